@@ -1,0 +1,294 @@
+//! The file system below a root, seen through directory handles: no link is followed, no name leads out of the root.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::pulse::Pulse;
+use crate::store::FileStat;
+
+/// The most entries of one directory that are looked at: their names are in memory while it is walked.
+const ENTRIES_MAX: usize = 1_000_000;
+
+/// Bytes read between two signs of life.
+const CHUNK: usize = 1024 * 1024;
+
+/// What identifies a directory while it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Id {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+}
+
+/// What a name stands for, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Directory,
+    File(FileStat),
+    /// A link, a pipe, a socket, a device.
+    Other,
+}
+
+/// One name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) name: Vec<u8>,
+    pub(super) directory: bool,
+}
+
+/// How a file was read.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// Whole, and its stat was the same before and after.
+    Whole(FileStat, Vec<u8>),
+    /// It changed meanwhile.
+    Changed,
+    /// It is no longer a regular file of a size that is read.
+    Another,
+}
+
+/// Opens a root: a directory that can be listed. The root itself may be reached through links.
+pub(super) fn open_root(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(fs::open(path, flags, Mode::empty())?)
+}
+
+/// Opens the directory `name` in `above` without following a link.
+pub(super) fn open_directory(above: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    fs::openat(above, name, flags, Mode::empty())
+}
+
+/// Opens the file `name` in `above` to be read, without following a link and without waiting for a pipe's other end.
+pub(super) fn open_file(above: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags =
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    fs::openat(above, name, flags, Mode::empty())
+}
+
+/// The directory that a handle stands for.
+pub(super) fn id(handle: &OwnedFd) -> Result<Id, Errno> {
+    fs::fstat(handle).map(|s| Id {
+        device: s.st_dev,
+        inode: s.st_ino,
+    })
+}
+
+/// What `name` in `above` is. A link is a link.
+pub(super) fn kind(above: &OwnedFd, name: &[u8]) -> Result<Kind, Errno> {
+    fs::statat(above, name, AtFlags::SYMLINK_NOFOLLOW).map(|s| kind_of(&s))
+}
+
+fn kind_of(stat: &Stat) -> Kind {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Kind::Directory,
+        FileType::RegularFile => Kind::File(file_stat(stat)),
+        _ => Kind::Other,
+    }
+}
+
+fn file_stat(stat: &Stat) -> FileStat {
+    let nanoseconds = |seconds: i64, fraction: u64| {
+        let fraction = i64::try_from(fraction).unwrap_or(0);
+        seconds
+            .saturating_mul(1_000_000_000)
+            .saturating_add(fraction)
+    };
+    FileStat {
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        mtime_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
+        ctime_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
+        device: stat.st_dev,
+        inode: stat.st_ino,
+    }
+}
+
+/// The files and directories in a directory, in the order in which their paths sort: a directory's name counts with the
+/// slash that follows it. Links, pipes, sockets and devices are left out.
+pub(super) fn list(directory: &OwnedFd) -> io::Result<Vec<Entry>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut stream = Dir::new(fs::openat(directory, c".", flags, Mode::empty())?)?;
+    let mut entries = Vec::new();
+    while let Some(entry) = stream.read() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name == b"." || name == b".." {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            // Some file systems do not tell in the listing.
+            FileType::Unknown => match kind(directory, name) {
+                Ok(Kind::Directory) => FileType::Directory,
+                Ok(Kind::File(_)) => FileType::RegularFile,
+                Ok(Kind::Other) | Err(Errno::NOENT) => continue,
+                Err(errno) => return Err(errno.into()),
+            },
+            known => known,
+        };
+        if kind == FileType::Directory || kind == FileType::RegularFile {
+            entries.push(Entry {
+                name: name.to_vec(),
+                directory: kind == FileType::Directory,
+            });
+        }
+        if entries.len() > ENTRIES_MAX {
+            return Err(io::Error::other(format!(
+                "it has more than {ENTRIES_MAX} entries"
+            )));
+        }
+    }
+    entries.sort_unstable_by(|a, b| a.sort_key().cmp(b.sort_key()));
+    Ok(entries)
+}
+
+impl Entry {
+    fn sort_key(&self) -> impl Iterator<Item = &u8> {
+        self.name.iter().chain(self.directory.then_some(&b'/'))
+    }
+}
+
+/// Reads an open file of at most `limit` bytes.
+pub(super) fn read(file: &OwnedFd, limit: u64, pulse: &Pulse) -> Result<Reading, Errno> {
+    let Kind::File(before) = kind_of(&fs::fstat(file)?) else {
+        return Ok(Reading::Another);
+    };
+    if before.size > limit {
+        return Ok(Reading::Another);
+    }
+    let size = usize::try_from(before.size).map_err(|_| Errno::FBIG)?;
+    // One byte more than the file has, so that the end is seen, or that there is more.
+    let mut bytes = vec![0; size + 1];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let end = bytes.len().min(filled + CHUNK);
+        match rustix::io::read(file, &mut bytes[filled..end]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        pulse.beat();
+    }
+    if filled != size || kind_of(&fs::fstat(file)?) != Kind::File(before) {
+        return Ok(Reading::Changed);
+    }
+    bytes.truncate(size);
+    Ok(Reading::Whole(before, bytes))
+}
+
+/// A small file that steers docent (ignore rules) as text; `None` if it is not there, is no regular file or is larger
+/// than `limit`.
+pub(super) fn read_small(
+    above: &OwnedFd,
+    name: &[u8],
+    limit: u64,
+) -> Result<Option<String>, Errno> {
+    // A pipe of that name is seen here and never opened.
+    match kind(above, name) {
+        Ok(Kind::File(stat)) if stat.size <= limit => {}
+        Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        Err(errno) => return Err(errno),
+    }
+    let file = match open_file(above, name) {
+        Ok(file) => file,
+        Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
+        Err(errno) => return Err(errno),
+    };
+    let mut bytes = Vec::new();
+    let mut chunk = vec![0; 8192];
+    loop {
+        match rustix::io::read(&file, &mut chunk[..]) {
+            Ok(0) => break,
+            Ok(n) => bytes.extend_from_slice(&chunk[..n]),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        if bytes.len() as u64 > limit {
+            return Ok(None);
+        }
+    }
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Whether changes that another host makes on this file system are never told here, with the name of its kind.
+pub(super) fn is_remote(root: &OwnedFd) -> Option<&'static str> {
+    // The magic numbers of statfs(2).
+    const REMOTE: &[(u64, &str)] = &[
+        (0x6969, "NFS"),
+        (0xFF53_4D42, "CIFS"),
+        (0xFE53_4D42, "SMB2"),
+        (0x6573_5546, "FUSE"),
+        (0x0102_1997, "9P"),
+        (0x00C3_6400, "Ceph"),
+    ];
+    let kind = u64::try_from(fs::fstatfs(root).ok()?.f_type).ok()?;
+    REMOTE
+        .iter()
+        .find(|(magic, _)| *magic == kind)
+        .map(|(_, name)| *name)
+}
+
+/// Bytes that are free for us on the file system of `path`.
+pub(super) fn free_space(path: &Path) -> io::Result<u64> {
+    let space = fs::statvfs(path)?;
+    Ok(space.f_bavail.saturating_mul(space.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_come_in_the_order_of_their_paths_and_links_and_pipes_are_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["a", "b"] {
+            std::fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        for file in ["a.md", "a0", "a-b"] {
+            std::fs::write(dir.path().join(file), "x").unwrap();
+        }
+        std::os::unix::fs::symlink("a.md", dir.path().join("link.md")).unwrap();
+        fs::mknodat(
+            fs::CWD,
+            dir.path().join("pipe.md"),
+            FileType::Fifo,
+            Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        let names: Vec<String> = list(&open_root(dir.path()).unwrap())
+            .unwrap()
+            .into_iter()
+            .map(|e| String::from_utf8(e.name).unwrap())
+            .collect();
+        // `a/` sorts between `a-b` and `a.md`… `-` 2d, `.` 2e, `/` 2f, `0` 30.
+        assert_eq!(names, ["a-b", "a.md", "a", "a0", "b"]);
+    }
+
+    #[test]
+    fn a_file_over_the_limit_and_a_pipe_are_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x.md"), "12345").unwrap();
+        fs::mknodat(
+            fs::CWD,
+            dir.path().join("p.md"),
+            FileType::Fifo,
+            Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        let root = open_root(dir.path()).unwrap();
+        let pulse = Pulse::default();
+        let file = open_file(&root, b"x.md").unwrap();
+        assert!(matches!(read(&file, 4, &pulse).unwrap(), Reading::Another));
+        let file = open_file(&root, b"x.md").unwrap();
+        assert!(
+            matches!(read(&file, 5, &pulse).unwrap(), Reading::Whole(s, b) if s.size == 5 && b == b"12345")
+        );
+        let pipe = open_file(&root, b"p.md").unwrap();
+        assert!(matches!(read(&pipe, 5, &pulse).unwrap(), Reading::Another));
+    }
+}

@@ -1,0 +1,198 @@
+//! Walking a tree: every file in scope in the order of the paths, and every directory watched before it is listed.
+
+use std::os::fd::OwnedFd;
+use std::vec::IntoIter;
+
+use super::beneath::{self, Entry, Id, Kind};
+use super::paths;
+use super::pulse::Pulse;
+use super::scope::{Closed, Folder};
+use super::watch::{Armed, Watches};
+use super::{Scope, Tree};
+use crate::store::FileStat;
+
+/// What a walk comes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Item {
+    /// A file in scope.
+    File(Vec<u8>, FileStat),
+    /// A directory that cannot be looked at, with the cause: nothing is known of what is below it.
+    Gap(Vec<u8>, String),
+}
+
+impl Item {
+    /// Where it stands in the order of paths: a gap where the first path below it would.
+    pub(super) fn key(&self) -> Vec<u8> {
+        match self {
+            Item::File(path, _) => path.clone(),
+            Item::Gap(path, _) => paths::below(path),
+        }
+    }
+}
+
+/// A directory that is being walked.
+struct Frame {
+    path: Vec<u8>,
+    folder: Folder,
+    entries: IntoIter<Entry>,
+}
+
+/// A walk under way.
+pub(super) struct Walk {
+    frames: Vec<Frame>,
+    /// Found while beginning.
+    early: Option<Item>,
+    /// The first directory that cannot be watched, and why.
+    unwatched: Option<String>,
+}
+
+/// The root as it was when a walk began.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    pub(super) id: Id,
+    /// The kind of its file system, if that is one whose changes are not notified.
+    pub(super) remote: Option<&'static str>,
+}
+
+/// A tree that is walked: what it needs for that.
+pub(super) struct Ground<'a> {
+    pub(super) tree: &'a Tree,
+    pub(super) scope: &'a Scope,
+    pub(super) watches: &'a Watches,
+}
+
+impl Walk {
+    /// Begins a walk of the directory `base` (empty: of everything). One that is not there or out of scope is walked
+    /// without finding anything.
+    ///
+    /// # Errors
+    /// The root cannot be opened; the text says why.
+    pub(super) fn begin(ground: &Ground<'_>, base: &[u8]) -> Result<(Walk, Standing), String> {
+        let root = beneath::open_root(&ground.tree.root).map_err(|e| e.to_string())?;
+        let standing = Standing {
+            id: beneath::id(&root).map_err(|e| std::io::Error::from(e).to_string())?,
+            remote: beneath::is_remote(&root),
+        };
+        let mut walk = Walk {
+            frames: Vec::new(),
+            early: None,
+            unwatched: None,
+        };
+        match reach(ground.scope, root, base) {
+            Ok(folder) => walk.early = walk.push(ground, folder, base.to_vec()).err(),
+            Err((path, Closed::Unreachable(cause))) => walk.early = Some(Item::Gap(path, cause)),
+            Err((_, Closed::Absent | Closed::Out(_))) => {}
+        }
+        Ok((walk, standing))
+    }
+
+    /// Goes on for about `limit` entries. Gives nothing when the walk has come to its end.
+    pub(super) fn step(&mut self, ground: &Ground<'_>, limit: usize, pulse: &Pulse) -> Vec<Item> {
+        let mut items: Vec<Item> = self.early.take().into_iter().collect();
+        let mut left = limit;
+        while left > 0 && !pulse.stopped() {
+            let Some(frame) = self.frames.last_mut() else {
+                break;
+            };
+            let Some(entry) = frame.entries.next() else {
+                self.frames.pop();
+                continue;
+            };
+            left -= 1;
+            pulse.beat();
+            let path = paths::join(&frame.path, &entry.name);
+            if entry.directory {
+                items.extend(self.descend(ground, path));
+            } else if let Some(item) = look(ground.scope, frame, &entry, path) {
+                if matches!(item, Item::Gap(..)) {
+                    self.frames.pop();
+                }
+                items.push(item);
+            }
+        }
+        items
+    }
+
+    /// Whether there is nothing more to come.
+    pub(super) fn is_over(&self) -> bool {
+        self.frames.is_empty() && self.early.is_none()
+    }
+
+    /// Why changes in a part of what was walked will not be notified.
+    pub(super) fn unwatched(&self) -> Option<&str> {
+        self.unwatched.as_deref()
+    }
+
+    fn descend(&mut self, ground: &Ground<'_>, path: Vec<u8>) -> Option<Item> {
+        let above = &self.frames.last()?.folder;
+        match ground.scope.enter(above, &path) {
+            Ok(folder) => self.push(ground, folder, path).err(),
+            Err(Closed::Unreachable(cause)) => Some(Item::Gap(path, cause)),
+            Err(Closed::Absent | Closed::Out(_)) => None,
+        }
+    }
+
+    /// Watches a directory, then lists it: what comes into it later is notified.
+    fn push(&mut self, ground: &Ground<'_>, folder: Folder, path: Vec<u8>) -> Result<(), Item> {
+        self.arm(ground, &path);
+        let entries = match beneath::list(&folder.handle) {
+            Ok(entries) => entries,
+            Err(error) => return Err(Item::Gap(path, error.to_string())),
+        };
+        if ground.scope.git() && entries.iter().any(|e| e.directory && e.name == b".git") {
+            // The one of git's own files that says what is in scope.
+            self.arm(ground, &paths::join(&path, b".git/info"));
+        }
+        self.frames.push(Frame {
+            path,
+            folder,
+            entries: entries.into_iter(),
+        });
+        Ok(())
+    }
+
+    fn arm(&mut self, ground: &Ground<'_>, path: &[u8]) {
+        let directory = ground.tree.root.join(paths::as_path(path));
+        let cause = match ground.watches.arm(&directory) {
+            Armed::Yes | Armed::Gone => return,
+            Armed::Limit => format!(
+                "there are no watches left (fs.inotify.max_user_watches); allow more with: {}",
+                super::watch::more_watches()
+            ),
+            Armed::No(cause) => format!("{} cannot be watched: {cause}", directory.display()),
+        };
+        self.unwatched.get_or_insert(cause);
+    }
+}
+
+/// Enters `base` from the root, or gives the directory where that ended.
+fn reach(scope: &Scope, root: OwnedFd, base: &[u8]) -> Result<Folder, (Vec<u8>, Closed)> {
+    let mut folder = scope
+        .enter_root(root)
+        .map_err(|closed| (Vec::new(), closed))?;
+    let mut path = Vec::new();
+    for name in base.split(|b| *b == b'/').filter(|n| !n.is_empty()) {
+        path = paths::join(&path, name);
+        folder = match scope.enter(&folder, &path) {
+            Ok(next) => next,
+            Err(closed) => return Err((path, closed)),
+        };
+    }
+    Ok(folder)
+}
+
+/// The file of an entry, if it is in scope and still there.
+fn look(scope: &Scope, frame: &Frame, entry: &Entry, path: Vec<u8>) -> Option<Item> {
+    if scope.file(&frame.folder, &path).is_some() {
+        return None;
+    }
+    match beneath::kind(&frame.folder.handle, &entry.name) {
+        Ok(Kind::File(stat)) => Some(Item::File(path, stat)),
+        Ok(_) | Err(rustix::io::Errno::NOENT) => None,
+        // Names can be listed, but nothing can be asked about them.
+        Err(errno) => {
+            let cause = std::io::Error::from(errno).to_string();
+            Some(Item::Gap(frame.path.clone(), cause))
+        }
+    }
+}

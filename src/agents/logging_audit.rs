@@ -1,0 +1,96 @@
+//! `logging_audit`: every event once in the hash-chained log.
+//!
+//! The record is an effect without number and hash; the writer assigns both at commit, so the chain follows the commits.
+//! It holds the event's envelope and the SHA-256 of its data; data over 4 KiB is not copied.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::event::{AgentName, Event};
+use crate::runtime::{Agent, Boxed, Ending, Handling};
+use crate::store::{AuditRecord, Effect, Outcome};
+
+/// The largest data that a record copies, in bytes.
+const DATA_BYTES_MAX: usize = 4096;
+
+/// The agent.
+#[derive(Debug, Default)]
+pub struct LoggingAudit;
+
+impl Agent for LoggingAudit {
+    fn name(&self) -> AgentName {
+        AgentName::LoggingAudit
+    }
+
+    fn handle<'a>(&'a self, event: &'a Event, _handling: &'a Handling) -> Boxed<'a, Ending> {
+        let record = AuditRecord {
+            event: event.seq.0,
+            body: body(event),
+        };
+        Box::pin(async move { Ending::Outcome(Outcome::nothing().effect(Effect::Audit(record))) })
+    }
+}
+
+/// The record of an event, one line of JSON.
+fn body(event: &Event) -> String {
+    let data = event.data.to_string();
+    let digest: String = Sha256::digest(data.as_bytes())
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    let mut record = Map::new();
+    let mut put = |key: &str, value: Value| record.insert(key.to_owned(), value);
+    put("event", json!(event.id.to_string()));
+    put("seq", json!(event.seq.0));
+    put("type", json!(event.kind.as_str()));
+    put("subject", json!(event.subject.as_str()));
+    put("time", json!(event.time.to_string()));
+    put("source", json!(event.source));
+    put("causation", json!(event.causation.map(|id| id.to_string())));
+    put("correlation", json!(event.correlation.to_string()));
+    put("data_sha256", json!(digest));
+    if data.len() <= DATA_BYTES_MAX {
+        put("data", event.data.clone());
+    }
+    Value::Object(record).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EventId, EventType, Millis, Seq, Subject};
+
+    fn event(data: Value) -> Event {
+        let id = EventId::derived(&["test"]);
+        Event {
+            seq: Seq(7),
+            id,
+            kind: EventType::ReportWritten,
+            source: "cli".to_owned(),
+            subject: Subject::parse("a\nb").unwrap(),
+            time: Millis(0),
+            data,
+            causation: None,
+            correlation: id,
+        }
+    }
+
+    #[test]
+    fn a_record_is_one_line_with_the_envelope_and_the_datas_hash() {
+        let line = body(&event(json!({"path": "x\ny"})));
+        assert!(!line.contains('\n'));
+        let record: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(record["type"], "report.written");
+        assert_eq!(record["subject"], "a\nb");
+        assert_eq!(record["data"]["path"], "x\ny");
+        assert_eq!(record["data_sha256"].as_str().unwrap().len(), 64);
+    }
+
+    #[test]
+    fn large_data_is_named_by_its_hash_alone() {
+        let line = body(&event(json!({"text": "x".repeat(5000)})));
+        assert!(line.len() < 1000);
+        let record: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(record.get("data"), None);
+    }
+}

@@ -1,0 +1,308 @@
+//! `rag`: chunks and embeddings of every stored document, and the follower that keeps the index in step.
+//!
+//! The outcome puts a document's chunks and the embeddings that were not there into the store, together with `done`; the index
+//! follows the store by itself. A chunk whose heading and text are known keeps its embedding, so work is proportional to the change.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::document::{Chunk, ChunkOptions, chunks, kind_of, parse};
+use crate::embed::Table;
+use crate::event::{AgentName, Event, EventType, NewEvent, Subject};
+use crate::index::{FollowerOptions, Identity, Searcher, follow};
+use crate::runtime::{
+    Agent, Boxed, Compute, Duty, DutyContext, DutyError, Ending, Handling, Progress,
+};
+use crate::store::{ChunkRow, ChunkSet, DocumentRow, DocumentState, Effect, Outcome, Store};
+
+/// Stale documents that one comparison has chunked again; the next one takes the next.
+const STALE_PAGE: usize = 1000;
+
+/// How long a comparison of the index with the store may take.
+const COMPARE: Duration = Duration::from_secs(600);
+
+/// How the agent works.
+#[derive(Debug, Clone)]
+pub struct RagOptions {
+    /// How documents are cut.
+    pub chunking: ChunkOptions,
+    /// Where the index is and how it follows.
+    pub follower: FollowerOptions,
+    /// This daemon's name, for subjects.
+    pub instance: String,
+}
+
+/// Whose passages they are and what the chunks and vectors are made with: another identity is another index.
+pub fn identity(store: &Store, chunking: ChunkOptions) -> Identity {
+    Identity {
+        store: store.id().to_owned(),
+        embedder: Table::embedded().identity().to_owned(),
+        chunking: format!("size {} overlap {}", chunking.size, chunking.overlap),
+    }
+}
+
+/// The agent.
+pub struct Rag {
+    options: RagOptions,
+    /// The identity as the store records it with every document's chunks.
+    embedder: String,
+    store: Store,
+    searcher: Searcher,
+    compute: Compute,
+}
+
+impl Rag {
+    /// The agent.
+    pub fn new(options: RagOptions, store: Store, searcher: Searcher, compute: Compute) -> Self {
+        let identity = identity(&store, options.chunking);
+        Rag {
+            embedder: format!("{} {}", identity.embedder, identity.chunking),
+            options,
+            store,
+            searcher,
+            compute,
+        }
+    }
+
+    async fn decide(&self, event: &Event, progress: &Progress) -> Result<Outcome, Ending> {
+        match event.kind {
+            EventType::DocumentStored
+            | EventType::DocumentRemoved
+            | EventType::DocumentRejected => self.look_at(event, progress).await,
+            EventType::IndexVerifyRequested => self.verify(event, progress).await,
+            _ => Ok(Outcome::nothing()),
+        }
+    }
+
+    /// Brings the chunks of the document at the event's path in line with the document.
+    async fn look_at(&self, event: &Event, progress: &Progress) -> Result<Outcome, Ending> {
+        let (collection, Some(path)) = event.subject.as_place() else {
+            return Ok(Outcome::nothing());
+        };
+        let Some(document) = self.store.document_at(collection, &path).await? else {
+            return Ok(Outcome::nothing());
+        };
+        let standing = self.store.indexed(document.id.clone()).await?;
+        if document.state != DocumentState::Stored {
+            let has_chunks = standing.is_some_and(|s| s.chunks > 0);
+            return Ok(if has_chunks {
+                unindex(event, document)
+            } else {
+                Outcome::nothing()
+            });
+        }
+        let same = standing
+            .is_some_and(|s| s.digest == document.digest.as_str() && s.embedder == self.embedder);
+        if same {
+            Ok(Outcome::nothing())
+        } else {
+            self.index(event, document, progress).await
+        }
+    }
+
+    async fn index(
+        &self,
+        event: &Event,
+        document: DocumentRow,
+        progress: &Progress,
+    ) -> Result<Outcome, Ending> {
+        let Some(bytes) = self.store.content(document.digest.clone()).await? else {
+            return Err(Ending::Permanent(format!(
+                "the bytes {} of the document are not in the store",
+                document.digest
+            )));
+        };
+        let (path, chunking) = (document.path.clone(), self.options.chunking);
+        let cut = self
+            .compute
+            .run(move || cut(&path, &bytes, chunking))
+            .await
+            .map_err(Ending::Transient)?;
+        let cut = cut.map_err(Ending::Permanent)?;
+        progress.mark();
+        let known = self
+            .store
+            .embedded(self.embedder.clone(), cut.iter().map(hash).collect())
+            .await?;
+        let known: HashSet<String> = known.into_iter().collect();
+        let reused = cut.iter().filter(|c| known.contains(&hash(c))).count();
+        let marked = progress.clone();
+        let (cut, embeddings) = self
+            .compute
+            .run(move || {
+                let embeddings = embed(&cut, known, &marked);
+                (cut, embeddings)
+            })
+            .await
+            .map_err(Ending::Transient)?;
+        let told = json!({
+            "document": document.id, "version": document.version, "chunks": cut.len(), "reused": reused,
+        });
+        let set = ChunkSet {
+            document: document.id,
+            version: document.version,
+            digest: document.digest,
+            embedder: self.embedder.clone(),
+            chunks: cut.into_iter().map(row).collect(),
+            embeddings,
+        };
+        Ok(Outcome::nothing().effect(Effect::Index(set)).event(
+            EventType::IndexUpdated,
+            event.subject.clone(),
+            told,
+        ))
+    }
+
+    /// Compares files' chunks with documents, and the index with the store: what differs is repaired and told.
+    async fn verify(&self, event: &Event, progress: &Progress) -> Result<Outcome, Ending> {
+        let stale = self
+            .store
+            .stale_documents(self.embedder.clone(), STALE_PAGE)
+            .await?;
+        let differences = self.compare(progress).await.map_err(Ending::Unavailable)?;
+        let mut outcome = Outcome::nothing();
+        for (collection, path) in &stale {
+            if let Ok(subject) = Subject::file(collection, path) {
+                outcome = outcome.event(EventType::DocumentCheckRequested, subject, json!({}));
+            }
+        }
+        if !stale.is_empty() || differences != (0, 0) {
+            let told = json!({
+                "stale_documents": stale.len(), "missing_passages": differences.0, "surplus_passages": differences.1,
+                "requested_by": event.id.to_string(),
+            });
+            outcome = outcome.event(
+                EventType::IndexRepaired,
+                Subject::index(&self.options.instance),
+                told,
+            );
+        }
+        Ok(outcome)
+    }
+
+    /// Has the follower compare the index with the store. That may take long, so progress is marked meanwhile, up to a limit.
+    async fn compare(&self, progress: &Progress) -> Result<(u64, u64), String> {
+        let compared = async {
+            let verify = self.searcher.verify();
+            tokio::pin!(verify);
+            loop {
+                tokio::select! {
+                    done = &mut verify => return done.map_err(|e| e.to_string()),
+                    () = tokio::time::sleep(Duration::from_secs(1)) => progress.mark(),
+                }
+            }
+        };
+        tokio::time::timeout(COMPARE, compared)
+            .await
+            .unwrap_or_else(|_| {
+                Err(format!(
+                    "the index was not compared with the store within {COMPARE:?}"
+                ))
+            })
+    }
+
+    /// At a start: documents that were chunked with another embedder or another chunking are chunked anew.
+    async fn catch_up(&self, context: &DutyContext) -> Result<(), DutyError> {
+        let stale = self.store.stale_documents(self.embedder.clone(), 1).await?;
+        let owed = self.store.counts(AgentName::Rag).owed;
+        if !stale.is_empty() && owed == 0 {
+            let subject = Subject::index(&self.options.instance);
+            let source = format!("agent/{}@{}", AgentName::Rag, self.options.instance);
+            let event = NewEvent::root(
+                EventType::IndexVerifyRequested,
+                source,
+                subject,
+                json!({"reason": "documents with stale chunks"}),
+            );
+            self.store.publish(event).await?;
+        }
+        context.progress.mark();
+        Ok(())
+    }
+}
+
+/// The document has no chunks any more.
+fn unindex(event: &Event, document: DocumentRow) -> Outcome {
+    let told =
+        json!({"document": document.id, "version": document.version, "chunks": 0, "reused": 0});
+    Outcome::nothing()
+        .effect(Effect::Unindex {
+            document: document.id,
+        })
+        .event(EventType::IndexUpdated, event.subject.clone(), told)
+}
+
+fn cut(path: &[u8], bytes: &[u8], options: ChunkOptions) -> Result<Vec<Chunk>, String> {
+    let kind = kind_of(path).unwrap_or(crate::document::Kind::Text);
+    let document = parse(kind, path, bytes).map_err(|e| e.to_string())?;
+    Ok(chunks(&document, &options))
+}
+
+/// The vectors of the chunks that are not known, each hash once; a text without a vector is recorded as such.
+fn embed(
+    cut: &[Chunk],
+    mut known: HashSet<String>,
+    progress: &Progress,
+) -> Vec<(String, Option<Vec<u8>>)> {
+    let table = Table::embedded();
+    let mut embeddings = Vec::new();
+    for chunk in cut {
+        let hash = hash(chunk);
+        if known.insert(hash.clone()) {
+            let vector = table.embed(&format!("{}\n{}", chunk.heading, chunk.text));
+            embeddings.push((hash, vector.map(|v| v.quantise().to_bytes().to_vec())));
+            progress.mark();
+        }
+    }
+    embeddings
+}
+
+fn hash(chunk: &Chunk) -> String {
+    chunk.hash.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn row(chunk: Chunk) -> ChunkRow {
+    ChunkRow {
+        hash: hash(&chunk),
+        heading: chunk.heading,
+        first_line: chunk.first_line,
+        last_line: chunk.last_line,
+        text: chunk.text,
+    }
+}
+
+impl Agent for Rag {
+    fn name(&self) -> AgentName {
+        AgentName::Rag
+    }
+
+    fn handle<'a>(&'a self, event: &'a Event, handling: &'a Handling) -> Boxed<'a, Ending> {
+        Box::pin(async move {
+            self.decide(event, &handling.progress)
+                .await
+                .map_or_else(|ending| ending, Ending::Outcome)
+        })
+    }
+
+    fn duties(self: Arc<Self>) -> Vec<Duty> {
+        vec![Duty::new(
+            "follower",
+            move |context: DutyContext| async move {
+                self.catch_up(&context).await?;
+                let progress = context.progress.clone();
+                let alive = move || progress.mark();
+                follow(
+                    self.searcher.clone(),
+                    self.options.follower.clone(),
+                    context.stop,
+                    alive,
+                )
+                .await
+                .map_err(DutyError::Failed)
+            },
+        )]
+    }
+}

@@ -1,0 +1,224 @@
+//! What the detectors look at: what was true when it was gathered, and what only time tells.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::event::{AgentName, Millis, Subject};
+use crate::runtime::{AgentState, AgentStatus};
+use crate::store::ScanRow;
+
+/// Everything that was gathered for one round. What could not be read is `None`: nothing is concluded from it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Facts {
+    /// This process.
+    pub(super) instance: String,
+    /// When it was gathered.
+    pub(super) now: Millis,
+    /// The agents that are on.
+    pub(super) agents: Vec<AgentFacts>,
+    /// Dead deliveries of each agent that has some, in the order of the data flow.
+    pub(super) dead: Vec<(AgentName, i64)>,
+    /// Bytes free for docent where its data are.
+    pub(super) free: Option<u64>,
+    /// The last verdict on the store's pages; the inner `None`: they are intact.
+    pub(super) integrity: Option<Option<String>>,
+    /// The index; `None` where the agent that feeds it is off.
+    pub(super) index: Option<IndexFacts>,
+    /// The edge; `None` where `change_detection` is off.
+    pub(super) edge: Option<EdgeFacts>,
+    /// Files that documents or chunks do not agree with, by collection.
+    pub(super) drift: Option<BTreeMap<String, Drifted>>,
+    /// The keys of the issues that are open.
+    pub(super) open: HashSet<String>,
+}
+
+/// One agent.
+#[derive(Debug, Clone)]
+pub(super) struct AgentFacts {
+    /// What the board says.
+    pub(super) status: AgentStatus,
+    /// For how long it has been running without a restart.
+    pub(super) steady: Duration,
+    /// How often it was restarted lately.
+    pub(super) restarts: usize,
+    /// When the oldest event that it owes was published; the inner `None`: it owes nothing.
+    pub(super) oldest_owed: Option<Option<Millis>>,
+}
+
+/// The index.
+#[derive(Debug, Clone, Default)]
+pub(super) struct IndexFacts {
+    /// Why it does not follow the store any more.
+    pub(super) stopped: Option<String>,
+    /// For how long it has not been ready; zero if it is.
+    pub(super) unready: Duration,
+    /// For how long a change has been in the store and not in the index; zero if there is none.
+    pub(super) behind: Duration,
+    /// Passages in the index and in the store, where the index has followed to the end.
+    pub(super) passages: Option<(u64, u64)>,
+}
+
+/// The edge.
+#[derive(Debug, Clone, Default)]
+pub(super) struct EdgeFacts {
+    /// The collections that are configured.
+    pub(super) collections: Vec<String>,
+    /// Roots that cannot be reached, with the cause.
+    pub(super) absent: Vec<(String, String)>,
+    /// Why captures stand still.
+    pub(super) held: Option<String>,
+    /// The collection that is being scanned.
+    pub(super) scanning: Option<String>,
+    /// The last scan of each collection.
+    pub(super) scans: Option<Vec<ScanRow>>,
+}
+
+/// Files of one collection that differ.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Drifted {
+    /// Those that are known to, in order; there may be more.
+    pub(super) files: Vec<Subject>,
+    /// How the first of them differs.
+    pub(super) how: &'static str,
+}
+
+/// What only time tells: since when something is so.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    agents: HashMap<AgentName, AgentMemory>,
+    unready_since: Option<Instant>,
+    waiting: Option<(u64, Instant)>,
+}
+
+#[derive(Debug)]
+struct AgentMemory {
+    restarts: u64,
+    running_since: Option<Instant>,
+    restarted: VecDeque<Instant>,
+}
+
+/// Restarts of one agent that are remembered.
+const RESTARTS_KEPT: usize = 32;
+
+impl Memory {
+    /// For how long the agent has been steady, and how often it was restarted within `window`.
+    pub(super) fn agent(
+        &mut self,
+        status: &AgentStatus,
+        at: Instant,
+        window: Duration,
+    ) -> (Duration, usize) {
+        let memory = self
+            .agents
+            .entry(status.name)
+            .or_insert_with(|| AgentMemory {
+                restarts: status.restarts,
+                running_since: None,
+                restarted: VecDeque::new(),
+            });
+        let more = status.restarts.saturating_sub(memory.restarts);
+        memory.restarts = status.restarts;
+        for _ in 0..more.min(RESTARTS_KEPT as u64) {
+            memory.restarted.push_back(at);
+        }
+        while memory.restarted.len() > RESTARTS_KEPT
+            || memory
+                .restarted
+                .front()
+                .is_some_and(|t| at.duration_since(*t) > window)
+        {
+            memory.restarted.pop_front();
+        }
+        memory.running_since = match memory.running_since {
+            _ if status.state != AgentState::Running => None,
+            Some(since) if more == 0 => Some(since),
+            _ => Some(at),
+        };
+        let steady = memory
+            .running_since
+            .map_or(Duration::ZERO, |s| at.duration_since(s));
+        (steady, memory.restarted.len())
+    }
+
+    /// For how long the index has not been ready.
+    pub(super) fn unready(&mut self, ready: bool, at: Instant) -> Duration {
+        if ready {
+            self.unready_since = None;
+            return Duration::ZERO;
+        }
+        at.duration_since(*self.unready_since.get_or_insert(at))
+    }
+
+    /// For how long one change that the store has, `head` when it was first seen, has been missing in an index that
+    /// stands at `position`.
+    pub(super) fn behind(&mut self, position: u64, head: u64, at: Instant) -> Duration {
+        self.waiting = match self.waiting {
+            Some((change, since)) if position < change => Some((change, since)),
+            _ if position < head => Some((head, at)),
+            _ => None,
+        };
+        self.waiting
+            .map_or(Duration::ZERO, |(_, since)| at.duration_since(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Board;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn an_agent_is_steady_since_it_last_began_to_run() {
+        let board = Board::new(&[AgentName::Rag]);
+        let mut memory = Memory::default();
+        let start = Instant::now();
+        let mut look = |state, restarts, seconds| {
+            board.update(AgentName::Rag, |a| {
+                (a.state, a.restarts) = (state, restarts)
+            });
+            let at = start + Duration::from_secs(seconds);
+            let (steady, lately) = memory.agent(&board.agent(AgentName::Rag), at, MINUTE);
+            (steady.as_secs(), lately)
+        };
+        assert_eq!(look(AgentState::Starting, 7, 0), (0, 0));
+        assert_eq!(look(AgentState::Running, 7, 10), (0, 0));
+        assert_eq!(look(AgentState::Running, 7, 30), (20, 0));
+        // Restarted between two looks: both times it was running.
+        assert_eq!(look(AgentState::Running, 9, 40), (0, 2));
+        assert_eq!(look(AgentState::Restarting, 10, 50), (0, 3));
+        assert_eq!(look(AgentState::Running, 10, 101), (0, 1));
+        assert_eq!(look(AgentState::Running, 10, 161), (60, 0));
+    }
+
+    #[test]
+    fn an_index_is_behind_by_the_age_of_the_change_that_it_lacks() {
+        let mut memory = Memory::default();
+        let start = Instant::now();
+        let mut look = |position, head, seconds| {
+            memory
+                .behind(position, head, start + Duration::from_secs(seconds))
+                .as_secs()
+        };
+        assert_eq!(look(5, 5, 0), 0);
+        assert_eq!(look(5, 8, 10), 0);
+        assert_eq!(look(7, 20, 40), 30);
+        // It has caught up with what was waited for; the newer changes begin to count now.
+        assert_eq!(look(8, 30, 50), 0);
+        assert_eq!(look(8, 30, 70), 20);
+        assert_eq!(look(30, 30, 80), 0);
+    }
+
+    #[test]
+    fn an_index_is_unready_since_it_was_first_seen_so() {
+        let mut memory = Memory::default();
+        let start = Instant::now();
+        assert_eq!(memory.unready(false, start), Duration::ZERO);
+        assert_eq!(memory.unready(false, start + MINUTE), MINUTE);
+        assert_eq!(memory.unready(true, start + MINUTE), Duration::ZERO);
+        assert_eq!(memory.unready(false, start + 2 * MINUTE), Duration::ZERO);
+    }
+}

@@ -1,0 +1,188 @@
+//! Gathers the facts of one round. Cheap: a few small reads, nothing that waits for somebody.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use tokio::time::Instant;
+
+use super::drift::Scope;
+use super::facts::{AgentFacts, EdgeFacts, Facts, IndexFacts};
+use super::probe::Probe;
+use crate::event::{AgentName, Millis};
+use crate::runtime::{AgentState, AgentStatus};
+use crate::store::ReadError;
+
+impl Probe {
+    /// What is true now. What could not be read is left out and said once.
+    pub(super) async fn gather(
+        &mut self,
+        open: HashSet<String>,
+        (at, now): (Instant, Millis),
+    ) -> Facts {
+        let agents: Vec<AgentStatus> = self.parts.board.agents().borrow().clone();
+        let on = |name: AgentName| {
+            agents
+                .iter()
+                .any(|a| a.name == name && !matches!(a.state, AgentState::Off))
+        };
+        let scope = Scope {
+            collections: self.parts.options.collections.clone(),
+            documents: on(AgentName::DocumentManagement),
+            chunks: on(AgentName::Rag),
+        };
+        let dead = AgentName::ALL
+            .iter()
+            .map(|name| (*name, self.parts.store.counts(*name).dead))
+            .filter(|(_, dead)| *dead > 0)
+            .collect();
+        Facts {
+            instance: self.parts.options.instance.clone(),
+            now,
+            free: self.free_space().await,
+            integrity: self.parts.requests.integrity(),
+            index: if scope.chunks {
+                Some(self.index(at).await)
+            } else {
+                None
+            },
+            edge: if on(AgentName::ChangeDetection) {
+                Some(self.edge().await)
+            } else {
+                None
+            },
+            drift: self.drift(&scope).await,
+            agents: self.agents(agents, at).await,
+            dead,
+            open,
+        }
+    }
+
+    async fn agents(&mut self, agents: Vec<AgentStatus>, at: Instant) -> Vec<AgentFacts> {
+        let mut facts = Vec::with_capacity(agents.len());
+        for status in agents {
+            if matches!(status.state, AgentState::Off | AgentState::Stopped) {
+                continue;
+            }
+            let window = self.parts.options.limits.restarts_window;
+            let (steady, restarts) = self.memory.agent(&status, at, window);
+            // Most of the time nothing is owed, and then nothing need be read.
+            let oldest_owed = match self.parts.store.counts(status.name).owed {
+                0 => Some(None),
+                _ => {
+                    let oldest = self.parts.store.oldest_owed(status.name).await;
+                    self.known(oldest)
+                }
+            };
+            facts.push(AgentFacts {
+                status,
+                steady,
+                restarts,
+                oldest_owed,
+            });
+        }
+        facts
+    }
+
+    async fn index(&mut self, at: Instant) -> IndexFacts {
+        let head = self.parts.store.head().borrow().change;
+        let state = self.parts.index.borrow().clone();
+        let mut passages = None;
+        if state.ready && state.position >= head {
+            let pair = (state.position, state.passages);
+            let counted = match self.compared {
+                Some((known, count)) if known == pair => Some(count),
+                _ => {
+                    let count = self.parts.store.chunk_count().await;
+                    self.known(count)
+                }
+            };
+            // Compared only if nothing was committed meanwhile.
+            let still = self.parts.store.head().borrow().change == head;
+            if let Some(count) = counted.filter(|_| still) {
+                passages = Some((state.passages, count));
+                self.compared = Some((pair, count));
+            }
+        }
+        IndexFacts {
+            stopped: state.stopped,
+            unready: self.memory.unready(state.ready, at),
+            behind: self.memory.behind(state.position, head, at),
+            passages,
+        }
+    }
+
+    async fn edge(&mut self) -> EdgeFacts {
+        let progress = self.parts.scans.borrow().clone();
+        let scans = self.parts.store.scans().await;
+        EdgeFacts {
+            collections: self.parts.options.collections.clone(),
+            absent: progress.absent,
+            held: progress.held,
+            scanning: progress.scanning,
+            scans: self.known(scans),
+        }
+    }
+
+    async fn drift(
+        &mut self,
+        scope: &Scope,
+    ) -> Option<std::collections::BTreeMap<String, super::facts::Drifted>> {
+        let whole = self.parts.requests.take_whole();
+        let slice = self.parts.options.slice;
+        let looked = self
+            .drift
+            .look(&self.parts.store, scope, (slice, whole))
+            .await;
+        let found = self.known(looked).flatten();
+        if whole && found.is_none() {
+            // Somebody was at work: asked for is a look at all of it, so the next round takes it up again.
+            self.parts.requests.want_whole();
+        }
+        found
+    }
+
+    async fn free_space(&mut self) -> Option<u64> {
+        let folder = self.parts.options.data_dir.clone();
+        let asked = self.parts.compute.run(move || free_bytes(&folder)).await;
+        match asked {
+            Ok(Ok(free)) => Some(free),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the free space cannot be asked for");
+                None
+            }
+            Err(error) => {
+                tracing::debug!(error, "the free space cannot be asked for");
+                None
+            }
+        }
+    }
+
+    /// What was read; a read that failed is remembered for the round's log line.
+    fn known<T>(&mut self, read: Result<T, ReadError>) -> Option<T> {
+        match read {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.trouble = Some(error.to_string());
+                None
+            }
+        }
+    }
+}
+
+/// Bytes free for this process on the file system of `folder`.
+fn free_bytes(folder: &Path) -> std::io::Result<u64> {
+    let stat = rustix::fs::statvfs(folder)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_free_space_of_a_folder_is_known_and_of_none_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(free_bytes(folder.path()).unwrap() > 0);
+        assert!(free_bytes(&folder.path().join("none")).is_err());
+    }
+}

@@ -1,0 +1,322 @@
+//! The probe: the duty that looks for faults, tells what changed, and tries what may mend it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Options;
+use super::detectors::{self, Finding};
+use super::drift::Drift;
+use super::facts::Memory;
+use super::fixes::{Fixes, Patience, Step};
+use super::issues::{self, Sightings, Transaction};
+use super::remedy::{Hands, Remedy};
+use super::requests::Requests;
+use crate::event::Millis;
+use crate::index::FollowerState;
+use crate::runtime::{Board, Boxed, Compute, DutyContext, DutyError, Phase, ScanProgress, Source};
+use crate::store::{Effect, Issue, ReadError, Severity, Store, WriteError};
+
+/// Rounds are no closer than this, however often somebody asks.
+const CLOSEST: Duration = Duration::from_secs(1);
+
+/// Open issues that are looked at, at most.
+const ISSUES_MAX: usize = 1000;
+
+/// What a probe works with.
+pub(super) struct Parts {
+    pub(super) options: Options,
+    pub(super) store: Store,
+    pub(super) source: Source,
+    pub(super) board: Board,
+    pub(super) scans: watch::Receiver<ScanProgress>,
+    pub(super) index: watch::Receiver<FollowerState>,
+    pub(super) compute: Compute,
+    pub(super) requests: Arc<Requests>,
+    pub(super) hands: Arc<dyn Hands>,
+}
+
+/// One life of the probe.
+pub(super) struct Probe {
+    pub(super) parts: Parts,
+    pub(super) memory: Memory,
+    pub(super) drift: Drift,
+    /// The index's position and passages that were compared last, and how many chunks the store had then.
+    pub(super) compared: Option<((u64, u64), u64)>,
+    /// Why something could not be read in this round.
+    pub(super) trouble: Option<String>,
+    sightings: Sightings,
+    fixes: Fixes,
+    running: FuturesUnordered<Boxed<'static, (String, Result<String, String>)>>,
+    failing: bool,
+}
+
+/// Why a round did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RoundError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Why the probe goes on.
+enum Wake {
+    Due,
+    Asked,
+    Acted(String, Result<String, String>),
+}
+
+impl Probe {
+    pub(super) fn new(parts: Parts) -> Self {
+        let patience = Patience {
+            attempts: parts.options.fix_attempts,
+            backoff: parts.options.fix_backoff,
+        };
+        Probe {
+            parts,
+            memory: Memory::default(),
+            drift: Drift::default(),
+            compared: None,
+            trouble: None,
+            sightings: Sightings::new(Instant::now()),
+            fixes: Fixes::new(patience),
+            running: FuturesUnordered::new(),
+            failing: false,
+        }
+    }
+
+    /// Looks every `probe`, and when somebody asks, until told to stop.
+    pub(super) async fn run(mut self, context: DutyContext) -> Result<(), DutyError> {
+        // What a life before this one submitted is committed or refused before the open issues are read.
+        match context.during(self.parts.store.barrier()).await {
+            None => return Ok(()),
+            Some(passed) => passed?,
+        }
+        let mut last: Option<Instant> = None;
+        let mut due = Instant::now();
+        loop {
+            let Some(wake) = context.during(self.wake(due)).await else {
+                return Ok(());
+            };
+            let soon = last.map_or_else(Instant::now, |last| last + CLOSEST);
+            match wake {
+                Wake::Asked => due = due.min(soon),
+                Wake::Acted(key, result) => {
+                    self.fixes.acted(&key, result, Instant::now());
+                    due = due.min(soon);
+                }
+                Wake::Due => {
+                    let at = Instant::now();
+                    let Some(round) = context.during(self.round(at, Millis::now())).await else {
+                        return Ok(());
+                    };
+                    let again = self.conclude(round)?;
+                    last = Some(Instant::now());
+                    due = Instant::now()
+                        + if again {
+                            CLOSEST
+                        } else {
+                            self.parts.options.probe
+                        };
+                }
+            }
+        }
+    }
+
+    async fn wake(&mut self, due: Instant) -> Wake {
+        tokio::select! {
+            Some((key, result)) = self.running.next(), if !self.running.is_empty() => Wake::Acted(key, result),
+            () = tokio::time::sleep_until(due) => Wake::Due,
+            () = self.parts.requests.probe.notified() => Wake::Asked,
+        }
+    }
+
+    /// Says what became of a round, once for each change; gives whether another one is worth while soon.
+    fn conclude(&mut self, round: Result<bool, RoundError>) -> Result<bool, DutyError> {
+        let (again, failure) = match round {
+            Ok(again) => (again, self.trouble.take()),
+            Err(RoundError::Write(WriteError::Closed)) => return Err(WriteError::Closed.into()),
+            Err(error) => (false, Some(error.to_string())),
+        };
+        match &failure {
+            Some(error) if !self.failing => {
+                tracing::warn!(error, "health cannot be judged in full")
+            }
+            None if self.failing => tracing::info!("health is judged in full again"),
+            _ => {}
+        }
+        self.failing = failure.is_some();
+        Ok(again)
+    }
+
+    /// One round: look, tell what changed, go on with fixes. Gives whether something opened that may be mended at once.
+    pub(super) async fn round(&mut self, at: Instant, now: Millis) -> Result<bool, RoundError> {
+        if *self.parts.board.phase().borrow() == Phase::Draining {
+            return Ok(false); // everything stops now, and that is no fault
+        }
+        let open = self.parts.store.issues(false, ISSUES_MAX).await?;
+        let keys: HashSet<String> = open.iter().map(|issue| issue.subject.clone()).collect();
+        let damaged = open.iter().any(|issue| issue.detector == "integrity");
+        if damaged && self.parts.requests.integrity().is_none() {
+            self.parts.requests.want_check(); // a store that was put back in order meanwhile
+        }
+        let facts = self.gather(keys, (at, now)).await;
+        let looks: Vec<_> = detectors::ALL
+            .iter()
+            .map(|detector| {
+                (
+                    detector,
+                    (detector.look)(&facts, &self.parts.options.limits),
+                )
+            })
+            .collect();
+        let judgement = self.sightings.judge(&looks, open, at);
+        let again = judgement
+            .opened
+            .iter()
+            .any(|f| f.remedy.as_ref().is_some_and(|r| !r.waits_first()));
+        self.tell(&judgement.opened, &judgement.refreshed).await?;
+        self.close(&judgement.closed, at).await?;
+        for (issue, finding) in &judgement.standing {
+            if let Some(step) = self.fixes.review(issue, finding.remedy.as_ref(), at) {
+                self.carry_out(issue, finding, step, at).await?;
+            }
+        }
+        Ok(again)
+    }
+
+    async fn tell(&mut self, opened: &[Finding], refreshed: &[Finding]) -> Result<(), WriteError> {
+        let source = self.parts.options.source();
+        let mut transactions: Vec<Transaction> = opened
+            .iter()
+            .map(|finding| issues::opened(finding, &source))
+            .collect();
+        let values: Vec<Effect> = refreshed.iter().map(issues::open).collect();
+        if !values.is_empty() {
+            transactions.push((values, Vec::new()));
+        }
+        self.commit(transactions).await?;
+        for finding in opened {
+            let Finding {
+                detector,
+                subject,
+                value,
+                limit,
+                ..
+            } = finding;
+            match finding.severity {
+                Severity::Error => {
+                    tracing::error!(detector, %subject, value, limit, "health issue")
+                }
+                Severity::Warning => {
+                    tracing::warn!(detector, %subject, value, limit, "health issue")
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self, closed: &[Issue], at: Instant) -> Result<(), WriteError> {
+        let source = self.parts.options.source();
+        let transaction = |issue: &Issue| {
+            let fix = self.fixes.verified(&issue.subject);
+            issues::closed(issue, fix.as_ref(), &source)
+        };
+        let transactions = closed.iter().map(transaction).collect();
+        self.commit(transactions).await?;
+        for issue in closed {
+            if let Some((fix, attempt, done)) = self.fixes.verified(&issue.subject) {
+                tracing::info!(
+                    issue = issue.subject,
+                    fix,
+                    attempt,
+                    done,
+                    "a fix was verified"
+                );
+            }
+            tracing::info!(issue = issue.subject, "health recovered");
+            self.fixes.closed(&issue.subject, at);
+        }
+        Ok(())
+    }
+
+    async fn carry_out(
+        &mut self,
+        issue: &Issue,
+        finding: &Finding,
+        step: Step,
+        at: Instant,
+    ) -> Result<(), WriteError> {
+        match step {
+            Step::Begin { remedy, attempt } => {
+                self.commit(vec![issues::began(issue, remedy.name())])
+                    .await?;
+                tracing::info!(
+                    issue = issue.subject,
+                    fix = remedy.name(),
+                    attempt,
+                    "a fix is tried"
+                );
+                self.fixes.began(&issue.subject, &remedy, attempt, at);
+                self.act(issue.subject.clone(), &remedy, &finding.value);
+            }
+            Step::Failed { fix, attempt, why } => {
+                let source = self.parts.options.source();
+                self.commit(vec![issues::failed(issue, (&fix, attempt, &why), &source)])
+                    .await?;
+                if self
+                    .fixes
+                    .failed(&issue.subject, finding.remedy.as_ref(), at)
+                {
+                    tracing::warn!(issue = issue.subject, fix, attempt, why, "a fix failed");
+                } else {
+                    tracing::error!(
+                        issue = issue.subject,
+                        fix,
+                        attempt,
+                        why,
+                        "a fix failed and is not tried again"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn act(&self, key: String, remedy: &Remedy, why: &str) {
+        let work = self.parts.hands.apply(remedy, why);
+        let limit = remedy.time_to_act();
+        self.running.push(Box::pin(async move {
+            let result = tokio::time::timeout(limit, work).await;
+            (
+                key,
+                result.unwrap_or_else(|_| Err("it did not end in time".to_owned())),
+            )
+        }));
+    }
+
+    /// Hands all of them over, then waits for each: they share a commit.
+    async fn commit(&mut self, transactions: Vec<Transaction>) -> Result<(), WriteError> {
+        let mut submitted = Vec::with_capacity(transactions.len());
+        for (effects, events) in transactions {
+            submitted.push(self.parts.source.submit(effects, events).await?);
+        }
+        for one in submitted {
+            one.committed().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a fix that is under way was carried out.
+    #[cfg(test)]
+    pub(super) async fn acted(&mut self) {
+        let (key, result) = self.running.next().await.unwrap();
+        self.fixes.acted(&key, result, Instant::now());
+    }
+}

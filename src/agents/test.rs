@@ -1,0 +1,161 @@
+//! `test`: does what `test.work` says. Only with the feature `testing`: the agent that faults are tried on.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::event::{AgentName, Event, EventType};
+use crate::runtime::{Agent, Boxed, Duty, DutyContext, DutyError, Ending, Handling};
+use crate::store::{Effect, Outcome};
+
+/// The agent.
+pub struct Test {
+    /// Where `start` and `end` lines go.
+    log: Option<PathBuf>,
+    /// What the duty is told to do.
+    duty: mpsc::Sender<DutyFault>,
+    duty_end: std::sync::Mutex<Option<mpsc::Receiver<DutyFault>>>,
+}
+
+/// How the agent's duty is to end.
+#[derive(Debug, Clone, Copy)]
+enum DutyFault {
+    Panic,
+    Fail,
+    Hang,
+}
+
+impl Test {
+    /// An agent that logs to `log`.
+    pub fn new(log: Option<PathBuf>) -> Self {
+        let (duty, duty_end) = mpsc::channel(1);
+        Test {
+            log,
+            duty,
+            duty_end: std::sync::Mutex::new(Some(duty_end)),
+        }
+    }
+
+    fn line(&self, what: &str, event: &Event, handling: &Handling) {
+        let Some(path) = &self.log else {
+            return;
+        };
+        let now = clock_gettime(ClockId::Monotonic);
+        let nanos = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
+        let line = format!(
+            "{what} {} {} {} {} {nanos}\n",
+            event.id, event.subject, handling.attempt, handling.incarnation
+        );
+        let written = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(line.as_bytes()));
+        written.expect("the test's own log can be written, or the test proves nothing");
+    }
+
+    async fn work(&self, event: &Event, handling: &Handling) -> Ending {
+        let data = &event.data;
+        let sleep = Duration::from_millis(data["sleep_ms"].as_u64().unwrap_or(0));
+        let progress = data["progress"].as_bool().unwrap_or(false);
+        let until = tokio::time::Instant::now() + sleep;
+        while tokio::time::Instant::now() < until {
+            let left = until - tokio::time::Instant::now();
+            tokio::time::sleep(left.min(Duration::from_millis(100))).await;
+            if progress {
+                handling.progress.mark();
+            }
+        }
+        let times = data["times"].as_u64().unwrap_or(0);
+        let end = data["end"].as_str().unwrap_or("ok");
+        let end = if times > 0 && u64::from(handling.attempt) > times {
+            "ok"
+        } else {
+            end
+        };
+        self.end(end, event, handling).await
+    }
+
+    async fn end(&self, end: &str, event: &Event, handling: &Handling) -> Ending {
+        match end {
+            "ok" => Ending::Outcome(Outcome::nothing().effect(Effect::Test {
+                event: event.seq.0,
+                attempt: handling.attempt,
+            })),
+            "transient" => Ending::Transient("test.work asked for a transient failure".to_owned()),
+            "permanent" => Ending::Permanent("test.work asked for a permanent failure".to_owned()),
+            "unavailable" => Ending::Unavailable("test.work asked to be unavailable".to_owned()),
+            "panic" => panic!("test.work asked for a panic"),
+            "hang" => std::future::pending().await,
+            "block" => loop {
+                std::thread::park();
+            },
+            "abort" => std::process::abort(),
+            "duty_panic" => self.fault(DutyFault::Panic).await,
+            "duty_fail" => self.fault(DutyFault::Fail).await,
+            "duty_hang" => self.fault(DutyFault::Hang).await,
+            other => Ending::Permanent(format!("test.work knows no end `{other}`")),
+        }
+    }
+
+    async fn fault(&self, fault: DutyFault) -> Ending {
+        match self.duty.send(fault).await {
+            Ok(()) => Ending::Outcome(Outcome::nothing()),
+            Err(_) => Ending::Transient("the duty has ended already".to_owned()),
+        }
+    }
+}
+
+impl Agent for Test {
+    fn name(&self) -> AgentName {
+        AgentName::Test
+    }
+
+    fn handle<'a>(&'a self, event: &'a Event, handling: &'a Handling) -> Boxed<'a, Ending> {
+        Box::pin(async move {
+            if event.kind != EventType::TestWork || event.data == Value::Null {
+                return Ending::Outcome(Outcome::nothing());
+            }
+            self.line("start", event, handling);
+            let ending = self.work(event, handling).await;
+            self.line("end", event, handling);
+            ending
+        })
+    }
+
+    fn duties(self: Arc<Self>) -> Vec<Duty> {
+        let faults = self.duty_end.lock().ok().and_then(|mut end| end.take());
+        let Some(mut faults) = faults else {
+            return Vec::new();
+        };
+        vec![Duty::new(
+            "faults",
+            move |context: DutyContext| async move {
+                loop {
+                    context.progress.mark();
+                    let fault = tokio::select! {
+                        () = context.stop.cancelled() => return Ok(()),
+                        fault = faults.recv() => fault,
+                        () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+                    };
+                    match fault {
+                        Some(DutyFault::Panic) => panic!("test.work asked the duty for a panic"),
+                        Some(DutyFault::Fail) => {
+                            return Err(DutyError::Failed(
+                                "test.work asked the duty to fail".to_owned(),
+                            ));
+                        }
+                        Some(DutyFault::Hang) => std::future::pending::<()>().await,
+                        None => return Ok(()),
+                    }
+                }
+            },
+        )]
+    }
+}

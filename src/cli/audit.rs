@@ -1,0 +1,147 @@
+//! `docent audit list|verify`
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::context::{Context, block_on};
+use super::text::{Style, counted, moment, plain};
+use crate::error::{Exit, Fatal};
+use crate::http::wire::AuditVerdict;
+use crate::http::{ClientError, Target};
+
+/// Digits of a hash that are shown.
+const HASH: usize = 12;
+
+/// The verbs of `audit`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Print all records, oldest first
+    List {
+        /// Print each record as it is stored, with its hash as the last key
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the chain of hashes: 0 intact, 65 broken
+    Verify {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Prints or checks.
+pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
+    match arguments.verb {
+        Verb::List { json } => list(context, json),
+        Verb::Verify { json } => verify(context, json),
+    }
+}
+
+fn list(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
+    let client = context.client()?;
+    block_on(async {
+        let mut lines = client.lines(&Target::new("/audit")).await?;
+        while let Some(line) = lines.next().await? {
+            if json {
+                // Byte for byte, or the hash would not fit.
+                context.out.write(&line)?;
+                context.out.line("")?;
+            } else {
+                let record = serde_json::from_slice(&line)
+                    .map_err(|e| ClientError::Unexpected(e.to_string()))?;
+                let text = render(&record, context.out.style);
+                context.out.line(&text)?;
+            }
+        }
+        Ok(Exit::Clean)
+    })
+}
+
+fn render(record: &Value, style: Style) -> String {
+    let text = |key: &str| plain(record[key].as_str().unwrap_or_default());
+    let hash: String = text("hash").chars().take(HASH).collect();
+    format!(
+        "{:>8}  {}  {}  {}  {}",
+        record["n"]
+            .as_u64()
+            .map_or_else(|| "?".to_owned(), |n| n.to_string()),
+        style.dim(&moment(&text("time"))),
+        style.bold(&format!("{:24}", text("type"))),
+        style.dim(&hash),
+        style.place(&text("subject"))
+    )
+}
+
+fn verify(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
+    let client = context.client()?;
+    // Every record is read and hashed: it takes as long as the log is.
+    let verdict: AuditVerdict =
+        block_on(async { Ok(client.get_slowly(&Target::new("/audit/verify")).await?) })?;
+    if json {
+        context.out.json(&verdict)?;
+    } else {
+        context.out.line(&sentence(&verdict))?;
+    }
+    Ok(if verdict.intact {
+        Exit::Clean
+    } else {
+        Exit::Data
+    })
+}
+
+fn sentence(verdict: &AuditVerdict) -> String {
+    match (verdict.intact, verdict.broken_at) {
+        (true, _) => format!(
+            "the chain is intact: {}",
+            counted(verdict.records.unwrap_or(0), "record", "records")
+        ),
+        (false, Some(n)) => format!(
+            "the chain is broken at record {n}: {}",
+            plain(verdict.why.as_deref().unwrap_or("no reason given"))
+        ),
+        (false, None) => format!(
+            "the chain is broken: {}",
+            plain(verdict.why.as_deref().unwrap_or("no reason given"))
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_verdict_names_the_first_record_that_does_not_fit() {
+        let mut verdict = AuditVerdict {
+            intact: true,
+            records: Some(1200),
+            broken_at: None,
+            why: None,
+        };
+        assert_eq!(sentence(&verdict), "the chain is intact: 1,200 records");
+        (verdict.intact, verdict.broken_at, verdict.why) =
+            (false, Some(7), Some("record 7 is missing".to_owned()));
+        assert_eq!(
+            sentence(&verdict),
+            "the chain is broken at record 7: record 7 is missing"
+        );
+    }
+
+    #[test]
+    fn a_record_is_a_line() {
+        let record = json!({"n": 7, "type": "scan.requested", "subject": "docs", "time": "x", "hash": "0123456789abcdef"});
+        let text = render(&record, Style::new(false));
+        assert_eq!(
+            text,
+            "       7  x  scan.requested            0123456789ab  docs"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! `docent config show`
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::context::Context;
+use super::text::Style;
+use crate::config::Shown;
+use crate::error::{Exit, Fatal};
+
+/// The verbs of `config`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Print every value that rules, and where it was set
+    Show {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `config show --json`
+#[derive(Serialize)]
+struct Values {
+    values: Vec<Value>,
+}
+
+#[derive(Serialize)]
+struct Value {
+    key: String,
+    value: String,
+    origin: String,
+}
+
+/// Prints the values.
+pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
+    let Verb::Show { json } = arguments.verb;
+    let loaded = context.config()?;
+    if json {
+        let values = loaded.show().iter().map(|shown| Value {
+            key: shown.key.clone(),
+            value: shown.value.clone(),
+            origin: shown.origin.to_string(),
+        });
+        context.out.json(&Values {
+            values: values.collect(),
+        })?;
+    } else {
+        let text = render(loaded.show(), context.out.style);
+        context.out.write(text.as_bytes())?;
+    }
+    Ok(Exit::Clean)
+}
+
+/// As it would stand in a file, with the origin as a comment.
+fn render(values: &[Shown], style: Style) -> String {
+    let width = values
+        .iter()
+        .map(|v| v.key.len() + v.value.len() + 3)
+        .filter(|w| *w <= 60)
+        .max()
+        .unwrap_or(0);
+    let lines = values.iter().map(|shown| {
+        let setting = format!("{} = {}", shown.key, shown.value);
+        format!(
+            "{setting:width$}  {}\n",
+            style.dim(&format!("# {}", shown.origin))
+        )
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Sources};
+
+    #[test]
+    fn every_value_stands_with_its_origin() {
+        let sources = Sources {
+            variables: vec![(
+                "DOCENT__REDIS__URL".into(),
+                "redis://me:hunter2@host:1".into(),
+            )],
+            directory: "/".into(),
+            host_name: Some("host".to_owned()),
+            ..Sources::default()
+        };
+        let text = render(Config::load(sources).unwrap().show(), Style::new(false));
+        let line = |key: &str| {
+            text.lines()
+                .find(|line| line.starts_with(key))
+                .unwrap()
+                .to_owned()
+        };
+        assert!(line("watch.debounce").ends_with("# default"));
+        assert!(line("redis.url").ends_with("# DOCENT__REDIS__URL"));
+        assert!(!text.contains("hunter2"));
+    }
+}

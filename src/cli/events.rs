@@ -1,0 +1,269 @@
+//! `docent events list|show`
+
+use clap::{Args, Subcommand};
+
+use super::context::{Context, block_on};
+use super::table::{Align, Cell, Table};
+use super::text::{Style, moment, one_line, plain};
+use crate::config::parse_duration;
+use crate::error::{Exit, Fatal};
+use crate::http::wire::{Envelope, EventView};
+use crate::http::{ClientError, Target};
+
+/// Events that a terminal gets unless it asks for more.
+const LIST: usize = 50;
+
+/// The verbs of `events`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List events, newest first
+    List(List),
+    /// Show an event, what each agent owes it, and what it caused
+    Show {
+        /// The event's id
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// Only of this subject
+    #[arg(long)]
+    subject: Option<String>,
+    /// Only of this type
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Only of the chain that this event began
+    #[arg(long, value_name = "ID")]
+    correlation: Option<String>,
+    /// Only from then on: a moment as 2026-01-31T12:00:00Z, or a duration before now as 1h
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<String>,
+    /// At most so many [default: 50; with --json all that the ledger still has]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// A moment in RFC 3339, from itself or from a duration before now.
+fn since(text: &str) -> Result<String, String> {
+    if text.parse::<jiff::Timestamp>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    let wrong =
+        || format!("`{text}` is neither a moment as 2026-01-31T12:00:00Z nor a duration as 1h");
+    let ago = parse_duration(text).map_err(|_| wrong())?;
+    let at = jiff::Timestamp::now()
+        .checked_sub(ago)
+        .map_err(|_| wrong())?;
+    Ok(format!("{at:.3}"))
+}
+
+/// Lists or shows.
+pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
+    match &arguments.verb {
+        Verb::List(list) => run_list(context, list),
+        Verb::Show { id, json } => run_show(context, id, *json),
+    }
+}
+
+fn run_list(context: &mut Context, list: &List) -> Result<Exit, Fatal> {
+    let client = context.client()?;
+    let limit = if list.json {
+        list.limit
+    } else {
+        list.limit.or(Some(LIST))
+    };
+    let target = Target::new("/events")
+        .with("subject", list.subject.as_deref())
+        .with("type", list.kind.as_deref())
+        .with("correlation", list.correlation.as_deref())
+        .with("since", list.since.as_deref())
+        .with("limit", limit.map(|n| n.to_string()).as_deref());
+    block_on(async {
+        let mut lines = client.lines(&target).await?;
+        let mut count = 0;
+        while let Some(line) = lines.next().await? {
+            print_event(context, &line, list.json)?;
+            count += 1;
+        }
+        if count == 0 {
+            context.out.note("no events");
+        } else if list.limit.is_none() && limit == Some(count) {
+            context
+                .out
+                .note(&format!("the newest {count}; more with --limit"));
+        }
+        Ok(Exit::Clean)
+    })
+}
+
+/// Prints an event that came as a line.
+pub(super) fn print_event(context: &mut Context, line: &[u8], json: bool) -> Result<(), Fatal> {
+    if json {
+        context.out.write(line)?;
+        return context.out.line("");
+    }
+    let event: Envelope =
+        serde_json::from_slice(line).map_err(|e| ClientError::Unexpected(e.to_string()))?;
+    let text = render(&event, context.out.style);
+    context.out.line(&text)
+}
+
+/// One line: when, what, about what, which.
+fn render(event: &Envelope, style: Style) -> String {
+    let kind = format!("{:24}", plain(&event.kind));
+    let kind = match event.kind.as_str() {
+        "event.dead_lettered" | "agent.parked" | "fix.failed" => style.wrong(&kind),
+        _ => style.bold(&kind),
+    };
+    format!(
+        "{}  {kind}  {}  {}",
+        style.dim(&moment(&event.time)),
+        style.place(&plain(&event.subject)),
+        style.dim(&plain(&event.id))
+    )
+}
+
+fn run_show(context: &mut Context, id: &str, json: bool) -> Result<Exit, Fatal> {
+    let client = context.client()?;
+    let target = Target::new("/events").segment(id);
+    let view: EventView = block_on(async { Ok(client.get(&target).await?) })?;
+    if json {
+        context.out.json(&view)?;
+    } else {
+        let text = render_view(&view, context.out.style);
+        context.out.write(text.as_bytes())?;
+    }
+    Ok(Exit::Clean)
+}
+
+fn render_view(view: &EventView, style: Style) -> String {
+    let event = &view.event;
+    let mut text = format!("{}\n", render(event, style));
+    for (name, value) in [
+        ("source", plain(&event.source)),
+        ("data", plain(&event.data.to_string())),
+        (
+            "cause",
+            event
+                .causation
+                .as_deref()
+                .map_or_else(|| "none: it is the first of its chain".to_owned(), plain),
+        ),
+        ("chain", plain(&event.correlation)),
+    ] {
+        text.push_str(&format!("{}  {value}\n", style.dim(&format!("{name:<8}"))));
+    }
+    let mut table = Table::new(&[
+        ("AGENT", Align::Left),
+        ("STATE", Align::Left),
+        ("FAILED", Align::Right),
+        ("SETTLED AT", Align::Left),
+        ("", Align::Left),
+    ]);
+    for delivery in &view.deliveries {
+        let paint: fn(Style, &str) -> String = match delivery.state.as_str() {
+            "done" => Style::good,
+            "dead" => Style::wrong,
+            _ => Style::doubtful,
+        };
+        table.row(vec![
+            plain(&delivery.agent).into(),
+            Cell::painted(plain(&delivery.state), paint),
+            delivery.attempts.to_string().into(),
+            delivery
+                .settled_at
+                .as_deref()
+                .map_or_else(|| "-".to_owned(), moment)
+                .into(),
+            last_error(&delivery.errors).into(),
+        ]);
+    }
+    text.push_str(&format!("\n{}", table.render(style)));
+    for (at, caused) in view.caused.iter().enumerate() {
+        let heading = if at == 0 { "\ncaused\n" } else { "" };
+        text.push_str(&format!("{heading}{}\n", render(caused, style)));
+    }
+    text
+}
+
+/// The newest text of an error chain.
+pub(super) fn last_error(errors: &serde_json::Value) -> String {
+    let last = errors.as_array().and_then(|errors| errors.last());
+    let text = last
+        .and_then(|entry| entry["error"].as_str())
+        .unwrap_or_default();
+    one_line(text, 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::http::wire::Delivery;
+
+    fn event() -> Envelope {
+        Envelope {
+            id: "6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55".to_owned(),
+            seq: 7,
+            kind: "scan.requested".to_owned(),
+            source: "control/0".to_owned(),
+            subject: "docs".to_owned(),
+            time: "2026-01-31T12:00:00.000Z".to_owned(),
+            data: json!({"reason": "a test"}),
+            causation: None,
+            correlation: "6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55".to_owned(),
+        }
+    }
+
+    #[test]
+    fn since_is_a_moment_or_a_duration() {
+        assert_eq!(
+            since("2026-01-31T12:00:00Z").unwrap(),
+            "2026-01-31T12:00:00Z"
+        );
+        let hour: jiff::Timestamp = since("1h").unwrap().parse().unwrap();
+        let ago = jiff::Timestamp::now().duration_since(hour).as_secs();
+        assert!((3600..3700).contains(&ago), "{ago}");
+        assert!(since("yesterday").unwrap_err().contains("neither"));
+    }
+
+    #[test]
+    fn an_event_is_shown_with_its_deliveries_and_its_effects() {
+        let delivery = Delivery {
+            agent: "rag".to_owned(),
+            state: "dead".to_owned(),
+            attempts: 4,
+            errors: json!([{"error": "first"}, {"error": "it\nbroke"}]),
+            settled_at: None,
+        };
+        let view = EventView {
+            event: event(),
+            deliveries: vec![delivery],
+            caused: vec![event()],
+        };
+        let text = render_view(&view, Style::new(false));
+        assert!(
+            text.contains("data      {\"reason\":\"a test\"}\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("rag    dead        4  -           it…\n"),
+            "{text}"
+        );
+        assert!(text.contains("\ncaused\n"), "{text}");
+    }
+}

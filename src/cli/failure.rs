@@ -1,0 +1,97 @@
+//! From what went wrong with a request to how the process ends.
+
+use crate::error::{Exit, Fatal};
+use crate::http::ClientError;
+use crate::http::wire::{Problem, ProblemKind};
+
+impl From<ClientError> for Fatal {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Problem(problem) => refused(exit_of(&problem), problem),
+            ClientError::Unreachable { .. } => Fatal::new(Exit::Unavailable, error)
+                .hint("start it with `docent run`, with the same --config"),
+            ClientError::Forbidden { .. } => Fatal::new(Exit::Permission, error)
+                .hint("work as the user that docent runs as, or as a member of [control] group"),
+            ClientError::Foreign { .. } => Fatal::new(Exit::Unavailable, error)
+                .hint("name the config of the daemon that you mean with --config"),
+            ClientError::Lost(_) | ClientError::Silent(_) => {
+                Fatal::new(Exit::Unavailable, error).hint("the daemon's log says what happened")
+            }
+            ClientError::TooLong => Fatal::new(Exit::Usage, error),
+            ClientError::Unexpected(_) => Fatal::new(Exit::Internal, error),
+        }
+    }
+}
+
+/// An end with `exit`, because the daemon said no.
+pub(super) fn refused(exit: Exit, problem: Problem) -> Fatal {
+    let fatal = Fatal::new(exit, problem.detail);
+    match problem.hint {
+        Some(hint) => fatal.hint(hint),
+        None => fatal,
+    }
+}
+
+/// The exit code of a problem.
+pub(super) fn exit_of(problem: &Problem) -> Exit {
+    use ProblemKind as Kind;
+    let kinds = [
+        (Exit::Usage, &[Kind::BadRequest][..]),
+        (
+            Exit::Data,
+            &[
+                Kind::NotFound,
+                Kind::Conflict,
+                Kind::TooLarge,
+                Kind::Refused,
+            ],
+        ),
+        (
+            Exit::Temporary,
+            &[Kind::AgentMissing, Kind::DeadLetter, Kind::Timeout],
+        ),
+        (
+            Exit::Unavailable,
+            &[
+                Kind::Busy,
+                Kind::Stopping,
+                Kind::StoreUnavailable,
+                Kind::IndexNotReady,
+            ],
+        ),
+    ];
+    let found = kinds
+        .into_iter()
+        .find(|(_, kinds)| kinds.iter().any(|kind| problem.is(*kind)));
+    found.map_or(Exit::Internal, |(exit, _)| exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_ends_the_process_as_its_kind_says() {
+        for (kind, exit) in [
+            (ProblemKind::BadRequest, Exit::Usage),
+            (ProblemKind::Refused, Exit::Data),
+            (ProblemKind::Conflict, Exit::Data),
+            (ProblemKind::Timeout, Exit::Temporary),
+            (ProblemKind::StoreUnavailable, Exit::Unavailable),
+            (ProblemKind::Internal, Exit::Internal),
+        ] {
+            let fatal = Fatal::from(ClientError::Problem(Problem::new(kind, "no").hint("do")));
+            assert_eq!(
+                (fatal.exit(), fatal.report().as_str()),
+                (exit, "docent: no\nhint: do")
+            );
+        }
+        let path = std::path::PathBuf::from("/x/docent.sock");
+        let source = std::io::ErrorKind::NotFound.into();
+        let away = Fatal::from(ClientError::Unreachable { path, source });
+        assert_eq!(away.exit(), Exit::Unavailable);
+        assert!(away.report().starts_with(
+            "docent: docent does not answer on /x/docent.sock: entity not found\nhint: "
+        ));
+    }
+}

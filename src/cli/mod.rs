@@ -1,0 +1,219 @@
+//! The command line: one verb a file, one match.
+//!
+//! Results go to stdout, everything else to stderr. Every verb but `run`, `check` and `config` asks the daemon over its
+//! control socket.
+
+mod agent;
+mod audit;
+mod check;
+mod config;
+mod context;
+mod dead;
+mod documents;
+mod events;
+mod failure;
+mod health;
+mod history;
+mod jobs;
+mod output;
+mod progress;
+mod publish;
+mod run;
+mod scan;
+mod search;
+mod status;
+mod table;
+mod tail;
+mod text;
+mod wait;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Exit, Fatal};
+use context::{Context, Global};
+
+/// A daemon that keeps a tree of documents known: watched, versioned, indexed, searchable, audited and healed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "docent",
+    version,
+    arg_required_else_help = true,
+    infer_subcommands = false
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the daemon in the foreground
+    Run,
+    /// Check the config and what it needs
+    #[command(alias = "validate")]
+    Check(check::Arguments),
+    /// Show the config that rules
+    Config(config::Arguments),
+    /// Show how the daemon stands: 0 running, 1 degraded, 3 not running
+    Status(status::Arguments),
+    /// Wait until every change that is on disk now is searchable
+    Wait(wait::Arguments),
+    /// Look at every file again, and wait for the end of it
+    Scan(scan::Arguments),
+    /// Search the documents
+    Search(search::Arguments),
+    /// List every file in scope, also what is no document, and why
+    Documents(documents::Arguments),
+    /// Show the versions of a document
+    History(history::Arguments),
+    /// Publish an event
+    Publish(publish::Arguments),
+    /// Look at the events of the past
+    Events(events::Arguments),
+    /// Follow the events from now on
+    Tail(tail::Arguments),
+    /// Look at dead letters, and have them tried again
+    Dead(dead::Arguments),
+    /// Show the jobs with their last and next runs
+    Jobs(jobs::Arguments),
+    /// Show what is wrong, and what was tried
+    Health(health::Arguments),
+    /// Look at the agents
+    Agent(agent::Arguments),
+    /// Print or check the audit log
+    Audit(audit::Arguments),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    run_with(std::env::args_os()).into()
+}
+
+fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout, the rest to stderr. A reader that is gone has all it wanted.
+            error.print().ok();
+            return if error.exit_code() == 0 {
+                Exit::Clean
+            } else {
+                Exit::Usage
+            };
+        }
+    };
+    let mut context = Context::new(cli.global);
+    let ended = match dispatch(&mut context, cli.verb) {
+        Ok(exit) => context.out.flush().map(|()| exit),
+        Err(fatal) => {
+            // What was printed before the failure belongs to the result.
+            context.out.flush().and(Err(fatal))
+        }
+    };
+    match ended {
+        Ok(exit) => exit,
+        Err(fatal) => {
+            context.out.complain(&fatal.report());
+            fatal.exit()
+        }
+    }
+}
+
+fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Fatal> {
+    match verb {
+        Verb::Run => run::run(context),
+        Verb::Check(arguments) => check::run(context, &arguments),
+        Verb::Config(arguments) => config::run(context, &arguments),
+        Verb::Status(arguments) => status::run(context, &arguments),
+        Verb::Wait(arguments) => wait::run(context, &arguments),
+        Verb::Scan(arguments) => scan::run(context, &arguments),
+        Verb::Search(arguments) => search::run(context, &arguments),
+        Verb::Documents(arguments) => documents::run(context, &arguments),
+        Verb::History(arguments) => history::run(context, &arguments),
+        Verb::Publish(arguments) => publish::run(context, arguments),
+        Verb::Events(arguments) => events::run(context, &arguments),
+        Verb::Tail(arguments) => tail::run(context, &arguments),
+        Verb::Dead(arguments) => dead::run(context, &arguments),
+        Verb::Jobs(arguments) => jobs::run(context, &arguments),
+        Verb::Health(arguments) => health::run(context, &arguments),
+        Verb::Agent(arguments) => agent::run(context, &arguments),
+        Verb::Audit(arguments) => audit::run(context, &arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_interfaces_name_is_understood() {
+        for line in [
+            "docent run -c x.toml",
+            "docent --config x.toml run --log-level debug --log-format json",
+            "docent check --no-environment --json",
+            "docent config show --json",
+            "docent status --json --color never",
+            "docent wait --timeout 5min",
+            "docent scan",
+            "docent scan docs --json",
+            "docent search how to install --limit 5 --collection docs --json",
+            "docent documents --collection docs --state rejected --json",
+            "docent history docs/a.md --json",
+            "docent publish scan.requested --subject docs --data {} --id 6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55",
+            "docent publish --stdin",
+            "docent events list --subject docs --type scan.requested --since 1h --limit 5 --json",
+            "docent events show 6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55 --json",
+            "docent tail --json",
+            "docent dead list --json",
+            "docent dead replay 6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55 --agent rag",
+            "docent jobs --json",
+            "docent health --all --json",
+            "docent agent list --json",
+            "docent audit list --json",
+            "docent audit verify --json",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_usage_and_help_is_clean() {
+        for (line, exit) in [
+            ("docent", Exit::Usage),
+            ("docent fly", Exit::Usage),
+            ("docent wait --timeout 5", Exit::Usage),
+            ("docent search", Exit::Usage),
+            ("docent publish", Exit::Usage),
+            ("docent publish scan.requested", Exit::Usage),
+            (
+                "docent publish scan.requested --subject x --stdin",
+                Exit::Usage,
+            ),
+            ("docent status --color red", Exit::Usage),
+            ("docent --help", Exit::Clean),
+            ("docent --version", Exit::Clean),
+        ] {
+            assert_eq!(
+                run_with(line.split_whitespace().map(OsString::from)),
+                exit,
+                "{line}"
+            );
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `docent scan`
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::context::{Context, block_on};
+use super::progress::alongside;
+use super::text::{Style, counted, duration, number, plain};
+use crate::error::{Exit, Fatal};
+use crate::http::Target;
+use crate::http::wire::ScanAnswer;
+
+/// The flags of `scan`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Tell of this collection alone (every one is scanned)
+    collection: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks for a scan and waits until every file that it saw is captured or reported.
+pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
+    let client = context.client()?;
+    let target = Target::new("/scan").with("collection", arguments.collection.as_deref());
+    let answer = block_on(async {
+        let asked = client.post::<ScanAnswer>(&target);
+        Ok(alongside(&context.out, &client, asked).await?)
+    })?;
+    if arguments.json {
+        context.out.json(&answer)?;
+    } else {
+        let text = render(&answer, context.out.style);
+        context.out.write(text.as_bytes())?;
+    }
+    Ok(Exit::Clean)
+}
+
+fn render(answer: &ScanAnswer, style: Style) -> String {
+    let mut text = format!(
+        "scanned {}, {} read anew ({})\n",
+        counted(answer.seen, "file", "files"),
+        number(answer.changed),
+        duration(Duration::from_millis(answer.took_ms).as_secs_f64())
+    );
+    for collection in &answer.collections {
+        let files = counted(collection.files, "file", "files");
+        text.push_str(&format!(
+            "  {}  {files}\n",
+            style.place(&plain(&collection.collection))
+        ));
+    }
+    for absent in &answer.absent {
+        let what = format!(
+            "{} cannot be reached: {}",
+            plain(&absent.collection),
+            plain(&absent.cause)
+        );
+        text.push_str(&format!(
+            "  {} {what}; its documents are kept\n",
+            style.wrong("!")
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::wire::{Absent, ScannedCollection};
+
+    #[test]
+    fn a_scan_tells_its_counts_and_what_it_could_not_reach() {
+        let answer = ScanAnswer {
+            seen: 1234,
+            changed: 7,
+            collections: vec![ScannedCollection {
+                collection: "docs".to_owned(),
+                files: 1234,
+                began_at: String::new(),
+                ended_at: String::new(),
+            }],
+            absent: vec![Absent {
+                collection: "wiki".to_owned(),
+                cause: "no such file".to_owned(),
+            }],
+            took_ms: 1500,
+        };
+        let expected = "scanned 1,234 files, 7 read anew (1.5s)\n  docs  1,234 files\n  \
+                        ! wiki cannot be reached: no such file; its documents are kept\n";
+        assert_eq!(render(&answer, Style::new(false)), expected);
+    }
+}

@@ -1,0 +1,387 @@
+//! `docent status`
+
+use clap::Args;
+
+use super::context::{Context, block_on};
+use super::progress;
+use super::table::{Align, Cell, Table};
+use super::text::{Style, clock, counted, duration, number, plain};
+use crate::config::format_size;
+use crate::error::{Exit, Fatal};
+use crate::http::wire::{AgentView, Condition, Freshness, Status};
+use crate::http::{ClientError, Target};
+
+/// The flags of `status`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// 0 running (or about to, or stopping), 1 degraded, 3 not running.
+pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
+    let client = context.client()?;
+    let answer = block_on(async { Ok(client.get::<Status>(&Target::new("/status")).await) })?;
+    let status = match answer {
+        Ok(status) => status,
+        Err(ClientError::Unreachable { path, .. }) => {
+            let text = format!(
+                "docent is not running: nobody answers on {}",
+                path.display()
+            );
+            if arguments.json {
+                context.out.note(&text);
+            } else {
+                context.out.line(&text)?;
+            }
+            return Ok(Exit::NotRunning);
+        }
+        Err(ClientError::Problem(problem)) => {
+            // It runs, and cannot even tell how: that is degraded.
+            return Err(super::failure::refused(Exit::Negative, problem));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if arguments.json {
+        context.out.json(&status)?;
+    } else {
+        let text = render(&status, context.out.style);
+        context.out.write(text.as_bytes())?;
+    }
+    Ok(exit_of(status.state))
+}
+
+fn exit_of(condition: Condition) -> Exit {
+    match condition {
+        Condition::Degraded => Exit::Negative,
+        Condition::Starting | Condition::Running | Condition::Draining => Exit::Clean,
+    }
+}
+
+/// One screen: what is wrong first, then what is there, then the agents.
+fn render(status: &Status, style: Style) -> String {
+    let condition = match status.state {
+        Condition::Running => style.good(status.state.as_str()),
+        Condition::Degraded => style.wrong(status.state.as_str()),
+        Condition::Starting | Condition::Draining => style.doubtful(status.state.as_str()),
+    };
+    let mut text = format!(
+        "docent {} on {} is {condition}, up {}\n",
+        plain(&status.version),
+        plain(&status.instance),
+        duration(status.uptime_s as f64)
+    );
+    for wrong in &status.wrong {
+        text.push_str(&format!("  {} {}\n", style.wrong("!"), plain(&wrong.what)));
+        text.push_str(&format!("    {}\n", plain(&wrong.remedy)));
+    }
+    text.push('\n');
+    for (name, value) in facts(status, style) {
+        text.push_str(&format!("{}  {value}\n", style.dim(&format!("{name:<10}"))));
+    }
+    text.push('\n');
+    text.push_str(&agents(status, style));
+    text
+}
+
+fn facts(status: &Status, style: Style) -> Vec<(&'static str, String)> {
+    let mut facts = vec![
+        (
+            "documents",
+            format!(
+                "{} of {}, {}",
+                number(status.documents),
+                counted(status.files, "file", "files"),
+                counted(status.chunks, "chunk", "chunks")
+            ),
+        ),
+        ("search", freshness(&status.freshness, style)),
+    ];
+    let scan = &status.scan;
+    if scan.scanning.is_some()
+        || scan.marked > 0
+        || scan.held.is_some()
+        || status.freshness.pending > 0
+    {
+        facts.push(("at work", progress::line(status)));
+    }
+    if let Some(why) = &status.index.rebuilt {
+        facts.push(("index", format!("rebuilt at this start: {}", plain(why))));
+    }
+    let bus = &status.bus;
+    facts.push((
+        "events",
+        format!(
+            "{} owed, {} in flight, {} retrying, {} dead; carried {} ({})",
+            number(bus.owed),
+            number(bus.in_flight),
+            number(bus.retrying),
+            number(bus.dead),
+            if bus.active == "embedded" {
+                "directly".to_owned()
+            } else {
+                format!("by {}", plain(&bus.active))
+            },
+            plain(&bus.why)
+        ),
+    ));
+    if status.issues > 0 {
+        facts.push((
+            "health",
+            format!(
+                "{}: docent health",
+                counted(status.issues, "open issue", "open issues")
+            ),
+        ));
+    }
+    facts.push((
+        "disk",
+        format!(
+            "{} free in {}",
+            rounded_size(status.free_space.bytes),
+            plain(&status.data_dir)
+        ),
+    ));
+    facts
+}
+
+/// Bytes, to about two digits.
+fn rounded_size(bytes: u64) -> String {
+    let unit = [1 << 30, 1 << 20, 1 << 10]
+        .into_iter()
+        .find(|unit| bytes >= *unit)
+        .unwrap_or(1);
+    format_size(bytes / unit * unit)
+}
+
+/// How far search is behind the disk, on one line.
+pub(super) fn freshness(freshness: &Freshness, style: Style) -> String {
+    let mut text = match (&freshness.complete_to, freshness.pending) {
+        (Some(at), 0) => style.good(&format!("up to date as of {}", clock(at))),
+        (Some(at), pending) => {
+            let changes = counted(pending, "change", "changes");
+            style.doubtful(&format!("{changes} pending, complete as of {}", clock(at)))
+        }
+        (None, 0) => style.doubtful("the first scan has not ended"),
+        (None, pending) => style.doubtful(&format!(
+            "{} pending, the first scan has not ended",
+            counted(pending, "change", "changes")
+        )),
+    };
+    if freshness.failed > 0 {
+        let failed = format!(
+            "{} failed: docent dead list",
+            counted(freshness.failed, "change", "changes")
+        );
+        text.push_str(&format!("; {}", style.wrong(&failed)));
+    }
+    text
+}
+
+fn agents(status: &Status, style: Style) -> String {
+    let agents = status
+        .agents
+        .iter()
+        .map(|(name, agent)| (name.as_str(), agent));
+    agent_table(agents).render(style)
+}
+
+/// The agents, one a line.
+pub(super) fn agent_table<'a>(agents: impl Iterator<Item = (&'a str, &'a AgentView)>) -> Table {
+    let mut table = Table::new(&[
+        ("AGENT", Align::Left),
+        ("STATE", Align::Left),
+        ("RESTARTS", Align::Right),
+        ("HANDLED", Align::Right),
+        ("FAILED", Align::Right),
+        ("OWED", Align::Right),
+        ("OLDEST", Align::Right),
+        ("DEAD", Align::Right),
+        ("", Align::Left),
+    ]);
+    for (name, agent) in agents {
+        let paint: fn(Style, &str) -> String = match agent.state.as_str() {
+            "running" => Style::good,
+            "parked" => Style::wrong,
+            "off" => Style::dim,
+            _ => Style::doubtful,
+        };
+        let dead = if agent.dead > 0 {
+            Cell::painted(number(agent.dead), Style::wrong)
+        } else {
+            "0".into()
+        };
+        table.row(vec![
+            plain(name).into(),
+            Cell::painted(plain(&agent.state), paint),
+            number(agent.restarts).into(),
+            number(agent.handled).into(),
+            number(agent.failed).into(),
+            number(agent.owed).into(),
+            agent
+                .oldest_owed_s
+                .map_or_else(|| "-".to_owned(), duration)
+                .into(),
+            dead,
+            remark(agent).into(),
+        ]);
+    }
+    table
+}
+
+/// What else there is to say of an agent.
+fn remark(agent: &AgentView) -> String {
+    if let Some(unavailable) = &agent.unavailable {
+        return format!(
+            "waits since {}: {}",
+            clock(&unavailable.since),
+            super::text::one_line(&unavailable.why, 100)
+        );
+    }
+    match &agent.reason {
+        Some(reason) if agent.restarts > 0 || agent.state == "parked" => {
+            format!("ended last: {}", super::text::one_line(reason, 100))
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::http::wire::{BusView, FreeSpace, IndexView, ScanView, Wrong};
+
+    pub(in crate::cli) fn agent(state: &str) -> AgentView {
+        AgentView {
+            state: state.to_owned(),
+            restarts: 0,
+            reason: None,
+            handled: 1200,
+            failed: 0,
+            owed: 0,
+            oldest_owed_s: None,
+            in_flight: 0,
+            kept: 0,
+            retrying: 0,
+            dead: 0,
+            unavailable: None,
+        }
+    }
+
+    pub(in crate::cli) fn status() -> Status {
+        Status {
+            state: Condition::Running,
+            wrong: Vec::new(),
+            version: "0.1.0".to_owned(),
+            instance: "host".to_owned(),
+            data_dir: "/var/lib/docent".to_owned(),
+            started_at: "2026-01-31T12:00:00Z".to_owned(),
+            uptime_s: 3700,
+            bus: BusView {
+                active: "embedded".to_owned(),
+                why: "[bus] mode is embedded".to_owned(),
+                owed: 0,
+                in_flight: 0,
+                retrying: 0,
+                dead: 0,
+                lost_by_redis: 0,
+            },
+            agents: BTreeMap::from([("rag".to_owned(), agent("running"))]),
+            freshness: Freshness {
+                complete_to: Some("2026-01-31T12:03:04Z".to_owned()),
+                pending: 0,
+                failed: 0,
+            },
+            documents: 1024,
+            files: 1100,
+            chunks: 12_400,
+            embedder: "table".to_owned(),
+            scan: ScanView {
+                scanning: None,
+                seen: 0,
+                changed: 0,
+                marked: 0,
+                held: None,
+                absent: Vec::new(),
+            },
+            index: IndexView {
+                ready: true,
+                position: 0,
+                behind: 0,
+                passages: 0,
+                rebuilt: None,
+                stopped: None,
+            },
+            free_space: FreeSpace {
+                bytes: 5 << 30,
+                floor: 1,
+            },
+            issues: 0,
+        }
+    }
+
+    #[test]
+    fn a_good_status_is_one_screen_without_alarm() {
+        let text = render(&status(), Style::new(false));
+        assert!(
+            text.starts_with("docent 0.1.0 on host is running, up 1h 1m\n\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("documents   1,024 of 1,100 files, 12,400 chunks\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("carried directly ([bus] mode is embedded)"),
+            "{text}"
+        );
+        assert!(!text.contains('!') && !text.contains("at work"), "{text}");
+        assert!(text.lines().count() < 24);
+        assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn what_is_wrong_comes_first_with_the_way_out() {
+        let mut status = status();
+        status.state = Condition::Degraded;
+        status.wrong.push(Wrong {
+            what: "the agent rag is parked: it panicked".to_owned(),
+            remedy: "mend it".to_owned(),
+        });
+        let mut rag = agent("parked");
+        rag.reason = Some("it panicked\nat length".to_owned());
+        status.agents.insert("rag".to_owned(), rag);
+        let text = render(&status, Style::new(false));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[1..3],
+            ["  ! the agent rag is parked: it panicked", "    mend it"]
+        );
+        assert!(text.contains("ended last: it panicked…"), "{text}");
+        assert_eq!(exit_of(status.state), Exit::Negative);
+        assert!(render(&status, Style::new(true)).contains("\x1b[1;31mdegraded\x1b[0m"));
+    }
+
+    #[test]
+    fn a_scan_shows_how_far_it_is() {
+        let mut status = status();
+        status.scan.scanning = Some("docs".to_owned());
+        (status.scan.seen, status.scan.changed, status.scan.marked) = (5120, 40, 12);
+        status.freshness = Freshness {
+            complete_to: None,
+            pending: 12,
+            failed: 1,
+        };
+        let text = render(&status, Style::new(false));
+        assert!(
+            text.contains(
+                "at work     scanning docs: 5,120 files seen, 40 to read · 12 files to capture\n"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("12 changes pending, the first scan has not ended; 1 change failed: docent dead list"), "{text}");
+    }
+}

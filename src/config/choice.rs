@@ -1,0 +1,110 @@
+//! Values that are one of a few words.
+
+use serde::{Deserialize, Serialize};
+
+/// Makes an enum whose names in the config, in `show` and in messages have one source.
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $text)] $variant),+
+        }
+
+        impl $name {
+            /// Every word, in the order of the variants.
+            pub const NAMES: &'static [&'static str] = &[$($text),+];
+
+            /// The word that stands for it in the config.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text),+
+                }
+            }
+        }
+    };
+}
+
+choice! {
+    /// How owed deliveries reach their agents.
+    BusMode {
+        /// Redis while it answers, else straight from the ledger.
+        Auto = "auto",
+        /// Redis only.
+        Redis = "redis",
+        /// Straight from the ledger; never connects.
+        Embedded = "embedded",
+    }
+}
+
+choice! {
+    /// The carrier of one agent.
+    Carrier {
+        /// As `[bus] mode` says.
+        Bus = "",
+        /// Redis while it answers, else straight from the ledger.
+        Auto = "auto",
+        /// Redis only.
+        Redis = "redis",
+        /// Straight from the ledger.
+        Embedded = "embedded",
+    }
+}
+
+choice! {
+    /// A kind of file that becomes a document.
+    FileType {
+        /// Markdown.
+        Markdown = "markdown",
+        /// Plain text.
+        Text = "text",
+        /// Source code.
+        Code = "code",
+        /// JSON.
+        Json = "json",
+        /// YAML.
+        Yaml = "yaml",
+        /// TOML.
+        Toml = "toml",
+    }
+}
+
+choice! {
+    /// What becomes of the runs of a job that fell into a time when docent was down.
+    Missed {
+        /// They are left out.
+        Skip = "skip",
+        /// One run makes up for all of them.
+        Once = "once",
+        /// Each is run.
+        All = "all",
+    }
+}
+
+choice! {
+    /// The least severe message that is logged.
+    LogLevel {
+        /// Data lost, or an operator must act.
+        Error = "error",
+        /// Unexpected, and recovered from.
+        Warn = "warn",
+        /// An operator's action completed.
+        Info = "info",
+        /// What an agent does, for finding faults.
+        Debug = "debug",
+        /// Every step.
+        Trace = "trace",
+    }
+}
+
+choice! {
+    /// The form of a log line.
+    LogFormat {
+        /// Text on a terminal, else JSON lines.
+        Auto = "auto",
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}

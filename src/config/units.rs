@@ -1,0 +1,246 @@
+//! Durations and sizes as text: `"500ms"`, `"8MiB"`.
+//!
+//! One number and one unit, nothing else, so that a value has one reading: `m` (minutes or months?) and
+//! `MB` (a million, or 1024²?) are refused with the unit that was probably meant.
+
+use std::time::Duration;
+
+/// Why a text is not a duration or a size.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnitError {
+    /// There is no number at the start.
+    #[error("does not begin with a whole number")]
+    NoNumber,
+    /// There is a number, but nothing behind it.
+    #[error("has no unit")]
+    NoUnit,
+    /// The unit is none that is known.
+    #[error("has the unknown unit `{0}`")]
+    UnknownUnit(String),
+    /// The number is larger than can be held.
+    #[error("is too large")]
+    TooLarge,
+}
+
+/// Units of a duration with their length in milliseconds, shortest first.
+const DURATION_UNITS: [(&str, u64); 5] = [
+    ("ms", 1),
+    ("s", 1_000),
+    ("min", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
+
+/// Units of a size with their length in bytes, smallest first.
+const SIZE_UNITS: [(&str, u64); 5] = [
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+/// Reads a duration: a whole number and one of `ms`, `s`, `min`, `h`, `d`.
+///
+/// # Errors
+/// [`UnitError`] when there is no number, no unit, an unknown unit, or more than `u64` milliseconds.
+pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
+    parse(text, &DURATION_UNITS).map(Duration::from_millis)
+}
+
+/// Writes a duration so that [`parse_duration`] reads the same one; what is below a millisecond is cut off.
+pub fn format_duration(duration: Duration) -> String {
+    // Only a duration that was not read from text can be longer than this; it is shown as the longest.
+    let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    if milliseconds == 0 {
+        return "0s".to_owned();
+    }
+    format(milliseconds, &DURATION_UNITS)
+}
+
+/// Reads a size in bytes: a whole number and one of `B`, `KiB`, `MiB`, `GiB`, `TiB`.
+///
+/// # Errors
+/// [`UnitError`] when there is no number, no unit, an unknown unit, or more than `u64` bytes.
+pub fn parse_size(text: &str) -> Result<u64, UnitError> {
+    parse(text, &SIZE_UNITS)
+}
+
+/// Writes a size in bytes so that [`parse_size`] reads the same one.
+pub fn format_size(bytes: u64) -> String {
+    format(bytes, &SIZE_UNITS)
+}
+
+/// The unit that somebody who wrote `unit` most likely meant.
+pub(crate) fn meant_unit(unit: &str) -> Option<&'static str> {
+    Some(match unit.to_ascii_lowercase().as_str() {
+        "msec" | "msecs" | "millis" | "milliseconds" => "ms",
+        "sec" | "secs" | "second" | "seconds" => "s",
+        "m" | "mins" | "minute" | "minutes" => "min",
+        "hr" | "hrs" | "hour" | "hours" => "h",
+        "day" | "days" => "d",
+        "byte" | "bytes" => "B",
+        "k" | "kb" | "kib" => "KiB",
+        "mb" | "mib" => "MiB",
+        "g" | "gb" | "gib" => "GiB",
+        "t" | "tb" | "tib" => "TiB",
+        _ => return None,
+    })
+}
+
+fn parse(text: &str, units: &[(&str, u64)]) -> Result<u64, UnitError> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    if digits.is_empty() {
+        return Err(UnitError::NoNumber);
+    }
+    if unit.is_empty() {
+        return Err(UnitError::NoUnit);
+    }
+    let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
+        return Err(UnitError::UnknownUnit(unit.to_owned()));
+    };
+    let number: u64 = digits.parse().map_err(|_| UnitError::TooLarge)?;
+    number.checked_mul(*factor).ok_or(UnitError::TooLarge)
+}
+
+/// Takes the largest unit that divides without a rest: exact, and what a person would have written.
+fn format(amount: u64, units: &[(&str, u64)]) -> String {
+    let (unit, factor) = units
+        .iter()
+        .rev()
+        .find(|(_, factor)| amount != 0 && amount.is_multiple_of(*factor))
+        .unwrap_or(&units[0]);
+    format!("{}{unit}", amount / factor)
+}
+
+/// A `Duration` field as text, for `#[serde(with = …)]`.
+pub(crate) mod duration {
+    use super::{format_duration, parse_duration};
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+    use std::time::Duration;
+
+    pub(crate) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format_duration(*value))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(from)?;
+        parse_duration(&text).map_err(D::Error::custom)
+    }
+}
+
+/// A `u64` field of bytes as text, for `#[serde(with = …)]`.
+pub(crate) mod size {
+    use super::{format_size, parse_size};
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format_size(*value))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(from)?;
+        parse_size(&text).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_every_unit() {
+        let seconds = |n| Ok(Duration::from_secs(n));
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("30s"), seconds(30));
+        assert_eq!(parse_duration("5min"), seconds(300));
+        assert_eq!(parse_duration("24h"), seconds(86_400));
+        assert_eq!(parse_duration("30d"), seconds(2_592_000));
+        assert_eq!(parse_size("500B"), Ok(500));
+        assert_eq!(parse_size("64KiB"), Ok(65_536));
+        assert_eq!(parse_size("8MiB"), Ok(8_388_608));
+        assert_eq!(parse_size("1GiB"), Ok(1_073_741_824));
+    }
+
+    #[test]
+    fn refuses_what_has_no_single_reading() {
+        for text in ["", "s", "-5s", " 5s", "soon"] {
+            assert_eq!(parse_duration(text), Err(UnitError::NoNumber), "{text:?}");
+        }
+        assert_eq!(parse_duration("5"), Err(UnitError::NoUnit));
+        for (text, unit) in [
+            ("5m", "m"),
+            ("1.5s", ".5s"),
+            ("5 s", " s"),
+            ("1h30min", "h30min"),
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                Err(UnitError::UnknownUnit(unit.to_owned()))
+            );
+        }
+        assert_eq!(
+            parse_size("8MB"),
+            Err(UnitError::UnknownUnit("MB".to_owned()))
+        );
+        assert_eq!(
+            parse_size("99999999999999999999B"),
+            Err(UnitError::TooLarge)
+        );
+        assert_eq!(parse_size("99999999999TiB"), Err(UnitError::TooLarge));
+    }
+
+    #[test]
+    fn writes_what_a_person_would_write() {
+        assert_eq!(format_duration(Duration::ZERO), "0s");
+        assert_eq!(format_duration(Duration::from_secs(90)), "90s");
+        assert_eq!(format_duration(Duration::from_secs(300)), "5min");
+        assert_eq!(format_size(0), "0B");
+        assert_eq!(format_size(1 << 23), "8MiB");
+        assert_eq!(format_size(1025), "1025B");
+    }
+
+    #[test]
+    fn a_meant_unit_is_a_unit() {
+        for written in ["m", "sec", "hours", "day", "kb", "MB", "GB", "T", "bytes"] {
+            let unit = meant_unit(written).expect("these are all known slips");
+            let known = |units: &[(&str, u64)]| units.iter().any(|(name, _)| *name == unit);
+            assert!(
+                known(&DURATION_UNITS) || known(&SIZE_UNITS),
+                "{written} -> {unit}"
+            );
+        }
+        assert_eq!(meant_unit("furlong"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_the_same(amount in any::<u64>()) {
+            let duration = Duration::from_millis(amount);
+            prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
+            prop_assert_eq!(parse_size(&format_size(amount)), Ok(amount));
+        }
+
+        #[test]
+        fn round_amounts_read_the_same(number in 0_u64..10_000, unit in 0_usize..5) {
+            let duration = Duration::from_millis(number * DURATION_UNITS[unit].1);
+            prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
+            let bytes = number * SIZE_UNITS[unit].1;
+            prop_assert_eq!(parse_size(&format_size(bytes)), Ok(bytes));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC*") {
+            if let Ok(duration) = parse_duration(&text) {
+                prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
+            }
+            if let Ok(bytes) = parse_size(&text) {
+                prop_assert_eq!(parse_size(&format_size(bytes)), Ok(bytes));
+            }
+        }
+    }
+}

@@ -1,0 +1,509 @@
+//! The composition root: the life of the process. Open the store, bind the socket, begin the agents, wait for a signal, drain.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use rustix::fs::Mode;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::agents::change_detection::{self, ChangeDetection};
+use crate::agents::document_management::DocumentManagement;
+use crate::agents::logging_audit::LoggingAudit;
+use crate::agents::rag::{self, Rag, RagOptions};
+use crate::agents::scheduler::{self, JobOption, Missed, Scheduler, Timetable};
+use crate::agents::self_healing::{self, SelfHealing, Surroundings};
+use crate::bus::Direct;
+use crate::config::{self, BusMode, Config};
+use crate::document::{ChunkOptions, kind_of};
+use crate::embed::Table;
+use crate::error::{Exit, Fatal};
+use crate::event::{AgentName, EventType, Millis, Subject};
+use crate::http;
+use crate::index::{FollowerOptions, Searcher};
+use crate::runtime::shutdown::{self, conduct, stop_pair};
+use crate::runtime::{
+    Agent, Board, CarrierFactory, Compute, Factory, LifePlan, RestartPolicy, RestartRequest,
+    RunnerOptions, ScanDesk, Source, Summary, Supervisor, SupervisorHandle, supervisor_channel,
+};
+use crate::store::{Closer, Options, RetryPolicy, Store};
+
+/// How long the store may take to write what it was handed, at the end.
+const CLOSE: Duration = Duration::from_secs(10);
+
+/// Threads for work that blocks or computes, at least.
+const COMPUTE_MIN: usize = 2;
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// It cannot start: the store, the socket, an address. The error says what to do.
+pub fn run(config: Config) -> Result<Exit, Fatal> {
+    // Whatever makes a file in `data_dir`, SQLite and the index among them, makes it for this user alone.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.clamp(2, 8))
+        .max_blocking_threads(16)
+        .thread_keep_alive(Duration::from_secs(2))
+        .thread_name("docent")
+        .enable_all()
+        .build()
+        .map_err(|e| Fatal::new(Exit::Internal, e))?;
+    let result = runtime.block_on(serve(config, threads));
+    // A thread that cannot be stopped must not keep the process from ending.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
+    let began = std::time::SystemTime::now();
+    let signals = shutdown::signals().map_err(|e| Fatal::new(Exit::Internal, e))?;
+    let on = enabled(&config);
+    let (store, closer) = Store::open(&config.data_dir, store_options(&config, &on))?;
+    let socket = http::bind(&config.socket_path(), &config.control.group)
+        .await
+        .map_err(bind_failed)?;
+    let probes = match config.http.listen {
+        Some(address) => Some(TcpListener::bind(address).await.map_err(|e| {
+            Fatal::new(Exit::Unavailable, e).hint(format!(
+                "cannot listen on {address}; set another [http] listen, or none"
+            ))
+        })?),
+        None => None,
+    };
+    let (supervisor_handle, requests) = supervisor_channel();
+    let parts = Parts {
+        board: Board::new(&on),
+        searcher: Searcher::new(store.clone()),
+        desk: ScanDesk::default(),
+        compute: Compute::new(threads.max(COMPUTE_MIN)),
+        supervisor: supervisor_handle,
+        on,
+        store,
+        config,
+    };
+    let stop_serving = CancellationToken::new();
+    let mut listeners = listen(&parts, socket, probes, &stop_serving);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), instance = parts.config.instance,
+        data_dir = %parts.config.data_dir.display(), socket = %parts.config.socket_path().display(),
+        carrier = "direct", why = carrier_why(&parts.config), "started");
+    let (summary, forced) = live(&parts, requests, signals).await?;
+    let searcher = parts.searcher.clone();
+    let socket_path = parts.config.socket_path();
+    drop(parts);
+    let closed = close(searcher, closer, stop_serving, &mut listeners).await;
+    std::fs::remove_file(&socket_path).ok(); // it is ours and nobody answers on it any more
+    Ok(verdict(&summary, forced, closed, began))
+}
+
+/// Everything that agents are made of.
+struct Parts {
+    config: Config,
+    on: Vec<AgentName>,
+    store: Store,
+    board: Board,
+    searcher: Searcher,
+    desk: ScanDesk,
+    compute: Compute,
+    supervisor: SupervisorHandle,
+}
+
+/// The supervisor's life, and the signals that end it.
+async fn live(
+    parts: &Parts,
+    requests: tokio::sync::mpsc::Receiver<RestartRequest>,
+    signals: signal_hook_tokio::Signals,
+) -> Result<(Summary, bool), Fatal> {
+    let config = &parts.config;
+    let plans = plans(parts)?;
+    let policy = RestartPolicy {
+        restarts: config.supervisor.restarts as usize,
+        window: config.supervisor.restart_window,
+        backoff_min: config.supervisor.restart_backoff_min,
+        backoff_max: config.supervisor.restart_backoff_max,
+    };
+    let supervisor = Supervisor::new(
+        parts.store.clone(),
+        parts.board.clone(),
+        (policy, config.instance.clone()),
+        requests,
+        plans,
+    );
+    let (switch, stop) = stop_pair();
+    let ended = CancellationToken::new();
+    let signals_handle = signals.handle();
+    let requests = Box::pin(signals.map(shutdown::request));
+    let conductor = conduct(requests, &switch, config.shutdown_timeout, ended.clone());
+    let work = async {
+        let summary = supervisor.run(stop).await;
+        ended.cancel();
+        summary
+    };
+    let (forced, summary) = tokio::join!(conductor, work);
+    signals_handle.close();
+    Ok((summary, forced))
+}
+
+fn enabled(config: &Config) -> Vec<AgentName> {
+    let on = |name: &str| {
+        config
+            .agents
+            .all()
+            .iter()
+            .any(|(n, agent)| *n == name && agent.enabled)
+    };
+    AgentName::ALL
+        .iter()
+        .copied()
+        .filter(|name| on(name.as_str()))
+        .collect()
+}
+
+fn store_options(config: &Config, on: &[AgentName]) -> Options {
+    Options {
+        retry: RetryPolicy {
+            max_retries: config.redis.max_retries,
+            backoff_min: config.delivery.backoff_min,
+            backoff_max: config.delivery.backoff_max,
+        },
+        event_size: size(config.delivery.event_size),
+        ledger_keep: config.delivery.ledger_keep,
+        ledger_keep_events: config.delivery.ledger_keep_events,
+        versions: config.documents.versions,
+        agents: on.to_vec(),
+    }
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+fn carrier_why(config: &Config) -> &'static str {
+    match config.bus.mode {
+        BusMode::Embedded => "the config says embedded",
+        _ => "this version carries events directly only",
+    }
+}
+
+fn bind_failed(error: http::BindError) -> Fatal {
+    let exit = match &error {
+        http::BindError::Io { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            Exit::Permission
+        }
+        http::BindError::NoGroup(_) => Exit::Config,
+        _ => Exit::Unavailable,
+    };
+    Fatal::new(exit, error)
+}
+
+/// Serves the control socket, and the probes on TCP if that is on.
+#[expect(clippy::disallowed_methods, reason = "joined by close")]
+fn listen(
+    parts: &Parts,
+    socket: tokio::net::UnixListener,
+    probes: Option<TcpListener>,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let config = &parts.config;
+    let info = http::Info {
+        data_dir: config.data_dir.clone(),
+        instance: config.instance.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        carrier: "embedded".to_owned(),
+        carrier_why: carrier_why(config).to_owned(),
+        embedder: Table::embedded().identity().to_owned(),
+        started_at: Millis::now(),
+        free_space_floor: config.store.free_space_floor,
+        collections: config.collections.iter().map(|c| c.name.clone()).collect(),
+        requests: config.control.requests,
+        body: config.control.body,
+        event_size: config.delivery.event_size,
+    };
+    let state = http::State {
+        store: parts.store.clone(),
+        searcher: Arc::new(parts.searcher.clone()),
+        board: parts.board.clone(),
+        scans: parts.desk.clone(),
+        info: Arc::new(info),
+        stop: stop.clone(),
+        memory: Arc::default(),
+    };
+    let mut listeners = JoinSet::new();
+    listeners.spawn(http::serve(socket, http::router(state), stop.clone()));
+    if let Some(probes) = probes {
+        let router = http::probes_router(parts.board.clone());
+        listeners.spawn(http::serve(probes, router, stop.clone()));
+    }
+    listeners
+}
+
+/// A plan for every agent that is on.
+fn plans(parts: &Parts) -> Result<Vec<LifePlan>, Fatal> {
+    let mut plans = Vec::new();
+    for name in &parts.on {
+        let agent = factory(parts, *name)?;
+        let (store, name, backoff_max) = (
+            parts.store.clone(),
+            *name,
+            parts.config.delivery.backoff_max,
+        );
+        let carrier: CarrierFactory =
+            Arc::new(move || Box::new(Direct::new(store.clone(), name, backoff_max)));
+        plans.push(LifePlan {
+            name,
+            agent,
+            carrier,
+            options: runner_options(&parts.config, name),
+        });
+    }
+    Ok(plans)
+}
+
+fn runner_options(config: &Config, name: AgentName) -> RunnerOptions {
+    let delivery = &config.delivery;
+    let own = config
+        .agents
+        .all()
+        .into_iter()
+        .find(|(n, _)| *n == name.as_str());
+    RunnerOptions {
+        concurrency: own.map_or(delivery.concurrency, |(_, agent)| {
+            config.concurrency_of(agent)
+        }),
+        unsettled: delivery.unsettled,
+        unsettled_bytes: size(delivery.unsettled_size),
+        room: delivery.room,
+        stall_timeout: delivery.stall_timeout,
+        backoff_max: delivery.backoff_max,
+        pause_min: delivery.unavailable_min,
+        pause_max: delivery.unavailable_max,
+    }
+}
+
+fn source(parts: &Parts) -> Source {
+    let delivery = &parts.config.delivery;
+    Source::new(
+        parts.store.clone(),
+        delivery.unsettled,
+        size(delivery.unsettled_size),
+    )
+}
+
+/// What makes a new life of an agent.
+fn factory(parts: &Parts, name: AgentName) -> Result<Factory, Fatal> {
+    let (store, compute, source) = (parts.store.clone(), parts.compute.clone(), source(parts));
+    Ok(match name {
+        AgentName::ChangeDetection => {
+            let (options, desk) = (edge_options(&parts.config), parts.desk.clone());
+            options.check().map_err(|e| Fatal::new(Exit::Config, e))?;
+            Arc::new(move || {
+                agent(ChangeDetection::new(
+                    options.clone(),
+                    store.clone(),
+                    source.clone(),
+                    desk.clone(),
+                    compute.clone(),
+                ))
+            })
+        }
+        AgentName::DocumentManagement => {
+            Arc::new(move || agent(DocumentManagement::new(store.clone(), compute.clone())))
+        }
+        AgentName::Rag => {
+            let (options, searcher) = (rag_options(&parts.config, &store), parts.searcher.clone());
+            Arc::new(move || {
+                agent(Rag::new(
+                    options.clone(),
+                    store.clone(),
+                    searcher.clone(),
+                    compute.clone(),
+                ))
+            })
+        }
+        AgentName::LoggingAudit => Arc::new(move || agent(LoggingAudit)),
+        AgentName::Scheduler => {
+            let timetable = Timetable::new(scheduler_options(&parts.config))
+                .map_err(|e| Fatal::new(Exit::Config, e))?;
+            let timetable = Arc::new(timetable);
+            Arc::new(move || {
+                agent(Scheduler::new(
+                    timetable.clone(),
+                    store.clone(),
+                    source.clone(),
+                ))
+            })
+        }
+        AgentName::SelfHealing => {
+            let options = healing_options(&parts.config);
+            let surroundings = Surroundings {
+                store,
+                source,
+                board: parts.board.clone(),
+                supervisor: parts.supervisor.clone(),
+                desk: parts.desk.clone(),
+                searcher: parts.searcher.clone(),
+                compute,
+            };
+            Arc::new(move || agent(SelfHealing::new(options.clone(), surroundings.clone())))
+        }
+        #[cfg(feature = "testing")]
+        AgentName::Test => {
+            let log = std::env::var_os("DOCENT_TEST_LOG").map(std::path::PathBuf::from);
+            Arc::new(move || agent(crate::agents::test::Test::new(log.clone())))
+        }
+    })
+}
+
+fn agent(agent: impl Agent) -> Arc<dyn Agent> {
+    Arc::new(agent)
+}
+
+fn edge_options(config: &Config) -> change_detection::Options {
+    let types = config.documents.file_types.clone();
+    let supported = move |path: &[u8]| {
+        kind_of(path).is_some_and(|kind| types.iter().any(|t| t.as_str() == kind.as_str()))
+    };
+    let collection = |c: &config::Collection| change_detection::Collection {
+        name: c.name.clone(),
+        root: c.path.clone(),
+        include: c.include.clone(),
+        exclude: c.exclude.clone(),
+        git: c.git,
+    };
+    change_detection::Options {
+        collections: config.collections.iter().map(collection).collect(),
+        supported: Arc::new(supported),
+        secrets: config.documents.secrets.clone(),
+        file_size: config.documents.file_size,
+        debounce: config.watch.debounce,
+        stable_after: config.watch.stable_after,
+        rescan: config.watch.rescan,
+        owed_high: config.watch.owed_high,
+        owed_high_watch: config.watch.owed_high_watch,
+        free_space_floor: config.store.free_space_floor,
+        data_dir: config.data_dir.clone(),
+        instance: config.instance.clone(),
+    }
+}
+
+fn rag_options(config: &Config, store: &Store) -> RagOptions {
+    let chunking = ChunkOptions {
+        size: config.index.chunk_size,
+        overlap: config.index.chunk_overlap,
+    };
+    RagOptions {
+        chunking,
+        follower: FollowerOptions {
+            folder: config.data_dir.join("index"),
+            identity: rag::identity(store, chunking),
+            commit_interval: config.index.commit_interval,
+        },
+        instance: config.instance.clone(),
+    }
+}
+
+fn scheduler_options(config: &Config) -> scheduler::Options {
+    let job = |name: &str, job: &config::Job, kind: EventType, subject: Subject| JobOption {
+        name: name.to_owned(),
+        schedule: job.schedule.clone(),
+        enabled: job.enabled,
+        missed: match job.missed {
+            config::Missed::Skip => Missed::Skip,
+            config::Missed::Once => Missed::Once,
+            config::Missed::All => Missed::All,
+        },
+        kind,
+        subject,
+        data: json!({"job": name}),
+    };
+    let jobs = &config.jobs;
+    let index = Subject::index(&config.instance);
+    scheduler::Options {
+        timezone: config.scheduler.timezone.clone(),
+        jobs: vec![
+            job(
+                "maintenance",
+                &jobs.maintenance,
+                EventType::MaintenanceRequested,
+                Subject::store(),
+            ),
+            job(
+                "health",
+                &jobs.health,
+                EventType::HealthCheckRequested,
+                Subject::store(),
+            ),
+            job(
+                "verify",
+                &jobs.verify,
+                EventType::IndexVerifyRequested,
+                index,
+            ),
+        ],
+        instance: config.instance.clone(),
+    }
+}
+
+fn healing_options(config: &Config) -> self_healing::Options {
+    self_healing::Options {
+        instance: config.instance.clone(),
+        data_dir: config.data_dir.clone(),
+        collections: config.collections.iter().map(|c| c.name.clone()).collect(),
+        probe: config.health.probe,
+        slice: config.health.slice,
+        fix_attempts: config.health.fix_attempts,
+        fix_backoff: Duration::from_secs(60),
+        retention: config.audit.retention,
+        limits: self_healing::Limits {
+            oldest_owed: config.health.oldest_owed,
+            free_space: config.store.free_space_floor,
+            scan_age: config.watch.rescan * 2,
+            ..self_healing::Limits::default()
+        },
+    }
+}
+
+/// Socket and search last of all, then the store. False: the store did not close in time.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "joining the writer blocks; bounded by a deadline"
+)]
+async fn close(
+    searcher: Searcher,
+    closer: Closer,
+    stop_serving: CancellationToken,
+    listeners: &mut JoinSet<()>,
+) -> bool {
+    stop_serving.cancel();
+    while listeners.join_next().await.is_some() {}
+    searcher.close();
+    drop(searcher);
+    let closing = tokio::task::spawn_blocking(move || closer.close());
+    matches!(tokio::time::timeout(CLOSE, closing).await, Ok(Ok(true)))
+}
+
+/// How the process ends.
+fn verdict(summary: &Summary, forced: bool, closed: bool, began: std::time::SystemTime) -> Exit {
+    let up = began.elapsed().unwrap_or_default();
+    if summary.gave_up {
+        return Exit::Internal;
+    }
+    if !closed {
+        tracing::error!(deadline = ?CLOSE, "the store did not close in time; what was handed to it last may be missing, and is still owed");
+    }
+    if summary.stragglers.is_empty() && !forced && closed {
+        tracing::info!(up = ?up, "stopped");
+        return Exit::Clean;
+    }
+    tracing::warn!(
+        unfinished = summary.stragglers.join("; "),
+        "stopped before everything was finished; it is still owed, the next start goes on with it"
+    );
+    Exit::Temporary
+}

@@ -1,0 +1,186 @@
+//! Which files are documents, by their names alone: nothing is read to decide it.
+
+/// How a file's text is understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// CommonMark with tables and front matter.
+    Markdown,
+    /// Plain text and markup that is searched as it stands.
+    Text,
+    /// Source code.
+    Code,
+    /// JSON, also with comments or one value a line.
+    Json,
+    /// YAML.
+    Yaml,
+    /// TOML.
+    Toml,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 6] = [
+        Self::Markdown,
+        Self::Text,
+        Self::Code,
+        Self::Json,
+        Self::Yaml,
+        Self::Toml,
+    ];
+
+    /// The word for it in config, store and events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Markdown => "markdown",
+            Self::Text => "text",
+            Self::Code => "code",
+            Self::Json => "json",
+            Self::Yaml => "yaml",
+            Self::Toml => "toml",
+        }
+    }
+
+    /// The kind that `as_str` names so, if any.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// The kind of the file at `path`, by its well-known name or its extension, in either case; `None` = unsupported.
+pub fn kind_of(path: &[u8]) -> Option<Kind> {
+    let name = String::from_utf8_lossy(file_name(path)).to_ascii_lowercase();
+    let name = name.as_str();
+    if CODE_NAMES.contains(&name) || name.starts_with("dockerfile.") {
+        return Some(Kind::Code);
+    }
+    let (stem, extension) = match name.rsplit_once('.') {
+        Some((stem, extension)) => (stem, extension),
+        None => (name, ""),
+    };
+    let by_extension = KINDS
+        .iter()
+        .find(|(_, extensions)| extensions.contains(&extension))
+        .map(|(kind, _)| *kind);
+    by_extension.or_else(|| {
+        // `LICENSE`, `LICENSE-MIT`, `LICENSE-APACHE-2.0`: a number after the dot is no extension.
+        let whole = if extension.bytes().all(|byte| byte.is_ascii_digit()) {
+            stem
+        } else {
+            name
+        };
+        let base = whole.split(['-', '_', '.']).next().unwrap_or(whole);
+        let known = TEXT_NAMES.contains(&base) && (extension.is_empty() || whole == stem);
+        known.then_some(Kind::Text)
+    })
+}
+
+/// What follows the last slash of `path`.
+pub(super) fn file_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+const KINDS: [(Kind, &[&str]); 6] = [
+    (
+        Kind::Markdown,
+        &[
+            "md", "markdown", "mdown", "mkd", "mkdn", "mdx", "qmd", "rmd",
+        ],
+    ),
+    (Kind::Text, TEXT_EXTENSIONS),
+    (Kind::Code, CODE_EXTENSIONS),
+    (
+        Kind::Json,
+        &["json", "jsonc", "json5", "jsonl", "ndjson", "webmanifest"],
+    ),
+    (Kind::Yaml, &["yaml", "yml"]),
+    (Kind::Toml, &["toml"]),
+];
+
+#[rustfmt::skip]
+const TEXT_EXTENSIONS: &[&str] = &[
+    "txt", "text", "rst", "adoc", "asciidoc", "asc", "org", "tex", "textile", "wiki", "mediawiki", "pod", "rdoc", "man",
+    "log", "ini", "cfg", "conf", "config", "properties", "desktop", "service", "socket", "timer", "mount", "target",
+    "diff", "patch", "eml", "srt", "vtt", "bib", "gitignore", "gitattributes", "gitmodules", "dockerignore",
+    "docentignore", "editorconfig", "mailmap",
+];
+
+#[rustfmt::skip]
+const CODE_EXTENSIONS: &[&str] = &[
+    "rs", "py", "pyi", "pyx", "js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx", "vue", "svelte", "astro", "c", "h",
+    "cc", "cpp", "cxx", "hh", "hpp", "hxx", "inl", "m", "mm", "go", "java", "kt", "kts", "scala", "sc", "groovy",
+    "gradle", "cs", "fs", "fsi", "fsx", "vb", "swift", "rb", "rake", "gemspec", "php", "pl", "pm", "t", "lua", "r",
+    "jl", "dart", "ex", "exs", "erl", "hrl", "hs", "lhs", "elm", "ml", "mli", "clj", "cljs", "cljc", "edn", "lisp",
+    "el", "scm", "rkt", "zig", "nim", "v", "sv", "vhd", "vhdl", "d", "pas", "f", "f90", "f95", "for", "cob", "ada",
+    "adb", "ads", "asm", "s", "sql", "graphql", "gql", "proto", "thrift", "capnp", "avdl", "sh", "bash", "zsh", "fish",
+    "ksh", "ps1", "psm1", "bat", "cmd", "awk", "sed", "tcl", "vim", "html", "htm", "xhtml", "xml", "xsd", "xsl",
+    "xslt", "css", "scss", "sass", "less", "hcl", "tf", "tfvars", "nix", "dhall", "cue", "rego", "bzl", "bazel",
+    "star", "cmake", "mk", "mak", "make", "ninja", "jinja", "j2", "tmpl", "tpl", "hbs", "ejs", "erb", "sol", "wat",
+    "cu", "glsl", "hlsl", "wgsl", "metal", "qml", "justfile", "dockerfile",
+];
+
+#[rustfmt::skip]
+const CODE_NAMES: &[&str] = &[
+    "makefile", "gnumakefile", "dockerfile", "containerfile", "justfile", ".justfile", "rakefile", "gemfile",
+    "vagrantfile", "jenkinsfile", "procfile", "brewfile", "podfile", "fastfile", "cmakelists.txt", "meson.build",
+    "meson_options.txt", "sconstruct", "sconscript", "build", "workspace", "tiltfile", "earthfile", "pkgbuild",
+    "configure.ac", "makefile.am", "makefile.in", "go.mod", "kconfig", "kbuild", ".bashrc", ".bash_profile",
+    ".profile", ".zshrc", ".vimrc",
+];
+
+#[rustfmt::skip]
+const TEXT_NAMES: &[&str] = &[
+    "readme", "license", "licence", "copying", "copyright", "notice", "authors", "contributors", "contributing",
+    "maintainers", "codeowners", "changelog", "changes", "history", "news", "releases", "todo", "install", "upgrading",
+    "thanks", "credits", "patents", "unlicense", "faq", "security", "support", "hacking", "roadmap", "design", "about",
+    "version",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_kinds_correspond() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::parse(kind.as_str()), Some(kind));
+        }
+        assert_eq!(Kind::parse("Markdown"), None);
+    }
+
+    #[test]
+    fn a_name_tells_the_kind() {
+        let table: &[(&str, Option<Kind>)] = &[
+            ("a/b/guide.md", Some(Kind::Markdown)),
+            ("GUIDE.MD", Some(Kind::Markdown)),
+            (".md", Some(Kind::Markdown)),
+            ("README", Some(Kind::Text)),
+            ("x/LICENSE-MIT", Some(Kind::Text)),
+            ("LICENSE-APACHE-2.0", Some(Kind::Text)),
+            ("COPYING.3", Some(Kind::Text)),
+            ("readme.png", None),
+            ("readme-logo.svg", None),
+            ("license-server", Some(Kind::Text)),
+            ("readme_image.v2.jpg", None),
+            ("notes.txt", Some(Kind::Text)),
+            ("CMakeLists.txt", Some(Kind::Code)),
+            ("Makefile", Some(Kind::Code)),
+            ("Dockerfile.dev", Some(Kind::Code)),
+            ("src/main.rs", Some(Kind::Code)),
+            ("Cargo.toml", Some(Kind::Toml)),
+            ("Cargo.lock", None),
+            ("a.json", Some(Kind::Json)),
+            ("a.yml", Some(Kind::Yaml)),
+            (".gitignore", Some(Kind::Text)),
+            ("md", None),
+            ("dir.md/file", None),
+            ("photo.jpg", None),
+            ("archive.7", None),
+            ("", None),
+            ("dir/", None),
+        ];
+        for (path, kind) in table {
+            assert_eq!(kind_of(path.as_bytes()), *kind, "{path}");
+        }
+        assert_eq!(kind_of(b"caf\xe9.md"), Some(Kind::Markdown));
+    }
+}

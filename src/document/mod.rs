@@ -1,0 +1,91 @@
+//! What a file says: its kind, title, headings and front matter, and the chunks that search finds.
+//!
+//! Pure: bytes in, facts out. No I/O, no clock, nothing of the rest of the crate. The same bytes under the same path
+//! always give the same document and the same chunks.
+//!
+//! A *line* ends at a line feed; a carriage return right before it belongs to the terminator. Lines count from 1.
+//! A byte order mark at the start of a file is not part of the text.
+
+mod chunk;
+mod code;
+mod front_matter;
+mod kind;
+mod lines;
+mod markdown;
+mod parse;
+mod split;
+
+pub use chunk::{Chunk, ChunkOptions, chunks};
+pub use kind::{Kind, kind_of};
+pub use parse::{MAX_BYTES, Rejection, parse};
+
+use lines::LineRange;
+
+/// A parsed file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// How the file was read.
+    pub kind: Kind,
+    /// The front matter's `title`, else the first heading, else the file's name. Never empty unless the path is.
+    pub title: String,
+    /// The whole text, front matter included, without a byte order mark.
+    pub text: String,
+    /// The YAML mapping that opens a Markdown file. An empty block is an empty mapping.
+    pub front_matter: Option<serde_json::Value>,
+    /// How many lines at the start are front matter, its two delimiters included.
+    pub front_matter_lines: u32,
+    /// The headings of a Markdown file that stand outside quotes, lists and code, in the order of lines.
+    pub headings: Vec<Heading>,
+    /// The line, counted from 0, from which on a very long Markdown file was not searched for headings and blocks.
+    outline_end: Option<usize>,
+    /// Code blocks and tables, ascending, which a chunk splits only if they are longer than a chunk.
+    blocks: Vec<LineRange>,
+}
+
+/// A heading of a Markdown file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heading {
+    /// 1 to 6.
+    pub level: u8,
+    /// Its text without markup, white space collapsed, cut to 200 characters (then ending in `…`).
+    pub text: String,
+    /// Its first line, counted from 1.
+    pub line: u32,
+    /// Its last line: another one only where the heading is underlined.
+    pub last_line: u32,
+}
+
+/// At most this many characters of a heading, title or code signature are kept: they are repeated in every chunk.
+const MAX_HEADING_CHARS: usize = 200;
+
+/// `text` with white space collapsed, at most `max` characters long; a cut is shown by `…` as the last one.
+fn one_line(text: &str, max: usize) -> String {
+    let mut short = String::new();
+    let mut count = 0;
+    for word in text.split_whitespace() {
+        let space = (count > 0).then_some(' ');
+        for character in space.into_iter().chain(word.chars()) {
+            if count == max {
+                short.pop();
+                short.push('…');
+                return short;
+            }
+            short.push(character);
+            count += 1;
+        }
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_long_line_is_cut_and_says_so() {
+        assert_eq!(one_line("  a \t b\n c ", 10), "a b c");
+        assert_eq!(one_line("abcdef", 6), "abcdef");
+        assert_eq!(one_line("abcdefg", 6), "abcde…");
+        assert_eq!(one_line("", 6), "");
+    }
+}

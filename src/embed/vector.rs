@@ -1,0 +1,197 @@
+//! Vectors of length 1, and their bytes.
+
+use super::DIMENSIONS;
+
+/// The embedding of a text: a vector of length 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vector {
+    components: [f32; DIMENSIONS],
+}
+
+impl Vector {
+    /// `sum` scaled to length 1; `None` if it is all zeros, for it then has no direction.
+    pub(crate) fn from_sum(sum: &[f32; DIMENSIONS]) -> Option<Self> {
+        let norm = sum
+            .iter()
+            .map(|value| f64::from(*value).powi(2))
+            .sum::<f64>()
+            .sqrt();
+        if norm == 0.0 {
+            return None;
+        }
+        Some(Self {
+            components: sum.map(|value| (f64::from(value) / norm) as f32),
+        })
+    }
+
+    /// Its components.
+    pub fn components(&self) -> &[f32; DIMENSIONS] {
+        &self.components
+    }
+
+    /// The similarity of two texts, −1 to 1.
+    pub fn dot(&self, other: &Self) -> f32 {
+        self.components
+            .iter()
+            .zip(&other.components)
+            .map(|(a, b)| a * b)
+            .sum()
+    }
+
+    /// The vector as signed bytes with one scale. The largest component becomes ±127.
+    pub fn quantise(&self) -> Quantised {
+        // Not zero: the vector has length 1.
+        let largest = self
+            .components
+            .iter()
+            .fold(0.0f32, |largest, value| largest.max(value.abs()));
+        let values = self
+            .components
+            .map(|value| (127.0 * value / largest).round() as i8);
+        Quantised {
+            values,
+            scale: largest / 127.0,
+        }
+    }
+}
+
+/// A vector as it is stored: component = value · scale.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quantised {
+    /// One signed byte a component.
+    pub values: [i8; DIMENSIONS],
+    /// What a byte stands for.
+    pub scale: f32,
+}
+
+/// Bytes that are no stored vector.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum StoredVectorError {
+    /// Another number of bytes than `Quantised::BYTES`.
+    #[error("a stored vector has {} bytes, not {found}", Quantised::BYTES)]
+    Length {
+        /// How many there are.
+        found: usize,
+    },
+    /// A scale that no vector has.
+    #[error("the scale of a stored vector is {found}, not a positive number")]
+    Scale {
+        /// The scale.
+        found: f32,
+    },
+}
+
+impl Quantised {
+    /// Length of the stored form: the values, then the scale as a little-endian f32.
+    pub const BYTES: usize = DIMENSIONS + 4;
+
+    /// The similarity of two texts, −1 to 1 but for rounding.
+    pub fn dot(&self, other: &Self) -> f32 {
+        let products = self
+            .values
+            .iter()
+            .zip(&other.values)
+            .map(|(a, b)| i32::from(*a) * i32::from(*b));
+        products.sum::<i32>() as f32 * self.scale * other.scale
+    }
+
+    /// The stored form.
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        for (byte, value) in bytes.iter_mut().zip(&self.values) {
+            *byte = value.cast_unsigned();
+        }
+        bytes[DIMENSIONS..].copy_from_slice(&self.scale.to_le_bytes());
+        bytes
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// If the length is not `BYTES` or the scale is not a positive number.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StoredVectorError> {
+        let wrong_length = StoredVectorError::Length { found: bytes.len() };
+        let bytes: &[u8; Self::BYTES] = bytes.try_into().map_err(|_| wrong_length)?;
+        let (values, scale) = bytes.split_at(DIMENSIONS);
+        let scale = scale
+            .iter()
+            .rev()
+            .fold(0, |bits, byte| bits << 8 | u32::from(*byte));
+        let scale = f32::from_bits(scale);
+        if !(scale.is_finite() && scale > 0.0) {
+            return Err(StoredVectorError::Scale { found: scale });
+        }
+        let mut quantised = Self {
+            values: [0; DIMENSIONS],
+            scale,
+        };
+        for (value, byte) in quantised.values.iter_mut().zip(values) {
+            *value = byte.cast_signed();
+        }
+        Ok(quantised)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vector(seed: u32) -> Vector {
+        let mut state = seed;
+        let sum = std::array::from_fn(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 8_388_608.0 - 1.0
+        });
+        Vector::from_sum(&sum).unwrap()
+    }
+
+    #[test]
+    fn a_vector_has_length_one() {
+        let vector = vector(1);
+        assert!((vector.dot(&vector) - 1.0).abs() < 1e-5);
+        assert!(Vector::from_sum(&[0.0; DIMENSIONS]).is_none());
+    }
+
+    #[test]
+    fn bytes_keep_the_dot_product() {
+        let (a, b) = (vector(1), vector(2));
+        let quantised = a.quantise();
+        assert_eq!(
+            quantised
+                .values
+                .iter()
+                .map(|value| value.unsigned_abs())
+                .max(),
+            Some(127)
+        );
+        assert!((quantised.dot(&b.quantise()) - a.dot(&b)).abs() < 0.005);
+        assert!((quantised.dot(&quantised) - 1.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn stored_bytes_come_back() {
+        let quantised = vector(3).quantise();
+        let bytes = quantised.to_bytes();
+        assert_eq!(bytes[256..], quantised.scale.to_le_bytes());
+        assert_eq!(Quantised::from_bytes(&bytes), Ok(quantised));
+    }
+
+    #[test]
+    fn bytes_that_are_no_vector_are_refused() {
+        let mut bytes = vector(3).quantise().to_bytes();
+        assert_eq!(
+            Quantised::from_bytes(&bytes[1..]),
+            Err(StoredVectorError::Length { found: 259 })
+        );
+        bytes[256..].copy_from_slice(&0.0f32.to_le_bytes());
+        assert_eq!(
+            Quantised::from_bytes(&bytes),
+            Err(StoredVectorError::Scale { found: 0.0 })
+        );
+        bytes[256..].copy_from_slice(&f32::NAN.to_le_bytes());
+        assert!(matches!(
+            Quantised::from_bytes(&bytes),
+            Err(StoredVectorError::Scale { .. })
+        ));
+    }
+}

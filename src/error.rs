@@ -1,0 +1,218 @@
+//! How a process of docent ends: the exit codes, and the error that ends it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use thiserror::Error as ThisError;
+
+use crate::config::Problem;
+use crate::store::OpenError;
+
+/// The exit codes; there are no others. The service unit does not restart after 2, 65, 75, 77 and 78.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Clean.
+    Clean = 0,
+    /// `status` degraded, `search` without hits, `check` when only the environment fails.
+    Negative = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// `status`: the daemon does not run.
+    NotRunning = 3,
+    /// A store that is corrupt or newer, a refused event, a broken audit chain, something that is not there.
+    Data = 65,
+    /// The daemon cannot be reached, an address is taken, Redis does not come.
+    Unavailable = 69,
+    /// Gave up; a restart may help.
+    Internal = 70,
+    /// A drain that was incomplete or forced, `wait` not fulfilled, a second daemon on one `data_dir`.
+    Temporary = 75,
+    /// Not permitted.
+    Permission = 77,
+    /// The config is wrong.
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// An error that ends the process: what, the exit code, and what to do about it.
+#[derive(Debug)]
+pub struct Fatal {
+    exit: Exit,
+    /// None: there is nothing to say, or it was said.
+    error: Option<Box<dyn Error + Send + Sync>>,
+    hint: Option<String>,
+}
+
+impl Fatal {
+    /// An error that ends the process with `exit`.
+    pub fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Fatal {
+            exit,
+            error: Some(error.into()),
+            hint: None,
+        }
+    }
+
+    /// An end without a word.
+    pub fn silent(exit: Exit) -> Self {
+        Fatal {
+            exit,
+            error: None,
+            hint: None,
+        }
+    }
+
+    /// The same, with what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What is printed on stderr, without a line feed at its end: the error with the chain of its causes, once, and the
+    /// hint on a line of its own. Empty: print nothing.
+    pub fn report(&self) -> String {
+        let Some(error) = &self.error else {
+            return String::new();
+        };
+        // Mistakes in the config begin with their places, which tools read.
+        let mut text = if error.is::<ConfigErrors>() {
+            error.to_string()
+        } else {
+            format!("docent: {}", chain(error.as_ref()))
+        };
+        if let Some(hint) = &self.hint {
+            text.push_str("\nhint: ");
+            text.push_str(hint);
+        }
+        text
+    }
+}
+
+/// An error and its causes. A cause whose text the one before it ends with already is not said twice.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Everything that is wrong with the config.
+#[derive(Debug, ThisError)]
+pub struct ConfigErrors(pub Vec<Problem>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(Problem::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl From<Vec<Problem>> for Fatal {
+    fn from(problems: Vec<Problem>) -> Self {
+        let denied = problems.iter().any(|problem| problem.denied);
+        let exit = if denied {
+            Exit::Permission
+        } else {
+            Exit::Config
+        };
+        Fatal::new(exit, ConfigErrors(problems))
+    }
+}
+
+impl From<OpenError> for Fatal {
+    fn from(error: OpenError) -> Self {
+        let exit = match &error {
+            OpenError::InUse(_) => Exit::Temporary,
+            OpenError::Corrupt { .. } | OpenError::Newer { .. } => Exit::Data,
+            OpenError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Exit::Permission
+            }
+            OpenError::Io { .. } | OpenError::Unavailable { .. } => Exit::Internal,
+        };
+        Fatal::new(exit, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Sources};
+
+    fn io_error(kind: io::ErrorKind) -> OpenError {
+        OpenError::Io {
+            attempt: "make the folder",
+            path: "/x".into(),
+            source: kind.into(),
+        }
+    }
+
+    #[test]
+    fn each_way_of_not_opening_the_store_has_its_code() {
+        let newer = OpenError::Newer {
+            path: "/x".into(),
+            found: 9,
+            known: 1,
+        };
+        for (error, exit) in [
+            (OpenError::InUse("/x".into()), Exit::Temporary),
+            (newer, Exit::Data),
+            (io_error(io::ErrorKind::PermissionDenied), Exit::Permission),
+            (io_error(io::ErrorKind::NotADirectory), Exit::Internal),
+        ] {
+            assert_eq!(Fatal::from(error).exit(), exit);
+        }
+    }
+
+    #[test]
+    fn the_chain_is_printed_once_and_the_hint_stands_alone() {
+        let fatal = Fatal::from(io_error(io::ErrorKind::PermissionDenied)).hint("ask root");
+        assert_eq!(
+            fatal.report(),
+            "docent: cannot make the folder /x: permission denied\nhint: ask root"
+        );
+        assert_eq!(Fatal::silent(Exit::Clean).report(), "");
+    }
+
+    #[test]
+    fn mistakes_in_the_config_keep_their_places() {
+        let overrides = vec![crate::config::Override {
+            flag: "--log-level".to_owned(),
+            key: "log.level".to_owned(),
+            value: "loud".to_owned(),
+        }];
+        let sources = Sources {
+            overrides,
+            directory: "/".into(),
+            host_name: Some("host".to_owned()),
+            ..Sources::default()
+        };
+        let fatal = Fatal::from(Config::load(sources).unwrap_err());
+        assert_eq!(fatal.exit(), Exit::Config);
+        assert!(
+            fatal.report().starts_with("--log-level: log.level: "),
+            "{}",
+            fatal.report()
+        );
+    }
+}

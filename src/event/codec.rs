@@ -1,0 +1,183 @@
+//! Events as JSON: the envelope that `tail`, `events` and the API print, and what a publisher sends.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::{Event, EventId, EventType, NewEvent, Subject, SubjectError};
+
+/// An event as it is printed: the fields of CloudEvents that docent uses, its place, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The event's id.
+    pub id: String,
+    /// Its place in the order of commits.
+    pub seq: u64,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Who published it.
+    pub source: String,
+    /// What it is about.
+    pub subject: String,
+    /// When it was published, RFC 3339.
+    pub time: String,
+    /// The rest of it.
+    pub data: Value,
+    /// The id of the event that caused it.
+    pub causation: Option<String>,
+    /// The id of the first event of its chain.
+    pub correlation: String,
+}
+
+impl From<&Event> for Envelope {
+    fn from(event: &Event) -> Self {
+        Envelope {
+            id: event.id.to_string(),
+            seq: event.seq.0,
+            kind: event.kind.to_string(),
+            source: event.source.clone(),
+            subject: event.subject.to_string(),
+            time: event.time.to_string(),
+            data: event.data.clone(),
+            causation: event.causation.map(|id| id.to_string()),
+            correlation: event.correlation.to_string(),
+        }
+    }
+}
+
+/// What a publisher outside sends: one line of `publish --stdin`, the body of `POST /api/v1/events`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submission {
+    /// The event's type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it is about.
+    pub subject: String,
+    /// A JSON object; absent means an empty one.
+    #[serde(default)]
+    pub data: Option<Value>,
+    /// Any UUID; absent means a fresh one.
+    #[serde(default)]
+    pub id: Option<String>,
+}
+
+/// Why a submission is refused before it comes near the ledger.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum SubmissionError {
+    /// It is not a JSON object with the known fields.
+    #[error(
+        "cannot read the event: {0}; write one JSON object with type, subject, data and, if wanted, id"
+    )]
+    Malformed(String),
+    /// The type does not exist.
+    #[error("there is no event type `{0}`; the open ones are {open}", open = open_types())]
+    UnknownType(String),
+    /// The type is docent's own.
+    #[error("the event type `{0}` is published by docent alone; the open ones are {open}", open = open_types())]
+    ClosedType(EventType),
+    /// The subject cannot be one.
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
+    /// The data is not an object.
+    #[error("the data is not a JSON object; write for example {{}}")]
+    Data,
+    /// The id is not a UUID.
+    #[error("the id `{0}` is not a UUID; leave it out and one is made")]
+    Id(String),
+}
+
+/// The types that may come from outside, for a message.
+fn open_types() -> String {
+    let names: Vec<&str> = EventType::ALL
+        .iter()
+        .filter(|t| t.open())
+        .map(|t| t.as_str())
+        .collect();
+    names.join(", ")
+}
+
+impl Submission {
+    /// One line of JSON.
+    ///
+    /// # Errors
+    /// The line is not a submission.
+    pub fn from_json(line: &str) -> Result<Self, SubmissionError> {
+        serde_json::from_str(line).map_err(|e| SubmissionError::Malformed(e.to_string()))
+    }
+
+    /// The event that this submission asks to publish, from `source`.
+    ///
+    /// # Errors
+    /// The type is unknown or closed, or the subject, the data or the id is not one.
+    pub fn into_event(self, source: &str) -> Result<NewEvent, SubmissionError> {
+        let kind: EventType = self
+            .kind
+            .parse()
+            .map_err(|_| SubmissionError::UnknownType(self.kind.clone()))?;
+        if !kind.open() {
+            return Err(SubmissionError::ClosedType(kind));
+        }
+        let data = match self.data {
+            None | Some(Value::Null) => Value::Object(serde_json::Map::new()),
+            Some(Value::Object(fields)) => Value::Object(fields),
+            Some(_) => return Err(SubmissionError::Data),
+        };
+        let event = NewEvent::root(kind, source, Subject::parse(&self.subject)?, data);
+        match self.id {
+            None => Ok(event),
+            Some(text) => match text.parse::<EventId>() {
+                Ok(id) => Ok(event.with_id(id)),
+                Err(_) => Err(SubmissionError::Id(text)),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &str) -> SubmissionError {
+        Submission::from_json(line)
+            .and_then(|s| s.into_event("cli"))
+            .unwrap_err()
+    }
+
+    #[test]
+    fn an_open_type_with_a_subject_becomes_an_event() {
+        let line = r#"{"type": "scan.requested", "subject": "docs", "id": "6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55"}"#;
+        let event = Submission::from_json(line)
+            .and_then(|s| s.into_event("cli"))
+            .unwrap();
+        assert_eq!(event.kind, EventType::ScanRequested);
+        assert_eq!(event.id.to_string(), "6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55");
+        assert_eq!(event.data, serde_json::json!({}));
+    }
+
+    #[test]
+    fn what_cannot_be_published_is_refused_by_its_reason() {
+        assert!(matches!(refused("{"), SubmissionError::Malformed(_)));
+        assert!(matches!(
+            refused(r#"{"type": "x", "subject": "docs"}"#),
+            SubmissionError::UnknownType(_)
+        ));
+        assert!(matches!(
+            refused(r#"{"type": "file.changed", "subject": "docs"}"#),
+            SubmissionError::ClosedType(_)
+        ));
+        assert!(matches!(
+            refused(r#"{"type": "scan.requested", "subject": ""}"#),
+            SubmissionError::Subject(_)
+        ));
+        assert_eq!(
+            refused(r#"{"type": "scan.requested", "subject": "docs", "data": 5}"#),
+            SubmissionError::Data
+        );
+        assert!(matches!(
+            refused(r#"{"type": "scan.requested", "subject": "docs", "id": "7"}"#),
+            SubmissionError::Id(_)
+        ));
+    }
+}

@@ -1,0 +1,81 @@
+//! The vocabulary that everything else speaks: events, their types, subjects and ids, and the names of the agents.
+//!
+//! An [`Event`] is a fact, written once. Which agents owe it a delivery is decided by the closed table in [`routing`].
+
+pub mod codec;
+mod id;
+pub mod routing;
+mod subject;
+mod time;
+
+pub use id::{EventId, Seq};
+pub use routing::{AgentName, EventType};
+pub(crate) use subject::escape;
+pub use subject::{Subject, SubjectError};
+pub use time::Millis;
+
+use serde_json::Value;
+
+/// A fact as it stands in the ledger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Its place in the order of commits.
+    pub seq: Seq,
+    /// Its identity, chosen by whoever published it.
+    pub id: EventId,
+    /// What happened.
+    pub kind: EventType,
+    /// Who said so: `agent/<name>@<instance>`, `cli`, `supervisor`, `store`.
+    pub source: String,
+    /// What it is about.
+    pub subject: Subject,
+    /// When it was published.
+    pub time: Millis,
+    /// The rest of it, a JSON object.
+    pub data: Value,
+    /// The event that caused this one.
+    pub causation: Option<EventId>,
+    /// The first event of the chain that this one belongs to; its own id for a root.
+    pub correlation: EventId,
+}
+
+/// An event that is about to be published: it has no place in the order yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    /// Its identity.
+    pub id: EventId,
+    /// What happened.
+    pub kind: EventType,
+    /// Who says so.
+    pub source: String,
+    /// What it is about.
+    pub subject: Subject,
+    /// The rest of it, a JSON object.
+    pub data: Value,
+    /// The event that caused this one.
+    pub causation: Option<EventId>,
+    /// The first event of the chain; `None` for a root.
+    pub correlation: Option<EventId>,
+}
+
+impl NewEvent {
+    /// An event that nothing in the ledger caused, with a fresh id.
+    pub fn root(kind: EventType, source: impl Into<String>, subject: Subject, data: Value) -> Self {
+        NewEvent {
+            id: EventId::fresh(),
+            kind,
+            source: source.into(),
+            subject,
+            data,
+            causation: None,
+            correlation: None,
+        }
+    }
+
+    /// The same event under an id that its publisher chose.
+    #[must_use]
+    pub fn with_id(mut self, id: EventId) -> Self {
+        self.id = id;
+        self
+    }
+}

@@ -1,0 +1,268 @@
+//! The client's side of the control socket: one connection a request, driven by the call that waits for it.
+
+mod answer;
+mod target;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Body, Incoming};
+use hyper::{Method, Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::percent;
+use super::router::DATA_DIR_HEADER;
+use super::wire::Problem;
+use answer::Driver;
+pub use answer::LineStream;
+pub use target::Target;
+
+/// How long an answer that should come at once may take to begin.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of the largest answer that is not a stream of lines.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Why a request has no answer.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error("docent does not answer on {path}", path = .path.display())]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The socket is not for this user.
+    #[error("this user may not use the control socket {path}", path = .path.display())]
+    Forbidden {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Another daemon answers.
+    #[error("the daemon on {path} works on {found}, not on {wanted}", path = .path.display(), wanted = .wanted.display())]
+    Foreign {
+        /// The socket.
+        path: PathBuf,
+        /// Its `data_dir`.
+        found: String,
+        /// The one that the config names.
+        wanted: PathBuf,
+    },
+    /// The connection ended in the middle.
+    #[error("docent went away in the middle of its answer")]
+    Lost(#[source] hyper::Error),
+    /// The answer did not begin.
+    #[error("docent did not answer within {} s", .0.as_secs())]
+    Silent(Duration),
+    /// The request cannot be sent.
+    #[error("the request is too long; write less")]
+    TooLong,
+    /// The answer is not what this version of the command line knows.
+    #[error("cannot read docent's answer: {0}; are the daemon and this command of one version?")]
+    Unexpected(String),
+    /// The daemon says no.
+    #[error("{0}")]
+    Problem(Problem),
+}
+
+/// The way to the daemon of one config.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+    data_dir: PathBuf,
+}
+
+impl Client {
+    /// A client for the daemon that listens on `socket` and works on `data_dir`.
+    pub fn new(socket: &Path, data_dir: &Path) -> Self {
+        Client {
+            socket: socket.to_owned(),
+            data_dir: data_dir.to_owned(),
+        }
+    }
+
+    /// Asks for `target`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn get<T: DeserializeOwned>(&self, target: &Target) -> Result<T, ClientError> {
+        let answer = self.send(Method::GET, target, Empty::new());
+        json(in_time(answer).await?).await
+    }
+
+    /// Asks for `target`, whose answer takes as long as it takes.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn get_slowly<T: DeserializeOwned>(&self, target: &Target) -> Result<T, ClientError> {
+        json(self.send(Method::GET, target, Empty::new()).await?).await
+    }
+
+    /// Has something done, however long it takes.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn post<T: DeserializeOwned>(&self, target: &Target) -> Result<T, ClientError> {
+        json(self.send(Method::POST, target, Empty::new()).await?).await
+    }
+
+    /// Sends a body.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn post_body<T: DeserializeOwned>(
+        &self,
+        target: &Target,
+        body: Bytes,
+    ) -> Result<T, ClientError> {
+        json(
+            self.send(Method::POST, target, http_body_util::Full::new(body))
+                .await?,
+        )
+        .await
+    }
+
+    /// Asks for `target`, which answers in lines.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn lines(&self, target: &Target) -> Result<LineStream, ClientError> {
+        let answer = self.send(Method::GET, target, Empty::new());
+        stream(in_time(answer).await?).await
+    }
+
+    /// Sends a body while its answer comes in lines.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn stream<B>(&self, target: &Target, body: B) -> Result<LineStream, ClientError>
+    where
+        B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+    {
+        stream(in_time(self.send(Method::POST, target, body)).await?).await
+    }
+
+    async fn send<B>(
+        &self,
+        method: Method,
+        target: &Target,
+        body: B,
+    ) -> Result<(Driver, Response<Incoming>), ClientError>
+    where
+        B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+    {
+        let uri: Uri = target.as_str().parse().map_err(|_| ClientError::TooLong)?;
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(hyper::header::HOST, "docent")
+            .body(body)
+            .map_err(|e| ClientError::Unexpected(e.to_string()))?;
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(|e| self.refused(e))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(ClientError::Lost)?;
+        let mut driver = Driver::new(connection);
+        let response = driver
+            .drive(sender.send_request(request))
+            .await
+            .map_err(ClientError::Lost)?;
+        self.check_identity(&response)?;
+        Ok((driver, response))
+    }
+
+    fn refused(&self, source: io::Error) -> ClientError {
+        let path = self.socket.clone();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => ClientError::Forbidden { path, source },
+            _ => ClientError::Unreachable { path, source },
+        }
+    }
+
+    /// The answer must name the `data_dir` that the config names.
+    fn check_identity(&self, response: &Response<Incoming>) -> Result<(), ClientError> {
+        let found = response
+            .headers()
+            .get(DATA_DIR_HEADER)
+            .and_then(|value| value.to_str().ok());
+        match found {
+            Some(found) if found == percent::encode(self.data_dir.as_os_str().as_bytes()) => Ok(()),
+            Some(found) => Err(ClientError::Foreign {
+                path: self.socket.clone(),
+                found: String::from_utf8_lossy(&percent::decode(found)).into_owned(),
+                wanted: self.data_dir.clone(),
+            }),
+            None => Err(ClientError::Unexpected(
+                "it does not name its data_dir".to_owned(),
+            )),
+        }
+    }
+}
+
+type Answered = (Driver, Response<Incoming>);
+
+async fn in_time(
+    answer: impl Future<Output = Result<Answered, ClientError>>,
+) -> Result<Answered, ClientError> {
+    timeout(ANSWER_TIMEOUT, answer)
+        .await
+        .unwrap_or(Err(ClientError::Silent(ANSWER_TIMEOUT)))
+}
+
+/// The whole body, as what it should be or as a problem.
+async fn json<T: DeserializeOwned>((mut driver, response): Answered) -> Result<T, ClientError> {
+    let status = response.status();
+    let collected = driver.drive(collect(response.into_body())).await?;
+    let unexpected = |e: serde_json::Error| ClientError::Unexpected(format!("{status}: {e}"));
+    if status.is_success() {
+        serde_json::from_slice(&collected).map_err(unexpected)
+    } else {
+        Err(ClientError::Problem(
+            serde_json::from_slice(&collected).map_err(unexpected)?,
+        ))
+    }
+}
+
+async fn collect(mut body: Incoming) -> Result<Vec<u8>, ClientError> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(ClientError::Lost)?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+        if bytes.len() > ANSWER_BYTES_MAX {
+            return Err(ClientError::Unexpected("it is too long".to_owned()));
+        }
+    }
+    Ok(bytes)
+}
+
+async fn stream(answered: Answered) -> Result<LineStream, ClientError> {
+    if !answered.1.status().is_success() {
+        // The body of a failure is a problem, never a value.
+        return match json::<serde::de::IgnoredAny>(answered).await {
+            Ok(_) => Err(ClientError::Unexpected(
+                "a failure without a problem".to_owned(),
+            )),
+            Err(error) => Err(error),
+        };
+    }
+    let (driver, response) = answered;
+    Ok(LineStream::new(driver, response.into_body()))
+}

@@ -1,0 +1,161 @@
+//! Documents and their versions.
+
+use axum::Json;
+use axum::extract::State as Shared;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::State;
+use super::lines::{PAGE, paged, push_line};
+use super::params::Params;
+use super::wire::{Document, History, Problem, ProblemKind, Version};
+use crate::event::{Subject, escape};
+use crate::store::{Digest, FileState, ListedDocument};
+
+/// The states that a document can be listed in.
+const STATES: &[&str] = &[
+    "stored",
+    "rejected",
+    "unsupported",
+    "unreadable",
+    "captured",
+];
+
+/// The query of `GET /api/v1/documents`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    collection: Option<String>,
+    state: Option<String>,
+}
+
+/// `GET /api/v1/documents`: every file in scope, one a line, by collection and path.
+pub(super) async fn list(
+    Shared(state): Shared<State>,
+    Params(query): Params<ListQuery>,
+) -> Result<Response, Problem> {
+    if let Some(wanted) = query.state.as_deref().filter(|s| !STATES.contains(s)) {
+        let detail = format!(
+            "there is no state `{wanted}`; there are: {}",
+            STATES.join(", ")
+        );
+        return Err(Problem::new(ProblemKind::BadRequest, detail));
+    }
+    if let Some(collection) = &query.collection {
+        state.known_collection(collection)?;
+    }
+    let ListQuery {
+        collection,
+        state: wanted,
+    } = query;
+    paged((String::new(), Vec::new()), move |after| {
+        let (state, collection, wanted) = (state.clone(), collection.clone(), wanted.clone());
+        async move { page(&state, collection, wanted.as_deref(), after).await }
+    })
+    .await
+}
+
+type Place = (String, Vec<u8>);
+
+/// The next page that has something in it.
+async fn page(
+    state: &State,
+    collection: Option<String>,
+    wanted: Option<&str>,
+    mut after: Place,
+) -> Result<Option<(Vec<u8>, Place)>, Problem> {
+    loop {
+        let rows = state
+            .store
+            .listed_documents(collection.clone(), after, PAGE)
+            .await?;
+        let Some(last) = rows.last() else {
+            return Ok(None);
+        };
+        after = (last.collection.clone(), last.path.clone());
+        let mut page = Vec::new();
+        for row in rows
+            .into_iter()
+            .filter(|row| wanted.is_none_or(|w| row.state == w))
+        {
+            push_line(&mut page, &document(row))?;
+        }
+        if !page.is_empty() {
+            return Ok(Some((page, after)));
+        }
+    }
+}
+
+fn document(row: ListedDocument) -> Document {
+    Document {
+        collection: row.collection,
+        path: escape(&row.path),
+        version: row.version,
+        digest: row.digest.as_ref().map(Digest::to_string),
+        state: row.state,
+        reason: row.reason,
+        title: row.title,
+    }
+}
+
+/// The query of `GET /api/v1/documents/history`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HistoryQuery {
+    /// `<collection>/<path>`, as in an event's subject.
+    of: String,
+}
+
+/// `GET /api/v1/documents/history`: the versions of a document that are kept, also of one whose file is gone.
+pub(super) async fn history(
+    Shared(state): Shared<State>,
+    Params(query): Params<HistoryQuery>,
+) -> Result<Json<History>, Problem> {
+    let subject = Subject::parse(&query.of)
+        .map_err(|e| Problem::new(ProblemKind::BadRequest, e.to_string()))?;
+    let (collection, Some(path)) = subject.as_place() else {
+        let detail =
+            format!("`{subject}` names no file; write COLLECTION/PATH, for example docs/guide.md");
+        return Err(Problem::new(ProblemKind::BadRequest, detail));
+    };
+    let Some(document) = state.store.document_at(collection, &path).await? else {
+        return Err(no_document(&state, collection, &path).await?);
+    };
+    let versions = state.store.versions(document.id.clone()).await?;
+    let versions = versions.into_iter().map(|version| Version {
+        version: version.version,
+        at: version.at.to_string(),
+        digest: version.digest.to_string(),
+        size: version.size,
+        state: version.state.as_str().to_owned(),
+        reason: version.reason,
+        title: version.title,
+    });
+    Ok(Json(History {
+        versions: versions.collect(),
+        document: document.id,
+        collection: document.collection,
+        path: escape(&document.path),
+        state: document.state.as_str().to_owned(),
+    }))
+}
+
+/// Why there is no document at a path.
+async fn no_document(state: &State, collection: &str, path: &[u8]) -> Result<Problem, Problem> {
+    let row = state.store.manifest_row(collection, path).await?;
+    let place = format!("{collection}/{}", escape(path));
+    let detail = match row {
+        Some(row) if row.state == FileState::Captured => {
+            format!("{place} is captured and not processed yet")
+        }
+        Some(row) => match row.reason {
+            Some(reason) => format!("{place} is no document: {reason}"),
+            None => format!("{place} is no document: it is {}", row.state.as_str()),
+        },
+        None => {
+            state.known_collection(collection)?;
+            format!("there is no document {place}, and there never was one that is remembered")
+        }
+    };
+    Ok(Problem::new(ProblemKind::NotFound, detail))
+}

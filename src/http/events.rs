@@ -1,0 +1,145 @@
+//! Events: the past, one of them, and what comes.
+
+use axum::Json;
+use axum::extract::{Path, State as Shared};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use serde::Deserialize;
+
+use super::State;
+use super::dead::event_id;
+use super::lines::{PAGE, broken_off, paged, push_line, response};
+use super::params::{Params, moment};
+use super::wire::{Delivery, Envelope, EventView, Problem, ProblemKind};
+use crate::event::Seq;
+use crate::store::EventFilter;
+
+/// The query of `GET /api/v1/events`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    subject: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    correlation: Option<String>,
+    since: Option<String>,
+    /// At most so many; without it all that the ledger still has.
+    limit: Option<usize>,
+}
+
+/// `GET /api/v1/events`: events, newest first, one a line.
+pub(super) async fn list(
+    Shared(state): Shared<State>,
+    Params(query): Params<ListQuery>,
+) -> Result<Response, Problem> {
+    let bad = |e: crate::event::routing::UnknownName| {
+        Problem::new(ProblemKind::BadRequest, e.to_string())
+    };
+    let filter = EventFilter {
+        subject: query.subject,
+        kind: query
+            .kind
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(bad)?,
+        correlation: query.correlation.as_deref().map(event_id).transpose()?,
+        since: query
+            .since
+            .as_deref()
+            .map(|text| moment("since", text))
+            .transpose()?,
+        before: None,
+        limit: 0,
+    };
+    let wanted = query.limit.unwrap_or(usize::MAX);
+    paged((None, wanted), move |(before, wanted)| {
+        let (state, filter) = (state.clone(), filter.clone());
+        async move { page(&state, filter, before, wanted).await }
+    })
+    .await
+}
+
+type Cursor = (Option<Seq>, usize);
+
+async fn page(
+    state: &State,
+    filter: EventFilter,
+    before: Option<Seq>,
+    wanted: usize,
+) -> Result<Option<(Vec<u8>, Cursor)>, Problem> {
+    let limit = wanted.min(PAGE);
+    let events = state
+        .store
+        .events(EventFilter {
+            before,
+            limit,
+            ..filter
+        })
+        .await?;
+    let Some(last) = events.last().map(|event| event.seq) else {
+        return Ok(None);
+    };
+    let mut page = Vec::new();
+    for event in &events {
+        push_line(&mut page, &Envelope::from(event))?;
+    }
+    Ok(Some((page, (Some(last), wanted - events.len()))))
+}
+
+/// `GET /api/v1/events/{id}`
+pub(super) async fn show(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+) -> Result<Json<EventView>, Problem> {
+    let id = event_id(&id)?;
+    let Some((event, deliveries, caused)) = state.store.event(id).await? else {
+        let detail = format!("there is no event {id}");
+        return Err(Problem::new(ProblemKind::NotFound, detail)
+            .hint("events that are done leave the ledger after [delivery] ledger_keep; the audit log has them longer"));
+    };
+    let deliveries = deliveries.into_iter().map(|delivery| Delivery {
+        agent: delivery.agent.to_string(),
+        state: delivery.state,
+        attempts: delivery.attempts,
+        errors: delivery.errors,
+        settled_at: delivery.settled_at.map(|at| at.to_string()),
+    });
+    Ok(Json(EventView {
+        deliveries: deliveries.collect(),
+        caused: caused.iter().map(Envelope::from).collect(),
+        event: Envelope::from(&event),
+    }))
+}
+
+/// `GET /api/v1/tail`: events from now on, one a line, in the order of the ledger, until the client has enough.
+pub(super) async fn tail(Shared(state): Shared<State>) -> Response {
+    let head = state.store.head();
+    let cursor = head.borrow().seq;
+    response(stream::try_unfold(
+        (state, head, cursor),
+        |(state, mut head, cursor)| async move {
+            loop {
+                // Seen before the look: a commit during it wakes the wait below.
+                head.borrow_and_update();
+                let events = state
+                    .store
+                    .events_after(cursor, PAGE)
+                    .await
+                    .map_err(|e| broken_off(e.into()))?;
+                if let Some(last) = events.last().map(|event| event.seq) {
+                    let mut page = Vec::new();
+                    for event in &events {
+                        push_line(&mut page, &Envelope::from(event)).map_err(broken_off)?;
+                    }
+                    return Ok(Some((Bytes::from(page), (state, head, last))));
+                }
+                tokio::select! {
+                    changed = head.changed() => if changed.is_err() { return Ok(None) },
+                    () = state.stop.cancelled() => return Ok(None),
+                }
+            }
+        },
+    ))
+}

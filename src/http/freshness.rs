@@ -1,0 +1,226 @@
+//! How far search is behind the disk.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::{State, count, wire};
+use crate::event::{AgentName, Millis};
+use crate::index::FollowerState;
+use crate::store::ReadError;
+
+/// What is remembered between requests.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// When nothing was pending last, as far as somebody looked; 0: never.
+    settled_at: AtomicI64,
+    /// When every collection had been scanned in this life of the daemon; 0: not yet.
+    scanned_at: AtomicI64,
+}
+
+/// Everything that bounds the moment up to which search is complete.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bounds {
+    now: Millis,
+    /// When the last scan ended of the collection that was scanned least lately, if some collection was not scanned since
+    /// the start; `Some(None)`: one was never scanned.
+    unscanned: Option<Option<Millis>>,
+    /// Files marked and not captured.
+    marked: u64,
+    /// When the oldest event was published that is on its way.
+    oldest_owed: Option<Millis>,
+    /// When the index was last complete, if it is behind; `Some(None)`: it never was.
+    behind: Option<Option<Millis>>,
+    /// When nothing was pending last.
+    settled_at: Millis,
+    /// When every collection had been scanned.
+    scanned_at: Millis,
+}
+
+impl Bounds {
+    /// The moment up to which every change that was noticed is searchable.
+    fn complete_to(&self) -> Option<Millis> {
+        let settled = Some(self.settled_at).filter(|at| at.0 > 0);
+        let scanned = Some(self.scanned_at).filter(|at| at.0 > 0);
+        let mut complete = self.now;
+        if let Some(scanned) = self.unscanned {
+            // Nobody knows what changed while docent was not there.
+            complete = complete.min(scanned?);
+        }
+        if self.marked > 0 {
+            // When a marked file changed is not known: before the last moment at which none was marked it cannot be.
+            complete = complete.min(settled.max(scanned)?);
+        }
+        if let Some(behind) = self.behind {
+            complete = complete.min(behind.max(settled)?);
+        }
+        if let Some(oldest) = self.oldest_owed {
+            complete = complete.min(oldest);
+        }
+        Some(complete)
+    }
+}
+
+/// Looks how far search is behind the disk at this moment.
+pub(super) async fn freshness(state: &State) -> Result<wire::Freshness, ReadError> {
+    // In the order in which a change passes, so that one which moves on meanwhile is seen at least once.
+    let now = Millis::now();
+    let marked = state.scans.progress().borrow().marked;
+    let counts = [AgentName::DocumentManagement, AgentName::Rag]
+        .map(|agent| (agent, state.store.counts(agent)));
+    let head = *state.store.head().borrow();
+    let follower = state.follower();
+    let owed: u64 = counts.iter().map(|(_, c)| count(c.owed)).sum();
+    let behind = behind(&follower, head.change);
+    let pending = marked + owed + behind;
+
+    let mut oldest_owed = None;
+    for (agent, _) in counts.iter().filter(|(_, c)| c.owed > 0) {
+        let oldest = state.store.oldest_owed(*agent).await?;
+        oldest_owed = match (oldest_owed, oldest) {
+            (Some(a), Some(b)) => Some(Millis::min(a, b)),
+            (a, b) => a.or(b),
+        };
+    }
+    let unscanned = unscanned(state).await?;
+    let bounds = Bounds {
+        now,
+        unscanned,
+        marked,
+        oldest_owed,
+        behind: (behind > 0 || !follower.ready).then_some(follower.applied_at),
+        settled_at: Millis(state.memory.settled_at.load(Ordering::SeqCst)),
+        scanned_at: Millis(state.memory.scanned_at.load(Ordering::SeqCst)),
+    };
+    let complete = bounds.complete_to();
+    if pending == 0 && complete == Some(now) {
+        state.memory.settled_at.fetch_max(now.0, Ordering::SeqCst);
+    }
+    Ok(wire::Freshness {
+        complete_to: complete.map(|at| at.to_string()),
+        pending,
+        failed: counts.iter().map(|(_, c)| count(c.dead)).sum(),
+    })
+}
+
+/// Changes of the store's feed that the index has still to follow.
+pub(super) fn behind(follower: &FollowerState, change: u64) -> u64 {
+    change.saturating_sub(follower.position)
+}
+
+/// See [`Bounds::unscanned`].
+async fn unscanned(state: &State) -> Result<Option<Option<Millis>>, ReadError> {
+    if state.memory.scanned_at.load(Ordering::SeqCst) > 0 {
+        return Ok(None);
+    }
+    let scans = state.store.scans().await?;
+    let mut oldest = Some(Millis::now());
+    for name in &state.info.collections {
+        let ended = scans
+            .iter()
+            .find(|scan| scan.collection == *name)
+            .map(|scan| scan.ended_at);
+        oldest = oldest.min(ended); // None, never, is the least
+    }
+    match oldest.filter(|at| *at >= state.info.started_at) {
+        Some(at) => {
+            state.memory.scanned_at.store(at.0, Ordering::SeqCst);
+            Ok(None)
+        }
+        None => Ok(Some(oldest)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(n: i64) -> Option<Millis> {
+        Some(Millis(n))
+    }
+
+    #[test]
+    fn complete_is_the_earliest_of_what_bounds_it() {
+        let all = Bounds {
+            now: Millis(100),
+            settled_at: Millis(90),
+            ..Bounds::default()
+        };
+        assert_eq!(all.complete_to(), at(100));
+        assert_eq!(Bounds { marked: 1, ..all }.complete_to(), at(90));
+        assert_eq!(
+            Bounds {
+                oldest_owed: at(95),
+                ..all
+            }
+            .complete_to(),
+            at(95)
+        );
+        assert_eq!(
+            Bounds {
+                oldest_owed: at(80),
+                marked: 1,
+                ..all
+            }
+            .complete_to(),
+            at(80)
+        );
+        assert_eq!(
+            Bounds {
+                behind: Some(at(97)),
+                ..all
+            }
+            .complete_to(),
+            at(97)
+        );
+        assert_eq!(
+            Bounds {
+                behind: Some(at(50)),
+                ..all
+            }
+            .complete_to(),
+            at(90),
+            "it was complete after that"
+        );
+        assert_eq!(
+            Bounds {
+                unscanned: Some(at(10)),
+                ..all
+            }
+            .complete_to(),
+            at(10)
+        );
+    }
+
+    #[test]
+    fn nothing_is_claimed_before_there_is_something_to_go_by() {
+        let fresh = Bounds {
+            now: Millis(100),
+            ..Bounds::default()
+        };
+        assert_eq!(
+            Bounds {
+                unscanned: Some(None),
+                ..fresh
+            }
+            .complete_to(),
+            None
+        );
+        assert_eq!(Bounds { marked: 3, ..fresh }.complete_to(), None);
+        assert_eq!(
+            Bounds {
+                marked: 3,
+                scanned_at: Millis(60),
+                ..fresh
+            }
+            .complete_to(),
+            at(60)
+        );
+        assert_eq!(
+            Bounds {
+                behind: Some(None),
+                ..fresh
+            }
+            .complete_to(),
+            None
+        );
+    }
+}

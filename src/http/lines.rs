@@ -1,0 +1,197 @@
+//! Answers of one JSON object a line, made page by page while they are sent; and lines taken out of a body.
+
+use std::future::Future;
+use std::io;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use serde::Serialize;
+
+use super::wire::{Problem, ProblemKind};
+
+/// Rows of one page: what is in memory at once.
+pub(super) const PAGE: usize = 1000;
+
+/// Adds `value` as a line.
+pub(super) fn push_line(page: &mut Vec<u8>, value: &impl Serialize) -> Result<(), Problem> {
+    serde_json::to_writer(&mut *page, value)
+        .map_err(|e| Problem::new(ProblemKind::Internal, format!("cannot write JSON: {e}")))?;
+    page.push(b'\n');
+    Ok(())
+}
+
+/// An answer whose pages are made by `page`, from `cursor` on, until it gives `None`. A page is not empty.
+///
+/// The first page is made at once, so that what goes wrong with it is a problem; what goes wrong later breaks the answer off.
+pub(super) async fn paged<C, F, Fut>(cursor: C, mut page: F) -> Result<Response, Problem>
+where
+    C: Send + 'static,
+    F: FnMut(C) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<Option<(Vec<u8>, C)>, Problem>> + Send + 'static,
+{
+    let Some((first, cursor)) = page(cursor).await? else {
+        return Ok(response(stream::empty()));
+    };
+    let rest = stream::try_unfold((cursor, page), |(cursor, mut page)| async move {
+        let made = page(cursor).await.map_err(broken_off)?;
+        Ok(made.map(|(bytes, cursor)| (Bytes::from(bytes), (cursor, page))))
+    });
+    Ok(response(stream::iter([Ok(Bytes::from(first))]).chain(rest)))
+}
+
+/// An answer of lines.
+pub(super) fn response(lines: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Response {
+    let mut response = Response::new(Body::from_stream(lines));
+    let kind = HeaderValue::from_static("application/x-ndjson");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// What breaks an answer off in the middle.
+pub(super) fn broken_off(problem: Problem) -> io::Error {
+    tracing::warn!(error = %problem, "answer broken off");
+    io::Error::other(problem.detail)
+}
+
+/// One line of a body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Its bytes, without the line feed.
+    Whole(Vec<u8>),
+    /// It is longer than a line may be; its bytes are gone.
+    TooLong,
+}
+
+/// Takes lines out of a body as it arrives. It holds at most one line and what arrived at once.
+#[derive(Debug)]
+pub(super) struct Splitter {
+    max: usize,
+    bytes: Vec<u8>,
+    /// Up to here there is no line feed.
+    searched: usize,
+    /// The rest of a line that is too long is being left out.
+    skipping: bool,
+    ended: bool,
+}
+
+impl Splitter {
+    /// A splitter for lines of at most `max` bytes.
+    pub(super) fn new(max: usize) -> Self {
+        Splitter {
+            max,
+            bytes: Vec::new(),
+            searched: 0,
+            skipping: false,
+            ended: false,
+        }
+    }
+
+    /// More of the body.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The body has ended: what has no line feed is the last line.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Forgets what is there.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.searched = 0;
+    }
+
+    /// The next line, if it is whole.
+    pub(super) fn next(&mut self) -> Option<Line> {
+        let found = self.bytes[self.searched..].iter().position(|b| *b == b'\n');
+        let Some(at) = found.map(|at| self.searched + at) else {
+            return self.without_feed();
+        };
+        let mut line: Vec<u8> = self.bytes.drain(..=at).collect();
+        self.searched = 0;
+        line.pop();
+        let too_long = std::mem::take(&mut self.skipping) || line.len() > self.max;
+        Some(if too_long {
+            Line::TooLong
+        } else {
+            Line::Whole(line)
+        })
+    }
+
+    fn without_feed(&mut self) -> Option<Line> {
+        self.searched = self.bytes.len();
+        if self.bytes.len() > self.max {
+            self.skipping = true;
+            self.clear();
+        }
+        if !self.ended || (self.bytes.is_empty() && !self.skipping) {
+            return None;
+        }
+        let line = std::mem::take(&mut self.bytes);
+        self.searched = 0;
+        let too_long = std::mem::take(&mut self.skipping);
+        Some(if too_long {
+            Line::TooLong
+        } else {
+            Line::Whole(line)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split(max: usize, parts: &[&[u8]]) -> Vec<Line> {
+        let mut splitter = Splitter::new(max);
+        let mut lines = Vec::new();
+        for part in parts {
+            splitter.push(part);
+            lines.extend(std::iter::from_fn(|| splitter.next()));
+        }
+        splitter.end();
+        lines.extend(std::iter::from_fn(|| splitter.next()));
+        lines
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_takes_its_place_and_no_memory() {
+        let long = [b'x'; 10];
+        let lines = split(4, &[b"a\n", &long, &long, b"\nbb", b"b\n\n", &long]);
+        let whole = |text: &str| Line::Whole(text.as_bytes().to_vec());
+        assert_eq!(
+            lines,
+            [
+                whole("a"),
+                Line::TooLong,
+                whole("bbb"),
+                whole(""),
+                Line::TooLong
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn lines_do_not_depend_on_how_a_body_arrives(body in "[a\n]{0,40}", cuts in proptest::collection::vec(0usize..40, 0..5)) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(body.len())).collect();
+            cuts.sort_unstable();
+            let mut parts = Vec::new();
+            let mut from = 0;
+            for cut in cuts.into_iter().chain([body.len()]) {
+                parts.push(&body.as_bytes()[from..cut]);
+                from = cut;
+            }
+            let expected: Vec<Line> = body.lines().map(|l| {
+                if l.len() > 5 { Line::TooLong } else { Line::Whole(l.as_bytes().to_vec()) }
+            }).collect();
+            prop_assert_eq!(split(5, &parts), expected);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The control API: HTTP over a Unix socket, for the command line and for whoever may read the socket.
+//!
+//! - Every answer names the daemon's `data_dir` in the header [`DATA_DIR_HEADER`], so that a client knows whom it asked.
+//! - An answer that is an error is a [`wire::Problem`]; an answer that may be long is one JSON object a line, made while
+//!   it is sent.
+//! - **BOUND-1** Requests at once, bodies, lines and pages have limits; what is over a limit is told so.
+//! - **READ-1** Search answers whatever carries events.
+//!
+//! [`router()`] is everything and belongs on the control socket alone; [`probes_router`] has only `/livez` and `/readyz`,
+//! and is what a TCP listener gets.
+
+mod agents;
+mod audit;
+mod client;
+mod dead;
+mod documents;
+mod events;
+mod freshness;
+mod health;
+mod lines;
+mod params;
+mod percent;
+mod probes;
+mod problem;
+mod publish;
+mod router;
+mod scan;
+mod search;
+mod server;
+mod socket;
+mod status;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod wait;
+pub mod wire;
+mod wrong;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use client::{Client, ClientError, LineStream, Target};
+pub use freshness::Memory;
+pub use params::Peer;
+pub use router::{DATA_DIR_HEADER, probes_router, router};
+pub use server::{Listener, serve};
+pub use socket::{BindError, bind};
+
+use crate::event::Millis;
+use crate::index::{FollowerState, SearchAnswer, SearchError, SearchRequest, Searcher};
+use crate::runtime::{Board, Boxed, Phase, ScanDesk};
+use crate::store::Store;
+
+/// What the API asks of the index.
+pub trait Search: Send + Sync {
+    /// Searches.
+    fn search(&self, request: SearchRequest) -> Boxed<'_, Result<SearchAnswer, SearchError>>;
+
+    /// How far the index has followed the store.
+    fn state(&self) -> watch::Receiver<FollowerState>;
+}
+
+impl Search for Searcher {
+    fn search(&self, request: SearchRequest) -> Boxed<'_, Result<SearchAnswer, SearchError>> {
+        Box::pin(Searcher::search(self, request))
+    }
+
+    fn state(&self) -> watch::Receiver<FollowerState> {
+        Searcher::state(self)
+    }
+}
+
+/// What does not change while the daemon runs.
+#[derive(Debug, Clone)]
+pub struct Info {
+    /// Where the store is.
+    pub data_dir: PathBuf,
+    /// The daemon's name.
+    pub instance: String,
+    /// The daemon's version.
+    pub version: String,
+    /// What carries deliveries: `embedded`.
+    pub carrier: String,
+    /// Why that.
+    pub carrier_why: String,
+    /// The identity of the embedder.
+    pub embedder: String,
+    /// When the daemon started.
+    pub started_at: Millis,
+    /// Free bytes below which nothing is captured.
+    pub free_space_floor: u64,
+    /// The names of the collections.
+    pub collections: Vec<String>,
+    /// Requests served at once.
+    pub requests: usize,
+    /// Bytes of the largest body.
+    pub body: u64,
+    /// Bytes of the largest event.
+    pub event_size: u64,
+}
+
+/// What the API works with. Cheap to clone.
+///
+/// It holds the store: the store's `Closer` can be waited for only when the router is gone.
+#[derive(Clone)]
+pub struct State {
+    /// The store.
+    pub store: Store,
+    /// The index.
+    pub searcher: Arc<dyn Search>,
+    /// What is known of the agents.
+    pub board: Board,
+    /// Where scans are asked for.
+    pub scans: ScanDesk,
+    /// What does not change.
+    pub info: Arc<Info>,
+    /// Ends the answers that would go on for ever; the token that [`serve`] is stopped by.
+    pub stop: CancellationToken,
+    /// What freshness remembers between requests.
+    pub memory: Arc<Memory>,
+}
+
+impl State {
+    /// Waits until the daemon drains or the server stops.
+    async fn stopping(&self) {
+        let mut phase = self.board.phase();
+        tokio::select! {
+            // The board outlives this call, so waiting cannot fail.
+            draining = phase.wait_for(|phase| *phase == Phase::Draining) => drop(draining),
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Whether the daemon drains.
+    fn is_draining(&self) -> bool {
+        *self.board.phase().borrow() == Phase::Draining
+    }
+
+    /// How far the index has followed.
+    fn follower(&self) -> FollowerState {
+        self.searcher.state().borrow().clone()
+    }
+
+    /// That `collection` is one of the config's.
+    fn known_collection(&self, collection: &str) -> Result<(), wire::Problem> {
+        let names = &self.info.collections;
+        if names.iter().any(|name| name == collection) {
+            return Ok(());
+        }
+        let detail = match names.as_slice() {
+            [] => format!("there is no collection `{collection}`; the config names none"),
+            names => format!(
+                "there is no collection `{collection}`; there are: {}",
+                names.join(", ")
+            ),
+        };
+        Err(wire::Problem::new(wire::ProblemKind::NotFound, detail))
+    }
+}
+
+/// A counter that may, for a moment, be behind what it counts.
+fn count(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}

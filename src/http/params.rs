@@ -1,0 +1,117 @@
+//! What a request carries: its query, its body and who sent it.
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+
+use super::wire::{Problem, ProblemKind};
+use crate::config::{format_duration, format_size};
+use crate::event::Millis;
+
+/// Bytes of a body that is too large which are read all the same.
+const THROWN_AWAY_MAX: u64 = 16 * 1024 * 1024;
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Peer {
+    /// The user id that the kernel tells; none over TCP.
+    pub uid: Option<u32>,
+}
+
+impl Peer {
+    /// As it stands in an event's source: `control/<uid>`.
+    pub(super) fn source(self) -> String {
+        match self.uid {
+            Some(uid) => format!("control/{uid}"),
+            None => "control".to_owned(),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(parts.extensions.get::<Peer>().copied().unwrap_or_default())
+    }
+}
+
+/// The query of a request. An unknown or missing parameter is a problem, not a default.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Query::<T>::try_from_uri(&parts.uri)
+            .map(|Query(params)| Params(params))
+            .map_err(|e| Problem::new(ProblemKind::BadRequest, e.body_text()))
+    }
+}
+
+/// The whole body, if it has at most `max` bytes.
+///
+/// One that is larger is read on and thrown away, up to a bound: a client that cannot send cannot read why either.
+pub(super) async fn whole(mut body: Body, max: u64) -> Result<Bytes, Problem> {
+    let mut bytes = Vec::new();
+    let mut seen: u64 = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| {
+            Problem::new(ProblemKind::BadRequest, format!("the body broke off: {e}"))
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        seen += data.len() as u64;
+        if seen <= max {
+            bytes.extend_from_slice(&data);
+        } else if seen > max.saturating_add(THROWN_AWAY_MAX) {
+            break;
+        }
+    }
+    if seen > max {
+        let detail = format!("the body is larger than {}", format_size(max));
+        return Err(Problem::new(ProblemKind::TooLarge, detail));
+    }
+    Ok(Bytes::from(bytes))
+}
+
+/// A moment in a query.
+pub(super) fn moment(name: &str, text: &str) -> Result<Millis, Problem> {
+    Millis::parse(text).ok_or_else(|| {
+        let detail =
+            format!("{name} `{text}` is no moment; write for example 2026-01-31T12:00:00Z");
+        Problem::new(ProblemKind::BadRequest, detail)
+    })
+}
+
+/// A number in a query that must be from 1 to `max`.
+pub(super) fn limited(limit: Option<usize>, default: usize, max: usize) -> Result<usize, Problem> {
+    match limit.unwrap_or(default) {
+        n if (1..=max).contains(&n) => Ok(n),
+        n => {
+            let detail = format!("limit {n} is not from 1 to {max}");
+            Err(Problem::new(ProblemKind::BadRequest, detail))
+        }
+    }
+}
+
+/// A duration with a unit in a query, at most `max`.
+pub(super) fn duration(
+    name: &str,
+    text: &str,
+    max: std::time::Duration,
+) -> Result<std::time::Duration, Problem> {
+    let bad = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
+    match crate::config::parse_duration(text) {
+        Ok(duration) if duration <= max => Ok(duration),
+        Ok(_) => Err(bad(format!(
+            "{name} {text} is more than {}",
+            format_duration(max)
+        ))),
+        Err(error) => Err(bad(format!("{name} `{text}`: {error}"))),
+    }
+}

@@ -1,0 +1,65 @@
+//! From the errors of the parts to problems, and from a problem to a response.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::wire::{Problem, ProblemKind};
+use crate::event::codec::SubmissionError;
+use crate::index::SearchError;
+use crate::store::{ReadError, WriteError};
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self)).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Problem::new(ProblemKind::StoreUnavailable, error.to_string())
+            .hint("look at the disk of data_dir and at the daemon's log")
+    }
+}
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        let kind = match &error {
+            WriteError::Unavailable(_) => ProblemKind::StoreUnavailable,
+            WriteError::Conflict(_) => ProblemKind::Conflict,
+            WriteError::TooLarge { .. } => ProblemKind::TooLarge,
+            WriteError::Closed => ProblemKind::Stopping,
+            WriteError::Refused | WriteError::Invalid(_) => ProblemKind::Internal,
+        };
+        Problem::new(kind, error.to_string())
+    }
+}
+
+impl From<SubmissionError> for Problem {
+    fn from(error: SubmissionError) -> Self {
+        Problem::new(ProblemKind::Refused, error.to_string())
+    }
+}
+
+impl From<SearchError> for Problem {
+    fn from(error: SearchError) -> Self {
+        let kind = match &error {
+            SearchError::NotReady => ProblemKind::IndexNotReady,
+            SearchError::Failed(_) => ProblemKind::Internal,
+        };
+        Problem::new(kind, error.to_string())
+    }
+}
+
+/// What draining answers to everything that would begin something new.
+pub(super) fn stopping() -> Problem {
+    Problem::new(
+        ProblemKind::Stopping,
+        "docent is stopping and takes nothing new",
+    )
+    .hint("try again when it is back")
+}

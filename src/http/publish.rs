@@ -1,0 +1,35 @@
+//! Publishing one event.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+
+use super::State;
+use super::params::{Peer, whole};
+use super::problem::stopping;
+use super::wire::{Problem, Published, Submission};
+use crate::event::NewEvent;
+use crate::event::codec::SubmissionError;
+
+/// `POST /api/v1/events`: 201 with the event's id once it is durable.
+pub(super) async fn publish(
+    Shared(state): Shared<State>,
+    peer: Peer,
+    body: Body,
+) -> Result<(StatusCode, Json<Published>), Problem> {
+    let body = whole(body, state.info.body).await?;
+    if state.is_draining() {
+        return Err(stopping());
+    }
+    let event = event(&body, peer)?;
+    let published = state.store.publish(event).await?;
+    let id = published.id.to_string();
+    Ok((StatusCode::CREATED, Json(Published { id })))
+}
+
+/// The event that a text asks to publish.
+pub(super) fn event(text: &[u8], peer: Peer) -> Result<NewEvent, Problem> {
+    let text = std::str::from_utf8(text).map_err(|e| SubmissionError::Malformed(e.to_string()))?;
+    Ok(Submission::from_json(text)?.into_event(&peer.source())?)
+}

@@ -1,0 +1,154 @@
+//! How the daemon stands, and what is wrong with it.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State as Shared;
+
+use super::freshness::{behind, freshness};
+use super::wire::{
+    Absent, BusView, Condition, FreeSpace, IndexView, Problem, ScanView, Status, Wrong,
+};
+use super::wrong::{Facts, wrong};
+use super::{State, agents, count};
+use crate::event::{AgentName, Millis};
+use crate::runtime::{Phase, ScanProgress};
+
+/// Open issues that a status looks at.
+const ISSUES_MAX: usize = 1000;
+
+/// `GET /api/v1/status`
+pub(super) async fn status(Shared(state): Shared<State>) -> Result<Json<Status>, Problem> {
+    let now = Millis::now();
+    let freshness = freshness(&state).await?;
+    let agents = agents::all(&state, now).await?;
+    let (documents, files) = state.store.document_counts().await?;
+    let chunks = state.store.chunk_count().await?;
+    let issues = state.store.issues(false, ISSUES_MAX).await?;
+    let follower = state.follower();
+    let progress = state.scans.progress().borrow().clone();
+    let free = free_space(&state);
+    let wrong = wrong(&Facts {
+        agents: &agents,
+        follower: &follower,
+        progress: &progress,
+        free,
+        issues: &issues,
+    });
+    let head = *state.store.head().borrow();
+    let info = &state.info;
+    let phase = *state.board.phase().borrow();
+    Ok(Json(Status {
+        state: condition(phase, &wrong),
+        wrong,
+        version: info.version.clone(),
+        instance: info.instance.clone(),
+        data_dir: info.data_dir.to_string_lossy().into_owned(),
+        started_at: info.started_at.to_string(),
+        uptime_s: now.since(info.started_at).as_secs(),
+        bus: bus(&state),
+        agents: agents
+            .into_iter()
+            .map(|named| (named.name, named.agent))
+            .collect::<BTreeMap<_, _>>(),
+        freshness,
+        documents,
+        files,
+        chunks,
+        embedder: info.embedder.clone(),
+        scan: scan_view(progress),
+        index: IndexView {
+            ready: follower.ready,
+            position: follower.position,
+            behind: behind(&follower, head.change),
+            passages: follower.passages,
+            rebuilt: follower.rebuilt,
+            stopped: follower.stopped,
+        },
+        free_space: free,
+        issues: issues.len() as u64,
+    }))
+}
+
+fn condition(phase: Phase, wrong: &[Wrong]) -> Condition {
+    match phase {
+        Phase::Starting => Condition::Starting,
+        Phase::Draining => Condition::Draining,
+        Phase::Running if wrong.is_empty() => Condition::Running,
+        Phase::Running => Condition::Degraded,
+    }
+}
+
+fn bus(state: &State) -> BusView {
+    let counts: Vec<_> = AgentName::ALL
+        .iter()
+        .map(|name| state.store.counts(*name))
+        .collect();
+    let sum =
+        |field: fn(&crate::store::AgentCounts) -> i64| counts.iter().map(|c| count(field(c))).sum();
+    BusView {
+        active: state.info.carrier.clone(),
+        why: state.info.carrier_why.clone(),
+        owed: sum(|c| c.owed),
+        in_flight: state
+            .board
+            .agents()
+            .borrow()
+            .iter()
+            .map(|a| a.in_flight as u64)
+            .sum(),
+        retrying: sum(|c| c.retrying),
+        dead: sum(|c| c.dead),
+        // No Redis carries anything in this version, so it can have lost nothing.
+        lost_by_redis: 0,
+    }
+}
+
+fn scan_view(progress: ScanProgress) -> ScanView {
+    ScanView {
+        scanning: progress.scanning,
+        seen: progress.seen,
+        changed: progress.changed,
+        marked: progress.marked,
+        held: progress.held,
+        absent: absent(progress.absent),
+    }
+}
+
+/// Roots that cannot be reached, for an answer.
+pub(super) fn absent(roots: Vec<(String, String)>) -> Vec<Absent> {
+    let view = |(collection, cause)| Absent { collection, cause };
+    roots.into_iter().map(view).collect()
+}
+
+/// Room on the disk of `data_dir`. A disk that does not tell counts as full: nothing can be captured on it either.
+fn free_space(state: &State) -> FreeSpace {
+    let bytes = match rustix::fs::statvfs(&state.info.data_dir) {
+        Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
+        Err(error) => {
+            tracing::warn!(%error, data_dir = %state.info.data_dir.display(), "free space unknown");
+            0
+        }
+    };
+    FreeSpace {
+        bytes,
+        floor: state.info.free_space_floor,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_daemon_at_work_is_degraded() {
+        let wrong = [Wrong {
+            what: "x".to_owned(),
+            remedy: "y".to_owned(),
+        }];
+        assert_eq!(condition(Phase::Running, &[]), Condition::Running);
+        assert_eq!(condition(Phase::Running, &wrong), Condition::Degraded);
+        assert_eq!(condition(Phase::Starting, &wrong), Condition::Starting);
+        assert_eq!(condition(Phase::Draining, &wrong), Condition::Draining);
+    }
+}

@@ -1,0 +1,215 @@
+//! Publishing many events over one request: one JSON object a line in, one line out for each, in the same order.
+//!
+//! Lines are handed to the store in their order, so the ledger has them in it too, and many are under way at once, so
+//! that they share commits. Answers leave as they become durable, while the rest of the body is still coming.
+
+use std::future::{Future, ready};
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State as Shared;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream::{self, FuturesOrdered};
+use futures_util::{FutureExt, StreamExt};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use super::State;
+use super::lines::{Line, Splitter, broken_off, push_line, response};
+use super::params::Peer;
+use super::problem::stopping;
+use super::publish::event;
+use super::wire::{Problem, ProblemKind, PublishedLine};
+use crate::config::format_size;
+
+/// Events under way at once, and the bytes of their lines.
+const UNDER_WAY_MAX: usize = 256;
+const UNDER_WAY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long a client may go on sending after an early end.
+const LINGER: Duration = Duration::from_secs(1);
+/// A line may be longer than its event: JSON can write one character as six.
+const LINE_PER_EVENT: u64 = 4;
+
+/// `POST /api/v1/events/stream`
+///
+/// Ends early, after the answers of what is under way, when the daemon drains or the store cannot be written: the line
+/// that met it says so.
+pub(super) async fn publish(Shared(state): Shared<State>, peer: Peer, body: Body) -> Response {
+    let line_max =
+        usize::try_from(state.info.event_size.saturating_mul(LINE_PER_EVENT)).unwrap_or(usize::MAX);
+    let publishing = Publishing {
+        state,
+        peer,
+        body,
+        open: true,
+        cut_short: false,
+        lines: Splitter::new(line_max),
+        line_max: line_max as u64,
+        under_way: FuturesOrdered::new(),
+        under_way_bytes: 0,
+    };
+    response(stream::unfold(publishing, |mut publishing| async move {
+        let answers = publishing.next().await?;
+        Some((answers, publishing))
+    }))
+}
+
+type Answer = (usize, Result<String, Problem>);
+
+struct Publishing {
+    state: State,
+    peer: Peer,
+    body: Body,
+    /// More of the body may come.
+    open: bool,
+    /// More of the body may come, and is not wanted.
+    cut_short: bool,
+    lines: Splitter,
+    line_max: u64,
+    /// In the order of the lines: how many bytes each has, and what becomes of it.
+    under_way: FuturesOrdered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
+    under_way_bytes: usize,
+}
+
+impl Publishing {
+    /// The next answers, as many as there are; `None` at the end.
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        loop {
+            while self.has_room() {
+                let Some(line) = self.lines.next() else { break };
+                self.submit(line).await;
+            }
+            let wants_more = self.open && self.has_room();
+            tokio::select! {
+                Some(answer) = self.under_way.next(), if !self.under_way.is_empty() => return Some(self.answers(answer)),
+                frame = self.body.frame(), if wants_more => match frame {
+                    Some(Ok(frame)) => {
+                        if let Ok(bytes) = frame.into_data() {
+                            self.lines.push(&bytes);
+                        }
+                    }
+                    Some(Err(error)) => {
+                        // The client is gone; what it sent of a line is no line.
+                        tracing::debug!(%error, "stream of events broke off");
+                        self.close();
+                    }
+                    None => {
+                        self.open = false;
+                        self.lines.end();
+                    }
+                },
+                else => {
+                    self.linger().await;
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// After an early end: reads on and throws away until the client has stopped sending, or a moment has passed. A
+    /// connection that is closed on what was not read takes the last answers with it.
+    async fn linger(&mut self) {
+        if !std::mem::take(&mut self.cut_short) {
+            return;
+        }
+        let rest = async { while matches!(self.body.frame().await, Some(Ok(_))) {} };
+        if timeout(LINGER, rest).await.is_err() {
+            tracing::debug!("stream of events cut off");
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.under_way.len() < UNDER_WAY_MAX && self.under_way_bytes < UNDER_WAY_BYTES_MAX
+    }
+
+    /// Takes nothing more.
+    fn close(&mut self) {
+        self.cut_short |= self.open;
+        self.open = false;
+        self.lines.clear();
+    }
+
+    /// Hands a line's event to the store.
+    async fn submit(&mut self, line: Line) {
+        let bytes = match &line {
+            Line::Whole(text) => text.len(),
+            Line::TooLong => 0,
+        };
+        self.under_way_bytes += bytes;
+        let pending = match self.hand_over(line).await {
+            Ok(pending) => pending,
+            Err(problem) => {
+                self.under_way
+                    .push_back(Box::pin(ready((bytes, Err(problem)))));
+                return;
+            }
+        };
+        self.under_way.push_back(Box::pin(async move {
+            let answer = match pending.committed().await {
+                Ok(published) => published
+                    .first()
+                    .map(|p| p.id.to_string())
+                    .ok_or_else(nothing_published),
+                Err(error) => Err(error.into()),
+            };
+            (bytes, answer)
+        }));
+    }
+
+    async fn hand_over(
+        &mut self,
+        line: Line,
+    ) -> Result<crate::store::Pending<Vec<crate::store::Published>>, Problem> {
+        if self.state.is_draining() {
+            return Err(stopping());
+        }
+        let Line::Whole(text) = line else {
+            let detail = format!("the line is longer than {}", format_size(self.line_max));
+            return Err(Problem::new(ProblemKind::TooLarge, detail));
+        };
+        let event = event(&text, self.peer)?;
+        Ok(self.state.store.submit(Vec::new(), vec![event]).await?)
+    }
+
+    /// Lines for this answer and for those after it that are there already.
+    fn answers(&mut self, first: Answer) -> io::Result<Bytes> {
+        let mut page = Vec::new();
+        let mut answer = Some(first);
+        while let Some((bytes, result)) = answer {
+            self.under_way_bytes -= bytes;
+            let line = match result {
+                Ok(id) => PublishedLine {
+                    id: Some(id),
+                    problem: None,
+                },
+                Err(problem) => {
+                    if ends_the_stream(&problem) {
+                        self.close();
+                    }
+                    PublishedLine {
+                        id: None,
+                        problem: Some(problem),
+                    }
+                }
+            };
+            push_line(&mut page, &line).map_err(broken_off)?;
+            answer = self.under_way.next().now_or_never().flatten();
+        }
+        Ok(Bytes::from(page))
+    }
+}
+
+/// Whether a problem is not about its line: then the next line would meet it too.
+fn ends_the_stream(problem: &Problem) -> bool {
+    problem.is(ProblemKind::Stopping) || problem.is(ProblemKind::StoreUnavailable)
+}
+
+fn nothing_published() -> Problem {
+    Problem::new(
+        ProblemKind::Internal,
+        "the store took the event and did not name it",
+    )
+}

@@ -1,0 +1,309 @@
+//! What is asked and answered at once.
+
+use super::*;
+use crate::http::wire::{Condition, Freshness, ProblemKind};
+use crate::index::{Hit, HitPlace};
+use crate::runtime::AgentState;
+use crate::store::Effect;
+
+#[tokio::test]
+async fn every_answer_names_the_daemon_and_every_error_is_a_problem() {
+    let daemon = Daemon::new();
+    daemon
+        .serving(async {
+            for (method, path, status) in [
+                (Method::GET, "/api/v1/status", 200),
+                (Method::GET, "/api/v1/nothing", 404),
+                (Method::GET, "/elsewhere", 404),
+                (Method::DELETE, "/api/v1/status", 405),
+                (Method::GET, "/api/v1/search", 400),
+                (Method::GET, "/api/v1/search?q=x&limitt=3", 400),
+                (Method::GET, "/api/v1/search?q=x&limit=0", 400),
+                (Method::GET, "/api/v1/search?q=x&collection=other", 404),
+                (Method::GET, "/api/v1/events?type=no.such", 400),
+                (Method::GET, "/api/v1/events?since=yesterday", 400),
+                (Method::GET, "/api/v1/events/7", 400),
+                (Method::GET, "/api/v1/documents?state=lost", 400),
+                (Method::GET, "/api/v1/documents/history?of=docs", 400),
+                (Method::POST, "/api/v1/wait?timeout=5", 400),
+                (Method::GET, "/livez", 200),
+                (Method::GET, "/readyz", 200),
+            ] {
+                let response = daemon.raw(method, path, Bytes::new()).await;
+                assert_eq!(response.status().as_u16(), status, "{path}");
+                let header = response.headers()[DATA_DIR_HEADER].to_str().unwrap();
+                assert!(header.ends_with("/a%20data%20dir"), "{header}");
+                if status >= 400 {
+                    assert_eq!(
+                        response.headers()["content-type"],
+                        "application/problem+json",
+                        "{path}"
+                    );
+                    let problem: wire::Problem = serde_json::from_slice(response.body()).unwrap();
+                    assert_eq!(problem.status, status);
+                    assert!(!problem.detail.is_empty());
+                }
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_client_refuses_the_answer_of_another_daemon() {
+    let daemon = Daemon::new();
+    let other = Client::new(&daemon.socket, std::path::Path::new("/srv/other"));
+    let answer = daemon
+        .serving(other.get::<wire::Status>(&Target::new("/status")))
+        .await;
+    assert!(
+        matches!(answer, Err(ClientError::Foreign { found, .. }) if found.ends_with("/a data dir"))
+    );
+    let nobody = Client::new(
+        std::path::Path::new("/nowhere/docent.sock"),
+        std::path::Path::new("/nowhere"),
+    );
+    let answer = nobody.get::<wire::Status>(&Target::new("/status")).await;
+    assert!(matches!(answer, Err(ClientError::Unreachable { .. })));
+}
+
+#[tokio::test]
+async fn status_counts_what_is_owed_and_says_what_is_wrong() {
+    let daemon = Daemon::new();
+    let event = daemon.publish(EventType::ScanRequested, "docs").await;
+    daemon
+        .serving(async {
+            let status: wire::Status = daemon.client.get(&Target::new("/status")).await.unwrap();
+            assert_eq!(
+                (status.state, status.bus.owed, status.bus.active.as_str()),
+                (Condition::Running, 2, "embedded")
+            );
+            assert_eq!(status.agents["change_detection"].owed, 1);
+            assert!(status.agents["change_detection"].oldest_owed_s.is_some());
+            assert_eq!(status.agents["rag"].oldest_owed_s, None);
+
+            daemon
+                .settle(
+                    &event,
+                    AgentName::ChangeDetection,
+                    Settlement::Permanent("no".to_owned()),
+                )
+                .await;
+            daemon
+                .state
+                .board
+                .update(AgentName::Rag, |a| a.state = AgentState::Parked);
+            let status: wire::Status = daemon.client.get(&Target::new("/status")).await.unwrap();
+            assert_eq!(status.state, Condition::Degraded);
+            assert_eq!(status.wrong.len(), 2, "{:?}", status.wrong);
+            assert_eq!(
+                daemon
+                    .raw(Method::GET, "/readyz", Bytes::new())
+                    .await
+                    .status(),
+                503
+            );
+            assert_eq!(
+                daemon
+                    .raw(Method::GET, "/livez", Bytes::new())
+                    .await
+                    .status(),
+                200
+            );
+            let agents: wire::AgentList = daemon.client.get(&Target::new("/agents")).await.unwrap();
+            assert_eq!(agents.agents.len(), AgentName::ALL.len());
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn freshness_is_now_only_while_nothing_is_pending_after_a_first_scan() {
+    let daemon = Daemon::new();
+    let fresh = || async {
+        let status: wire::Status = daemon.client.get(&Target::new("/status")).await.unwrap();
+        status.freshness
+    };
+    daemon
+        .serving(async {
+            assert_eq!(fresh().await.complete_to, None, "nothing was scanned yet");
+            let began_at = Millis::now().0;
+            let ended = Effect::ScanEnded {
+                collection: "docs".to_owned(),
+                up_to: 0,
+                began_at,
+                files: 0,
+            };
+            daemon
+                .state
+                .store
+                .submit(vec![ended], Vec::new())
+                .await
+                .unwrap()
+                .committed()
+                .await
+                .unwrap();
+            let before = Millis::now();
+            let Freshness {
+                complete_to,
+                pending,
+                failed,
+            } = fresh().await;
+            assert!(Millis::parse(&complete_to.unwrap()).unwrap() >= before);
+            assert_eq!((pending, failed), (0, 0));
+
+            let event = daemon
+                .publish(EventType::DocumentCheckRequested, "docs")
+                .await;
+            let found = fresh().await;
+            assert_eq!(
+                (found.complete_to, found.pending),
+                (Some(event.time.to_string()), 1)
+            );
+            daemon
+                .settle(
+                    &event,
+                    AgentName::DocumentManagement,
+                    Settlement::Permanent("no".to_owned()),
+                )
+                .await;
+            let found = fresh().await;
+            assert_eq!((found.pending, found.failed), (0, 1));
+
+            daemon.state.scans.report(|p| p.marked = 3);
+            let marked = fresh().await;
+            assert_eq!(marked.pending, 3);
+            assert!(marked.complete_to.unwrap() <= Millis::now().to_string());
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn search_gives_marks_places_and_freshness() {
+    let daemon = Daemon::new();
+    let place = |path: &[u8], digest: &str| HitPlace {
+        collection: "docs".to_owned(),
+        path: path.to_vec(),
+        first_line: 3,
+        last_line: 4,
+        digest: digest.to_owned(),
+    };
+    let hit = Hit {
+        place: place(b"a\xff.md", "d1"),
+        heading: "Title".to_owned(),
+        text: "two words".to_owned(),
+        score: 0.5,
+        keyword: 1.25,
+        vector: 0.25,
+        marks: std::iter::once(4..9).collect(),
+        also: vec![place(b"b.md", "d2")],
+    };
+    daemon
+        .serving(async {
+            let target = Target::new("/search")
+                .with("q", Some("words & more"))
+                .with("limit", Some("3"));
+            let refused = problem(
+                daemon
+                    .client
+                    .get::<wire::SearchAnswer>(&target)
+                    .await
+                    .unwrap_err(),
+            );
+            assert!(refused.is(ProblemKind::IndexNotReady));
+            *daemon.search.answer.lock().unwrap() = Ok(SearchAnswer {
+                hits: vec![hit],
+                legs: vec!["keyword", "vector"],
+                cut: false,
+                took: Duration::from_micros(1500),
+            });
+            let answer: wire::SearchAnswer = daemon.client.get(&target).await.unwrap();
+            assert_eq!((answer.took_ms, answer.legs.len()), (1.5, 2));
+            let found = &answer.hits[0];
+            assert_eq!(
+                (found.path.as_str(), found.lines, &found.marks[..]),
+                ("a\\xFF.md", [3, 4], &[[4, 9]][..])
+            );
+            assert_eq!(found.also[0].digest, "d2");
+            let asked = daemon.search.asked.lock().unwrap().pop().unwrap();
+            assert_eq!((asked.query.as_str(), asked.limit), ("words & more", 3));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn one_request_too_many_is_told_so_and_probes_still_answer() {
+    let daemon = Daemon::new();
+    daemon
+        .serving(async {
+            let mut tails = Vec::new();
+            for _ in 0..4 {
+                tails.push(daemon.client.lines(&Target::new("/tail")).await.unwrap());
+            }
+            let busy = problem(
+                daemon
+                    .client
+                    .get::<wire::Status>(&Target::new("/status"))
+                    .await
+                    .unwrap_err(),
+            );
+            assert!(busy.is(ProblemKind::Busy));
+            assert_eq!(
+                daemon
+                    .raw(Method::GET, "/livez", Bytes::new())
+                    .await
+                    .status(),
+                200
+            );
+            drop(tails);
+            // The permits come back when the server sees that the clients are gone.
+            loop {
+                if daemon
+                    .client
+                    .get::<wire::Status>(&Target::new("/status"))
+                    .await
+                    .is_ok()
+                {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn over_tcp_there_are_probes_and_nothing_else() {
+    let daemon = Daemon::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = serve(
+        listener,
+        probes_router(daemon.state.board.clone()),
+        daemon.state.stop.clone(),
+    );
+    let ask = |path: &'static str| async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let test = async {
+        assert!(ask("/livez").await.starts_with("HTTP/1.1 200"));
+        let ready = ask("/readyz?verbose").await;
+        assert!(
+            ready.starts_with("HTTP/1.1 200") && ready.contains("\"name\":\"agent/rag\""),
+            "{ready}"
+        );
+        let status = ask("/api/v1/status").await;
+        assert!(
+            status.starts_with("HTTP/1.1 404") && !status.contains(DATA_DIR_HEADER),
+            "{status}"
+        );
+    };
+    tokio::select! {
+        () = server => panic!("the server ended before the test"),
+        done = timeout(Duration::from_secs(10), test) => done.unwrap(),
+    }
+}

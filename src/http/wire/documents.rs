@@ -1,0 +1,114 @@
+//! Documents and what a search finds in them.
+
+use serde::{Deserialize, Serialize};
+
+use super::Freshness;
+
+/// A file in scope: one line of `GET /api/v1/documents`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// The collection.
+    pub collection: String,
+    /// The path in it.
+    pub path: String,
+    /// The present version, from 1; 0 if nothing was read.
+    pub version: u32,
+    /// The digest of the present version's bytes; null if nothing was read.
+    pub digest: Option<String>,
+    /// `stored`, `rejected`, `unsupported`, `unreadable`, or `captured` while it waits for its handler.
+    pub state: String,
+    /// Why, unless stored.
+    pub reason: Option<String>,
+    /// Its title.
+    pub title: Option<String>,
+}
+
+/// `GET /api/v1/documents/history`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// The document's id.
+    pub document: String,
+    /// The collection.
+    pub collection: String,
+    /// The path in it.
+    pub path: String,
+    /// `stored`, `rejected` or `removed`.
+    pub state: String,
+    /// The versions that are kept, newest first.
+    pub versions: Vec<Version>,
+}
+
+/// One version of a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// From 1.
+    pub version: u32,
+    /// When it was stored.
+    pub at: String,
+    /// The digest of its bytes.
+    pub digest: String,
+    /// How many bytes.
+    pub size: u64,
+    /// `stored` or `rejected`.
+    pub state: String,
+    /// Why it is rejected.
+    pub reason: Option<String>,
+    /// Its title.
+    pub title: Option<String>,
+}
+
+/// `GET /api/v1/search`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchAnswer {
+    /// What was found, best first.
+    pub hits: Vec<Hit>,
+    /// Which legs took part: `keyword`, `vector`.
+    pub legs: Vec<String>,
+    /// How far search is behind the disk.
+    pub freshness: Freshness,
+    /// Whether a part of the query was too long to be looked for.
+    #[serde(default)]
+    pub cut: bool,
+    /// How long the search took, in milliseconds.
+    pub took_ms: f64,
+}
+
+/// One hit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hit {
+    /// The collection.
+    pub collection: String,
+    /// The path in it.
+    pub path: String,
+    /// First and last line, from 1, both included.
+    pub lines: [u32; 2],
+    /// The headings above it.
+    pub heading: String,
+    /// The text of just these lines.
+    pub text: String,
+    /// How well it answers.
+    pub score: f64,
+    /// The digest of the bytes that the text was cut from.
+    pub digest: String,
+    /// The score of the keyword leg.
+    pub keyword: f64,
+    /// The score of the vector leg.
+    pub vector: f64,
+    /// Byte ranges of `text` (start, end) whose words were looked for.
+    pub marks: Vec<[usize; 2]>,
+    /// Other places with the same heading and text.
+    pub also: Vec<Place>,
+}
+
+/// Another place of a hit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The collection.
+    pub collection: String,
+    /// The path in it.
+    pub path: String,
+    /// First and last line, from 1, both included.
+    pub lines: [u32; 2],
+    /// The digest of the bytes that the text was cut from.
+    pub digest: String,
+}

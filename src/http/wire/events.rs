@@ -1,0 +1,102 @@
+//! Events, dead letters and the audit log.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Envelope, Problem};
+
+/// `POST /api/v1/events`: the event is durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The event's id.
+    pub id: String,
+}
+
+/// One line of the answer of `POST /api/v1/events/stream`, for the line of the request in the same place:
+/// either an id, and the event is durable, or a problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedLine {
+    /// The event's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Why it was not published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// `GET /api/v1/events/{id}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventView {
+    /// The event.
+    pub event: Envelope,
+    /// What each agent owes it.
+    pub deliveries: Vec<Delivery>,
+    /// The events that it caused, at most 1,000.
+    pub caused: Vec<Envelope>,
+}
+
+/// What an agent owes an event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Who owes it.
+    pub agent: String,
+    /// `owed`, `done` or `dead`.
+    pub state: String,
+    /// Attempts that failed.
+    pub attempts: u32,
+    /// What failed, oldest first.
+    pub errors: Value,
+    /// When it was done or died.
+    pub settled_at: Option<String>,
+}
+
+/// `GET /api/v1/dead`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeadList {
+    /// Dead letters, oldest first.
+    pub dead: Vec<Dead>,
+    /// How many there are in all: more than are listed if there are very many.
+    pub total: u64,
+}
+
+/// A dead letter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dead {
+    /// The event's id.
+    pub event: String,
+    /// Who could not handle it.
+    pub agent: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its subject.
+    pub subject: String,
+    /// Attempts that failed.
+    pub attempts: u32,
+    /// What failed, oldest first.
+    pub errors: Value,
+    /// When it died.
+    pub at: String,
+}
+
+/// `POST /api/v1/dead/{id}/replay`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replayed {
+    /// The event's id.
+    pub event: String,
+    /// Deliveries that are owed again.
+    pub replayed: u64,
+}
+
+/// `GET /api/v1/audit/verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditVerdict {
+    /// Whether the chain holds.
+    pub intact: bool,
+    /// Records that were checked and hold; null if the chain is broken.
+    pub records: Option<u64>,
+    /// The number of the first record that does not fit.
+    pub broken_at: Option<u64>,
+    /// How it does not fit.
+    pub why: Option<String>,
+}

@@ -1,0 +1,61 @@
+//! Jobs and health issues.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /api/v1/jobs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobList {
+    /// All jobs that were ever seen, by name.
+    pub jobs: Vec<Job>,
+}
+
+/// One job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its name.
+    pub name: String,
+    /// Its schedule.
+    pub schedule: String,
+    /// Whether an operator paused it.
+    pub paused: bool,
+    /// When it is due next.
+    pub next_at: Option<String>,
+    /// When it ran last.
+    pub last_at: Option<String>,
+    /// The event that its last run published.
+    pub last_event: Option<String>,
+    /// Runs that were missed and left out.
+    pub missed: u64,
+}
+
+/// `GET /api/v1/health`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthList {
+    /// Issues: the open ones first, then the newest.
+    pub issues: Vec<HealthIssue>,
+}
+
+/// One health issue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthIssue {
+    /// What it is about.
+    pub subject: String,
+    /// `warning` or `error`.
+    pub severity: String,
+    /// Who found it.
+    pub detector: String,
+    /// What was found.
+    pub value: String,
+    /// What would be right.
+    pub limit: String,
+    /// Since when.
+    pub opened_at: String,
+    /// Until when; null while it is open.
+    pub closed_at: Option<String>,
+    /// The last fix that was tried.
+    pub fix: Option<String>,
+    /// How many were tried.
+    pub fix_attempts: u32,
+    /// What came of the last one.
+    pub fix_result: Option<String>,
+}

@@ -1,0 +1,23 @@
+//! What goes over the control socket, as types that the server and the command line share.
+//!
+//! Other programs read these shapes: fields may be added, never renamed. Times are RFC 3339 in UTC; a path is text as in
+//! an event's subject (bytes that are not UTF-8 as `\xNN`, a backslash as `\x5C`).
+
+mod documents;
+mod events;
+mod health;
+mod problem;
+mod status;
+
+pub use crate::event::codec::{Envelope, Submission};
+pub use documents::{Document, History, Hit, Place, SearchAnswer, Version};
+pub use events::{
+    AuditVerdict, Dead, DeadList, Delivery, EventView, Published, PublishedLine, Replayed,
+};
+pub use health::{HealthIssue, HealthList, Job, JobList};
+pub use problem::{Problem, ProblemKind};
+pub use status::{
+    Absent, AgentList, AgentView, BusView, Check, Condition, FreeSpace, Freshness, IndexView,
+    NamedAgent, Readiness, ScanAnswer, ScanView, ScannedCollection, Status, Unavailable,
+    WaitAnswer, Wrong,
+};

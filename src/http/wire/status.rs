@@ -1,0 +1,275 @@
+//! How the daemon stands.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The daemon's condition in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Condition {
+    /// Not every agent has reported started yet.
+    Starting,
+    /// At work, and nothing is wrong.
+    Running,
+    /// At work, and something is wrong.
+    Degraded,
+    /// Told to stop; finishing what is pending.
+    Draining,
+}
+
+impl Condition {
+    /// As it is printed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Condition::Starting => "starting",
+            Condition::Running => "running",
+            Condition::Degraded => "degraded",
+            Condition::Draining => "draining",
+        }
+    }
+}
+
+/// `GET /api/v1/status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The condition.
+    pub state: Condition,
+    /// What is wrong; empty unless degraded.
+    pub wrong: Vec<Wrong>,
+    /// The version of the daemon.
+    pub version: String,
+    /// The daemon's name.
+    pub instance: String,
+    /// Its `data_dir`.
+    pub data_dir: String,
+    /// When it started.
+    pub started_at: String,
+    /// How long ago that is, in seconds.
+    pub uptime_s: u64,
+    /// How deliveries are carried, and how many there are.
+    pub bus: BusView,
+    /// Every agent, by name.
+    pub agents: BTreeMap<String, AgentView>,
+    /// How far search is behind the disk.
+    pub freshness: Freshness,
+    /// Documents that are stored.
+    pub documents: u64,
+    /// Files in scope, those that are no documents among them.
+    pub files: u64,
+    /// Chunks that belong into the index.
+    pub chunks: u64,
+    /// The identity of the embedder.
+    pub embedder: String,
+    /// What goes on at the edge.
+    pub scan: ScanView,
+    /// How the index stands.
+    pub index: IndexView,
+    /// Room on the disk of `data_dir`.
+    pub free_space: FreeSpace,
+    /// Health issues that are open.
+    pub issues: u64,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wrong {
+    /// What.
+    pub what: String,
+    /// The way out.
+    pub remedy: String,
+}
+
+/// The deliveries of all agents, and what carries them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BusView {
+    /// `redis` or `embedded`.
+    pub active: String,
+    /// Why that one.
+    pub why: String,
+    /// Owed deliveries.
+    pub owed: u64,
+    /// Of these, running or submitted.
+    pub in_flight: u64,
+    /// Of these, waiting for another attempt.
+    pub retrying: u64,
+    /// Dead deliveries.
+    pub dead: u64,
+    /// Copies that Redis lost since the start.
+    pub lost_by_redis: u64,
+}
+
+/// One agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentView {
+    /// `off`, `starting`, `running`, `restarting`, `parked` or `stopped`.
+    pub state: String,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// Why it ended last.
+    pub reason: Option<String>,
+    /// Deliveries done since the daemon's start.
+    pub handled: u64,
+    /// Failed attempts since the daemon's start.
+    pub failed: u64,
+    /// Owed deliveries.
+    pub owed: u64,
+    /// The age of the oldest of these, in seconds; null if there is none.
+    pub oldest_owed_s: Option<f64>,
+    /// Of the owed, running or submitted.
+    pub in_flight: u64,
+    /// Of the owed, kept in its table.
+    pub kept: u64,
+    /// Of the owed, waiting for another attempt.
+    pub retrying: u64,
+    /// Dead deliveries.
+    pub dead: u64,
+    /// Set while what it works with is not there.
+    pub unavailable: Option<Unavailable>,
+}
+
+/// Why an agent starts nothing new.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unavailable {
+    /// What is not there.
+    pub why: String,
+    /// Since when.
+    pub since: String,
+}
+
+/// `GET /api/v1/agents`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentList {
+    /// All agents, in the order of the data flow.
+    pub agents: Vec<NamedAgent>,
+}
+
+/// An agent with its name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NamedAgent {
+    /// The name.
+    pub name: String,
+    /// The rest, beside it.
+    #[serde(flatten)]
+    pub agent: AgentView,
+}
+
+/// How far search is behind the disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freshness {
+    /// Every change that was noticed up to then is searchable; null before the first scan has ended.
+    pub complete_to: Option<String>,
+    /// Changes that are on their way.
+    pub pending: u64,
+    /// Changes that failed for good.
+    pub failed: u64,
+}
+
+/// What goes on at the edge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanView {
+    /// The collection that is being scanned.
+    pub scanning: Option<String>,
+    /// Files that the running scan, or the last one, has seen.
+    pub seen: u64,
+    /// Of these, to be read anew.
+    pub changed: u64,
+    /// Files marked and not captured or reported yet.
+    pub marked: u64,
+    /// Why captures stand still.
+    pub held: Option<String>,
+    /// Roots that cannot be reached.
+    pub absent: Vec<Absent>,
+}
+
+/// A root that cannot be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absent {
+    /// The collection.
+    pub collection: String,
+    /// Why.
+    pub cause: String,
+}
+
+/// How the index stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexView {
+    /// Whether it answers.
+    pub ready: bool,
+    /// The change of the store's feed that it has reached.
+    pub position: u64,
+    /// Changes that it has still to follow.
+    pub behind: u64,
+    /// Passages in it.
+    pub passages: u64,
+    /// Why it was rebuilt at this start.
+    pub rebuilt: Option<String>,
+    /// Why it does not follow.
+    pub stopped: Option<String>,
+}
+
+/// Room on the disk of `data_dir`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreeSpace {
+    /// Bytes free.
+    pub bytes: u64,
+    /// Bytes below which nothing is captured.
+    pub floor: u64,
+}
+
+/// `GET /readyz?verbose`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Whether all checks hold.
+    pub ready: bool,
+    /// The checks.
+    pub checks: Vec<Check>,
+}
+
+/// One check of readiness.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What is checked.
+    pub name: String,
+    /// Whether it holds.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+}
+
+/// `POST /api/v1/scan`: a scan that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanAnswer {
+    /// Files seen in all collections.
+    pub seen: u64,
+    /// Of these, to be read anew.
+    pub changed: u64,
+    /// What was found in each collection (in the one that was asked for).
+    pub collections: Vec<ScannedCollection>,
+    /// Roots that could not be reached.
+    pub absent: Vec<Absent>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// The last scan of a collection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScannedCollection {
+    /// The collection.
+    pub collection: String,
+    /// Files seen.
+    pub files: u64,
+    /// When it began.
+    pub began_at: String,
+    /// When every file that it saw was captured or reported.
+    pub ended_at: String,
+}
+
+/// `POST /api/v1/wait`: all is searchable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitAnswer {
+    /// How long it took, in milliseconds.
+    pub waited_ms: u64,
+    /// The newest event when the scan had ended.
+    pub seq: u64,
+}

@@ -1,0 +1,92 @@
+//! What can go wrong with the index, and why one was begun anew.
+
+use std::io;
+use std::path::PathBuf;
+
+use tantivy::TantivyError;
+use thiserror::Error;
+
+use super::DocumentId;
+
+/// An operation on the index failed. What was published before stays published.
+#[derive(Debug, Error)]
+pub enum IndexError {
+    /// Another process, or another handle in this one, has the index open.
+    #[error("cannot open the index in {}: it is open elsewhere; stop the other process or choose another data_dir", .0.display())]
+    Busy(PathBuf),
+    /// The folder could not be made, emptied or locked.
+    #[error("cannot {attempted} {}", .path.display())]
+    Folder {
+        /// What was attempted.
+        attempted: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The keyword index failed; the same call may be tried again.
+    #[error("cannot {attempted}")]
+    Keyword {
+        /// What was attempted.
+        attempted: &'static str,
+        /// Why it failed.
+        #[source]
+        source: TantivyError,
+    },
+    /// A batch gives a passage a number that another passage has. Trying again cannot help.
+    #[error(
+        "cannot give the number {number} to a passage of document {document:02x?}: it is taken"
+    )]
+    NumberTaken {
+        /// The number.
+        number: u64,
+        /// The document that was to get it.
+        document: DocumentId,
+    },
+    /// A thread panicked while it changed the index: what is in memory may be half changed. Open it again.
+    #[error("cannot use the index: an earlier change of it broke off half-way; open it again")]
+    Broken,
+}
+
+impl IndexError {
+    /// Turns an error of the keyword index into one that says what was `attempted`.
+    pub(super) fn keyword<E: Into<TantivyError>>(
+        attempted: &'static str,
+    ) -> impl FnOnce(E) -> IndexError {
+        move |source| IndexError::Keyword {
+            attempted,
+            source: source.into(),
+        }
+    }
+}
+
+/// Why an index was begun anew instead of continued.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Reason {
+    /// There was none.
+    #[error("there was no index")]
+    Absent,
+    /// Something that is not a folder stood in its place.
+    #[error("what stood in the place of the index was not a folder")]
+    NotAFolder,
+    /// A file of it is missing, cut, altered or unreadable.
+    #[error("the index is damaged: {0}")]
+    Damaged(String),
+    /// It is an index, but not one of docent's.
+    #[error("the index was not made by docent")]
+    Foreign,
+    /// It was made by another version or under other settings.
+    #[error("the index was made with {what} {was}, and now it is {is}")]
+    Changed {
+        /// What differs.
+        what: String,
+        /// Its value when the index was made.
+        was: String,
+        /// Its value now.
+        is: String,
+    },
+    /// The caller asked for it.
+    #[error("a new index was asked for")]
+    Requested,
+}

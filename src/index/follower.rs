@@ -1,0 +1,416 @@
+//! The follower: applies the store's feed to the index, in order, and commits each batch together with the position it has
+//! reached. **FOLLOW-1**: a kill at any moment resumes exactly there; an index that cannot be trusted is built anew.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::folder::is_gone;
+use super::{
+    DocumentId, Identity, Index, IndexError, Known, Loaded, Opened, Passage, Replacement, Searcher,
+};
+use crate::embed::Quantised;
+use crate::store::{Feed, FeedChange, PassageVector, ReadError, Store, WriteError};
+
+/// Passages in one batch, about: it must fit the writer's memory.
+const BATCH: usize = 2000;
+
+/// Passages read at once when the vectors are loaded.
+const LOAD: usize = 1000;
+
+/// Pauses after a batch that could not be applied.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// How the follower works.
+#[derive(Debug, Clone)]
+pub struct FollowerOptions {
+    /// The folder of the index.
+    pub folder: PathBuf,
+    /// What the index is made with.
+    pub identity: Identity,
+    /// While changes keep coming, at most one commit in this time.
+    pub commit_interval: Duration,
+}
+
+/// Follows until told to stop. `alive` is called at least every second.
+///
+/// # Errors
+/// The index is open elsewhere or its folder cannot be used, or the store cannot be read.
+pub async fn follow(
+    searcher: Searcher,
+    options: FollowerOptions,
+    stop: CancellationToken,
+    alive: impl Fn() + Send + Sync + Clone + 'static,
+) -> Result<(), String> {
+    let mut follower = Follower {
+        store: searcher.store().clone(),
+        searcher,
+        options,
+        retry: RETRY_MIN,
+        alive: Arc::new(alive),
+        prune_to: None,
+    };
+    follower.open().await?;
+    let mut head = follower.store.head();
+    while !stop.is_cancelled() {
+        (follower.alive)();
+        let began = Instant::now();
+        let newest = head.borrow_and_update().change;
+        let more = follower.step(newest).await;
+        if more == Step::Caught {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = follower.searcher.verify_wanted() => follower.verify().await?,
+                _ = head.changed() => {}
+                () = tokio::time::sleep(Duration::from_secs(1)) => follower.prune().await,
+            }
+        } else {
+            let pause = match more {
+                Step::Failed => follower.retry,
+                // A lone change is there at once; a stream of them shares commits.
+                _ => follower
+                    .options
+                    .commit_interval
+                    .saturating_sub(began.elapsed()),
+            };
+            wait(pause, &stop, follower.alive.as_ref()).await;
+            if more == Step::Failed && follower.folder_is_gone() {
+                follower.reopen().await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Waits in steps that show that somebody is alive.
+async fn wait(pause: Duration, stop: &CancellationToken, alive: &(dyn Fn() + Send + Sync)) {
+    let until = Instant::now() + pause;
+    while Instant::now() < until && !stop.is_cancelled() {
+        alive();
+        let step = (until - Instant::now()).min(Duration::from_secs(1));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(step) => {}
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Step {
+    /// Nothing to do.
+    Caught,
+    /// A batch was applied.
+    Applied,
+    /// A batch could not be applied; it is tried again.
+    Failed,
+}
+
+struct Follower {
+    store: Store,
+    searcher: Searcher,
+    options: FollowerOptions,
+    retry: Duration,
+    alive: Arc<dyn Fn() + Send + Sync>,
+    /// What was replaced up to here is no longer looked for by any search.
+    prune_to: Option<u64>,
+}
+
+impl Follower {
+    /// Opens the index, or goes on with the one that an earlier follower of this process left open.
+    async fn open(&mut self) -> Result<(), String> {
+        if self.searcher.index().is_some() && self.searcher.state().borrow().ready {
+            return Ok(());
+        }
+        let (folder, identity) = (self.options.folder.clone(), self.options.identity.clone());
+        let opened = self
+            .blocking(move || Index::open(&folder, &identity))
+            .await??;
+        self.adopt(opened).await
+    }
+
+    async fn adopt(&mut self, opened: Opened) -> Result<(), String> {
+        let why = opened.why_new.as_ref().map(ToString::to_string);
+        if let Some(why) = &why {
+            tracing::info!(why, folder = %self.options.folder.display(), "the index is built anew from the store");
+        }
+        self.searcher.report(|state| {
+            state.ready = false;
+            state.position = opened.position;
+            state.rebuilt = why.clone();
+        });
+        let index = Arc::new(opened.index);
+        let loaded = self.load(index.clone(), opened.position).await?;
+        if loaded.not_indexed + loaded.dangling > 0 {
+            tracing::warn!(
+                missing = loaded.not_indexed,
+                surplus = loaded.dangling,
+                "the index differs from the store; it is built anew"
+            );
+            drop(index);
+            return Box::pin(self.rebuild()).await;
+        }
+        self.searcher.set_index(Some(index));
+        self.searcher
+            .report(|state| state.passages = loaded.passages as u64);
+        if why.is_none() {
+            self.searcher.report(|state| state.ready = true);
+        }
+        Ok(())
+    }
+
+    /// Whether somebody removed the index while it was open: what is in memory answers, but nothing can be committed to it.
+    fn folder_is_gone(&self) -> bool {
+        is_gone(&self.options.folder)
+    }
+
+    /// Opens what is in the folder now, in place of the open index.
+    async fn reopen(&mut self) -> Result<(), String> {
+        self.searcher.report(|state| state.ready = false);
+        self.searcher.set_index(None);
+        self.open().await
+    }
+
+    /// Begins an empty index; the next steps fill it. Until it has caught up nothing is found in it, so nothing is asked of it.
+    async fn rebuild(&mut self) -> Result<(), String> {
+        self.searcher.report(|state| state.ready = false);
+        self.searcher.set_index(None);
+        let (folder, identity) = (self.options.folder.clone(), self.options.identity.clone());
+        let opened = self
+            .blocking(move || Index::rebuild(&folder, &identity))
+            .await??;
+        self.adopt(opened).await
+    }
+
+    /// Takes the vectors of the passages that an index at `position` has from the store.
+    async fn load(&self, index: Arc<Index>, position: u64) -> Result<Loaded, String> {
+        let (store, handle, alive) = (self.store.clone(), Handle::current(), self.alive.clone());
+        self.blocking(move || {
+            let mut failed: Option<ReadError> = None;
+            let mut after = (String::new(), 0);
+            let pages = std::iter::from_fn(|| {
+                alive();
+                match handle.block_on(store.passages_at(position, after.clone(), LOAD)) {
+                    Ok(page) => {
+                        after = page.last().map(|p| (p.document.clone(), p.number))?;
+                        Some(page)
+                    }
+                    Err(error) => {
+                        failed = Some(error);
+                        None
+                    }
+                }
+            });
+            let loaded = index
+                .load(pages.flatten().filter_map(known))
+                .map_err(|e| e.to_string());
+            match failed {
+                Some(error) => Err(error.to_string()),
+                None => loaded,
+            }
+        })
+        .await?
+    }
+
+    /// Applies the next batch of the feed, if the store has something newer than the index.
+    async fn step(&mut self, newest: u64) -> Step {
+        let (position, ready) = {
+            let state = self.searcher.state();
+            let state = state.borrow();
+            (state.position, state.ready && state.stopped.is_none())
+        };
+        if ready && newest <= position {
+            return Step::Caught;
+        }
+        let feed = match self.store.feed(position, BATCH).await {
+            Ok(feed) => feed,
+            Err(error) => return self.failed(&error.to_string()),
+        };
+        if feed.changes.is_empty() {
+            // The newest changes may be of documents that are forgotten: there is nothing of them to apply.
+            self.searcher.report(|state| {
+                state.position = state.position.max(newest);
+                state.ready = true;
+                state.stopped = None;
+            });
+            return Step::Caught;
+        }
+        match self.apply(&feed).await {
+            Ok(passages) => self.applied(&feed, passages).await,
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    async fn apply(&self, feed: &Feed) -> Result<u64, String> {
+        let Some(index) = self.searcher.index() else {
+            return Err("the index is not open".to_owned());
+        };
+        let batch: Vec<Replacement> = feed
+            .changes
+            .iter()
+            .map(replacement)
+            .collect::<Result<_, _>>()?;
+        let position = feed.position;
+        self.blocking(move || {
+            index.apply(&batch, position)?;
+            index.passages()
+        })
+        .await?
+        .map_err(String::from)
+    }
+
+    async fn applied(&mut self, feed: &Feed, passages: u64) -> Step {
+        self.retry = RETRY_MIN;
+        self.searcher.report(|state| {
+            state.position = feed.position;
+            state.applied_at = Some(feed.at);
+            state.passages = passages;
+            state.stopped = None;
+            state.ready |= !feed.more;
+        });
+        // A search that began before this commit may still look for what the batch replaced, but not for what earlier ones did.
+        self.prune().await;
+        self.prune_to = Some(feed.position);
+        Step::Applied
+    }
+
+    /// Removes chunks that were replaced and that no search looks for any more, a slice of them.
+    async fn prune(&mut self) {
+        let Some(position) = self.prune_to else {
+            return;
+        };
+        match self.store.prune_chunks(position).await {
+            Ok(0) => self.prune_to = None,
+            Ok(_) | Err(WriteError::Unavailable(_) | WriteError::Closed) => {}
+            Err(error) => tracing::warn!(%error, "chunks that were replaced could not be removed"),
+        }
+    }
+
+    fn failed(&mut self, error: &str) -> Step {
+        let known = self.searcher.state().borrow().stopped.is_some();
+        if !known {
+            tracing::warn!(
+                error,
+                "the index cannot follow the store; searches see its older state, and it is tried again"
+            );
+        }
+        self.searcher
+            .report(|state| state.stopped = Some(error.to_owned()));
+        self.retry = if known {
+            (self.retry * 2).min(RETRY_MAX)
+        } else {
+            RETRY_MIN
+        };
+        Step::Failed
+    }
+
+    /// Compares the index with the store at its position, and builds it anew if they differ or if it is not there any more.
+    async fn verify(&mut self) -> Result<(), String> {
+        let differences = match self.searcher.index() {
+            Some(index) if self.folder_is_gone() => {
+                let missing = self.searcher.state().borrow().passages;
+                tracing::warn!(missing, "the index was removed; it is built anew");
+                drop(index); // it holds the folder's lock
+                self.reopen().await?;
+                (missing, 0)
+            }
+            Some(index) => self.compare(index).await?,
+            None => (0, 0),
+        };
+        self.searcher.report(|state| {
+            state.verified += 1;
+            state.differences = differences;
+        });
+        Ok(())
+    }
+
+    async fn compare(&mut self, index: Arc<Index>) -> Result<(u64, u64), String> {
+        let position = self.searcher.state().borrow().position;
+        let loaded = self.load(index, position).await?;
+        let differences = (loaded.not_indexed as u64, loaded.dangling as u64);
+        if differences != (0, 0) {
+            tracing::warn!(
+                missing = differences.0,
+                surplus = differences.1,
+                "the index differs from the store; it is built anew"
+            );
+            self.rebuild().await?;
+        }
+        Ok(differences)
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the index blocks; one such call at a time"
+    )]
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let mut task = tokio::task::spawn_blocking(work);
+        loop {
+            tokio::select! {
+                done = &mut task => return done.map_err(|e| format!("the index's thread ended: {e}")),
+                // A long commit or merge is no stall.
+                () = tokio::time::sleep(Duration::from_secs(1)) => (self.alive)(),
+            }
+        }
+    }
+}
+
+impl From<IndexError> for String {
+    /// The error with its causes, on one line.
+    fn from(error: IndexError) -> String {
+        let mut text = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        text
+    }
+}
+
+fn document_id(text: &str) -> Result<DocumentId, String> {
+    uuid::Uuid::parse_str(text)
+        .map(uuid::Uuid::into_bytes)
+        .map_err(|_| format!("the document id {text} in the store is no UUID"))
+}
+
+fn vector(stored: Option<&Vec<u8>>) -> Option<Quantised> {
+    stored.and_then(|bytes| Quantised::from_bytes(bytes).ok())
+}
+
+fn replacement(change: &FeedChange) -> Result<Replacement, String> {
+    Ok(Replacement {
+        document: document_id(&change.document)?,
+        collection: change.collection.as_str().into(),
+        path: change.path.as_slice().into(),
+        passages: change
+            .passages
+            .iter()
+            .map(|row| Passage {
+                number: row.number,
+                first_line: row.chunk.first_line,
+                heading: row.chunk.heading.clone(),
+                text: row.chunk.text.clone(),
+                vector: vector(row.vector.as_ref()),
+            })
+            .collect(),
+    })
+}
+
+fn known(row: PassageVector) -> Option<Known> {
+    Some(Known {
+        document: document_id(&row.document).ok()?,
+        collection: row.collection.as_str().into(),
+        path: row.path.as_slice().into(),
+        number: row.number,
+        first_line: row.first_line,
+        vector: vector(row.vector.as_ref()),
+    })
+}

@@ -1,0 +1,566 @@
+//! The open index: one thread changes it, any number search it.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use tantivy::{Index as KeywordIndex, IndexReader, ReloadPolicy};
+
+use super::error::{IndexError, Reason};
+use super::fields::{Fields, schema};
+use super::folder::{Folder, damaged};
+use super::identity::Identity;
+use super::passages::{Address, Passages};
+use super::search::{Found, Query, search};
+use super::segments::Segments;
+use super::writer::Writer;
+use super::{DocumentId, Known, Replacement};
+
+/// The search index of a daemon.
+///
+/// Dropping it waits for merges that are under way (below a second at 75,000 passages), so that whoever opens
+/// the folder next is alone in it. A process may also just end.
+pub struct Index {
+    published: RwLock<Published>,
+    changing: Mutex<Changing>,
+    // Last: its lock is given back when everything else is closed.
+    _folder: Folder,
+}
+
+/// An index as [`Index::open`] gives it.
+pub struct Opened {
+    /// The index.
+    pub index: Index,
+    /// The position of the store's feed up to which it is complete.
+    pub position: u64,
+    /// Why it is a new one; `None` if it is continued.
+    pub why_new: Option<Reason>,
+}
+
+/// How the store and the keyword index agreed at a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loaded {
+    /// Passages that both have: these can be found.
+    pub passages: usize,
+    /// Passages of the store that the keyword index does not have: the feed must bring them.
+    pub not_indexed: usize,
+    /// Passages of the keyword index that the store does not have: the feed must bring their removal.
+    pub dangling: usize,
+}
+
+/// What one thread at a time needs to change the index.
+struct Changing {
+    writer: Writer,
+    reader: IndexReader,
+    fields: Fields,
+}
+
+/// What searches see, all of one position.
+pub(super) struct Published {
+    pub(super) position: u64,
+    pub(super) segments: Segments,
+    pub(super) passages: Passages,
+}
+
+impl Index {
+    /// Opens the index in `folder`, or begins a new one there at position 0 if there is none that can be
+    /// continued: then everything in the folder is removed.
+    ///
+    /// Every byte of the index is read, to verify its checksums. [`Index::load`] must follow before a search
+    /// finds anything of an index that is continued.
+    ///
+    /// # Errors
+    /// The index is open elsewhere, or the folder cannot be used.
+    pub fn open(folder: &Path, identity: &Identity) -> Result<Opened, IndexError> {
+        let folder = Folder::take(folder)?;
+        let reason = match folder.existing(identity) {
+            // Opening the segments is the last thing that can show a damage.
+            Ok((keywords, position)) => match Opening::new(keywords, identity) {
+                Ok(opening) => return Ok(opening.finish(folder, position, None)),
+                Err(e) => damaged(e),
+            },
+            Err(reason) => reason,
+        };
+        Self::begin(folder, identity, reason)
+    }
+
+    /// Begins a new index in `folder` at position 0, whatever is there.
+    ///
+    /// # Errors
+    /// The index is open elsewhere, or the folder cannot be used.
+    pub fn rebuild(folder: &Path, identity: &Identity) -> Result<Opened, IndexError> {
+        Self::begin(Folder::take(folder)?, identity, Reason::Requested)
+    }
+
+    fn begin(folder: Folder, identity: &Identity, reason: Reason) -> Result<Opened, IndexError> {
+        let keywords = folder.begin_anew()?;
+        let mut opening = Opening::new(keywords, identity)
+            .map_err(IndexError::keyword("open the empty index"))?;
+        opening
+            .changing
+            .writer
+            .commit(&[], 0)
+            .map_err(IndexError::keyword("write the empty index"))?;
+        Ok(opening.finish(folder, 0, Some(reason)))
+    }
+
+    /// Takes vectors and places of the passages from the store, instead of all that are known. Only passages that
+    /// the keyword index has are taken. Passages of one document one after the other take the least memory.
+    ///
+    /// # Errors
+    /// An earlier change broke off half-way.
+    pub fn load(&self, known: impl Iterator<Item = Known>) -> Result<Loaded, IndexError> {
+        let _alone = self.changing.lock().map_err(|_| IndexError::Broken)?;
+        let mut indexed: HashMap<u64, Address> = {
+            let published = self.published.read().map_err(|_| IndexError::Broken)?;
+            let segments = &published.segments;
+            (0..segments.places())
+                .flat_map(|place| segments.passages(place))
+                .collect()
+        };
+        let mut passages = Passages::default();
+        let mut not_indexed = 0;
+        let mut owner = None;
+        for known in known {
+            match indexed.remove(&known.number) {
+                Some(address) => owner = Some(passages.load(&known, address, owner.as_ref())),
+                None => not_indexed += 1,
+            }
+        }
+        let loaded = Loaded {
+            passages: passages.slots().len(),
+            not_indexed,
+            dangling: indexed.len(),
+        };
+        let mut published = self.published.write().map_err(|_| IndexError::Broken)?;
+        published.passages = passages;
+        Ok(loaded)
+    }
+
+    /// Replaces the passages of documents, one after the other, and moves to `position`.
+    ///
+    /// All of it is committed, and then shown to searches, at once. The same batch may be applied again.
+    ///
+    /// # Errors
+    /// Nothing of the batch is published. After [`IndexError::Keyword`] the same batch may be tried again; if it
+    /// keeps failing, the folder is beyond use: drop the index and open it anew.
+    pub fn apply(&self, batch: &[Replacement], position: u64) -> Result<(), IndexError> {
+        let mut changing = self.changing.lock().map_err(|_| IndexError::Broken)?;
+        let read = || self.published.read().map_err(|_| IndexError::Broken);
+        check_numbers(&read()?.passages, batch)?;
+        changing
+            .writer
+            .commit(batch, position)
+            .map_err(IndexError::keyword("commit to the index"))?;
+        changing
+            .reader
+            .reload()
+            .map_err(IndexError::keyword("open what was committed to the index"))?;
+        let (segments, new) = Segments::open(
+            changing.reader.searcher(),
+            changing.fields,
+            Some(&read()?.segments),
+        )
+        .map_err(IndexError::keyword("read what was committed to the index"))?;
+        let placed: Vec<(u64, Address)> = new
+            .into_iter()
+            .flat_map(|place| segments.passages(place))
+            .collect();
+
+        let mut published = self.published.write().map_err(|_| IndexError::Broken)?;
+        for replacement in batch {
+            published.passages.replace(replacement);
+        }
+        for (number, address) in placed {
+            published.passages.place(number, address);
+        }
+        published.passages.trim();
+        published.position = position;
+        // The old segments are closed after the lock is given back: freeing their memory takes time.
+        let old = std::mem::replace(&mut published.segments, segments);
+        drop(published);
+        drop(old);
+        Ok(())
+    }
+
+    /// Searches what is published.
+    ///
+    /// # Errors
+    /// The keyword index cannot be read, or an earlier change broke off half-way.
+    pub fn search(&self, query: &Query<'_>) -> Result<Found, IndexError> {
+        let published = self.published.read().map_err(|_| IndexError::Broken)?;
+        search(&published, query)
+    }
+
+    /// The position of the store's feed up to which searches are complete.
+    ///
+    /// # Errors
+    /// An earlier change broke off half-way.
+    pub fn position(&self) -> Result<u64, IndexError> {
+        Ok(self
+            .published
+            .read()
+            .map_err(|_| IndexError::Broken)?
+            .position)
+    }
+
+    /// How many passages the keyword index has.
+    ///
+    /// # Errors
+    /// An earlier change broke off half-way.
+    pub fn passages(&self) -> Result<u64, IndexError> {
+        let published = self.published.read().map_err(|_| IndexError::Broken)?;
+        Ok(published.segments.alive())
+    }
+}
+
+#[cfg(test)]
+impl Index {
+    /// What is published, for tests that look inside.
+    pub(super) fn published(&self) -> std::sync::RwLockReadGuard<'_, Published> {
+        self.published.read().unwrap()
+    }
+}
+
+/// A number belongs to one passage of one document, for good.
+fn check_numbers(passages: &Passages, batch: &[Replacement]) -> Result<(), IndexError> {
+    let mut given: HashMap<u64, DocumentId> = HashMap::new();
+    for replacement in batch {
+        let document = replacement.document;
+        let mut own = HashSet::new();
+        for passage in &replacement.passages {
+            let number = passage.number;
+            let slot = passages.slot(number).map(|slot| &passages.slots()[slot]);
+            let had = slot.map(|slot| slot.owner.document);
+            let owners = [had, given.insert(number, document)];
+            let foreign = owners.into_iter().flatten().any(|owner| owner != document);
+            if foreign || !own.insert(number) {
+                return Err(IndexError::NumberTaken { number, document });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An index that is being opened.
+struct Opening {
+    changing: Changing,
+    segments: Segments,
+}
+
+impl Opening {
+    fn new(keywords: KeywordIndex, identity: &Identity) -> tantivy::Result<Self> {
+        let (_, fields) = schema();
+        let reader: IndexReader = keywords
+            .reader_builder()
+            .reload_policy(ReloadPolicy::Manual)
+            .try_into()?;
+        let (segments, _) = Segments::open(reader.searcher(), fields, None)?;
+        let changing = Changing {
+            writer: Writer::new(keywords, fields, identity.clone()),
+            reader,
+            fields,
+        };
+        Ok(Self { changing, segments })
+    }
+
+    fn finish(self, folder: Folder, position: u64, why_new: Option<Reason>) -> Opened {
+        let published = Published {
+            position,
+            segments: self.segments,
+            passages: Passages::default(),
+        };
+        let index = Index {
+            published: RwLock::new(published),
+            changing: Mutex::new(self.changing),
+            _folder: folder,
+        };
+        Opened {
+            index,
+            position,
+            why_new,
+        }
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        let changing = self
+            .changing
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = changing.writer.finish() {
+            tracing::warn!(%error, "index closed while a merge failed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::super::testing::{
+        generated, identity, known, numbers, open, passage, replacement, text_passage, vector,
+        words,
+    };
+    use super::*;
+
+    #[test]
+    fn a_new_index_says_why_and_an_old_one_is_continued() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/index");
+        let opened = open(&path);
+        assert_eq!((opened.position, opened.why_new), (0, Some(Reason::Absent)));
+        opened.index.apply(&[generated(1, 1, 10)], 7).unwrap();
+        drop(opened.index);
+
+        let opened = open(&path);
+        assert_eq!((opened.position, opened.why_new), (7, None));
+        let passages = generated(1, 1, 10).passages.len();
+        let loaded = opened
+            .index
+            .load(known(&[generated(1, 1, 10), generated(2, 2, 50)]).into_iter())
+            .unwrap();
+        assert_eq!((loaded.passages, loaded.dangling), (passages, 0));
+        assert_eq!(loaded.not_indexed, generated(2, 2, 50).passages.len());
+        assert_eq!(opened.index.passages().unwrap(), passages as u64);
+        drop(opened.index);
+
+        let opened = Index::rebuild(&path, &identity()).unwrap();
+        assert_eq!(
+            (opened.position, opened.why_new),
+            (0, Some(Reason::Requested))
+        );
+        assert_eq!(opened.index.passages().unwrap(), 0);
+    }
+
+    #[test]
+    fn an_index_of_another_identity_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = open(folder.path());
+        opened.index.apply(&[generated(1, 1, 10)], 7).unwrap();
+        drop(opened.index);
+        let other = Identity {
+            embedder: "another".to_owned(),
+            ..identity()
+        };
+        let opened = Index::open(folder.path(), &other).unwrap();
+        assert_eq!(opened.position, 0);
+        assert!(matches!(opened.why_new, Some(Reason::Changed { what, .. }) if what == "embedder"));
+    }
+
+    #[test]
+    fn a_second_handle_is_refused_and_harms_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = open(folder.path()).index;
+        first.apply(&[generated(1, 1, 10)], 7).unwrap();
+        for second in [
+            Index::open(folder.path(), &identity()),
+            Index::rebuild(folder.path(), &identity()),
+        ] {
+            assert!(matches!(second, Err(IndexError::Busy(path)) if path == folder.path()));
+        }
+        first.apply(&[generated(1, 2, 20)], 8).unwrap();
+        drop(first);
+        assert_eq!(open(folder.path()).position, 8);
+    }
+
+    #[test]
+    fn a_replacement_takes_the_place_of_all_passages_of_its_document() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = open(folder.path()).index;
+        let batch = [
+            replacement(1, [text_passage(10, "apple"), text_passage(11, "pear")]),
+            replacement(2, [text_passage(20, "apple")]),
+        ];
+        index.apply(&batch, 1).unwrap();
+        assert_eq!(numbers(&index, &words("apple")), [10, 20]);
+        // Twice in one batch: the last one counts.
+        let batch = [
+            replacement(1, [text_passage(12, "apple")]),
+            replacement(1, [text_passage(13, "apple pie")]),
+            replacement(2, []),
+        ];
+        index.apply(&batch, 2).unwrap();
+        assert_eq!(numbers(&index, &words("apple")), [13]);
+        assert_eq!(numbers(&index, &words("pear")), [0; 0]);
+        assert_eq!(
+            (index.passages().unwrap(), index.position().unwrap()),
+            (1, 2)
+        );
+        index.apply(&[], 3).unwrap();
+        assert_eq!(numbers(&index, &words("apple")), [13]);
+        assert_eq!(index.position().unwrap(), 3);
+        index.apply(&[replacement(1, [])], 4).unwrap();
+        assert_eq!(numbers(&index, &words("apple")), [0; 0]);
+    }
+
+    #[test]
+    fn a_number_that_is_taken_is_refused_before_anything_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = open(folder.path()).index;
+        index.apply(&[replacement(1, [passage(10)])], 1).unwrap();
+        for batch in [
+            vec![replacement(1, []), replacement(2, [passage(10)])],
+            vec![replacement(2, [passage(10)])],
+            vec![replacement(2, [passage(20), passage(20)])],
+            vec![replacement(2, [passage(20)]), replacement(3, [passage(20)])],
+        ] {
+            assert!(matches!(
+                index.apply(&batch, 2),
+                Err(IndexError::NumberTaken { .. })
+            ));
+        }
+        assert_eq!(index.position().unwrap(), 1);
+        index.apply(&[replacement(1, [passage(10)])], 2).unwrap();
+        assert_eq!(numbers(&index, &words("passage")), [10]);
+    }
+
+    #[test]
+    fn after_an_error_the_old_state_stands_and_the_same_batch_goes_through() {
+        let parent = tempfile::tempdir().unwrap();
+        let (path, away) = (parent.path().join("index"), parent.path().join("away"));
+        let index = open(&path).index;
+        index
+            .apply(&[replacement(1, [text_passage(10, "apple")])], 1)
+            .unwrap();
+        let batch = [replacement(1, [text_passage(11, "pear")])];
+        fs::rename(&path, &away).unwrap();
+        for _ in 0..3 {
+            assert!(matches!(
+                index.apply(&batch, 2),
+                Err(IndexError::Keyword { .. })
+            ));
+            assert_eq!(numbers(&index, &words("apple")), [10]);
+            assert_eq!(index.position().unwrap(), 1);
+        }
+        fs::rename(&away, &path).unwrap();
+        index.apply(&batch, 2).unwrap();
+        assert_eq!(numbers(&index, &words("apple pear")), [11]);
+        drop(index);
+        let opened = open(&path);
+        assert_eq!((opened.position, opened.why_new), (2, None));
+        assert_eq!(opened.index.passages().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_commit_that_broke_off_at_its_end_can_be_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = open(folder.path()).index;
+        let content = [
+            replacement(1, [text_passage(10, "apple")]),
+            replacement(2, [text_passage(20, "apple")]),
+        ];
+        index.apply(&content, 1).unwrap();
+        // The list of segments cannot be written; everything before it in a commit can, the deletions too.
+        let obstacle = folder.path().join("meta.json.new");
+        fs::create_dir(&obstacle).unwrap();
+        for document in [1, 1, 2] {
+            let batch = [replacement(document, [text_passage(30, "pear")])];
+            let error = index.apply(&batch, 2).unwrap_err();
+            let source = std::error::Error::source(&error).unwrap().to_string();
+            assert!(source.contains("Is a directory"), "{source}");
+            assert_eq!(numbers(&index, &words("apple pear")), [10, 20]);
+        }
+        fs::remove_dir(&obstacle).unwrap();
+        // As many operations as before, so tantivy gives the file of the deletions the name that it had before.
+        index
+            .apply(&[replacement(1, [text_passage(11, "pear")])], 2)
+            .unwrap();
+        assert_eq!(numbers(&index, &words("apple pear")), [11, 20]);
+        drop(index);
+        let opened = open(folder.path());
+        assert_eq!((opened.position, opened.why_new), (2, None));
+        let content = [
+            replacement(1, [text_passage(11, "pear")]),
+            content[1].clone(),
+        ];
+        let loaded = opened.index.load(known(&content).into_iter()).unwrap();
+        assert_eq!((loaded.passages, loaded.dangling), (2, 0));
+    }
+
+    #[test]
+    fn what_the_store_does_not_know_is_left_out_until_the_feed_removes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = open(folder.path()).index;
+        let batch = [
+            replacement(1, [text_passage(10, "apple")]),
+            replacement(2, [text_passage(20, "apple")]),
+        ];
+        index.apply(&batch, 1).unwrap();
+        drop(index);
+        let index = open(folder.path()).index;
+        let found = index.search(&words("apple")).unwrap();
+        assert_eq!((found.candidates.len(), found.dangling), (0, 2));
+        let loaded = index.load(known(&batch[..1]).into_iter()).unwrap();
+        let expected = Loaded {
+            passages: 1,
+            not_indexed: 0,
+            dangling: 1,
+        };
+        assert_eq!(loaded, expected);
+        let found = index.search(&words("apple")).unwrap();
+        assert_eq!((found.candidates.len(), found.dangling), (1, 1));
+        index.apply(&[replacement(2, [])], 2).unwrap();
+        let found = index.search(&words("apple")).unwrap();
+        assert_eq!((found.candidates.len(), found.dangling), (1, 0));
+    }
+
+    #[test]
+    fn a_search_sees_one_position_while_batches_are_applied() {
+        const DOCUMENTS: u8 = 5;
+        let folder = tempfile::tempdir().unwrap();
+        let index = open(folder.path()).index;
+        let batch_at = |position: u64| -> Vec<Replacement> {
+            let documents = 0..DOCUMENTS;
+            documents
+                .map(|document| {
+                    let mut passage = text_passage(position * 10 + u64::from(document), "apple");
+                    passage.vector = Some(vector(1));
+                    replacement(document, [passage])
+                })
+                .collect()
+        };
+        index.apply(&batch_at(1), 1).unwrap();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let searches: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let vector = vector(1);
+                        let query = Query {
+                            vector: Some(&vector),
+                            ..words("apple")
+                        };
+                        let mut seen = HashSet::new();
+                        while !done.load(Ordering::Acquire) {
+                            let found = index.search(&query).unwrap();
+                            assert_eq!(
+                                (found.candidates.len(), found.dangling),
+                                (usize::from(DOCUMENTS), 0)
+                            );
+                            for candidate in &found.candidates {
+                                assert_eq!(candidate.number / 10, found.position);
+                                assert!(candidate.keyword > 0.0 && candidate.cosine > 0.99);
+                            }
+                            seen.insert(found.position);
+                        }
+                        seen.len()
+                    })
+                })
+                .collect();
+            for position in 2..16 {
+                index.apply(&batch_at(position), position).unwrap();
+            }
+            done.store(true, Ordering::Release);
+            for search in searches {
+                assert!(
+                    search.join().unwrap() > 1,
+                    "the searches went on during the changes"
+                );
+            }
+        });
+    }
+}

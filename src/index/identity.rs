@@ -1,0 +1,154 @@
+//! What an index was made with: recorded in every commit, compared at open.
+
+use super::analyse::STOP_WORDS;
+use super::error::Reason;
+
+/// Raised when the fields, the analysis or the files of the index change in a way that no other line shows.
+const FORMAT: u32 = 1;
+
+/// The crates whose version decides which terms a text gives or how they are stored, as in `Cargo.lock`.
+const CRATES: [(&str, &str); 3] = [
+    ("tantivy", "0.27.0"),
+    ("frostem", "1.20260821.8"),
+    ("unicode-normalization", "0.1.26"),
+];
+
+/// The first line of the payload of every commit.
+const HEAD: &str = "docent index";
+
+/// What the caller knows of the origin of the passages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The id of the store that it follows: another one gives the same numbers to other passages.
+    pub store: String,
+    /// The embedder that made the vectors, for instance the digest of its table.
+    pub embedder: String,
+    /// How documents are cut into passages.
+    pub chunking: String,
+}
+
+impl Identity {
+    /// Everything an index is made with, one (name, value) a line, without line breaks in them.
+    fn lines(&self) -> Vec<(String, String)> {
+        let one_line = |value: &str| value.replace(['\n', '\r'], " ");
+        let (major, minor, micro) = char::UNICODE_VERSION;
+        let mut lines = vec![("format".to_owned(), FORMAT.to_string())];
+        lines.extend(CRATES.map(|(name, version)| (name.to_owned(), version.to_owned())));
+        lines.push(("unicode".to_owned(), format!("{major}.{minor}.{micro}")));
+        lines.push((
+            "stop-words".to_owned(),
+            blake3::hash(STOP_WORDS.as_bytes()).to_hex().to_string(),
+        ));
+        lines.push(("store".to_owned(), one_line(&self.store)));
+        lines.push(("embedder".to_owned(), one_line(&self.embedder)));
+        lines.push(("chunking".to_owned(), one_line(&self.chunking)));
+        lines
+    }
+
+    /// The payload of a commit that reaches `position`.
+    pub(super) fn payload(&self, position: u64) -> String {
+        let mut text = format!("{HEAD}\nposition {position}\n");
+        for (name, value) in self.lines() {
+            text.push_str(&format!("{name} {value}\n"));
+        }
+        text
+    }
+
+    /// The position in a commit's payload.
+    ///
+    /// # Errors
+    /// The payload is not docent's, or it was made with something else.
+    pub(super) fn position(&self, payload: Option<&str>) -> Result<u64, Reason> {
+        let mut recorded = payload.ok_or(Reason::Foreign)?.lines();
+        if recorded.next() != Some(HEAD) {
+            return Err(Reason::Foreign);
+        }
+        let position = recorded
+            .next()
+            .and_then(|line| line.strip_prefix("position "))
+            .and_then(|digits| digits.parse().ok())
+            .ok_or(Reason::Foreign)?;
+        for (what, is) in self.lines() {
+            let line = recorded.next().unwrap_or_default();
+            let (name, was) = line.split_once(' ').unwrap_or((line, ""));
+            if name != what || was != is {
+                // A line under another name: this version records something that the other did not know of.
+                let was = if name == what { was } else { "unknown" };
+                return Err(Reason::Changed {
+                    what,
+                    was: was.to_owned(),
+                    is,
+                });
+            }
+        }
+        if recorded.next().is_some() {
+            return Err(Reason::Foreign);
+        }
+        Ok(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity {
+            store: "a store".to_owned(),
+            embedder: "a table".to_owned(),
+            chunking: "size 800\noverlap 0".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_position_comes_back() {
+        let payload = identity().payload(u64::MAX);
+        assert_eq!(identity().position(Some(&payload)), Ok(u64::MAX));
+    }
+
+    #[test]
+    fn another_identity_is_named() {
+        let payload = identity().payload(5);
+        let other = Identity {
+            embedder: "another table".to_owned(),
+            ..identity()
+        };
+        let reason = other.position(Some(&payload)).unwrap_err();
+        assert_eq!(
+            reason.to_string(),
+            "the index was made with embedder a table, and now it is another table"
+        );
+        let older = payload.replace("tantivy 0.27.0", "tantivy 0.26.1");
+        assert!(matches!(
+            identity().position(Some(&older)),
+            Err(Reason::Changed { what, was, .. }) if what == "tantivy" && was == "0.26.1"
+        ));
+    }
+
+    #[test]
+    fn what_is_not_a_payload_of_docent_is_foreign() {
+        let whole = identity().payload(5);
+        let cases = [
+            None,
+            Some(String::new()),
+            Some("{}".to_owned()),
+            Some(whole.replace("position 5", "position x")),
+            Some(format!("{whole}more\n")),
+        ];
+        for case in cases {
+            assert_eq!(identity().position(case.as_deref()), Err(Reason::Foreign));
+        }
+    }
+
+    #[test]
+    fn the_versions_are_those_of_the_lock_file() {
+        let lock = include_str!("../../Cargo.lock");
+        for (name, version) in CRATES {
+            let entry = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+            assert!(
+                lock.contains(&entry),
+                "{name} is not {version} in Cargo.lock"
+            );
+        }
+    }
+}

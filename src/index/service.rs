@@ -1,0 +1,312 @@
+//! The way to the index for everybody else: search, how far it has followed, comparison with the store.
+
+use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::Instant;
+
+use super::{Candidate, Found, Index, Query, marks};
+use crate::embed::Table;
+use crate::event::Millis;
+use crate::store::{Store, StoredChunk};
+
+/// Searches at once; more wait.
+const SEARCHES: usize = 4;
+
+/// Candidates that are looked at for the hits of one search.
+const CANDIDATES: usize = 200;
+
+/// The most hits of one search.
+pub const LIMIT_MAX: usize = 100;
+
+/// What is searched for.
+#[derive(Debug, Clone)]
+pub struct SearchRequest {
+    /// The user's text.
+    pub query: String,
+    /// Only in this collection.
+    pub collection: Option<String>,
+    /// At most so many hits, [`LIMIT_MAX`] at the most.
+    pub limit: usize,
+}
+
+/// One place where a passage stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HitPlace {
+    /// The collection.
+    pub collection: String,
+    /// The path in it, exact bytes.
+    pub path: Vec<u8>,
+    /// The first line, from 1.
+    pub first_line: u32,
+    /// The last line, included.
+    pub last_line: u32,
+    /// The digest of the file's bytes.
+    pub digest: String,
+}
+
+/// A passage found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    /// Where it stands.
+    pub place: HitPlace,
+    /// The headings above it.
+    pub heading: String,
+    /// The text of just these lines.
+    pub text: String,
+    /// How well it answers: 0 to 1 or a little below 0.
+    pub score: f64,
+    /// Its keyword score, as a part of the most that a passage could have.
+    pub keyword: f64,
+    /// The cosine of its vector and the query's.
+    pub vector: f64,
+    /// Byte ranges of `text` whose words are among the query's.
+    pub marks: Vec<Range<usize>>,
+    /// Other places where the same heading and text stand.
+    pub also: Vec<HitPlace>,
+}
+
+/// What a search gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchAnswer {
+    /// Best first.
+    pub hits: Vec<Hit>,
+    /// What took part: `keyword`, `vector`.
+    pub legs: Vec<&'static str>,
+    /// A part of the query was too long to be looked for.
+    pub cut: bool,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Why a search gave nothing.
+#[derive(Debug, Error)]
+pub enum SearchError {
+    /// The index is being opened or built from the store.
+    #[error("the index is being opened or built; try again in a moment")]
+    NotReady,
+    /// Anything else.
+    #[error("cannot search: {0}")]
+    Failed(String),
+}
+
+/// How far the index has followed the store.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FollowerState {
+    /// It can be searched.
+    pub ready: bool,
+    /// It is complete up to this change of the store's feed.
+    pub position: u64,
+    /// When the newest change in it was committed to the store.
+    pub applied_at: Option<Millis>,
+    /// Passages in it.
+    pub passages: u64,
+    /// Why it was built anew at this start.
+    pub rebuilt: Option<String>,
+    /// Why it does not follow at the moment.
+    pub stopped: Option<String>,
+    /// Comparisons with the store that have ended.
+    pub verified: u64,
+    /// What the last of them found: passages that it did not have, passages that it should not have had.
+    pub differences: (u64, u64),
+}
+
+/// The way to the index. Cheap to clone. Outlives the follower, so searches go on while that is started again.
+#[derive(Clone)]
+pub struct Searcher {
+    store: Store,
+    index: Arc<RwLock<Option<Arc<Index>>>>,
+    state: Arc<watch::Sender<FollowerState>>,
+    verify: Arc<Notify>,
+    permits: Arc<Semaphore>,
+}
+
+impl Searcher {
+    /// A way to an index that a follower will open.
+    pub fn new(store: Store) -> Self {
+        Searcher {
+            store,
+            index: Arc::default(),
+            state: Arc::new(watch::Sender::new(FollowerState::default())),
+            verify: Arc::default(),
+            permits: Arc::new(Semaphore::new(SEARCHES)),
+        }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// How far the index has followed, to read or to watch.
+    pub fn state(&self) -> watch::Receiver<FollowerState> {
+        self.state.subscribe()
+    }
+
+    /// Searches.
+    ///
+    /// # Errors
+    /// See [`SearchError`].
+    pub async fn search(&self, request: SearchRequest) -> Result<SearchAnswer, SearchError> {
+        let began = Instant::now();
+        let limit = request.limit.clamp(1, LIMIT_MAX);
+        let (request, found) = self.candidates(request).await?;
+        let hits = self.hits(&request.query, &found, limit).await?;
+        let mut legs = Vec::new();
+        if found.legs.keyword {
+            legs.push("keyword");
+        }
+        if found.legs.vector {
+            legs.push("vector");
+        }
+        Ok(SearchAnswer {
+            hits,
+            legs,
+            cut: found.cut,
+            took: began.elapsed(),
+        })
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a search keeps a processor busy; the semaphore bounds the threads"
+    )]
+    async fn candidates(
+        &self,
+        request: SearchRequest,
+    ) -> Result<(SearchRequest, Found), SearchError> {
+        let failed = |e: &dyn std::fmt::Display| SearchError::Failed(e.to_string());
+        let permit = self
+            .permits
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|e| failed(&e))?;
+        let index = self.index().ok_or(SearchError::NotReady)?;
+        if !self.state.borrow().ready {
+            return Err(SearchError::NotReady);
+        }
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let vector = Table::embedded()
+                .embed(&request.query)
+                .map(|v| v.quantise());
+            let query = Query {
+                text: &request.query,
+                vector: vector.as_ref(),
+                collection: request.collection.as_deref(),
+                limit: CANDIDATES,
+            };
+            let found = index.search(&query);
+            (request, found)
+        });
+        let (request, found) = task.await.map_err(|e| failed(&e))?;
+        Ok((request, found.map_err(|e| failed(&e))?))
+    }
+
+    /// The hits of the best candidates: those of the same heading and text are one.
+    async fn hits(
+        &self,
+        query: &str,
+        found: &Found,
+        limit: usize,
+    ) -> Result<Vec<Hit>, SearchError> {
+        let mut hits: Vec<Hit> = Vec::new();
+        for candidates in found.candidates.chunks(limit.max(10)) {
+            let numbers = candidates.iter().map(|c| c.number).collect();
+            let chunks = self.store.chunks(numbers).await;
+            for chunk in chunks.map_err(|e| SearchError::Failed(e.to_string()))? {
+                let same = |hit: &&mut Hit| {
+                    hit.heading == chunk.chunk.heading && hit.text == chunk.chunk.text
+                };
+                if let Some(hit) = hits.iter_mut().find(same) {
+                    hit.also.push(place(&chunk));
+                } else if hits.len() < limit
+                    && let Some(candidate) = candidates.iter().find(|c| c.number == chunk.number)
+                {
+                    hits.push(hit(query, chunk, candidate, found.bound));
+                }
+            }
+            if hits.len() >= limit {
+                break;
+            }
+        }
+        Ok(hits)
+    }
+
+    /// Asks the follower to compare the index with the store, and waits for the result: how many passages the index did not
+    /// have, and how many it should not have had. Differences are repaired by building it anew from the store.
+    ///
+    /// # Errors
+    /// The follower does not run, or does not follow at the moment.
+    pub async fn verify(&self) -> Result<(u64, u64), SearchError> {
+        let mut state = self.state();
+        let before = state.borrow_and_update().verified;
+        self.verify.notify_one();
+        let ended = state.wait_for(|s| s.verified > before || s.stopped.is_some());
+        match ended.await.map(|now| now.clone()) {
+            Ok(now) if now.verified > before => Ok(now.differences),
+            // It compares nothing while it tries to go on.
+            Ok(now) => Err(SearchError::Failed(now.stopped.unwrap_or_default())),
+            Err(_) => Err(SearchError::NotReady),
+        }
+    }
+
+    pub(super) fn index(&self) -> Option<Arc<Index>> {
+        self.index
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn set_index(&self, index: Option<Arc<Index>>) {
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
+    }
+
+    /// Lets the index go, for a clean end: merges that are under way are waited for. Nobody searches any more.
+    pub fn close(&self) {
+        self.report(|state| state.ready = false);
+        self.set_index(None);
+    }
+
+    pub(super) fn report(&self, change: impl FnOnce(&mut FollowerState)) {
+        self.state.send_if_modified(|state| {
+            let before = state.clone();
+            change(state);
+            *state != before
+        });
+    }
+
+    pub(super) async fn verify_wanted(&self) {
+        self.verify.notified().await;
+    }
+}
+
+fn place(chunk: &StoredChunk) -> HitPlace {
+    HitPlace {
+        collection: chunk.collection.clone(),
+        path: chunk.path.clone(),
+        first_line: chunk.chunk.first_line,
+        last_line: chunk.chunk.last_line,
+        digest: chunk.digest.clone(),
+    }
+}
+
+fn hit(query: &str, chunk: StoredChunk, candidate: &Candidate, bound: f64) -> Hit {
+    Hit {
+        place: place(&chunk),
+        marks: marks(query, &chunk.chunk.text),
+        heading: chunk.chunk.heading,
+        text: chunk.chunk.text,
+        score: candidate.score,
+        keyword: if bound > 0.0 {
+            candidate.keyword / bound
+        } else {
+            0.0
+        },
+        vector: f64::from(candidate.cosine),
+        also: Vec::new(),
+    }
+}

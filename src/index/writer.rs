@@ -1,0 +1,72 @@
+//! The one writer of the keyword index.
+
+use tantivy::merge_policy::LogMergePolicy;
+use tantivy::{Index as KeywordIndex, IndexWriter};
+
+use super::Replacement;
+use super::fields::Fields;
+use super::identity::Identity;
+
+/// Memory of the writer, in bytes: the least that tantivy allows.
+const MEMORY: usize = 15_000_000;
+/// A segment is merged when more than this part of it is deleted.
+const DELETED_BEFORE_MERGE: f32 = 0.2;
+/// Segments of fewer passages count as equally large when segments are chosen to be merged.
+const LEAST_LAYER: u32 = 500;
+
+/// What changes the keyword index on disk.
+pub(super) struct Writer {
+    keywords: KeywordIndex,
+    fields: Fields,
+    identity: Identity,
+    /// Made when needed, and again after an error.
+    tantivy: Option<IndexWriter>,
+}
+
+impl Writer {
+    pub(super) fn new(keywords: KeywordIndex, fields: Fields, identity: Identity) -> Self {
+        Self {
+            keywords,
+            fields,
+            identity,
+            tantivy: None,
+        }
+    }
+
+    /// Commits `batch` together with `position`. After an error, what was committed last still stands.
+    pub(super) fn commit(&mut self, batch: &[Replacement], position: u64) -> tantivy::Result<()> {
+        let mut tantivy = match self.tantivy.take() {
+            Some(tantivy) => tantivy,
+            None => self.new_tantivy()?,
+        };
+        for replacement in batch {
+            tantivy.delete_term(self.fields.document_term(replacement));
+            for passage in &replacement.passages {
+                tantivy.add_document(self.fields.document(replacement, passage))?;
+            }
+        }
+        let mut prepared = tantivy.prepare_commit()?;
+        prepared.set_payload(&self.identity.payload(position));
+        prepared.commit()?;
+        // After an error it stays away: dropping it is the rollback, and the next commit makes another.
+        self.tantivy = Some(tantivy);
+        Ok(())
+    }
+
+    /// Waits for the merges under way and stops the writer's threads.
+    pub(super) fn finish(&mut self) -> tantivy::Result<()> {
+        match self.tantivy.take() {
+            Some(tantivy) => tantivy.wait_merging_threads(),
+            None => Ok(()),
+        }
+    }
+
+    fn new_tantivy(&self) -> tantivy::Result<IndexWriter> {
+        let tantivy = self.keywords.writer_with_num_threads(1, MEMORY)?;
+        let mut policy = LogMergePolicy::default();
+        policy.set_del_docs_ratio_before_merge(DELETED_BEFORE_MERGE);
+        policy.set_min_layer_size(LEAST_LAYER);
+        tantivy.set_merge_policy(Box::new(policy));
+        Ok(tantivy)
+    }
+}

@@ -1,0 +1,17 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+
+// In the order of the data: what a module names stands above it.
+pub mod event;
+pub mod config;
+pub mod telemetry;
+pub mod document;
+pub mod embed;
+pub mod store;
+pub mod bus;
+pub mod index;
+pub mod runtime;
+pub mod agents;
+pub mod http;
+pub mod error;
+pub mod daemon;
+pub mod cli;

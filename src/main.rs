@@ -1,0 +1,6 @@
+//! docent
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    docent::cli::main()
+}

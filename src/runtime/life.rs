@@ -1,0 +1,287 @@
+//! One life of an agent: its runner and its duties, started together, watched, and ended together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::agent::{Agent, DutyContext, Factory, Progress};
+use super::runner::{Parts, Runner, RunnerEnd, RunnerOptions, panic_text};
+use super::shutdown::{Level, Stop, StopSwitch, stop_pair};
+use super::status::Board;
+use crate::bus::Carrier;
+use crate::event::AgentName;
+use crate::store::{Incarnation, Store};
+
+/// How long a thread that may block stays without work: each holds memory.
+const IDLE_THREAD: Duration = Duration::from_secs(2);
+
+/// How often a life's progress is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How much longer than a handler a duty may stand still: the runner is to see first that a handler blocks the thread they share.
+const DUTY_MARGIN: Duration = Duration::from_secs(5);
+
+/// How long duties may take to return when they are told to stop, and a runner to finish what is in flight.
+const DUTY_GRACE: Duration = Duration::from_secs(3);
+
+/// How long a task that was cut off may take to end; what has not ended then blocks its thread.
+const CUT_GRACE: Duration = Duration::from_secs(1);
+
+/// Makes a carrier for a new life.
+pub type CarrierFactory = Arc<dyn Fn() -> Box<dyn Carrier> + Send + Sync>;
+
+/// What a life is made of.
+pub struct LifePlan {
+    /// The agent.
+    pub name: AgentName,
+    /// Makes it.
+    pub agent: Factory,
+    /// Makes its carrier.
+    pub carrier: CarrierFactory,
+    /// How its runner works.
+    pub options: RunnerOptions,
+}
+
+/// What every life works with.
+pub(super) struct Around {
+    pub(super) store: Store,
+    pub(super) board: Board,
+    pub(super) stop: Stop,
+    pub(super) instance: String,
+}
+
+/// How a life ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum LifeEnd {
+    /// It was told to; these deliveries and duties were not finished when the time was over.
+    Stopped(Vec<String>),
+    /// A duty returned, or an error ended it.
+    Failed(String),
+    /// The runner or a duty panicked.
+    Panicked(String),
+    /// The runner or a duty made no progress.
+    Stalled(String),
+    /// A handler blocks its thread: the thread is lost.
+    Blocked(String),
+}
+
+/// The end of one of the tasks of a life.
+enum TaskEnd {
+    Runner(RunnerEnd),
+    Duty(&'static str, Result<(), String>),
+}
+
+/// The tasks of a life.
+struct Tasks {
+    set: JoinSet<TaskEnd>,
+    watched: Vec<(&'static str, Progress)>,
+    duties_stop: CancellationToken,
+    runner_stop: StopSwitch,
+    threads: Threads,
+}
+
+/// The threads of a life. Dropped with it wherever that is: nothing waits for what cannot be stopped.
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What did not end by itself when its life was wound up.
+struct Late {
+    /// Tasks that were cut off.
+    cut: usize,
+    /// One of them blocks its thread.
+    blocked: bool,
+}
+
+/// Lives one life of an agent until it ends, for whatever reason. When this returns, everything that the life handed to the
+/// writer and the writer had taken is committed, and the rest will be refused.
+pub(super) async fn live(plan: Arc<LifePlan>, life: u64, around: Around) -> LifeEnd {
+    let Around {
+        store,
+        board,
+        stop,
+        instance,
+    } = around;
+    let incarnation = Incarnation::begin();
+    let mut tasks = match start(
+        &plan,
+        life,
+        (&store, &board, &stop, &instance),
+        &incarnation,
+    ) {
+        Ok(tasks) => tasks,
+        Err(error) => return LifeEnd::Failed(format!("cannot start its threads: {error}")),
+    };
+    let end = watch(&plan, &mut tasks, &stop).await;
+    let late = wind_up(&mut tasks).await;
+    incarnation.end();
+    if store.barrier().await.is_err() {
+        tracing::debug!(agent = %plan.name, "the store closed before the agent's last commits were reported");
+    }
+    drop(tasks.threads);
+    match end {
+        LifeEnd::Stopped(mut unfinished) => {
+            if late.cut > 0 {
+                unfinished.push(format!("{} duties", late.cut));
+            }
+            LifeEnd::Stopped(unfinished)
+        }
+        // What could not be cut off blocks a thread: it is left behind and counted by the supervisor.
+        LifeEnd::Failed(why) | LifeEnd::Panicked(why) | LifeEnd::Stalled(why) if late.blocked => {
+            LifeEnd::Blocked(why)
+        }
+        other => other,
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "started here, joined by watch and wind_up"
+)]
+fn start(
+    plan: &LifePlan,
+    life: u64,
+    (store, board, stop, instance): (&Store, &Board, &Stop, &str),
+    incarnation: &Incarnation,
+) -> std::io::Result<Tasks> {
+    // Threads of this life alone: a handler that blocks harms no other agent, and is left behind with them.
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(8)
+        .thread_keep_alive(IDLE_THREAD)
+        .thread_name(plan.name.as_str())
+        .enable_all()
+        .build()?;
+    let agent: Arc<dyn Agent> = (plan.agent)();
+    let mut set = JoinSet::new();
+    let mut watched = Vec::new();
+    let duties_stop = CancellationToken::new();
+    for duty in agent.clone().duties() {
+        let progress = Progress::default();
+        let context = DutyContext {
+            stop: duties_stop.clone(),
+            progress: progress.clone(),
+        };
+        watched.push((duty.name, progress));
+        let name = duty.name;
+        let work = (duty.run)(context);
+        set.spawn_on(
+            async move { TaskEnd::Duty(name, work.await.map_err(|e| e.to_string())) },
+            runtime.handle(),
+        );
+    }
+    let progress = Progress::default();
+    watched.push(("runner", progress.clone()));
+    let (runner_stop, runner_stopped) = stop_pair();
+    runner_stop.raise(stop.level());
+    let runner = Runner::new(Parts {
+        agent,
+        store: store.clone(),
+        carrier: (plan.carrier)(),
+        options: plan.options,
+        board: board.clone(),
+        stop: runner_stopped,
+        progress,
+        incarnation: incarnation.clone(),
+        life,
+        handlers: runtime.handle().clone(),
+        source: format!("agent/{}@{instance}", plan.name),
+    });
+    set.spawn(async move { TaskEnd::Runner(runner.run().await) });
+    Ok(Tasks {
+        set,
+        watched,
+        duties_stop,
+        runner_stop,
+        threads: Threads(Some(runtime)),
+    })
+}
+
+/// Watches until the first task ends that was not told to, or, told to stop, the runner has drained.
+async fn watch(plan: &LifePlan, tasks: &mut Tasks, stop: &Stop) -> LifeEnd {
+    loop {
+        tasks.runner_stop.raise(stop.level());
+        if stop.draining() {
+            tasks.duties_stop.cancel();
+        }
+        tokio::select! {
+            joined = tasks.set.join_next() => match joined {
+                None => return LifeEnd::Stopped(Vec::new()),
+                Some(Err(error)) => return LifeEnd::Panicked(panic_text(error)),
+                Some(Ok(TaskEnd::Runner(RunnerEnd::Stopped(unfinished)))) => return LifeEnd::Stopped(unfinished),
+                Some(Ok(TaskEnd::Runner(RunnerEnd::Blocked(why)))) => return LifeEnd::Blocked(why),
+                Some(Ok(TaskEnd::Runner(RunnerEnd::Closed))) => return LifeEnd::Failed("the store is closed".to_owned()),
+                Some(Ok(TaskEnd::Duty(..))) if stop.draining() => {}
+                Some(Ok(TaskEnd::Duty(name, Ok(())))) => {
+                    return LifeEnd::Failed(format!("the duty {name} ended though nobody told it to"));
+                }
+                Some(Ok(TaskEnd::Duty(name, Err(error)))) => {
+                    return LifeEnd::Failed(format!("the duty {name} failed: {error}"));
+                }
+            },
+            () = stop.changed() => {}
+            () = tokio::time::sleep(LOOK) => {
+                if let Some(name) = stalled(plan, tasks, stop) {
+                    return LifeEnd::Stalled(format!("{name} made no progress for {:?}", stall_limit(plan)));
+                }
+            }
+        }
+    }
+}
+
+/// How long a task may make no progress.
+fn stall_limit(plan: &LifePlan) -> Duration {
+    plan.options.stall_timeout + DUTY_MARGIN
+}
+
+/// The task that makes no progress, if there is one.
+fn stalled(plan: &LifePlan, tasks: &Tasks, stop: &Stop) -> Option<&'static str> {
+    let told = stop.draining();
+    let late = |(name, progress): &&(&'static str, Progress)| {
+        // Duties that were told to stop are waited for by wind_up.
+        (*name == "runner" || !told) && progress.idle() >= stall_limit(plan)
+    };
+    tasks.watched.iter().find(late).map(|(name, _)| *name)
+}
+
+/// Tells the remaining tasks to end and joins them: duties return, the runner finishes what is in flight and starts nothing
+/// more. What takes too long is cut off.
+async fn wind_up(tasks: &mut Tasks) -> Late {
+    tasks.duties_stop.cancel();
+    tasks.runner_stop.raise(Level::GiveBack);
+    join_within(&mut tasks.set, DUTY_GRACE).await;
+    let cut = tasks.set.len();
+    // A task that waits for something ends now; one that does not blocks its thread.
+    tasks.set.abort_all();
+    join_within(&mut tasks.set, CUT_GRACE).await;
+    Late {
+        cut,
+        blocked: !tasks.set.is_empty(),
+    }
+}
+
+/// Joins what ends within `time`.
+async fn join_within(set: &mut JoinSet<TaskEnd>, time: Duration) {
+    let deadline = Instant::now() + time;
+    while let Ok(Some(joined)) = tokio::time::timeout_at(deadline, set.join_next()).await {
+        if let Err(error) = joined {
+            tracing::debug!(
+                error = panic_text(error),
+                "a task ended badly while its agent was ended"
+            );
+        }
+    }
+}
+
+/// The level that ends a life for a restart: at once, what is in flight is refused and stays owed.
+pub(super) const FOR_RESTART: Level = Level::Abandon;

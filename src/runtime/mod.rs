@@ -1,0 +1,33 @@
+//! How agents live: the trait they implement, the runner that carries deliveries to them, the supervisor that starts,
+//! watches, restarts and drains them.
+//!
+//! - **TASK-1** Agents live here alone: the supervisor begins their lives, a life its duties and its runner, a runner its handlers,
+//!   and each joins what it began.
+//! - **STOP-1** After the first signal nothing new is taken; what is pending is finished or left owed.
+
+mod agent;
+mod compute;
+mod life;
+mod restart;
+mod runner;
+mod scans;
+pub mod shutdown;
+mod source;
+mod status;
+mod supervisor;
+mod table;
+
+pub use agent::{Agent, Boxed, Duty, DutyContext, DutyError, Ending, Factory, Handling, Progress};
+pub use compute::Compute;
+pub use life::{CarrierFactory, LifePlan};
+pub use restart::RestartPolicy;
+pub use runner::RunnerOptions;
+pub use scans::{ScanDesk, ScanProgress};
+pub use source::{Source, Submitted};
+pub use status::{AgentState, AgentStatus, Board, Phase};
+pub use supervisor::{
+    RequestError, RestartRequest, Summary, Supervisor, SupervisorHandle, supervisor_channel,
+};
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

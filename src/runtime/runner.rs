@@ -1,0 +1,479 @@
+//! The runner: the only consumer loop. It answers offers, handles, hands the end to the writer, and acknowledges after the commit.
+//!
+//! It is one task that owns its table; there is no mutex. It looks in the table first, then in the ledger. A flight is settled
+//! once: its fence is taken by the writer with the outcome or the failure, whichever comes first.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::agent::{Agent, Boxed, Ending, Handling, Progress};
+use super::shutdown::Stop;
+use super::status::Board;
+use super::table::{Limits, Table};
+use crate::bus::{Carrier, Offer, TableView};
+use crate::event::{AgentName, Event, Millis, Seq, Subject};
+use crate::store::{Fence, Incarnation, Look, Settled, Settlement, Store, Verdict, WriteError};
+
+/// How often the runner looks at its clocks when nothing happens.
+const TICK: Duration = Duration::from_millis(500);
+
+/// How long a handler that was stopped may take to end; then its thread counts as blocked.
+const ABORT_GRACE: Duration = Duration::from_secs(2);
+
+/// How long the failure of a blocked flight may take to be committed before the agent is replaced all the same.
+const LAST_COMMIT: Duration = Duration::from_secs(10);
+
+/// How a runner works.
+#[derive(Debug, Clone, Copy)]
+pub struct RunnerOptions {
+    /// Deliveries handled at once.
+    pub concurrency: usize,
+    /// Flights running or handed to the writer.
+    pub unsettled: usize,
+    /// Bytes handed to the writer.
+    pub unsettled_bytes: usize,
+    /// Deliveries in the table.
+    pub room: usize,
+    /// A handler that makes no progress for this long is stopped.
+    pub stall_timeout: Duration,
+    /// The longest backoff of a retry: what is due later than this from now is due now.
+    pub backoff_max: Duration,
+    /// The first pause when something is unavailable.
+    pub pause_min: Duration,
+    /// The longest pause.
+    pub pause_max: Duration,
+}
+
+/// How a runner ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum RunnerEnd {
+    /// It was told to, and these were still in flight when the time was over.
+    Stopped(Vec<String>),
+    /// A handler blocks its thread and cannot be stopped.
+    Blocked(String),
+    /// The store is closed.
+    Closed,
+}
+
+/// What a runner is made of.
+pub(super) struct Parts {
+    pub(super) agent: Arc<dyn Agent>,
+    pub(super) store: Store,
+    pub(super) carrier: Box<dyn Carrier>,
+    pub(super) options: RunnerOptions,
+    pub(super) board: Board,
+    pub(super) stop: Stop,
+    pub(super) progress: Progress,
+    pub(super) incarnation: Incarnation,
+    pub(super) life: u64,
+    /// Where handlers run: threads of this life alone.
+    pub(super) handlers: Handle,
+    /// Who publishes derived events.
+    pub(super) source: String,
+}
+
+/// One delivery that is being handled or committed.
+struct Flight {
+    event: Arc<Event>,
+    fence: Fence,
+    progress: Progress,
+    abort: AbortHandle,
+    stopped_at: Option<Instant>,
+}
+
+/// What the handlers work with is not there: nothing is started until then.
+struct Pause {
+    until: Option<Instant>,
+    step: Duration,
+}
+
+type Report = (Seq, Result<Settled, WriteError>);
+
+pub(super) struct Runner {
+    parts: Parts,
+    name: AgentName,
+    table: Table,
+    flights: HashMap<Seq, Flight>,
+    tasks: HashMap<Id, Seq>,
+    running: JoinSet<Ending>,
+    settling: FuturesUnordered<Boxed<'static, Report>>,
+    pause: Pause,
+    /// Where a failed read is told once.
+    reads_fail: bool,
+}
+
+impl Runner {
+    pub(super) fn new(parts: Parts) -> Self {
+        let options = parts.options;
+        Runner {
+            name: parts.agent.name(),
+            table: Table::new(Limits {
+                permits: options.concurrency,
+                unsettled: options.unsettled.max(options.concurrency),
+                unsettled_bytes: options.unsettled_bytes,
+                room: options.room,
+            }),
+            parts,
+            flights: HashMap::new(),
+            tasks: HashMap::new(),
+            running: JoinSet::new(),
+            settling: FuturesUnordered::new(),
+            pause: Pause {
+                until: None,
+                step: Duration::ZERO,
+            },
+            reads_fail: false,
+        }
+    }
+
+    /// Works until it is told to stop.
+    pub(super) async fn run(mut self) -> RunnerEnd {
+        loop {
+            self.parts.progress.mark();
+            if let Some(end) = self.check_stop().await {
+                return end;
+            }
+            self.fill().await;
+            self.show();
+            if let Some(blocked) = self.check_stalls() {
+                return self.give_up(blocked).await;
+            }
+            let draining = self.parts.stop.draining();
+            let wants = !draining
+                && self.table.free() > 0
+                && self.table.room() > 0
+                && self.pause.until.is_none();
+            let stop = self.parts.stop.clone();
+            let tick = Instant::now() + TICK;
+            let tick = self.pause.until.map_or(tick, |until| until.min(tick));
+            tokio::select! {
+                Some(joined) = self.running.join_next_with_id(), if !self.running.is_empty() => self.ended(joined),
+                Some(report) = self.settling.next(), if !self.settling.is_empty() => {
+                    if self.settled(report).await { return RunnerEnd::Closed; }
+                }
+                () = self.parts.carrier.woken(), if wants => {}
+                () = stop.changed() => {}
+                () = tokio::time::sleep_until(tick) => {}
+            }
+        }
+    }
+
+    /// What a drain asks for: give back at half time, end when nothing is pending or the time is over.
+    async fn check_stop(&mut self) -> Option<RunnerEnd> {
+        if !self.parts.stop.draining() {
+            return None;
+        }
+        if self.parts.stop.giving_back() {
+            let copies = self.table.give_back();
+            self.parts.carrier.acknowledge(copies).await;
+        }
+        if self.parts.stop.abandoned() {
+            self.parts.incarnation.end();
+            self.running.abort_all();
+            return Some(RunnerEnd::Stopped(self.table.flying()));
+        }
+        self.table
+            .is_empty()
+            .then(|| RunnerEnd::Stopped(Vec::new()))
+    }
+
+    /// Answers what is kept, then what the carrier offers, while there are permits and places.
+    async fn fill(&mut self) {
+        if let Some(until) = self.pause.until {
+            if until > Instant::now() {
+                return;
+            }
+            self.pause.until = None;
+            self.table.resume();
+        }
+        while self.table.free() > 0 {
+            let offers = match self.next_offers().await {
+                Ok(offers) if offers.is_empty() => return,
+                Ok(offers) => offers,
+                Err(error) => return self.reads_fail(&error.to_string()),
+            };
+            let now = (Millis::now(), self.parts.options.backoff_max);
+            let seqs = offers.iter().map(|o| o.seq).collect();
+            match self.parts.store.look(self.name, seqs, now).await {
+                Ok(looks) => self.answer(offers, looks).await,
+                Err(error) => {
+                    self.reads_fail(&error.to_string());
+                    // Not answered, so kept: nobody would offer them again.
+                    for offer in offers {
+                        if let Some(subject) = &offer.subject {
+                            self.table.keep(offer.seq, subject, offer.copy);
+                        }
+                    }
+                    return;
+                }
+            }
+            self.reads_fail = false;
+        }
+    }
+
+    async fn next_offers(&mut self) -> Result<Vec<Offer>, crate::store::ReadError> {
+        let free = self.table.free();
+        let kept = self.table.answerable(free);
+        if !kept.is_empty() {
+            let again = |seq| Offer {
+                seq,
+                subject: None,
+                copy: None,
+            };
+            return Ok(kept.into_iter().map(again).collect());
+        }
+        if self.parts.stop.draining() {
+            return Ok(Vec::new());
+        }
+        let room = free.min(self.table.room());
+        if room == 0 {
+            return Ok(Vec::new());
+        }
+        let mut offers = self.parts.carrier.offer(&self.table, room).await?;
+        // The table first: what is in it already only gains a copy.
+        offers.retain(|offer| !self.table.add_copy(offer.seq, offer.copy.clone()));
+        Ok(offers)
+    }
+
+    fn reads_fail(&mut self, error: &str) {
+        if !self.reads_fail {
+            tracing::warn!(agent = %self.name, error, "cannot read what is owed; trying again");
+        }
+        self.reads_fail = true;
+        self.pause.until = Some(Instant::now() + self.parts.options.pause_min);
+    }
+
+    async fn answer(&mut self, offers: Vec<Offer>, looks: Vec<Look>) {
+        for (offer, look) in offers.into_iter().zip(looks) {
+            match look.verdict {
+                Verdict::Settled | Verdict::NotDue => {
+                    let mut copies: Vec<_> = offer.copy.into_iter().collect();
+                    let left = self.table.leave(offer.seq).map(|(subject, held)| {
+                        copies.extend(held);
+                        subject
+                    });
+                    if let Some(subject) = left.or(offer.subject) {
+                        self.parts.carrier.left(&subject);
+                    }
+                    self.parts.carrier.acknowledge(copies).await;
+                }
+                Verdict::Due { oldest, attempts } => {
+                    let subject = oldest.subject.clone();
+                    if self.table.holds(&subject) || self.table.free() == 0 {
+                        self.table.keep(offer.seq, &subject, offer.copy);
+                        continue;
+                    }
+                    // An older one of its subject goes first, offered or not; this one is kept then.
+                    self.table.keep(offer.seq, &subject, offer.copy);
+                    self.start(Arc::new(*oldest), &subject, attempts);
+                }
+            }
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the runner owns its handlers and joins every one"
+    )]
+    fn start(&mut self, event: Arc<Event>, subject: &Subject, attempts: u32) {
+        let seq = event.seq;
+        self.table.start(seq, subject);
+        let handling = Handling {
+            attempt: attempts + 1,
+            incarnation: self.parts.life,
+            progress: Progress::default(),
+        };
+        let (agent, handled, progress) = (
+            self.parts.agent.clone(),
+            event.clone(),
+            handling.progress.clone(),
+        );
+        let handler = async move { agent.handle(&handled, &handling).await };
+        let abort = self.running.spawn_on(handler, &self.parts.handlers);
+        self.tasks.insert(abort.id(), seq);
+        let fence = self.parts.incarnation.flight();
+        self.flights.insert(
+            seq,
+            Flight {
+                event,
+                fence,
+                progress,
+                abort,
+                stopped_at: None,
+            },
+        );
+    }
+
+    /// A handler has ended: its outcome or failure goes to the writer, its permit is free.
+    fn ended(&mut self, joined: Result<(Id, Ending), JoinError>) {
+        let id = joined.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(seq) = self.tasks.remove(&id) else {
+            return;
+        };
+        let settlement = match joined {
+            Ok((_, Ending::Outcome(outcome))) => Settlement::Done(outcome),
+            Ok((_, Ending::Transient(error))) => Settlement::Transient(error),
+            Ok((_, Ending::Permanent(error))) => Settlement::Permanent(error),
+            Ok((_, Ending::Unavailable(cause))) => return self.unavailable(seq, &cause),
+            Err(error) if error.is_panic() => {
+                Settlement::Transient(format!("the handler panicked: {}", panic_text(error)))
+            }
+            Err(_) => Settlement::Transient(format!(
+                "the handler made no progress for {:?} and was stopped",
+                self.parts.options.stall_timeout
+            )),
+        };
+        self.submit(seq, settlement);
+    }
+
+    fn submit(&mut self, seq: Seq, settlement: Settlement) {
+        let Some(flight) = self.flights.get(&seq) else {
+            return;
+        };
+        self.table.submit(seq, settlement.weight());
+        let (store, key, fence) = (
+            self.parts.store.clone(),
+            flight.event.key(self.name),
+            flight.fence.clone(),
+        );
+        let source = self.parts.source.clone();
+        self.settling.push(Box::pin(async move {
+            let result = match store.settle(key, fence, settlement, &source).await {
+                Ok(pending) => pending.committed().await,
+                Err(error) => Err(error),
+            };
+            (seq, result)
+        }));
+    }
+
+    /// A commit is reported: the flight leaves the table with its copies, then they are acknowledged. True: the store is closed.
+    async fn settled(&mut self, (seq, result): Report) -> bool {
+        let fine = result.is_ok();
+        match result {
+            Ok(_) | Err(WriteError::Refused) => self.leave(seq).await,
+            Err(WriteError::Closed) => return true,
+            Err(WriteError::Unavailable(cause)) => self.unavailable(seq, &cause),
+            Err(error) => {
+                // The outcome breaks a rule of the store: that is a failed attempt, with a fence of its own.
+                if let Some(flight) = self.flights.get_mut(&seq) {
+                    flight.fence = self.parts.incarnation.flight();
+                }
+                let settlement = match error {
+                    WriteError::TooLarge { .. } => Settlement::Permanent(error.to_string()),
+                    _ => Settlement::Transient(error.to_string()),
+                };
+                self.submit(seq, settlement);
+            }
+        }
+        if fine && self.pause.step > Duration::ZERO && self.pause.until.is_none() {
+            self.available();
+        }
+        false
+    }
+
+    async fn leave(&mut self, seq: Seq) {
+        self.flights.remove(&seq);
+        if let Some((subject, copies)) = self.table.leave(seq) {
+            self.parts.carrier.left(&subject);
+            self.parts.carrier.acknowledge(copies).await;
+        }
+    }
+
+    /// No attempt, nothing written: it goes back to kept, holds its subject, and nothing new starts for a pause.
+    fn unavailable(&mut self, seq: Seq, cause: &str) {
+        self.flights.remove(&seq);
+        self.table.pause(seq);
+        if self.pause.until.is_some() && self.pause.step > Duration::ZERO {
+            return;
+        }
+        let options = self.parts.options;
+        let first = self.pause.step == Duration::ZERO;
+        self.pause.step = (self.pause.step * 2).clamp(options.pause_min, options.pause_max);
+        self.pause.until = Some(Instant::now() + self.pause.step);
+        if first {
+            tracing::warn!(agent = %self.name, cause, "what the agent works with is not available; it starts nothing new and tries again");
+            let since = Millis::now();
+            self.parts.board.update(self.name, |status| {
+                status.unavailable = Some((cause.to_owned(), since))
+            });
+        }
+    }
+
+    fn available(&mut self) {
+        self.pause.step = Duration::ZERO;
+        tracing::info!(agent = %self.name, "what the agent works with is available again");
+        self.parts
+            .board
+            .update(self.name, |status| status.unavailable = None);
+    }
+
+    /// Stops handlers that make no progress; gives the one whose thread cannot be stopped.
+    fn check_stalls(&mut self) -> Option<Seq> {
+        let limit = self.parts.options.stall_timeout;
+        for (seq, flight) in &mut self.flights {
+            if flight.abort.is_finished() {
+                continue;
+            }
+            match flight.stopped_at {
+                None if flight.progress.idle() >= limit => {
+                    tracing::warn!(agent = %self.name, event = %flight.event.id, subject = %flight.event.subject,
+                        "a handler made no progress for {limit:?} and is stopped");
+                    flight.stopped_at = Some(Instant::now());
+                    flight.abort.abort();
+                }
+                Some(at) if at.elapsed() >= ABORT_GRACE => return Some(*seq),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// The thread of this flight is lost: the flight fails, and the agent is to be replaced.
+    async fn give_up(mut self, seq: Seq) -> RunnerEnd {
+        let text = "the handler blocks its thread and cannot be stopped";
+        let subject = self
+            .flights
+            .get(&seq)
+            .map_or_else(String::new, |flight| flight.event.subject.to_string());
+        self.submit(seq, Settlement::Transient(text.to_owned()));
+        let deadline = Instant::now() + LAST_COMMIT;
+        while let Ok(Some((settled, result))) =
+            tokio::time::timeout_at(deadline, self.settling.next()).await
+        {
+            if settled == seq {
+                if let Err(error) = result {
+                    tracing::error!(agent = %self.name, %error, "the failure of a blocked handler could not be written; it is handled again");
+                }
+                break;
+            }
+        }
+        RunnerEnd::Blocked(format!("{text} ({subject})"))
+    }
+
+    fn show(&self) {
+        let (in_flight, kept) = (self.table.in_flight(), self.table.kept());
+        self.parts.board.update(self.name, |status| {
+            status.in_flight = in_flight;
+            status.kept = kept;
+        });
+    }
+}
+
+/// What a panic said.
+pub(super) fn panic_text(error: JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(payload) => payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".to_owned()),
+        Err(_) => "it was cancelled".to_owned(),
+    }
+}

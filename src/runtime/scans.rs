@@ -1,0 +1,127 @@
+//! The desk where a scan is asked for and its end awaited: `change_detection` serves it, the control socket asks.
+//!
+//! A scan that was asked for is one that *begins* after the asking. One runs, one is queued, and everybody who asks
+//! meanwhile shares the queued one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{Notify, watch};
+
+/// How far the work at the edge has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ScanProgress {
+    /// The collection that is being scanned; `None`: none is.
+    pub scanning: Option<String>,
+    /// Files that the running scan (or the last one) has seen.
+    pub seen: u64,
+    /// Files that it found to be read anew.
+    pub changed: u64,
+    /// Files marked, and not captured or reported yet.
+    pub marked: u64,
+    /// Why captures stand still, if they do.
+    pub held: Option<String>,
+    /// Roots that cannot be reached, with the cause.
+    pub absent: Vec<(String, String)>,
+}
+
+/// The desk. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ScanDesk {
+    wanted: Arc<AtomicU64>,
+    begun: Arc<AtomicU64>,
+    asked: Arc<Notify>,
+    ended: Arc<watch::Sender<u64>>,
+    progress: Arc<watch::Sender<ScanProgress>>,
+}
+
+impl Default for ScanDesk {
+    fn default() -> Self {
+        ScanDesk {
+            wanted: Arc::default(),
+            begun: Arc::default(),
+            asked: Arc::default(),
+            ended: Arc::new(watch::Sender::new(0)),
+            progress: Arc::new(watch::Sender::new(ScanProgress::default())),
+        }
+    }
+}
+
+impl ScanDesk {
+    /// Asks for a scan of everything that begins after this call; gives its number.
+    pub fn ask(&self) -> u64 {
+        let number = self.begun.load(Ordering::SeqCst) + 1;
+        self.wanted.fetch_max(number, Ordering::SeqCst);
+        self.asked.notify_one();
+        number
+    }
+
+    /// Waits until scan `number` or a later one has ended: every file that it saw is captured or reported.
+    pub async fn ended(&self, number: u64) {
+        let mut ended = self.ended.subscribe();
+        // The sender lives in this very desk, so waiting cannot fail.
+        ended.wait_for(|e| *e >= number).await.ok();
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> watch::Receiver<ScanProgress> {
+        self.progress.subscribe()
+    }
+
+    /// For the one who serves: waits until a scan is asked for that has not begun.
+    pub async fn asked(&self) {
+        while !self.is_asked() {
+            self.asked.notified().await;
+        }
+    }
+
+    /// For the one who serves: whether a scan is asked for that has not begun.
+    pub fn is_asked(&self) -> bool {
+        self.wanted.load(Ordering::SeqCst) > self.begun.load(Ordering::SeqCst)
+    }
+
+    /// For the one who serves: a scan of everything begins now; gives its number.
+    pub fn begin(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// For the one who serves: scan `number` has ended.
+    pub fn end(&self, number: u64) {
+        self.ended.send_if_modified(|e| {
+            let later = number > *e;
+            *e = number.max(*e);
+            later
+        });
+    }
+
+    /// For the one who serves: how far it is.
+    pub fn report(&self, change: impl FnOnce(&mut ScanProgress)) {
+        self.progress.send_if_modified(|progress| {
+            let before = progress.clone();
+            change(progress);
+            *progress != before
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_asks_during_a_scan_waits_for_the_next_one() {
+        let desk = ScanDesk::default();
+        let first = desk.ask();
+        assert_eq!(desk.begin(), first);
+        let second = desk.ask();
+        assert_eq!(second, desk.ask());
+        assert_eq!(second, first + 1);
+        desk.end(first);
+        desk.ended(first).await;
+        assert!(desk.is_asked());
+        assert_eq!(desk.begin(), second);
+        assert!(!desk.is_asked());
+        desk.end(second);
+        desk.ended(second).await;
+    }
+}

@@ -1,0 +1,415 @@
+//! The supervisor: the only place that begins the lives of agents. It joins every one, decides what follows, and tells.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
+
+use super::life::{Around, FOR_RESTART, LifeEnd, LifePlan, live};
+use super::restart::{RestartPolicy, Verdict, decide};
+use super::runner::panic_text;
+use super::shutdown::{Level, Stop, StopSwitch, stop_pair};
+use super::status::{AgentState, Board, Phase};
+use crate::event::{AgentName, EventType, NewEvent, Subject};
+use crate::store::Store;
+
+/// Requests that wait, at most.
+const REQUESTS: usize = 16;
+
+/// Threads lost to handlers that block, after which the process gives up: a restart gets them back.
+const LEAKED_MAX: usize = 2;
+
+/// How often stragglers of a drain are named.
+const STRAGGLERS: Duration = Duration::from_secs(5);
+
+/// Why the supervisor did not do what it was asked.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum RequestError {
+    /// The agent is turned off in the config.
+    #[error("the agent {0} is turned off in the config")]
+    Off(AgentName),
+    /// The daemon ends.
+    #[error("docent is stopping")]
+    Stopping,
+}
+
+/// Somebody wants a new life of an agent.
+pub struct RestartRequest {
+    agent: AgentName,
+    reason: String,
+    reply: oneshot::Sender<Result<(), RequestError>>,
+}
+
+/// The way to the supervisor. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SupervisorHandle {
+    requests: mpsc::Sender<RestartRequest>,
+}
+
+/// A way to a supervisor that is about to be made, and the end that it takes.
+pub fn supervisor_channel() -> (SupervisorHandle, mpsc::Receiver<RestartRequest>) {
+    let (requests, receiver) = mpsc::channel(REQUESTS);
+    (SupervisorHandle { requests }, receiver)
+}
+
+impl SupervisorHandle {
+    /// Ends the agent's present life and begins a new one; brings a parked agent back.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn restart(&self, agent: AgentName, reason: &str) -> Result<(), RequestError> {
+        let (reply, answer) = oneshot::channel();
+        let request = RestartRequest {
+            agent,
+            reason: reason.to_owned(),
+            reply,
+        };
+        self.requests
+            .send(request)
+            .await
+            .map_err(|_| RequestError::Stopping)?;
+        answer.await.unwrap_or(Err(RequestError::Stopping))
+    }
+}
+
+/// How the supervisor ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// What was not finished when the time was over, by agent.
+    pub stragglers: Vec<String>,
+    /// It gave up: too many threads are lost.
+    pub gave_up: bool,
+}
+
+/// One agent, as the supervisor sees it.
+struct Ward {
+    plan: Arc<LifePlan>,
+    lives: u64,
+    began: Instant,
+    /// The ends that led to a restart, since the supervisor began.
+    ends: Vec<Duration>,
+    switch: Option<StopSwitch>,
+    again_at: Option<Instant>,
+    /// A life after a restart has not yet lasted long enough to call the agent well.
+    unwell: bool,
+    /// A restart was asked for: its end is no failure.
+    asked: Option<String>,
+}
+
+/// Starts agents, watches them, restarts what fails, parks what fails too often, and drains them all.
+pub struct Supervisor {
+    store: Store,
+    board: Board,
+    policy: RestartPolicy,
+    instance: String,
+    requests: mpsc::Receiver<RestartRequest>,
+    wards: HashMap<AgentName, Ward>,
+    lives: JoinSet<(AgentName, LifeEnd)>,
+    tasks: HashMap<Id, AgentName>,
+    began: Instant,
+    leaked: usize,
+}
+
+impl Supervisor {
+    /// A supervisor of these agents.
+    pub fn new(
+        store: Store,
+        board: Board,
+        (policy, instance): (RestartPolicy, String),
+        requests: mpsc::Receiver<RestartRequest>,
+        plans: Vec<LifePlan>,
+    ) -> Self {
+        let now = Instant::now();
+        let ward = |plan: LifePlan| {
+            (
+                plan.name,
+                Ward {
+                    plan: Arc::new(plan),
+                    lives: 0,
+                    began: now,
+                    ends: Vec::new(),
+                    switch: None,
+                    again_at: Some(now),
+                    unwell: false,
+                    asked: None,
+                },
+            )
+        };
+        Supervisor {
+            store,
+            board,
+            policy,
+            instance,
+            requests,
+            wards: plans.into_iter().map(ward).collect(),
+            lives: JoinSet::new(),
+            tasks: HashMap::new(),
+            began: now,
+            leaked: 0,
+        }
+    }
+
+    /// Runs until every agent has ended after `stop` was raised, or until it gives up.
+    pub async fn run(mut self, stop: Stop) -> Summary {
+        self.begin_due();
+        self.board.enter(Phase::Running);
+        while !stop.draining() {
+            let next = self.wards.values().filter_map(Ward::next_moment).min();
+            let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(1));
+            tokio::select! {
+                Some(joined) = self.lives.join_next_with_id(), if !self.lives.is_empty() => {
+                    let (name, end) = self.who(joined);
+                    if let Some(summary) = self.ended(name, end).await { return summary; }
+                }
+                Some(request) = self.requests.recv() => self.requested(request).await,
+                () = stop.changed() => {}
+                () = tokio::time::sleep_until(next) => {}
+            }
+            if !stop.draining() {
+                self.begin_due();
+                self.call_well().await;
+            }
+        }
+        self.drain(stop).await
+    }
+
+    fn who(
+        &mut self,
+        joined: Result<(Id, (AgentName, LifeEnd)), tokio::task::JoinError>,
+    ) -> (AgentName, LifeEnd) {
+        match joined {
+            Ok((id, end)) => {
+                self.tasks.remove(&id);
+                end
+            }
+            Err(error) => {
+                let name = self
+                    .tasks
+                    .remove(&error.id())
+                    .unwrap_or(AgentName::SelfHealing);
+                (name, LifeEnd::Panicked(panic_text(error)))
+            }
+        }
+    }
+
+    /// Begins the lives whose time has come.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that begins lives; joined in run and drain"
+    )]
+    fn begin_due(&mut self) {
+        let now = Instant::now();
+        for (name, ward) in &mut self.wards {
+            if ward.again_at.is_none_or(|at| at > now) {
+                continue;
+            }
+            ward.again_at = None;
+            ward.lives += 1;
+            ward.began = now;
+            let (switch, stop) = stop_pair();
+            ward.switch = Some(switch);
+            let (name, plan, life) = (*name, ward.plan.clone(), ward.lives);
+            let around = Around {
+                store: self.store.clone(),
+                board: self.board.clone(),
+                stop,
+                instance: self.instance.clone(),
+            };
+            let task = self
+                .lives
+                .spawn(async move { (name, live(plan, life, around).await) });
+            self.tasks.insert(task.id(), name);
+            self.board.update(name, |status| {
+                status.state = AgentState::Running;
+                status.restarts = life - 1;
+            });
+        }
+    }
+
+    /// A life has ended: decides what follows.
+    async fn ended(&mut self, name: AgentName, end: LifeEnd) -> Option<Summary> {
+        let ward = self.wards.get_mut(&name)?;
+        ward.switch = None;
+        let asked = ward.asked.take();
+        if let LifeEnd::Blocked(why) = &end {
+            self.leaked += 1;
+            tracing::error!(agent = %name, leaked = self.leaked, why, "a thread is lost to a handler that blocks");
+            if self.leaked >= LEAKED_MAX {
+                let why = format!("{} threads are lost to handlers that block", self.leaked);
+                tracing::error!(
+                    "giving up: {why}; a restart gets them back, what is unfinished is still owed"
+                );
+                return Some(Summary {
+                    stragglers: vec![why],
+                    gave_up: true,
+                });
+            }
+        }
+        let reason = match end {
+            LifeEnd::Stopped(_) => "it stopped though nobody told it to".to_owned(),
+            LifeEnd::Failed(why) => format!("failed: {why}"),
+            LifeEnd::Panicked(why) => format!("panicked: {why}"),
+            LifeEnd::Stalled(why) => format!("stalled: {why}"),
+            LifeEnd::Blocked(why) => format!("blocked: {why}"),
+        };
+        let since = self.began.elapsed();
+        match asked {
+            Some(reason) => {
+                let after = Duration::ZERO;
+                self.follow(name, &reason, Verdict::Restart { after }).await;
+            }
+            None => {
+                let verdict = decide(&self.policy, &ward.ends, since, fastrand::f64());
+                ward.ends.push(since);
+                self.follow(name, &reason, verdict).await;
+            }
+        }
+        None
+    }
+
+    /// Restart or park, and say so.
+    async fn follow(&mut self, name: AgentName, reason: &str, verdict: Verdict) {
+        let since = self.began.elapsed();
+        let Some(ward) = self.wards.get_mut(&name) else {
+            return;
+        };
+        ward.ends
+            .retain(|end| since.saturating_sub(*end) <= self.policy.window);
+        ward.unwell = true;
+        let (kind, state, restarts) = match verdict {
+            Verdict::Restart { after } => {
+                ward.again_at = Some(Instant::now() + after);
+                tracing::warn!(agent = %name, reason, after = ?after, "an agent ended; it is started again");
+                (
+                    EventType::AgentRestarted,
+                    AgentState::Restarting,
+                    ward.lives,
+                )
+            }
+            Verdict::Park => {
+                tracing::error!(agent = %name, reason, restarts = self.policy.restarts, window = ?self.policy.window,
+                    "an agent failed too often and is parked; the others go on; mend the cause, then restart docent or wait for self_healing");
+                // No new life follows.
+                (EventType::AgentParked, AgentState::Parked, ward.lives - 1)
+            }
+        };
+        self.board.update(name, |status| {
+            status.state = state;
+            status.restarts = restarts;
+            status.reason = Some(reason.to_owned());
+            status.in_flight = 0;
+            status.kept = 0;
+            status.unavailable = None;
+        });
+        self.tell(kind, name, json!({"reason": reason, "restarts": restarts}))
+            .await;
+    }
+
+    /// An agent that was restarted and has been well for a whole window.
+    async fn call_well(&mut self) {
+        let window = self.policy.window;
+        let well: Vec<(AgentName, u64)> = self
+            .wards
+            .iter_mut()
+            .filter(|(_, ward)| {
+                ward.unwell && ward.switch.is_some() && ward.began.elapsed() >= window
+            })
+            .map(|(name, ward)| {
+                ward.unwell = false;
+                (*name, ward.lives - 1)
+            })
+            .collect();
+        for (name, restarts) in well {
+            tracing::info!(agent = %name, "an agent that was restarted is well again");
+            let data = json!({"reason": format!("well for {window:?}"), "restarts": restarts});
+            self.tell(EventType::AgentRecovered, name, data).await;
+        }
+    }
+
+    async fn requested(&mut self, request: RestartRequest) {
+        let answer = match self.wards.get_mut(&request.agent) {
+            None => Err(RequestError::Off(request.agent)),
+            Some(ward) => {
+                match &ward.switch {
+                    Some(switch) => {
+                        ward.asked = Some(request.reason.clone());
+                        switch.raise(FOR_RESTART);
+                    }
+                    None => {
+                        // Parked, or waiting for its backoff: a new life begins now, with a clean slate.
+                        ward.ends.clear();
+                        ward.again_at = Some(Instant::now());
+                    }
+                }
+                Ok(())
+            }
+        };
+        if answer.is_ok() {
+            tracing::info!(agent = %request.agent, reason = request.reason, "a restart of the agent was asked for");
+        }
+        // Whoever asked may have stopped waiting; the restart happens all the same.
+        request.reply.send(answer).ok();
+    }
+
+    async fn tell(&self, kind: EventType, name: AgentName, data: serde_json::Value) {
+        let subject = Subject::agent(name, &self.instance);
+        let event = NewEvent::root(kind, "supervisor", subject, data);
+        if let Err(error) = self.store.publish(event).await {
+            tracing::error!(agent = %name, event_type = %kind, %error, "what happened to an agent could not be recorded");
+        }
+    }
+
+    /// Passes the levels on to every life and joins them all.
+    async fn drain(mut self, stop: Stop) -> Summary {
+        self.board.enter(Phase::Draining);
+        let mut summary = Summary::default();
+        let mut told = Instant::now();
+        let mut level = Level::Run;
+        while !self.lives.is_empty() {
+            if stop.level() > level {
+                level = stop.level();
+                for switch in self.wards.values().filter_map(|ward| ward.switch.as_ref()) {
+                    switch.raise(level);
+                }
+            }
+            tokio::select! {
+                Some(joined) = self.lives.join_next_with_id() => {
+                    let (name, end) = self.who(joined);
+                    if let Some(ward) = self.wards.get_mut(&name) { ward.switch = None; }
+                    self.board.update(name, |status| status.state = AgentState::Stopped);
+                    match end {
+                        LifeEnd::Stopped(late) => summary.stragglers.extend(late.into_iter().map(|what| format!("{name}: {what}"))),
+                        other => summary.stragglers.push(format!("{name}: {other:?}")),
+                    }
+                }
+                () = stop.changed() => {}
+                () = tokio::time::sleep(STRAGGLERS) => {}
+            }
+            if told.elapsed() >= STRAGGLERS {
+                told = Instant::now();
+                let waiting: Vec<String> = self
+                    .board
+                    .agents()
+                    .borrow()
+                    .iter()
+                    .filter(|a| a.in_flight + a.kept > 0)
+                    .map(|a| format!("{} ({} in flight, {} kept)", a.name, a.in_flight, a.kept))
+                    .collect();
+                tracing::info!(waiting = waiting.join(", "), "still stopping");
+            }
+        }
+        summary
+    }
+}
+
+impl Ward {
+    /// When this ward needs the supervisor next.
+    fn next_moment(&self) -> Option<Instant> {
+        self.again_at
+    }
+}

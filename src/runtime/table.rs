@@ -1,0 +1,332 @@
+//! What a runner has in hand: the deliveries that are running, submitted or kept. No clock, no I/O: it can be tried exhaustively.
+//!
+//! *Running* holds a permit; *submitted* was handed to the writer and holds none; *kept* waits. *In flight* is running or
+//! submitted. What is in flight or paused holds its subject. Unsettled flights (running and submitted) are bounded besides the
+//! permits, in number and in bytes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::bus::{CopyId, TableView};
+use crate::event::{Seq, Subject};
+
+/// The bounds of a table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Deliveries that run at once.
+    pub(super) permits: usize,
+    /// Running and submitted ones.
+    pub(super) unsettled: usize,
+    /// Bytes of submitted outcomes beyond which nothing is started.
+    pub(super) unsettled_bytes: usize,
+    /// Deliveries in the table beyond which nothing is asked for.
+    pub(super) room: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running,
+    Submitted {
+        bytes: usize,
+    },
+    Kept,
+    /// Kept, and it holds its subject: what its handler works with was not there.
+    Paused,
+}
+
+impl State {
+    fn holds_subject(self) -> bool {
+        self != State::Kept
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    subject: Subject,
+    state: State,
+    copies: Vec<CopyId>,
+}
+
+/// The table of one runner, which owns it alone.
+#[derive(Debug)]
+pub(super) struct Table {
+    limits: Limits,
+    entries: BTreeMap<Seq, Entry>,
+    holders: HashMap<Subject, Seq>,
+    running: usize,
+    submitted: usize,
+    bytes: usize,
+}
+
+impl Table {
+    pub(super) fn new(limits: Limits) -> Self {
+        Table {
+            limits,
+            entries: BTreeMap::new(),
+            holders: HashMap::new(),
+            running: 0,
+            submitted: 0,
+            bytes: 0,
+        }
+    }
+
+    /// How many more may start: permits and places for unsettled flights.
+    pub(super) fn free(&self) -> usize {
+        if self.bytes >= self.limits.unsettled_bytes {
+            return 0;
+        }
+        let places = self
+            .limits
+            .unsettled
+            .saturating_sub(self.running + self.submitted);
+        self.limits.permits.saturating_sub(self.running).min(places)
+    }
+
+    /// How many more it has room for.
+    pub(super) fn room(&self) -> usize {
+        self.limits.room.saturating_sub(self.entries.len())
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.running + self.submitted
+    }
+
+    pub(super) fn kept(&self) -> usize {
+        self.entries.len() - self.in_flight()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds a copy to a delivery that is in hand already; false if it is not.
+    pub(super) fn add_copy(&mut self, seq: Seq, copy: Option<CopyId>) -> bool {
+        let Some(entry) = self.entries.get_mut(&seq) else {
+            return false;
+        };
+        entry.copies.extend(copy);
+        true
+    }
+
+    /// Takes a delivery in without starting it; one that is in hand stays as it is.
+    pub(super) fn keep(&mut self, seq: Seq, subject: &Subject, copy: Option<CopyId>) {
+        let entry = self.entries.entry(seq).or_insert_with(|| Entry {
+            subject: subject.clone(),
+            state: State::Kept,
+            copies: Vec::new(),
+        });
+        entry.copies.extend(copy);
+    }
+
+    /// Starts a delivery, kept or new: it takes a permit and its subject. Its subject must be free.
+    pub(super) fn start(&mut self, seq: Seq, subject: &Subject) {
+        self.keep(seq, subject, None);
+        self.set(seq, State::Running);
+    }
+
+    /// Its outcome or failure was handed to the writer: the permit is free, the subject is not.
+    pub(super) fn submit(&mut self, seq: Seq, bytes: usize) {
+        self.set(seq, State::Submitted { bytes });
+    }
+
+    /// It goes back to kept and holds its subject.
+    pub(super) fn pause(&mut self, seq: Seq) {
+        self.set(seq, State::Paused);
+    }
+
+    /// The pause is over: what was paused is answered anew, before anything else of its subject.
+    pub(super) fn resume(&mut self) -> usize {
+        let paused: Vec<Seq> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.state == State::Paused)
+            .map(|(seq, _)| *seq)
+            .collect();
+        for seq in &paused {
+            self.set(*seq, State::Kept);
+        }
+        paused.len()
+    }
+
+    /// Leaves the table; gives its subject and its copies.
+    pub(super) fn leave(&mut self, seq: Seq) -> Option<(Subject, Vec<CopyId>)> {
+        self.set(seq, State::Kept);
+        self.entries.remove(&seq).map(|e| (e.subject, e.copies))
+    }
+
+    /// The kept deliveries that may be answered anew: of each free subject the oldest, oldest first, at most `most`.
+    pub(super) fn answerable(&self, most: usize) -> Vec<Seq> {
+        let mut subjects = std::collections::HashSet::new();
+        self.entries
+            .iter()
+            .filter(|(_, entry)| {
+                entry.state == State::Kept && !self.holders.contains_key(&entry.subject)
+            })
+            .filter(|(_, entry)| subjects.insert(&entry.subject))
+            .map(|(seq, _)| *seq)
+            .take(most)
+            .collect()
+    }
+
+    /// Gives back all that is kept, for a drain.
+    pub(super) fn give_back(&mut self) -> Vec<CopyId> {
+        let kept: Vec<Seq> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| matches!(entry.state, State::Kept | State::Paused))
+            .map(|(seq, _)| *seq)
+            .collect();
+        kept.into_iter()
+            .filter_map(|seq| self.leave(seq))
+            .flat_map(|(_, copies)| copies)
+            .collect()
+    }
+
+    /// The subjects that are in flight, for a list of stragglers.
+    pub(super) fn flying(&self) -> Vec<String> {
+        self.entries
+            .values()
+            .filter(|e| matches!(e.state, State::Running | State::Submitted { .. }))
+            .map(|e| e.subject.to_string())
+            .collect()
+    }
+
+    fn set(&mut self, seq: Seq, state: State) {
+        let Some(entry) = self.entries.get_mut(&seq) else {
+            return;
+        };
+        match entry.state {
+            State::Running => self.running -= 1,
+            State::Submitted { bytes } => {
+                self.submitted -= 1;
+                self.bytes -= bytes;
+            }
+            State::Kept | State::Paused => {}
+        }
+        match state {
+            State::Running => self.running += 1,
+            State::Submitted { bytes } => {
+                self.submitted += 1;
+                self.bytes += bytes;
+            }
+            State::Kept | State::Paused => {}
+        }
+        if state.holds_subject() {
+            self.holders.insert(entry.subject.clone(), seq);
+        } else if self.holders.get(&entry.subject) == Some(&seq) {
+            self.holders.remove(&entry.subject);
+        }
+        entry.state = state;
+    }
+}
+
+impl TableView for Table {
+    fn contains(&self, seq: Seq) -> bool {
+        self.entries.contains_key(&seq)
+    }
+
+    fn holds(&self, subject: &Subject) -> bool {
+        self.holders.contains_key(subject)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        permits: 2,
+        unsettled: 3,
+        unsettled_bytes: 100,
+        room: 6,
+    };
+
+    fn subject(name: &str) -> Subject {
+        Subject::parse(name).unwrap()
+    }
+
+    #[test]
+    fn a_permit_comes_back_at_submit_and_the_subject_only_when_it_leaves() {
+        let mut table = Table::new(LIMITS);
+        let a = subject("a");
+        table.start(Seq(1), &a);
+        assert_eq!(table.free(), 1);
+        table.submit(Seq(1), 10);
+        assert_eq!(table.free(), 2);
+        assert!(table.holds(&a));
+        table.keep(Seq(2), &a, None);
+        assert!(table.answerable(9).is_empty());
+        assert_eq!(table.leave(Seq(1)), Some((a, vec![])));
+        assert_eq!(table.answerable(9), [Seq(2)]);
+    }
+
+    #[test]
+    fn unsettled_flights_are_bounded_in_number_and_bytes() {
+        let mut table = Table::new(LIMITS);
+        for n in 0..3 {
+            table.start(Seq(n), &subject(&n.to_string()));
+            table.submit(Seq(n), 10);
+        }
+        assert_eq!(table.free(), 0);
+        let mut table = Table::new(LIMITS);
+        table.start(Seq(1), &subject("a"));
+        table.submit(Seq(1), 100);
+        assert_eq!(table.free(), 0);
+    }
+
+    #[test]
+    fn what_is_paused_holds_its_subject_and_is_answered_first() {
+        let mut table = Table::new(LIMITS);
+        let a = subject("a");
+        table.start(Seq(1), &a);
+        table.keep(Seq(2), &a, None);
+        table.pause(Seq(1));
+        assert!(table.holds(&a) && table.answerable(9).is_empty());
+        assert_eq!(table.resume(), 1);
+        assert_eq!(table.answerable(9), [Seq(1)]);
+    }
+
+    #[test]
+    fn a_copy_is_added_to_what_is_in_hand_and_given_when_it_leaves() {
+        let mut table = Table::new(LIMITS);
+        let copy = |n: &str| Some(CopyId(n.to_owned()));
+        assert!(!table.add_copy(Seq(1), copy("1-0")));
+        table.keep(Seq(1), &subject("a"), copy("1-0"));
+        assert!(table.add_copy(Seq(1), copy("2-0")));
+        table.start(Seq(1), &subject("a"));
+        let (_, copies) = table.leave(Seq(1)).unwrap();
+        assert_eq!(copies.len(), 2);
+    }
+
+    proptest! {
+        /// Whatever is done to it, the counts are those of the entries, and a subject is held by one delivery.
+        #[test]
+        fn the_counts_are_those_of_the_entries(steps in proptest::collection::vec((0u8..6, 0u64..8, 0u8..3), 1..80)) {
+            let mut table = Table::new(LIMITS);
+            for (step, seq, name) in steps {
+                let seq = Seq(seq);
+                let name = table.entries.get(&seq).map_or_else(|| subject(&name.to_string()), |e| e.subject.clone());
+                match step {
+                    0 => table.keep(seq, &name, None),
+                    1 if table.free() > 0 && !table.holds(&name) => table.start(seq, &name),
+                    2 if table.entries.get(&seq).is_some_and(|e| e.state == State::Running) => table.submit(seq, 7),
+                    3 if table.entries.get(&seq).is_some_and(|e| e.state != State::Kept) => table.pause(seq),
+                    4 => { table.leave(seq); }
+                    5 => { table.resume(); }
+                    _ => {}
+                }
+                let count = |wanted: fn(&State) -> bool| table.entries.values().filter(|e| wanted(&e.state)).count();
+                prop_assert_eq!(table.running, count(|s| *s == State::Running));
+                prop_assert_eq!(table.submitted, count(|s| matches!(s, State::Submitted { .. })));
+                prop_assert_eq!(table.bytes, 7 * table.submitted);
+                prop_assert!(table.running <= LIMITS.permits && table.in_flight() <= LIMITS.unsettled);
+                for (subject, seq) in &table.holders {
+                    prop_assert!(table.entries[seq].state.holds_subject() && table.entries[seq].subject == *subject);
+                }
+                let holding = count(|s| s.holds_subject());
+                prop_assert_eq!(holding, table.holders.len());
+            }
+        }
+    }
+}

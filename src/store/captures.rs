@@ -1,0 +1,184 @@
+//! Captured bytes, by their digest: everything downstream works from these, so a file may change or vanish meanwhile.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::manifest::{self, FileState, ManifestEntry};
+use super::{ReadError, Store, WriteError};
+
+/// The BLAKE3 digest of a file's bytes, 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Digest(String);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Digest(blake3::hash(bytes).to_hex().to_string())
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let hex = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        hex.then(|| Digest(text.to_owned())).ok_or(())
+    }
+}
+
+/// What the file system says of a file: enough to see that it did not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FileStat {
+    /// Bytes.
+    pub size: u64,
+    /// Last modification, nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// Last change of the inode, nanoseconds since 1970.
+    pub ctime_ns: i64,
+    /// The device it is on.
+    pub device: u64,
+    /// Its inode.
+    pub inode: u64,
+}
+
+/// The bytes of a file, read once, with the manifest row that they replace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Capture {
+    /// The collection.
+    pub collection: String,
+    /// The path in it, exact bytes.
+    pub path: Vec<u8>,
+    /// The digest of the bytes.
+    pub digest: Digest,
+    /// The stat, equal before and after the read.
+    pub stat: FileStat,
+    /// The bytes as [`pack`] gives them; `None` if the store is known to hold them.
+    pub packed: Option<Vec<u8>>,
+    /// The digest of the manifest row that the capture was compared with. Another one is refused: somebody was faster.
+    pub previous: Option<Digest>,
+}
+
+/// Bytes as they are stored: LZ4 with their length in front.
+pub fn pack(bytes: &[u8]) -> Vec<u8> {
+    lz4_flex::block::compress_prepend_size(bytes)
+}
+
+/// The bytes that [`pack`] stored; `None` if they are damaged.
+pub fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
+    lz4_flex::block::decompress_size_prepended(packed).ok()
+}
+
+pub(super) fn apply(connection: &Connection, capture: &Capture) -> Result<(), WriteError> {
+    let standing = manifest::digest_of(connection, &capture.collection, &capture.path)?;
+    if standing != capture.previous {
+        return Err(WriteError::Invalid(
+            "the manifest row changed since the file was compared with it".to_owned(),
+        ));
+    }
+    if let Some(packed) = &capture.packed {
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO content (digest, size, packed) VALUES (?1, ?2, ?3) ON CONFLICT (digest) DO NOTHING",
+        )?;
+        insert.execute(params![capture.digest.as_str(), capture.stat.size, packed])?;
+    }
+    let there: bool = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM content WHERE digest = ?1)")?
+        .query_row([capture.digest.as_str()], |row| row.get(0))?;
+    if !there {
+        return Err(WriteError::Invalid(format!(
+            "the bytes of {} are not in the store",
+            capture.digest
+        )));
+    }
+    let entry = ManifestEntry {
+        collection: capture.collection.clone(),
+        path: capture.path.clone(),
+        state: FileState::Captured,
+        digest: Some(capture.digest.clone()),
+        stat: capture.stat,
+        reason: None,
+    };
+    manifest::put(connection, &entry)
+}
+
+/// Removes bytes that neither a manifest row nor a version names.
+pub(super) fn prune(connection: &Connection, slice: usize) -> Result<usize, WriteError> {
+    let gone = connection.execute(
+        "DELETE FROM content WHERE digest IN (
+           SELECT c.digest FROM content c
+           WHERE NOT EXISTS (SELECT 1 FROM manifest m WHERE m.digest = c.digest)
+             AND NOT EXISTS (SELECT 1 FROM document_version v WHERE v.digest = c.digest) LIMIT ?1)",
+        [slice],
+    )?;
+    Ok(gone)
+}
+
+impl Store {
+    /// The bytes of this digest; `None` if the store does not hold them.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the bytes do not have their digest any more.
+    pub async fn content(&self, digest: Digest) -> Result<Option<Vec<u8>>, ReadError> {
+        let wanted = digest.clone();
+        let packed = self
+            .read("captured bytes", move |connection| {
+                connection
+                    .prepare_cached("SELECT packed FROM content WHERE digest = ?1")?
+                    .query_row([digest.as_str()], |row| row.get::<_, Vec<u8>>(0))
+                    .optional()
+            })
+            .await?;
+        let Some(packed) = packed else {
+            return Ok(None);
+        };
+        match unpack(&packed).filter(|bytes| Digest::of(bytes) == wanted) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => Err(ReadError {
+                what: "captured bytes",
+                cause: format!("the bytes of {wanted} are damaged in the store"),
+            }),
+        }
+    }
+
+    /// Whether the store holds the bytes of this digest.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn has_content(&self, digest: Digest) -> Result<bool, ReadError> {
+        self.read("captured bytes", move |connection| {
+            connection
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM content WHERE digest = ?1)")?
+                .query_row([digest.as_str()], |row| row.get(0))
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_back_as_they_were_packed_and_damage_is_seen() {
+        let bytes = b"# Title\n".repeat(1000);
+        let mut packed = pack(&bytes);
+        assert!(packed.len() < bytes.len() / 10);
+        assert_eq!(unpack(&packed).unwrap(), bytes);
+        packed.truncate(packed.len() / 2);
+        assert_eq!(unpack(&packed), None);
+    }
+}

@@ -1,0 +1,474 @@
+//! Chunks, their embeddings, and the feed that the index follows.
+//!
+//! Every change of a document's chunks gets a number, in the order of commits. The feed is the list of documents by the
+//! number of their newest change: whoever has applied all up to a number has everything up to it. A chunk that is replaced
+//! stays until the follower has passed its replacement, so that a search on the older state of the index still finds its text.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::captures::Digest;
+use super::writer::Batch;
+use super::{ReadError, Store, WriteError};
+use crate::event::Millis;
+
+/// One chunk of a document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChunkRow {
+    /// The heading path.
+    pub heading: String,
+    /// Its first line, from 1.
+    pub first_line: u32,
+    /// Its last line, included.
+    pub last_line: u32,
+    /// The text of just these lines.
+    pub text: String,
+    /// The hash of heading and text, hexadecimal.
+    pub hash: String,
+}
+
+/// All chunks of a version of a document, and the embeddings that the store did not have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChunkSet {
+    /// The document's id.
+    pub document: String,
+    /// The version.
+    pub version: u32,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// The identity of the embedder and of the chunking.
+    pub embedder: String,
+    /// The chunks, in order.
+    pub chunks: Vec<ChunkRow>,
+    /// (hash, vector as stored); `None`: the text has no vector.
+    pub embeddings: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// What the store has of a document's chunks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexedState {
+    /// The number of the change.
+    pub change: u64,
+    /// The version that was chunked; 0 if the document has no chunks any more.
+    pub version: u32,
+    /// The digest of its bytes.
+    pub digest: String,
+    /// The embedder's identity.
+    pub embedder: String,
+    /// How many chunks.
+    pub chunks: u64,
+}
+
+/// A passage with its vector as stored, for the index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PassageRow {
+    /// Its number, never given twice.
+    pub number: u64,
+    /// The chunk.
+    pub chunk: ChunkRow,
+    /// Its vector; `None`: it has none.
+    pub vector: Option<Vec<u8>>,
+}
+
+/// What the index must do to keep up with one document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeedChange {
+    /// The number of the change.
+    pub change: u64,
+    /// The document's id.
+    pub document: String,
+    /// Its collection.
+    pub collection: String,
+    /// Its path, exact bytes.
+    pub path: Vec<u8>,
+    /// All its passages; empty: it has none any more.
+    pub passages: Vec<PassageRow>,
+}
+
+/// One batch of the feed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Feed {
+    /// The changes, in order.
+    pub changes: Vec<FeedChange>,
+    /// Everything up to here is in this batch or before it.
+    pub position: u64,
+    /// When the newest change of the batch was committed.
+    pub at: Millis,
+    /// Whether more waits.
+    pub more: bool,
+}
+
+/// A passage without its text, for loading the vectors at a start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PassageVector {
+    /// The document's id.
+    pub document: String,
+    /// Its collection.
+    pub collection: String,
+    /// Its path, exact bytes.
+    pub path: Vec<u8>,
+    /// The passage's number.
+    pub number: u64,
+    /// Its first line.
+    pub first_line: u32,
+    /// Its vector.
+    pub vector: Option<Vec<u8>>,
+}
+
+/// A chunk with the place that it comes from, for a search result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredChunk {
+    /// The passage's number.
+    pub number: u64,
+    /// Its collection.
+    pub collection: String,
+    /// Its path, exact bytes.
+    pub path: Vec<u8>,
+    /// The digest of the bytes that it was cut from.
+    pub digest: String,
+    /// The chunk.
+    pub chunk: ChunkRow,
+}
+
+pub(super) fn put(
+    connection: &Connection,
+    set: &ChunkSet,
+    batch: &mut Batch,
+    now: Millis,
+) -> Result<(), WriteError> {
+    let change = replace(connection, &set.document, batch)?;
+    let mut embed = connection.prepare_cached(
+        "INSERT INTO embedding (model, hash, vector) VALUES (?1, ?2, ?3) ON CONFLICT (model, hash) DO NOTHING",
+    )?;
+    for (hash, vector) in &set.embeddings {
+        embed.execute(params![set.embedder, hash, vector])?;
+    }
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO chunk (number, document, version, change, ordinal, heading, first_line, last_line, text, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
+    let mut embedded = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM embedding WHERE model = ?1 AND hash = ?2)")?;
+    for (ordinal, chunk) in set.chunks.iter().enumerate() {
+        let there: bool = embedded.query_row([&set.embedder, &chunk.hash], |row| row.get(0))?;
+        if !there {
+            return Err(WriteError::Invalid(format!(
+                "chunk {ordinal} of document {} has no embedding",
+                set.document
+            )));
+        }
+        insert.execute(params![
+            batch.next_passage(),
+            set.document,
+            set.version,
+            change,
+            ordinal,
+            chunk.heading,
+            chunk.first_line,
+            chunk.last_line,
+            chunk.text,
+            chunk.hash
+        ])?;
+    }
+    let state = (
+        set.version,
+        set.digest.as_str(),
+        set.embedder.as_str(),
+        set.chunks.len(),
+    );
+    record(connection, &set.document, (change, now), state)
+}
+
+pub(super) fn remove(
+    connection: &Connection,
+    document: &str,
+    batch: &mut Batch,
+    now: Millis,
+) -> Result<(), WriteError> {
+    let change = replace(connection, document, batch)?;
+    record(connection, document, (change, now), (0, "", "", 0))
+}
+
+/// Marks the document's present chunks as replaced by a new change; gives its number.
+fn replace(connection: &Connection, document: &str, batch: &mut Batch) -> Result<u64, WriteError> {
+    let change = batch.next_change();
+    connection
+        .prepare_cached(
+            "UPDATE chunk SET replaced_by = ?2 WHERE document = ?1 AND replaced_by IS NULL",
+        )?
+        .execute(params![document, change])?;
+    Ok(change)
+}
+
+fn record(
+    connection: &Connection,
+    document: &str,
+    (change, now): (u64, Millis),
+    (version, digest, embedder, chunks): (u32, &str, &str, usize),
+) -> Result<(), WriteError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO indexed (document, change, version, digest, embedder, chunks, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (document) DO UPDATE SET change = excluded.change, version = excluded.version,
+               digest = excluded.digest, embedder = excluded.embedder, chunks = excluded.chunks, at = excluded.at",
+        )?
+        .execute(params![document, change, version, digest, embedder, chunks, now.0])?;
+    Ok(())
+}
+
+/// Removes chunks that were replaced at or before `position`.
+pub(super) fn prune(
+    connection: &Connection,
+    position: u64,
+    slice: usize,
+) -> Result<usize, WriteError> {
+    let numbers: Vec<u64> = connection
+        .prepare_cached(
+            "SELECT number FROM chunk WHERE replaced_by <= ?1 ORDER BY replaced_by LIMIT ?2",
+        )?
+        .query_map(params![position, slice], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut delete = connection.prepare_cached("DELETE FROM chunk WHERE number = ?1")?;
+    for number in &numbers {
+        delete.execute([number])?;
+    }
+    Ok(numbers.len())
+}
+
+/// Removes embeddings that no chunk uses.
+pub(super) fn prune_embeddings(connection: &Connection, slice: usize) -> Result<usize, WriteError> {
+    let unused: Vec<(String, String)> = connection
+        .prepare_cached(
+            "SELECT model, hash FROM embedding e WHERE NOT EXISTS (SELECT 1 FROM chunk c WHERE c.hash = e.hash) LIMIT ?1",
+        )?
+        .query_map([slice], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for key in &unused {
+        connection.execute(
+            "DELETE FROM embedding WHERE model = ?1 AND hash = ?2",
+            params![key.0, key.1],
+        )?;
+    }
+    Ok(unused.len())
+}
+
+fn chunk_row(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<ChunkRow> {
+    Ok(ChunkRow {
+        heading: row.get(from)?,
+        first_line: row.get(from + 1)?,
+        last_line: row.get(from + 2)?,
+        text: row.get(from + 3)?,
+        hash: row.get(from + 4)?,
+    })
+}
+
+impl Store {
+    /// What the store has of a document's chunks.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn indexed(&self, document: String) -> Result<Option<IndexedState>, ReadError> {
+        self.read("chunks", move |connection| {
+            connection
+                .prepare_cached("SELECT change, version, digest, embedder, chunks FROM indexed WHERE document = ?1")?
+                .query_row([document], |row| {
+                    Ok(IndexedState {
+                        change: row.get(0)?,
+                        version: row.get(1)?,
+                        digest: row.get(2)?,
+                        embedder: row.get(3)?,
+                        chunks: row.get(4)?,
+                    })
+                })
+                .optional()
+        })
+        .await
+    }
+
+    /// Which of `hashes` have an embedding of this model.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn embedded(
+        &self,
+        model: String,
+        hashes: Vec<String>,
+    ) -> Result<Vec<String>, ReadError> {
+        self.read("embeddings", move |connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM embedding WHERE model = ?1 AND hash = ?2)",
+            )?;
+            let mut known = Vec::new();
+            for hash in hashes {
+                if select.query_row([&model, &hash], |row| row.get(0))? {
+                    known.push(hash);
+                }
+            }
+            Ok(known)
+        })
+        .await
+    }
+
+    /// The next batch of the feed after `position`: whole documents, until there are `passages_max` passages.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn feed(&self, position: u64, passages_max: usize) -> Result<Feed, ReadError> {
+        self.read("the index's feed", move |connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT i.change, i.document, d.collection, d.path, i.chunks, i.at, i.embedder
+                 FROM indexed i JOIN document d ON d.id = i.document WHERE i.change > ?1 ORDER BY i.change",
+            )?;
+            let mut rows = select.query([position])?;
+            let mut feed = Feed { position, ..Feed::default() };
+            let mut passages = 0;
+            while let Some(row) = rows.next()? {
+                if passages >= passages_max || feed.changes.len() >= passages_max {
+                    feed.more = true;
+                    break;
+                }
+                let document: String = row.get(1)?;
+                let embedder: String = row.get(6)?;
+                let rows = passages_of(connection, &document, &embedder)?;
+                passages += rows.len();
+                feed.position = row.get(0)?;
+                feed.at = Millis(row.get(5)?);
+                feed.changes.push(FeedChange {
+                    change: feed.position,
+                    document,
+                    collection: row.get(2)?,
+                    path: row.get(3)?,
+                    passages: rows,
+                });
+            }
+            Ok(feed)
+        })
+        .await
+    }
+
+    /// The passages that an index which stands at `position` has, with their vectors but without their text, by document and
+    /// number, from the one after `after` on. Exact whatever is committed meanwhile, as long as what was replaced after
+    /// `position` is not pruned.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn passages_at(
+        &self,
+        position: u64,
+        after: (String, u64),
+        limit: usize,
+    ) -> Result<Vec<PassageVector>, ReadError> {
+        self.read("vectors", move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT c.document, d.collection, d.path, c.number, c.first_line, e.vector
+                     FROM chunk c JOIN document d ON d.id = c.document JOIN indexed i ON i.document = c.document
+                     LEFT JOIN embedding e ON e.model = i.embedder AND e.hash = c.hash
+                     WHERE (c.document > ?2 OR (c.document = ?2 AND c.number > ?3)) AND c.change <= ?1
+                       AND (c.replaced_by IS NULL OR c.replaced_by > ?1)
+                     ORDER BY c.document, c.number LIMIT ?4",
+                )?
+                .query_map(params![position, after.0, after.1, limit], |row| {
+                    Ok(PassageVector {
+                        document: row.get(0)?,
+                        collection: row.get(1)?,
+                        path: row.get(2)?,
+                        number: row.get(3)?,
+                        first_line: row.get(4)?,
+                        vector: row.get(5)?,
+                    })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    /// The chunks of these numbers, in the order asked for; what is no longer there is left out.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn chunks(&self, numbers: Vec<u64>) -> Result<Vec<StoredChunk>, ReadError> {
+        self.read("chunks", move |connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT c.number, d.collection, d.path, v.digest, c.heading, c.first_line, c.last_line, c.text, c.hash
+                 FROM chunk c JOIN document d ON d.id = c.document
+                 JOIN document_version v ON v.document = c.document AND v.version = c.version
+                 WHERE c.number = ?1",
+            )?;
+            let mut found = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                let chunk = select
+                    .query_row([number], |row| {
+                        Ok(StoredChunk {
+                            number: row.get(0)?,
+                            collection: row.get(1)?,
+                            path: row.get(2)?,
+                            digest: row.get(3)?,
+                            chunk: chunk_row(row, 4)?,
+                        })
+                    })
+                    .optional()?;
+                found.extend(chunk);
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Stored documents whose chunks are missing, of another version or of another embedder, at most `limit`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn stale_documents(
+        &self,
+        embedder: String,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        self.read("documents that are not in the index", move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT d.collection, d.path FROM document d LEFT JOIN indexed i ON i.document = d.id
+                     WHERE (d.state = 'stored' AND (i.document IS NULL OR i.digest <> d.digest OR i.embedder <> ?1))
+                        OR (d.state <> 'stored' AND i.chunks > 0)
+                     LIMIT ?2",
+                )?
+                .query_map(params![embedder, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+        .await
+    }
+
+    /// How many chunks belong into the index.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn chunk_count(&self) -> Result<u64, ReadError> {
+        self.read("chunks", move |connection| {
+            connection.query_row("SELECT COALESCE(SUM(chunks), 0) FROM indexed", [], |row| {
+                row.get(0)
+            })
+        })
+        .await
+    }
+}
+
+fn passages_of(
+    connection: &Connection,
+    document: &str,
+    embedder: &str,
+) -> rusqlite::Result<Vec<PassageRow>> {
+    connection
+        .prepare_cached(
+            "SELECT c.number, c.heading, c.first_line, c.last_line, c.text, c.hash, e.vector
+             FROM chunk c LEFT JOIN embedding e ON e.model = ?2 AND e.hash = c.hash
+             WHERE c.document = ?1 AND c.replaced_by IS NULL ORDER BY c.ordinal",
+        )?
+        .query_map([document, embedder], |row| {
+            Ok(PassageRow {
+                number: row.get(0)?,
+                chunk: chunk_row(row, 1)?,
+                vector: row.get(6)?,
+            })
+        })?
+        .collect()
+}

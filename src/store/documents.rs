@@ -1,0 +1,375 @@
+//! Documents and their versions.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+
+use super::captures::Digest;
+use super::manifest::digest_column;
+use super::{ReadError, Store, WriteError};
+use crate::event::Millis;
+
+/// How a document stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum DocumentState {
+    /// Its present version is kept and belongs into the index.
+    Stored,
+    /// Its present version is no document that docent can keep.
+    Rejected,
+    /// Its file is gone.
+    Removed,
+}
+
+impl DocumentState {
+    /// As it stands in the table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DocumentState::Stored => "stored",
+            DocumentState::Rejected => "rejected",
+            DocumentState::Removed => "removed",
+        }
+    }
+
+    fn read(text: &str) -> rusqlite::Result<Self> {
+        [
+            DocumentState::Stored,
+            DocumentState::Rejected,
+            DocumentState::Removed,
+        ]
+        .into_iter()
+        .find(|s| s.as_str() == text)
+        .ok_or_else(|| rusqlite::Error::InvalidColumnName(format!("document state {text}")))
+    }
+}
+
+/// A version as a handler gives it: the present one of its document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DocumentVersion {
+    /// The document's id.
+    pub document: String,
+    /// The collection.
+    pub collection: String,
+    /// The path in it, exact bytes.
+    pub path: Vec<u8>,
+    /// From 1; the same as before if the content is.
+    pub version: u32,
+    /// The digest of the bytes.
+    pub digest: Digest,
+    /// How many bytes.
+    pub size: u64,
+    /// Stored or rejected.
+    pub state: DocumentState,
+    /// Why it is rejected.
+    pub reason: Option<String>,
+    /// Its title.
+    pub title: Option<String>,
+    /// Its kind.
+    pub kind: String,
+}
+
+/// A document as it is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DocumentRow {
+    /// Its id.
+    pub id: String,
+    /// The collection.
+    pub collection: String,
+    /// The path in it, exact bytes.
+    pub path: Vec<u8>,
+    /// The present version.
+    pub version: u32,
+    /// The digest of the present version.
+    pub digest: Digest,
+    /// How it stands.
+    pub state: DocumentState,
+    /// Why it is rejected.
+    pub reason: Option<String>,
+    /// Its title.
+    pub title: Option<String>,
+    /// Its kind.
+    pub kind: String,
+}
+
+/// A version as it is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VersionRow {
+    /// From 1.
+    pub version: u32,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// How many bytes.
+    pub size: u64,
+    /// `stored` or `rejected`.
+    pub state: DocumentState,
+    /// Why it is rejected.
+    pub reason: Option<String>,
+    /// Its title.
+    pub title: Option<String>,
+    /// When it was stored.
+    pub at: Millis,
+}
+
+/// A file in scope, for a list: from the manifest and, if it is captured, from its document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListedDocument {
+    /// The collection.
+    pub collection: String,
+    /// The path in it, exact bytes.
+    pub path: Vec<u8>,
+    /// The present version; 0 if nothing was read.
+    pub version: u32,
+    /// The digest of the present version.
+    pub digest: Option<Digest>,
+    /// `stored`, `rejected`, `unsupported`, `unreadable`, or `captured` while it waits for its handler.
+    pub state: String,
+    /// Why, unless stored.
+    pub reason: Option<String>,
+    /// Its title.
+    pub title: Option<String>,
+}
+
+pub(super) fn put(
+    connection: &Connection,
+    version: &DocumentVersion,
+    kept: u32,
+    now: Millis,
+) -> Result<(), WriteError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO document (id, collection, path, version, digest, state, reason, title, kind, changed_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (id) DO UPDATE SET version = excluded.version, digest = excluded.digest, state = excluded.state,
+               reason = excluded.reason, title = excluded.title, kind = excluded.kind, changed_at = excluded.changed_at",
+        )?
+        .execute(params![
+            version.document,
+            version.collection,
+            version.path,
+            version.version,
+            version.digest.as_str(),
+            version.state.as_str(),
+            version.reason,
+            version.title,
+            version.kind,
+            now.0
+        ])?;
+    connection
+        .prepare_cached(
+            "INSERT INTO document_version (document, version, digest, size, state, reason, title, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (document, version) DO UPDATE SET state = excluded.state, reason = excluded.reason, title = excluded.title",
+        )?
+        .execute(params![
+            version.document,
+            version.version,
+            version.digest.as_str(),
+            version.size,
+            version.state.as_str(),
+            version.reason,
+            version.title,
+            now.0
+        ])?;
+    connection
+        .prepare_cached("DELETE FROM document_version WHERE document = ?1 AND version <= ?2")?
+        .execute(params![
+            version.document,
+            version.version.saturating_sub(kept.max(1))
+        ])?;
+    Ok(())
+}
+
+pub(super) fn remove(
+    connection: &Connection,
+    document: &str,
+    now: Millis,
+) -> Result<(), WriteError> {
+    connection
+        .prepare_cached("UPDATE document SET state = 'removed', changed_at = ?2 WHERE id = ?1")?
+        .execute(params![document, now.0])?;
+    Ok(())
+}
+
+/// Forgets documents that were removed before `before`, with their versions.
+pub(super) fn prune(
+    connection: &Connection,
+    before: Millis,
+    slice: usize,
+) -> Result<usize, WriteError> {
+    let ids: Vec<String> = connection
+        .prepare_cached(
+            "SELECT id FROM document WHERE state = 'removed' AND changed_at < ?1 LIMIT ?2",
+        )?
+        .query_map(params![before.0, slice], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for id in &ids {
+        connection.execute("DELETE FROM document_version WHERE document = ?1", [id])?;
+        connection.execute(
+            "DELETE FROM indexed WHERE document = ?1 AND chunks = 0",
+            [id],
+        )?;
+        connection.execute("DELETE FROM document WHERE id = ?1", [id])?;
+    }
+    Ok(ids.len())
+}
+
+const COLUMNS: &str = "id, collection, path, version, digest, state, reason, title, kind";
+
+fn document(row: &Row<'_>) -> rusqlite::Result<DocumentRow> {
+    let state: String = row.get(5)?;
+    Ok(DocumentRow {
+        id: row.get(0)?,
+        collection: row.get(1)?,
+        path: row.get(2)?,
+        version: row.get(3)?,
+        digest: some_digest(row, 4)?,
+        state: DocumentState::read(&state)?,
+        reason: row.get(6)?,
+        title: row.get(7)?,
+        kind: row.get(8)?,
+    })
+}
+
+fn some_digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
+    digest_column(row, column)?
+        .ok_or_else(|| rusqlite::Error::InvalidColumnName("digest".to_owned()))
+}
+
+impl Store {
+    /// The document at a path, also a removed one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn document_at(
+        &self,
+        collection: &str,
+        path: &[u8],
+    ) -> Result<Option<DocumentRow>, ReadError> {
+        let (collection, path) = (collection.to_owned(), path.to_owned());
+        self.read("a document", move |connection| {
+            let sql = format!("SELECT {COLUMNS} FROM document WHERE collection = ?1 AND path = ?2");
+            connection
+                .prepare_cached(&sql)?
+                .query_row(params![collection, path], document)
+                .optional()
+        })
+        .await
+    }
+
+    /// Documents of a collection that are not removed, by path, from the one after `after` on.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn documents_of(
+        &self,
+        collection: &str,
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<DocumentRow>, ReadError> {
+        let (collection, after) = (collection.to_owned(), after.to_owned());
+        self.read("documents", move |connection| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM document WHERE collection = ?1 AND path > ?2 AND state <> 'removed' ORDER BY path LIMIT ?3"
+            );
+            connection
+                .prepare_cached(&sql)?
+                .query_map(params![collection, after, limit], document)?
+                .collect()
+        })
+        .await
+    }
+
+    /// How many documents are stored, and how many files are in scope.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn document_counts(&self) -> Result<(u64, u64), ReadError> {
+        self.read("documents", move |connection| {
+            let stored = connection.query_row(
+                "SELECT COUNT(*) FROM document WHERE state = 'stored'",
+                [],
+                |row| row.get(0),
+            )?;
+            let files =
+                connection.query_row("SELECT COUNT(*) FROM manifest", [], |row| row.get(0))?;
+            Ok((stored, files))
+        })
+        .await
+    }
+
+    /// Every file in scope, by collection and path, from the one after `after` on.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn listed_documents(
+        &self,
+        collection: Option<String>,
+        after: (String, Vec<u8>),
+        limit: usize,
+    ) -> Result<Vec<ListedDocument>, ReadError> {
+        self.read("documents", move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT m.collection, m.path, COALESCE(d.version, 0), m.digest, m.state, m.reason, d.state, d.reason, d.title, d.digest
+                     FROM manifest m LEFT JOIN document d
+                       ON d.collection = m.collection AND d.path = m.path AND d.state <> 'removed'
+                     WHERE (?1 IS NULL OR m.collection = ?1) AND (m.collection > ?2 OR (m.collection = ?2 AND m.path > ?3))
+                     ORDER BY m.collection, m.path LIMIT ?4",
+                )?
+                .query_map(params![collection, after.0, after.1, limit], listed)?
+                .collect()
+        })
+        .await
+    }
+
+    /// The versions of a document, newest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn versions(&self, document: String) -> Result<Vec<VersionRow>, ReadError> {
+        self.read("versions", move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT version, digest, size, state, reason, title, at FROM document_version
+                     WHERE document = ?1 ORDER BY version DESC",
+                )?
+                .query_map([document], |row| {
+                    let state: String = row.get(3)?;
+                    Ok(VersionRow {
+                        version: row.get(0)?,
+                        digest: some_digest(row, 1)?,
+                        size: row.get(2)?,
+                        state: DocumentState::read(&state)?,
+                        reason: row.get(4)?,
+                        title: row.get(5)?,
+                        at: Millis(row.get(6)?),
+                    })
+                })?
+                .collect()
+        })
+        .await
+    }
+}
+
+fn listed(row: &Row<'_>) -> rusqlite::Result<ListedDocument> {
+    let file_state: String = row.get(4)?;
+    let document_state: Option<String> = row.get(6)?;
+    let (state, reason) = match (file_state.as_str(), document_state) {
+        ("captured", Some(state)) => (state, row.get(7)?),
+        ("captured", None) => ("captured".to_owned(), None),
+        ("too large", _) => ("rejected".to_owned(), row.get(5)?),
+        (other, _) => (other.to_owned(), row.get(5)?),
+    };
+    let captured = file_state == "captured";
+    Ok(ListedDocument {
+        collection: row.get(0)?,
+        path: row.get(1)?,
+        version: if captured { row.get(2)? } else { 0 },
+        digest: if captured {
+            digest_column(row, 9)?.or(digest_column(row, 3)?)
+        } else {
+            None
+        },
+        state,
+        reason,
+        title: row.get(8)?,
+    })
+}

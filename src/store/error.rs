@@ -1,0 +1,121 @@
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::event::EventId;
+
+/// Why the store cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Another daemon works on this `data_dir`.
+    #[error("another docent already runs on {dir}; stop that one, or give this one a data_dir of its own", dir = .0.display())]
+    InUse(PathBuf),
+    /// The operating system refuses.
+    #[error("cannot {attempt} {path}", path = .path.display())]
+    Io {
+        /// What was attempted.
+        attempt: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not a store, or is damaged.
+    #[error("the store {path} is damaged: {cause}; move it away together with its -wal file and start again (documents are read anew from disk, the audit log and what was owed are lost), or put back a copy", path = .path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        cause: String,
+    },
+    /// The file was written by a newer docent.
+    #[error("the store {path} has schema {found}, this docent knows up to {known}; run the newer docent, or put back the copy from before the upgrade", path = .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The newest schema that this docent knows.
+        known: i64,
+    },
+    /// There is no room, or the disk fails.
+    #[error("cannot open the store {path}: {cause}", path = .path.display())]
+    Unavailable {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        cause: String,
+    },
+}
+
+/// Why a write did not happen. Nothing of it was written.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum WriteError {
+    /// The store cannot be written at the moment: disk full, I/O error. It may pass.
+    #[error(
+        "the store cannot be written: {0}; free space or mend the disk, the work goes on by itself"
+    )]
+    Unavailable(String),
+    /// The id is known, with another type, subject or data.
+    #[error("the event {0} is known already, with other content; choose another id")]
+    Conflict(EventId),
+    /// The event is larger than an event may be.
+    #[error(
+        "the event has {bytes} bytes, more than {max}; put the bulk elsewhere and name it in the event"
+    )]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The largest size, in bytes.
+        max: usize,
+    },
+    /// The delivery is no longer owed, or the flight was given up: what was computed is not applied.
+    #[error("the delivery is settled already, or its flight was given up")]
+    Refused,
+    /// The transaction breaks a rule of the store.
+    #[error("the store refuses the transaction: {0}")]
+    Invalid(String),
+    /// The store is closed: the daemon ends.
+    #[error("the store is closed: docent is stopping")]
+    Closed,
+}
+
+/// Why a read gave nothing.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[error("cannot read {what} from the store: {cause}")]
+pub struct ReadError {
+    /// What was asked for.
+    pub what: &'static str,
+    /// What SQLite says.
+    pub cause: String,
+}
+
+/// Whether an error means that the store cannot be written for a while, rather than that this transaction is wrong.
+pub(super) fn is_unavailable(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode as Code;
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            Code::DiskFull
+                | Code::SystemIoFailure
+                | Code::CannotOpen
+                | Code::ReadOnly
+                | Code::DatabaseBusy
+                | Code::DatabaseLocked
+                | Code::OutOfMemory
+                | Code::DatabaseCorrupt
+                | Code::NotADatabase
+        )
+    )
+}
+
+impl From<rusqlite::Error> for WriteError {
+    fn from(error: rusqlite::Error) -> Self {
+        if is_unavailable(&error) {
+            WriteError::Unavailable(error.to_string())
+        } else {
+            WriteError::Invalid(error.to_string())
+        }
+    }
+}

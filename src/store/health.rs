@@ -1,0 +1,297 @@
+//! Health issues: what is wrong, since when, what was tried.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+
+use super::documents::DocumentState;
+use super::manifest::FileState;
+use super::{ReadError, Store, WriteError};
+use crate::event::Millis;
+
+/// How bad an issue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Severity {
+    /// Unexpected; docent goes on.
+    Warning,
+    /// Something does not work, or soon will not.
+    Error,
+}
+
+impl Severity {
+    /// As it stands in the table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
+
+    fn read(text: &str) -> rusqlite::Result<Self> {
+        match text {
+            "warning" => Ok(Severity::Warning),
+            "error" => Ok(Severity::Error),
+            other => Err(rusqlite::Error::InvalidColumnName(format!(
+                "severity {other}"
+            ))),
+        }
+    }
+}
+
+/// An issue begins. One that is open already with this subject is left as it is, its value brought up to date.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueOpened {
+    /// What it is about, unique among the open ones.
+    pub subject: String,
+    /// Who found it.
+    pub detector: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was found, for a person.
+    pub value: String,
+    /// What would be right.
+    pub limit: String,
+}
+
+/// An issue ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueClosed {
+    /// What it was about.
+    pub subject: String,
+}
+
+/// A fix was tried for an open issue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FixAttempt {
+    /// The issue's subject.
+    pub subject: String,
+    /// The fix's name.
+    pub fix: String,
+    /// What came of it, for a person; `None`: it is under way.
+    pub result: Option<String>,
+}
+
+/// An issue as it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// What it is about.
+    pub subject: String,
+    /// Since when.
+    pub opened_at: Millis,
+    /// Who found it.
+    pub detector: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was found.
+    pub value: String,
+    /// What would be right.
+    pub limit: String,
+    /// Until when; `None`: it is open.
+    pub closed_at: Option<Millis>,
+    /// The last fix that was tried.
+    pub fix: Option<String>,
+    /// How many were tried.
+    pub fix_attempts: u32,
+    /// What came of the last one.
+    pub fix_result: Option<String>,
+}
+
+/// One path as the manifest, the documents and their chunks have it, for comparing the three.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileView {
+    /// The collection.
+    pub collection: String,
+    /// The path in it, exact bytes.
+    pub path: Vec<u8>,
+    /// Whether the manifest lists it.
+    pub listed: bool,
+    /// The digest of its captured bytes, if they are captured.
+    pub captured: Option<String>,
+    /// Its document, if it has one that is not removed: whether it is stored (else rejected), and its digest.
+    pub document: Option<(bool, String)>,
+    /// What was chunked of its document: the digest of the bytes, and how many chunks there are.
+    pub indexed: Option<(String, u64)>,
+}
+
+const FILE_VIEW: &str =
+    "SELECT k.collection, k.path, m.state, m.digest, d.state, d.digest, i.digest, i.chunks";
+const FILE_JOINS: &str = "LEFT JOIN manifest m ON m.collection = k.collection AND m.path = k.path
+    LEFT JOIN document d ON d.collection = k.collection AND d.path = k.path AND d.state <> 'removed'
+    LEFT JOIN indexed i ON i.document = d.id";
+
+fn file_view(row: &Row<'_>) -> rusqlite::Result<FileView> {
+    let listed: Option<String> = row.get(2)?;
+    let state: Option<String> = row.get(4)?;
+    let captured = listed.as_deref() == Some(FileState::Captured.as_str());
+    Ok(FileView {
+        collection: row.get(0)?,
+        path: row.get(1)?,
+        listed: listed.is_some(),
+        captured: if captured { row.get(3)? } else { None },
+        document: match state {
+            Some(state) => Some((state == DocumentState::Stored.as_str(), row.get(5)?)),
+            None => None,
+        },
+        indexed: match row.get::<_, Option<String>>(6)? {
+            Some(digest) => Some((digest, row.get(7)?)),
+            None => None,
+        },
+    })
+}
+
+pub(super) fn open(
+    connection: &Connection,
+    issue: &IssueOpened,
+    now: Millis,
+) -> Result<(), WriteError> {
+    let standing = connection.execute(
+        "UPDATE issue SET severity = ?2, value = ?3, bound = ?4 WHERE subject = ?1 AND closed_at IS NULL",
+        params![issue.subject, issue.severity.as_str(), issue.value, issue.limit],
+    )?;
+    if standing == 0 {
+        connection.execute(
+            "INSERT INTO issue (subject, opened_at, detector, severity, value, bound) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (subject, opened_at) DO UPDATE SET closed_at = NULL, value = excluded.value",
+            params![issue.subject, now.0, issue.detector, issue.severity.as_str(), issue.value, issue.limit],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn close(
+    connection: &Connection,
+    issue: &IssueClosed,
+    now: Millis,
+) -> Result<(), WriteError> {
+    connection.execute(
+        "UPDATE issue SET closed_at = ?2 WHERE subject = ?1 AND closed_at IS NULL",
+        params![issue.subject, now.0],
+    )?;
+    Ok(())
+}
+
+pub(super) fn fix(connection: &Connection, fix: &FixAttempt) -> Result<(), WriteError> {
+    connection.execute(
+        "UPDATE issue SET fix = ?2, fix_result = ?3, fix_attempts = fix_attempts + CASE WHEN ?3 IS NULL THEN 1 ELSE 0 END
+         WHERE subject = ?1 AND closed_at IS NULL",
+        params![fix.subject, fix.fix, fix.result],
+    )?;
+    Ok(())
+}
+
+/// Forgets issues that ended before `before`.
+pub(super) fn prune(
+    connection: &Connection,
+    before: Millis,
+    slice: usize,
+) -> Result<usize, WriteError> {
+    let keys: Vec<(String, i64)> = connection
+        .prepare_cached("SELECT subject, opened_at FROM issue WHERE closed_at < ?1 LIMIT ?2")?
+        .query_map(params![before.0, slice], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    for (subject, opened_at) in &keys {
+        connection.execute(
+            "DELETE FROM issue WHERE subject = ?1 AND opened_at = ?2",
+            params![subject, opened_at],
+        )?;
+    }
+    Ok(keys.len())
+}
+
+impl Store {
+    /// Issues, the open ones first, then the newest; without `closed` only the open ones.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn issues(&self, closed: bool, limit: usize) -> Result<Vec<Issue>, ReadError> {
+        self.read("health issues", move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT subject, opened_at, detector, severity, value, bound, closed_at, fix, fix_attempts, fix_result
+                     FROM issue WHERE ?1 OR closed_at IS NULL
+                     ORDER BY closed_at IS NOT NULL, opened_at DESC LIMIT ?2",
+                )?
+                .query_map(params![closed, limit], |row| {
+                    let severity: String = row.get(3)?;
+                    Ok(Issue {
+                        subject: row.get(0)?,
+                        opened_at: Millis(row.get(1)?),
+                        detector: row.get(2)?,
+                        severity: Severity::read(&severity)?,
+                        value: row.get(4)?,
+                        limit: row.get(5)?,
+                        closed_at: row.get::<_, Option<i64>>(6)?.map(Millis),
+                        fix: row.get(7)?,
+                        fix_attempts: row.get(8)?,
+                        fix_result: row.get(9)?,
+                    })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    /// The next paths, by collection and path, from the one after `after` on, that the manifest lists or that have a document.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn file_views(
+        &self,
+        after: (String, Vec<u8>),
+        limit: usize,
+    ) -> Result<Vec<FileView>, ReadError> {
+        self.read("files to compare", move |connection| {
+            let sql = format!(
+                "{FILE_VIEW} FROM (
+                   SELECT collection, path FROM manifest WHERE (collection, path) > (?1, ?2)
+                   UNION SELECT collection, path FROM document WHERE (collection, path) > (?1, ?2) AND state <> 'removed'
+                   ORDER BY 1, 2 LIMIT ?3) k {FILE_JOINS} ORDER BY k.collection, k.path"
+            );
+            connection
+                .prepare_cached(&sql)?
+                .query_map(params![after.0, after.1, limit], file_view)?
+                .collect()
+        })
+        .await
+    }
+
+    /// These paths (collection, path) as they are now, in one read; one that is gone everywhere has nothing in it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn file_views_of(
+        &self,
+        places: Vec<(String, Vec<u8>)>,
+    ) -> Result<Vec<FileView>, ReadError> {
+        self.read("files to compare", move |connection| {
+            let sql =
+                format!("{FILE_VIEW} FROM (SELECT ?1 AS collection, ?2 AS path) k {FILE_JOINS}");
+            let mut select = connection.prepare_cached(&sql)?;
+            let mut views = Vec::with_capacity(places.len());
+            for (collection, path) in &places {
+                views.extend(
+                    select
+                        .query_row(params![collection, path], file_view)
+                        .optional()?,
+                );
+            }
+            Ok(views)
+        })
+        .await
+    }
+
+    /// Whether the store's pages are intact, as SQLite's quick check sees them; the first fault otherwise.
+    /// Reads the whole file: for a slow job, not for a request.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn quick_check(&self) -> Result<Option<String>, ReadError> {
+        self.read("the store's integrity", |connection| {
+            let verdict: String =
+                connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            Ok((verdict != "ok").then_some(verdict))
+        })
+        .await
+    }
+}

@@ -1,0 +1,277 @@
+//! The truth: one file, one writer. What is owed stands here, and all that docent knows.
+//!
+//! The verbs are those of the ledger: [`Store::publish`], [`Store::look`] (an offer is answered by it), [`Store::settle`],
+//! [`Store::replay`]; the rest reads. They are asynchronous and name no type of SQLite, so that another store can stand
+//! behind them. SQL stands in this folder alone.
+//!
+//! - **ONCE-1** Only the store applies an outcome: effects, `owed → done` and the derived events are one transaction.
+//! - A verb that writes returns when its commit is durable (`synchronous=FULL`); a batch shares one fsync.
+//! - Readers never wait for the writer; no read transaction outlives its query.
+
+mod audit;
+mod captures;
+mod chunks;
+mod documents;
+mod error;
+mod fence;
+mod health;
+mod jobs;
+mod ledger;
+mod look;
+mod manifest;
+mod open;
+mod outcome;
+mod readers;
+mod schema;
+mod shared;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use audit::{AuditBreak, AuditLine, AuditRecord};
+pub use captures::{Capture, Digest, FileStat, pack, unpack};
+pub use chunks::{
+    ChunkRow, ChunkSet, Feed, FeedChange, IndexedState, PassageRow, PassageVector, StoredChunk,
+};
+pub use documents::{DocumentRow, DocumentState, DocumentVersion, ListedDocument, VersionRow};
+pub use error::{OpenError, ReadError, WriteError};
+pub use fence::{Fence, Incarnation};
+pub use health::{FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity};
+pub use jobs::{JobChange, JobPlanned, JobRow, JobState};
+pub use ledger::{DeliveryKey, Published, RetryPolicy, Settled};
+pub use look::{DeadLetter, DeliveryView, EventFilter, Look, OwedRow, Verdict};
+pub use manifest::{FileState, ManifestEntry, ManifestRow, ScanRow, ScanWish};
+pub use outcome::{
+    Derived, EFFECTS_VERSION, Effect, Outcome, Settlement, derived_id, effects_weight,
+};
+pub use shared::{AgentCounts, AgentSignal, Head};
+
+use crate::event::{AgentName, EventId, Millis, NewEvent, Seq};
+use readers::Readers;
+use shared::Shared;
+use writer::{Command, Done, Housekeeping, Work};
+
+/// How the store works: bounds and retention.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Retries and their backoff.
+    pub retry: RetryPolicy,
+    /// The largest event, in bytes.
+    pub event_size: usize,
+    /// Events that are done are kept at least… no longer than this,
+    pub ledger_keep: Duration,
+    /// and no more of them than this.
+    pub ledger_keep_events: u64,
+    /// Versions kept of a document.
+    pub versions: u32,
+    /// The agents that are on; the others get no deliveries.
+    pub agents: Vec<AgentName>,
+}
+
+/// Transactions that wait for the writer, at most: a sender waits beyond.
+const QUEUE: usize = 1024;
+
+/// The handle to the store: cheap to clone. The store closes when every handle is gone and [`Closer::close`] was called.
+#[derive(Clone)]
+pub struct Store {
+    queue: mpsc::Sender<Command>,
+    readers: Arc<Readers>,
+    shared: Arc<Shared>,
+    path: Arc<PathBuf>,
+}
+
+/// A write that is under way: await it for its end. Dropping it does not take the write back.
+pub struct Pending<T> {
+    reply: oneshot::Receiver<Result<Done, WriteError>>,
+    read: fn(Done) -> Option<T>,
+}
+
+impl<T> Pending<T> {
+    /// Waits until the write is durable or refused.
+    ///
+    /// # Errors
+    /// See [`WriteError`]; nothing was written then.
+    pub async fn committed(self) -> Result<T, WriteError> {
+        let done = self.reply.await.map_err(|_| WriteError::Closed)??;
+        (self.read)(done).ok_or(WriteError::Closed)
+    }
+}
+
+impl Store {
+    /// The store's id, its own from its first day on: what follows another store does not follow this one.
+    pub fn id(&self) -> &str {
+        &self.shared.id
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    async fn send<T>(
+        &self,
+        work: Work,
+        read: fn(Done) -> Option<T>,
+    ) -> Result<Pending<T>, WriteError> {
+        let (reply, receiver) = oneshot::channel();
+        self.queue
+            .send(Command { work, reply })
+            .await
+            .map_err(|_| WriteError::Closed)?;
+        Ok(Pending {
+            reply: receiver,
+            read,
+        })
+    }
+
+    /// Publishes one event; returns when it is durable. An id that is there with the same content is a success.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn publish(&self, event: NewEvent) -> Result<Published, WriteError> {
+        let published = self
+            .submit(Vec::new(), vec![event])
+            .await?
+            .committed()
+            .await?;
+        published.into_iter().next().ok_or(WriteError::Closed)
+    }
+
+    /// Hands a source's transaction (effects and the events that go with them) to the writer and does not wait for its
+    /// commit: the caller bounds what it has outstanding.
+    ///
+    /// # Errors
+    /// The store is closed.
+    pub async fn submit(
+        &self,
+        effects: Vec<Effect>,
+        events: Vec<NewEvent>,
+    ) -> Result<Pending<Vec<Published>>, WriteError> {
+        self.send(Work::Publish(effects, events), |done| match done {
+            Done::Published(published) => Some(published),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Hands the end of a flight to the writer. `source` names the publisher of the derived events.
+    ///
+    /// # Errors
+    /// The store is closed.
+    pub async fn settle(
+        &self,
+        key: DeliveryKey,
+        fence: Fence,
+        settlement: Settlement,
+        source: &str,
+    ) -> Result<Pending<Settled>, WriteError> {
+        let work = Work::Settle {
+            key,
+            fence,
+            settlement,
+            source: source.to_owned(),
+        };
+        self.send(work, |done| match done {
+            Done::Settled(settled) => Some(settled),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Makes the dead deliveries of an event owed again (one agent's, or all); gives how many there were.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn replay(
+        &self,
+        event: EventId,
+        agent: Option<AgentName>,
+    ) -> Result<usize, WriteError> {
+        self.send(Work::Replay(event, agent), |done| match done {
+            Done::Replayed(count) => Some(count),
+            _ => None,
+        })
+        .await?
+        .committed()
+        .await
+    }
+
+    /// Returns when all that was handed to the writer before is committed or refused.
+    ///
+    /// # Errors
+    /// The store is closed.
+    pub async fn barrier(&self) -> Result<(), WriteError> {
+        self.send(Work::Barrier, |done| match done {
+            Done::Passed => Some(()),
+            _ => None,
+        })
+        .await?
+        .committed()
+        .await
+    }
+
+    async fn keep(&self, what: Housekeeping) -> Result<(usize, Option<Seq>), WriteError> {
+        self.send(Work::Keep(what), |done| match done {
+            Done::Kept(gone, next) => Some((gone, next)),
+            _ => None,
+        })
+        .await?
+        .committed()
+        .await
+    }
+
+    /// Removes one slice of the events from `from` upwards that are done and outside `ledger_keep`.
+    /// Gives how many are gone, and where the next slice begins if there may be more.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn prune_ledger(&self, from: Seq) -> Result<(usize, Option<Seq>), WriteError> {
+        self.keep(Housekeeping::Ledger(from)).await
+    }
+
+    /// Removes one slice of the chunks that were replaced at or before `position`, which the index has passed.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn prune_chunks(&self, position: u64) -> Result<usize, WriteError> {
+        self.keep(Housekeeping::Chunks(position)).await.map(|k| k.0)
+    }
+
+    /// Removes one slice of each: bytes and embeddings that nothing names, removed documents, closed issues and
+    /// audit records older than `retention`. Gives how many rows are gone; call again while it is not 0.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn prune_retained(&self, retention: Duration) -> Result<usize, WriteError> {
+        let before = Millis::now().minus(retention);
+        let mut gone = self.keep(Housekeeping::Documents(before)).await?.0;
+        gone += self.keep(Housekeeping::Audit(before)).await?.0;
+        gone += self.keep(Housekeeping::Content).await?.0;
+        gone += self.keep(Housekeeping::Embeddings).await?.0;
+        Ok(gone)
+    }
+
+    /// The newest event and the newest change of the index's feed, as they are committed.
+    pub fn head(&self) -> watch::Receiver<Head> {
+        self.shared.head()
+    }
+
+    /// What wakes an agent's runner.
+    pub fn signal(&self, agent: AgentName) -> Arc<AgentSignal> {
+        self.shared.signal(agent)
+    }
+
+    /// An agent's counts, as of the last commit.
+    pub fn counts(&self, agent: AgentName) -> AgentCounts {
+        self.shared.counts(agent)
+    }
+}
+
+pub use open::Closer;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! What a handler decides: effects, derived events, or a failure. Only the store applies it.
+//!
+//! An [`Effect`] is data, not code: closed, versioned and serialisable, so that a handler may run in another process.
+//! Bytes are named by their digest; only a capture, which a source submits itself, carries them.
+
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::audit::AuditRecord;
+use super::captures::Capture;
+use super::chunks::ChunkSet;
+use super::documents::DocumentVersion;
+use super::health::{FixAttempt, IssueClosed, IssueOpened};
+use super::jobs::JobChange;
+use super::ledger::DeliveryKey;
+use super::manifest::ManifestEntry;
+use super::writer::Batch;
+use super::{WriteError, audit, captures, chunks, documents, health, jobs, manifest};
+use crate::event::{AgentName, EventId, EventType, Millis, NewEvent, Subject};
+
+/// The version of the list of effects below.
+pub const EFFECTS_VERSION: u32 = 1;
+
+/// One change of the store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Effect {
+    /// The bytes of a file and its manifest row.
+    Capture(Capture),
+    /// A manifest row without bytes: unsupported, too large, unreadable, or the same bytes with another stat.
+    List(ManifestEntry),
+    /// A file is no longer in the manifest.
+    Unlist {
+        /// Its collection.
+        collection: String,
+        /// Its path.
+        path: Vec<u8>,
+    },
+    /// Somebody wants a scan.
+    ScanWanted {
+        /// Of this collection.
+        collection: String,
+        /// Of this path only.
+        path: Option<Vec<u8>>,
+        /// Why.
+        reason: String,
+    },
+    /// A scan that began when `up_to` was the newest wish has ended.
+    ScanEnded {
+        /// The collection.
+        collection: String,
+        /// The wishes that it fulfilled: those with this id or a lower one.
+        up_to: u64,
+        /// When it began.
+        began_at: i64,
+        /// How many files it saw.
+        files: u64,
+    },
+    /// A version of a document, stored or rejected.
+    Document(DocumentVersion),
+    /// A document is gone; its versions stay for their retention.
+    DocumentGone {
+        /// The document's id.
+        document: String,
+    },
+    /// All chunks of a document, and the embeddings that were not there.
+    Index(ChunkSet),
+    /// A document has no chunks any more.
+    Unindex {
+        /// The document's id.
+        document: String,
+    },
+    /// An audit record without number and hash.
+    Audit(AuditRecord),
+    /// What a job did, or when it is due.
+    Job(JobChange),
+    /// Something is wrong.
+    IssueOpened(IssueOpened),
+    /// It is right again.
+    IssueClosed(IssueClosed),
+    /// A fix was tried.
+    FixAttempted(FixAttempt),
+    /// The agent `test` was here.
+    #[cfg(feature = "testing")]
+    Test {
+        /// The event's place.
+        event: u64,
+        /// The attempt, from 1.
+        attempt: u32,
+    },
+}
+
+/// An event that an outcome causes; its id follows from its cause.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Derived {
+    /// What happened.
+    pub kind: EventType,
+    /// What it is about.
+    pub subject: Subject,
+    /// The rest of it.
+    pub data: Value,
+}
+
+/// What a handler that succeeded wants applied.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// Changes of the store.
+    pub effects: Vec<Effect>,
+    /// Events that follow.
+    pub events: Vec<Derived>,
+}
+
+impl Outcome {
+    /// Nothing is to be done.
+    pub fn nothing() -> Self {
+        Self::default()
+    }
+
+    /// With one more effect.
+    #[must_use]
+    pub fn effect(mut self, effect: Effect) -> Self {
+        self.effects.push(effect);
+        self
+    }
+
+    /// With one more event.
+    #[must_use]
+    pub fn event(mut self, kind: EventType, subject: Subject, data: Value) -> Self {
+        self.events.push(Derived {
+            kind,
+            subject,
+            data,
+        });
+        self
+    }
+}
+
+/// How a flight ended, for the store: the third way, *unavailable*, writes nothing and does not come here.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settlement {
+    /// Apply this and call the delivery done.
+    Done(Outcome),
+    /// The attempt failed; another may succeed.
+    Transient(String),
+    /// No attempt can succeed.
+    Permanent(String),
+}
+
+impl Settlement {
+    /// About how many bytes wait in memory until this is committed.
+    pub fn weight(&self) -> usize {
+        match self {
+            Settlement::Done(outcome) => effects_weight(&outcome.effects),
+            Settlement::Transient(text) | Settlement::Permanent(text) => text.len(),
+        }
+    }
+}
+
+/// About how many bytes `effects` hold.
+pub fn effects_weight(effects: &[Effect]) -> usize {
+    let bytes = |effect: &Effect| match effect {
+        Effect::Capture(capture) => capture.packed.as_ref().map_or(0, Vec::len),
+        Effect::Index(set) => {
+            set.chunks.iter().map(|c| c.text.len() + 200).sum::<usize>()
+                + set.embeddings.len() * 300
+        }
+        Effect::Audit(record) => record.body.len(),
+        _ => 0,
+    };
+    effects.iter().map(|e| 256 + bytes(e)).sum()
+}
+
+/// Applies one effect inside the transaction that is open on `connection`.
+pub(super) fn apply(
+    connection: &Connection,
+    effect: &Effect,
+    batch: &mut Batch,
+    now: Millis,
+) -> Result<(), WriteError> {
+    match effect {
+        Effect::Capture(capture) => captures::apply(connection, capture),
+        Effect::List(entry) => manifest::put(connection, entry),
+        Effect::Unlist { collection, path } => manifest::remove(connection, collection, path),
+        Effect::ScanWanted {
+            collection,
+            path,
+            reason,
+        } => manifest::want_scan(connection, collection, path.as_deref(), reason, now),
+        Effect::ScanEnded {
+            collection,
+            up_to,
+            began_at,
+            files,
+        } => manifest::end_scan(connection, collection, *up_to, (*began_at, now), *files),
+        Effect::Document(version) => {
+            documents::put(connection, version, batch.versions_kept(), now)
+        }
+        Effect::DocumentGone { document } => documents::remove(connection, document, now),
+        Effect::Index(set) => chunks::put(connection, set, batch, now),
+        Effect::Unindex { document } => chunks::remove(connection, document, batch, now),
+        Effect::Audit(record) => audit::append(connection, record, batch, now),
+        Effect::Job(change) => jobs::apply(connection, change),
+        Effect::IssueOpened(issue) => health::open(connection, issue, now),
+        Effect::IssueClosed(issue) => health::close(connection, issue, now),
+        Effect::FixAttempted(fix) => health::fix(connection, fix),
+        #[cfg(feature = "testing")]
+        Effect::Test { event, attempt } => {
+            let mut insert = connection
+                .prepare_cached("INSERT INTO test_effect (event, attempt) VALUES (?1, ?2)")?;
+            insert.execute((event, attempt))?;
+            Ok(())
+        }
+    }
+}
+
+/// The id that event number `ordinal` (from 0) of the outcome of `agent` for the event `cause` gets.
+pub fn derived_id(cause: EventId, agent: AgentName, ordinal: usize) -> EventId {
+    EventId::derived(&[&cause.to_string(), agent.as_str(), &ordinal.to_string()])
+}
+
+/// The events of an outcome as they are published: ids derived from cause, agent and ordinal.
+pub(super) fn derived(
+    events: &[Derived],
+    key: &DeliveryKey,
+    source: &str,
+) -> impl Iterator<Item = NewEvent> {
+    events
+        .iter()
+        .enumerate()
+        .map(move |(ordinal, event)| NewEvent {
+            id: derived_id(key.event, key.agent, ordinal),
+            kind: event.kind,
+            source: source.to_owned(),
+            subject: event.subject.clone(),
+            data: event.data.clone(),
+            causation: Some(key.event),
+            correlation: Some(key.correlation),
+        })
+}

@@ -1,0 +1,139 @@
+//! The tables of `store.db`, and how an older file is brought forward.
+//!
+//! Moments are milliseconds since 1970 UTC unless the name says `_ns`. No triggers, no rowid, `ON CONFLICT` only.
+
+use rusqlite::Connection;
+
+/// The schema that this docent writes.
+pub(super) const VERSION: i64 = 1;
+
+const V1: &str = "
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, source TEXT NOT NULL,
+    subject TEXT NOT NULL, time INTEGER NOT NULL, data TEXT NOT NULL, causation TEXT, correlation TEXT NOT NULL);
+CREATE INDEX event_causation ON event (causation) WHERE causation IS NOT NULL;
+
+-- holder, token and held_until are for several processes on one store.
+CREATE TABLE delivery (
+    event INTEGER NOT NULL, agent TEXT NOT NULL, subject TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('owed', 'done', 'dead')),
+    attempts INTEGER NOT NULL DEFAULT 0, due_at INTEGER NOT NULL, deaths INTEGER NOT NULL DEFAULT 0,
+    errors TEXT, settled_at INTEGER, holder TEXT, token INTEGER NOT NULL DEFAULT 0, held_until INTEGER,
+    PRIMARY KEY (event, agent)) WITHOUT ROWID;
+CREATE INDEX delivery_first ON delivery (agent, event) WHERE state = 'owed' AND attempts = 0;
+CREATE INDEX delivery_retry ON delivery (agent, due_at, event) WHERE state = 'owed' AND attempts > 0;
+CREATE INDEX delivery_subject ON delivery (agent, subject, event) WHERE state = 'owed';
+CREATE INDEX delivery_dead ON delivery (agent, event) WHERE state = 'dead';
+
+CREATE TABLE content (digest TEXT PRIMARY KEY, size INTEGER NOT NULL, packed BLOB NOT NULL);
+CREATE TABLE manifest (
+    collection TEXT NOT NULL, path BLOB NOT NULL, state TEXT NOT NULL, digest TEXT, size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL,
+    reason TEXT, PRIMARY KEY (collection, path));
+CREATE INDEX manifest_digest ON manifest (digest) WHERE digest IS NOT NULL;
+CREATE TABLE scan_wanted (id INTEGER PRIMARY KEY, collection TEXT NOT NULL, path BLOB, reason TEXT NOT NULL, at INTEGER NOT NULL);
+CREATE TABLE scan (collection TEXT PRIMARY KEY, began_at INTEGER NOT NULL, ended_at INTEGER NOT NULL, files INTEGER NOT NULL);
+
+CREATE TABLE document (
+    id TEXT PRIMARY KEY, collection TEXT NOT NULL, path BLOB NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('stored', 'rejected', 'removed')), reason TEXT, title TEXT, kind TEXT,
+    changed_at INTEGER NOT NULL, UNIQUE (collection, path));
+CREATE TABLE document_version (
+    document TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, state TEXT NOT NULL,
+    reason TEXT, title TEXT, at INTEGER NOT NULL, PRIMARY KEY (document, version));
+CREATE INDEX document_version_digest ON document_version (digest);
+
+CREATE TABLE indexed (
+    document TEXT PRIMARY KEY, change INTEGER NOT NULL UNIQUE, version INTEGER NOT NULL, digest TEXT NOT NULL,
+    embedder TEXT NOT NULL, chunks INTEGER NOT NULL, at INTEGER NOT NULL);
+CREATE TABLE chunk (
+    number INTEGER PRIMARY KEY, document TEXT NOT NULL, version INTEGER NOT NULL, change INTEGER NOT NULL, ordinal INTEGER NOT NULL, heading TEXT NOT NULL,
+    first_line INTEGER NOT NULL, last_line INTEGER NOT NULL, text TEXT NOT NULL, hash TEXT NOT NULL,
+    replaced_by INTEGER);
+CREATE INDEX chunk_document ON chunk (document, number);
+CREATE INDEX chunk_replaced ON chunk (replaced_by) WHERE replaced_by IS NOT NULL;
+CREATE INDEX chunk_hash ON chunk (hash);
+CREATE TABLE embedding (model TEXT NOT NULL, hash TEXT NOT NULL, vector BLOB, PRIMARY KEY (model, hash));
+
+CREATE TABLE audit (n INTEGER PRIMARY KEY, event INTEGER UNIQUE, line TEXT NOT NULL, hash TEXT NOT NULL, at INTEGER NOT NULL);
+CREATE TABLE job (
+    name TEXT PRIMARY KEY, schedule TEXT NOT NULL, paused INTEGER NOT NULL DEFAULT 0, next_at INTEGER,
+    last_at INTEGER, last_event TEXT, missed INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE issue (
+    subject TEXT NOT NULL, opened_at INTEGER NOT NULL, detector TEXT NOT NULL, severity TEXT NOT NULL, value TEXT NOT NULL,
+    bound TEXT NOT NULL, closed_at INTEGER, fix TEXT, fix_attempts INTEGER NOT NULL DEFAULT 0, fix_result TEXT,
+    PRIMARY KEY (subject, opened_at));
+CREATE INDEX issue_open ON issue (subject) WHERE closed_at IS NULL;
+";
+
+/// What the agent `test` leaves behind.
+#[cfg(feature = "testing")]
+pub(super) const TESTING: &str = "CREATE TABLE IF NOT EXISTS test_effect (
+    event INTEGER NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (event, attempt))";
+
+/// The steps from one schema to the next; the first one makes an empty file a store.
+const STEPS: &[&str] = &[V1];
+
+/// The schema of the file; 0 for an empty one.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// Brings the file from schema `from` to [`VERSION`], in one transaction.
+pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    let done = usize::try_from(from).unwrap_or(0);
+    for step in STEPS.iter().skip(done) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
+/// Gives a store that has no id an id of its own.
+pub(super) fn name(connection: &Connection) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "INSERT INTO meta (name, value) VALUES ('store', ?1) ON CONFLICT (name) DO NOTHING",
+            [uuid::Uuid::now_v7().to_string()],
+        )
+        .map(drop)
+}
+
+/// The store's id.
+pub(super) fn id(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("SELECT value FROM meta WHERE name = 'store'", [], |row| {
+        row.get(0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_keeps_its_id_and_another_has_another() {
+        let [one, other] = [(); 2].map(|()| {
+            let mut connection = Connection::open_in_memory().unwrap();
+            migrate(&mut connection, 0).unwrap();
+            name(&connection).unwrap();
+            let first = id(&connection).unwrap();
+            name(&connection).unwrap();
+            assert_eq!(id(&connection).unwrap(), first);
+            first
+        });
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn an_empty_file_becomes_a_store_of_this_version() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        assert_eq!(version(&connection).unwrap(), 0);
+        migrate(&mut connection, 0).unwrap();
+        assert_eq!(version(&connection).unwrap(), VERSION);
+        assert_eq!(STEPS.len(), usize::try_from(VERSION).unwrap());
+    }
+}

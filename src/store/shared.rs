@@ -1,0 +1,176 @@
+//! What the writer tells everybody after a commit: the head, each agent's counts, and that there is work.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use rusqlite::Connection;
+use tokio::sync::{Notify, watch};
+
+use super::ledger::agent_column;
+use super::schema;
+use super::writer::{Counters, Delta};
+use crate::event::{AgentName, Seq};
+
+/// The newest of what is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Head {
+    /// The newest event.
+    pub seq: Seq,
+    /// The newest change of the index's feed.
+    pub change: u64,
+}
+
+/// An agent's deliveries, counted. Kept in memory, loaded once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AgentCounts {
+    /// Owed, those that wait for a retry among them.
+    pub owed: i64,
+    /// Owed after at least one failed attempt.
+    pub retrying: i64,
+    /// Dead.
+    pub dead: i64,
+    /// Settled as done since the start.
+    pub handled: i64,
+    /// Failed attempts since the start.
+    pub failed: i64,
+}
+
+/// Wakes an agent's runner, and tells it how far its cursor must go back.
+#[derive(Debug, Default)]
+pub struct AgentSignal {
+    wake: Notify,
+    /// The lowest delivery that became offerable again, plus one; 0: none.
+    rewind: AtomicU64,
+}
+
+impl AgentSignal {
+    /// Waits until there may be new work. One wake-up is remembered while nobody waits.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// The lowest delivery that became offerable again since the last call.
+    pub fn take_rewind(&self) -> Option<Seq> {
+        match self.rewind.swap(0, Ordering::SeqCst) {
+            0 => None,
+            n => Some(Seq(n - 1)),
+        }
+    }
+
+    fn rewind_to(&self, seq: Seq) {
+        self.rewind
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
+                Some(if now == 0 {
+                    seq.0 + 1
+                } else {
+                    now.min(seq.0 + 1)
+                })
+            })
+            .ok(); // the closure never gives None
+    }
+}
+
+#[derive(Debug, Default)]
+struct AgentState {
+    counts: [AtomicI64; 5],
+    signal: Arc<AgentSignal>,
+}
+
+/// Shared between the writer and the handles.
+pub(super) struct Shared {
+    /// The store's id.
+    pub(super) id: String,
+    head: watch::Sender<Head>,
+    agents: Vec<AgentState>,
+}
+
+impl Shared {
+    /// Loads the counts once.
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let agents: Vec<AgentState> = AgentName::ALL
+            .iter()
+            .map(|_| AgentState::default())
+            .collect();
+        // Two partial indexes answer this without looking at what is done.
+        let mut select = connection.prepare(
+            "SELECT agent, COUNT(*), 0, 0 FROM delivery WHERE state = 'owed' GROUP BY agent
+             UNION ALL SELECT agent, 0, COUNT(*), 0 FROM delivery WHERE state = 'owed' AND attempts > 0 GROUP BY agent
+             UNION ALL SELECT agent, 0, 0, COUNT(*) FROM delivery WHERE state = 'dead' GROUP BY agent",
+        )?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            // Deliveries of an agent that this binary does not have stay as they are.
+            let Ok(agent) = agent_column(row, 0) else {
+                continue;
+            };
+            for (slot, column) in agents[agent.index()].counts.iter().zip(1..4) {
+                slot.fetch_add(row.get(column)?, Ordering::SeqCst);
+            }
+        }
+        Ok(Shared {
+            id: schema::id(connection)?,
+            head: watch::Sender::new(Head::default()),
+            agents,
+        })
+    }
+
+    pub(super) fn head(&self) -> watch::Receiver<Head> {
+        self.head.subscribe()
+    }
+
+    pub(super) fn signal(&self, agent: AgentName) -> Arc<AgentSignal> {
+        self.agents[agent.index()].signal.clone()
+    }
+
+    pub(super) fn counts(&self, agent: AgentName) -> AgentCounts {
+        let value = |i: usize| self.agents[agent.index()].counts[i].load(Ordering::SeqCst);
+        AgentCounts {
+            owed: value(0),
+            retrying: value(1),
+            dead: value(2),
+            handled: value(3),
+            failed: value(4),
+        }
+    }
+
+    /// Tells what a commit changed: the head first, then what is more, then what is less, so that work which moves on
+    /// from one agent to another, or to the index, is seen at least once.
+    pub(super) fn committed(&self, counters: &Counters, deltas: &HashMap<AgentName, Delta>) {
+        self.set_head(counters);
+        for sign in [1, -1] {
+            for (agent, delta) in deltas {
+                let changes = [
+                    delta.owed,
+                    delta.retrying,
+                    delta.dead,
+                    delta.handled,
+                    delta.failed,
+                ];
+                for (slot, change) in self.agents[agent.index()].counts.iter().zip(changes) {
+                    if change.signum() == sign {
+                        slot.fetch_add(change, Ordering::SeqCst);
+                    }
+                }
+            }
+        }
+        for (agent, delta) in deltas {
+            let state = &self.agents[agent.index()];
+            if let Some(seq) = delta.rewind {
+                state.signal.rewind_to(seq);
+            }
+            if delta.fresh || delta.rewind.is_some() {
+                state.signal.wake.notify_one();
+            }
+        }
+    }
+
+    pub(super) fn set_head(&self, counters: &Counters) {
+        let head = Head {
+            seq: Seq(counters.seq),
+            change: counters.change,
+        };
+        self.head
+            .send_if_modified(|now| std::mem::replace(now, head) != head);
+    }
+}

@@ -1,0 +1,409 @@
+//! The ledger's rules, against a real file.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+use crate::event::{EventType, Subject};
+
+pub(crate) fn options() -> Options {
+    Options {
+        retry: RetryPolicy {
+            max_retries: 1,
+            backoff_min: Duration::from_millis(1),
+            backoff_max: Duration::from_millis(2),
+        },
+        event_size: 64 * 1024,
+        ledger_keep: Duration::from_secs(3600),
+        ledger_keep_events: 1000,
+        versions: 20,
+        agents: AgentName::ALL.to_vec(),
+    }
+}
+
+struct Opened {
+    store: Store,
+    closer: Closer,
+    dir: TempDir,
+}
+
+fn open() -> Opened {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, closer) = Store::open(dir.path(), options()).unwrap();
+    Opened { store, closer, dir }
+}
+
+fn report(subject: &str) -> NewEvent {
+    NewEvent::root(
+        EventType::ReportWritten,
+        "test",
+        Subject::parse(subject).unwrap(),
+        json!({}),
+    )
+}
+
+const AUDIT: AgentName = AgentName::LoggingAudit;
+
+async fn first(store: &Store) -> Vec<Seq> {
+    let rows = store.first_attempts(AUDIT, Seq(0), 100).await.unwrap();
+    rows.into_iter().map(|r| r.seq).collect()
+}
+
+async fn key(store: &Store, seq: Seq) -> DeliveryKey {
+    let event = store
+        .events_after(Seq(seq.0 - 1), 1)
+        .await
+        .unwrap()
+        .remove(0);
+    event.key(AUDIT)
+}
+
+async fn settle(store: &Store, seq: Seq, settlement: Settlement) -> Result<Settled, WriteError> {
+    let key = key(store, seq).await;
+    let fence = Incarnation::begin().flight();
+    store
+        .settle(key, fence, settlement, "agent/test")
+        .await?
+        .committed()
+        .await
+}
+
+fn done() -> Settlement {
+    Settlement::Done(Outcome::nothing())
+}
+
+#[tokio::test]
+async fn publishing_twice_writes_once_and_other_content_is_refused() {
+    let opened = open();
+    let event = report("a");
+    let one = opened.store.publish(event.clone()).await.unwrap();
+    let two = opened.store.publish(event.clone()).await.unwrap();
+    assert!(one.fresh && !two.fresh && one.seq == two.seq);
+    let mut other = event.clone();
+    other.data = json!({"x": 1});
+    assert_eq!(
+        opened.store.publish(other).await,
+        Err(WriteError::Conflict(event.id))
+    );
+    assert_eq!(first(&opened.store).await, [one.seq]);
+    assert_eq!(opened.store.counts(AUDIT).owed, 1);
+}
+
+#[tokio::test]
+async fn an_event_over_the_bound_is_refused_and_the_batch_goes_on() {
+    let opened = open();
+    let mut large = report("a");
+    large.data = json!({"text": "x".repeat(70_000)});
+    let (large, small) = tokio::join!(
+        opened.store.publish(large),
+        opened.store.publish(report("b"))
+    );
+    assert!(matches!(
+        large,
+        Err(WriteError::TooLarge { max: 65_536, .. })
+    ));
+    assert!(small.unwrap().fresh);
+}
+
+#[tokio::test]
+async fn a_delivery_is_settled_once() {
+    let opened = open();
+    let seq = opened.store.publish(report("a")).await.unwrap().seq;
+    assert_eq!(settle(&opened.store, seq, done()).await, Ok(Settled::Done));
+    assert_eq!(
+        settle(&opened.store, seq, done()).await,
+        Err(WriteError::Refused)
+    );
+    let late = Settlement::Transient("late".to_owned());
+    assert_eq!(
+        settle(&opened.store, seq, late).await,
+        Err(WriteError::Refused)
+    );
+    let counts = opened.store.counts(AUDIT);
+    assert_eq!((counts.owed, counts.dead, counts.handled), (0, 0, 1));
+}
+
+#[tokio::test]
+async fn of_an_outcome_and_a_failure_of_one_flight_the_first_taken_counts() {
+    let opened = open();
+    let seq = opened.store.publish(report("a")).await.unwrap().seq;
+    let key = key(&opened.store, seq).await;
+    let fence = Incarnation::begin().flight();
+    let failure = Settlement::Transient("stalled".to_owned());
+    let one = opened
+        .store
+        .settle(key, fence.clone(), failure, "s")
+        .await
+        .unwrap();
+    let two = opened.store.settle(key, fence, done(), "s").await.unwrap();
+    assert!(matches!(one.committed().await, Ok(Settled::Retry(_))));
+    assert_eq!(two.committed().await, Err(WriteError::Refused));
+}
+
+#[tokio::test]
+async fn what_an_ended_life_submits_is_refused_and_stays_owed() {
+    let opened = open();
+    let seq = opened.store.publish(report("a")).await.unwrap().seq;
+    let key = key(&opened.store, seq).await;
+    let life = Incarnation::begin();
+    let fence = life.flight();
+    life.end();
+    let late = opened.store.settle(key, fence, done(), "s").await.unwrap();
+    assert_eq!(late.committed().await, Err(WriteError::Refused));
+    assert_eq!(first(&opened.store).await, [seq]);
+}
+
+#[tokio::test]
+async fn the_last_attempt_makes_it_dead_tells_and_a_replay_makes_it_owed_again() {
+    let opened = open();
+    let published = opened.store.publish(report("a")).await.unwrap();
+    let fail = || Settlement::Transient("no".to_owned());
+    assert!(matches!(
+        settle(&opened.store, published.seq, fail()).await,
+        Ok(Settled::Retry(_))
+    ));
+    assert_eq!(
+        settle(&opened.store, published.seq, fail()).await,
+        Ok(Settled::Dead)
+    );
+    let dead = opened.store.dead_letters(10).await.unwrap();
+    assert_eq!(
+        (dead[0].attempts, dead[0].errors.as_array().unwrap().len()),
+        (2, 2)
+    );
+    let told = || async {
+        let filter = EventFilter {
+            kind: Some(EventType::EventDeadLettered),
+            limit: 10,
+            ..EventFilter::default()
+        };
+        opened.store.events(filter).await.unwrap().len()
+    };
+    assert_eq!(told().await, 1);
+    assert_eq!(opened.store.replay(published.id, None).await, Ok(1));
+    assert_eq!(opened.store.replay(published.id, None).await, Ok(0));
+    assert_eq!(
+        opened.store.signal(AUDIT).take_rewind(),
+        Some(published.seq)
+    );
+    // A second death is told too: its id counts the deaths.
+    let permanent = Settlement::Permanent("never".to_owned());
+    assert_eq!(
+        settle(&opened.store, published.seq, permanent).await,
+        Ok(Settled::Dead)
+    );
+    assert_eq!(told().await, 2);
+    let counts = opened.store.counts(AUDIT);
+    assert_eq!((counts.dead, counts.retrying), (1, 0));
+}
+
+#[tokio::test]
+async fn the_death_of_a_dead_letters_event_is_not_told() {
+    let opened = open();
+    let seq = opened.store.publish(report("a")).await.unwrap().seq;
+    let permanent = || Settlement::Permanent("never".to_owned());
+    settle(&opened.store, seq, permanent()).await.unwrap();
+    let told = Seq(seq.0 + 1);
+    settle(&opened.store, told, permanent()).await.unwrap();
+    let newest = opened.store.head().borrow().seq;
+    assert_eq!(newest, told);
+}
+
+#[tokio::test]
+async fn an_outcome_that_breaks_a_rule_applies_nothing_of_itself_and_harms_no_neighbour() {
+    let opened = open();
+    let seq = opened.store.publish(report("a")).await.unwrap().seq;
+    let gap = Effect::Index(ChunkSet {
+        document: "d".to_owned(),
+        version: 1,
+        digest: Digest::of(b""),
+        embedder: "e".to_owned(),
+        chunks: vec![ChunkRow {
+            heading: String::new(),
+            first_line: 1,
+            last_line: 1,
+            text: "t".to_owned(),
+            hash: "h".to_owned(),
+        }],
+        embeddings: Vec::new(),
+    });
+    let audit = Effect::Audit(AuditRecord {
+        event: seq.0,
+        body: "{\"x\":1}".to_owned(),
+    });
+    let outcome = Outcome::nothing().effect(audit).effect(gap);
+    let (broken, fine) = tokio::join!(
+        settle(&opened.store, seq, Settlement::Done(outcome)),
+        opened.store.publish(report("b"))
+    );
+    assert!(matches!(broken, Err(WriteError::Invalid(_))));
+    assert!(fine.unwrap().fresh);
+    assert_eq!(opened.store.audit_lines(0, 10).await.unwrap(), []);
+    assert_eq!(opened.store.counts(AUDIT).owed, 2);
+}
+
+#[tokio::test]
+async fn a_look_names_the_oldest_of_the_subject_that_is_owed_and_due() {
+    let opened = open();
+    let one = opened.store.publish(report("a")).await.unwrap().seq;
+    let two = opened.store.publish(report("a")).await.unwrap().seq;
+    let now = (Millis::now(), Duration::from_secs(60));
+    let looks = opened
+        .store
+        .look(AUDIT, vec![two, Seq(99)], now)
+        .await
+        .unwrap();
+    assert!(matches!(&looks[0].verdict, Verdict::Due { oldest, attempts: 0 } if oldest.seq == one));
+    assert_eq!(looks[1].verdict, Verdict::Settled);
+    settle(&opened.store, one, done()).await.unwrap();
+    let looks = opened.store.look(AUDIT, vec![one, two], now).await.unwrap();
+    assert_eq!(looks[0].verdict, Verdict::Settled);
+    assert!(matches!(&looks[1].verdict, Verdict::Due { oldest, .. } if oldest.seq == two));
+}
+
+#[tokio::test]
+async fn a_moment_beyond_the_longest_backoff_is_due_now() {
+    let opened = open();
+    let seq = opened.store.publish(report("a")).await.unwrap().seq;
+    settle(&opened.store, seq, Settlement::Transient("x".to_owned()))
+        .await
+        .unwrap();
+    let long_before = Millis::now().minus(Duration::from_secs(24 * 3600));
+    let now = (long_before, Duration::from_secs(60));
+    let ripe = opened
+        .store
+        .ripe_retries(AUDIT, (Millis(i64::MIN), Seq(0)), now, 10)
+        .await
+        .unwrap();
+    assert_eq!(ripe.len(), 1);
+    let looks = opened.store.look(AUDIT, vec![seq], now).await.unwrap();
+    assert!(matches!(looks[0].verdict, Verdict::Due { attempts: 1, .. }));
+}
+
+#[tokio::test]
+async fn what_is_done_is_pruned_and_numbers_are_never_given_twice() {
+    let opened = open();
+    let kept = opened.store.publish(report("owed")).await.unwrap().seq;
+    for _ in 0..3 {
+        let seq = opened.store.publish(report("a")).await.unwrap().seq;
+        settle(&opened.store, seq, done()).await.unwrap();
+    }
+    let dir = opened.dir;
+    drop(opened.store);
+    assert!(opened.closer.close());
+    let few = Options {
+        ledger_keep_events: 0,
+        ledger_keep: Duration::ZERO,
+        ..options()
+    };
+    let (store, closer) = Store::open(dir.path(), few).unwrap();
+    tokio::time::sleep(Duration::from_millis(2)).await; // older than nothing at all
+    let (gone, next) = store.prune_ledger(Seq(0)).await.unwrap();
+    assert_eq!((gone, next), (3, None));
+    let left: Vec<Seq> = store
+        .events_after(Seq(0), 10)
+        .await
+        .unwrap()
+        .iter()
+        .map(|e| e.seq)
+        .collect();
+    assert_eq!(left, [kept]);
+    assert_eq!(
+        store.publish(report("b")).await.unwrap().seq,
+        Seq(kept.0 + 4)
+    );
+    assert_eq!(store.counts(AUDIT).owed, 2);
+    drop(store);
+    closer.close();
+}
+
+#[tokio::test]
+async fn a_second_daemon_a_newer_and_a_garbled_store_are_refused_with_a_way_out() {
+    let opened = open();
+    let refuse = |dir: &std::path::Path| Store::open(dir, options()).err().unwrap().to_string();
+    assert!(refuse(opened.dir.path()).contains("another docent already runs"));
+    drop(opened.store);
+    opened.closer.close();
+    let path = opened.dir.path().join("store.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let newer = refuse(opened.dir.path());
+    assert!(
+        newer.contains("schema 99") && newer.contains("run the newer docent"),
+        "{newer}"
+    );
+    std::fs::write(
+        &path,
+        b"this is no database at all, it only looks like a file",
+    )
+    .unwrap();
+    let garbled = refuse(opened.dir.path());
+    assert!(
+        garbled.contains("is damaged") && garbled.contains("move it away"),
+        "{garbled}"
+    );
+}
+
+#[tokio::test]
+async fn the_folder_and_its_files_are_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let opened = open();
+    opened.store.publish(report("a")).await.unwrap();
+    let mode = |name: &str| {
+        std::fs::metadata(opened.dir.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!(mode(""), 0o700);
+    for file in ["store.db", "store.db-wal", "store.db-shm", "docent.lock"] {
+        assert_eq!(mode(file), 0o600, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn the_audit_chain_holds_breaks_where_it_was_touched_and_survives_retention() {
+    let opened = open();
+    for n in 0..5 {
+        let seq = opened
+            .store
+            .publish(report(&n.to_string()))
+            .await
+            .unwrap()
+            .seq;
+        let record = AuditRecord {
+            event: seq.0,
+            body: format!("{{\"subject\":\"{n}\"}}"),
+        };
+        settle(
+            &opened.store,
+            seq,
+            Settlement::Done(Outcome::nothing().effect(Effect::Audit(record))),
+        )
+        .await
+        .unwrap();
+    }
+    assert_eq!(opened.store.verify_audit().await.unwrap(), Ok(5));
+    tokio::time::sleep(Duration::from_millis(2)).await; // so that all but the newest are older than now
+    while opened.store.prune_retained(Duration::ZERO).await.unwrap() > 0 {}
+    let lines = opened.store.audit_lines(0, 10).await.unwrap();
+    assert!(lines.iter().any(|l| l.line.contains("audit.pruned")));
+    let verified = opened.store.verify_audit().await.unwrap();
+    assert!(verified.is_ok(), "{verified:?}");
+    let touched = lines.last().unwrap().n;
+    let connection = rusqlite::Connection::open(opened.store.path()).unwrap();
+    connection
+        .execute(
+            "UPDATE audit SET line = replace(line, 'store', 'stare') WHERE n = ?1",
+            [touched],
+        )
+        .unwrap();
+    assert_eq!(
+        opened.store.verify_audit().await.unwrap().unwrap_err().n,
+        touched
+    );
+}

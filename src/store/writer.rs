@@ -1,0 +1,404 @@
+//! The writer: one thread, one connection, group commit without a timer.
+//!
+//! It takes what queued while the last commit was under way, bounded by rows and bytes, gives each transaction a savepoint,
+//! and makes them durable with one fsync. A full disk or an I/O error rolls the whole batch back and is told to every member.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::ledger::{self, DeliveryKey, Published, Settled};
+use super::outcome::{self, Effect, Settlement};
+use super::{Fence, Options, Shared, WriteError, audit, captures, chunks, documents, health};
+use crate::event::{AgentName, EventId, Millis, NewEvent, Seq};
+
+/// The most transactions and bytes in one commit.
+const BATCH_ROWS_MAX: usize = 512;
+const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// What the writer is asked to do.
+pub(super) enum Work {
+    /// A source's transaction: effects and the events that go with them.
+    Publish(Vec<Effect>, Vec<NewEvent>),
+    /// The end of a flight. `source` is who publishes the derived events.
+    Settle {
+        key: DeliveryKey,
+        fence: Fence,
+        settlement: Settlement,
+        source: String,
+    },
+    /// Dead deliveries of an event are owed again.
+    Replay(EventId, Option<AgentName>),
+    /// One slice of what keeps the store small.
+    Keep(Housekeeping),
+    /// Nothing: its reply says that all that was queued before is committed or refused.
+    Barrier,
+}
+
+/// Removal of what has outlived its use, a slice at a time.
+pub(super) enum Housekeeping {
+    /// Events from this place on that are done.
+    Ledger(Seq),
+    /// Chunks that were replaced at or before this change, which the follower has passed.
+    Chunks(u64),
+    /// Bytes that no manifest row and no version names.
+    Content,
+    /// Embeddings that no chunk uses, of models other than the one named too.
+    Embeddings,
+    /// Versions of documents removed before then, and closed issues.
+    Documents(Millis),
+    /// Audit records from before then.
+    Audit(Millis),
+}
+
+/// What a transaction gave.
+#[derive(Debug, Clone)]
+pub(super) enum Done {
+    Published(Vec<Published>),
+    Settled(Settled),
+    Replayed(usize),
+    /// How many rows are gone, and where to go on.
+    Kept(usize, Option<Seq>),
+    Passed,
+}
+
+/// One transaction with the way back.
+pub(super) struct Command {
+    pub(super) work: Work,
+    pub(super) reply: oneshot::Sender<Result<Done, WriteError>>,
+}
+
+impl Command {
+    fn weight(&self) -> usize {
+        match &self.work {
+            Work::Publish(effects, _) => outcome::effects_weight(effects),
+            Work::Settle { settlement, .. } => settlement.weight(),
+            _ => 0,
+        }
+    }
+}
+
+/// What changed in an agent's counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Delta {
+    pub(super) owed: i64,
+    pub(super) retrying: i64,
+    pub(super) dead: i64,
+    pub(super) handled: i64,
+    pub(super) failed: i64,
+    /// There are deliveries that were not owed before.
+    pub(super) fresh: bool,
+    /// The lowest delivery that became offerable again.
+    pub(super) rewind: Option<Seq>,
+}
+
+/// The numbers that only go up. They are written with the batch that used them, so none is given twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Counters {
+    pub(super) seq: u64,
+    pub(super) change: u64,
+    pub(super) passage: u64,
+    pub(super) audit_n: u64,
+    pub(super) audit_hash: String,
+}
+
+/// The state of the commit that is being put together.
+pub(super) struct Batch {
+    options: Options,
+    pub(super) counters: Counters,
+    deltas: HashMap<AgentName, Delta>,
+}
+
+impl Batch {
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(super) fn versions_kept(&self) -> u32 {
+        self.options.versions
+    }
+
+    pub(super) fn next_seq(&mut self) -> Seq {
+        self.counters.seq += 1;
+        Seq(self.counters.seq)
+    }
+
+    pub(super) fn next_change(&mut self) -> u64 {
+        self.counters.change += 1;
+        self.counters.change
+    }
+
+    pub(super) fn next_passage(&mut self) -> u64 {
+        self.counters.passage += 1;
+        self.counters.passage
+    }
+
+    pub(super) fn delta(&mut self, agent: AgentName) -> &mut Delta {
+        self.deltas.entry(agent).or_default()
+    }
+}
+
+/// The writer's side of the store.
+pub(super) struct Writer {
+    connection: Connection,
+    queue: mpsc::Receiver<Command>,
+    shared: std::sync::Arc<Shared>,
+    batch: Batch,
+}
+
+impl Writer {
+    pub(super) fn new(
+        connection: Connection,
+        queue: mpsc::Receiver<Command>,
+        shared: std::sync::Arc<Shared>,
+        options: Options,
+    ) -> rusqlite::Result<Self> {
+        let counters = read_counters(&connection)?;
+        Ok(Writer {
+            connection,
+            queue,
+            shared,
+            batch: Batch {
+                options,
+                counters,
+                deltas: HashMap::new(),
+            },
+        })
+    }
+
+    /// Tells the handles what the file holds.
+    pub(super) fn announce(&self) {
+        self.shared.set_head(&self.batch.counters);
+    }
+
+    /// Works until every sender is gone.
+    pub(super) fn run(mut self) {
+        while let Some(first) = self.queue.blocking_recv() {
+            let mut bytes = first.weight();
+            let mut commands = vec![first];
+            while commands.len() < BATCH_ROWS_MAX && bytes < BATCH_BYTES_MAX {
+                match self.queue.try_recv() {
+                    Ok(next) => {
+                        bytes += next.weight();
+                        commands.push(next);
+                    }
+                    Err(_) => break,
+                }
+            }
+            self.commit(commands);
+        }
+        if let Err(error) = self
+            .connection
+            .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+        {
+            tracing::warn!(%error, "cannot write the store's log back into it; the next start does it");
+        }
+    }
+
+    /// One batch: all of it durable, or none of it. Members that break a rule are refused alone.
+    fn commit(&mut self, commands: Vec<Command>) {
+        let before = self.batch.counters.clone();
+        let (works, replies): (Vec<Work>, Vec<_>) =
+            commands.into_iter().map(|c| (c.work, c.reply)).unzip();
+        let result = self.try_commit(works);
+        match result {
+            Ok(results) => {
+                self.shared
+                    .committed(&self.batch.counters, &self.batch.deltas);
+                for (reply, result) in replies.into_iter().zip(results) {
+                    // A caller that no longer waits learns nothing; what was committed stands.
+                    reply.send(result).ok();
+                }
+            }
+            Err(error) => {
+                self.batch.counters = before;
+                if let Err(error) = self.connection.execute_batch("ROLLBACK") {
+                    tracing::debug!(%error, "the transaction had ended by itself");
+                }
+                tracing::debug!(%error, members = replies.len(), "a commit was rolled back");
+                for reply in replies {
+                    reply.send(Err(error.clone())).ok();
+                }
+            }
+        }
+        self.batch.deltas.clear();
+    }
+
+    fn try_commit(
+        &mut self,
+        works: Vec<Work>,
+    ) -> Result<Vec<Result<Done, WriteError>>, WriteError> {
+        let unavailable = |e: rusqlite::Error| WriteError::Unavailable(e.to_string());
+        let before = self.batch.counters.clone();
+        self.connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(unavailable)?;
+        let mut results = Vec::with_capacity(works.len());
+        for work in works {
+            let result = self.member(work);
+            if let Err(WriteError::Unavailable(cause)) = result {
+                return Err(WriteError::Unavailable(cause));
+            }
+            results.push(result);
+        }
+        if self.batch.counters != before {
+            write_counters(&self.connection, &self.batch.counters).map_err(unavailable)?;
+        }
+        self.connection
+            .execute_batch("COMMIT")
+            .map_err(unavailable)?;
+        Ok(results)
+    }
+
+    /// One member of the batch, in a savepoint of its own.
+    fn member(&mut self, work: Work) -> Result<Done, WriteError> {
+        if let Work::Settle { fence, .. } = &work
+            && !fence.take()
+        {
+            return Err(WriteError::Refused);
+        }
+        let counters = self.batch.counters.clone();
+        let deltas = self.batch.deltas.clone();
+        self.connection.execute_batch("SAVEPOINT member")?;
+        let result = apply(&self.connection, work, &mut self.batch);
+        match &result {
+            Ok(_) => self.connection.execute_batch("RELEASE member")?,
+            Err(WriteError::Unavailable(_)) => {}
+            Err(_) => {
+                self.batch.counters = counters;
+                self.batch.deltas = deltas;
+                self.connection
+                    .execute_batch("ROLLBACK TO member; RELEASE member")?;
+            }
+        }
+        result
+    }
+}
+
+/// Carries one transaction out.
+fn apply(connection: &Connection, work: Work, batch: &mut Batch) -> Result<Done, WriteError> {
+    let now = Millis::now();
+    match work {
+        Work::Publish(effects, events) => {
+            for effect in &effects {
+                outcome::apply(connection, effect, batch, now)?;
+            }
+            let published = events
+                .iter()
+                .map(|event| ledger::publish(connection, event, batch, now))
+                .collect::<Result<_, _>>()?;
+            Ok(Done::Published(published))
+        }
+        Work::Settle {
+            key,
+            settlement,
+            source,
+            ..
+        } => settle(connection, &key, settlement, &source, (batch, now)).map(Done::Settled),
+        Work::Replay(event, agent) => {
+            ledger::replay(connection, (event, agent), batch).map(|d| Done::Replayed(d.len()))
+        }
+        Work::Keep(what) => keep(connection, what, batch, now),
+        Work::Barrier => Ok(Done::Passed),
+    }
+}
+
+fn settle(
+    connection: &Connection,
+    key: &DeliveryKey,
+    settlement: Settlement,
+    source: &str,
+    (batch, now): (&mut Batch, Millis),
+) -> Result<Settled, WriteError> {
+    let outcome = match settlement {
+        Settlement::Transient(error) => {
+            return ledger::fail(connection, key, (&error, false), batch, now);
+        }
+        Settlement::Permanent(error) => {
+            return ledger::fail(connection, key, (&error, true), batch, now);
+        }
+        Settlement::Done(outcome) => outcome,
+    };
+    ledger::done(connection, key, batch, now)?;
+    for effect in &outcome.effects {
+        outcome::apply(connection, effect, batch, now)?;
+    }
+    for event in outcome::derived(&outcome.events, key, source) {
+        ledger::publish(connection, &event, batch, now)?;
+    }
+    Ok(Settled::Done)
+}
+
+/// How many rows one slice of housekeeping looks at: it shares its commit with work that somebody waits for.
+const SLICE: usize = 500;
+
+fn keep(
+    connection: &Connection,
+    what: Housekeeping,
+    batch: &mut Batch,
+    now: Millis,
+) -> Result<Done, WriteError> {
+    let gone = match what {
+        Housekeeping::Ledger(from) => {
+            let before = now.minus(batch.options.ledger_keep);
+            let floor = batch
+                .counters
+                .seq
+                .saturating_sub(batch.options.ledger_keep_events);
+            let (gone, next) = ledger::prune(connection, from, (before, Seq(floor)), SLICE)?;
+            return Ok(Done::Kept(gone, next));
+        }
+        Housekeeping::Chunks(position) => chunks::prune(connection, position, SLICE)?,
+        Housekeeping::Content => captures::prune(connection, SLICE)?,
+        Housekeeping::Embeddings => chunks::prune_embeddings(connection, SLICE)?,
+        Housekeeping::Documents(before) => {
+            documents::prune(connection, before, SLICE)? + health::prune(connection, before, SLICE)?
+        }
+        Housekeeping::Audit(before) => audit::prune(connection, before, batch, now)?,
+    };
+    Ok(Done::Kept(gone, None))
+}
+
+fn read_counters(connection: &Connection) -> rusqlite::Result<Counters> {
+    let value = |name: &str| {
+        connection
+            .query_row("SELECT value FROM counter WHERE name = ?1", [name], |row| {
+                row.get(0)
+            })
+            .or_else(|e| match e {
+                rusqlite::Error::QueryReturnedNoRows => Ok(0),
+                other => Err(other),
+            })
+    };
+    Ok(Counters {
+        seq: value("seq")?,
+        change: value("change")?,
+        passage: value("passage")?,
+        audit_n: value("audit")?,
+        audit_hash: audit::head_hash(connection)?,
+    })
+}
+
+fn write_counters(connection: &Connection, counters: &Counters) -> rusqlite::Result<()> {
+    let mut put = connection.prepare_cached(
+        "INSERT INTO counter (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )?;
+    put.execute(("seq", counters.seq))?;
+    put.execute(("change", counters.change))?;
+    put.execute(("passage", counters.passage))?;
+    put.execute(("audit", counters.audit_n))?;
+    Ok(())
+}
+
+/// The connection that writes: durable at every commit.
+pub(super) fn connect(path: &std::path::Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    connection.pragma_update(None, "cache_size", -8000)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}

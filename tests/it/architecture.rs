@@ -1,0 +1,222 @@
+//! The structure is a rule, not a hope: who may import whom, and which crate is at home where.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Module → the modules that it may name.
+const IMPORTS: &[(&str, &[&str])] = &[
+    ("event", &[]),
+    ("config", &[]),
+    ("document", &[]),
+    ("embed", &[]),
+    ("telemetry", &["config"]),
+    ("store", &["event"]),
+    ("bus", &["event", "store"]),
+    ("index", &["event", "embed", "store"]),
+    ("runtime", &["event", "store", "bus"]),
+    (
+        "agents",
+        &[
+            "event", "config", "document", "embed", "store", "index", "runtime",
+        ],
+    ),
+    ("http", &["event", "config", "store", "index", "runtime"]),
+    ("error", &["config", "store"]),
+    (
+        "daemon",
+        &[
+            "agents", "bus", "config", "document", "embed", "error", "event", "http", "index",
+            "runtime", "store",
+        ],
+    ),
+    (
+        "cli",
+        &["config", "daemon", "error", "event", "http", "telemetry"],
+    ),
+];
+
+/// Crate → the places that may name it.
+const HOMES: &[(&str, &[&str])] = &[
+    ("rusqlite", &["store"]),
+    ("tantivy", &["index"]),
+    ("notify", &["agents/change_detection"]),
+    ("axum", &["http"]),
+    ("clap", &["cli"]),
+    ("tracing_subscriber", &["telemetry.rs"]),
+    ("signal_hook", &["runtime/shutdown.rs"]),
+    ("croner", &["config", "agents/scheduler"]),
+    ("pulldown_cmark", &["document"]),
+    ("serde_saphyr", &["document"]),
+];
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Every Rust file below `folder`, relative to `src`, with its text up to its unit tests.
+fn files(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).expect("src can be listed") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = fs::read_to_string(&path).expect("a source file is text");
+            let relative = path
+                .strip_prefix(source())
+                .expect("below src")
+                .to_str()
+                .expect("a plain name");
+            let product = text
+                .split("#[cfg(test)]\nmod tests {")
+                .next()
+                .unwrap_or_default();
+            found.push((relative.to_owned(), product.to_owned()));
+        }
+    }
+}
+
+fn product() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    files(&source(), &mut found);
+    found.retain(|(path, _)| !path.contains("tests"));
+    assert!(found.len() > 50, "the sources were not found");
+    found
+}
+
+fn module(path: &str) -> &str {
+    path.split('/')
+        .next()
+        .unwrap_or(path)
+        .trim_end_matches(".rs")
+}
+
+/// The names that follow `crate::` in a text, outside comments.
+fn named(text: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for line in text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+    {
+        for rest in line.split("crate::").skip(1) {
+            let name: String = rest
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            names.insert(name);
+        }
+    }
+    names
+}
+
+#[test]
+fn a_module_names_only_what_it_may() {
+    let mut wrong = Vec::new();
+    for (path, text) in product() {
+        let module = module(&path);
+        if matches!(module, "lib" | "main") {
+            continue;
+        }
+        let Some((_, allowed)) = IMPORTS.iter().find(|(name, _)| *name == module) else {
+            wrong.push(format!("{path}: the module {module} is not in the table"));
+            continue;
+        };
+        for name in named(&text) {
+            if name != module && !allowed.contains(&name.as_str()) {
+                wrong.push(format!("{path} names crate::{name}"));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn an_agent_does_not_know_another() {
+    let mut wrong = Vec::new();
+    for (path, text) in product()
+        .into_iter()
+        .filter(|(path, _)| path.starts_with("agents/") && path != "agents/mod.rs")
+    {
+        let own = path
+            .split('/')
+            .nth(1)
+            .unwrap_or_default()
+            .trim_end_matches(".rs")
+            .to_owned();
+        for rest in text.split("crate::agents::").skip(1) {
+            let name: String = rest
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            if name != own {
+                wrong.push(format!("{path} names the agent {name}"));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn a_crate_has_one_home() {
+    let mut wrong = Vec::new();
+    for (path, text) in product() {
+        for (name, homes) in HOMES {
+            let used =
+                text.contains(&format!("{name}::")) || text.contains(&format!("use {name};"));
+            if used && !homes.iter().any(|home| path.starts_with(home)) {
+                wrong.push(format!("{path} names {name}, whose home is {homes:?}"));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn serde_is_spoken_at_the_edges_alone() {
+    let homes = ["config/", "http/", "cli/", "event/codec.rs", "store/"];
+    let wrong: Vec<String> = product()
+        .into_iter()
+        .filter(|(_, text)| {
+            text.contains("derive(")
+                && (text.contains("Serialize)") || text.contains("Deserialize)"))
+        })
+        .map(|(path, _)| path)
+        .filter(|path| !homes.iter().any(|home| path.starts_with(home)))
+        .collect();
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn the_pure_modules_do_no_io_and_read_no_clock() {
+    let mut wrong = Vec::new();
+    for (path, text) in product()
+        .into_iter()
+        .filter(|(path, _)| path.starts_with("document/") || path.starts_with("embed/"))
+    {
+        for word in [
+            "std::fs",
+            "std::net",
+            "tokio",
+            "Instant::now",
+            "SystemTime::now",
+        ] {
+            if text.contains(word) {
+                wrong.push(format!("{path} names {word}"));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    let mut wrong = Vec::new();
+    for (path, text) in product() {
+        for word in ["todo!", "unimplemented!", "TODO", "FIXME", "XXX"] {
+            if text.contains(word) {
+                wrong.push(format!("{path} has {word}"));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}

@@ -1,0 +1,31 @@
+//! The real daemon, in a folder of its own, against the real file system. One binary: what tests share is built once.
+
+#![allow(
+    clippy::too_many_lines,
+    reason = "a scenario is told in one piece, from its start to what it proves"
+)]
+#![allow(
+    clippy::print_stdout,
+    reason = "the figures that are measured are printed"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test starts threads of its own, and joins them"
+)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod corpus;
+mod helper;
+mod work;
+
+mod architecture;
+mod bad_input;
+mod cli;
+mod disk;
+mod drain;
+mod faults;
+mod flow;
+mod index;
+mod kill;
+mod quality;
+mod trees;

@@ -1,0 +1,162 @@
+//! How well search finds, on sets with relevance judged by others: the folder that DOCENT_DEV_SETS names. Not part of the project.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use docent::http::wire::SearchAnswer;
+use docent::http::{Client, Target};
+use futures_util::{StreamExt, stream};
+use serde::Deserialize;
+
+use crate::helper::World;
+
+/// Set, extension of its documents, nDCG@10 × 100 that was measured with one passage a document.
+const SETS: [(&str, &str, f64); 3] = [
+    ("faq-dev", "md", 58.7),
+    ("head-dev", "md", 56.2),
+    ("pydoc-dev", "py", 46.1),
+];
+
+/// How far from it this may be.
+const TOLERANCE: f64 = 1.5;
+
+/// Searches at once.
+const CLIENTS: usize = 4;
+
+#[derive(Deserialize)]
+struct Set {
+    /// Id, title, text.
+    docs: Vec<(String, String, String)>,
+    /// Id, query.
+    queries: Vec<(String, String)>,
+    /// Query → document → grade.
+    qrels: HashMap<String, HashMap<String, f64>>,
+}
+
+fn read(folder: &Path, name: &str) -> Set {
+    let path = folder.join(format!("{name}.json"));
+    let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// Normalised discounted cumulative gain of the first ten.
+fn ndcg(ranking: &[&str], grades: &HashMap<String, f64>) -> f64 {
+    let discounted = |grades: &mut dyn Iterator<Item = f64>| -> f64 {
+        let places = grades.take(10).enumerate();
+        places
+            .map(|(at, grade)| grade / (at as f64 + 2.0).log2())
+            .sum()
+    };
+    let mut ideal: Vec<f64> = grades.values().copied().collect();
+    ideal.sort_by(|a, b| b.total_cmp(a));
+    let best = discounted(&mut ideal.into_iter());
+    let got = ranking
+        .iter()
+        .map(|id| grades.get(*id).copied().unwrap_or(0.0));
+    discounted(&mut got.into_iter()) / best
+}
+
+/// The files of an answer in the order of their best hit.
+fn ranking(answer: &SearchAnswer) -> Vec<&str> {
+    let mut paths: Vec<&str> = Vec::new();
+    for hit in &answer.hits {
+        let places = hit.also.iter().map(|place| place.path.as_str());
+        for path in std::iter::once(hit.path.as_str()).chain(places) {
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+    }
+    paths
+}
+
+/// nDCG@10 × 100 of the daemon on this set.
+fn measure(name: &str, extension: &str, set: &Set) -> f64 {
+    let world = World::new("");
+    let mut ids: HashMap<String, &str> = HashMap::new();
+    for (number, (id, title, text)) in set.docs.iter().enumerate() {
+        let path = format!("{}/{number}.{extension}", number / 500);
+        let text = match title.as_str() {
+            "" => format!("{text}\n"),
+            title => format!("# {title}\n\n{text}\n"),
+        };
+        world.write(&path, text);
+        ids.insert(path, id);
+    }
+    let began = Instant::now();
+    let daemon = world.start();
+    let run = world.cli(["wait", "--timeout", "30min"]);
+    assert_eq!(run.code(), 0, "{}\n{}", run.stderr(), world.log());
+    let ingested = began.elapsed();
+    let status = world.status();
+    assert_eq!(status["documents"], set.docs.len(), "{name}");
+
+    let client = Client::new(&world.data().join("docent.sock"), &world.data());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let began = Instant::now();
+    let answers = stream::iter(&set.queries).map(|(id, query)| {
+        let target = Target::new("/search")
+            .with("q", Some(query))
+            .with("limit", Some("100"));
+        let client = client.clone();
+        async move {
+            let answer: SearchAnswer = client.get(&target).await.expect("a search is answered");
+            (id, answer)
+        }
+    });
+    let answers: Vec<_> = runtime
+        .expect("a runtime")
+        .block_on(answers.buffered(CLIENTS).collect());
+    let (mut sum, mut took) = (0.0, Vec::new());
+    for (id, answer) in &answers {
+        let ranking: Vec<&str> = ranking(answer).into_iter().map(|path| ids[path]).collect();
+        sum += ndcg(&ranking, &set.qrels[*id]);
+        took.push(answer.took_ms);
+    }
+    took.sort_by(f64::total_cmp);
+    let score = 100.0 * sum / answers.len() as f64;
+    println!(
+        "{name}: nDCG@10 {score:.1}; {} files and {} chunks in {ingested:.1?}, {} queries in {:.1?} (took_ms median {:.2}, worst {:.2})",
+        set.docs.len(),
+        status["chunks"],
+        answers.len(),
+        began.elapsed(),
+        took[took.len() / 2],
+        took[took.len() - 1],
+    );
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    score
+}
+
+#[test]
+fn search_finds_as_well_as_was_measured() {
+    let Some(folder) = std::env::var_os("DOCENT_DEV_SETS").map(PathBuf::from) else {
+        println!("not run: DOCENT_DEV_SETS does not name the folder of the development sets");
+        return;
+    };
+    let scores = SETS.map(|(name, extension, expected)| {
+        let score = measure(name, extension, &read(&folder, name));
+        (name, score, expected)
+    });
+    for (name, score, expected) in scores {
+        assert!(
+            (score - expected).abs() <= TOLERANCE,
+            "{name}: {score:.1}, measured {expected}"
+        );
+    }
+}
+
+#[test]
+fn the_measure_measures() {
+    let grades = HashMap::from([("a".to_owned(), 1.0), ("b".to_owned(), 1.0)]);
+    assert!((ndcg(&["a", "b"], &grades) - 1.0).abs() < 1e-12);
+    assert!(
+        (ndcg(&["x", "a"], &HashMap::from([("a".to_owned(), 1.0)])) - 1.0 / 3_f64.log2()).abs()
+            < 1e-12
+    );
+    let eleventh = ["x"; 10].into_iter().chain(["a"]).collect::<Vec<_>>();
+    assert_eq!(ndcg(&eleventh, &grades), 0.0);
+}
