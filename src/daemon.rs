@@ -1,5 +1,7 @@
 //! The composition root: the life of the process. Open the store, bind the socket, begin the agents, wait for a signal, drain.
 
+mod carriers;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +18,8 @@ use crate::agents::logging_audit::LoggingAudit;
 use crate::agents::rag::{self, Rag, RagOptions};
 use crate::agents::scheduler::{self, JobOption, Missed, Scheduler, Timetable};
 use crate::agents::self_healing::{self, SelfHealing, Surroundings};
-use crate::bus::Direct;
-use crate::config::{self, BusMode, Config};
+use crate::bus::Monitor;
+use crate::config::{self, Config};
 use crate::document::{ChunkOptions, kind_of};
 use crate::embed::Table;
 use crate::error::{Exit, Fatal};
@@ -26,10 +28,11 @@ use crate::http;
 use crate::index::{FollowerOptions, Searcher};
 use crate::runtime::shutdown::{self, conduct, stop_pair};
 use crate::runtime::{
-    Agent, Board, CarrierFactory, Compute, Factory, LifePlan, RestartPolicy, RestartRequest,
-    RunnerOptions, ScanDesk, Source, Summary, Supervisor, SupervisorHandle, supervisor_channel,
+    Agent, Board, Compute, Factory, LifePlan, RestartPolicy, RestartRequest, RunnerOptions,
+    ScanDesk, Source, Summary, Supervisor, SupervisorHandle, supervisor_channel,
 };
 use crate::store::{Closer, Options, RetryPolicy, Store};
+use carriers::Carriers;
 
 /// How long the store may take to write what it was handed, at the end.
 const CLOSE: Duration = Duration::from_secs(10);
@@ -61,7 +64,7 @@ pub fn run(config: Config) -> Result<Exit, Fatal> {
 
 async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
     let began = std::time::SystemTime::now();
-    let signals = shutdown::signals().map_err(|e| Fatal::new(Exit::Internal, e))?;
+    let mut signals = shutdown::signals().map_err(|e| Fatal::new(Exit::Internal, e))?;
     let on = enabled(&config);
     let (store, closer) = Store::open(&config.data_dir, store_options(&config, &on))?;
     let socket = http::bind(&config.socket_path(), &config.control.group)
@@ -76,12 +79,14 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
         None => None,
     };
     let (supervisor_handle, requests) = supervisor_channel();
+    let carriers = Carriers::start(&config, &store);
     let parts = Parts {
         board: Board::new(&on),
         searcher: Searcher::new(store.clone()),
         desk: ScanDesk::default(),
         compute: Compute::new(threads.max(COMPUTE_MIN)),
         supervisor: supervisor_handle,
+        monitor: carriers.monitor(),
         on,
         store,
         config,
@@ -90,13 +95,29 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
     let mut listeners = listen(&parts, socket, probes, &stop_serving);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), instance = parts.config.instance,
         data_dir = %parts.config.data_dir.display(), socket = %parts.config.socket_path().display(),
-        carrier = "direct", why = carrier_why(&parts.config), "started");
-    let (summary, forced) = live(&parts, requests, signals).await?;
+        "started");
+    let ready = tokio::select! {
+        ready = carriers.ready() => ready,
+        stopped = terminated(&mut signals) => Err(stopped),
+    };
+    let lived = match ready {
+        Ok(()) => {
+            tracing::info!(
+                carrier = parts.monitor.active().as_str(),
+                why = parts.monitor.why(),
+                "carrying events"
+            );
+            live(&parts, &carriers, (requests, signals)).await
+        }
+        Err(fatal) => Err(fatal),
+    };
     let searcher = parts.searcher.clone();
     let socket_path = parts.config.socket_path();
     drop(parts);
+    carriers.close().await;
     let closed = close(searcher, closer, stop_serving, &mut listeners).await;
     std::fs::remove_file(&socket_path).ok(); // it is ours and nobody answers on it any more
+    let (summary, forced) = lived?;
     Ok(verdict(&summary, forced, closed, began))
 }
 
@@ -110,16 +131,30 @@ struct Parts {
     desk: ScanDesk,
     compute: Compute,
     supervisor: SupervisorHandle,
+    monitor: Monitor,
+}
+
+/// Waits for the signal that ends a start before the agents have begun: nothing is pending then.
+async fn terminated(signals: &mut signal_hook_tokio::Signals) -> Fatal {
+    while let Some(signal) = signals.next().await {
+        if shutdown::request(signal) == shutdown::Request::Terminate {
+            return Fatal::silent(Exit::Clean);
+        }
+    }
+    std::future::pending().await
 }
 
 /// The supervisor's life, and the signals that end it.
 async fn live(
     parts: &Parts,
-    requests: tokio::sync::mpsc::Receiver<RestartRequest>,
-    signals: signal_hook_tokio::Signals,
+    carriers: &Carriers,
+    (requests, signals): (
+        tokio::sync::mpsc::Receiver<RestartRequest>,
+        signal_hook_tokio::Signals,
+    ),
 ) -> Result<(Summary, bool), Fatal> {
     let config = &parts.config;
-    let plans = plans(parts)?;
+    let plans = plans(parts, carriers)?;
     let policy = RestartPolicy {
         restarts: config.supervisor.restarts as usize,
         window: config.supervisor.restart_window,
@@ -182,13 +217,6 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-fn carrier_why(config: &Config) -> &'static str {
-    match config.bus.mode {
-        BusMode::Embedded => "the config says embedded",
-        _ => "this version carries events directly only",
-    }
-}
-
 fn bind_failed(error: http::BindError) -> Fatal {
     let exit = match &error {
         http::BindError::Io { source, .. }
@@ -215,8 +243,6 @@ fn listen(
         data_dir: config.data_dir.clone(),
         instance: config.instance.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        carrier: "embedded".to_owned(),
-        carrier_why: carrier_why(config).to_owned(),
         embedder: Table::embedded().identity().to_owned(),
         started_at: Millis::now(),
         free_space_floor: config.store.free_space_floor,
@@ -230,6 +256,7 @@ fn listen(
         searcher: Arc::new(parts.searcher.clone()),
         board: parts.board.clone(),
         scans: parts.desk.clone(),
+        carriers: parts.monitor.clone(),
         info: Arc::new(info),
         stop: stop.clone(),
         memory: Arc::default(),
@@ -244,22 +271,16 @@ fn listen(
 }
 
 /// A plan for every agent that is on.
-fn plans(parts: &Parts) -> Result<Vec<LifePlan>, Fatal> {
+fn plans(parts: &Parts, carriers: &Carriers) -> Result<Vec<LifePlan>, Fatal> {
     let mut plans = Vec::new();
     for name in &parts.on {
         let agent = factory(parts, *name)?;
-        let (store, name, backoff_max) = (
-            parts.store.clone(),
-            *name,
-            parts.config.delivery.backoff_max,
-        );
-        let carrier: CarrierFactory =
-            Arc::new(move || Box::new(Direct::new(store.clone(), name, backoff_max)));
+        let backoff_max = parts.config.delivery.backoff_max;
         plans.push(LifePlan {
-            name,
+            name: *name,
             agent,
-            carrier,
-            options: runner_options(&parts.config, name),
+            carrier: carriers.factory(*name, &parts.store, backoff_max),
+            options: runner_options(&parts.config, *name),
         });
     }
     Ok(plans)

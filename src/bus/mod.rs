@@ -5,13 +5,21 @@
 //! never changes the ledger.
 //!
 //! - [`Direct`] hands deliveries straight from the ledger to the runner. It is the embedded bus.
+//! - [`redis`] carries them over Redis Streams: a *copy* of each in the agent's *inbox*, read through one shared consumer group.
+//! - [`Switch`] is the one that runners have: Redis while it answers, else direct.
 
 mod direct;
+mod monitor;
+mod order;
+pub mod redis;
+mod switch;
 
 use std::future::Future;
 use std::pin::Pin;
 
 pub use direct::Direct;
+pub use monitor::Monitor;
+pub use switch::{Active, Choice, Switch, active};
 
 use crate::event::{Seq, Subject};
 use crate::store::ReadError;
@@ -21,7 +29,12 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The name that a carrier gave to the copy of a delivery that it carried, for the acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CopyId(pub String);
+pub struct CopyId {
+    /// Which connection it came by: an id means nothing on another one.
+    pub session: u64,
+    /// The entry.
+    pub entry: String,
+}
 
 /// A delivery that a carrier offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,27 +53,53 @@ pub trait TableView: Send + Sync {
     fn contains(&self, seq: Seq) -> bool;
     /// Whether a delivery of this subject is in flight or paused.
     fn holds(&self, subject: &Subject) -> bool;
+    /// Whether a delivery in hand came by this copy.
+    fn has_copy(&self, copy: &CopyId) -> bool;
+}
+
+/// What a runner has place for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hunger {
+    /// Deliveries that could start at once.
+    pub permits: usize,
+    /// Deliveries that its table has room for.
+    pub room: usize,
+}
+
+/// How a delivery left the table, or why it did not come into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// The commit of its outcome or of a failure was reported.
+    Settled,
+    /// The same, and it is dead now.
+    Dead,
+    /// It was offered, and there is nothing to do for it now.
+    Answered,
 }
 
 /// A way from the ledger to one runner.
 pub trait Carrier: Send {
-    /// Waits until there may be something new to offer. May be dropped at any moment.
-    fn woken(&mut self) -> Boxed<'_, ()>;
+    /// Works on what it has under way, and waits until there may be something new to offer to a runner that has place for so
+    /// much. May be dropped at any moment.
+    fn woken(&mut self, hunger: Hunger) -> Boxed<'_, ()>;
 
-    /// Up to `room` deliveries that are owed and due, as far as the carrier knows.
+    /// Deliveries that are owed and due, as far as the carrier knows, no more than there is place for.
     ///
     /// # Errors
     /// The store cannot be read; nothing was passed over.
     fn offer<'a>(
         &'a mut self,
         table: &'a dyn TableView,
-        room: usize,
+        hunger: Hunger,
     ) -> Boxed<'a, Result<Vec<Offer>, ReadError>>;
 
-    /// A delivery of this subject has left the table, or was offered and did not come into it: the next of its subject may be
-    /// offered.
-    fn left(&mut self, subject: &Subject);
+    /// A delivery has left the table, or was offered and did not come into it: the next of its subject may be offered.
+    fn left(&mut self, seq: Seq, subject: Option<&Subject>, how: Left);
 
-    /// These copies are answered: they need not be carried any further.
-    fn acknowledge(&mut self, copies: Vec<CopyId>) -> Boxed<'_, ()>;
+    /// These copies are answered: they need not be carried any further. Does not wait; one that fails is not repeated, for the
+    /// copy is offered again and meets a settled delivery.
+    fn acknowledge(&mut self, copies: Vec<CopyId>);
+
+    /// Ends what is under way, at the end of a drain: the table is empty. Bounded.
+    fn close(&mut self) -> Boxed<'_, ()>;
 }

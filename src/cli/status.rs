@@ -256,6 +256,7 @@ pub(super) mod tests {
 
     pub(in crate::cli) fn agent(state: &str) -> AgentView {
         AgentView {
+            carrier: "embedded".to_owned(),
             state: state.to_owned(),
             restarts: 0,
             reason: None,

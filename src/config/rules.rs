@@ -1,6 +1,5 @@
 //! The rules between keys.
 
-use super::choice::{BusMode, Carrier};
 use super::layers::Findings;
 use super::paths::LONGEST_SOCKET;
 use super::problem::{Origin, Wrong};
@@ -14,7 +13,6 @@ const WATCHDOG_MARGIN: Duration = Duration::from_secs(5);
 /// Complains about every rule that does not hold. A rule about a key that has a problem already is left out.
 pub(crate) fn check(config: &Config, findings: &mut Findings) {
     let mut rules = Rules { config, findings };
-    rules.carriers();
     rules.timeouts();
     rules.delivery();
     rules.redis();
@@ -73,22 +71,6 @@ impl Rules<'_> {
 
     fn counts(&mut self, values: (u64, u64), names: (&str, &str)) {
         self.ordered((&values.0, &values.1), true, names, u64::to_string);
-    }
-
-    /// This version carries events straight from the ledger and nothing else.
-    fn carriers(&mut self) {
-        let wrong = || {
-            Wrong::new(
-                "\"redis\" is not in this version, which carries events directly",
-                "write \"auto\" or \"embedded\"",
-            )
-        };
-        let mode = self.config.bus.mode;
-        self.require(mode != BusMode::Redis, &["bus.mode"], wrong);
-        for (name, agent) in self.config.agents.all() {
-            let key = format!("agents.{name}.carrier");
-            self.require(agent.carrier != Carrier::Redis, &[&key], wrong);
-        }
     }
 
     fn timeouts(&mut self) {
@@ -270,14 +252,6 @@ mod tests {
 
     /// A file that breaks one rule, and how the problem begins: with the line where the key was set.
     const BROKEN: &[(&str, &str)] = &[
-        (
-            "[bus]\nmode = \"redis\"",
-            "2: bus.mode: \"redis\" is not in this version",
-        ),
-        (
-            "[agents.rag]\ncarrier = \"redis\"",
-            "2: agents.rag.carrier: \"redis\" is not in this version",
-        ),
         (
             "shutdown_timeout = \"60s\"",
             "1: shutdown_timeout: shutdown_timeout (\"1min\") is not less than supervisor.stop_timeout (\"1min\"); write a value less than that, or raise supervisor.stop_timeout",

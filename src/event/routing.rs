@@ -162,6 +162,10 @@ event_types! {
     AgentRecovered "agent.recovered" CLOSED [SelfHealing];
     /// A delivery failed for good.
     EventDeadLettered "event.dead_lettered" CLOSED [SelfHealing];
+    /// What carries events has changed.
+    RedisChanged "redis.changed" CLOSED [SelfHealing];
+    /// Redis lost copies of deliveries; they are carried again.
+    RedisLost "redis.lost" CLOSED [SelfHealing];
     /// Something is wrong.
     HealthIssue "health.issue" CLOSED [];
     /// It is right again.

@@ -70,6 +70,11 @@ impl Subject {
         Subject(format!("index@{instance}"))
     }
 
+    /// The Redis of this process.
+    pub fn redis(instance: &str) -> Self {
+        Subject(format!("redis@{instance}"))
+    }
+
     /// Its text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -27,6 +27,7 @@ pub(super) async fn all(state: &State, now: Millis) -> Result<Vec<NamedAgent>, R
         };
         let agent = AgentView {
             state: status.state.as_str().to_owned(),
+            carrier: state.carriers.active_of(status.name).as_str().to_owned(),
             restarts: status.restarts,
             reason: status.reason,
             handled: count(counts.handled),

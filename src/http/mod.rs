@@ -49,6 +49,7 @@ pub use router::{DATA_DIR_HEADER, probes_router, router};
 pub use server::{Listener, serve};
 pub use socket::{BindError, bind};
 
+use crate::bus::Monitor;
 use crate::event::Millis;
 use crate::index::{FollowerState, SearchAnswer, SearchError, SearchRequest, Searcher};
 use crate::runtime::{Board, Boxed, Phase, ScanDesk};
@@ -82,10 +83,6 @@ pub struct Info {
     pub instance: String,
     /// The daemon's version.
     pub version: String,
-    /// What carries deliveries: `embedded`.
-    pub carrier: String,
-    /// Why that.
-    pub carrier_why: String,
     /// The identity of the embedder.
     pub embedder: String,
     /// When the daemon started.
@@ -115,6 +112,8 @@ pub struct State {
     pub board: Board,
     /// Where scans are asked for.
     pub scans: ScanDesk,
+    /// What carries events.
+    pub carriers: Monitor,
     /// What does not change.
     pub info: Arc<Info>,
     /// Ends the answers that would go on for ever; the token that [`serve`] is stopped by.

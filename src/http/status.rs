@@ -28,7 +28,14 @@ pub(super) async fn status(Shared(state): Shared<State>) -> Result<Json<Status>,
     let follower = state.follower();
     let progress = state.scans.progress().borrow().clone();
     let free = free_space(&state);
+    let ingress_dead = state.store.ingress_dead_count().await?;
+    let redis = state
+        .carriers
+        .waits_for_redis()
+        .or(state.carriers.foreign());
     let wrong = wrong(&Facts {
+        redis: redis.as_deref(),
+        ingress_dead,
         agents: &agents,
         follower: &follower,
         progress: &progress,
@@ -46,7 +53,7 @@ pub(super) async fn status(Shared(state): Shared<State>) -> Result<Json<Status>,
         data_dir: info.data_dir.to_string_lossy().into_owned(),
         started_at: info.started_at.to_string(),
         uptime_s: now.since(info.started_at).as_secs(),
-        bus: bus(&state),
+        bus: bus(&state, ingress_dead),
         agents: agents
             .into_iter()
             .map(|named| (named.name, named.agent))
@@ -79,7 +86,7 @@ fn condition(phase: Phase, wrong: &[Wrong]) -> Condition {
     }
 }
 
-fn bus(state: &State) -> BusView {
+fn bus(state: &State, ingress_dead: u64) -> BusView {
     let counts: Vec<_> = AgentName::ALL
         .iter()
         .map(|name| state.store.counts(*name))
@@ -87,8 +94,8 @@ fn bus(state: &State) -> BusView {
     let sum =
         |field: fn(&crate::store::AgentCounts) -> i64| counts.iter().map(|c| count(field(c))).sum();
     BusView {
-        active: state.info.carrier.clone(),
-        why: state.info.carrier_why.clone(),
+        active: state.carriers.active().as_str().to_owned(),
+        why: state.carriers.why(),
         owed: sum(|c| c.owed),
         in_flight: state
             .board
@@ -98,9 +105,8 @@ fn bus(state: &State) -> BusView {
             .map(|a| a.in_flight as u64)
             .sum(),
         retrying: sum(|c| c.retrying),
-        dead: sum(|c| c.dead),
-        // No Redis carries anything in this version, so it can have lost nothing.
-        lost_by_redis: 0,
+        dead: sum(|c| c.dead) + ingress_dead,
+        lost_by_redis: state.carriers.lost_by_redis(),
     }
 }
 

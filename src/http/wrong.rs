@@ -23,6 +23,10 @@ pub(super) struct Facts<'a> {
     pub(super) free: FreeSpace,
     /// The issues that are open.
     pub(super) issues: &'a [Issue],
+    /// Redis is wanted and cannot carry: why.
+    pub(super) redis: Option<&'a str>,
+    /// Entries of other programs that could not be published.
+    pub(super) ingress_dead: u64,
 }
 
 /// Everything that makes the daemon degraded; the list of the design, in its order.
@@ -33,7 +37,16 @@ pub(super) fn wrong(facts: &Facts<'_>) -> Vec<Wrong> {
     wrong.extend(captures(facts));
     wrong.extend(absent(facts));
     wrong.extend(dead(facts));
+    wrong.extend(redis(facts));
     wrong
+}
+
+fn redis(facts: &Facts<'_>) -> Option<Wrong> {
+    let what = format!("Redis cannot carry events: {}", facts.redis?);
+    Some(because(
+        what,
+        "mend it, and what is owed goes on by itself; publishing works meanwhile",
+    ))
 }
 
 fn because(what: String, remedy: &str) -> Wrong {
@@ -110,7 +123,8 @@ fn absent(facts: &Facts<'_>) -> Vec<Wrong> {
 }
 
 fn dead(facts: &Facts<'_>) -> Option<Wrong> {
-    let what = match facts.agents.iter().map(|a| a.agent.dead).sum::<u64>() {
+    let deliveries = facts.agents.iter().map(|a| a.agent.dead).sum::<u64>();
+    let what = match deliveries + facts.ingress_dead {
         0 => return None,
         1 => "1 delivery is dead".to_owned(),
         dead => format!("{dead} deliveries are dead"),
@@ -132,6 +146,7 @@ mod tests {
         NamedAgent {
             name: "rag".to_owned(),
             agent: AgentView {
+                carrier: "embedded".to_owned(),
                 state: state.as_str().to_owned(),
                 restarts: 0,
                 reason: Some("it panicked".to_owned()),
@@ -182,6 +197,8 @@ mod tests {
             progress: &owned.progress,
             free: owned.free,
             issues: &owned.issues,
+            redis: None,
+            ingress_dead: 0,
         };
         wrong(&facts).into_iter().map(|wrong| wrong.what).collect()
     }

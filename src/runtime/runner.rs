@@ -17,7 +17,7 @@ use super::agent::{Agent, Boxed, Ending, Handling, Progress};
 use super::shutdown::Stop;
 use super::status::Board;
 use super::table::{Limits, Table};
-use crate::bus::{Carrier, Offer, TableView};
+use crate::bus::{Carrier, Hunger, Left, Offer, TableView};
 use crate::event::{AgentName, Event, Millis, Seq, Subject};
 use crate::store::{Fence, Incarnation, Look, Settled, Settlement, Store, Verdict, WriteError};
 
@@ -137,7 +137,8 @@ impl Runner {
     pub(super) async fn run(mut self) -> RunnerEnd {
         loop {
             self.parts.progress.mark();
-            if let Some(end) = self.check_stop().await {
+            if let Some(end) = self.check_stop() {
+                self.parts.carrier.close().await;
                 return end;
             }
             self.fill().await;
@@ -145,20 +146,16 @@ impl Runner {
             if let Some(blocked) = self.check_stalls() {
                 return self.give_up(blocked).await;
             }
-            let draining = self.parts.stop.draining();
-            let wants = !draining
-                && self.table.free() > 0
-                && self.table.room() > 0
-                && self.pause.until.is_none();
+            let hunger = self.hunger();
             let stop = self.parts.stop.clone();
             let tick = Instant::now() + TICK;
             let tick = self.pause.until.map_or(tick, |until| until.min(tick));
             tokio::select! {
                 Some(joined) = self.running.join_next_with_id(), if !self.running.is_empty() => self.ended(joined),
                 Some(report) = self.settling.next(), if !self.settling.is_empty() => {
-                    if self.settled(report).await { return RunnerEnd::Closed; }
+                    if self.settled(report) { return RunnerEnd::Closed; }
                 }
-                () = self.parts.carrier.woken(), if wants => {}
+                () = self.parts.carrier.woken(hunger) => {}
                 () = stop.changed() => {}
                 () = tokio::time::sleep_until(tick) => {}
             }
@@ -166,13 +163,13 @@ impl Runner {
     }
 
     /// What a drain asks for: give back at half time, end when nothing is pending or the time is over.
-    async fn check_stop(&mut self) -> Option<RunnerEnd> {
+    fn check_stop(&mut self) -> Option<RunnerEnd> {
         if !self.parts.stop.draining() {
             return None;
         }
         if self.parts.stop.giving_back() {
             let copies = self.table.give_back();
-            self.parts.carrier.acknowledge(copies).await;
+            self.parts.carrier.acknowledge(copies);
         }
         if self.parts.stop.abandoned() {
             self.parts.incarnation.end();
@@ -184,16 +181,40 @@ impl Runner {
             .then(|| RunnerEnd::Stopped(Vec::new()))
     }
 
-    /// Answers what is kept, then what the carrier offers, while there are permits and places.
+    /// How many deliveries may start now.
+    fn permits(&self) -> usize {
+        match self.pause.until {
+            Some(_) => 0,
+            None => self.table.free(),
+        }
+    }
+
+    /// What there is place for; nothing in a drain.
+    fn hunger(&self) -> Hunger {
+        if self.parts.stop.draining() {
+            return Hunger {
+                permits: 0,
+                room: 0,
+            };
+        }
+        Hunger {
+            permits: self.permits(),
+            room: self.table.room(),
+        }
+    }
+
+    /// Answers what is kept, then what the carrier offers, while there is place for it.
     async fn fill(&mut self) {
-        if let Some(until) = self.pause.until {
-            if until > Instant::now() {
-                return;
-            }
+        if self
+            .pause
+            .until
+            .is_some_and(|until| until <= Instant::now())
+        {
             self.pause.until = None;
             self.table.resume();
         }
-        while self.table.free() > 0 {
+        loop {
+            self.parts.progress.mark();
             let offers = match self.next_offers().await {
                 Ok(offers) if offers.is_empty() => return,
                 Ok(offers) => offers,
@@ -202,10 +223,10 @@ impl Runner {
             let now = (Millis::now(), self.parts.options.backoff_max);
             let seqs = offers.iter().map(|o| o.seq).collect();
             match self.parts.store.look(self.name, seqs, now).await {
-                Ok(looks) => self.answer(offers, looks).await,
+                Ok(looks) => self.answer(offers, looks),
                 Err(error) => {
                     self.reads_fail(&error.to_string());
-                    // Not answered, so kept: nobody would offer them again.
+                    // Not answered, so kept. A copy whose subject nobody knows is offered again by its carrier.
                     for offer in offers {
                         if let Some(subject) = &offer.subject {
                             self.table.keep(offer.seq, subject, offer.copy);
@@ -219,8 +240,7 @@ impl Runner {
     }
 
     async fn next_offers(&mut self) -> Result<Vec<Offer>, crate::store::ReadError> {
-        let free = self.table.free();
-        let kept = self.table.answerable(free);
+        let kept = self.table.answerable(self.permits());
         if !kept.is_empty() {
             let again = |seq| Offer {
                 seq,
@@ -229,17 +249,21 @@ impl Runner {
             };
             return Ok(kept.into_iter().map(again).collect());
         }
-        if self.parts.stop.draining() {
-            return Ok(Vec::new());
+        loop {
+            let hunger = self.hunger();
+            if hunger.room == 0 {
+                return Ok(Vec::new());
+            }
+            let mut offers = self.parts.carrier.offer(&self.table, hunger).await?;
+            if offers.is_empty() {
+                return Ok(offers);
+            }
+            // The table first: what is in it already only gains a copy.
+            offers.retain(|offer| !self.table.add_copy(offer.seq, offer.copy.clone()));
+            if !offers.is_empty() {
+                return Ok(offers);
+            }
         }
-        let room = free.min(self.table.room());
-        if room == 0 {
-            return Ok(Vec::new());
-        }
-        let mut offers = self.parts.carrier.offer(&self.table, room).await?;
-        // The table first: what is in it already only gains a copy.
-        offers.retain(|offer| !self.table.add_copy(offer.seq, offer.copy.clone()));
-        Ok(offers)
     }
 
     fn reads_fail(&mut self, error: &str) {
@@ -250,7 +274,7 @@ impl Runner {
         self.pause.until = Some(Instant::now() + self.parts.options.pause_min);
     }
 
-    async fn answer(&mut self, offers: Vec<Offer>, looks: Vec<Look>) {
+    fn answer(&mut self, offers: Vec<Offer>, looks: Vec<Look>) {
         for (offer, look) in offers.into_iter().zip(looks) {
             match look.verdict {
                 Verdict::Settled | Verdict::NotDue => {
@@ -259,14 +283,15 @@ impl Runner {
                         copies.extend(held);
                         subject
                     });
-                    if let Some(subject) = left.or(offer.subject) {
-                        self.parts.carrier.left(&subject);
-                    }
-                    self.parts.carrier.acknowledge(copies).await;
+                    let subject = left.or(offer.subject);
+                    self.parts
+                        .carrier
+                        .left(offer.seq, subject.as_ref(), Left::Answered);
+                    self.parts.carrier.acknowledge(copies);
                 }
                 Verdict::Due { oldest, attempts } => {
                     let subject = oldest.subject.clone();
-                    if self.table.holds(&subject) || self.table.free() == 0 {
+                    if self.table.holds(&subject) || self.permits() == 0 {
                         self.table.keep(offer.seq, &subject, offer.copy);
                         continue;
                     }
@@ -354,10 +379,11 @@ impl Runner {
     }
 
     /// A commit is reported: the flight leaves the table with its copies, then they are acknowledged. True: the store is closed.
-    async fn settled(&mut self, (seq, result): Report) -> bool {
+    fn settled(&mut self, (seq, result): Report) -> bool {
         let fine = result.is_ok();
         match result {
-            Ok(_) | Err(WriteError::Refused) => self.leave(seq).await,
+            Ok(Settled::Dead) => self.leave(seq, Left::Dead),
+            Ok(_) | Err(WriteError::Refused) => self.leave(seq, Left::Settled),
             Err(WriteError::Closed) => return true,
             Err(WriteError::Unavailable(cause)) => self.unavailable(seq, &cause),
             Err(error) => {
@@ -378,11 +404,11 @@ impl Runner {
         false
     }
 
-    async fn leave(&mut self, seq: Seq) {
+    fn leave(&mut self, seq: Seq, how: Left) {
         self.flights.remove(&seq);
         if let Some((subject, copies)) = self.table.leave(seq) {
-            self.parts.carrier.left(&subject);
-            self.parts.carrier.acknowledge(copies).await;
+            self.parts.carrier.left(seq, Some(&subject), how);
+            self.parts.carrier.acknowledge(copies);
         }
     }
 

@@ -4,7 +4,7 @@
 //! submitted. What is in flight or paused holds its subject. Unsettled flights (running and submitted) are bounded besides the
 //! permits, in number and in bytes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::bus::{CopyId, TableView};
 use crate::event::{Seq, Subject};
@@ -52,6 +52,8 @@ pub(super) struct Table {
     limits: Limits,
     entries: BTreeMap<Seq, Entry>,
     holders: HashMap<Subject, Seq>,
+    /// The copies of all entries.
+    copies: HashSet<CopyId>,
     running: usize,
     submitted: usize,
     bytes: usize,
@@ -63,6 +65,7 @@ impl Table {
             limits,
             entries: BTreeMap::new(),
             holders: HashMap::new(),
+            copies: HashSet::new(),
             running: 0,
             submitted: 0,
             bytes: 0,
@@ -103,6 +106,7 @@ impl Table {
         let Some(entry) = self.entries.get_mut(&seq) else {
             return false;
         };
+        self.copies.extend(copy.clone());
         entry.copies.extend(copy);
         true
     }
@@ -114,6 +118,7 @@ impl Table {
             state: State::Kept,
             copies: Vec::new(),
         });
+        self.copies.extend(copy.clone());
         entry.copies.extend(copy);
     }
 
@@ -150,7 +155,11 @@ impl Table {
     /// Leaves the table; gives its subject and its copies.
     pub(super) fn leave(&mut self, seq: Seq) -> Option<(Subject, Vec<CopyId>)> {
         self.set(seq, State::Kept);
-        self.entries.remove(&seq).map(|e| (e.subject, e.copies))
+        let entry = self.entries.remove(&seq)?;
+        for copy in &entry.copies {
+            self.copies.remove(copy);
+        }
+        Some((entry.subject, entry.copies))
     }
 
     /// The kept deliveries that may be answered anew: of each free subject the oldest, oldest first, at most `most`.
@@ -227,6 +236,10 @@ impl TableView for Table {
     fn holds(&self, subject: &Subject) -> bool {
         self.holders.contains_key(subject)
     }
+
+    fn has_copy(&self, copy: &CopyId) -> bool {
+        self.copies.contains(copy)
+    }
 }
 
 #[cfg(test)]
@@ -290,7 +303,12 @@ mod tests {
     #[test]
     fn a_copy_is_added_to_what_is_in_hand_and_given_when_it_leaves() {
         let mut table = Table::new(LIMITS);
-        let copy = |n: &str| Some(CopyId(n.to_owned()));
+        let copy = |n: &str| {
+            Some(CopyId {
+                session: 1,
+                entry: n.to_owned(),
+            })
+        };
         assert!(!table.add_copy(Seq(1), copy("1-0")));
         table.keep(Seq(1), &subject("a"), copy("1-0"));
         assert!(table.add_copy(Seq(1), copy("2-0")));

@@ -470,11 +470,11 @@ fn owed_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<OwedRow> {
     })
 }
 
-const DEAD_SELECT: &str =
+pub(super) const DEAD_SELECT: &str =
     "SELECT e.id, d.agent, e.type, e.subject, d.attempts, d.errors, d.settled_at
     FROM delivery d JOIN event e ON e.seq = d.event";
 
-fn dead_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeadLetter> {
+pub(super) fn dead_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeadLetter> {
     let wrong = |what: String| rusqlite::Error::InvalidColumnName(what);
     let id: String = row.get(0)?;
     let kind: String = row.get(2)?;

@@ -10,11 +10,13 @@
 
 mod audit;
 mod captures;
+mod carry;
 mod chunks;
 mod documents;
 mod error;
 mod fence;
 mod health;
+mod ingress;
 mod jobs;
 mod ledger;
 mod look;
@@ -41,6 +43,7 @@ pub use documents::{DocumentRow, DocumentState, DocumentVersion, ListedDocument,
 pub use error::{OpenError, ReadError, WriteError};
 pub use fence::{Fence, Incarnation};
 pub use health::{FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity};
+pub use ingress::{IngressDead, IngressDeadRow};
 pub use jobs::{JobChange, JobPlanned, JobRow, JobState};
 pub use ledger::{DeliveryKey, Published, RetryPolicy, Settled};
 pub use look::{DeadLetter, DeliveryView, EventFilter, Look, OwedRow, Verdict};

@@ -12,11 +12,12 @@ use super::captures::Capture;
 use super::chunks::ChunkSet;
 use super::documents::DocumentVersion;
 use super::health::{FixAttempt, IssueClosed, IssueOpened};
+use super::ingress::IngressDead;
 use super::jobs::JobChange;
 use super::ledger::DeliveryKey;
 use super::manifest::ManifestEntry;
 use super::writer::Batch;
-use super::{WriteError, audit, captures, chunks, documents, health, jobs, manifest};
+use super::{WriteError, audit, captures, chunks, documents, health, ingress, jobs, manifest};
 use crate::event::{AgentName, EventId, EventType, Millis, NewEvent, Subject};
 
 /// The version of the list of effects below.
@@ -80,6 +81,13 @@ pub enum Effect {
     IssueClosed(IssueClosed),
     /// A fix was tried.
     FixAttempted(FixAttempt),
+    /// The stream of other programs was read up to this entry.
+    IngressRead {
+        /// Its id in the stream.
+        entry: String,
+    },
+    /// An entry of another program cannot be published.
+    IngressDead(IngressDead),
     /// The agent `test` was here.
     #[cfg(feature = "testing")]
     Test {
@@ -203,6 +211,8 @@ pub(super) fn apply(
         Effect::IssueOpened(issue) => health::open(connection, issue, now),
         Effect::IssueClosed(issue) => health::close(connection, issue, now),
         Effect::FixAttempted(fix) => health::fix(connection, fix),
+        Effect::IngressRead { entry } => ingress::read_up_to(connection, entry),
+        Effect::IngressDead(dead) => ingress::keep(connection, dead, now),
         #[cfg(feature = "testing")]
         Effect::Test { event, attempt } => {
             let mut insert = connection

@@ -5,7 +5,7 @@
 use rusqlite::Connection;
 
 /// The schema that this docent writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 const V1: &str = "
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
@@ -69,13 +69,20 @@ CREATE TABLE issue (
 CREATE INDEX issue_open ON issue (subject) WHERE closed_at IS NULL;
 ";
 
+/// Entries of other programs that nobody could publish, with all that they held.
+const V2: &str = "
+CREATE TABLE ingress_dead (
+    n INTEGER PRIMARY KEY, entry TEXT NOT NULL UNIQUE, type TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL,
+    fields TEXT NOT NULL, at INTEGER NOT NULL);
+";
+
 /// What the agent `test` leaves behind.
 #[cfg(feature = "testing")]
 pub(super) const TESTING: &str = "CREATE TABLE IF NOT EXISTS test_effect (
     event INTEGER NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (event, attempt))";
 
 /// The steps from one schema to the next; the first one makes an empty file a store.
-const STEPS: &[&str] = &[V1];
+const STEPS: &[&str] = &[V1, V2];
 
 /// The schema of the file; 0 for an empty one.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {

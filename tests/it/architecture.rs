@@ -21,7 +21,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "event", "config", "document", "embed", "store", "index", "runtime",
         ],
     ),
-    ("http", &["event", "config", "store", "index", "runtime"]),
+    (
+        "http",
+        &["event", "bus", "config", "store", "index", "runtime"],
+    ),
     ("error", &["config", "store"]),
     (
         "daemon",
@@ -42,6 +45,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tantivy", &["index"]),
     ("notify", &["agents/change_detection"]),
     ("axum", &["http"]),
+    ("fred", &["bus/redis"]),
     ("clap", &["cli"]),
     ("tracing_subscriber", &["telemetry.rs"]),
     ("signal_hook", &["runtime/shutdown.rs"]),

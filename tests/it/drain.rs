@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::corpus::{QUERIES, fill};
 use crate::helper::World;
-use crate::kill::same;
+use crate::load::same;
 use crate::work::QUICK;
 
 /// Within this a stop that does not wait for work must have come about.

@@ -218,6 +218,8 @@ impl World {
         };
         let config = fs::read_to_string(self.config()).expect("the config");
         let docs = self.docs();
+        let config = config.replace("mode = \"auto\"", "mode = \"embedded\"");
+        let config = config.replace("mode = \"redis\"", "mode = \"embedded\"");
         let config = config.replace(
             "path = \"docs\"",
             &format!("path = {:?}", docs.to_str().expect("a plain path")),

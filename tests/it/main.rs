@@ -16,6 +16,8 @@
 
 mod corpus;
 mod helper;
+mod load;
+mod redis_server;
 mod work;
 
 mod architecture;
@@ -28,4 +30,5 @@ mod flow;
 mod index;
 mod kill;
 mod quality;
+mod redis;
 mod trees;

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::bus::{Choice, Monitor};
 use crate::event::{AgentName, Event, EventType, NewEvent, Seq, Subject};
 use crate::store::{Closer, Incarnation, Options, Outcome, RetryPolicy, Settlement};
 
@@ -93,8 +94,6 @@ impl Daemon {
             data_dir: data_dir.clone(),
             instance: "host".to_owned(),
             version: "0.1.0".to_owned(),
-            carrier: "embedded".to_owned(),
-            carrier_why: "[bus] mode is embedded".to_owned(),
             embedder: "table".to_owned(),
             started_at: Millis::now(),
             free_space_floor: 0,
@@ -106,6 +105,7 @@ impl Daemon {
         let socket = data_dir.join("docent.sock");
         Daemon {
             state: State {
+                carriers: Monitor::new(Choice::Embedded, Vec::new(), None),
                 store,
                 searcher: search.clone(),
                 board,

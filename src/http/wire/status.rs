@@ -104,6 +104,9 @@ pub struct BusView {
 pub struct AgentView {
     /// `off`, `starting`, `running`, `restarting`, `parked` or `stopped`.
     pub state: String,
+    /// What carries its events: `redis` or `embedded`.
+    #[serde(default)]
+    pub carrier: String,
     /// How often it was started again.
     pub restarts: u64,
     /// Why it ended last.

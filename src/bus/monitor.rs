@@ -1,0 +1,84 @@
+//! What can be seen of the carriers from outside.
+
+use super::redis::{Facts, Link, LinkState};
+use super::switch::{Active, Choice, active};
+use crate::event::AgentName;
+
+/// What carries, and why. Cheap to clone.
+#[derive(Clone)]
+pub struct Monitor {
+    choice: Choice,
+    agents: Vec<(AgentName, Choice)>,
+    link: Option<Link>,
+}
+
+impl Monitor {
+    /// What carries by `choice`, but for the agents that have one of their own.
+    pub fn new(choice: Choice, agents: Vec<(AgentName, Choice)>, link: Option<Link>) -> Self {
+        Monitor {
+            choice,
+            agents,
+            link,
+        }
+    }
+
+    fn state(&self) -> Option<LinkState> {
+        self.link.as_ref().map(|link| link.state().borrow().clone())
+    }
+
+    /// What carries.
+    pub fn active(&self) -> Active {
+        active(self.choice, self.state().as_ref())
+    }
+
+    /// What carries one agent's events.
+    pub fn active_of(&self, agent: AgentName) -> Active {
+        let own = self.agents.iter().find(|(name, _)| *name == agent);
+        let choice = own.map_or(self.choice, |(_, choice)| *choice);
+        active(choice, self.state().as_ref())
+    }
+
+    /// Why that carries, for a person.
+    pub fn why(&self) -> String {
+        match (self.choice, self.state()) {
+            (Choice::Embedded, _) | (_, None) => "the config says embedded".to_owned(),
+            (_, Some(LinkState::Connecting)) => "Redis is being looked for".to_owned(),
+            (_, Some(LinkState::Up { facts, .. })) => format!(
+                "Redis {} answers; what a crash of it may lose: durability {}",
+                facts.version,
+                facts.durability.as_str()
+            ),
+            (_, Some(LinkState::Down { why, since })) => format!("{why} (since {since})"),
+            (_, Some(LinkState::Foreign { why })) => why,
+        }
+    }
+
+    /// Redis is wanted and cannot carry: for `redis` that is a degraded state.
+    pub fn waits_for_redis(&self) -> Option<String> {
+        let wants =
+            self.choice == Choice::Redis || self.agents.iter().any(|(_, c)| *c == Choice::Redis);
+        let up = matches!(self.state(), Some(LinkState::Up { .. }));
+        (wants && !up).then(|| self.why())
+    }
+
+    /// Another store owns the namespace.
+    pub fn foreign(&self) -> Option<String> {
+        match self.state() {
+            Some(LinkState::Foreign { why }) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// What the preflight found out about the present Redis.
+    pub fn facts(&self) -> Option<Facts> {
+        match self.state() {
+            Some(LinkState::Up { facts, .. }) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// Copies that Redis has lost since the start.
+    pub fn lost_by_redis(&self) -> u64 {
+        self.link.as_ref().map_or(0, Link::lost)
+    }
+}

@@ -1,0 +1,290 @@
+//! Which owed deliveries come next, in ledger order, without ever scanning what is owed.
+//!
+//! First attempts are looked for from a *cursor* upwards, ripe retries by their moment, and the two are merged. The cursor passes
+//! what is in hand, and what only waits for its own subject; that subject is remembered, and **whatever leaves the table makes
+//! the order ask for that subject's next**. It goes back to the lowest delivery that became offerable again.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::event::{AgentName, Millis, Seq, Subject};
+use crate::store::{AgentSignal, OwedRow, ReadError, Store};
+
+/// Rows read at once, and how often in one call: a backlog of one busy subject is passed over in several calls.
+const ROWS: usize = 256;
+const READS_MAX: usize = 8;
+
+/// How often it looks without having been told, and for retries from the first one on, whatever was passed: clocks jump.
+const AFRESH: Duration = Duration::from_secs(5);
+
+/// Retries that became ripe so short a time ago are never passed.
+const RETRIES_OVERLAP: Duration = Duration::from_millis(100);
+
+/// What a carrier says of a delivery that comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// It takes it.
+    Take,
+    /// It is in hand already: in the table, or carried.
+    InHand,
+    /// It waits for another one of its subject.
+    Waits,
+}
+
+/// How far one agent's ledger has been looked at.
+pub(super) struct Order {
+    store: Store,
+    agent: AgentName,
+    backoff_max: Duration,
+    signal: Arc<AgentSignal>,
+    place: Place,
+    /// Subjects of which something was passed because another of theirs was in hand.
+    skipped: HashSet<Subject>,
+    retry_at: Option<Millis>,
+    afresh_at: Instant,
+    /// There is more to look at, without waiting.
+    more: bool,
+    /// Somebody said that there may be something new since the last look.
+    fresh: bool,
+}
+
+#[derive(Clone)]
+struct Place {
+    /// First attempts up to here are passed.
+    cursor: Seq,
+    /// Retries up to this moment and delivery are passed.
+    ripe: (Millis, Seq),
+    /// Subjects whose next is to be looked at.
+    asked: Vec<Subject>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Place {
+            cursor: Seq(0),
+            ripe: FIRST_RIPE,
+            asked: Vec::new(),
+        }
+    }
+}
+
+const FIRST_RIPE: (Millis, Seq) = (Millis(i64::MIN), Seq(0));
+
+impl Order {
+    /// From the beginning.
+    pub(super) fn new(store: Store, agent: AgentName, backoff_max: Duration) -> Self {
+        Order {
+            signal: store.signal(agent),
+            store,
+            agent,
+            backoff_max,
+            place: Place::default(),
+            skipped: HashSet::new(),
+            retry_at: None,
+            afresh_at: Instant::now(),
+            more: true,
+            fresh: true,
+        }
+    }
+
+    /// Whether looking may find something now.
+    pub(super) fn has_something(&self) -> bool {
+        let retry = self.retry_at.is_some_and(|at| at <= Millis::now());
+        // Now and then it looks without having been told, so that no slip could leave something owed for ever.
+        let afresh = self.afresh_at <= Instant::now();
+        self.more || self.fresh || retry || afresh || !self.place.asked.is_empty()
+    }
+
+    /// Waits until looking may find something. May be dropped at any moment.
+    pub(super) async fn woken(&mut self) {
+        if self.has_something() {
+            return;
+        }
+        let wait = self.retry_at.map(|at| at.since(Millis::now()));
+        match wait {
+            None => self.signal.woken().await,
+            Some(wait) => {
+                // A moment too early would find nothing and ask again at once.
+                let wait = tokio::time::sleep(wait + Duration::from_millis(2));
+                tokio::select! {
+                    () = self.signal.woken() => {}
+                    () = wait => {}
+                }
+            }
+        }
+        self.fresh = true;
+    }
+
+    /// Up to `room` deliveries that come next and that `judge` takes.
+    ///
+    /// # Errors
+    /// The store cannot be read; nothing was passed over.
+    pub(super) async fn next(
+        &mut self,
+        room: usize,
+        judge: &mut (dyn FnMut(&OwedRow) -> Judged + Send),
+    ) -> Result<Vec<OwedRow>, ReadError> {
+        if room == 0 || !self.has_something() {
+            return Ok(Vec::new());
+        }
+        let before = self.place.clone();
+        self.more = false;
+        self.fresh = false;
+        let mut picked = Picked {
+            rows: Vec::new(),
+            room,
+        };
+        match self.gather(&mut picked, judge).await {
+            Ok(()) => Ok(picked.rows),
+            Err(error) => {
+                // What was picked is not handed over, so it must be found again.
+                self.place = before;
+                self.more = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// A delivery of this subject has left the table: what waited for it is looked at again.
+    pub(super) fn left(&mut self, subject: &Subject) {
+        // What left may have failed, and is due again sooner than anything that was seen.
+        self.fresh |= self.store.counts(self.agent).retrying > 0;
+        if self.skipped.remove(subject) {
+            self.place.asked.push(subject.clone());
+        }
+    }
+
+    /// This delivery became offerable again without having left the table.
+    pub(super) fn back_to(&mut self, seq: Seq) {
+        self.place.cursor = self.place.cursor.min(Seq(seq.0.saturating_sub(1)));
+        self.place.ripe = FIRST_RIPE;
+        self.more = true;
+    }
+
+    async fn gather(
+        &mut self,
+        picked: &mut Picked,
+        judge: &mut (dyn FnMut(&OwedRow) -> Judged + Send),
+    ) -> Result<(), ReadError> {
+        if let Some(seq) = self.signal.take_rewind() {
+            self.place.cursor = self.place.cursor.min(Seq(seq.0.saturating_sub(1)));
+        }
+        self.next_of_asked(picked, judge).await?;
+        self.ripe_retries(picked, judge).await?;
+        self.first_attempts(picked, judge).await
+    }
+
+    async fn next_of_asked(
+        &mut self,
+        picked: &mut Picked,
+        judge: &mut (dyn FnMut(&OwedRow) -> Judged + Send),
+    ) -> Result<(), ReadError> {
+        if self.place.asked.is_empty() {
+            return Ok(());
+        }
+        let now = (Millis::now(), self.backoff_max);
+        let asked = self.place.asked.clone();
+        let rows = self.store.next_of_subjects(self.agent, asked, now).await?;
+        self.place.asked.clear();
+        for row in rows {
+            if picked.full() {
+                self.place.asked.push(row.subject);
+            } else {
+                // There may be more behind it: the subject is asked again when this one leaves, until nothing is found.
+                self.skipped.insert(row.subject.clone());
+                self.pick(row, picked, judge);
+            }
+        }
+        Ok(())
+    }
+
+    async fn ripe_retries(
+        &mut self,
+        picked: &mut Picked,
+        judge: &mut (dyn FnMut(&OwedRow) -> Judged + Send),
+    ) -> Result<(), ReadError> {
+        if self.afresh_at <= Instant::now() {
+            self.place.ripe = FIRST_RIPE;
+            self.afresh_at = Instant::now() + AFRESH;
+        }
+        if self.store.counts(self.agent).retrying == 0 {
+            self.retry_at = None;
+            return Ok(());
+        }
+        let now = Millis::now();
+        let rows = self
+            .store
+            .ripe_retries(self.agent, self.place.ripe, (now, self.backoff_max), ROWS)
+            .await?;
+        for row in rows {
+            if picked.full() {
+                self.more = true;
+                break;
+            }
+            // A failure that is being committed may be due at nearly the same moment, so the last ones are looked at again.
+            if row.due_at < now.minus(RETRIES_OVERLAP) {
+                self.place.ripe = (row.due_at, row.seq);
+            }
+            self.pick(row, picked, judge);
+        }
+        self.retry_at = self.store.next_retry(self.agent, now).await?;
+        Ok(())
+    }
+
+    async fn first_attempts(
+        &mut self,
+        picked: &mut Picked,
+        judge: &mut (dyn FnMut(&OwedRow) -> Judged + Send),
+    ) -> Result<(), ReadError> {
+        for _ in 0..READS_MAX {
+            let rows = self
+                .store
+                .first_attempts(self.agent, self.place.cursor, ROWS)
+                .await?;
+            let last = rows.len() < ROWS;
+            for row in rows {
+                if picked.full() {
+                    self.more = true;
+                    return Ok(());
+                }
+                self.place.cursor = row.seq;
+                self.pick(row, picked, judge);
+            }
+            if last {
+                return Ok(());
+            }
+        }
+        self.more = true;
+        Ok(())
+    }
+
+    fn pick(
+        &mut self,
+        row: OwedRow,
+        picked: &mut Picked,
+        judge: &mut (dyn FnMut(&OwedRow) -> Judged + Send),
+    ) {
+        match judge(&row) {
+            Judged::InHand => {}
+            Judged::Waits => {
+                self.skipped.insert(row.subject);
+            }
+            Judged::Take => picked.rows.push(row),
+        }
+    }
+}
+
+/// What one call has found so far.
+struct Picked {
+    rows: Vec<OwedRow>,
+    room: usize,
+}
+
+impl Picked {
+    fn full(&self) -> bool {
+        self.rows.len() >= self.room
+    }
+}

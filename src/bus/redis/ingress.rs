@@ -1,0 +1,419 @@
+//! The ingress: other programs write CloudEvents into one stream, docent publishes them into the ledger, then acknowledges and
+//! deletes.
+//!
+//! The publishing transaction records the entry's id too. An entry at or below the recorded one whose event the ledger does not
+//! have comes from an older Redis that was restored: it may have been handled and pruned long ago, so it is kept as a dead
+//! letter. What cannot be understood is kept likewise, with all that it held. No rule looks at the sender's `time`.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Connection, Trouble, args};
+use super::link::{Link, LinkState};
+use super::reply::{Entry, StreamId, list, read, text};
+use super::{keys, owner, scripts};
+use crate::event::codec::Submission;
+use crate::event::{EventId, NewEvent};
+use crate::store::{Effect, IngressDead, Pending, Published, WriteError};
+
+/// Entries read at once: published together, acknowledged together.
+const BATCH: &str = "100";
+
+/// After something went wrong.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest text kept of one field.
+const FIELD_MAX: usize = 64 * 1024;
+
+/// Publishes what other programs write.
+pub struct Ingress {
+    link: Link,
+    stop: CancellationToken,
+}
+
+/// An entry that was handed to the writer.
+struct Handed {
+    entry: Entry,
+    pending: Result<Pending<Vec<Published>>, WriteError>,
+}
+
+impl Ingress {
+    /// An ingress that works while Redis can carry.
+    pub fn new(link: Link, stop: CancellationToken) -> Self {
+        Ingress { link, stop }
+    }
+
+    /// Works until it is told to stop.
+    pub async fn run(self) {
+        let mut state = self.link.state();
+        let mut said = false;
+        while !self.stop.is_cancelled() {
+            let epoch = match &*state.borrow_and_update() {
+                LinkState::Up { epoch, .. } => Some(*epoch),
+                _ => None,
+            };
+            if let Some(epoch) = epoch {
+                match self.session(epoch).await {
+                    Ok(()) => said = false,
+                    Err(trouble) => {
+                        if !std::mem::replace(&mut said, true) {
+                            tracing::debug!(%trouble, "the ingress lost its connection");
+                        }
+                        self.complain(epoch, trouble);
+                    }
+                }
+                tokio::select! {
+                    () = self.stop.cancelled() => {}
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+                continue;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                changed = state.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    fn complain(&self, epoch: u64, trouble: Trouble) {
+        if !matches!(trouble, Trouble::Lost(_) | Trouble::Missing(_)) {
+            self.link.complain(epoch, trouble);
+        }
+    }
+
+    /// Works on one connection until it is lost, replaced, or there is a stop.
+    async fn session(&self, epoch: u64) -> Result<(), Trouble> {
+        let settings = self.link.settings();
+        let stream = Stream {
+            connection: Connection::open(&settings.url).await?,
+            key: keys::ingress(&settings.namespace),
+            group: settings.group.clone(),
+            consumer: format!("ingress@{}", settings.instance),
+            block: settings.block_time,
+        };
+        owner::check(
+            &stream.connection,
+            &settings.namespace,
+            self.link.store().id(),
+        )
+        .await?;
+        stream.prepare().await?;
+        let mut own = true;
+        while !self.stop.is_cancelled() && self.link.epoch() == Some(epoch) {
+            let entries = stream.read(own).await?;
+            if entries.is_empty() {
+                own = false;
+                continue;
+            }
+            if !self.publish_all(entries, &stream).await? {
+                // The store takes nothing at the moment: what is pending is read again.
+                own = true;
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        stream.connection.quit().await;
+        Ok(())
+    }
+
+    /// Publishes entries in their order, waits for the commits, and acknowledges. False: some could not be written now.
+    async fn publish_all(&self, entries: Vec<Entry>, stream: &Stream) -> Result<bool, Trouble> {
+        let mut handed = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let pending = match self.event_of(&entry).await {
+                Ok(event) => self.publish(&entry, event).await,
+                Err(Refusal::Unfit(reason)) => self.bury(&entry, reason).await,
+                Err(Refusal::NotNow) => return Ok(false),
+            };
+            handed.push(Handed { entry, pending });
+        }
+        let mut settled = Vec::new();
+        let mut all = true;
+        for Handed { entry, pending } in handed {
+            match self.settled(&entry, pending).await {
+                true => settled.push(entry.id.to_string()),
+                false => all = false,
+            }
+        }
+        stream.acknowledge(&settled).await?;
+        Ok(all)
+    }
+
+    async fn publish(
+        &self,
+        entry: &Entry,
+        event: NewEvent,
+    ) -> Result<Pending<Vec<Published>>, WriteError> {
+        let read = Effect::IngressRead {
+            entry: entry.id.to_string(),
+        };
+        self.link.store().submit(vec![read], vec![event]).await
+    }
+
+    async fn bury(
+        &self,
+        entry: &Entry,
+        reason: String,
+    ) -> Result<Pending<Vec<Published>>, WriteError> {
+        tracing::warn!(entry = %entry.id, reason, "an entry of another program cannot be published; it is kept as a dead letter");
+        let dead = IngressDead {
+            entry: entry.id.to_string(),
+            kind: entry.text("type").unwrap_or_default().to_owned(),
+            subject: entry.text("subject").unwrap_or_default().to_owned(),
+            reason,
+            fields: shown(entry),
+            keep: self.link.settings().ingress_dead,
+        };
+        self.link
+            .store()
+            .submit(vec![Effect::IngressDead(dead)], Vec::new())
+            .await
+    }
+
+    /// Whether an entry is answered for good: published, or kept as a dead letter.
+    async fn settled(
+        &self,
+        entry: &Entry,
+        pending: Result<Pending<Vec<Published>>, WriteError>,
+    ) -> bool {
+        let result = match pending {
+            Ok(pending) => pending.committed().await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(_) => true,
+            Err(WriteError::Unavailable(_) | WriteError::Closed) => false,
+            Err(error) => {
+                let buried = match self.bury(entry, error.to_string()).await {
+                    Ok(pending) => pending.committed().await,
+                    Err(error) => Err(error),
+                };
+                buried.is_ok()
+            }
+        }
+    }
+
+    /// The event that an entry asks to publish.
+    async fn event_of(&self, entry: &Entry) -> Result<NewEvent, Refusal> {
+        let event = read_event(entry).map_err(Refusal::Unfit)?;
+        let store = self.link.store();
+        let position = store
+            .ingress_position()
+            .await
+            .map_err(|_| Refusal::NotNow)?;
+        let old = position
+            .and_then(|p| StreamId::parse(&p))
+            .is_some_and(|position| entry.id <= position);
+        if old {
+            let known = store
+                .seqs_of(vec![event.id])
+                .await
+                .map_err(|_| Refusal::NotNow)?;
+            if known.first().copied().flatten().is_none() {
+                return Err(Refusal::Unfit(
+                    "it is older than what was read already and its event is not known: an older Redis was restored, and the event may have been handled long ago; publish it again under a new id if it was not".to_owned(),
+                ));
+            }
+        }
+        Ok(event)
+    }
+}
+
+/// Why an entry is not published.
+enum Refusal {
+    /// It never can be.
+    Unfit(String),
+    /// The store cannot be read at the moment.
+    NotNow,
+}
+
+/// Reads the CloudEvents fields of an entry.
+fn read_event(entry: &Entry) -> Result<NewEvent, String> {
+    let field = |name: &str| {
+        entry
+            .text(name)
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| format!("it has no `{name}`"))
+    };
+    let id = field("id")?;
+    let kind = field("type")?.to_owned();
+    let subject = field("subject")?.to_owned();
+    let data = match entry.text("data") {
+        None | Some("") => None,
+        Some(text) => Some(
+            serde_json::from_str::<Json>(text)
+                .map_err(|e| format!("its `data` is not JSON: {e}"))?,
+        ),
+    };
+    let id = match id.parse::<EventId>() {
+        Ok(id) => id.to_string(),
+        // CloudEvents lets an id be any text; docent's are UUIDs, so one follows from source and id, which are unique together.
+        Err(_) => {
+            let source = entry.text("source").unwrap_or_default();
+            EventId::derived(&["ingress", source, id]).to_string()
+        }
+    };
+    let submission = Submission {
+        kind,
+        subject,
+        data,
+        id: Some(id),
+    };
+    let source = match entry.text("source") {
+        Some(source) if !source.is_empty() => format!("ingress/{source}"),
+        _ => "ingress".to_owned(),
+    };
+    submission.into_event(&source).map_err(|e| e.to_string())
+}
+
+/// The fields of an entry as text.
+fn shown(entry: &Entry) -> Vec<(String, String)> {
+    let text = |bytes: &[u8]| {
+        let bytes = &bytes[..bytes.len().min(FIELD_MAX)];
+        match std::str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => bytes.escape_ascii().to_string(),
+        }
+    };
+    entry
+        .fields
+        .iter()
+        .map(|(name, value)| (text(name), text(value)))
+        .collect()
+}
+
+/// The stream of other programs, on one connection that nothing else uses.
+struct Stream {
+    connection: Connection,
+    key: String,
+    group: String,
+    consumer: String,
+    block: Duration,
+}
+
+impl Stream {
+    /// The group, and what is pending on a consumer of another name.
+    async fn prepare(&self) -> Result<(), Trouble> {
+        let create = ["CREATE", &self.key, &self.group, "0", "MKSTREAM"];
+        match self.connection.call("XGROUP", args(create)).await {
+            Ok(_) => {}
+            Err(Trouble::Refused(why)) if why.starts_with("BUSYGROUP") => {}
+            Err(other) => return Err(other),
+        }
+        let mut cursor = "0-0".to_owned();
+        loop {
+            let claim = [
+                self.key.as_str(),
+                &self.group,
+                &self.consumer,
+                "0",
+                &cursor,
+                "COUNT",
+                BATCH,
+                "JUSTID",
+            ];
+            let value = self.connection.call("XAUTOCLAIM", args(claim)).await?;
+            let next = list(value).and_then(|parts| parts.first().and_then(text));
+            cursor = next.ok_or(Trouble::Garbled("XAUTOCLAIM"))?;
+            if cursor == "0-0" {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads what is pending on our consumer, or what is new; waits if there is nothing new.
+    async fn read(&self, own: bool) -> Result<Vec<Entry>, Trouble> {
+        let block = self.block.as_millis().to_string();
+        let from = if own { "0" } else { ">" };
+        let arguments = args([
+            "GROUP",
+            &self.group,
+            &self.consumer,
+            "COUNT",
+            BATCH,
+            "BLOCK",
+            &block,
+            "STREAMS",
+            &self.key,
+            from,
+        ]);
+        let value = self
+            .connection
+            .blocking_call("XREADGROUP", arguments, self.block);
+        let entries = read(value.await?)?;
+        // What was deleted while it was pending holds nothing that could be published.
+        let (there, gone): (Vec<Entry>, Vec<Entry>) =
+            entries.into_iter().partition(|e| !e.fields.is_empty());
+        let gone: Vec<String> = gone.iter().map(|e| e.id.to_string()).collect();
+        self.acknowledge(&gone).await?;
+        Ok(there)
+    }
+
+    async fn acknowledge(&self, ids: &[String]) -> Result<(), Trouble> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut arguments = args([self.group.as_str()]);
+        arguments.extend(ids.iter().map(|id| id.as_str().into()));
+        self.connection
+            .script(scripts::ACKNOWLEDGE_AND_DELETE, &self.key, arguments)
+            .await
+            .map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(fields: &[(&str, &str)]) -> Entry {
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        Entry {
+            id: StreamId::default(),
+            fields: fields.iter().map(|(k, v)| (bytes(k), bytes(v))).collect(),
+        }
+    }
+
+    #[test]
+    fn a_cloud_event_becomes_an_event_and_its_id_the_same_one_every_time() {
+        let fields = [
+            ("id", "order 7"),
+            ("source", "shop"),
+            ("type", "scan.requested"),
+            ("subject", "docs"),
+            ("data", "{\"reason\":\"x\"}"),
+            ("time", "any"),
+        ];
+        let event = read_event(&entry(&fields)).unwrap();
+        assert_eq!(event.source, "ingress/shop");
+        assert_eq!(event.id, read_event(&entry(&fields)).unwrap().id);
+        let mut other = fields;
+        other[1] = ("source", "mall");
+        assert_ne!(event.id, read_event(&entry(&other)).unwrap().id);
+    }
+
+    #[test]
+    fn what_cannot_be_published_says_why() {
+        let good = [
+            ("id", "1"),
+            ("type", "scan.requested"),
+            ("subject", "docs"),
+            ("data", "{}"),
+        ];
+        let with = |name: &str, value: &'static str| {
+            let mut fields = good;
+            for field in &mut fields {
+                if field.0 == name {
+                    field.1 = value;
+                }
+            }
+            read_event(&entry(&fields)).unwrap_err()
+        };
+        assert!(with("id", "").contains("`id`"));
+        assert!(with("type", "").contains("`type`"));
+        assert!(with("data", "{").contains("not JSON"));
+        assert!(with("type", "no.such").contains("no.such"));
+        assert!(with("type", "file.changed").contains("docent alone"));
+    }
+}

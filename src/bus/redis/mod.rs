@@ -1,0 +1,88 @@
+//! Redis Streams as a carrier. It moves and shares the work; the ledger remembers it.
+//!
+//! **A Redis entry carries no promise**: losing, repeating, reordering or delaying one never matters. So a flush, an older Redis
+//! restored, a deleted entry, a stranger's acknowledgement, a read whose reply was lost and ids that go backwards are one case,
+//! which the reader's *rounds* find ([`round`]).
+//!
+//! - [`Link`] decides whether Redis can carry: one health connection, a preflight, and the owner of the namespace.
+//! - [`Inbox`] is the [`Carrier`](super::Carrier) of one agent: it relays owed deliveries into the agent's stream and reads them back
+//!   through the shared consumer group.
+//! - [`Ingress`] publishes what other programs have written.
+//!
+//! All calls and types of fred stay in this folder.
+
+mod client;
+mod entry;
+mod inbox;
+mod ingress;
+mod keys;
+mod link;
+mod notes;
+mod owner;
+mod preflight;
+mod reply;
+mod round;
+mod scripts;
+mod session;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use inbox::Inbox;
+pub use ingress::Ingress;
+pub use link::{Link, LinkState, LinkTask};
+pub use preflight::{Durability, Facts};
+
+/// How Redis is used.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where it is, with its password.
+    pub url: String,
+    /// The same for people, without the password.
+    pub shown: String,
+    /// Prefix of every key.
+    pub namespace: String,
+    /// The one consumer group.
+    pub group: String,
+    /// This process, stable across restarts.
+    pub instance: String,
+    /// How long a read may wait for entries.
+    pub block_time: Duration,
+    /// Deliveries of one agent that are carried at a time.
+    pub window: usize,
+    /// Of these, deliveries of one subject.
+    pub window_per_subject: usize,
+    /// Entries that the journal keeps, at most.
+    pub journal_entries: u64,
+    /// Bytes that the journal keeps, at most.
+    pub journal_bytes: u64,
+    /// Entries of other programs that are kept though they cannot be published.
+    pub ingress_dead: u64,
+    /// The longest backoff of a retry: what is due later than this from now is due now.
+    pub backoff_max: Duration,
+    /// Work goes on directly when Redis cannot carry.
+    pub falls_back: bool,
+}
+
+/// Tries whether Redis can carry for this store, without changing anything that lasts, for `docent check`.
+///
+/// # Errors
+/// A sentence that says why not and what to do.
+pub async fn probe(settings: &Settings, store: Option<&str>) -> Result<Facts, String> {
+    let attempt = async {
+        let connection = client::Connection::open(&settings.url).await?;
+        let owner = owner::look(&connection, &settings.namespace).await?;
+        if let (Some(owner), Some(store)) = (owner, store)
+            && owner != store
+        {
+            let key = keys::store(&settings.namespace);
+            return Err(client::Trouble::Foreign { owner, key });
+        }
+        let facts = preflight::check(&connection, settings).await;
+        connection.quit().await;
+        facts
+    };
+    attempt.await.map_err(|trouble| trouble.to_string())
+}

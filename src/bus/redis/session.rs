@@ -1,0 +1,212 @@
+//! One agent's two connections: one for reads that block, one for everything else. Checked before it is handed out.
+
+use std::time::Duration;
+
+use fred::prelude::Value;
+
+use super::client::{Connection, Trouble, args};
+use super::reply::{Entry, StreamId, list, number, pending, read, text};
+use super::round::PAGE;
+use super::{Settings, entry, keys, owner, reply, scripts};
+use crate::event::{AgentName, Event};
+
+/// Entries claimed at once from consumers of another name.
+const CLAIM: &str = "500";
+
+/// Dead letters that are kept on Redis for other programs.
+const DEAD_KEPT: &str = "10000";
+
+/// A session with Redis.
+pub(super) struct Session {
+    commands: Connection,
+    reads: Connection,
+    agent: AgentName,
+    inbox: String,
+    dead: String,
+    group: String,
+    consumer: String,
+    block_time: Duration,
+}
+
+impl Session {
+    /// Connects, checks the owner on both connections, makes the group if it is not there, and takes over what is pending on
+    /// consumers of another name.
+    pub(super) async fn open(
+        settings: &Settings,
+        store: &str,
+        agent: AgentName,
+    ) -> Result<Self, Trouble> {
+        let commands = Connection::open(&settings.url).await?;
+        owner::check(&commands, &settings.namespace, store).await?;
+        let reads = Connection::open(&settings.url).await?;
+        owner::check(&reads, &settings.namespace, store).await?;
+        let session = Session {
+            commands,
+            reads,
+            agent,
+            inbox: keys::inbox(&settings.namespace, agent),
+            dead: keys::dead(&settings.namespace, agent),
+            group: settings.group.clone(),
+            consumer: format!("{agent}@{}", settings.instance),
+            block_time: settings.block_time,
+        };
+        session.make_group().await?;
+        session.claim(Duration::ZERO).await?;
+        Ok(session)
+    }
+
+    /// Makes what was found missing anew, after the owner was checked again.
+    pub(super) async fn mend(&self, settings: &Settings, store: &str) -> Result<(), Trouble> {
+        owner::check(&self.commands, &settings.namespace, store).await?;
+        self.make_group().await
+    }
+
+    /// From the stream's beginning: what was carried before the group was there must be read.
+    async fn make_group(&self) -> Result<(), Trouble> {
+        let create = ["CREATE", &self.inbox, &self.group, "0", "MKSTREAM"];
+        match self.commands.call("XGROUP", args(create)).await {
+            Ok(_) => Ok(()),
+            Err(Trouble::Refused(why)) if why.starts_with("BUSYGROUP") => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Takes over what is pending on consumers of another name for at least so long, and removes those that hold nothing.
+    pub(super) async fn claim(&self, idle: Duration) -> Result<(), Trouble> {
+        let idle = idle.as_millis().to_string();
+        let mut cursor = "0-0".to_owned();
+        loop {
+            let claim = [
+                &self.inbox,
+                &self.group,
+                &self.consumer,
+                &idle,
+                &cursor,
+                "COUNT",
+                CLAIM,
+                "JUSTID",
+            ];
+            let value = self.commands.call("XAUTOCLAIM", args(claim)).await?;
+            let next = list(value).and_then(|parts| parts.first().and_then(text));
+            cursor = next.ok_or(Trouble::Garbled("XAUTOCLAIM"))?;
+            if cursor == "0-0" {
+                break;
+            }
+        }
+        let arguments = args([&self.group, &self.consumer]);
+        self.commands
+            .script(scripts::REMOVE_IDLE_CONSUMERS, &self.inbox, arguments)
+            .await
+            .map(drop)
+    }
+
+    /// The id of the stream's newest entry, deleted or not.
+    pub(super) async fn last_id(&self) -> Result<StreamId, Trouble> {
+        let stream = args(["STREAM", &self.inbox]);
+        let value = match self.commands.call("XINFO", stream).await {
+            Err(Trouble::Refused(why)) if why.contains("no such key") => {
+                return Err(Trouble::Missing(why));
+            }
+            other => other?,
+        };
+        reply::named(value, "last-generated-id")
+            .and_then(|id| StreamId::parse(&text(&id)?))
+            .ok_or(Trouble::Garbled("XINFO STREAM"))
+    }
+
+    /// Reads what was not delivered to the group yet; waits for `block_time` if there is nothing.
+    pub(super) async fn read_new(&self, count: usize) -> Result<Vec<Entry>, Trouble> {
+        let (count, block) = (count.to_string(), self.block_time.as_millis().to_string());
+        let arguments = args([
+            "GROUP",
+            &self.group,
+            &self.consumer,
+            "COUNT",
+            &count,
+            "BLOCK",
+            &block,
+            "STREAMS",
+            &self.inbox,
+            ">",
+        ]);
+        let value = self
+            .reads
+            .blocking_call("XREADGROUP", arguments, self.block_time);
+        read(value.await?)
+    }
+
+    /// A page of what is pending on our consumer.
+    pub(super) async fn pending(&self, after: Option<StreamId>) -> Result<Vec<StreamId>, Trouble> {
+        let from = after.map_or_else(|| "-".to_owned(), |id| format!("({id}"));
+        let page = PAGE.to_string();
+        let arguments = args([&self.inbox, &self.group, &from, "+", &page, &self.consumer]);
+        pending(self.commands.call("XPENDING", arguments).await?)
+    }
+
+    /// The entries of these ids; one that was deleted is left out.
+    pub(super) async fn fetch(&self, ids: &[StreamId]) -> Result<Vec<Entry>, Trouble> {
+        let calls = ids.iter().map(|id| {
+            let id = id.to_string();
+            args([self.inbox.as_str(), &id, &id])
+        });
+        let mut entries = Vec::with_capacity(ids.len());
+        for result in self.commands.calls("XRANGE", calls.collect()).await {
+            entries.extend(reply::entries(result?, "XRANGE")?);
+        }
+        Ok(entries)
+    }
+
+    /// Carries these events, in this order; each has a result of its own.
+    pub(super) async fn add(&self, events: &[Event]) -> Vec<Result<(), Trouble>> {
+        let whole = self.agent == AgentName::LoggingAudit;
+        let call = |event: &Event| {
+            let mut arguments: Vec<Value> = vec![self.inbox.as_str().into(), "*".into()];
+            arguments.extend(entry::fields(event, whole));
+            arguments
+        };
+        let calls = events.iter().map(call).collect();
+        let results = self.commands.calls("XADD", calls).await;
+        results.into_iter().map(|result| result.map(drop)).collect()
+    }
+
+    /// Acknowledges entries; all but the journal's are deleted in the same step.
+    pub(super) async fn acknowledge(&self, ids: &[String]) -> Result<(), Trouble> {
+        let ids = ids.iter().map(|id| Value::from(id.as_str()));
+        let group = Value::from(self.group.as_str());
+        if self.agent == AgentName::LoggingAudit {
+            let arguments = [Value::from(self.inbox.as_str()), group].into_iter();
+            let call = self.commands.call("XACK", arguments.chain(ids).collect());
+            return call.await.map(drop);
+        }
+        let arguments = std::iter::once(group).chain(ids).collect();
+        self.commands
+            .script(scripts::ACKNOWLEDGE_AND_DELETE, &self.inbox, arguments)
+            .await
+            .map(drop)
+    }
+
+    /// Removes what the journal keeps no longer; gives how many entries are gone.
+    pub(super) async fn trim(&self, entries: u64, bytes: u64) -> Result<u64, Trouble> {
+        let (entries, bytes) = (entries.to_string(), bytes.to_string());
+        let arguments = args([self.group.as_str(), &entries, &bytes]);
+        let value = self
+            .commands
+            .script(scripts::TRIM, &self.inbox, arguments)
+            .await?;
+        number(&value).ok_or(Trouble::Garbled("EVAL"))
+    }
+
+    /// Shows a dead letter to other programs.
+    pub(super) async fn show_dead(&self, fields: Vec<(String, String)>) -> Result<(), Trouble> {
+        let mut arguments = args([&self.dead, "MAXLEN", "~", DEAD_KEPT, "*"]);
+        for (name, value) in fields {
+            arguments.extend([Value::from(name), Value::from(value)]);
+        }
+        self.commands.call("XADD", arguments).await.map(drop)
+    }
+
+    /// Says goodbye on both connections.
+    pub(super) async fn quit(&self) {
+        tokio::join!(self.commands.quit(), self.reads.quit());
+    }
+}

@@ -1,0 +1,183 @@
+//! What carries events: the link to Redis and the ingress, made from the config, started and joined here.
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::redis::{self, Ingress, Link, LinkState, LinkTask};
+use crate::bus::{Carrier, Choice, Monitor, Switch};
+use crate::config::{self, BusMode, Config};
+use crate::error::{Exit, Fatal};
+use crate::event::AgentName;
+use crate::runtime::CarrierFactory;
+use crate::store::Store;
+
+/// How long a start waits for a Redis without which it cannot carry.
+const REDIS_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long it waits for the first verdict when it can carry directly meanwhile.
+const FIRST_VERDICT: Duration = Duration::from_secs(5);
+
+/// Why docent does not start with this Redis.
+#[derive(Debug, Error)]
+enum NoRedis {
+    #[error("{0}")]
+    Foreign(String),
+    #[error("Redis at {url} cannot carry events after {deadline:?}: {why}", deadline = REDIS_DEADLINE)]
+    Absent { url: String, why: String },
+}
+
+/// Everything about carriers that outlives an agent's life.
+pub(super) struct Carriers {
+    choice: Choice,
+    agents: Vec<(AgentName, Choice)>,
+    link: Option<Link>,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Carriers {
+    /// Starts what the config asks for; nothing connects if everything is embedded.
+    #[expect(clippy::disallowed_methods, reason = "joined by close")]
+    pub(super) fn start(config: &Config, store: &Store) -> Self {
+        let (choice, agents) = (choice_of(config), agent_choices(config));
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let all = || std::iter::once(choice).chain(agents.iter().map(|(_, c)| *c));
+        let link = all().any(|c| c != Choice::Embedded).then(|| {
+            let falls_back = !all().any(|c| c == Choice::Redis);
+            let (link, task): (Link, LinkTask) =
+                Link::new(settings(config, falls_back), store.clone());
+            tasks.spawn(task.run(stop.clone()));
+            tasks.spawn(Ingress::new(link.clone(), stop.clone()).run());
+            link
+        });
+        Carriers {
+            choice,
+            agents,
+            link,
+            tasks,
+            stop,
+        }
+    }
+
+    /// What can be seen from outside.
+    pub(super) fn monitor(&self) -> Monitor {
+        Monitor::new(self.choice, self.agents.clone(), self.link.clone())
+    }
+
+    /// Waits until something can carry.
+    ///
+    /// # Errors
+    /// Another store owns the namespace, or an agent is to be carried by Redis alone and it does not come.
+    pub(super) async fn ready(&self) -> Result<(), Fatal> {
+        let Some(link) = &self.link else {
+            return Ok(());
+        };
+        let needed = self.monitor().waits_for_redis().is_some();
+        let deadline = if needed {
+            REDIS_DEADLINE
+        } else {
+            FIRST_VERDICT
+        };
+        let mut state = link.state();
+        let decided = |state: &LinkState| match state {
+            LinkState::Up { .. } | LinkState::Foreign { .. } => true,
+            LinkState::Down { .. } => !needed,
+            LinkState::Connecting => false,
+        };
+        let waiting = tokio::time::timeout(deadline, state.wait_for(decided));
+        if waiting.await.is_err() && !needed {
+            return Ok(());
+        }
+        let state = link.state().borrow().clone();
+        match state {
+            LinkState::Foreign { why } => Err(Fatal::new(Exit::Config, NoRedis::Foreign(why))),
+            LinkState::Up { .. } => Ok(()),
+            _ if !needed => Ok(()),
+            _ => {
+                let absent = NoRedis::Absent {
+                    url: link.settings().shown.clone(),
+                    why: self.monitor().why(),
+                };
+                Err(Fatal::new(Exit::Unavailable, absent).hint(
+                    "start it, set [redis] url, or write [bus] mode = \"auto\" to work without it meanwhile",
+                ))
+            }
+        }
+    }
+
+    /// What makes the carrier of an agent's new life.
+    pub(super) fn factory(
+        &self,
+        name: AgentName,
+        store: &Store,
+        backoff_max: Duration,
+    ) -> CarrierFactory {
+        let own = self.agents.iter().find(|(agent, _)| *agent == name);
+        let choice = own.map_or(self.choice, |(_, choice)| *choice);
+        let (link, store) = (self.link.clone(), store.clone());
+        std::sync::Arc::new(move || -> Box<dyn Carrier> {
+            Box::new(Switch::new(
+                choice,
+                link.clone(),
+                (store.clone(), name, backoff_max),
+            ))
+        })
+    }
+
+    /// Ends what was started, after the agents have ended.
+    pub(super) async fn close(mut self) {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+fn choice_of(config: &Config) -> Choice {
+    match config.bus.mode {
+        BusMode::Auto => Choice::Auto,
+        BusMode::Redis => Choice::Redis,
+        BusMode::Embedded => Choice::Embedded,
+    }
+}
+
+/// The agents whose config says something of its own.
+fn agent_choices(config: &Config) -> Vec<(AgentName, Choice)> {
+    let choice = |(name, agent): (&str, &config::Agent)| {
+        let choice = match agent.carrier {
+            config::Carrier::Bus => return None,
+            config::Carrier::Auto => Choice::Auto,
+            config::Carrier::Redis => Choice::Redis,
+            config::Carrier::Embedded => Choice::Embedded,
+        };
+        name.parse().ok().map(|name: AgentName| (name, choice))
+    };
+    let agents = config.agents.all();
+    agents
+        .iter()
+        .filter(|(_, agent)| agent.enabled)
+        .filter_map(|(name, agent)| choice((name, agent)))
+        .collect()
+}
+
+/// How Redis is used, by this config.
+pub(super) fn settings(config: &Config, falls_back: bool) -> redis::Settings {
+    let redis = &config.redis;
+    redis::Settings {
+        url: redis.url.expose().to_owned(),
+        shown: redis.url.to_string(),
+        namespace: redis.namespace.clone(),
+        group: redis.group.clone(),
+        instance: config.instance.clone(),
+        block_time: redis.block_time,
+        window: redis.window,
+        window_per_subject: redis.window_per_subject,
+        journal_entries: redis.inbox_keep,
+        journal_bytes: redis.inbox_keep_size,
+        ingress_dead: redis.ingress_dead_letters,
+        backoff_max: config.delivery.backoff_max,
+        falls_back,
+    }
+}

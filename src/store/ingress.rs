@@ -1,0 +1,147 @@
+//! What came in from other programs: how far their stream was read, and the entries that could not be published.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::{ReadError, Store, WriteError};
+use crate::event::Millis;
+
+/// Where the position stands in the table of names.
+const POSITION: &str = "ingress_position";
+
+/// An entry of another program that cannot be published. It is kept with all that it held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngressDead {
+    /// The entry's id in the stream.
+    pub entry: String,
+    /// Its type, as far as it had one.
+    pub kind: String,
+    /// Its subject, as far as it had one.
+    pub subject: String,
+    /// Why it cannot be published.
+    pub reason: String,
+    /// Its fields, in order; bytes that are not UTF-8 as `\\xNN`.
+    pub fields: Vec<(String, String)>,
+    /// So many are kept; the oldest give way.
+    pub keep: u64,
+}
+
+/// An [`IngressDead`] as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngressDeadRow {
+    /// The entry's id in the stream.
+    pub entry: String,
+    /// Its type, as far as it had one.
+    pub kind: String,
+    /// Its subject, as far as it had one.
+    pub subject: String,
+    /// Why it cannot be published.
+    pub reason: String,
+    /// Its fields, in order.
+    pub fields: Vec<(String, String)>,
+    /// When it came.
+    pub at: Millis,
+}
+
+/// Remembers that the stream was read up to `entry`.
+pub(super) fn read_up_to(connection: &Connection, entry: &str) -> Result<(), WriteError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )?
+        .execute([POSITION, entry])?;
+    Ok(())
+}
+
+/// Keeps an entry that cannot be published; one that is kept already stays as it is.
+pub(super) fn keep(
+    connection: &Connection,
+    dead: &IngressDead,
+    now: Millis,
+) -> Result<(), WriteError> {
+    let fields = serde_json::to_string(&dead.fields)
+        .map_err(|e| WriteError::Invalid(format!("the fields of entry {}: {e}", dead.entry)))?;
+    connection
+        .prepare_cached(
+            "INSERT INTO ingress_dead (entry, type, subject, reason, fields, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (entry) DO NOTHING",
+        )?
+        .execute(params![
+            dead.entry,
+            dead.kind,
+            dead.subject,
+            dead.reason,
+            fields,
+            now.0
+        ])?;
+    let mut cap = connection.prepare_cached(
+        "DELETE FROM ingress_dead WHERE n <= (SELECT n FROM ingress_dead ORDER BY n DESC LIMIT 1 OFFSET ?1)",
+    )?;
+    let dropped = cap.execute([dead.keep])?;
+    if dropped > 0 {
+        tracing::warn!(
+            dropped,
+            keep = dead.keep,
+            "more entries of other programs could not be published than are kept; the oldest are gone"
+        );
+    }
+    Ok(())
+}
+
+impl Store {
+    /// How far the stream of other programs was read: the id of its newest entry that was published.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ingress_position(&self) -> Result<Option<String>, ReadError> {
+        self.read("how far the ingress was read", |connection| {
+            connection
+                .query_row(
+                    "SELECT value FROM meta WHERE name = ?1",
+                    [POSITION],
+                    |row| row.get(0),
+                )
+                .optional()
+        })
+        .await
+    }
+
+    /// Entries of other programs that could not be published, oldest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ingress_dead(&self, limit: usize) -> Result<Vec<IngressDeadRow>, ReadError> {
+        self.read("the dead letters of the ingress", move |connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT entry, type, subject, reason, fields, at FROM ingress_dead ORDER BY n LIMIT ?1",
+            )?;
+            select
+                .query_map([limit], |row| {
+                    let fields: String = row.get(4)?;
+                    Ok(IngressDeadRow {
+                        entry: row.get(0)?,
+                        kind: row.get(1)?,
+                        subject: row.get(2)?,
+                        reason: row.get(3)?,
+                        fields: serde_json::from_str(&fields).map_err(|_| {
+                            rusqlite::Error::InvalidColumnName("fields".to_owned())
+                        })?,
+                        at: Millis(row.get(5)?),
+                    })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    /// How many entries of other programs are kept because they could not be published.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ingress_dead_count(&self) -> Result<u64, ReadError> {
+        self.read("the dead letters of the ingress", |connection| {
+            connection.query_row("SELECT COUNT(*) FROM ingress_dead", [], |row| row.get(0))
+        })
+        .await
+    }
+}
