@@ -28,8 +28,9 @@ use crate::http;
 use crate::index::{FollowerOptions, Searcher};
 use crate::runtime::shutdown::{self, conduct, stop_pair};
 use crate::runtime::{
-    Agent, Board, Compute, Factory, LifePlan, RestartPolicy, RestartRequest, RunnerOptions,
-    ScanDesk, Source, Summary, Supervisor, SupervisorHandle, supervisor_channel,
+    Agent, Board, Compute, Factory, LifePlan, Notifier, RestartPolicy,
+    RestartRequest, RunnerOptions, ScanDesk, Source, Summary, Supervisor, SupervisorHandle,
+    supervisor_channel,
 };
 use crate::store::{Closer, Options, RetryPolicy, Store};
 use carriers::Carriers;
@@ -168,19 +169,35 @@ async fn live(
         requests,
         plans,
     );
+    let notifier = notifier(config);
     let (switch, stop) = stop_pair();
     let ended = CancellationToken::new();
     let signals_handle = signals.handle();
     let requests = Box::pin(signals.map(shutdown::request));
     let conductor = conduct(requests, &switch, config.shutdown_timeout, ended.clone());
+    let told = stop.clone();
+    let notifying = notifier.report(&parts.store, &parts.board, &told, &ended);
     let work = async {
         let summary = supervisor.run(stop).await;
         ended.cancel();
         summary
     };
-    let (forced, summary) = tokio::join!(conductor, work);
+    let (forced, (), summary) = tokio::join!(conductor, notifying, work);
     signals_handle.close();
     Ok((summary, forced))
+}
+
+/// The way to the service manager. One that cannot be reached ends a start of its own accord, by its own deadline.
+fn notifier(config: &Config) -> Notifier {
+    let notifier = Notifier::from_environment().unwrap_or_else(|error| {
+        tracing::error!(%error, "cannot reach the service manager that $NOTIFY_SOCKET names");
+        Notifier::default()
+    });
+    let (unit, known) = (notifier.watchdog(), config.supervisor.watchdog);
+    if let Some(unit) = unit.filter(|unit| *unit < known) {
+        tracing::warn!(unit = ?unit, config = ?known, "WatchdogSec of the unit is below supervisor.watchdog; make them equal, or an agent that stalls may end the whole process");
+    }
+    notifier
 }
 
 fn enabled(config: &Config) -> Vec<AgentName> {

@@ -12,6 +12,7 @@ use super::agent::{Agent, DutyContext, Factory, Progress};
 use super::runner::{Parts, Runner, RunnerEnd, RunnerOptions, panic_text};
 use super::shutdown::{Level, Stop, StopSwitch, stop_pair};
 use super::status::Board;
+use super::watched::Watched;
 use crate::bus::Carrier;
 use crate::event::AgentName;
 use crate::store::{Incarnation, Store};
@@ -78,7 +79,7 @@ enum TaskEnd {
 /// The tasks of a life.
 struct Tasks {
     set: JoinSet<TaskEnd>,
-    watched: Vec<(&'static str, Progress)>,
+    watched: Vec<Watched>,
     duties_stop: CancellationToken,
     runner_stop: StopSwitch,
     threads: Threads,
@@ -122,7 +123,10 @@ pub(super) async fn live(plan: Arc<LifePlan>, life: u64, around: Around) -> Life
         Ok(tasks) => tasks,
         Err(error) => return LifeEnd::Failed(format!("cannot start its threads: {error}")),
     };
+    board.watch(plan.name.as_str(), tasks.watched.clone());
     let end = watch(&plan, &mut tasks, &stop).await;
+    // It ends, by its own deadlines: nothing of it must get on any more.
+    board.watch(plan.name.as_str(), Vec::new());
     let late = wind_up(&mut tasks).await;
     incarnation.end();
     if store.barrier().await.is_err() {
@@ -172,8 +176,16 @@ fn start(
             stop: duties_stop.clone(),
             progress: progress.clone(),
         };
-        watched.push((duty.name, progress));
         let name = duty.name;
+        let stop = duties_stop.clone();
+        // One that was told to stop is waited for by wind_up.
+        watched.push(Watched::new(name, stall_limit(plan), move || {
+            if stop.is_cancelled() {
+                Duration::ZERO
+            } else {
+                progress.idle()
+            }
+        }));
         let work = (duty.run)(context);
         set.spawn_on(
             async move { TaskEnd::Duty(name, work.await.map_err(|e| e.to_string())) },
@@ -181,7 +193,10 @@ fn start(
         );
     }
     let progress = Progress::default();
-    watched.push(("runner", progress.clone()));
+    let marked = progress.clone();
+    watched.push(Watched::new("runner", stall_limit(plan), move || {
+        marked.idle()
+    }));
     let (runner_stop, runner_stopped) = stop_pair();
     runner_stop.raise(stop.level());
     let runner = Runner::new(Parts {
@@ -231,8 +246,8 @@ async fn watch(plan: &LifePlan, tasks: &mut Tasks, stop: &Stop) -> LifeEnd {
             },
             () = stop.changed() => {}
             () = tokio::time::sleep(LOOK) => {
-                if let Some(name) = stalled(plan, tasks, stop) {
-                    return LifeEnd::Stalled(format!("{name} made no progress for {:?}", stall_limit(plan)));
+                if let Some(still) = tasks.watched.iter().find(|task| task.late().is_some()) {
+                    return LifeEnd::Stalled(format!("{} made no progress for {:?}", still.task(), stall_limit(plan)));
                 }
             }
         }
@@ -242,16 +257,6 @@ async fn watch(plan: &LifePlan, tasks: &mut Tasks, stop: &Stop) -> LifeEnd {
 /// How long a task may make no progress.
 fn stall_limit(plan: &LifePlan) -> Duration {
     plan.options.stall_timeout + DUTY_MARGIN
-}
-
-/// The task that makes no progress, if there is one.
-fn stalled(plan: &LifePlan, tasks: &Tasks, stop: &Stop) -> Option<&'static str> {
-    let told = stop.draining();
-    let late = |(name, progress): &&(&'static str, Progress)| {
-        // Duties that were told to stop are waited for by wind_up.
-        (*name == "runner" || !told) && progress.idle() >= stall_limit(plan)
-    };
-    tasks.watched.iter().find(late).map(|(name, _)| *name)
 }
 
 /// Tells the remaining tasks to end and joins them: duties return, the runner finishes what is in flight and starts nothing

@@ -8,6 +8,7 @@
 mod agent;
 mod compute;
 mod life;
+mod notify;
 mod restart;
 mod runner;
 mod scans;
@@ -16,10 +17,12 @@ mod source;
 mod status;
 mod supervisor;
 mod table;
+mod watched;
 
 pub use agent::{Agent, Boxed, Duty, DutyContext, DutyError, Ending, Factory, Handling, Progress};
 pub use compute::Compute;
 pub use life::{CarrierFactory, LifePlan};
+pub use notify::Notifier;
 pub use restart::RestartPolicy;
 pub use runner::RunnerOptions;
 pub use scans::{ScanDesk, ScanProgress};
@@ -28,6 +31,7 @@ pub use status::{AgentState, AgentStatus, Board, Phase};
 pub use supervisor::{
     RequestError, RestartRequest, Summary, Supervisor, SupervisorHandle, supervisor_channel,
 };
+pub use watched::{Still, Watched};
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;

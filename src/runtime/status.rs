@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::watched::{Still, WatchList, Watched};
 use crate::event::{AgentName, Millis};
 
 /// Where the process is in its life.
@@ -72,6 +73,7 @@ pub struct AgentStatus {
 pub struct Board {
     phase: Arc<watch::Sender<Phase>>,
     agents: Arc<watch::Sender<Vec<AgentStatus>>>,
+    watched: WatchList,
 }
 
 impl Board {
@@ -96,6 +98,7 @@ impl Board {
         Board {
             phase: Arc::new(watch::Sender::new(Phase::Starting)),
             agents: Arc::new(watch::Sender::new(agents)),
+            watched: WatchList::default(),
         }
     }
 
@@ -122,6 +125,17 @@ impl Board {
                 .borrow()
                 .iter()
                 .all(|a| a.state != AgentState::Parked)
+    }
+
+    /// From now on these tasks of `whose` (an agent, or the supervisor) must get on, and no others of it.
+    pub fn watch(&self, whose: &'static str, tasks: Vec<Watched>) {
+        self.watched.set(whose, tasks);
+    }
+
+    /// What stands still for too long, if anything does. An agent that is off, parked or between two lives has nothing that
+    /// must get on.
+    pub fn still(&self) -> Option<Still> {
+        self.watched.still()
     }
 
     /// Enters a phase.

@@ -10,11 +10,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
+use super::agent::Progress;
 use super::life::{Around, FOR_RESTART, LifeEnd, LifePlan, live};
 use super::restart::{RestartPolicy, Verdict, decide};
 use super::runner::panic_text;
 use super::shutdown::{Level, Stop, StopSwitch, stop_pair};
 use super::status::{AgentState, Board, Phase};
+use super::watched::Watched;
 use crate::event::{AgentName, EventType, NewEvent, Subject};
 use crate::store::Store;
 
@@ -23,6 +25,12 @@ const REQUESTS: usize = 16;
 
 /// Threads lost to handlers that block, after which the process gives up: a restart gets them back.
 const LEAKED_MAX: usize = 2;
+
+/// How often the supervisor looks around when nothing happens.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long the supervisor may stand still, as it does while it records what happened to an agent.
+const STILL: Duration = Duration::from_secs(20);
 
 /// How often stragglers of a drain are named.
 const STRAGGLERS: Duration = Duration::from_secs(5);
@@ -113,6 +121,7 @@ pub struct Supervisor {
     tasks: HashMap<Id, AgentName>,
     began: Instant,
     leaked: usize,
+    progress: Progress,
 }
 
 impl Supervisor {
@@ -151,16 +160,24 @@ impl Supervisor {
             tasks: HashMap::new(),
             began: now,
             leaked: 0,
+            progress: Progress::default(),
         }
     }
 
     /// Runs until every agent has ended after `stop` was raised, or until it gives up.
     pub async fn run(mut self, stop: Stop) -> Summary {
+        let progress = self.progress.clone();
+        progress.mark();
+        let task = Watched::new("loop", STILL, move || progress.idle());
+        self.board.watch("supervisor", vec![task]);
         self.begin_due();
         self.board.enter(Phase::Running);
+        tracing::info!(name: "docent.ready", agents = self.wards.len(), "ready");
         while !stop.draining() {
+            self.progress.mark();
+            let look = Instant::now() + LOOK;
             let next = self.wards.values().filter_map(Ward::next_moment).min();
-            let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(1));
+            let next = next.map_or(look, |moment| moment.min(look));
             tokio::select! {
                 Some(joined) = self.lives.join_next_with_id(), if !self.lives.is_empty() => {
                     let (name, end) = self.who(joined);
@@ -298,6 +315,7 @@ impl Supervisor {
                 (EventType::AgentParked, AgentState::Parked, ward.lives - 1)
             }
         };
+        self.board.watch(name.as_str(), Vec::new());
         self.board.update(name, |status| {
             status.state = state;
             status.restarts = restarts;
@@ -371,6 +389,7 @@ impl Supervisor {
         let mut told = Instant::now();
         let mut level = Level::Run;
         while !self.lives.is_empty() {
+            self.progress.mark();
             if stop.level() > level {
                 level = stop.level();
                 for switch in self.wards.values().filter_map(|ward| ward.switch.as_ref()) {

@@ -49,6 +49,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("tracing_subscriber", &["telemetry.rs"]),
     ("signal_hook", &["runtime/shutdown.rs"]),
+    ("sd_notify", &["runtime/notify.rs"]),
     ("croner", &["config", "agents/scheduler"]),
     ("pulldown_cmark", &["document"]),
     ("serde_saphyr", &["document"]),

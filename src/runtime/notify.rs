@@ -1,0 +1,394 @@
+//! What the service manager is told, by the protocol of `sd_notify(3)`: ready, stopping, how it stands, and that it gets on.
+//!
+//! **WATCH-1** A ping says that the supervisor's loop and every task of every agent get on, never just that a timer ran. While
+//! one of them stands still there is none, and the service manager ends the process. Where there is no service manager nothing
+//! happens.
+
+use std::env;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::shutdown::Stop;
+use super::status::{AgentState, Board, Phase};
+use super::watched::Still;
+use crate::event::AgentName;
+use crate::store::Store;
+
+/// How often it is looked whether there is something to tell, at most; sooner where the watchdog is impatient.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Between two status lines, at least.
+const STATUS: Duration = Duration::from_secs(1);
+
+/// How long counting the documents for a status line may take; then the line goes without.
+const COUNT: Duration = Duration::from_secs(1);
+
+/// The way to the service manager, if there is one.
+#[derive(Debug, Default)]
+pub struct Notifier {
+    /// Never waits: a service manager that hangs must not hold anything up.
+    socket: Option<UnixDatagram>,
+    watchdog: Option<Duration>,
+}
+
+impl Notifier {
+    /// The way that the environment names; none if it names none.
+    ///
+    /// # Errors
+    /// It names one that cannot be reached.
+    pub fn from_environment() -> io::Result<Self> {
+        let Some(path) = env::var_os("NOTIFY_SOCKET") else {
+            return Ok(Notifier::default());
+        };
+        let watchdog = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero());
+        Notifier::at(path.as_bytes(), watchdog)
+    }
+
+    fn at(path: &[u8], watchdog: Option<Duration>) -> io::Result<Self> {
+        let address = match path.strip_prefix(b"@") {
+            Some(name) => SocketAddr::from_abstract_name(name)?,
+            None => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(path))?,
+        };
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        socket.connect_addr(&address)?;
+        Ok(Notifier {
+            socket: Some(socket),
+            watchdog,
+        })
+    }
+
+    /// After how long without a ping the service manager ends this process.
+    pub fn watchdog(&self) -> Option<Duration> {
+        self.watchdog
+    }
+
+    /// Tells what there is to tell, until `ended`.
+    pub async fn report(
+        &self,
+        store: &Store,
+        board: &Board,
+        stop: &Stop,
+        ended: &CancellationToken,
+    ) {
+        if self.socket.is_none() {
+            return;
+        }
+        let telling = async { tokio::join!(self.tell(board, stop), self.describe(store, board)) };
+        tokio::select! {
+            biased;
+            () = ended.cancelled() => {}
+            _ = telling => {}
+        }
+    }
+
+    /// Phases and pings. Waits for nothing but a change and the time.
+    async fn tell(&self, board: &Board, stop: &Stop) {
+        let look = self.watchdog.map_or(LOOK, |limit| LOOK.min(limit / 8));
+        let mut phases = board.phase();
+        let mut told = Told::default();
+        loop {
+            told.stopping =
+                told.stopping || (stop.draining() && self.send(&[NotifyState::Stopping]));
+            let running = *phases.borrow_and_update() == Phase::Running;
+            told.ready = told.ready || (running && self.send(&[NotifyState::Ready]));
+            self.ping(board, &mut told);
+            tokio::select! {
+                () = stop.changed() => {}
+                Ok(()) = phases.changed() => {}
+                () = tokio::time::sleep(look) => {}
+            }
+        }
+    }
+
+    /// Pings if it is time to and everything gets on; looks again soon if something does not.
+    fn ping(&self, board: &Board, told: &mut Told) {
+        let Some(limit) = self.watchdog else { return };
+        // A look early rather than late: half of the limit is what the protocol asks for.
+        if told
+            .pinged
+            .is_some_and(|at| at.elapsed() + LOOK.min(limit / 8) < limit / 2)
+        {
+            return;
+        }
+        let still = board.still();
+        if still.is_none() && self.send(&[NotifyState::Watchdog]) {
+            told.pinged = Some(Instant::now());
+        }
+        told.still(still, limit);
+    }
+
+    /// The status line, whenever it has changed.
+    async fn describe(&self, store: &Store, board: &Board) {
+        let mut said = String::new();
+        loop {
+            let next = Instant::now() + STATUS;
+            let documents = tokio::time::timeout(COUNT, store.document_counts()).await;
+            let documents = documents
+                .ok()
+                .and_then(Result::ok)
+                .map(|(stored, _)| stored);
+            let line = status(store, board, documents);
+            if line != said && self.send(&[NotifyState::Status(&line)]) {
+                said = line;
+            }
+            tokio::time::sleep_until(next).await;
+        }
+    }
+
+    /// True: it was taken. What was not is told again with the next look.
+    fn send(&self, states: &[NotifyState<'_>]) -> bool {
+        let Some(socket) = &self.socket else {
+            return false;
+        };
+        let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
+        match socket.send(lines.join("\n").as_bytes()) {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::debug!(%error, "the service manager does not take what it is told");
+                false
+            }
+        }
+    }
+}
+
+/// What the service manager knows.
+#[derive(Debug, Default)]
+struct Told {
+    ready: bool,
+    stopping: bool,
+    pinged: Option<Instant>,
+    /// The log says that there are no pings.
+    silent: bool,
+}
+
+impl Told {
+    /// Says in the log, once, that there are no pings and why.
+    fn still(&mut self, still: Option<Still>, limit: Duration) {
+        match still {
+            Some(Still { whose, task, idle }) if !self.silent => {
+                self.silent = true;
+                tracing::error!(agent = whose, task, idle = ?idle, watchdog = ?limit,
+                    "a task stands still; if it does not get on, the service manager ends this process and starts it again");
+            }
+            None if self.silent => {
+                self.silent = false;
+                tracing::info!("every task gets on again");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How it stands, in one line.
+fn status(store: &Store, board: &Board, documents: Option<u64>) -> String {
+    match *board.phase().borrow() {
+        Phase::Starting => return "starting".to_owned(),
+        Phase::Draining => return "stopping: finishing what is pending".to_owned(),
+        Phase::Running => {}
+    }
+    let (up, on, parked) = agents(board);
+    let owed: i64 = AgentName::ALL
+        .iter()
+        .map(|name| store.counts(*name).owed)
+        .sum();
+    let mut line = format!("{up}/{on} agents, {owed} owed");
+    if let Some(documents) = documents {
+        line.push_str(&format!(", {documents} documents"));
+    }
+    if !parked.is_empty() {
+        line.push_str(&format!("; parked: {}", parked.join(", ")));
+    }
+    line
+}
+
+/// How many agents are at work, how many are on, and which are parked.
+fn agents(board: &Board) -> (usize, usize, Vec<&'static str>) {
+    let agents = board.agents();
+    let agents = agents.borrow();
+    let count = |is: fn(AgentState) -> bool| agents.iter().filter(|a| is(a.state)).count();
+    let parked = agents.iter().filter(|a| a.state == AgentState::Parked);
+    (
+        count(|state| state == AgentState::Running),
+        count(|state| state != AgentState::Off),
+        parked.map(|a| a.name.as_str()).collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::shutdown::{Level, stop_pair};
+    use super::super::watched::Watched;
+    use super::*;
+    use crate::store::{Options, RetryPolicy};
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// A service manager that reads what it is told.
+    struct Manager {
+        socket: UnixDatagram,
+        folder: tempfile::TempDir,
+    }
+
+    impl Manager {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            Manager { socket, folder }
+        }
+
+        fn notifier(&self, watchdog: Option<Duration>) -> Notifier {
+            let path = self.folder.path().join("notify");
+            Notifier::at(path.as_os_str().as_bytes(), watchdog).unwrap()
+        }
+
+        fn store(&self) -> Store {
+            let options = Options {
+                retry: RetryPolicy {
+                    max_retries: 3,
+                    backoff_min: Duration::from_secs(1),
+                    backoff_max: Duration::from_secs(1),
+                },
+                event_size: 65536,
+                ledger_keep: Duration::from_secs(60),
+                ledger_keep_events: 10,
+                versions: 2,
+                agents: vec![AgentName::Rag],
+            };
+            Store::open(&self.folder.path().join("data"), options)
+                .unwrap()
+                .0
+        }
+
+        /// Reads until a message has come for which `is` holds; gives all that came.
+        async fn until(&self, is: impl Fn(&str) -> bool) -> Vec<String> {
+            let mut all = Vec::new();
+            let deadline = Instant::now() + DEADLINE;
+            loop {
+                while let Some(text) = self.next() {
+                    let found = is(&text);
+                    all.push(text);
+                    if found {
+                        return all;
+                    }
+                }
+                assert!(
+                    Instant::now() < deadline,
+                    "it did not come; what came is {all:?}"
+                );
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+
+        /// What has come and was not read yet.
+        fn next(&self) -> Option<String> {
+            let mut buffer = [0; 4096];
+            let n = self.socket.recv(&mut buffer).ok()?;
+            Some(String::from_utf8_lossy(&buffer[..n]).into_owned())
+        }
+
+        fn drained(&self) -> Vec<String> {
+            std::iter::from_fn(|| self.next()).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn ready_comes_with_the_phase_and_stopping_with_the_level() {
+        let manager = Manager::new();
+        let (store, board) = (manager.store(), Board::new(&[AgentName::Rag]));
+        let (switch, stop) = stop_pair();
+        let ended = CancellationToken::new();
+        let notifier = manager.notifier(None);
+        let manage = async {
+            let before = manager.until(|text| text == "STATUS=starting").await;
+            assert!(!before.contains(&"READY=1".to_owned()), "{before:?}");
+            board.update(AgentName::Rag, |a| a.state = AgentState::Running);
+            board.enter(Phase::Running);
+            manager.until(|text| text == "READY=1").await;
+            manager
+                .until(|text| text == "STATUS=1/1 agents, 0 owed, 0 documents")
+                .await;
+            board.update(AgentName::Rag, |a| a.state = AgentState::Parked);
+            manager
+                .until(|text| text == "STATUS=0/1 agents, 0 owed, 0 documents; parked: rag")
+                .await;
+            switch.raise(Level::Drain);
+            let last = manager.until(|text| text == "STOPPING=1").await;
+            assert!(!last.contains(&"READY=1".to_owned()), "{last:?}");
+            ended.cancel();
+        };
+        tokio::join!(notifier.report(&store, &board, &stop, &ended), manage);
+        assert!(!manager.drained().contains(&"WATCHDOG=1".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn there_are_no_pings_while_a_task_stands_still() {
+        let manager = Manager::new();
+        let (store, board) = (manager.store(), Board::new(&[AgentName::Rag]));
+        let (_switch, stop) = stop_pair();
+        let ended = CancellationToken::new();
+        let limit = Duration::from_millis(400);
+        let notifier = manager.notifier(Some(limit));
+        let hangs = Arc::new(AtomicBool::new(false));
+        let hanging = hangs.clone();
+        let idle = move || {
+            if hanging.load(Ordering::SeqCst) {
+                DEADLINE
+            } else {
+                Duration::ZERO
+            }
+        };
+        board.watch("rag", vec![Watched::new("runner", DEADLINE, idle)]);
+        let ping = |text: &str| text == "WATCHDOG=1";
+        let manage = async {
+            for _ in 0..3 {
+                manager.until(ping).await;
+            }
+            hangs.store(true, Ordering::SeqCst);
+            manager.drained();
+            // Several times as long as a ping may take; the last one may have been on its way.
+            tokio::time::sleep(limit * 3).await;
+            let pings = manager.drained().iter().filter(|text| ping(text)).count();
+            assert_eq!(pings, 0);
+            board.watch("rag", Vec::new());
+            manager.until(ping).await;
+            ended.cancel();
+        };
+        tokio::join!(notifier.report(&store, &board, &stop, &ended), manage);
+    }
+
+    #[tokio::test]
+    async fn a_manager_that_does_not_read_holds_nothing_up() {
+        let manager = Manager::new();
+        let notifier = manager.notifier(None);
+        let taken = (0..100_000)
+            .take_while(|_| notifier.send(&[NotifyState::Watchdog]))
+            .count();
+        assert!(taken < 100_000, "the queue of a socket is bounded");
+        assert_eq!(manager.drained().len(), taken);
+        assert!(notifier.send(&[NotifyState::Watchdog]));
+    }
+
+    #[tokio::test]
+    async fn an_abstract_socket_is_reached() {
+        let name = format!("docent-notify-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let socket = UnixDatagram::bind_addr(&address).unwrap();
+        let notifier = Notifier::at(format!("@{name}").as_bytes(), None).unwrap();
+        assert!(notifier.send(&[NotifyState::Ready, NotifyState::Status("x")]));
+        let mut buffer = [0; 64];
+        let n = socket.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..n], b"READY=1\nSTATUS=x");
+    }
+}
