@@ -2,7 +2,7 @@
 
 use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
@@ -62,8 +62,7 @@ pub async fn bind(path: &Path, group: &str) -> Result<UnixListener, BindError> {
         .bind(path)
         .map_err(failed("bind the control socket", path))?;
     if let Some(gid) = gid {
-        std::os::unix::fs::chown(path, None, Some(gid))
-            .map_err(failed("give to its group", path))?;
+        give(path, gid)?;
         let mode = Permissions::from_mode(0o660);
         std::fs::set_permissions(path, mode).map_err(failed("open to its group", path))?;
     }
@@ -90,10 +89,19 @@ fn make_folder(folder: &Path, gid: Option<u32>) -> Result<(), BindError> {
     let mode = if gid.is_some() { 0o750 } else { 0o700 };
     std::fs::set_permissions(folder, Permissions::from_mode(mode))
         .map_err(failed("make private the folder", folder))?;
-    if gid.is_some() {
-        std::os::unix::fs::chown(folder, None, gid).map_err(failed("give to its group", folder))?;
+    if let Some(gid) = gid {
+        give(folder, gid)?;
     }
     Ok(())
+}
+
+/// Gives a file to a group, unless the group has it: a service whose own group it is may be forbidden to ask.
+fn give(path: &Path, gid: u32) -> Result<(), BindError> {
+    let found = std::fs::symlink_metadata(path).map_err(failed("look at", path))?;
+    if found.gid() == gid {
+        return Ok(());
+    }
+    std::os::unix::fs::chown(path, None, Some(gid)).map_err(failed("give to its group", path))
 }
 
 /// Removes the socket of a daemon that was killed.
