@@ -94,7 +94,7 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
     };
     let stop_serving = CancellationToken::new();
     let mut listeners = listen(&parts, socket, probes, &stop_serving);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), instance = parts.config.instance,
+    tracing::info!(name: "docent.started", version = env!("CARGO_PKG_VERSION"), instance = parts.config.instance,
         data_dir = %parts.config.data_dir.display(), socket = %parts.config.socket_path().display(),
         "started");
     let ready = tokio::select! {
@@ -536,10 +536,11 @@ fn verdict(summary: &Summary, forced: bool, closed: bool, began: std::time::Syst
         tracing::error!(deadline = ?CLOSE, "the store did not close in time; what was handed to it last may be missing, and is still owed");
     }
     if summary.stragglers.is_empty() && !forced && closed {
-        tracing::info!(up = ?up, "stopped");
+        tracing::info!(name: "docent.stopped", up = ?up, "stopped");
         return Exit::Clean;
     }
     tracing::warn!(
+        name: "docent.stopped",
         unfinished = summary.stragglers.join("; "),
         "stopped before everything was finished; it is still owed, the next start goes on with it"
     );

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::text::Style;
 use crate::error::{Exit, Fatal};
+use crate::telemetry;
 
 /// When output has colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -83,10 +84,17 @@ impl Output {
     pub(super) fn complain(&self, text: &str) {
         match text.strip_prefix("docent: ") {
             _ if text.is_empty() => {}
+            _ if telemetry::stderr_is_journal() => say(&as_errors(text)),
             Some(rest) => say(&format!("{} {rest}", self.err.wrong("docent:"))),
             None => say(text),
         }
     }
+}
+
+/// Lines that the journal takes for errors: without the number it would call them mere information.
+fn as_errors(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| format!("<3>{line}")).collect();
+    lines.join("\n")
 }
 
 fn say(text: &str) {

@@ -100,11 +100,13 @@ choice! {
 choice! {
     /// The form of a log line.
     LogFormat {
-        /// Text on a terminal, else JSON lines.
+        /// The journal where stderr is its stream, text on a terminal, else JSON lines.
         Auto = "auto",
         /// For people.
         Text = "text",
         /// One JSON object a line.
         Json = "json",
+        /// The journal of systemd, with fields.
+        Journald = "journald",
     }
 }

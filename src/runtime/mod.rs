@@ -8,7 +8,7 @@
 mod agent;
 mod compute;
 mod life;
-mod notify;
+mod notifier;
 mod restart;
 mod runner;
 mod scans;
@@ -22,7 +22,7 @@ mod watched;
 pub use agent::{Agent, Boxed, Duty, DutyContext, DutyError, Ending, Factory, Handling, Progress};
 pub use compute::Compute;
 pub use life::{CarrierFactory, LifePlan};
-pub use notify::Notifier;
+pub use notifier::Notifier;
 pub use restart::RestartPolicy;
 pub use runner::RunnerOptions;
 pub use scans::{ScanDesk, ScanProgress};

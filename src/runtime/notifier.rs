@@ -175,7 +175,7 @@ impl Told {
         match still {
             Some(Still { whose, task, idle }) if !self.silent => {
                 self.silent = true;
-                tracing::error!(agent = whose, task, idle = ?idle, watchdog = ?limit,
+                tracing::error!(name: "docent.stands_still", agent = whose, task, idle = ?idle, watchdog = ?limit,
                     "a task stands still; if it does not get on, the service manager ends this process and starts it again");
             }
             None if self.silent => {

@@ -381,6 +381,10 @@ impl Runner {
     /// A commit is reported: the flight leaves the table with its copies, then they are acknowledged. True: the store is closed.
     fn settled(&mut self, (seq, result): Report) -> bool {
         let fine = result.is_ok();
+        if let (Ok(Settled::Dead), Some(flight)) = (&result, self.flights.get(&seq)) {
+            tracing::error!(name: "event.dead_lettered", agent = %self.name, event = %flight.event.id, subject = %flight.event.subject,
+                "a delivery failed for good; `docent dead list` says why, `docent dead replay` has it tried again");
+        }
         match result {
             Ok(Settled::Dead) => self.leave(seq, Left::Dead),
             Ok(_) | Err(WriteError::Refused) => self.leave(seq, Left::Settled),

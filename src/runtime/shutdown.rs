@@ -135,7 +135,7 @@ pub async fn conduct(
             () = ended.cancelled() => return false,
         }
     }
-    tracing::info!(timeout = ?timeout, "stopping: finishing what is pending; a second signal stops at once");
+    tracing::info!(name: "docent.stopping", timeout = ?timeout, "stopping: finishing what is pending; a second signal stops at once");
     switch.raise(Level::Drain);
     let half = tokio::time::sleep(timeout / 2);
     let whole = tokio::time::sleep(timeout);

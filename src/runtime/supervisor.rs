@@ -301,7 +301,7 @@ impl Supervisor {
         let (kind, state, restarts) = match verdict {
             Verdict::Restart { after } => {
                 ward.again_at = Some(Instant::now() + after);
-                tracing::warn!(agent = %name, reason, after = ?after, "an agent ended; it is started again");
+                tracing::warn!(name: "agent.restarted", agent = %name, reason, after = ?after, "an agent ended; it is started again");
                 (
                     EventType::AgentRestarted,
                     AgentState::Restarting,
@@ -309,7 +309,7 @@ impl Supervisor {
                 )
             }
             Verdict::Park => {
-                tracing::error!(agent = %name, reason, restarts = self.policy.restarts, window = ?self.policy.window,
+                tracing::error!(name: "agent.parked", agent = %name, reason, restarts = self.policy.restarts, window = ?self.policy.window,
                     "an agent failed too often and is parked; the others go on; mend the cause, then restart docent or wait for self_healing");
                 // No new life follows.
                 (EventType::AgentParked, AgentState::Parked, ward.lives - 1)
@@ -343,7 +343,7 @@ impl Supervisor {
             })
             .collect();
         for (name, restarts) in well {
-            tracing::info!(agent = %name, "an agent that was restarted is well again");
+            tracing::info!(name: "agent.recovered", agent = %name, "an agent that was restarted is well again");
             let data = json!({"reason": format!("well for {window:?}"), "restarts": restarts});
             self.tell(EventType::AgentRecovered, name, data).await;
         }

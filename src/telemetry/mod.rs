@@ -1,16 +1,33 @@
-//! Logs: one line an event on stderr, for people or as JSON. Fields, not sentences with values in them; the names are `agent`,
-//! `event`, `subject`, `collection`, `path`, `error`, `why`.
+//! Logs: one line an event, for people, as JSON, or natively in the journal of systemd. Fields, not sentences with values in
+//! them; the names are `agent`, `event`, `subject`, `collection`, `path`, `error`, `why`. A line that an operator matches has a
+//! name (`telemetry/lines.rs`); a fault that repeats writes a bounded number of lines (`telemetry/limit.rs`).
 
-use std::io::IsTerminal;
+mod journal;
+mod limit;
+mod lines;
+mod prefixed;
+
+use std::io::{IsTerminal, stderr};
 
 use thiserror::Error;
 use tracing::Level;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+pub use journal::stderr_is_journal;
+
 use crate::config::{Log, LogFormat, LogLevel};
+use journal::Journal;
+use limit::Limit;
+use prefixed::Prefixed;
+
+/// Libraries that log every attempt of something that docent repeats, and says itself.
+const CHATTY: [&str; 2] = ["fred", "rustls"];
 
 /// Logging was set up before in this process.
 #[derive(Debug, Error)]
@@ -29,31 +46,16 @@ pub fn init(log: &Log) -> Result<(), AlreadySet> {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
     };
-    // What libraries say below a warning is theirs to read.
-    let targets = Targets::new()
-        .with_target("docent", level)
-        .with_default(Level::WARN.min(level));
-    let registry = tracing_subscriber::registry().with(targets);
-    let terminal = std::io::stderr().is_terminal();
-    let done = match log.format {
-        LogFormat::Json => registry
-            .with(
-                fmt::layer()
-                    .json()
-                    .flatten_event(true)
-                    .with_writer(std::io::stderr),
-            )
-            .try_init(),
-        LogFormat::Auto | LogFormat::Text => registry
-            .with(
-                fmt::layer()
-                    .with_ansi(terminal)
-                    .with_target(false)
-                    .with_writer(std::io::stderr),
-            )
-            .try_init(),
-    };
-    done.map_err(|_| AlreadySet)?;
+    let (output, journal_failed) = output(log.format);
+    tracing_subscriber::registry()
+        .with(targets(level))
+        .with(Limit::default())
+        .with(output)
+        .try_init()
+        .map_err(|_| AlreadySet)?;
+    if let Some(error) = journal_failed {
+        tracing::warn!(%error, "the journal's own socket does not answer; lines go to stderr, without fields");
+    }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic
             .location()
@@ -70,4 +72,62 @@ pub fn init(log: &Log) -> Result<(), AlreadySet> {
         );
     }));
     Ok(())
+}
+
+/// Who may say what.
+fn targets(level: Level) -> Targets {
+    // What libraries say below a warning is theirs to read.
+    let mut targets = Targets::new()
+        .with_target("docent", level)
+        .with_default(Level::WARN.min(level));
+    if level < Level::DEBUG {
+        targets = targets.with_targets(CHATTY.map(|name| (name, LevelFilter::OFF)));
+    }
+    targets
+}
+
+/// Where lines go, and why not to the journal though they should.
+fn output<S>(format: LogFormat) -> (Box<dyn Layer<S> + Send + Sync>, Option<std::io::Error>)
+where
+    S: tracing::Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+{
+    let terminal = stderr().is_terminal();
+    let text = || {
+        fmt::layer()
+            .with_ansi(terminal)
+            .with_target(false)
+            .with_writer(stderr)
+    };
+    let json = || fmt::layer().json().flatten_event(true).with_writer(stderr);
+    let journal = match format {
+        LogFormat::Text => return (text().boxed(), None),
+        LogFormat::Json => return (json().boxed(), None),
+        LogFormat::Journald => Journal::open(),
+        LogFormat::Auto if stderr_is_journal() => Journal::open(),
+        LogFormat::Auto if terminal => return (text().boxed(), None),
+        LogFormat::Auto => return (json().boxed(), None),
+    };
+    match journal {
+        Ok(journal) => (journal.boxed(), None),
+        Err(error) => {
+            let prefixed = fmt::layer()
+                .event_format(Prefixed::default())
+                .with_writer(stderr);
+            (prefixed.boxed(), Some(error))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_says_every_attempt_is_heard_by_whoever_looks_for_faults_alone() {
+        let heard = |level| targets(level).would_enable("fred::router", &Level::WARN);
+        assert!(!heard(Level::INFO));
+        assert!(heard(Level::DEBUG));
+        assert!(targets(Level::INFO).would_enable("tantivy", &Level::WARN));
+        assert!(targets(Level::INFO).would_enable("docent::runtime", &Level::INFO));
+    }
 }

@@ -47,9 +47,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["http"]),
     ("fred", &["bus/redis"]),
     ("clap", &["cli"]),
-    ("tracing_subscriber", &["telemetry.rs"]),
+    ("tracing_subscriber", &["telemetry"]),
+    ("tracing_journald", &["telemetry/journal.rs"]),
     ("signal_hook", &["runtime/shutdown.rs"]),
-    ("sd_notify", &["runtime/notify.rs"]),
+    ("sd_notify", &["runtime/notifier.rs"]),
     ("croner", &["config", "agents/scheduler"]),
     ("pulldown_cmark", &["document"]),
     ("serde_saphyr", &["document"]),
@@ -161,14 +162,23 @@ fn an_agent_does_not_know_another() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// Whether a text names this crate, as a whole word.
+fn names_crate(text: &str, name: &str) -> bool {
+    let whole = |at: usize| {
+        let before = text[..at].chars().next_back();
+        before.is_none_or(|c| !c.is_alphanumeric() && c != '_')
+    };
+    text.match_indices(&format!("{name}::"))
+        .any(|(at, _)| whole(at))
+        || text.contains(&format!("use {name};"))
+}
+
 #[test]
 fn a_crate_has_one_home() {
     let mut wrong = Vec::new();
     for (path, text) in product() {
         for (name, homes) in HOMES {
-            let used =
-                text.contains(&format!("{name}::")) || text.contains(&format!("use {name};"));
-            if used && !homes.iter().any(|home| path.starts_with(home)) {
+            if names_crate(&text, name) && !homes.iter().any(|home| path.starts_with(home)) {
                 wrong.push(format!("{path} names {name}, whose home is {homes:?}"));
             }
         }
@@ -224,4 +234,39 @@ fn nothing_is_left_unfinished() {
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// The texts that follow `before` in `text`, up to the next quote.
+fn quoted<'a>(text: &'a str, before: &str) -> BTreeSet<&'a str> {
+    let rest = text.split(before).skip(1);
+    rest.filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn every_line_that_has_a_name_is_known_to_the_journal_and_to_the_reader() {
+    let sources = product();
+    let table = source().join("telemetry/lines.rs");
+    let table = fs::read_to_string(table).expect("the table of lines");
+    let known = quoted(&table, "    line(\"");
+    let said = sources
+        .iter()
+        .filter(|(path, _)| path != "telemetry/lines.rs");
+    let said: BTreeSet<_> = said
+        .flat_map(|(_, text)| quoted(text, "name: \"").into_iter())
+        .filter(|name| name.contains('.'))
+        .collect();
+    assert_eq!(said, known);
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(readme).expect("README.md");
+    for row in table.split("    line(\"").skip(1) {
+        let mut parts = row.split('"');
+        let (name, id) = (
+            parts.next().unwrap_or_default(),
+            parts.nth(1).unwrap_or_default(),
+        );
+        let listed = readme
+            .lines()
+            .any(|line| line.contains(&format!("`{name}`")) && line.contains(id));
+        assert!(listed, "README.md does not list {name} with {id}");
+    }
 }
