@@ -31,4 +31,5 @@ mod index;
 mod kill;
 mod quality;
 mod redis;
+mod systemd;
 mod trees;
