@@ -52,7 +52,7 @@ pub(super) fn priority(metadata: &Metadata<'_>) -> Priority {
 }
 
 /// Whether a line at the level info is one of the process's life.
-pub(super) fn notice(name: &str) -> bool {
+fn notice(name: &str) -> bool {
     LINES.iter().any(|line| line.name == name)
 }
 
