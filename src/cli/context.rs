@@ -29,7 +29,7 @@ pub(super) struct Global {
     /// The least severe message that the daemon logs: error, warn, info, debug, trace
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
-    /// The form of a log line: auto, text, json
+    /// The form of a log line: auto, text, json, journald
     #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<String>,
 }
