@@ -28,9 +28,8 @@ use crate::http;
 use crate::index::{FollowerOptions, Searcher};
 use crate::runtime::shutdown::{self, conduct, stop_pair};
 use crate::runtime::{
-    Agent, Board, Compute, Factory, LifePlan, Notifier, RestartPolicy,
-    RestartRequest, RunnerOptions, ScanDesk, Source, Summary, Supervisor, SupervisorHandle,
-    supervisor_channel,
+    Agent, Board, Compute, Factory, LifePlan, Notifier, RestartPolicy, RestartRequest,
+    RunnerOptions, ScanDesk, Source, Summary, Supervisor, SupervisorHandle, supervisor_channel,
 };
 use crate::store::{Closer, Options, RetryPolicy, Store};
 use carriers::Carriers;

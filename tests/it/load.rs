@@ -238,3 +238,12 @@ pub(crate) fn same(ours: &Value, theirs: &Value) {
         assert_eq!(one, other, "{hits}");
     }
 }
+
+/// Says that it is over when it goes, also when a test fails: who waits for that must not wait for ever.
+pub(crate) struct Over<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}

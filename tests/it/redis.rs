@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::corpus::{QUERIES, fill};
 use crate::helper::World;
-use crate::load::{Client, Files, pause, same, seed};
+use crate::load::{Client, Files, Over, pause, same, seed};
 use crate::redis_server::{AGENTS, RedisServer, inbox};
 use crate::work::QUICK;
 
@@ -103,12 +103,13 @@ fn under_load(options: &[&str], fault: impl Fn(&mut RedisServer, &World)) {
                 pause(Duration::from_millis(40));
             }
         });
+        let ends = Over(over);
         let busy = || client.ids().len();
         world.until("events flow before the fault", || busy() > 50);
         fault(&mut redis, world);
         let before = busy();
         world.until("events flow after the fault", || busy() > before + 100);
-        over.store(true, Ordering::SeqCst);
+        drop(ends);
         publisher.join().expect("the publisher ends");
         editor.join().expect("the editor ends");
     });
@@ -197,41 +198,55 @@ fn its_groups_destroyed_and_its_streams_deleted() {
 #[test]
 fn entries_deleted_acknowledged_and_read_by_a_stranger() {
     under_load(MEMORY, |redis, world| {
-        let until = Instant::now() + Duration::from_secs(3);
-        while Instant::now() < until {
-            for agent in AGENTS {
-                let inbox = inbox(agent);
-                let ids: Vec<String> = redis
-                    .lines(&["XRANGE", &inbox, "-", "+", "COUNT", "4"])
-                    .into_iter()
-                    .filter(|line| line.contains('-') && !line.contains(' ') && line.len() < 20)
-                    .collect();
-                for (n, id) in ids.iter().enumerate() {
-                    let verb: &[&str] = match n % 2 {
-                        0 => &["XDEL", &inbox, id],
-                        _ => &["XACK", &inbox, "docent", id],
-                    };
-                    redis.cli(verb);
-                }
-                redis.cli(&[
-                    "XREADGROUP",
-                    "GROUP",
-                    "docent",
-                    "stranger",
-                    "COUNT",
-                    "3",
-                    "BLOCK",
-                    "20",
-                    "STREAMS",
-                    &inbox,
-                    ">",
-                ]);
+        let until = Instant::now() + Duration::from_secs(4);
+        let redis = &*redis;
+        std::thread::scope(|scope| {
+            for agent in ["test", "rag", "logging_audit"] {
+                scope.spawn(move || steal(redis, agent, until));
             }
-        }
+            while Instant::now() < until {
+                for agent in AGENTS {
+                    meddle(redis, agent);
+                }
+            }
+        });
         world.until("what was taken away is missed", || {
             world.status()["bus"]["lost_by_redis"] != 0
         });
     });
+}
+
+/// A stranger reads in our group, again and again, and acknowledges nothing.
+fn steal(redis: &RedisServer, agent: &str, until: Instant) {
+    let inbox = inbox(agent);
+    while Instant::now() < until {
+        redis.cli(&[
+            "XREADGROUP",
+            "GROUP",
+            "docent",
+            "stranger",
+            "COUNT",
+            "3",
+            "BLOCK",
+            "400",
+            "STREAMS",
+            &inbox,
+            ">",
+        ]);
+    }
+}
+
+/// Deletes and acknowledges entries that are not ours.
+fn meddle(redis: &RedisServer, agent: &str) {
+    let inbox = inbox(agent);
+    let is_id = |line: &String| line.contains('-') && !line.contains(' ') && line.len() < 20;
+    let entries = redis.lines(&["XRANGE", &inbox, "-", "+", "COUNT", "4"]);
+    for (n, id) in entries.into_iter().filter(is_id).enumerate() {
+        match n % 2 {
+            0 => redis.cli(&["XDEL", &inbox, &id]),
+            _ => redis.cli(&["XACK", &inbox, "docent", &id]),
+        };
+    }
 }
 
 #[test]

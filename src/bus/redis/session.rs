@@ -61,14 +61,18 @@ impl Session {
         self.make_group().await
     }
 
-    /// From the stream's beginning: what was carried before the group was there must be read.
+    /// From the stream's beginning: what was carried before the group was there must be read. And our consumer.
     async fn make_group(&self) -> Result<(), Trouble> {
         let create = ["CREATE", &self.inbox, &self.group, "0", "MKSTREAM"];
         match self.commands.call("XGROUP", args(create)).await {
-            Ok(_) => Ok(()),
-            Err(Trouble::Refused(why)) if why.starts_with("BUSYGROUP") => Ok(()),
-            Err(other) => Err(other),
+            Ok(_) => {}
+            Err(Trouble::Refused(why)) if why.starts_with("BUSYGROUP") => {}
+            Err(other) => return Err(other),
         }
+        // So that everybody sees who owns it, also while it has never been given an entry.
+        let consumer = ["CREATECONSUMER", &self.inbox, &self.group, &self.consumer];
+        let created = self.commands.call("XGROUP", args(consumer));
+        created.await.map(drop)
     }
 
     /// Takes over what is pending on consumers of another name for at least so long, and removes those that hold nothing.
