@@ -273,6 +273,7 @@ fn listen(
         board: parts.board.clone(),
         scans: parts.desk.clone(),
         carriers: parts.monitor.clone(),
+        supervisor: parts.supervisor.clone(),
         info: Arc::new(info),
         stop: stop.clone(),
         memory: Arc::default(),

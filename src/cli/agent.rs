@@ -1,12 +1,13 @@
-//! `docent agent list`
+//! `docent agent list|restart`
 
 use clap::{Args, Subcommand};
 
 use super::context::{Context, block_on};
 use super::status::agent_table;
+use super::text::{counted, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
-use crate::http::wire::AgentList;
+use crate::http::wire::{AgentList, Restarted};
 
 /// The verbs of `agent`.
 #[derive(Debug, Args)]
@@ -23,11 +24,25 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Begin a new life of an agent; brings a parked one back
+    Restart {
+        /// The agent's name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
-/// Prints the agents.
+/// Prints the agents, or restarts one.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
-    let Verb::List { json } = arguments.verb;
+    match &arguments.verb {
+        Verb::List { json } => list(context, *json),
+        Verb::Restart { name, json } => restart(context, name, *json),
+    }
+}
+
+fn list(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
     let client = context.client()?;
     let list: AgentList = block_on(async { Ok(client.get(&Target::new("/agents")).await?) })?;
     if json {
@@ -41,4 +56,24 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         context.out.write(text.as_bytes())?;
     }
     Ok(Exit::Clean)
+}
+
+/// 0 once the new life has begun, 75 if that has not come about yet.
+fn restart(context: &mut Context, name: &str, json: bool) -> Result<Exit, Fatal> {
+    let client = context.client()?;
+    let target = Target::new("/agents").segment(name).segment("restart");
+    let restarted: Restarted = block_on(async { Ok(client.post(&target).await?) })?;
+    if json {
+        context.out.json(&restarted)?;
+    } else {
+        let (agent, state) = (plain(&restarted.agent), plain(&restarted.state));
+        let restarts = counted(restarted.restarts, "restart", "restarts");
+        context
+            .out
+            .line(&format!("{agent} is {state}, {restarts}"))?;
+    }
+    Ok(match restarted.state.as_str() {
+        "running" => Exit::Clean,
+        _ => Exit::Temporary,
+    })
 }

@@ -1,4 +1,4 @@
-//! `docent dead list|replay`
+//! `docent dead list|show|replay|drop`
 
 use clap::{Args, Subcommand};
 
@@ -7,7 +7,7 @@ use super::events::last_error;
 use super::text::{Style, counted, moment, number, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
-use crate::http::wire::{DeadList, Replayed};
+use crate::http::wire::{DeadList, DeadView, Dropped, Replayed};
 
 /// The verbs of `dead`.
 #[derive(Debug, Args)]
@@ -27,17 +27,36 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Show an event with its dead deliveries and all that failed
+    Show(Which),
     /// Have the dead deliveries of an event tried again
-    Replay {
-        /// The event's id
-        id: String,
-        /// Only what this agent owes
-        #[arg(long, value_name = "NAME")]
-        agent: Option<String>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Replay(Which),
+    /// Give the dead deliveries of an event up: nobody tries them again
+    Drop(Which),
+}
+
+#[derive(Debug, Args)]
+struct Which {
+    /// The event's id
+    #[arg(value_name = "EVENT")]
+    id: String,
+    /// Only what this agent owes
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Which {
+    fn target(&self, act: Option<&str>) -> Target {
+        let target = Target::new("/dead").segment(&self.id);
+        let target = match act {
+            Some(act) => target.segment(act),
+            None => target,
+        };
+        target.with("agent", self.agent.as_deref())
+    }
 }
 
 /// Lists or replays.
@@ -57,21 +76,77 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
                 context.out.write(text.as_bytes())?;
             }
         }
-        Verb::Replay { id, agent, json } => {
-            let target = Target::new("/dead")
-                .segment(id)
-                .segment("replay")
-                .with("agent", agent.as_deref());
-            let replayed: Replayed = block_on(async { Ok(client.post(&target).await?) })?;
-            if *json {
-                context.out.json(&replayed)?;
+        Verb::Show(which) => {
+            let view: DeadView = block_on(async { Ok(client.get(&which.target(None)).await?) })?;
+            if which.json {
+                context.out.json(&view)?;
             } else {
-                let deliveries = counted(replayed.replayed, "delivery is", "deliveries are");
-                context.out.line(&format!("{deliveries} owed again"))?;
+                let text = render_view(&view, context.out.style);
+                context.out.write(text.as_bytes())?;
+            }
+        }
+        Verb::Replay(which) => {
+            let target = which.target(Some("replay"));
+            let replayed: Replayed = block_on(async { Ok(client.post(&target).await?) })?;
+            tell_replayed(context, &replayed, which.json)?;
+        }
+        Verb::Drop(which) => {
+            let target = which.target(Some("drop"));
+            let dropped: Dropped = block_on(async { Ok(client.post(&target).await?) })?;
+            if which.json {
+                context.out.json(&dropped)?;
+            } else {
+                let deliveries = counted(dropped.dropped, "delivery is", "deliveries are");
+                context
+                    .out
+                    .line(&format!("{deliveries} dropped; the audit log has it"))?;
             }
         }
     }
     Ok(Exit::Clean)
+}
+
+/// Says how many deliveries are owed again.
+pub(super) fn tell_replayed(
+    context: &mut Context,
+    replayed: &Replayed,
+    json: bool,
+) -> Result<(), Fatal> {
+    if json {
+        return context.out.json(replayed);
+    }
+    let deliveries = counted(replayed.replayed, "delivery is", "deliveries are");
+    context.out.line(&format!("{deliveries} owed again"))
+}
+
+/// The event, then each agent with every attempt that failed.
+fn render_view(view: &DeadView, style: Style) -> String {
+    let event = &view.event;
+    let mut text = format!(
+        "{}  {}  {}\n{}  {}\n",
+        style.bold(&plain(&event.kind)),
+        style.place(&plain(&event.subject)),
+        plain(&event.id),
+        style.dim("data"),
+        plain(&event.data.to_string())
+    );
+    for dead in &view.dead {
+        text.push_str(&format!(
+            "\n{} since {}, after {}\n",
+            style.wrong(&plain(&dead.agent)),
+            moment(&dead.at),
+            counted(u64::from(dead.attempts), "attempt", "attempts"),
+        ));
+        for error in dead.errors.as_array().into_iter().flatten() {
+            text.push_str(&format!(
+                "  {}  {}  {}\n",
+                style.dim(&moment(error["at"].as_str().unwrap_or_default())),
+                error["attempt"],
+                plain(error["error"].as_str().unwrap_or_default())
+            ));
+        }
+    }
+    text
 }
 
 /// Two lines a letter: what it is, and why it died.

@@ -1,13 +1,14 @@
-//! `docent events list|show`
+//! `docent events list|show|replay`
 
 use clap::{Args, Subcommand};
 
 use super::context::{Context, block_on};
+use super::dead::tell_replayed;
 use super::table::{Align, Cell, Table};
 use super::text::{Style, moment, one_line, plain};
 use crate::config::parse_duration;
 use crate::error::{Exit, Fatal};
-use crate::http::wire::{Envelope, EventView};
+use crate::http::wire::{Envelope, EventView, Replayed};
 use crate::http::{ClientError, Target};
 
 /// Events that a terminal gets unless it asks for more.
@@ -28,6 +29,17 @@ enum Verb {
     Show {
         /// The event's id
         id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hand an event to its agents again, also what they are done with
+    Replay {
+        /// The event's id
+        id: String,
+        /// Only to this agent
+        #[arg(long, value_name = "NAME")]
+        agent: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -70,11 +82,21 @@ fn since(text: &str) -> Result<String, String> {
     Ok(format!("{at:.3}"))
 }
 
-/// Lists or shows.
+/// Lists, shows or replays.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
     match &arguments.verb {
         Verb::List(list) => run_list(context, list),
         Verb::Show { id, json } => run_show(context, id, *json),
+        Verb::Replay { id, agent, json } => {
+            let client = context.client()?;
+            let target = Target::new("/events")
+                .segment(id)
+                .segment("replay")
+                .with("agent", agent.as_deref());
+            let replayed: Replayed = block_on(async { Ok(client.post(&target).await?) })?;
+            tell_replayed(context, &replayed, *json)?;
+            Ok(Exit::Clean)
+        }
     }
 }
 

@@ -73,17 +73,17 @@ enum Verb {
     History(history::Arguments),
     /// Publish an event
     Publish(publish::Arguments),
-    /// Look at the events of the past
+    /// Look at the events of the past, and hand one out again
     Events(events::Arguments),
     /// Follow the events from now on
     Tail(tail::Arguments),
-    /// Look at dead letters, and have them tried again
+    /// Look at dead letters, have them tried again, or drop them
     Dead(dead::Arguments),
     /// Show the jobs with their last and next runs
     Jobs(jobs::Arguments),
     /// Show what is wrong, and what was tried
     Health(health::Arguments),
-    /// Look at the agents
+    /// Look at the agents, and restart one
     Agent(agent::Arguments),
     /// Print or check the audit log
     Audit(audit::Arguments),
@@ -182,6 +182,10 @@ mod tests {
             "docent tail --json",
             "docent dead list --json",
             "docent dead replay 6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55 --agent rag",
+            "docent dead show 6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55 --agent rag --json",
+            "docent dead drop 6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55 --agent rag --json",
+            "docent events replay 6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55 --agent rag --json",
+            "docent agent restart rag --json",
             "docent jobs --json",
             "docent health --all --json",
             "docent agent list --json",

@@ -3,13 +3,12 @@
 use axum::Json;
 use axum::extract::{Path, State as Shared};
 use serde::Deserialize;
-use serde_json::json;
 
-use super::params::{Params, Peer, limited};
-use super::problem::stopping;
-use super::wire::{Dead, DeadList, Problem, ProblemKind, Replayed};
+use super::operate::unknown_event;
+use super::params::{Params, limited};
+use super::wire::{Dead, DeadList, DeadView, Envelope, Problem, ProblemKind};
 use super::{State, count};
-use crate::event::{AgentName, EventId, EventType, NewEvent, Subject};
+use crate::event::{AgentName, EventId};
 
 /// Dead letters in one answer.
 const LIST_MAX: usize = 10_000;
@@ -52,62 +51,48 @@ pub(super) async fn list(
     }))
 }
 
-/// The query of `POST /api/v1/dead/{id}/replay`.
+/// The query of `GET /api/v1/dead/{id}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ReplayQuery {
+pub(super) struct ShowQuery {
     /// Only what this agent owes.
     agent: Option<String>,
 }
 
-/// `POST /api/v1/dead/{id}/replay`: the dead deliveries of an event are owed again.
-///
-/// `operator.acted` is durable before anything is replayed, so no act is without its record.
-pub(super) async fn replay(
+/// `GET /api/v1/dead/{id}`: an event with its dead deliveries.
+pub(super) async fn show(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
-    Params(query): Params<ReplayQuery>,
-    peer: Peer,
-) -> Result<Json<Replayed>, Problem> {
-    if state.is_draining() {
-        return Err(stopping());
-    }
+    Params(query): Params<ShowQuery>,
+) -> Result<Json<DeadView>, Problem> {
     let id = event_id(&id)?;
     let agent = query.agent.as_deref().map(agent_name).transpose()?;
-    let subject = subject_of_dead(&state, id, agent).await?;
-    let data = json!({"verb": "dead replay", "uid": peer.uid,
-                      "arguments": {"event": id.to_string(), "agent": agent.map(AgentName::as_str)}});
-    let acted = NewEvent::root(EventType::OperatorActed, "control", subject, data);
-    state.store.publish(acted).await?;
-    let replayed = state.store.replay(id, agent).await?;
-    tracing::info!(event = %id, replayed, uid = peer.uid, "dead letters replayed by an operator");
-    Ok(Json(Replayed {
-        event: id.to_string(),
-        replayed: replayed as u64,
-    }))
-}
-
-/// The subject of an event that has a dead delivery (of `agent`).
-async fn subject_of_dead(
-    state: &State,
-    id: EventId,
-    agent: Option<AgentName>,
-) -> Result<Subject, Problem> {
-    let missing = |detail| Err(Problem::new(ProblemKind::NotFound, detail));
     let Some((event, deliveries, _)) = state.store.event(id).await? else {
-        return missing(format!("there is no event {id}"));
+        return Err(unknown_event(id));
     };
-    let wanted = |name: AgentName| agent.is_none_or(|agent| agent == name);
-    if deliveries
-        .iter()
-        .any(|d| d.state == "dead" && wanted(d.agent))
-    {
-        return Ok(event.subject);
+    let dead: Vec<Dead> = deliveries
+        .into_iter()
+        .filter(|d| d.state == "dead" && agent.is_none_or(|a| a == d.agent))
+        .map(|d| Dead {
+            event: id.to_string(),
+            agent: d.agent.to_string(),
+            kind: event.kind.to_string(),
+            subject: event.subject.to_string(),
+            attempts: d.attempts,
+            errors: d.errors,
+            at: d.settled_at.unwrap_or_default().to_string(),
+        })
+        .collect();
+    if dead.is_empty() {
+        let of = agent.map_or_else(String::new, |agent| format!(" of {agent}"));
+        let detail = format!("the event {id} has no dead delivery{of}");
+        return Err(Problem::new(ProblemKind::NotFound, detail)
+            .hint(format!("`docent events show {id}` tells its deliveries")));
     }
-    match agent {
-        Some(agent) => missing(format!("the event {id} has no dead delivery of {agent}")),
-        None => missing(format!("the event {id} has no dead delivery")),
-    }
+    Ok(Json(DeadView {
+        event: Envelope::from(&event),
+        dead,
+    }))
 }
 
 /// An event's id in a path.
@@ -120,7 +105,8 @@ pub(super) fn event_id(text: &str) -> Result<EventId, Problem> {
     })
 }
 
-fn agent_name(text: &str) -> Result<AgentName, Problem> {
+/// An agent's name in a path or a query.
+pub(super) fn agent_name(text: &str) -> Result<AgentName, Problem> {
     text.parse().map_err(|_| {
         let names: Vec<&str> = AgentName::ALL.iter().map(|a| a.as_str()).collect();
         let detail = format!(

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::State;
 use super::dead::event_id;
 use super::lines::{PAGE, broken_off, paged, push_line, response};
+use super::operate::unknown_event;
 use super::params::{Params, moment};
 use super::wire::{Delivery, Envelope, EventView, Problem, ProblemKind};
 use crate::event::Seq;
@@ -95,9 +96,7 @@ pub(super) async fn show(
 ) -> Result<Json<EventView>, Problem> {
     let id = event_id(&id)?;
     let Some((event, deliveries, caused)) = state.store.event(id).await? else {
-        let detail = format!("there is no event {id}");
-        return Err(Problem::new(ProblemKind::NotFound, detail)
-            .hint("events that are done leave the ledger after [delivery] ledger_keep; the audit log has them longer"));
+        return Err(unknown_event(id));
     };
     let deliveries = deliveries.into_iter().map(|delivery| Delivery {
         agent: delivery.agent.to_string(),

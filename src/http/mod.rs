@@ -18,6 +18,7 @@ mod events;
 mod freshness;
 mod health;
 mod lines;
+mod operate;
 mod params;
 mod percent;
 mod probes;
@@ -52,7 +53,7 @@ pub use socket::{BindError, bind};
 use crate::bus::Monitor;
 use crate::event::Millis;
 use crate::index::{FollowerState, SearchAnswer, SearchError, SearchRequest, Searcher};
-use crate::runtime::{Board, Boxed, Phase, ScanDesk};
+use crate::runtime::{Board, Boxed, Phase, ScanDesk, SupervisorHandle};
 use crate::store::Store;
 
 /// What the API asks of the index.
@@ -114,6 +115,8 @@ pub struct State {
     pub scans: ScanDesk,
     /// What carries events.
     pub carriers: Monitor,
+    /// Who restarts agents.
+    pub supervisor: SupervisorHandle,
     /// What does not change.
     pub info: Arc<Info>,
     /// Ends the answers that would go on for ever; the token that [`serve`] is stopped by.

@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 
 use super::wire::{Problem, ProblemKind};
 use super::{
-    State, agents, audit, dead, documents, events, health, percent, probes, publish, scan, search,
-    status, stream, wait,
+    State, agents, audit, dead, documents, events, health, operate, percent, probes, publish, scan,
+    search, status, stream, wait,
 };
 use crate::runtime::Board;
 
@@ -31,6 +31,7 @@ pub fn router(state: State) -> Router {
     let api = Router::new()
         .route("/status", get(status::status))
         .route("/agents", get(agents::list))
+        .route("/agents/{name}/restart", post(operate::restart))
         .route("/search", get(search::search))
         .route("/scan", post(scan::scan))
         .route("/wait", post(wait::wait))
@@ -39,9 +40,12 @@ pub fn router(state: State) -> Router {
         .route("/events", get(events::list).post(publish::publish))
         .route("/events/stream", post(stream::publish))
         .route("/events/{id}", get(events::show))
+        .route("/events/{id}/replay", post(operate::replay_event))
         .route("/tail", get(events::tail))
         .route("/dead", get(dead::list))
-        .route("/dead/{id}/replay", post(dead::replay))
+        .route("/dead/{id}", get(dead::show))
+        .route("/dead/{id}/replay", post(operate::replay_dead))
+        .route("/dead/{id}/drop", post(operate::drop_dead))
         .route("/jobs", get(health::jobs))
         .route("/health", get(health::issues))
         .route("/audit", get(audit::list))

@@ -63,9 +63,10 @@ fn parked(facts: &Facts<'_>) -> Vec<Wrong> {
         .filter(|a| a.agent.state == AgentState::Parked.as_str());
     let wrong = parked.map(|named| {
         let why = named.agent.reason.as_deref().unwrap_or("it failed too often");
+        let name = &named.name;
         because(
-            format!("the agent {} is parked: {why}", named.name),
-            "mend the cause that the log names; self_healing brings it back, a restart of docent too",
+            format!("the agent {name} is parked: {why}"),
+            &format!("mend the cause that the log names, then `docent agent restart {name}`; self_healing tries that too"),
         )
     });
     wrong.collect()
@@ -131,7 +132,7 @@ fn dead(facts: &Facts<'_>) -> Option<Wrong> {
     };
     Some(because(
         what,
-        "see `docent dead list`; when the cause is mended, `docent dead replay EVENT`",
+        "see `docent dead list`; when the cause is mended, `docent dead replay EVENT`; `docent dead drop EVENT` gives it up",
     ))
 }
 

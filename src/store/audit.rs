@@ -78,12 +78,19 @@ pub(super) fn head_hash(connection: &Connection) -> rusqlite::Result<String> {
     Ok(head.unwrap_or_else(|| NO_HASH.to_owned()))
 }
 
+/// Appends the record of an event, unless it stands there: a delivery that was done may be replayed.
 pub(super) fn append(
     connection: &Connection,
     record: &AuditRecord,
     batch: &mut Batch,
     now: Millis,
 ) -> Result<(), WriteError> {
+    let known = connection
+        .prepare_cached("SELECT 1 FROM audit WHERE event = ?1")?
+        .exists([record.event])?;
+    if known {
+        return Ok(());
+    }
     write(connection, Some(record.event), &record.body, batch, now)
 }
 

@@ -209,7 +209,7 @@ pub(super) fn fail(
         return Err(WriteError::Refused);
     };
     let tried = attempts + 1;
-    let errors = with_error(errors.as_deref(), tried, error, now);
+    let errors = with_note(errors.as_deref(), (tried, error), now);
     let retry = batch.options().retry;
     let dead = permanent || tried > retry.max_retries;
     let due_at = now.plus(retry.backoff(tried, fastrand::f64()));
@@ -275,7 +275,7 @@ fn tell_death(
 }
 
 /// The error chain with one more entry; the oldest beyond [`ERRORS_MAX`] are dropped.
-fn with_error(chain: Option<&str>, attempt: u32, error: &str, now: Millis) -> Value {
+pub(super) fn with_note(chain: Option<&str>, (attempt, error): (u32, &str), now: Millis) -> Value {
     let mut chain = match chain.and_then(|c| serde_json::from_str(c).ok()) {
         Some(Value::Array(entries)) => entries,
         _ => Vec::new(),
@@ -288,36 +288,6 @@ fn with_error(chain: Option<&str>, attempt: u32, error: &str, now: Millis) -> Va
     let surplus = chain.len().saturating_sub(ERRORS_MAX);
     chain.drain(..surplus);
     Value::Array(chain)
-}
-
-/// `dead → owed`, attempts from 0, due at once; the error chain stays. Gives how many there were.
-pub(super) fn replay(
-    connection: &Connection,
-    (event, agent): (EventId, Option<AgentName>),
-    batch: &mut Batch,
-) -> Result<Vec<(Seq, AgentName)>, WriteError> {
-    let mut select = connection.prepare_cached(
-        "SELECT d.event, d.agent FROM delivery d JOIN event e ON e.seq = d.event
-         WHERE e.id = ?1 AND d.state = 'dead' AND (?2 IS NULL OR d.agent = ?2)",
-    )?;
-    let dead: Vec<(Seq, AgentName)> = select
-        .query_map(
-            params![event.to_string(), agent.map(AgentName::as_str)],
-            |row| Ok((Seq(row.get(0)?), agent_column(row, 1)?)),
-        )?
-        .collect::<Result<_, _>>()?;
-    for (seq, agent) in &dead {
-        connection.execute(
-            "UPDATE delivery SET state = 'owed', attempts = 0, due_at = 0, settled_at = NULL
-             WHERE event = ?1 AND agent = ?2",
-            params![seq.0, agent.as_str()],
-        )?;
-        let delta = batch.delta(*agent);
-        delta.owed += 1;
-        delta.dead -= 1;
-        delta.rewind = Some(delta.rewind.map_or(*seq, |lowest: Seq| lowest.min(*seq)));
-    }
-    Ok(dead)
 }
 
 /// Removes up to `slice` of the oldest events from `from` upwards whose deliveries are all done and that are older than
@@ -418,7 +388,7 @@ mod tests {
     fn the_error_chain_keeps_the_newest_and_cuts_long_texts() {
         let mut chain = None;
         for attempt in 1..=12 {
-            let next = with_error(chain.as_deref(), attempt, &"ä".repeat(3000), Millis(0));
+            let next = with_note(chain.as_deref(), (attempt, &"ä".repeat(3000)), Millis(0));
             chain = Some(next.to_string());
         }
         let entries: Vec<Value> = serde_json::from_str(&chain.unwrap()).unwrap();

@@ -1,7 +1,7 @@
 //! The truth: one file, one writer. What is owed stands here, and all that docent knows.
 //!
 //! The verbs are those of the ledger: [`Store::publish`], [`Store::look`] (an offer is answered by it), [`Store::settle`],
-//! [`Store::replay`]; the rest reads. They are asynchronous and name no type of SQLite, so that another store can stand
+//! [`Store::operate`]; the rest reads. They are asynchronous and name no type of SQLite, so that another store can stand
 //! behind them. SQL stands in this folder alone.
 //!
 //! - **ONCE-1** Only the store applies an outcome: effects, `owed → done` and the derived events are one transaction.
@@ -22,6 +22,7 @@ mod ledger;
 mod look;
 mod manifest;
 mod open;
+mod operate;
 mod outcome;
 mod readers;
 mod schema;
@@ -48,12 +49,13 @@ pub use jobs::{JobChange, JobPlanned, JobRow, JobState};
 pub use ledger::{DeliveryKey, Published, RetryPolicy, Settled};
 pub use look::{DeadLetter, DeliveryView, EventFilter, Look, OwedRow, Verdict};
 pub use manifest::{FileState, ManifestEntry, ManifestRow, ScanRow, ScanWish};
+pub use operate::{Act, Operation};
 pub use outcome::{
     Derived, EFFECTS_VERSION, Effect, Outcome, Settlement, derived_id, effects_weight,
 };
 pub use shared::{AgentCounts, AgentSignal, Head};
 
-use crate::event::{AgentName, EventId, Millis, NewEvent, Seq};
+use crate::event::{AgentName, Millis, NewEvent, Seq};
 use readers::Readers;
 use shared::Shared;
 use writer::{Command, Done, Housekeeping, Work};
@@ -182,24 +184,6 @@ impl Store {
             Done::Settled(settled) => Some(settled),
             _ => None,
         })
-        .await
-    }
-
-    /// Makes the dead deliveries of an event owed again (one agent's, or all); gives how many there were.
-    ///
-    /// # Errors
-    /// See [`WriteError`].
-    pub async fn replay(
-        &self,
-        event: EventId,
-        agent: Option<AgentName>,
-    ) -> Result<usize, WriteError> {
-        self.send(Work::Replay(event, agent), |done| match done {
-            Done::Replayed(count) => Some(count),
-            _ => None,
-        })
-        .await?
-        .committed()
         .await
     }
 

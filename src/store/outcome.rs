@@ -228,6 +228,17 @@ pub fn derived_id(cause: EventId, agent: AgentName, ordinal: usize) -> EventId {
     EventId::derived(&[&cause.to_string(), agent.as_str(), &ordinal.to_string()])
 }
 
+/// The id of that event after the delivery was done before and was replayed, for the `replay`th time.
+pub(super) fn derived_again_id(key: &DeliveryKey, ordinal: usize, replay: u64) -> EventId {
+    EventId::derived(&[
+        &key.event.to_string(),
+        key.agent.as_str(),
+        &ordinal.to_string(),
+        "replay",
+        &replay.to_string(),
+    ])
+}
+
 /// The events of an outcome as they are published: ids derived from cause, agent and ordinal.
 pub(super) fn derived(
     events: &[Derived],

@@ -407,3 +407,103 @@ async fn the_audit_chain_holds_breaks_where_it_was_touched_and_survives_retentio
         touched
     );
 }
+
+fn operation(act: Act, event: crate::event::EventId, agent: Option<AgentName>) -> Operation {
+    Operation {
+        act,
+        event,
+        agent,
+        record: NewEvent::root(
+            EventType::OperatorActed,
+            "test",
+            Subject::parse("a").unwrap(),
+            json!({"verb": "test"}),
+        ),
+    }
+}
+
+async fn acts(store: &Store) -> usize {
+    let filter = EventFilter {
+        kind: Some(EventType::OperatorActed),
+        limit: 10,
+        ..EventFilter::default()
+    };
+    store.events(filter).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn what_is_done_is_owed_again_when_it_is_replayed_and_causes_other_events() {
+    let opened = open();
+    let store = &opened.store;
+    let published = store.publish(report("a")).await.unwrap();
+    let told = || {
+        Settlement::Done(Outcome::nothing().event(
+            EventType::ReportWritten,
+            Subject::parse("b").unwrap(),
+            json!({"n": 1}),
+        ))
+    };
+    settle(store, published.seq, told()).await.unwrap();
+    let only_dead = operation(Act::ReplayDead, published.id, None);
+    assert_eq!(store.operate(only_dead).await, Ok(0));
+    assert_eq!(
+        acts(store).await,
+        0,
+        "nothing was done, nothing is recorded"
+    );
+    for replay in 1..=2 {
+        let again = operation(Act::ReplaySettled, published.id, None);
+        assert_eq!(store.operate(again).await, Ok(1));
+        assert_eq!(store.signal(AUDIT).take_rewind(), Some(published.seq));
+        assert!(first(store).await.contains(&published.seq));
+        let owed = operation(Act::ReplaySettled, published.id, None);
+        assert_eq!(store.operate(owed).await, Ok(0), "it is owed already");
+        settle(store, published.seq, told()).await.unwrap();
+        let (_, _, caused) = store.event(published.id).await.unwrap().unwrap();
+        assert_eq!(caused.len(), replay + 1, "{caused:?}");
+    }
+    assert_eq!(acts(store).await, 2);
+    assert_eq!(store.counts(AUDIT).dead, 0);
+}
+
+#[tokio::test]
+async fn a_dead_delivery_that_is_dropped_is_done_and_says_so() {
+    let opened = open();
+    let store = &opened.store;
+    let published = store.publish(report("a")).await.unwrap();
+    let permanent = Settlement::Permanent("never".to_owned());
+    settle(store, published.seq, permanent).await.unwrap();
+    let wrong = operation(Act::Drop, published.id, Some(AgentName::Rag));
+    assert_eq!(store.operate(wrong).await, Ok(0));
+    let drop = || operation(Act::Drop, published.id, Some(AUDIT));
+    assert_eq!(store.operate(drop()).await, Ok(1));
+    assert_eq!(store.operate(drop()).await, Ok(0));
+    let (_, deliveries, _) = store.event(published.id).await.unwrap().unwrap();
+    assert_eq!(deliveries[0].state, "done");
+    let errors = deliveries[0].errors.as_array().unwrap();
+    assert_eq!(errors.len(), 2);
+    assert_eq!(
+        (&errors[0]["error"], &errors[1]["error"]),
+        (&json!("never"), &json!("dropped"))
+    );
+    assert_eq!(store.counts(AUDIT).dead, 0);
+    assert_eq!(acts(store).await, 1);
+}
+
+#[tokio::test]
+async fn nothing_is_replayed_to_an_agent_that_is_off() {
+    let opened = open();
+    let published = opened.store.publish(report("a")).await.unwrap();
+    settle(&opened.store, published.seq, done()).await.unwrap();
+    let dir = opened.dir;
+    drop(opened.store);
+    assert!(opened.closer.close());
+    let off = Options {
+        agents: vec![AgentName::Rag],
+        ..options()
+    };
+    let (store, _closer) = Store::open(dir.path(), off).unwrap();
+    let again = operation(Act::ReplaySettled, published.id, None);
+    assert_eq!(store.operate(again).await, Ok(0));
+    assert_eq!(store.counts(AUDIT).owed, 0);
+}

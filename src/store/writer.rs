@@ -10,8 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::ledger::{self, DeliveryKey, Published, Settled};
 use super::outcome::{self, Effect, Settlement};
-use super::{Fence, Options, Shared, WriteError, audit, captures, chunks, documents, health};
-use crate::event::{AgentName, EventId, Millis, NewEvent, Seq};
+use super::{
+    Fence, Operation, Options, Shared, WriteError, audit, captures, chunks, documents, health,
+    operate,
+};
+use crate::event::{AgentName, Millis, NewEvent, Seq};
 
 /// The most transactions and bytes in one commit.
 const BATCH_ROWS_MAX: usize = 512;
@@ -28,8 +31,8 @@ pub(super) enum Work {
         settlement: Settlement,
         source: String,
     },
-    /// Dead deliveries of an event are owed again.
-    Replay(EventId, Option<AgentName>),
+    /// What an operator does to deliveries.
+    Operate(Box<Operation>),
     /// One slice of what keeps the store small.
     Keep(Housekeeping),
     /// Nothing: its reply says that all that was queued before is committed or refused.
@@ -57,7 +60,7 @@ pub(super) enum Housekeeping {
 pub(super) enum Done {
     Published(Vec<Published>),
     Settled(Settled),
-    Replayed(usize),
+    Operated(usize),
     /// How many rows are gone, and where to go on.
     Kept(usize, Option<Seq>),
     Passed,
@@ -296,8 +299,8 @@ fn apply(connection: &Connection, work: Work, batch: &mut Batch) -> Result<Done,
             source,
             ..
         } => settle(connection, &key, settlement, &source, (batch, now)).map(Done::Settled),
-        Work::Replay(event, agent) => {
-            ledger::replay(connection, (event, agent), batch).map(|d| Done::Replayed(d.len()))
+        Work::Operate(operation) => {
+            operate::apply(connection, &operation, batch, now).map(Done::Operated)
         }
         Work::Keep(what) => keep(connection, what, batch, now),
         Work::Barrier => Ok(Done::Passed),
@@ -324,10 +327,30 @@ fn settle(
     for effect in &outcome.effects {
         outcome::apply(connection, effect, batch, now)?;
     }
-    for event in outcome::derived(&outcome.events, key, source) {
-        ledger::publish(connection, &event, batch, now)?;
+    for (ordinal, event) in outcome::derived(&outcome.events, key, source).enumerate() {
+        publish_derived(connection, event, (key, ordinal), batch, now)?;
     }
     Ok(Settled::Done)
+}
+
+/// Publishes a derived event. Its id is known only where a delivery that was done is replayed: then this is another event.
+fn publish_derived(
+    connection: &Connection,
+    mut event: NewEvent,
+    (key, ordinal): (&DeliveryKey, usize),
+    batch: &mut Batch,
+    now: Millis,
+) -> Result<(), WriteError> {
+    for replay in 1_u64.. {
+        match ledger::publish(connection, &event, batch, now) {
+            Ok(Published { fresh: true, .. }) => break,
+            Ok(Published { fresh: false, .. }) | Err(WriteError::Conflict(_)) => {
+                event.id = outcome::derived_again_id(key, ordinal, replay);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// How many rows one slice of housekeeping looks at: it shares its commit with work that somebody waits for.

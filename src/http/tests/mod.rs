@@ -110,6 +110,7 @@ impl Daemon {
                 searcher: search.clone(),
                 board,
                 scans: ScanDesk::default(),
+                supervisor: crate::runtime::supervisor_channel().0,
                 info: Arc::new(info),
                 stop: CancellationToken::new(),
                 memory: Arc::default(),

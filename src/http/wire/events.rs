@@ -79,7 +79,36 @@ pub struct Dead {
     pub at: String,
 }
 
-/// `POST /api/v1/dead/{id}/replay`.
+/// `GET /api/v1/dead/{id}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeadView {
+    /// The event.
+    pub event: Envelope,
+    /// Its dead deliveries.
+    pub dead: Vec<Dead>,
+}
+
+/// `POST /api/v1/dead/{id}/drop`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// The event's id.
+    pub event: String,
+    /// Deliveries that nobody tries again.
+    pub dropped: u64,
+}
+
+/// `POST /api/v1/agents/{name}/restart`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restarted {
+    /// The agent.
+    pub agent: String,
+    /// How it stands now: `running`, unless its new life has not begun yet.
+    pub state: String,
+    /// How often it was started again.
+    pub restarts: u64,
+}
+
+/// `POST /api/v1/dead/{id}/replay` and `POST /api/v1/events/{id}/replay`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replayed {
     /// The event's id.

@@ -12,7 +12,8 @@ mod status;
 pub use crate::event::codec::{Envelope, Submission};
 pub use documents::{Document, History, Hit, Place, SearchAnswer, Version};
 pub use events::{
-    AuditVerdict, Dead, DeadList, Delivery, EventView, Published, PublishedLine, Replayed,
+    AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView, Published, PublishedLine,
+    Replayed, Restarted,
 };
 pub use health::{HealthIssue, HealthList, Job, JobList};
 pub use problem::{Problem, ProblemKind};

@@ -1,0 +1,196 @@
+//! What an operator does: replay, drop, restart. Each act is recorded as `operator.acted` with the uid of who asked.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State as Shared};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::State;
+use super::dead::{agent_name, event_id};
+use super::params::{Params, Peer};
+use super::problem::stopping;
+use super::scan::missing;
+use super::wire::{Dropped, Problem, ProblemKind, Replayed, Restarted};
+use crate::event::{AgentName, EventId, EventType, NewEvent, Subject};
+use crate::runtime::{AgentState, RequestError};
+use crate::store::{Act, DeliveryView, Operation};
+
+/// How long a restart is waited for before its answer says how far it is.
+const RESTART: Duration = Duration::from_secs(10);
+
+/// The query of what is done to an event's deliveries.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfAgent {
+    /// Only what this agent owes.
+    agent: Option<String>,
+}
+
+/// The record of an act.
+pub(super) fn acted(verb: &str, subject: Subject, peer: Peer, arguments: Value) -> NewEvent {
+    let data = json!({"verb": verb, "uid": peer.uid, "arguments": arguments});
+    NewEvent::root(EventType::OperatorActed, "control", subject, data)
+}
+
+/// `POST /api/v1/dead/{id}/replay`: the dead deliveries of an event are owed again.
+pub(super) async fn replay_dead(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+    Params(query): Params<OfAgent>,
+    peer: Peer,
+) -> Result<Json<Replayed>, Problem> {
+    operate(&state, (Act::ReplayDead, "dead replay"), (&id, query), peer)
+        .await
+        .map(replayed)
+}
+
+/// `POST /api/v1/events/{id}/replay`: what is done or dead of an event is owed again.
+pub(super) async fn replay_event(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+    Params(query): Params<OfAgent>,
+    peer: Peer,
+) -> Result<Json<Replayed>, Problem> {
+    let act = (Act::ReplaySettled, "events replay");
+    operate(&state, act, (&id, query), peer).await.map(replayed)
+}
+
+/// `POST /api/v1/dead/{id}/drop`: the dead deliveries of an event are done with.
+pub(super) async fn drop_dead(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+    Params(query): Params<OfAgent>,
+    peer: Peer,
+) -> Result<Json<Dropped>, Problem> {
+    let (event, dropped) = operate(&state, (Act::Drop, "dead drop"), (&id, query), peer).await?;
+    Ok(Json(Dropped {
+        event: event.to_string(),
+        dropped,
+    }))
+}
+
+fn replayed((event, replayed): (EventId, u64)) -> Json<Replayed> {
+    Json(Replayed {
+        event: event.to_string(),
+        replayed,
+    })
+}
+
+async fn operate(
+    state: &State,
+    (act, verb): (Act, &'static str),
+    (id, query): (&str, OfAgent),
+    peer: Peer,
+) -> Result<(EventId, u64), Problem> {
+    if state.is_draining() {
+        return Err(stopping());
+    }
+    let id = event_id(id)?;
+    let agent = query.agent.as_deref().map(agent_name).transpose()?;
+    let Some((event, deliveries, _)) = state.store.event(id).await? else {
+        return Err(unknown_event(id));
+    };
+    let arguments = json!({"event": id.to_string(), "agent": agent.map(AgentName::as_str)});
+    let changed = state
+        .store
+        .operate(Operation {
+            act,
+            event: id,
+            agent,
+            record: acted(verb, event.subject, peer, arguments),
+        })
+        .await?;
+    if changed == 0 {
+        return Err(nothing_to_do(state, act, (id, agent), &deliveries));
+    }
+    tracing::info!(event = %id, verb, changed, uid = peer.uid, "an operator acted");
+    Ok((id, changed as u64))
+}
+
+/// An event that is not in the ledger: never was, or not any more.
+pub(super) fn unknown_event(id: EventId) -> Problem {
+    let detail = format!("there is no event {id} in the ledger");
+    Problem::new(ProblemKind::NotFound, detail).hint(
+        "if it was there once, it was done and has left after [delivery] ledger_keep; `docent audit list` has it longer, \
+         and what it was about can be looked at anew with `docent scan` or `docent publish document.check_requested`",
+    )
+}
+
+/// Why an act found nothing that it could be done to.
+fn nothing_to_do(
+    state: &State,
+    act: Act,
+    (id, agent): (EventId, Option<AgentName>),
+    deliveries: &[DeliveryView],
+) -> Problem {
+    let off = |name: AgentName| state.board.agent(name).state == AgentState::Off;
+    let kind = match act {
+        Act::ReplaySettled => "delivery that is done or dead",
+        Act::ReplayDead | Act::Drop => "dead delivery",
+    };
+    let mut wanted = deliveries
+        .iter()
+        .filter(|d| agent.is_none_or(|a| a == d.agent));
+    match agent {
+        Some(agent) if act != Act::Drop && off(agent) => missing(agent, AgentState::Off),
+        Some(agent) => {
+            let found = match wanted.next() {
+                Some(delivery) => format!("it is {}", delivery.state),
+                None => format!("{agent} does not take events of its type"),
+            };
+            let detail = format!("the event {id} has no {kind} of {agent}: {found}");
+            Problem::new(ProblemKind::NotFound, detail)
+        }
+        None => {
+            let detail = format!("the event {id} has no {kind}");
+            Problem::new(ProblemKind::NotFound, detail)
+        }
+    }
+    .hint(format!("`docent events show {id}` tells its deliveries"))
+}
+
+/// `POST /api/v1/agents/{name}/restart`: a new life of an agent; a parked one is brought back.
+///
+/// `operator.acted` is durable before the supervisor is asked.
+pub(super) async fn restart(
+    Shared(state): Shared<State>,
+    Path(name): Path<String>,
+    peer: Peer,
+) -> Result<Json<Restarted>, Problem> {
+    if state.is_draining() {
+        return Err(stopping());
+    }
+    let agent = agent_name(&name)?;
+    let before = state.board.agent(agent);
+    if before.state == AgentState::Off {
+        return Err(missing(agent, AgentState::Off));
+    }
+    let subject = Subject::agent(agent, &state.info.instance);
+    let arguments = json!({"agent": agent.as_str(), "state": before.state.as_str()});
+    let record = acted("agent restart", subject, peer, arguments);
+    state.store.publish(record).await?;
+    let mut board = state.board.agents();
+    state
+        .supervisor
+        .restart(agent, "asked for by an operator")
+        .await
+        .map_err(|error| match error {
+            RequestError::Off(agent) => missing(agent, AgentState::Off),
+            RequestError::Stopping => stopping(),
+        })?;
+    let begun = board.wait_for(|agents| {
+        let now = &agents[agent.index()];
+        now.restarts > before.restarts && now.state == AgentState::Running
+    });
+    // In time or not: the answer says how the agent stands.
+    timeout(RESTART, begun).await.ok();
+    let now = state.board.agent(agent);
+    Ok(Json(Restarted {
+        agent: agent.to_string(),
+        state: now.state.as_str().to_owned(),
+        restarts: now.restarts,
+    }))
+}

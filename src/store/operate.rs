@@ -1,0 +1,180 @@
+//! What an operator does to deliveries: replay and drop. The record of the act is part of its transaction, so there is no
+//! act without its record and no record without its act.
+
+use rusqlite::{Connection, params};
+
+use super::ledger::{agent_column, publish, with_note};
+use super::writer::{Batch, Done, Work};
+use super::{Store, WriteError};
+use crate::event::{AgentName, EventId, Millis, NewEvent, Seq};
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// `dead → owed`: attempts from 0, due at once; the error chain stays.
+    ReplayDead,
+    /// The same, for what is done too: handlers are level-triggered.
+    ReplaySettled,
+    /// `dead → done`: nobody tries it again.
+    Drop,
+}
+
+impl Act {
+    fn takes(self, state: &str) -> bool {
+        state == "dead" || (state == "done" && self == Act::ReplaySettled)
+    }
+}
+
+/// An act on the deliveries of one event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operation {
+    /// What is done.
+    pub act: Act,
+    /// Of this event,
+    pub event: EventId,
+    /// what this agent owes it; `None`: what each owes it.
+    pub agent: Option<AgentName>,
+    /// The event that records it.
+    pub record: NewEvent,
+}
+
+struct Settled {
+    seq: Seq,
+    agent: AgentName,
+    state: String,
+    attempts: u32,
+    errors: Option<String>,
+}
+
+/// Carries an operation out and records it. Gives how many deliveries it changed; with none nothing is recorded.
+pub(super) fn apply(
+    connection: &Connection,
+    operation: &Operation,
+    batch: &mut Batch,
+    now: Millis,
+) -> Result<usize, WriteError> {
+    let mut changed = 0;
+    for delivery in settled(connection, operation)? {
+        match operation.act {
+            Act::Drop => drop_one(connection, &delivery, batch, now)?,
+            // What is replayed to an agent that is off would be owed for as long as it is off.
+            _ if !batch.options().agents.contains(&delivery.agent) => continue,
+            Act::ReplayDead | Act::ReplaySettled => replay_one(connection, &delivery, batch)?,
+        }
+        changed += 1;
+    }
+    if changed > 0 {
+        publish(connection, &operation.record, batch, now)?;
+    }
+    Ok(changed)
+}
+
+/// The deliveries that the operation takes.
+fn settled(connection: &Connection, operation: &Operation) -> Result<Vec<Settled>, WriteError> {
+    let mut select = connection.prepare_cached(
+        "SELECT d.event, d.agent, d.state, d.attempts, d.errors FROM delivery d JOIN event e ON e.seq = d.event
+         WHERE e.id = ?1 AND d.state <> 'owed' AND (?2 IS NULL OR d.agent = ?2)",
+    )?;
+    let wanted = (
+        operation.event.to_string(),
+        operation.agent.map(AgentName::as_str),
+    );
+    let rows = select.query_map(wanted, |row| {
+        Ok(Settled {
+            seq: Seq(row.get(0)?),
+            agent: agent_column(row, 1)?,
+            state: row.get(2)?,
+            attempts: row.get(3)?,
+            errors: row.get(4)?,
+        })
+    })?;
+    let mut found: Vec<Settled> = rows.collect::<Result<_, _>>()?;
+    found.retain(|delivery| operation.act.takes(&delivery.state));
+    Ok(found)
+}
+
+fn replay_one(
+    connection: &Connection,
+    delivery: &Settled,
+    batch: &mut Batch,
+) -> Result<(), WriteError> {
+    let Settled { seq, agent, .. } = delivery;
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET state = 'owed', attempts = 0, due_at = 0, settled_at = NULL
+             WHERE event = ?1 AND agent = ?2",
+        )?
+        .execute(params![seq.0, agent.as_str()])?;
+    // What an earlier attempt of that number left is no second effect of one attempt.
+    #[cfg(feature = "testing")]
+    if *agent == AgentName::Test {
+        connection.execute("DELETE FROM test_effect WHERE event = ?1", [seq.0])?;
+    }
+    let delta = batch.delta(*agent);
+    delta.owed += 1;
+    delta.dead -= i64::from(delivery.state == "dead");
+    delta.rewind = Some(delta.rewind.map_or(*seq, |lowest: Seq| lowest.min(*seq)));
+    Ok(())
+}
+
+fn drop_one(
+    connection: &Connection,
+    delivery: &Settled,
+    batch: &mut Batch,
+    now: Millis,
+) -> Result<(), WriteError> {
+    let Settled { seq, agent, .. } = delivery;
+    let errors = with_note(
+        delivery.errors.as_deref(),
+        (delivery.attempts, "dropped"),
+        now,
+    );
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET state = 'done', settled_at = ?3, errors = ?4 WHERE event = ?1 AND agent = ?2",
+        )?
+        .execute(params![seq.0, agent.as_str(), now.0, errors.to_string()])?;
+    batch.delta(*agent).dead -= 1;
+    Ok(())
+}
+
+impl Store {
+    /// Carries out what an operator asks for, and records it. Gives how many deliveries it changed; with none nothing is
+    /// recorded either.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn operate(&self, operation: Operation) -> Result<usize, WriteError> {
+        let work = Work::Operate(Box::new(operation));
+        self.send(work, |done| match done {
+            Done::Operated(count) => Some(count),
+            _ => None,
+        })
+        .await?
+        .committed()
+        .await
+    }
+
+    /// Makes the dead deliveries of an event owed again (one agent's, or all); gives how many there were.
+    #[cfg(test)]
+    pub async fn replay(
+        &self,
+        event: EventId,
+        agent: Option<AgentName>,
+    ) -> Result<usize, WriteError> {
+        use crate::event::{EventType, Subject};
+        let record = NewEvent::root(
+            EventType::OperatorActed,
+            "test",
+            Subject::store(),
+            serde_json::json!({"verb": "dead replay"}),
+        );
+        self.operate(Operation {
+            act: Act::ReplayDead,
+            event,
+            agent,
+            record,
+        })
+        .await
+    }
+}
