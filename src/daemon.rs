@@ -413,6 +413,11 @@ fn edge_options(config: &Config) -> change_detection::Options {
         include: c.include.clone(),
         exclude: c.exclude.clone(),
         git: c.git,
+        watch: match c.watch {
+            config::WatchMode::Auto => change_detection::WatchMode::Auto,
+            config::WatchMode::Native => change_detection::WatchMode::Native,
+            config::WatchMode::Poll => change_detection::WatchMode::Poll,
+        },
     };
     change_detection::Options {
         collections: config.collections.iter().map(collection).collect(),
@@ -422,6 +427,7 @@ fn edge_options(config: &Config) -> change_detection::Options {
         debounce: config.watch.debounce,
         stable_after: config.watch.stable_after,
         rescan: config.watch.rescan,
+        poll: config.watch.poll,
         owed_high: config.watch.owed_high,
         owed_high_watch: config.watch.owed_high_watch,
         free_space_floor: config.store.free_space_floor,

@@ -16,6 +16,9 @@ use crate::http::wire::ScanAnswer;
 pub(super) struct Arguments {
     /// Tell of this collection alone (every one is scanned)
     collection: Option<String>,
+    /// Let removals go ahead that are held because a root is on another device than before
+    #[arg(long)]
+    accept_removals: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -24,7 +27,10 @@ pub(super) struct Arguments {
 /// Asks for a scan and waits until every file that it saw is captured or reported.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
     let client = context.client()?;
-    let target = Target::new("/scan").with("collection", arguments.collection.as_deref());
+    let accept = arguments.accept_removals.then_some("true");
+    let target = Target::new("/scan")
+        .with("collection", arguments.collection.as_deref())
+        .with("accept_removals", accept);
     let answer = block_on(async {
         let asked = client.post::<ScanAnswer>(&target);
         Ok(alongside(&context.out, &client, asked).await?)

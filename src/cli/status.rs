@@ -8,7 +8,7 @@ use super::table::{Align, Cell, Table};
 use super::text::{Style, clock, counted, duration, number, plain};
 use crate::config::format_size;
 use crate::error::{Exit, Fatal};
-use crate::http::wire::{AgentView, Condition, Freshness, Status};
+use crate::http::wire::{AgentView, CollectionView, Condition, Freshness, Status};
 use crate::http::{ClientError, Target};
 
 /// The flags of `status`.
@@ -106,6 +106,9 @@ fn facts(status: &Status, style: Style) -> Vec<(&'static str, String)> {
     {
         facts.push(("at work", progress::line(status)));
     }
+    for collection in &status.collections {
+        facts.push(("collection", collection_line(collection)));
+    }
     if let Some(why) = &status.index.rebuilt {
         facts.push(("index", format!("rebuilt at this start: {}", plain(why))));
     }
@@ -144,6 +147,19 @@ fn facts(status: &Status, style: Style) -> Vec<(&'static str, String)> {
         ),
     ));
     facts
+}
+
+/// A collection, its root, and how its changes are noticed.
+fn collection_line(collection: &CollectionView) -> String {
+    let place = format!("{} {}", plain(&collection.name), plain(&collection.path));
+    let root = match &collection.cause {
+        None => String::new(),
+        Some(cause) => format!("; {}: {}", plain(&collection.root), plain(cause)),
+    };
+    match &collection.why_poll {
+        None => format!("{place}, watched{root}"),
+        Some(why) => format!("{place}, scanned often ({}){root}", plain(why)),
+    }
 }
 
 /// Bytes, to about two digits.
@@ -300,6 +316,14 @@ pub(super) mod tests {
             files: 1100,
             chunks: 12_400,
             embedder: "table".to_owned(),
+            collections: vec![CollectionView {
+                name: "docs".to_owned(),
+                path: "/srv/docs".to_owned(),
+                root: "there".to_owned(),
+                cause: None,
+                watch: "native".to_owned(),
+                why_poll: None,
+            }],
             scan: ScanView {
                 scanning: None,
                 seen: 0,

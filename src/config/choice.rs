@@ -70,6 +70,18 @@ choice! {
 }
 
 choice! {
+    /// How the changes of a collection are noticed.
+    WatchMode {
+        /// By notifications where they work, else by frequent scans.
+        Auto = "auto",
+        /// By notifications, whatever the file system is.
+        Native = "native",
+        /// By frequent scans.
+        Poll = "poll",
+    }
+}
+
+choice! {
     /// What becomes of the runs of a job that fell into a time when docent was down.
     Missed {
         /// They are left out.

@@ -141,7 +141,7 @@ mod tests {
             .map(|shown| shown.key.as_str())
             .filter(|key| key.starts_with("collection[2]"))
             .collect();
-        let names = ["name", "path", "include", "exclude", "git"];
+        let names = ["name", "path", "include", "exclude", "git", "watch"];
         assert_eq!(keys, names.map(|name| format!("collection[2].{name}")));
     }
 

@@ -171,6 +171,7 @@ impl Default for Watch {
             debounce: Duration::from_millis(500),
             stable_after: seconds(5),
             rescan: seconds(3_600),
+            poll: seconds(30),
             owed_high: 1_000,
             owed_high_watch: 10_000,
         }

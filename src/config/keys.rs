@@ -1,7 +1,7 @@
 //! The list of known keys with the shape of each value: what a file may hold, before serde sees it.
 
 use super::check;
-use super::choice::{BusMode, Carrier, LogFormat, LogLevel, Missed};
+use super::choice::{BusMode, Carrier, LogFormat, LogLevel, Missed, WatchMode};
 use super::shape::Shape::{self, Choice, Count, List, Size, Switch, Text, Time};
 use std::time::Duration;
 
@@ -146,6 +146,7 @@ const COLLECTION: &[Field] = &[
     key("include", List(check::glob)),
     key("exclude", List(check::glob)),
     key("git", Switch),
+    key("watch", Choice(WatchMode::NAMES)),
 ];
 
 const DOCUMENTS: &[Field] = &[
@@ -159,6 +160,7 @@ const WATCH: &[Field] = &[
     key("debounce", Time(ms(10), MINUTE)),
     key("stable_after", Time(ms(100), HOUR)),
     key("rescan", Time(MINUTE, DAY)),
+    key("poll", Time(SECOND, DAY)),
     key("owed_high", Count(1, 1_000_000)),
     key("owed_high_watch", Count(1, 10_000_000)),
 ];

@@ -28,7 +28,7 @@ mod tree;
 mod units;
 
 pub use check::parse_schedule;
-pub use choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed};
+pub use choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed, WatchMode};
 pub use load::{Loaded, Override, REFERENCE, Sources};
 pub use paths::host_name;
 pub use problem::{Origin, Problem};

@@ -37,9 +37,18 @@ pub(crate) fn base_of(file: &Path, directory: &Path) -> PathBuf {
     real(folder)
 }
 
-/// `path` with its symbolic links resolved, or as it is where there is nothing.
+/// `path` with its symbolic links resolved, as far as there is something.
 pub(crate) fn real(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+    let there = path.ancestors().find_map(|above| {
+        let rest = path.strip_prefix(above).ok()?;
+        let above = above.canonicalize().ok()?;
+        Some(if rest.as_os_str().is_empty() {
+            above
+        } else {
+            above.join(rest)
+        })
+    });
+    there.unwrap_or_else(|| path.to_owned())
 }
 
 /// Where the control socket of a daemon with this `data_dir` is unless the config says otherwise.

@@ -3,7 +3,7 @@
 //! Fields have no defaults of their own: that file is the lowest layer and holds every key, with the exceptions
 //! that are named here.
 
-use super::choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed};
+use super::choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed, WatchMode};
 use super::secret::RedisUrl;
 use super::units;
 use serde::{Deserialize, Serialize};
@@ -208,6 +208,13 @@ pub struct Collection {
     /// Whether git's ignore rules count.
     #[serde(default = "yes")]
     pub git: bool,
+    /// How its changes are noticed.
+    #[serde(default = "auto")]
+    pub watch: WatchMode,
+}
+
+fn auto() -> WatchMode {
+    WatchMode::Auto
 }
 
 fn yes() -> bool {
@@ -242,6 +249,9 @@ pub struct Watch {
     /// Time between full scans.
     #[serde(with = "units::duration")]
     pub rescan: Duration,
+    /// Time between scans of a collection whose changes are not notified.
+    #[serde(with = "units::duration")]
+    pub poll: Duration,
     /// Unprocessed captures above which scanning pauses.
     pub owed_high: u64,
     /// Unprocessed captures above which edits that a watch saw wait too.

@@ -3,15 +3,18 @@
 use axum::Json;
 use axum::extract::State as Shared;
 use serde::Deserialize;
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::State;
+use super::operate::acted;
 use super::params::{Params, Peer};
 use super::problem::stopping;
 use super::status::absent;
+use super::wait::settled;
 use super::wire::{Problem, ProblemKind, ScanAnswer, ScannedCollection};
-use crate::event::AgentName;
-use crate::runtime::AgentState;
+use crate::event::{AgentName, EventType, NewEvent, Seq, Subject};
+use crate::runtime::{ACCEPT_REMOVALS, AgentState};
 
 /// The query of `POST /api/v1/scan`.
 #[derive(Deserialize)]
@@ -19,6 +22,9 @@ use crate::runtime::AgentState;
 pub(super) struct ScanQuery {
     /// Only this one is told of.
     collection: Option<String>,
+    /// Removals that are held go ahead (in this collection, or wherever they are held).
+    #[serde(default)]
+    accept_removals: bool,
 }
 
 /// `POST /api/v1/scan`: joins a scan of everything that begins after this request, and answers when every file that it
@@ -33,6 +39,9 @@ pub(super) async fn scan(
     }
     tracing::info!(uid = peer.uid, "scan asked for by an operator");
     let began = Instant::now();
+    if query.accept_removals {
+        accept_removals(&state, query.collection.as_deref(), peer).await?;
+    }
     joined(&state).await?;
     let progress = state.scans.progress().borrow().clone();
     let wanted = |name: &str| query.collection.as_deref().is_none_or(|c| c == name);
@@ -51,9 +60,56 @@ pub(super) async fn scan(
         seen: progress.seen,
         changed: progress.changed,
         collections: collections.collect(),
-        absent: absent(progress.absent),
+        absent: absent(&progress),
         took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     }))
+}
+
+/// Lets held removals go ahead: the act is recorded, and the scan that comes next takes the roots as they are.
+async fn accept_removals(
+    state: &State,
+    collection: Option<&str>,
+    peer: Peer,
+) -> Result<(), Problem> {
+    if state.is_draining() {
+        return Err(stopping());
+    }
+    let held = state.scans.progress().borrow().removals_held();
+    let mut events = Vec::new();
+    for (name, cause) in held {
+        if collection.is_none_or(|wanted| wanted == name) {
+            let subject = Subject::collection(&name);
+            let arguments = json!({"collection": name, "cause": cause});
+            let record = acted("scan --accept-removals", subject.clone(), peer, arguments);
+            let data = json!({"reason": ACCEPT_REMOVALS});
+            events.push(record);
+            events.push(NewEvent::root(
+                EventType::ScanRequested,
+                peer.source(),
+                subject,
+                data,
+            ));
+        }
+    }
+    if events.is_empty() {
+        let of = collection.map_or_else(String::new, |name| format!(" in {name}"));
+        return Err(
+            Problem::new(ProblemKind::NotFound, format!("no removals are held{of}"))
+                .hint("`docent status` tells how each root stands"),
+        );
+    }
+    let published = state
+        .store
+        .submit(Vec::new(), events)
+        .await?
+        .committed()
+        .await?;
+    let last = published.last().map_or(Seq(0), |event| event.seq);
+    tokio::select! {
+        noted = settled(state, AgentName::ChangeDetection, last) => noted,
+        gone = nobody_scans(state) => Err(gone),
+        () = state.stopping() => Err(stopping()),
+    }
 }
 
 /// Asks for a scan and waits for its end, as long as there is somebody to do it.

@@ -7,12 +7,13 @@ use axum::extract::State as Shared;
 
 use super::freshness::{behind, freshness};
 use super::wire::{
-    Absent, BusView, Condition, FreeSpace, IndexView, Problem, ScanView, Status, Wrong,
+    Absent, BusView, CollectionView, Condition, FreeSpace, IndexView, Problem, ScanView, Status,
+    Wrong,
 };
 use super::wrong::{Facts, wrong};
 use super::{State, agents, count};
 use crate::event::{AgentName, Millis};
-use crate::runtime::{Phase, ScanProgress};
+use crate::runtime::{Phase, RootReport, RootStanding, ScanProgress};
 
 /// Open issues that a status looks at.
 const ISSUES_MAX: usize = 1000;
@@ -63,6 +64,7 @@ pub(super) async fn status(Shared(state): Shared<State>) -> Result<Json<Status>,
         files,
         chunks,
         embedder: info.embedder.clone(),
+        collections: progress.roots.iter().map(collection_view).collect(),
         scan: scan_view(progress),
         index: IndexView {
             ready: follower.ready,
@@ -110,21 +112,50 @@ fn bus(state: &State, ingress_dead: u64) -> BusView {
     }
 }
 
+fn collection_view(root: &RootReport) -> CollectionView {
+    let (standing, cause) = match &root.standing {
+        RootStanding::There => ("there", None),
+        RootStanding::Absent(cause) => ("absent", Some(cause.clone())),
+        RootStanding::RemovalsHeld(cause) => ("removals held", Some(cause.clone())),
+    };
+    CollectionView {
+        name: root.collection.clone(),
+        path: root.path.to_string_lossy().into_owned(),
+        root: standing.to_owned(),
+        cause,
+        watch: if root.polled.is_some() {
+            "poll"
+        } else {
+            "native"
+        }
+        .to_owned(),
+        why_poll: root.polled.clone(),
+    }
+}
+
 fn scan_view(progress: ScanProgress) -> ScanView {
+    let away = absent(&progress);
     ScanView {
         scanning: progress.scanning,
         seen: progress.seen,
         changed: progress.changed,
         marked: progress.marked,
         held: progress.held,
-        absent: absent(progress.absent),
+        absent: away,
     }
 }
 
-/// Roots that cannot be reached, for an answer.
-pub(super) fn absent(roots: Vec<(String, String)>) -> Vec<Absent> {
+/// Roots that cannot be reached, and those whose removals are held, for an answer.
+pub(super) fn absent(progress: &ScanProgress) -> Vec<Absent> {
     let view = |(collection, cause)| Absent { collection, cause };
-    roots.into_iter().map(view).collect()
+    let held = progress.removals_held().into_iter();
+    let held = held.map(|(collection, cause)| (collection, format!("{cause}; removals are held")));
+    progress
+        .absent()
+        .into_iter()
+        .chain(held)
+        .map(view)
+        .collect()
 }
 
 /// Room on the disk of `data_dir`. A disk that does not tell counts as full: nothing can be captured on it either.

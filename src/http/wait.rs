@@ -91,7 +91,7 @@ async fn all_searchable(state: &State) -> Result<Seq, Problem> {
 }
 
 /// Waits until `agent` owes nothing up to `seq` and the store's head is past everything that came of it.
-async fn settled(state: &State, agent: AgentName, seq: Seq) -> Result<(), Problem> {
+pub(super) async fn settled(state: &State, agent: AgentName, seq: Seq) -> Result<(), Problem> {
     let mut poll = interval(POLL);
     loop {
         poll.tick().await;

@@ -114,13 +114,23 @@ fn captures(facts: &Facts<'_>) -> Option<Wrong> {
 }
 
 fn absent(facts: &Facts<'_>) -> Vec<Wrong> {
-    let wrong = facts.progress.absent.iter().map(|(collection, cause)| {
+    let absent = facts
+        .progress
+        .absent()
+        .into_iter()
+        .map(|(collection, cause)| {
+            because(
+                format!("the root of {collection} cannot be reached: {cause}"),
+                "mount it or put it back; its documents are kept until then",
+            )
+        });
+    let held = facts.progress.removals_held().into_iter().map(|(collection, cause)| {
         because(
-            format!("the root of {collection} cannot be reached: {cause}"),
-            "mount it or put it back; its documents are kept until then",
+            format!("the removals in {collection} are held: {cause}"),
+            &format!("mount the volume again; if its files are really gone: docent scan {collection} --accept-removals"),
         )
     });
-    wrong.collect()
+    absent.chain(held).collect()
 }
 
 fn dead(facts: &Facts<'_>) -> Option<Wrong> {
@@ -141,6 +151,7 @@ mod tests {
     use super::*;
     use crate::event::Millis;
     use crate::http::wire::AgentView;
+    use crate::runtime::{RootReport, RootStanding};
     use crate::store::Severity;
 
     fn agent(state: AgentState, dead: u64) -> NamedAgent {
@@ -251,12 +262,18 @@ mod tests {
         };
         assert_eq!(found(held_and_full), full, "said once");
         let absent = ["the root of docs cannot be reached: no such file"];
+        let root = |standing| RootReport {
+            collection: "docs".to_owned(),
+            path: "/docs".into(),
+            standing,
+            polled: None,
+        };
+        let away = root(RootStanding::Absent("no such file".to_owned()));
+        assert_eq!(found(|f| f.progress.roots.push(away)), absent);
+        let held = root(RootStanding::RemovalsHeld("another device".to_owned()));
         assert_eq!(
-            found(|f| f
-                .progress
-                .absent
-                .push(("docs".to_owned(), "no such file".to_owned()))),
-            absent
+            found(|f| f.progress.roots.push(held)),
+            ["the removals in docs are held: another device"]
         );
     }
 }

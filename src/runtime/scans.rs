@@ -3,10 +3,14 @@
 //! A scan that was asked for is one that *begins* after the asking. One runs, one is queued, and everybody who asks
 //! meanwhile shares the queued one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, watch};
+
+/// The reason in a `scan.requested` that lets removals go ahead which are held because the root's device changed.
+pub const ACCEPT_REMOVALS: &str = "accept-removals";
 
 /// How far the work at the edge has come.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,8 +25,57 @@ pub struct ScanProgress {
     pub marked: u64,
     /// Why captures stand still, if they do.
     pub held: Option<String>,
+    /// The root of each collection of the config.
+    pub roots: Vec<RootReport>,
+}
+
+impl ScanProgress {
     /// Roots that cannot be reached, with the cause.
-    pub absent: Vec<(String, String)>,
+    pub fn absent(&self) -> Vec<(String, String)> {
+        self.having(|root| match &root.standing {
+            RootStanding::Absent(cause) => Some(cause.clone()),
+            _ => None,
+        })
+    }
+
+    /// Collections whose removals are held, with the cause.
+    pub fn removals_held(&self) -> Vec<(String, String)> {
+        self.having(|root| match &root.standing {
+            RootStanding::RemovalsHeld(cause) => Some(cause.clone()),
+            _ => None,
+        })
+    }
+
+    fn having(&self, what: impl Fn(&RootReport) -> Option<String>) -> Vec<(String, String)> {
+        let roots = self.roots.iter();
+        roots
+            .filter_map(|root| Some((root.collection.clone(), what(root)?)))
+            .collect()
+    }
+}
+
+/// What is known of a collection's root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootReport {
+    /// The collection.
+    pub collection: String,
+    /// Where the root is.
+    pub path: PathBuf,
+    /// How it stands.
+    pub standing: RootStanding,
+    /// Why it is scanned often instead of being notified of changes, if it is.
+    pub polled: Option<String>,
+}
+
+/// How a root stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootStanding {
+    /// It can be reached, or was not looked at yet.
+    There,
+    /// It cannot be reached: what is known of its files stays.
+    Absent(String),
+    /// It is another one than its files were in: what is missing is not taken for removed.
+    RemovalsHeld(String),
 }
 
 /// The desk. Cheap to clone.

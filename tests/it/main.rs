@@ -29,6 +29,7 @@ mod faults;
 mod flow;
 mod index;
 mod kill;
+mod mounts;
 mod operate;
 mod quality;
 mod redis;

@@ -381,3 +381,63 @@ fn ignore_rules_that_change() {
     assert_as_new(&world);
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }
+
+#[test]
+fn a_collection_that_is_scanned_often_is_followed_without_notifications() {
+    let world = World::new("watch = \"poll\"\n[watch]\npoll = \"1s\"");
+    world.write("a.md", "# One\n\nA sundial.\n");
+    let daemon = world.start();
+    world.wait();
+    let seen = &world.status()["collections"][0];
+    assert_eq!(
+        (&seen["watch"], &seen["why_poll"]),
+        (&"poll".into(), &"the config says so".into()),
+        "{seen}"
+    );
+    // No wait, no scan: the edit is seen by itself.
+    world.write("a.md", "# One\n\nAn hourglass.\n");
+    world.until("the edit is searchable", || {
+        world
+            .search("hourglass")
+            .first()
+            .is_some_and(|p| p == "a.md")
+    });
+    fs::remove_file(world.docs().join("a.md")).expect("removed");
+    world.until("the removal is seen", || world.documents().is_empty());
+    let text = world.cli(["status"]).stdout();
+    assert!(
+        text.contains("scanned often (the config says so)"),
+        "{text}"
+    );
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+#[test]
+fn a_collection_that_leaves_the_config_leaves_the_search_and_says_why() {
+    let world = World::new("");
+    world.write("a.md", "# One\n\nA sundial.\n");
+    let daemon = world.start();
+    world.wait();
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    let config = fs::read_to_string(world.config()).expect("the config");
+    fs::write(
+        world.config(),
+        config.replace("name = \"docs\"", "name = \"wiki\""),
+    )
+    .expect("written");
+    let daemon = world.start();
+    world.wait();
+    world.until("it is gone under its old name", || {
+        world.documents().len() == 1
+    });
+    let listed = &world.documents()["a.md"];
+    assert_eq!(listed["collection"], "wiki");
+    let removed = world.events("file.removed");
+    assert_eq!(removed.len(), 1, "{removed:?}");
+    assert_eq!(
+        (&removed[0]["subject"], &removed[0]["data"]["reason"]),
+        (&"docs/a.md".into(), &"collection removed".into())
+    );
+    assert_eq!(world.search("sundial").len(), 1);
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}

@@ -223,6 +223,12 @@ pub(super) fn is_remote(root: &OwnedFd) -> Option<&'static str> {
         (0x6573_5546, "FUSE"),
         (0x0102_1997, "9P"),
         (0x00C3_6400, "Ceph"),
+        (0x517B, "SMB"),
+        (0x5346_414F, "AFS"),
+        (0x786F_4256, "vboxsf"),
+        (0x0BD0_0BD0, "Lustre"),
+        (0x0116_1970, "GFS2"),
+        (0x7461_636F, "OCFS2"),
     ];
     let kind = u64::try_from(fs::fstatfs(root).ok()?.f_type).ok()?;
     REMOTE

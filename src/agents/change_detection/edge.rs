@@ -16,7 +16,7 @@ use super::pulse::Pulse;
 use super::scans::Scan;
 use super::survey::{Means, Order, Survey};
 use super::watch::Watches;
-use super::{ChangeDetection, Halt, Scope, Tree, blocking};
+use super::{ChangeDetection, Halt, Scope, Tree, WatchMode, blocking};
 use crate::event::AgentName;
 use crate::runtime::{Boxed, DutyError, ScanDesk, Source};
 
@@ -272,6 +272,7 @@ fn trees(options: &super::Options, known: &[String]) -> Result<Vec<Tree>, String
         trees.push(Tree {
             name: collection.name.clone(),
             root: std::path::absolute(&collection.root).map_err(|e| e.to_string())?,
+            watch: collection.watch,
             scope: Some(scope.map_err(|e| e.to_string())?),
         });
     }
@@ -279,6 +280,7 @@ fn trees(options: &super::Options, known: &[String]) -> Result<Vec<Tree>, String
     trees.extend(gone.map(|name| Tree {
         name: name.clone(),
         root: std::path::PathBuf::new(),
+        watch: WatchMode::Auto,
         scope: None,
     }));
     Ok(trees)

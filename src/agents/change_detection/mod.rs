@@ -55,6 +55,19 @@ pub struct Collection {
     pub exclude: Vec<String>,
     /// Whether `.gitignore` and `.git/info/exclude` count.
     pub git: bool,
+    /// How its changes are noticed.
+    pub watch: WatchMode,
+}
+
+/// How the changes of a collection are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchMode {
+    /// By notifications where they work, else by frequent scans.
+    Auto,
+    /// By notifications, whatever the file system is.
+    Native,
+    /// By frequent scans.
+    Poll,
 }
 
 /// Whether the file at a path (exact bytes) is of a type that docent reads.
@@ -77,6 +90,8 @@ pub struct Options {
     pub stable_after: Duration,
     /// Time between full scans.
     pub rescan: Duration,
+    /// Time between scans of a collection whose changes are not notified, or whose removals are held.
+    pub poll: Duration,
     /// Unprocessed captures above which scanning pauses.
     pub owed_high: u64,
     /// Unprocessed captures above which edits that a watch saw wait too.
@@ -111,12 +126,10 @@ impl Options {
 struct Tree {
     name: String,
     root: PathBuf,
+    watch: WatchMode,
     /// `None`: the collection is not in the config any more.
     scope: Option<Scope>,
 }
-
-/// The reason in a `scan.requested` that lets removals go ahead which are held because the root's device changed.
-pub const ACCEPT_REMOVALS: &str = "accept-removals";
 
 /// The agent.
 pub struct ChangeDetection {

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Halt;
 use super::captures::Landing;
 use super::edge::Edge;
 use super::marks::{Class, Mark, Place};
 use super::survey::Order;
-use super::{ACCEPT_REMOVALS, Halt};
 use crate::event::Millis;
+use crate::runtime::ACCEPT_REMOVALS;
 use crate::store::{Effect, ScanWish};
 
 /// A scan under way.

@@ -5,18 +5,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::beneath::{self, Id};
-use super::edge::Edge;
+use super::edge::{Edge, RootState};
 use super::marks::{Class, Mark, Place};
 use super::paths;
 use super::scope::{DOCENT_IGNORE, GIT_IGNORE};
 use super::survey::Order;
 use super::{Halt, blocking};
+use crate::runtime::{RootReport, RootStanding};
 
 /// How often roots, free space and wishes are looked at.
 const UPKEEP: Duration = Duration::from_secs(1);
-
-/// How often collections are walked that changes are not notified for, or whose removals are held.
-pub(super) const POLL: Duration = Duration::from_secs(30);
 
 impl Edge {
     /// Marks what was notified.
@@ -95,7 +93,7 @@ impl Edge {
         self.check_space().await?;
         self.check_roots().await?;
         if now >= self.next_poll {
-            self.next_poll = now + POLL;
+            self.next_poll = now + self.means.options.poll;
             for tree in 0..self.roots.len() {
                 if self.roots[tree].unwatched.is_some() || self.roots[tree].held {
                     self.walk_all(tree);
@@ -212,22 +210,30 @@ impl Edge {
             (None, None) => None,
         };
         let trees = self.means.trees.iter().zip(&self.roots);
-        let absent = trees
-            .filter_map(|(tree, root)| {
-                let held = root
-                    .held
-                    .then(|| "its device is not that of before; removals are held".to_owned());
-                root.absent
-                    .clone()
-                    .or(held)
-                    .map(|cause| (tree.name.clone(), cause))
+        let roots = trees
+            .filter(|(tree, _)| tree.scope.is_some())
+            .map(|(tree, root)| RootReport {
+                collection: tree.name.clone(),
+                path: tree.root.clone(),
+                standing: standing(root),
+                polled: root.unwatched.clone(),
             })
             .collect();
         let marked = self.marks.len() as u64;
         self.desk.report(|p| {
             p.marked = marked;
             p.held = held;
-            p.absent = absent;
+            p.roots = roots;
         });
+    }
+}
+
+fn standing(root: &RootState) -> RootStanding {
+    match &root.absent {
+        Some(cause) => RootStanding::Absent(cause.clone()),
+        None if root.held => RootStanding::RemovalsHeld(
+            "it is on another device than before and has none of its files".to_owned(),
+        ),
+        None => RootStanding::There,
     }
 }

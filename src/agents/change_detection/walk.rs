@@ -8,7 +8,7 @@ use super::paths;
 use super::pulse::Pulse;
 use super::scope::{Closed, Folder};
 use super::watch::{Armed, Watches};
-use super::{Scope, Tree};
+use super::{Scope, Tree, WatchMode};
 use crate::store::FileStat;
 
 /// What a walk comes by.
@@ -44,14 +44,14 @@ pub(super) struct Walk {
     early: Option<Item>,
     /// The first directory that cannot be watched, and why.
     unwatched: Option<String>,
+    /// The device of the directory that was entered last.
+    device: u64,
 }
 
 /// The root as it was when a walk began.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Standing {
     pub(super) id: Id,
-    /// The kind of its file system, if that is one whose changes are not notified.
-    pub(super) remote: Option<&'static str>,
 }
 
 /// A tree that is walked: what it needs for that.
@@ -71,12 +71,16 @@ impl Walk {
         let root = beneath::open_root(&ground.tree.root).map_err(|e| e.to_string())?;
         let standing = Standing {
             id: beneath::id(&root).map_err(|e| std::io::Error::from(e).to_string())?,
-            remote: beneath::is_remote(&root),
         };
         let mut walk = Walk {
             frames: Vec::new(),
             early: None,
-            unwatched: None,
+            unwatched: match ground.tree.watch {
+                WatchMode::Auto => remote(&root),
+                WatchMode::Native => None,
+                WatchMode::Poll => Some("the config says so".to_owned()),
+            },
+            device: standing.id.device,
         };
         match reach(ground.scope, root, base) {
             Ok(folder) => walk.early = walk.push(ground, folder, base.to_vec()).err(),
@@ -134,6 +138,7 @@ impl Walk {
 
     /// Watches a directory, then lists it: what comes into it later is notified.
     fn push(&mut self, ground: &Ground<'_>, folder: Folder, path: Vec<u8>) -> Result<(), Item> {
+        self.cross(ground, &folder, &path);
         self.arm(ground, &path);
         let entries = match beneath::list(&folder.handle) {
             Ok(entries) => entries,
@@ -151,7 +156,26 @@ impl Walk {
         Ok(())
     }
 
+    /// Looks at the file system where the walk comes to another one.
+    fn cross(&mut self, ground: &Ground<'_>, folder: &Folder, path: &[u8]) {
+        let Ok(id) = beneath::id(&folder.handle) else {
+            return;
+        };
+        let crossed = std::mem::replace(&mut self.device, id.device) != id.device;
+        if crossed
+            && ground.tree.watch == WatchMode::Auto
+            && let Some(cause) = remote(&folder.handle)
+        {
+            let path = String::from_utf8_lossy(path).into_owned();
+            self.unwatched.get_or_insert(format!("{path}: {cause}"));
+        }
+    }
+
+    /// Watches a directory, unless the config says that it is not to be.
     fn arm(&mut self, ground: &Ground<'_>, path: &[u8]) {
+        if ground.tree.watch == WatchMode::Poll {
+            return;
+        }
         let directory = ground.tree.root.join(paths::as_path(path));
         let cause = match ground.watches.arm(&directory) {
             Armed::Yes | Armed::Gone => return,
@@ -163,6 +187,11 @@ impl Walk {
         };
         self.unwatched.get_or_insert(cause);
     }
+}
+
+/// Why the changes of a directory are not notified, if its file system is one that does not.
+fn remote(directory: &OwnedFd) -> Option<String> {
+    beneath::is_remote(directory).map(|kind| format!("the file system is {kind}"))
 }
 
 /// Enters `base` from the root, or gives the directory where that ended.

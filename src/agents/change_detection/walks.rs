@@ -7,9 +7,7 @@ use tokio::time::Instant;
 use super::edge::Edge;
 use super::marks::{Class, Mark, Place};
 use super::survey::{Order, Step, Survey};
-use super::upkeep::POLL;
-use super::{ACCEPT_REMOVALS, Halt, paths};
-use crate::event::Subject;
+use super::{Halt, paths};
 
 /// Orders that wait, of a class; beyond, they become one of everything.
 const ORDERS_MAX: usize = 4096;
@@ -133,12 +131,9 @@ impl Edge {
             return;
         };
         let root = &mut self.roots[tree];
-        let unwatched = standing
-            .remote
-            .map(|kind| format!("the file system is {kind}"))
-            .or(survey.unwatched);
+        let unwatched = survey.unwatched;
         if let Some(cause) = unwatched.as_ref().filter(|_| root.unwatched.is_none()) {
-            tracing::warn!(collection = name, cause, every = ?POLL, "not all changes are notified; the collection is scanned often instead");
+            tracing::warn!(collection = name, cause, every = ?self.means.options.poll, "not all changes are notified; the collection is scanned often instead");
         }
         if base.is_empty() || unwatched.is_some() {
             root.unwatched = unwatched;
@@ -162,10 +157,9 @@ impl Edge {
             });
         } else if !root.held {
             root.held = true;
-            let subject = Subject::collection(name);
             tracing::warn!(
                 collection = name,
-                "the root is on another device than before and has none of its files: removals are held; mount it again, or publish scan.requested for {subject} with the reason {ACCEPT_REMOVALS}"
+                "the root is on another device than before and has none of its files: removals are held; mount it again, or let them go ahead with: docent scan {name} --accept-removals"
             );
         }
     }

@@ -67,6 +67,8 @@ pub(super) struct EdgeFacts {
     pub(super) collections: Vec<String>,
     /// Roots that cannot be reached, with the cause.
     pub(super) absent: Vec<(String, String)>,
+    /// Collections whose removals are held, with the cause.
+    pub(super) removals_held: Vec<(String, String)>,
     /// Why captures stand still.
     pub(super) held: Option<String>,
     /// The collection that is being scanned.

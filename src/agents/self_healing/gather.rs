@@ -116,7 +116,8 @@ impl Probe {
         let scans = self.parts.store.scans().await;
         EdgeFacts {
             collections: self.parts.options.collections.clone(),
-            absent: progress.absent,
+            absent: progress.absent(),
+            removals_held: progress.removals_held(),
             held: progress.held,
             scanning: progress.scanning,
             scans: self.known(scans),

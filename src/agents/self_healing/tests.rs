@@ -12,7 +12,7 @@ use super::remedy::{Hands, Remedy};
 use super::*;
 use crate::event::{Event, Millis, NewEvent, Subject};
 use crate::index::FollowerState;
-use crate::runtime::{AgentState, DutyContext, Phase, Progress};
+use crate::runtime::{AgentState, DutyContext, Phase, Progress, RootReport, RootStanding};
 use crate::store::{
     Closer, Digest, Effect, EventFilter, FileStat, FileState, FixAttempt, Incarnation, Issue,
     ManifestEntry, Options as StoreOptions, RetryPolicy, Settlement,
@@ -195,8 +195,13 @@ async fn a_process_that_is_well_has_no_issue() {
 #[tokio::test]
 async fn an_issue_is_told_when_it_opens_and_when_it_closes_across_restarts() {
     let bench = Bench::new();
-    let absent = vec![("docs".to_owned(), "no such folder".to_owned())];
-    bench.desk.report(|progress| progress.absent = absent);
+    let absent = RootReport {
+        collection: "docs".to_owned(),
+        path: "/docs".into(),
+        standing: RootStanding::Absent("no such folder".to_owned()),
+        polled: None,
+    };
+    bench.desk.report(|progress| progress.roots.push(absent));
     let mut probe = bench.probe();
     bench.round(&mut probe, 0).await;
     bench.round(&mut probe, 10).await;
@@ -213,7 +218,7 @@ async fn an_issue_is_told_when_it_opens_and_when_it_closes_across_restarts() {
     let mut probe = bench.probe();
     bench.round(&mut probe, 20).await;
     assert_eq!(bench.told().await.len(), 1);
-    bench.desk.report(|progress| progress.absent.clear());
+    bench.desk.report(|progress| progress.roots.clear());
     let mut probe = bench.probe();
     bench.round(&mut probe, 30).await;
     bench.round(&mut probe, 40).await;

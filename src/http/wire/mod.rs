@@ -18,7 +18,7 @@ pub use events::{
 pub use health::{HealthIssue, HealthList, Job, JobList};
 pub use problem::{Problem, ProblemKind};
 pub use status::{
-    Absent, AgentList, AgentView, BusView, Check, Condition, FreeSpace, Freshness, IndexView,
-    NamedAgent, Readiness, ScanAnswer, ScanView, ScannedCollection, Status, Unavailable,
+    Absent, AgentList, AgentView, BusView, Check, CollectionView, Condition, FreeSpace, Freshness,
+    IndexView, NamedAgent, Readiness, ScanAnswer, ScanView, ScannedCollection, Status, Unavailable,
     WaitAnswer, Wrong,
 };

@@ -61,6 +61,9 @@ pub struct Status {
     pub chunks: u64,
     /// The identity of the embedder.
     pub embedder: String,
+    /// Every collection, once its root was looked at.
+    #[serde(default)]
+    pub collections: Vec<CollectionView>,
     /// What goes on at the edge.
     pub scan: ScanView,
     /// How the index stands.
@@ -192,6 +195,23 @@ pub struct Absent {
     pub collection: String,
     /// Why.
     pub cause: String,
+}
+
+/// One collection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectionView {
+    /// Its name.
+    pub name: String,
+    /// Where its root is.
+    pub path: String,
+    /// `there`, `absent`, or `removals held`.
+    pub root: String,
+    /// Why it is not simply there.
+    pub cause: Option<String>,
+    /// How changes are noticed: `native` or `poll`.
+    pub watch: String,
+    /// Why it is scanned often instead of being notified of changes.
+    pub why_poll: Option<String>,
 }
 
 /// How the index stands.

@@ -67,6 +67,7 @@ impl Bed {
             include: Vec::new(),
             exclude: Vec::new(),
             git: true,
+            watch: super::WatchMode::Auto,
         };
         let options = Options {
             collections: vec![docs],
@@ -80,6 +81,7 @@ impl Bed {
             debounce: Duration::from_millis(60),
             stable_after: Duration::from_millis(600),
             rescan: Duration::from_secs(3600),
+            poll: Duration::from_secs(30),
             owed_high: 1000,
             owed_high_watch: 10_000,
             free_space_floor: 0,

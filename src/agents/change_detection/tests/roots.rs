@@ -4,13 +4,17 @@ use std::fs;
 
 use super::*;
 
+fn away(progress: &crate::runtime::ScanProgress) -> usize {
+    progress.absent().len() + progress.removals_held().len()
+}
+
 fn absent(bed: &Bed) -> usize {
-    bed.desk.progress().borrow().absent.len()
+    away(&bed.desk.progress().borrow())
 }
 
 async fn reported(bed: &Bed, count: usize) {
     let mut progress = bed.desk.progress();
-    let seen = tokio::time::timeout(DEADLINE, progress.wait_for(|p| p.absent.len() == count)).await;
+    let seen = tokio::time::timeout(DEADLINE, progress.wait_for(|p| away(p) == count)).await;
     seen.expect("the root's state is not reported").unwrap();
 }
 
@@ -96,8 +100,7 @@ async fn removals_are_held_while_the_root_is_on_another_device() {
     fs::rename(bed.root(), &volume).unwrap();
     std::os::unix::fs::symlink(&empty, bed.root()).unwrap();
     reported(&bed, 1).await;
-    bed.request("docs", crate::agents::change_detection::ACCEPT_REMOVALS)
-        .await;
+    bed.request("docs", crate::runtime::ACCEPT_REMOVALS).await;
     bed.until("the removals go ahead", Known::is_empty).await;
     reported(&bed, 0).await;
     bed.told().await;

@@ -182,6 +182,7 @@ pub(super) mod tests {
         facts.edge = Some(EdgeFacts {
             collections: vec!["docs".to_owned(), "code".to_owned()],
             absent: vec![("docs".to_owned(), "no such folder".to_owned())],
+            removals_held: vec![("wiki".to_owned(), "another device".to_owned())],
             held: Some("the disk is full".to_owned()),
             scanning: None,
             scans: Some(vec![scan("code", facts.now.minus(LONG))]),

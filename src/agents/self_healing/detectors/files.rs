@@ -21,6 +21,20 @@ pub(super) fn root_absent(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     Some(found.collect())
 }
 
+/// A root is on another device than its files were: what is missing there is not taken for removed.
+pub(super) fn removals_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
+    let held = facts.edge.iter().flat_map(|edge| &edge.removals_held);
+    let found = held.map(|(collection, cause)| Finding {
+        detector: "removals_held",
+        subject: Subject::collection(collection),
+        severity: Severity::Error,
+        value: cause.clone(),
+        limit: format!("mounted again, or docent scan {collection} --accept-removals"),
+        remedy: None,
+    });
+    Some(found.collect())
+}
+
 /// Captures stand still.
 pub(super) fn captures_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let held = facts.edge.as_ref().and_then(|edge| edge.held.clone());
