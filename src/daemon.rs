@@ -30,6 +30,7 @@ use crate::runtime::shutdown::{self, conduct, stop_pair};
 use crate::runtime::{
     Agent, Board, Compute, Factory, LifePlan, Notifier, RestartPolicy, RestartRequest,
     RunnerOptions, ScanDesk, Source, Summary, Supervisor, SupervisorHandle, supervisor_channel,
+    tell_switched,
 };
 use crate::store::{Closer, Options, RetryPolicy, Store};
 use carriers::Carriers;
@@ -67,6 +68,7 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
     let mut signals = shutdown::signals().map_err(|e| Fatal::new(Exit::Internal, e))?;
     let on = enabled(&config);
     let (store, closer) = Store::open(&config.data_dir, store_options(&config, &on))?;
+    let behind = switched(&store, &config, &on).await;
     let socket = http::bind(&config.socket_path(), &config.control.group)
         .await
         .map_err(bind_failed)?;
@@ -92,7 +94,7 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
         config,
     };
     let stop_serving = CancellationToken::new();
-    let mut listeners = listen(&parts, socket, probes, &stop_serving);
+    let mut listeners = listen(&parts, (socket, probes), behind, &stop_serving);
     tracing::info!(name: "docent.started", version = env!("CARGO_PKG_VERSION"), instance = parts.config.instance,
         data_dir = %parts.config.data_dir.display(), socket = %parts.config.socket_path().display(),
         "started");
@@ -119,6 +121,16 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
     std::fs::remove_file(&socket_path).ok(); // it is ours and nobody answers on it any more
     let (summary, forced) = lived?;
     Ok(verdict(&summary, forced, closed, began))
+}
+
+/// Tells which agents were turned on or off since the last start; gives whether some have to catch up.
+async fn switched(store: &Store, config: &Config, on: &[AgentName]) -> bool {
+    let names: Vec<String> = config.collections.iter().map(|c| c.name.clone()).collect();
+    let told = tell_switched(store, on, (&config.instance, &names)).await;
+    told.unwrap_or_else(|error| {
+        tracing::warn!(%error, "which agents were turned on or off could not be recorded; the next start does it");
+        false
+    })
 }
 
 /// Everything that agents are made of.
@@ -250,8 +262,8 @@ fn bind_failed(error: http::BindError) -> Fatal {
 #[expect(clippy::disallowed_methods, reason = "joined by close")]
 fn listen(
     parts: &Parts,
-    socket: tokio::net::UnixListener,
-    probes: Option<TcpListener>,
+    (socket, probes): (tokio::net::UnixListener, Option<TcpListener>),
+    behind: bool,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let config = &parts.config;
@@ -276,7 +288,7 @@ fn listen(
         supervisor: parts.supervisor.clone(),
         info: Arc::new(info),
         stop: stop.clone(),
-        memory: Arc::default(),
+        memory: Arc::new(http::Memory::new(behind)),
     };
     let mut listeners = JoinSet::new();
     listeners.spawn(http::serve(socket, http::router(state), stop.clone()));

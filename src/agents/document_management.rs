@@ -9,12 +9,15 @@ use crate::document::{Kind, kind_of, parse};
 use crate::event::{AgentName, Event, EventId, EventType, Subject};
 use crate::runtime::{Agent, Boxed, Compute, Ending, Handling};
 use crate::store::{
-    Digest, DocumentRow, DocumentState, DocumentVersion, Effect, FileState, ManifestRow, Outcome,
-    Store,
+    Digest, DocumentRow, DocumentState, DocumentVersion, Effect, FileState, FileView, ManifestRow,
+    Outcome, Store,
 };
 
 /// Documents that one check of a whole collection looks at in one handler.
 const CHECK_PAGE: usize = 500;
+
+/// Paths to check, and where the next page begins.
+type Page = (Vec<Vec<u8>>, Option<Vec<u8>>);
 
 /// The agent.
 pub struct DocumentManagement {
@@ -124,28 +127,55 @@ impl DocumentManagement {
                 .unwrap_or_default(),
             None => Vec::new(),
         };
-        let page = self
-            .store
-            .documents_of(collection, &after, CHECK_PAGE)
-            .await?;
+        let differing = event.data["only"] == "differing";
+        let (paths, last) = if differing {
+            self.differing(collection, after).await?
+        } else {
+            self.documents(collection, &after).await?
+        };
         let mut outcome = Outcome::nothing();
-        let subjects = page
+        for subject in paths
             .iter()
-            .filter_map(|d| Subject::file(collection, &d.path).ok());
-        let mut last = None;
-        for subject in subjects {
-            last = subject
-                .as_str()
-                .split_once('/')
-                .map(|(_, path)| path.to_owned());
+            .filter_map(|p| Subject::file(collection, p).ok())
+        {
             outcome = outcome.event(EventType::DocumentCheckRequested, subject, json!({}));
         }
-        match last.filter(|_| page.len() == CHECK_PAGE) {
-            Some(after) => {
-                Ok(outcome.event(event.kind, event.subject.clone(), json!({"after": after})))
-            }
-            None => Ok(outcome),
+        // A path that is too long for a subject is not captured either.
+        let next = last.and_then(|path| Subject::file(collection, &path).ok());
+        let Some((_, after)) = next.as_ref().and_then(|s| s.as_str().split_once('/')) else {
+            return Ok(outcome);
+        };
+        let mut data = json!({"after": after});
+        if differing {
+            data["only"] = json!("differing");
         }
+        Ok(outcome.event(event.kind, event.subject.clone(), data))
+    }
+
+    /// A page of a collection's documents, and the last one if there may be more.
+    async fn documents(&self, collection: &str, after: &[u8]) -> Result<Page, Ending> {
+        let page = self
+            .store
+            .documents_of(collection, after, CHECK_PAGE)
+            .await?;
+        let last = page.last().filter(|_| page.len() == CHECK_PAGE);
+        let last = last.map(|d| d.path.clone());
+        Ok((page.into_iter().map(|d| d.path).collect(), last))
+    }
+
+    /// Of a page of a collection's files those whose document is not the one that they make, and the page's last one if
+    /// there may be more.
+    async fn differing(&self, collection: &str, after: Vec<u8>) -> Result<Page, Ending> {
+        let mut page = self
+            .store
+            .file_views((collection.to_owned(), after), CHECK_PAGE)
+            .await?;
+        let full = page.len() == CHECK_PAGE;
+        page.retain(|view| view.collection == collection);
+        let last = page.last().filter(|_| full && page.len() == CHECK_PAGE);
+        let last = last.map(|view| view.path.clone());
+        page.retain(FileView::document_differs);
+        Ok((page.into_iter().map(|view| view.path).collect(), last))
     }
 }
 

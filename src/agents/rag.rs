@@ -18,7 +18,7 @@ use crate::runtime::{
 };
 use crate::store::{ChunkRow, ChunkSet, DocumentRow, DocumentState, Effect, Outcome, Store};
 
-/// Stale documents that one comparison has chunked again; the next one takes the next.
+/// Stale documents that one handler has chunked again; an event asks for the next page.
 const STALE_PAGE: usize = 1000;
 
 /// How long a comparison of the index with the store may take.
@@ -158,16 +158,27 @@ impl Rag {
 
     /// Compares files' chunks with documents, and the index with the store: what differs is repaired and told.
     async fn verify(&self, event: &Event, progress: &Progress) -> Result<Outcome, Ending> {
+        let after = event.data["after"].as_str();
         let stale = self
             .store
-            .stale_documents(self.embedder.clone(), STALE_PAGE)
+            .stale_documents(self.embedder.clone(), place(after), STALE_PAGE)
             .await?;
-        let differences = self.compare(progress).await.map_err(Ending::Unavailable)?;
+        // The index was compared when the first page was.
+        let differences = match after {
+            None => self.compare(progress).await.map_err(Ending::Unavailable)?,
+            Some(_) => (0, 0),
+        };
         let mut outcome = Outcome::nothing();
+        let mut last = None;
         for (collection, path) in &stale {
             if let Ok(subject) = Subject::file(collection, path) {
+                last = Some(subject.as_str().to_owned());
                 outcome = outcome.event(EventType::DocumentCheckRequested, subject, json!({}));
             }
+        }
+        if let Some(after) = last.filter(|_| stale.len() == STALE_PAGE) {
+            let data = json!({"after": after});
+            outcome = outcome.event(event.kind, event.subject.clone(), data);
         }
         if !stale.is_empty() || differences != (0, 0) {
             let told = json!({
@@ -206,7 +217,10 @@ impl Rag {
 
     /// At a start: documents that were chunked with another embedder or another chunking are chunked anew.
     async fn catch_up(&self, context: &DutyContext) -> Result<(), DutyError> {
-        let stale = self.store.stale_documents(self.embedder.clone(), 1).await?;
+        let stale = self
+            .store
+            .stale_documents(self.embedder.clone(), place(None), 1)
+            .await?;
         let owed = self.store.counts(AgentName::Rag).owed;
         if !stale.is_empty() && owed == 0 {
             let subject = Subject::index(&self.options.instance);
@@ -222,6 +236,15 @@ impl Rag {
         context.progress.mark();
         Ok(())
     }
+}
+
+/// The collection and path that a page begins after.
+fn place(after: Option<&str>) -> (String, Vec<u8>) {
+    let subject = after.and_then(|text| Subject::parse(text).ok());
+    subject.map_or_else(Default::default, |subject| {
+        let (collection, path) = subject.as_place();
+        (collection.to_owned(), path.unwrap_or_default())
+    })
 }
 
 /// The document has no chunks any more.

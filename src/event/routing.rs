@@ -160,6 +160,8 @@ event_types! {
     AgentParked "agent.parked" CLOSED [SelfHealing];
     /// An agent that was restarted or parked has been well for a while.
     AgentRecovered "agent.recovered" CLOSED [SelfHealing];
+    /// The config has turned an agent on or off since the last start.
+    AgentSwitched "agent.switched" CLOSED [];
     /// A delivery failed for good.
     EventDeadLettered "event.dead_lettered" CLOSED [SelfHealing];
     /// What carries events has changed.

@@ -1,6 +1,6 @@
 //! How far search is behind the disk.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::{State, count, wire};
 use crate::event::{AgentName, Millis};
@@ -14,6 +14,28 @@ pub struct Memory {
     settled_at: AtomicI64,
     /// When every collection had been scanned in this life of the daemon; 0: not yet.
     scanned_at: AtomicI64,
+    /// An agent that was turned on has yet to catch up.
+    behind: AtomicBool,
+}
+
+impl Memory {
+    /// Nothing is remembered yet. `behind`: an agent that was turned on has what it missed to catch up with.
+    pub fn new(behind: bool) -> Self {
+        Memory {
+            behind: AtomicBool::new(behind),
+            ..Memory::default()
+        }
+    }
+
+    /// Whether an agent has yet to catch up with what it missed. It has when nobody owes anything: what it asked for at the
+    /// start, and what follows from that, is owed without a break.
+    pub(super) fn is_behind(&self, state: &State) -> bool {
+        let owed = |agent| state.store.counts(agent).owed;
+        if owed(AgentName::DocumentManagement) == 0 && owed(AgentName::Rag) == 0 {
+            self.behind.store(false, Ordering::SeqCst);
+        }
+        self.behind.load(Ordering::SeqCst)
+    }
 }
 
 /// Everything that bounds the moment up to which search is complete.

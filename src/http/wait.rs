@@ -75,6 +75,9 @@ async fn all_searchable(state: &State) -> Result<Seq, Problem> {
     let scan = state.scans.ask();
     state.scans.ended(scan).await;
     let head = || *state.store.head().borrow();
+    while state.memory.is_behind(state) {
+        tokio::time::sleep(POLL).await;
+    }
     let captured = head().seq;
     settled(state, AgentName::DocumentManagement, captured).await?;
     let stored = head().seq;

@@ -16,6 +16,7 @@ pub mod shutdown;
 mod source;
 mod status;
 mod supervisor;
+mod switched;
 mod table;
 mod watched;
 
@@ -31,6 +32,7 @@ pub use status::{AgentState, AgentStatus, Board, Phase};
 pub use supervisor::{
     RequestError, RestartRequest, Summary, Supervisor, SupervisorHandle, supervisor_channel,
 };
+pub use switched::{SwitchError, tell_switched};
 pub use watched::{Still, Watched};
 
 #[cfg(all(test, feature = "testing"))]

@@ -422,17 +422,19 @@ impl Store {
     pub async fn stale_documents(
         &self,
         embedder: String,
+        (collection, path): (String, Vec<u8>),
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
         self.read("documents that are not in the index", move |connection| {
             connection
                 .prepare_cached(
                     "SELECT d.collection, d.path FROM document d LEFT JOIN indexed i ON i.document = d.id
-                     WHERE (d.state = 'stored' AND (i.document IS NULL OR i.digest <> d.digest OR i.embedder <> ?1))
-                        OR (d.state <> 'stored' AND i.chunks > 0)
-                     LIMIT ?2",
+                     WHERE (d.collection, d.path) > (?2, ?3)
+                       AND ((d.state = 'stored' AND (i.document IS NULL OR i.digest <> d.digest OR i.embedder <> ?1))
+                         OR (d.state <> 'stored' AND i.chunks > 0))
+                     ORDER BY d.collection, d.path LIMIT ?4",
                 )?
-                .query_map(params![embedder, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .query_map(params![embedder, collection, path, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
         })
         .await

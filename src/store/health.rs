@@ -112,6 +112,16 @@ pub struct FileView {
     pub indexed: Option<(String, u64)>,
 }
 
+impl FileView {
+    /// Whether its document is not the one that its captured bytes make.
+    pub fn document_differs(&self) -> bool {
+        match (&self.captured, &self.document) {
+            (Some(captured), Some((_, digest))) => captured != digest,
+            (captured, document) => captured.is_some() != document.is_some(),
+        }
+    }
+}
+
 const FILE_VIEW: &str =
     "SELECT k.collection, k.path, m.state, m.digest, d.state, d.digest, i.digest, i.chunks";
 const FILE_JOINS: &str = "LEFT JOIN manifest m ON m.collection = k.collection AND m.path = k.path

@@ -21,6 +21,7 @@ mod jobs;
 mod ledger;
 mod look;
 mod manifest;
+mod meta;
 mod open;
 mod operate;
 mod outcome;

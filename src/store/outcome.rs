@@ -17,7 +17,9 @@ use super::jobs::JobChange;
 use super::ledger::DeliveryKey;
 use super::manifest::ManifestEntry;
 use super::writer::Batch;
-use super::{WriteError, audit, captures, chunks, documents, health, ingress, jobs, manifest};
+use super::{
+    WriteError, audit, captures, chunks, documents, health, ingress, jobs, manifest, meta,
+};
 use crate::event::{AgentName, EventId, EventType, Millis, NewEvent, Subject};
 
 /// The version of the list of effects below.
@@ -88,6 +90,13 @@ pub enum Effect {
     },
     /// An entry of another program cannot be published.
     IngressDead(IngressDead),
+    /// A fact that has a name and no table of its own.
+    Remember {
+        /// Its name.
+        name: String,
+        /// What it is now; `None`: it is forgotten.
+        value: Option<String>,
+    },
     /// The agent `test` was here.
     #[cfg(feature = "testing")]
     Test {
@@ -213,6 +222,7 @@ pub(super) fn apply(
         Effect::FixAttempted(fix) => health::fix(connection, fix),
         Effect::IngressRead { entry } => ingress::read_up_to(connection, entry),
         Effect::IngressDead(dead) => ingress::keep(connection, dead, now),
+        Effect::Remember { name, value } => meta::remember(connection, name, value.as_deref()),
         #[cfg(feature = "testing")]
         Effect::Test { event, attempt } => {
             let mut insert = connection

@@ -7,6 +7,9 @@ use rusqlite::Connection;
 /// The schema that this docent writes.
 pub(super) const VERSION: i64 = 2;
 
+/// The name under which `meta` has the store's id.
+pub(super) const ID: &str = "store";
+
 const V1: &str = "
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);

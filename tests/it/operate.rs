@@ -23,6 +23,17 @@ impl World {
         run.stdout().trim().to_owned()
     }
 
+    /// Waits until nobody but this agent owes anything.
+    fn settled_but(&self, off: &str) {
+        self.until("nothing is owed", || {
+            let status = self.status();
+            let agents = status["agents"].as_object().expect("agents");
+            agents
+                .iter()
+                .all(|(name, agent)| name == off || agent["owed"] == 0)
+        });
+    }
+
     fn acts(&self, verb: &str) -> Vec<Value> {
         self.settled();
         let mut records = self.audit();
@@ -192,4 +203,95 @@ fn an_operator_restarts_an_agent_and_brings_a_parked_one_back() {
     );
     assert_eq!(world.cli(["agent", "restart", "nobody"]).code(), 2);
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+/// Queries whose answers show whether the index is the one of a clean build.
+const QUERIES: &[&str] = &[
+    "sextant",
+    "astrolabe",
+    "theodolite",
+    "quadrant",
+    "circumferentor",
+];
+
+/// Turns an agent on or off in the config.
+fn switch(world: &World, agent: &str, on: bool) {
+    world.configure(&format!("[agents.{agent}]\nenabled = {on}"));
+}
+
+/// A tree that changes in every way while an agent is off; afterwards what is known is what a new daemon would know.
+fn catches_up(agent: &str) {
+    let world = World::new("");
+    world.write("a.md", "# One\n\nA sextant.\n");
+    world.write("b.md", "# Two\n\nAn astrolabe.\n");
+    world.write("c.md", "# Three\n\nA quadrant.\n");
+    let daemon = world.start();
+    world.wait();
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+
+    switch(&world, agent, false);
+    let daemon = world.start();
+    assert_eq!(world.status()["agents"][agent]["state"], "off");
+    world.write("a.md", "# One\n\nA theodolite.\n");
+    std::fs::remove_file(world.docs().join("b.md")).expect("removed");
+    for n in 0..20 {
+        world.write(
+            &format!("new/{n}.md"),
+            format!("# New {n}\n\nA circumferentor, number {n}.\n"),
+        );
+    }
+    let wait = world.cli(["wait"]);
+    assert_eq!(wait.code(), 75, "{agent} is off: {}", wait.stderr());
+    let scan = world.cli(["scan"]).code();
+    assert_eq!(scan, if agent == "change_detection" { 75 } else { 0 });
+    world.settled_but(agent);
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+
+    switch(&world, agent, true);
+    let daemon = world.start();
+    world.wait();
+    let knowledge = world.knowledge(QUERIES);
+    assert_eq!(knowledge, world.clean_build(QUERIES), "{}", world.log());
+    world.settled();
+    // The log has the gap, from its beginning to its end.
+    let records = world.audit();
+    let told: Vec<&Value> = records
+        .iter()
+        .filter(|r| r["type"] == "agent.switched")
+        .collect();
+    let on: Vec<&Value> = told.iter().map(|r| &r["data"]["on"]).collect();
+    assert_eq!(on, [&json!(false), &json!(true)], "{told:?}");
+    assert!(told[1]["data"]["off_since"].is_string(), "{told:?}");
+    let subject = told[1]["subject"].as_str().expect("a subject");
+    assert!(subject.starts_with(&format!("agent/{agent}@")), "{subject}");
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+
+    // Nothing is told twice.
+    let daemon = world.start();
+    world.wait();
+    world.settled();
+    let again = world.audit();
+    assert_eq!(
+        again
+            .iter()
+            .filter(|r| r["type"] == "agent.switched")
+            .count(),
+        2
+    );
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+#[test]
+fn rag_catches_up_with_what_it_missed_while_it_was_off() {
+    catches_up("rag");
+}
+
+#[test]
+fn document_management_catches_up_with_what_it_missed_while_it_was_off() {
+    catches_up("document_management");
+}
+
+#[test]
+fn change_detection_catches_up_with_what_it_missed_while_it_was_off() {
+    catches_up("change_detection");
 }

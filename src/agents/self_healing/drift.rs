@@ -42,7 +42,7 @@ impl Drift {
         scope: &Scope,
         (slice, whole): (usize, bool),
     ) -> Result<Option<BTreeMap<String, Drifted>>, ReadError> {
-        if !idle(store) {
+        if !idle(store, scope) {
             return Ok(None);
         }
         let slice = slice.max(1);
@@ -52,7 +52,7 @@ impl Drift {
         loop {
             let views = store.file_views(self.after.clone(), slice).await?;
             let more = views.len() == slice;
-            if !idle(store) {
+            if !idle(store, scope) {
                 return Ok(None);
             }
             self.after = match views.last() {
@@ -81,7 +81,7 @@ impl Drift {
         }
         let places = self.suspects.iter().cloned().collect();
         let views = store.file_views_of(places).await?;
-        if !idle(store) {
+        if !idle(store, scope) {
             return Ok(None);
         }
         let mut found: BTreeMap<String, Drifted> = BTreeMap::new();
@@ -106,9 +106,10 @@ impl Drift {
 }
 
 /// Whether nobody owes anything between a file and its chunks: what differs now is not about to be put right.
-fn idle(store: &Store) -> bool {
-    let owed = |agent| store.counts(agent).owed;
-    owed(AgentName::DocumentManagement) == 0 && owed(AgentName::Rag) == 0
+/// What an agent that is off owes stays owed until it is on again.
+fn idle(store: &Store, scope: &Scope) -> bool {
+    let owes = |on: bool, agent| on && store.counts(agent).owed > 0;
+    !owes(scope.documents, AgentName::DocumentManagement) && !owes(scope.chunks, AgentName::Rag)
 }
 
 /// How a file, its document and its chunks differ.

@@ -1,0 +1,61 @@
+//! Facts that have a name and no table of their own.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{ReadError, Store, WriteError, schema};
+
+pub(super) fn remember(
+    connection: &Connection,
+    name: &str,
+    value: Option<&str>,
+) -> Result<(), WriteError> {
+    if name == schema::ID {
+        return Err(WriteError::Invalid(
+            "the store's id does not change".to_owned(),
+        ));
+    }
+    match value {
+        Some(value) => connection
+            .prepare_cached(
+                "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            )?
+            .execute((name, value))?,
+        None => connection
+            .prepare_cached("DELETE FROM meta WHERE name = ?1")?
+            .execute([name])?,
+    };
+    Ok(())
+}
+
+impl Store {
+    /// What is remembered under a name.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn remembered(&self, name: &'static str) -> Result<Option<String>, ReadError> {
+        self.read("what is remembered", move |connection| {
+            connection
+                .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+                .query_row([name], |row| row.get(0))
+                .optional()
+        })
+        .await
+    }
+
+    /// The collections of all files and documents that are known, also those that are not in the config any more.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn known_collections(&self) -> Result<Vec<String>, ReadError> {
+        self.read("collections", |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT DISTINCT collection FROM manifest
+                     UNION SELECT DISTINCT collection FROM document WHERE state <> 'removed' ORDER BY 1",
+                )?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        })
+        .await
+    }
+}
