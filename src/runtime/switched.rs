@@ -75,7 +75,7 @@ pub async fn tell_switched(
     let behind = back(AgentName::DocumentManagement) || back(AgentName::Rag);
     let remember = Effect::Remember {
         name: REMEMBERED.to_owned(),
-        value: Some(json!(now).to_string()),
+        value: json!(now).to_string(),
     };
     store
         .submit(vec![remember], events)

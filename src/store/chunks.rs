@@ -235,11 +235,13 @@ pub(super) fn prune(
     Ok(numbers.len())
 }
 
-/// Removes embeddings that no chunk uses.
+/// Removes embeddings that no chunk uses, or only chunks that were made with another model.
 pub(super) fn prune_embeddings(connection: &Connection, slice: usize) -> Result<usize, WriteError> {
     let unused: Vec<(String, String)> = connection
         .prepare_cached(
-            "SELECT model, hash FROM embedding e WHERE NOT EXISTS (SELECT 1 FROM chunk c WHERE c.hash = e.hash) LIMIT ?1",
+            "SELECT model, hash FROM embedding e WHERE NOT EXISTS (
+               SELECT 1 FROM chunk c JOIN indexed i ON i.document = c.document
+               WHERE c.hash = e.hash AND i.embedder = e.model) LIMIT ?1",
         )?
         .query_map([slice], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;

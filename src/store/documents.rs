@@ -196,7 +196,9 @@ pub(super) fn prune(
 ) -> Result<usize, WriteError> {
     let ids: Vec<String> = connection
         .prepare_cached(
-            "SELECT id FROM document WHERE state = 'removed' AND changed_at < ?1 LIMIT ?2",
+            // One whose chunks are still there (rag is off) stays until they are gone: nobody would find them without it.
+            "SELECT id FROM document WHERE state = 'removed' AND changed_at < ?1
+               AND NOT EXISTS (SELECT 1 FROM indexed i WHERE i.document = document.id AND i.chunks > 0) LIMIT ?2",
         )?
         .query_map(params![before.0, slice], |row| row.get(0))?
         .collect::<Result<_, _>>()?;

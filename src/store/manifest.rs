@@ -183,6 +183,12 @@ pub(super) fn want_scan(
     Ok(())
 }
 
+/// Forgets when collections were scanned last that have not been since `before`: they left the config.
+pub(super) fn prune(connection: &Connection, before: Millis) -> Result<usize, WriteError> {
+    let gone = connection.execute("DELETE FROM scan WHERE ended_at < ?1", [before.0])?;
+    Ok(gone)
+}
+
 pub(super) fn end_scan(
     connection: &Connection,
     collection: &str,

@@ -4,26 +4,29 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{ReadError, Store, WriteError, schema};
 
-pub(super) fn remember(
-    connection: &Connection,
-    name: &str,
-    value: Option<&str>,
-) -> Result<(), WriteError> {
+pub(super) fn remember(connection: &Connection, name: &str, value: &str) -> Result<(), WriteError> {
+    not_the_id(name)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )?
+        .execute((name, value))?;
+    Ok(())
+}
+
+pub(super) fn forget(connection: &Connection, name: &str, value: &str) -> Result<(), WriteError> {
+    not_the_id(name)?;
+    connection
+        .prepare_cached("DELETE FROM meta WHERE name = ?1 AND value = ?2")?
+        .execute((name, value))?;
+    Ok(())
+}
+
+fn not_the_id(name: &str) -> Result<(), WriteError> {
     if name == schema::ID {
-        return Err(WriteError::Invalid(
-            "the store's id does not change".to_owned(),
-        ));
+        let why = "the store's id does not change".to_owned();
+        return Err(WriteError::Invalid(why));
     }
-    match value {
-        Some(value) => connection
-            .prepare_cached(
-                "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            )?
-            .execute((name, value))?,
-        None => connection
-            .prepare_cached("DELETE FROM meta WHERE name = ?1")?
-            .execute([name])?,
-    };
     Ok(())
 }
 

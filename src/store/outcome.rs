@@ -94,8 +94,15 @@ pub enum Effect {
     Remember {
         /// Its name.
         name: String,
-        /// What it is now; `None`: it is forgotten.
-        value: Option<String>,
+        /// What it is now.
+        value: String,
+    },
+    /// Such a fact is gone, if it is still this.
+    Forget {
+        /// Its name.
+        name: String,
+        /// What it was.
+        value: String,
     },
     /// The agent `test` was here.
     #[cfg(feature = "testing")]
@@ -222,7 +229,8 @@ pub(super) fn apply(
         Effect::FixAttempted(fix) => health::fix(connection, fix),
         Effect::IngressRead { entry } => ingress::read_up_to(connection, entry),
         Effect::IngressDead(dead) => ingress::keep(connection, dead, now),
-        Effect::Remember { name, value } => meta::remember(connection, name, value.as_deref()),
+        Effect::Remember { name, value } => meta::remember(connection, name, value),
+        Effect::Forget { name, value } => meta::forget(connection, name, value),
         #[cfg(feature = "testing")]
         Effect::Test { event, attempt } => {
             let mut insert = connection

@@ -507,3 +507,89 @@ async fn nothing_is_replayed_to_an_agent_that_is_off() {
     assert_eq!(store.operate(again).await, Ok(0));
     assert_eq!(store.counts(AUDIT).owed, 0);
 }
+
+#[tokio::test]
+async fn a_removed_document_stays_until_its_chunks_are_gone() {
+    let opened = open();
+    let store = &opened.store;
+    let submit = |effects| async {
+        let pending = store.submit(effects, Vec::new()).await.unwrap();
+        pending.committed().await.unwrap();
+    };
+    let digest = Digest::of(b"text");
+    let version = DocumentVersion {
+        document: "one".to_owned(),
+        collection: "docs".to_owned(),
+        path: b"a.md".to_vec(),
+        version: 1,
+        digest: digest.clone(),
+        size: 4,
+        state: DocumentState::Stored,
+        reason: None,
+        title: None,
+        kind: "markdown".to_owned(),
+    };
+    let chunks = |embedder: &str| ChunkSet {
+        document: "one".to_owned(),
+        version: 1,
+        digest: digest.clone(),
+        embedder: embedder.to_owned(),
+        chunks: vec![ChunkRow {
+            heading: String::new(),
+            first_line: 1,
+            last_line: 1,
+            text: "text".to_owned(),
+            hash: "h".to_owned(),
+        }],
+        embeddings: vec![("h".to_owned(), None)],
+    };
+    submit(vec![
+        Effect::Document(version),
+        Effect::Index(chunks("old")),
+    ])
+    .await;
+    submit(vec![Effect::Index(chunks("new"))]).await;
+    // Of two models the one that its chunks are of is kept.
+    store.prune_retained(Duration::ZERO).await.unwrap();
+    let embedded = |model: &'static str| store.embedded(model.to_owned(), vec!["h".to_owned()]);
+    assert_eq!(embedded("old").await.unwrap().len(), 0);
+    assert_eq!(embedded("new").await.unwrap().len(), 1);
+    let gone = Effect::DocumentGone {
+        document: "one".to_owned(),
+    };
+    submit(vec![gone]).await;
+    tokio::time::sleep(Duration::from_millis(2)).await; // past the moment of the removal
+    store.prune_retained(Duration::ZERO).await.unwrap();
+    let stale = || store.stale_documents("new".to_owned(), (String::new(), Vec::new()), 10);
+    assert_eq!(
+        stale().await.unwrap().len(),
+        1,
+        "its chunks are found and taken out"
+    );
+    let unindex = Effect::Unindex {
+        document: "one".to_owned(),
+    };
+    submit(vec![unindex]).await;
+    while store.prune_retained(Duration::ZERO).await.unwrap() > 0 {}
+    assert_eq!(stale().await.unwrap().len(), 0);
+    assert_eq!(store.document_at("docs", b"a.md").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_last_scan_of_a_collection_that_left_the_config_is_forgotten() {
+    let opened = open();
+    let ended = Effect::ScanEnded {
+        collection: "left".to_owned(),
+        up_to: 0,
+        began_at: 0,
+        files: 0,
+    };
+    let pending = opened.store.submit(vec![ended], Vec::new()).await.unwrap();
+    pending.committed().await.unwrap();
+    let hour = Duration::from_secs(3600);
+    opened.store.prune_retained(hour).await.unwrap();
+    assert_eq!(opened.store.scans().await.unwrap().len(), 1);
+    tokio::time::sleep(Duration::from_millis(2)).await; // past the moment of its end
+    opened.store.prune_retained(Duration::ZERO).await.unwrap();
+    assert_eq!(opened.store.scans().await.unwrap().len(), 0);
+}

@@ -12,7 +12,7 @@ use super::ledger::{self, DeliveryKey, Published, Settled};
 use super::outcome::{self, Effect, Settlement};
 use super::{
     Fence, Operation, Options, Shared, WriteError, audit, captures, chunks, documents, health,
-    operate,
+    manifest, operate,
 };
 use crate::event::{AgentName, Millis, NewEvent, Seq};
 
@@ -49,7 +49,7 @@ pub(super) enum Housekeeping {
     Content,
     /// Embeddings that no chunk uses, of models other than the one named too.
     Embeddings,
-    /// Versions of documents removed before then, and closed issues.
+    /// Versions of documents removed before then, closed issues, and scans of collections that left the config.
     Documents(Millis),
     /// Audit records from before then.
     Audit(Millis),
@@ -376,7 +376,9 @@ fn keep(
         Housekeeping::Content => captures::prune(connection, SLICE)?,
         Housekeeping::Embeddings => chunks::prune_embeddings(connection, SLICE)?,
         Housekeeping::Documents(before) => {
-            documents::prune(connection, before, SLICE)? + health::prune(connection, before, SLICE)?
+            documents::prune(connection, before, SLICE)?
+                + health::prune(connection, before, SLICE)?
+                + manifest::prune(connection, before)?
         }
         Housekeeping::Audit(before) => audit::prune(connection, before, batch, now)?,
     };

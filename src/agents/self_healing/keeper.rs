@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::requests::Requests;
 use crate::event::Seq;
 use crate::runtime::{DutyContext, DutyError};
-use crate::store::{Store, WriteError};
+use crate::store::{Effect, Store, WriteError};
 
 /// The pause between two passes over the ledger, at least,
 const PASS: Duration = Duration::from_secs(10);
@@ -26,6 +26,12 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// Slices in one go of pruning by retention, at most; more is left for the next one.
 const SLICES_MAX: usize = 100_000;
+
+/// The name under which the store remembers that maintenance is wanted, with the event that asked for it last.
+pub(super) const WANTED: &str = "maintenance";
+
+/// How long after it was heard of the wish may come into the store: it is committed when its handler has ended.
+const COMMIT: Duration = Duration::from_millis(500);
 
 /// One life of the keeper.
 pub(super) struct Keeper {
@@ -85,12 +91,20 @@ impl Keeper {
 
     /// Does what is due.
     async fn round(&self, plan: &mut Plan) -> Result<(), WriteError> {
-        let maintenance = self.requests.take_maintenance();
+        let asked = self.requests.take_maintenance();
+        let wish = self.wish(asked).await;
+        let maintenance = asked || wish.is_some();
         if maintenance {
             // One that fails is taken up again after the pause, and the check that belongs to it then.
             let pruned = self.prune_retained().await;
             let gone = pruned.inspect_err(|_| self.requests.put_back_maintenance())?;
             tracing::info!(rows = gone, "what outlived its retention was removed");
+            if let Some(value) = wish {
+                let name = WANTED.to_owned();
+                let forget = Effect::Forget { name, value };
+                let forgotten = self.store.submit(vec![forget], Vec::new()).await?;
+                forgotten.committed().await?;
+            }
         }
         let asked = self.requests.take_check();
         if maintenance || asked || Instant::now() >= plan.check {
@@ -109,6 +123,19 @@ impl Keeper {
             plan.pass = Instant::now() + PASS.max(took.saturating_mul(REST));
         }
         Ok(())
+    }
+
+    /// The wish for maintenance that stands in the store. One that was just `asked` for is about to.
+    async fn wish(&self, asked: bool) -> Option<String> {
+        let until = Instant::now() + COMMIT;
+        loop {
+            // A store that cannot be read is asked again in the next round.
+            let wish = self.store.remembered(WANTED).await.ok().flatten();
+            if wish.is_some() || !asked || Instant::now() >= until {
+                return wish;
+            }
+            tokio::time::sleep(COMMIT / 10).await;
+        }
     }
 
     /// One pass over what is outside `ledger_keep`; a slice that is not full ends it. Gives how many events are gone.
@@ -240,5 +267,35 @@ mod tests {
         keeper.round(&mut plan).await.unwrap();
         assert_eq!(bench.requests.integrity(), Some(None));
         assert!(!bench.requests.take_maintenance());
+    }
+
+    #[tokio::test]
+    async fn maintenance_that_the_end_of_the_process_cut_off_is_done_by_the_next_life() {
+        let bench = Bench::new();
+        let wish = |value: &str| {
+            vec![Effect::Remember {
+                name: WANTED.to_owned(),
+                value: value.to_owned(),
+            }]
+        };
+        let write = |effects| async {
+            let submitted = bench.store.submit(effects, Vec::new()).await.unwrap();
+            submitted.committed().await.unwrap();
+        };
+        // Nothing is asked for in this life: what an earlier one heard of stands in the store.
+        write(wish("the first")).await;
+        let keeper = keeper(&bench);
+        keeper.round(&mut plan()).await.unwrap();
+        assert_eq!(bench.requests.integrity(), Some(None));
+        assert_eq!(bench.store.remembered(WANTED).await, Ok(None));
+        // One that came meanwhile is not forgotten with the one before.
+        write(wish("the second")).await;
+        write(vec![Effect::Forget {
+            name: WANTED.to_owned(),
+            value: "the first".to_owned(),
+        }])
+        .await;
+        let left = bench.store.remembered(WANTED).await;
+        assert_eq!(left, Ok(Some("the second".to_owned())));
     }
 }

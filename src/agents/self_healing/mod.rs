@@ -28,7 +28,7 @@ use crate::index::Searcher;
 use crate::runtime::{
     Agent, Board, Boxed, Compute, Duty, Ending, Handling, ScanDesk, Source, SupervisorHandle,
 };
-use crate::store::{Outcome, Store};
+use crate::store::{Effect, Outcome, Store};
 
 use keeper::Keeper;
 use probe::{Parts, Probe};
@@ -167,8 +167,8 @@ impl SelfHealing {
 }
 
 /// Passes on what an event asks for. The work is the duties': an outcome carries effects, and pruning or a check of the
-/// whole store is none; it is cut into slices, takes long, and is asked for again by the next run of its job. All other
-/// events only hint that something may have changed: the probe looks at what is true.
+/// whole store is none; it is cut into slices and takes long. All other events only hint that something may have changed:
+/// the probe looks at what is true.
 fn pass_on(kind: EventType, requests: &Requests) {
     match kind {
         EventType::HealthCheckRequested => requests.want_whole(),
@@ -178,6 +178,17 @@ fn pass_on(kind: EventType, requests: &Requests) {
     requests.probe.notify_one();
 }
 
+/// That maintenance is wanted is an effect: it is done after the next start if this process ends before it.
+fn outcome(event: &Event) -> Outcome {
+    match event.kind {
+        EventType::MaintenanceRequested => Outcome::nothing().effect(Effect::Remember {
+            name: keeper::WANTED.to_owned(),
+            value: event.id.to_string(),
+        }),
+        _ => Outcome::nothing(),
+    }
+}
+
 impl Agent for SelfHealing {
     fn name(&self) -> AgentName {
         AgentName::SelfHealing
@@ -185,7 +196,7 @@ impl Agent for SelfHealing {
 
     fn handle<'a>(&'a self, event: &'a Event, _: &'a Handling) -> Boxed<'a, Ending> {
         pass_on(event.kind, &self.requests);
-        Box::pin(std::future::ready(Ending::Outcome(Outcome::nothing())))
+        Box::pin(std::future::ready(Ending::Outcome(outcome(event))))
     }
 
     fn duties(self: Arc<Self>) -> Vec<Duty> {
