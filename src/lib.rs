@@ -14,4 +14,5 @@ pub mod agents;
 pub mod http;
 pub mod error;
 pub mod daemon;
+pub mod environment;
 pub mod cli;

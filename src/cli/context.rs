@@ -50,15 +50,24 @@ impl Context {
 
     /// The config that rules, or every mistake in it.
     pub(super) fn load(&self) -> Result<Result<Loaded, Vec<Problem>>, Fatal> {
-        #[derive(Debug, thiserror::Error)]
-        #[error("cannot tell the present folder")]
-        struct NoFolder(#[source] io::Error);
-        let directory =
-            std::env::current_dir().map_err(|e| Fatal::new(Exit::Internal, NoFolder(e)))?;
-        let file = match &self.global.config {
+        let file = self.file()?;
+        self.load_from(file)
+    }
+
+    /// The config file; none: the defaults and the environment alone.
+    pub(super) fn file(&self) -> Result<Option<PathBuf>, Fatal> {
+        Ok(match &self.global.config {
             Some(file) => Some(file.clone()),
-            None => self.default_file(Path::new(SYSTEM_CONFIG), &directory),
-        };
+            None => self.default_file(Path::new(SYSTEM_CONFIG), &present_folder()?),
+        })
+    }
+
+    /// The config that rules with this file, or every mistake in it.
+    pub(super) fn load_from(
+        &self,
+        file: Option<PathBuf>,
+    ) -> Result<Result<Loaded, Vec<Problem>>, Fatal> {
+        let directory = present_folder()?;
         let flags = [
             ("--log-level", "log.level", &self.global.log_level),
             ("--log-format", "log.format", &self.global.log_format),
@@ -106,6 +115,13 @@ impl Context {
         self.out.note(&format!("docent: ./{LOCAL_CONFIG} is left alone: it belongs to another user; name it with --config"));
         None
     }
+}
+
+fn present_folder() -> Result<PathBuf, Fatal> {
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot tell the present folder")]
+    struct NoFolder(#[source] io::Error);
+    std::env::current_dir().map_err(|e| Fatal::new(Exit::Internal, NoFolder(e)))
 }
 
 /// Runs a future to its end on this thread. Threads that still wait for stdin are left behind.

@@ -32,6 +32,7 @@ pub use choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed, WatchM
 pub use load::{Loaded, Override, REFERENCE, Sources};
 pub use paths::host_name;
 pub use problem::{Origin, Problem};
+pub use rules::WATCHDOG_MARGIN;
 pub use secret::{RedisUrl, redact};
 pub use show::Shown;
 pub use tree::{

@@ -8,7 +8,7 @@ use super::units::{format_duration, format_size};
 use std::time::Duration;
 
 /// Between a handler that stalls and the watchdog there must be time to replace the agent.
-const WATCHDOG_MARGIN: Duration = Duration::from_secs(5);
+pub const WATCHDOG_MARGIN: Duration = Duration::from_secs(5);
 
 /// Complains about every rule that does not hold. A rule about a key that has a problem already is left out.
 pub(crate) fn check(config: &Config, findings: &mut Findings) {

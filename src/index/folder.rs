@@ -74,32 +74,9 @@ impl Folder {
         }
         let managed = index.directory().list_managed_files();
         for file in meta.list_segment_files() {
-            self.verify(&index, &file, managed.contains(&file))?;
+            verify(&self.path, &index, (&file, managed.contains(&file)))?;
         }
         Ok((with_analyser(index), position))
-    }
-
-    /// Verifies one of the files that a segment may have.
-    fn verify(&self, index: &KeywordIndex, file: &Path, managed: bool) -> Result<(), Reason> {
-        let length = match fs::metadata(self.path.join(file)) {
-            Ok(metadata) => metadata.len(),
-            // Not every segment has every file. One that is needed is missed when its segment is opened.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(damaged(e)),
-        };
-        // tantivy panics on a footer that is cut in its last bytes.
-        let whole = length >= LEAST_FOOTER as u64;
-        let sound = whole && index.directory().validate_checksum(file).map_err(damaged)?;
-        let name = file.display();
-        match (sound, managed) {
-            (true, true) => Ok(()),
-            (false, _) => Err(Reason::Damaged(format!(
-                "the checksum of {name} does not match"
-            ))),
-            (true, false) => Err(Reason::Damaged(format!(
-                "{name} is not in the list of files"
-            ))),
-        }
     }
 
     /// Empties the folder and makes an index in it that has nothing, not even a position.
@@ -120,6 +97,50 @@ impl Folder {
             .map(with_analyser)
             .map_err(IndexError::keyword("make an empty index"))
     }
+}
+
+/// Verifies one of the files that a segment may have, and that it is in the list of files.
+fn verify(
+    folder: &Path,
+    index: &KeywordIndex,
+    (file, managed): (&Path, bool),
+) -> Result<(), Reason> {
+    let length = match fs::metadata(folder.join(file)) {
+        Ok(metadata) => metadata.len(),
+        // Not every segment has every file. One that is needed is missed when its segment is opened.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(damaged(e)),
+    };
+    // tantivy panics on a footer that is cut in its last bytes.
+    let whole = length >= LEAST_FOOTER as u64;
+    let sound = whole && index.directory().validate_checksum(file).map_err(damaged)?;
+    let name = file.display();
+    match (sound, managed) {
+        (true, true) => Ok(()),
+        (false, _) => Err(Reason::Damaged(format!(
+            "the checksum of {name} does not match"
+        ))),
+        (true, false) => Err(Reason::Damaged(format!(
+            "{name} is not in the list of files"
+        ))),
+    }
+}
+
+/// Looks at the index in a folder that nobody writes to, and changes nothing. Where there is none, nothing is wrong.
+///
+/// # Errors
+/// Its files are not what they were when they were written.
+pub fn inspect(folder: &Path) -> Result<(), Reason> {
+    if !folder.exists() || is_gone(folder) {
+        return Ok(());
+    }
+    let index = KeywordIndex::open(MemoryDirectory::new(folder)).map_err(damaged)?;
+    let meta = index.load_metas().map_err(damaged)?;
+    let managed = index.directory().list_managed_files();
+    for file in meta.list_segment_files() {
+        verify(folder, &index, (&file, managed.contains(&file)))?;
+    }
+    Ok(())
 }
 
 /// Whether there is no index at `path` any more: somebody removed it, or the folder.

@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 pub use analyse::{MAX_QUERY_BYTES, MAX_QUERY_TERMS};
 pub use error::{IndexError, Reason};
+pub use folder::inspect;
 pub use follower::{FollowerOptions, follow};
 pub use handle::{Index, Loaded, Opened};
 pub use identity::Identity;

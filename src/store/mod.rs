@@ -17,6 +17,7 @@ mod error;
 mod fence;
 mod health;
 mod ingress;
+mod inspect;
 mod jobs;
 mod ledger;
 mod look;
@@ -46,6 +47,7 @@ pub use error::{OpenError, ReadError, WriteError};
 pub use fence::{Fence, Incarnation};
 pub use health::{FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity};
 pub use ingress::{IngressDead, IngressDeadRow};
+pub use inspect::{Inspection, inspect};
 pub use jobs::{JobChange, JobPlanned, JobRow, JobState};
 pub use ledger::{DeliveryKey, Published, RetryPolicy, Settled};
 pub use look::{DeadLetter, DeliveryView, EventFilter, Look, OwedRow, Verdict};
@@ -229,8 +231,8 @@ impl Store {
         self.keep(Housekeeping::Chunks(position)).await.map(|k| k.0)
     }
 
-    /// Removes one slice of each: bytes and embeddings that nothing names, removed documents, closed issues and
-    /// audit records older than `retention`. Gives how many rows are gone; call again while it is not 0.
+    /// Removes one slice of each: bytes and embeddings that nothing names; removed documents, closed issues, scans of
+    /// collections that left the config, and audit records older than `retention`. Gives how many rows are gone; call again while it is not 0.
     ///
     /// # Errors
     /// See [`WriteError`].

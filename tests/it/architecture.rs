@@ -33,9 +33,18 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "runtime", "store",
         ],
     ),
+    ("environment", &["bus", "config", "index", "store"]),
     (
         "cli",
-        &["config", "daemon", "error", "event", "http", "telemetry"],
+        &[
+            "config",
+            "daemon",
+            "environment",
+            "error",
+            "event",
+            "http",
+            "telemetry",
+        ],
     ),
 ];
 

@@ -22,6 +22,7 @@ mod work;
 
 mod architecture;
 mod bad_input;
+mod check;
 mod cli;
 mod disk;
 mod drain;
@@ -29,6 +30,7 @@ mod faults;
 mod flow;
 mod index;
 mod kill;
+mod migrate;
 mod mounts;
 mod operate;
 mod quality;

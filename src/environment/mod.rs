@@ -1,0 +1,90 @@
+//! What the config needs of this machine: tried without a daemon, changing nothing. One topic a file.
+//!
+//! What is missing is a [`Lack`]: what was tried, on what, why it fails, and what to do. What could not be tried, and why,
+//! is a note.
+
+mod paths;
+mod redis;
+mod store;
+mod unit;
+mod watches;
+
+use crate::config::Config;
+
+/// Something that the config needs and this machine has not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    /// Which topic it belongs to, one word.
+    pub check: &'static str,
+    /// What was tried, on what, and why it fails.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What is missing.
+    pub lacks: Vec<Lack>,
+    /// What was not tried, and why.
+    pub notes: Vec<String>,
+}
+
+impl Findings {
+    fn lack(&mut self, check: &'static str, what: impl Into<String>, remedy: impl Into<String>) {
+        self.lacks.push(Lack {
+            check,
+            what: what.into(),
+            remedy: remedy.into(),
+        });
+    }
+}
+
+/// Tries everything.
+pub fn examine(config: &Config) -> Findings {
+    let mut findings = Findings::default();
+    paths::collections(config, &mut findings);
+    paths::data_dir(&config.data_dir, &mut findings);
+    paths::socket(&config.socket_path(), &mut findings);
+    watches::room(config, &mut findings);
+    store::store(config, &mut findings);
+    store::index(config, &mut findings);
+    store::free_space(config, &mut findings);
+    unit::relations(config, unit::FOLDERS, &mut findings);
+    redis::reachable(config, &mut findings);
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Sources;
+
+    /// The config of a text in a file of `folder`.
+    pub(in crate::environment) fn config(folder: &Path, text: &str) -> Config {
+        let file = folder.join("docent.toml");
+        std::fs::write(&file, text).unwrap();
+        let sources = Sources {
+            file: Some(file),
+            directory: folder.to_owned(),
+            host_name: Some("host".to_owned()),
+            ..Sources::default()
+        };
+        Config::load(sources).unwrap().config
+    }
+
+    #[test]
+    fn what_is_there_lacks_nothing_and_nothing_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("docs")).unwrap();
+        let text = "data_dir = \"new/one\"\n[store]\nfree_space_floor = \"1B\"\n[[collection]]\nname = \"docs\"\npath = \"docs\"\n";
+        let mut findings = examine(&config(folder.path(), text));
+        // Whether docent is installed on the machine that runs this is not the question.
+        findings.lacks.retain(|lack| lack.check != "unit");
+        assert_eq!(findings.lacks, []);
+        assert!(!folder.path().join("new").exists());
+    }
+}

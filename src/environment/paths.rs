@@ -1,0 +1,152 @@
+//! Paths: the roots can be read, `data_dir` is ours alone, the socket can be made.
+
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use rustix::fs::Access;
+
+use super::Findings;
+use crate::config::Config;
+
+/// Each root can be listed and entered.
+pub(super) fn collections(config: &Config, findings: &mut Findings) {
+    for collection in &config.collections {
+        let (name, path) = (&collection.name, collection.path.display());
+        if let Err(cause) = std::fs::read_dir(&collection.path) {
+            findings.lack(
+                "collections",
+                format!("the collection {name}: cannot list {path}: {cause}"),
+                "make it, or let this user read it",
+            );
+        } else if let Err(cause) = rustix::fs::access(&collection.path, Access::EXEC_OK) {
+            findings.lack(
+                "collections",
+                format!("the collection {name}: cannot enter {path}: {cause}"),
+                format!("let this user enter it: chmod +x {path}"),
+            );
+        }
+    }
+}
+
+/// `data_dir` can be made or written, and nobody else can read it.
+pub(super) fn data_dir(data_dir: &Path, findings: &mut Findings) {
+    writable_folder("data_dir", data_dir, "set another data_dir", findings);
+    let Ok(found) = std::fs::metadata(data_dir) else {
+        return;
+    };
+    let path = data_dir.display();
+    let us = rustix::process::geteuid().as_raw();
+    if found.uid() != us && us != 0 {
+        findings.lack(
+            "data_dir",
+            format!(
+                "data_dir: {path} belongs to the user {}, and this is {us}",
+                found.uid()
+            ),
+            "run as the user that docent runs as, or give it to this one with chown",
+        );
+    } else if found.mode() & 0o077 != 0 {
+        findings.lack(
+            "data_dir",
+            format!(
+                "data_dir: others may use {path}: its mode is {:04o}",
+                found.mode() & 0o7777
+            ),
+            format!("chmod 700 {path}; it holds the text of the documents"),
+        );
+    }
+}
+
+/// The control socket can be made where it is to be, or is there already.
+pub(super) fn socket(socket: &Path, findings: &mut Findings) {
+    match std::fs::symlink_metadata(socket) {
+        Ok(found) if !found.file_type().is_socket() => findings.lack(
+            "socket",
+            format!("the control socket: {} is not a socket", socket.display()),
+            "move it away, or set another [control] socket",
+        ),
+        Ok(_) => {}
+        Err(_) => {
+            if let Some(folder) = socket.parent() {
+                writable_folder("socket", folder, "set another [control] socket", findings);
+            }
+        }
+    }
+}
+
+/// That a folder can be written, or be made where it is missing.
+fn writable_folder(check: &'static str, folder: &Path, otherwise: &str, findings: &mut Findings) {
+    let Some(nearest) = folder
+        .ancestors()
+        .find(|above| above.symlink_metadata().is_ok())
+    else {
+        return;
+    };
+    if !nearest.is_dir() {
+        let what = format!("{check}: {} is not a folder", nearest.display());
+        findings.lack(check, what, format!("move it away, or {otherwise}"));
+        return;
+    }
+    match rustix::fs::access(nearest, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => {}
+        Err(cause) if nearest == folder => findings.lack(
+            check,
+            format!("{check}: cannot write to {}: {cause}", folder.display()),
+            "let this user write to it",
+        ),
+        Err(cause) => findings.lack(
+            check,
+            format!(
+                "{check}: cannot make {} in {}: {cause}",
+                folder.display(),
+                nearest.display()
+            ),
+            "make it and give it to this user",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::environment::tests::config;
+
+    #[test]
+    fn what_is_not_there_is_named_with_its_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        let text = "data_dir = \"file/x\"\n[control]\nsocket = \"file/s\"\n[[collection]]\nname = \"docs\"\npath = \"lost\"\n";
+        let config = config(folder.path(), text);
+        let mut findings = Findings::default();
+        collections(&config, &mut findings);
+        data_dir(&config.data_dir, &mut findings);
+        socket(&config.socket_path(), &mut findings);
+        let what: Vec<&str> = findings.lacks.iter().map(|l| l.what.as_str()).collect();
+        assert_eq!(what.len(), 3, "{what:?}");
+        assert!(
+            what[0].starts_with("the collection docs: cannot list "),
+            "{what:?}"
+        );
+        assert!(what[1].starts_with("data_dir: ") && what[1].ends_with("/file is not a folder"));
+        assert!(what[2].starts_with("socket: ") && what[2].ends_with("/file is not a folder"));
+    }
+
+    #[test]
+    fn a_data_dir_that_others_may_read_and_a_file_in_the_sockets_place_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        std::fs::create_dir(&path).unwrap();
+        for (mode, lacks) in [(0o755, 1), (0o700, 0)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let mut findings = Findings::default();
+            data_dir(&path, &mut findings);
+            assert_eq!(findings.lacks.len(), lacks, "{mode:o}");
+        }
+        std::fs::write(path.join("docent.sock"), "").unwrap();
+        let mut findings = Findings::default();
+        socket(&path.join("docent.sock"), &mut findings);
+        assert!(findings.lacks[0].what.ends_with("is not a socket"));
+    }
+}

@@ -1,0 +1,121 @@
+//! Whether store and index are intact, and whether there is room for more.
+
+use super::Findings;
+use crate::config::{Config, format_size};
+use crate::index;
+use crate::store::{Inspection, inspect};
+
+/// The store is whole and of a schema that this docent knows.
+pub(super) fn store(config: &Config, findings: &mut Findings) {
+    let path = config.data_dir.join("store.db");
+    let path = path.display();
+    match inspect(&config.data_dir) {
+        Inspection::Absent | Inspection::Intact => {}
+        Inspection::InUse => findings.notes.push(format!(
+            "a daemon has {path}: it checks the store itself, `docent health` tells"
+        )),
+        Inspection::Newer { found, known } => findings.lack(
+            "store",
+            format!("the store: {path} has schema {found}, and this docent knows up to {known}"),
+            "run the newer docent, or put back a copy from before",
+        ),
+        Inspection::Damaged(cause) => findings.lack(
+            "store",
+            format!("the store: {path} is damaged: {cause}"),
+            "put back a copy, or move it away with its -wal file: documents are read anew, events and audit log begin anew",
+        ),
+        Inspection::Unreadable(cause) => findings.lack(
+            "store",
+            format!("the store: cannot read {path}: {cause}"),
+            "let this user read it, or run as the user that docent runs as",
+        ),
+    }
+}
+
+/// What is in the index's folder has the checksums that it should have.
+pub(super) fn index(config: &Config, findings: &mut Findings) {
+    if matches!(inspect(&config.data_dir), Inspection::InUse) {
+        return; // It changes all the time, and the daemon compares it with the store.
+    }
+    let folder = config.data_dir.join("index");
+    if let Err(reason) = index::inspect(&folder) {
+        findings.lack(
+            "index",
+            format!("the index: {}: {reason}", folder.display()),
+            "nothing: the next start makes it anew from the store",
+        );
+    }
+}
+
+/// There is more free space than the floor.
+pub(super) fn free_space(config: &Config, findings: &mut Findings) {
+    let Some(nearest) = config.data_dir.ancestors().find(|above| above.exists()) else {
+        return;
+    };
+    let floor = config.store.free_space_floor;
+    match rustix::fs::statvfs(nearest) {
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            if free < floor {
+                findings.lack(
+                    "space",
+                    format!(
+                        "free space: the disk of {} has {}, less than [store] free_space_floor = \"{}\": nothing is captured",
+                        nearest.display(),
+                        format_size(free),
+                        format_size(floor)
+                    ),
+                    "free space, or set a lower floor",
+                );
+            }
+        }
+        Err(cause) => findings.lack(
+            "space",
+            format!(
+                "free space: cannot ask the disk of {}: {cause}",
+                nearest.display()
+            ),
+            "mend the disk, or set another data_dir",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::tests::config;
+
+    #[test]
+    fn a_store_that_is_no_store_and_a_floor_that_is_too_high_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "data_dir = \"data\"\n[store]\nfree_space_floor = \"1TiB\"\n";
+        let config = config(folder.path(), text);
+        let mut findings = Findings::default();
+        store(&config, &mut findings);
+        index(&config, &mut findings);
+        assert_eq!(findings, Findings::default(), "nothing is there yet");
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        let file = folder.path().join("data/store.db");
+        std::fs::write(
+            &file,
+            "this is no database, and long enough to have a header of one",
+        )
+        .unwrap();
+        store(&config, &mut findings);
+        assert_eq!(findings.lacks.len(), 1, "{findings:?}");
+        assert!(
+            findings.lacks[0].what.contains("store.db is damaged: "),
+            "{findings:?}"
+        );
+        assert!(
+            std::fs::read_to_string(&file)
+                .unwrap()
+                .starts_with("this is no database")
+        );
+        let before = findings.lacks.len();
+        free_space(&config, &mut findings);
+        let disk = rustix::fs::statvfs(folder.path()).unwrap();
+        let short = disk.f_bavail * disk.f_frsize < 1 << 40;
+        assert_eq!(findings.lacks.len() - before, usize::from(short));
+    }
+}

@@ -1,0 +1,184 @@
+//! Whether the service unit that is installed leaves docent the time that the config gives it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::Findings;
+use crate::config::{Config, WATCHDOG_MARGIN, format_duration};
+
+/// Where systemd looks for units, the first one that has it rules.
+pub(super) const FOLDERS: &[&str] = &[
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+
+const UNIT: &str = "docent.service";
+
+/// What systemd waits for when a unit does not say how long.
+const STOP_DEFAULT: Duration = Duration::from_secs(90);
+
+/// Compares the unit's times, if one is installed in one of these folders, with those of the config.
+pub(super) fn relations(config: &Config, folders: &[&str], findings: &mut Findings) {
+    let Some(unit) = folders
+        .iter()
+        .map(|folder| Path::new(folder).join(UNIT))
+        .find(|unit| unit.exists())
+    else {
+        return;
+    };
+    let text = match std::fs::read_to_string(&unit) {
+        Ok(text) => text + &drop_ins(folders),
+        Err(cause) => {
+            findings.notes.push(format!(
+                "cannot read {}: {cause}; its times were not compared",
+                unit.display()
+            ));
+            return;
+        }
+    };
+    let unit = unit.display();
+    let stop = value(&text, "TimeoutStopSec").unwrap_or(Some(STOP_DEFAULT));
+    let needed = config.shutdown_timeout;
+    if stop.is_some_and(|stop| stop <= needed) {
+        let stop = stop.unwrap_or_default();
+        findings.lack(
+            "unit",
+            format!(
+                "the unit: {unit} has TimeoutStopSec {}, and a stop may take shutdown_timeout = \"{}\": systemd would kill docent before it ends",
+                format_duration(stop),
+                format_duration(needed)
+            ),
+            format!(
+                "write TimeoutStopSec={} in it, or a shorter shutdown_timeout",
+                (needed + Duration::from_secs(15)).as_secs()
+            ),
+        );
+    }
+    let needed = config.delivery.stall_timeout + WATCHDOG_MARGIN;
+    // Zero is none, as for systemd.
+    let watchdog = value(&text, "WatchdogSec")
+        .flatten()
+        .filter(|w| !w.is_zero());
+    if let Some(watchdog) = watchdog.filter(|watchdog| *watchdog <= needed) {
+        findings.lack(
+            "unit",
+            format!(
+                "the unit: {unit} has WatchdogSec {}, which is not more than delivery.stall_timeout (\"{}\") and {}: systemd would kill docent before it replaces an agent",
+                format_duration(watchdog),
+                format_duration(config.delivery.stall_timeout),
+                format_duration(WATCHDOG_MARGIN)
+            ),
+            format!(
+                "write WatchdogSec={} in it, or a shorter stall_timeout",
+                (needed + WATCHDOG_MARGIN).as_secs()
+            ),
+        );
+    }
+}
+
+/// The texts of the unit's drop-in files, in the order in which they rule.
+fn drop_ins(folders: &[&str]) -> String {
+    let mut files = Vec::new();
+    for folder in folders {
+        let folder = Path::new(folder).join(format!("{UNIT}.d"));
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let conf = entries
+            .map(|e| e.path())
+            .filter(|p| p.extension().is_some_and(|e| e == "conf"));
+        files.extend(conf.filter_map(|path| Some((path.file_name()?.to_owned(), path.clone()))));
+    }
+    files.sort();
+    let texts = files
+        .iter()
+        .filter_map(|(_, path)| std::fs::read_to_string(path).ok());
+    texts.map(|text| format!("\n{text}")).collect()
+}
+
+/// The last value of a key; the inner `None` is `infinity`. One that is not understood is left out.
+fn value(text: &str, key: &str) -> Option<Option<Duration>> {
+    text.lines().rev().find_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        (name.trim() == key).then(|| span(value.trim()))?
+    })
+}
+
+/// A time span as systemd writes it: `45`, `1min 30s`, `infinity`.
+fn span(text: &str) -> Option<Option<Duration>> {
+    if text == "infinity" {
+        return Some(None);
+    }
+    let mut total = Duration::ZERO;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let number: u64 = rest[..digits].parse().ok()?;
+        rest = rest[digits..].trim_start();
+        let letters = rest
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(rest.len());
+        let unit = match &rest[..letters] {
+            "" | "s" | "sec" | "second" | "seconds" => Duration::from_secs(1),
+            "ms" | "msec" => Duration::from_millis(1),
+            "us" | "usec" => Duration::from_micros(1),
+            "m" | "min" | "minute" | "minutes" => Duration::from_secs(60),
+            "h" | "hr" | "hour" | "hours" => Duration::from_secs(3600),
+            "d" | "day" | "days" => Duration::from_secs(86_400),
+            _ => return None,
+        };
+        total = total.checked_add(unit.checked_mul(u32::try_from(number).ok()?)?)?;
+        rest = rest[letters..].trim_start();
+    }
+    Some(Some(total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::tests::config;
+
+    #[test]
+    fn spans_are_read_as_systemd_writes_them() {
+        let seconds = |n| Some(Some(Duration::from_secs(n)));
+        assert_eq!(span("45"), seconds(45));
+        assert_eq!(span("1min 30s"), seconds(90));
+        assert_eq!(span("1min30"), seconds(90));
+        assert_eq!(span("infinity"), Some(None));
+        assert_eq!(span("soon"), None);
+        assert_eq!(span(""), None);
+    }
+
+    #[test]
+    fn a_unit_that_leaves_too_little_time_is_told_and_a_drop_in_rules() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path(), "shutdown_timeout = \"45s\"\n");
+        let at = folder.path().to_str().unwrap();
+        let look = || {
+            let mut findings = Findings::default();
+            relations(&config, &["/no/such/folder", at], &mut findings);
+            let what = findings.lacks.into_iter().map(|l| l.what);
+            what.collect::<Vec<_>>()
+        };
+        assert_eq!(look(), [""; 0], "no unit, nothing to compare");
+        let unit = folder.path().join(UNIT);
+        std::fs::write(&unit, "[Service]\nTimeoutStopSec=60\nWatchdogSec=30s\n").unwrap();
+        assert_eq!(look(), [""; 0]);
+        std::fs::write(&unit, "[Service]\nTimeoutStopSec=45\nWatchdogSec=25\n").unwrap();
+        let found = look();
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("TimeoutStopSec 45s"), "{found:?}");
+        assert!(found[1].contains("WatchdogSec 25s"), "{found:?}");
+        let drop_in = folder.path().join("docent.service.d");
+        std::fs::create_dir(&drop_in).unwrap();
+        let text = "[Service]\nTimeoutStopSec=infinity\nWatchdogSec=0\n";
+        std::fs::write(drop_in.join("times.conf"), text).unwrap();
+        assert_eq!(look(), [""; 0]);
+    }
+}

@@ -1,0 +1,99 @@
+//! Whether the kernel has room for a watch on each directory.
+
+use std::path::{Path, PathBuf};
+
+use super::Findings;
+use crate::config::{Config, WatchMode};
+
+/// The kernel's limit for one user.
+const LIMIT: &str = "/proc/sys/fs/inotify/max_user_watches";
+
+/// Directories that are counted, at most.
+const COUNTED_MAX: u64 = 2_000_000;
+
+/// Compares the directories of the collections that are watched with the kernel's limit. Ignored directories are counted
+/// too, so a little more than is needed.
+pub(super) fn room(config: &Config, findings: &mut Findings) {
+    let Some(limit) = limit(Path::new(LIMIT)) else {
+        findings.notes.push(format!(
+            "{LIMIT} cannot be read: whether there are enough watches is not known"
+        ));
+        return;
+    };
+    let watched = config
+        .collections
+        .iter()
+        .filter(|collection| collection.watch != WatchMode::Poll);
+    let needed = watched
+        .map(|collection| directories(&collection.path))
+        .sum();
+    judge(needed, limit, findings);
+}
+
+fn judge(needed: u64, limit: u64, findings: &mut Findings) {
+    if needed > limit {
+        let wanted = needed.saturating_mul(2).max(524_288);
+        findings.lack(
+            "watches",
+            format!(
+                "watches: the collections have {needed} directories, and one user may watch {limit} (fs.inotify.max_user_watches)"
+            ),
+            format!(
+                "sysctl fs.inotify.max_user_watches={wanted}, and the same line in /etc/sysctl.d/docent.conf; without it \
+                 they are scanned every [watch] poll"
+            ),
+        );
+    }
+}
+
+fn limit(path: &Path) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// The directories of a tree, itself too; links are not followed, what cannot be listed has none.
+fn directories(root: &Path) -> u64 {
+    let mut count = 0;
+    let mut waiting: Vec<PathBuf> = vec![root.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        count += 1;
+        if count >= COUNTED_MAX {
+            break;
+        }
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
+        let inner = entries
+            .flatten()
+            .filter(|e| e.file_name() != ".git" && e.file_type().is_ok_and(|kind| kind.is_dir()));
+        waiting.extend(inner.map(|entry| entry.path()));
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_counted_without_gits_own_and_links() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["a/b", ".git/objects", "c"] {
+            std::fs::create_dir_all(folder.path().join(path)).unwrap();
+        }
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).unwrap();
+        assert_eq!(directories(folder.path()), 4);
+    }
+
+    #[test]
+    fn too_few_watches_are_told_with_the_line_that_allows_more() {
+        let mut findings = Findings::default();
+        judge(8192, 8192, &mut findings);
+        assert_eq!(findings.lacks, []);
+        judge(8193, 8192, &mut findings);
+        assert!(
+            findings.lacks[0]
+                .remedy
+                .starts_with("sysctl fs.inotify.max_user_watches=524288")
+        );
+    }
+}
