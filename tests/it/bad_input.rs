@@ -546,3 +546,79 @@ fn a_store_that_is_corrupt_or_newer_is_refused_with_the_way_out() {
         "it is left as it was found"
     );
 }
+
+#[test]
+fn a_file_that_vanishes_or_never_rests_holds_up_nobody() {
+    let world = World::new("[watch]\ndebounce = \"20ms\"\nstable_after = \"200ms\"");
+    world.write("good.md", "# Good\n\nA barometer.\n");
+    let daemon = world.start();
+    world.wait();
+    // Files that come and go faster than anybody can read them, and one that is written all the time.
+    for round in 0..300 {
+        let path = world.docs().join(format!("gone-{}.md", round % 7));
+        fs::write(&path, format!("# Gone\n\nNumber {round}.\n")).unwrap();
+        fs::write(
+            world.docs().join("busy.md"),
+            format!("# Busy\n\nTick {round}.\n"),
+        )
+        .unwrap();
+        fs::remove_file(&path).unwrap();
+    }
+    world.write("late.md", "# Late\n\nA hygrometer.\n");
+    world.wait();
+    let listed = world.documents();
+    assert_eq!(
+        listed.keys().collect::<Vec<_>>(),
+        ["busy.md", "good.md", "late.md"]
+    );
+    assert!(
+        listed.values().all(|d| d["state"] == "stored"),
+        "{listed:?}"
+    );
+    assert_eq!(world.search("hygrometer")[0], "late.md");
+    assert_eq!(world.search("tick 299")[0], "busy.md");
+    assert_eq!(world.status()["bus"]["dead"], 0);
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+#[test]
+fn a_root_that_disappears_and_comes_back_loses_nothing_and_says_so() {
+    let world = World::new("");
+    world.write("a.md", "# One\n\nA barometer.\n");
+    let daemon = world.start();
+    world.wait();
+    let before = world.documents();
+    let aside = world.path().join("aside");
+    fs::rename(world.docs(), &aside).unwrap();
+    world.until("the root is told to be absent", || {
+        world.status()["collections"][0]["root"] == "absent"
+    });
+    world.until("the health issue is open", || {
+        world.cli(["health"]).stdout().contains("root_absent:docs")
+    });
+    let status = world.cli(["status"]);
+    assert_eq!(status.code(), 1);
+    assert!(
+        status
+            .stdout()
+            .contains("the root of docs cannot be reached"),
+        "{}",
+        status.stdout()
+    );
+    assert_eq!(world.cli(["scan"]).code(), 0);
+    assert_eq!(world.documents(), before);
+    assert_eq!(world.search("barometer")[0], "a.md");
+    fs::write(aside.join("b.md"), "# Two\n\nA hygrometer.\n").unwrap();
+    fs::rename(&aside, world.docs()).unwrap();
+    world.until("the root is there", || {
+        world.status()["collections"][0]["root"] == "there"
+    });
+    world.wait();
+    assert_eq!(world.search("hygrometer")[0], "b.md");
+    world.until("nothing is wrong any more", || {
+        world.cli(["status"]).code() == 0
+    });
+    let said = world.log().matches("the root cannot be opened").count();
+    assert_eq!(said, 1, "once for each change: {}", world.log());
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}

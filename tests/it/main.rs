@@ -33,6 +33,7 @@ mod kill;
 mod migrate;
 mod mounts;
 mod operate;
+mod permissions;
 mod quality;
 mod redis;
 mod systemd;

@@ -1,0 +1,80 @@
+//! What the daemon's user may not read. It runs as `nobody`, so these need root: `tests/run` runs them.
+
+use std::fs;
+use std::process::Command;
+
+use crate::helper::World;
+
+/// Runs a command as the user `nobody`, who may read only what everybody may.
+fn as_nobody(command: &Command) -> Command {
+    let mut nobody = Command::new("setpriv");
+    nobody
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env("NO_COLOR", "1");
+    nobody
+}
+
+#[test]
+#[ignore = "needs root to become a user who may not read everything"]
+fn what_may_not_be_read_stays_as_it_is_known_and_is_read_when_it_may_be() {
+    let world = World::new("");
+    // The world, but nothing more, is the other user's.
+    let own = |path: &std::path::Path| {
+        std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("given to nobody");
+    };
+    let mode = |path: &str, mode: u32| {
+        let path = world.docs().join(path);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(path, mode).expect("the mode");
+    };
+    world.write("open.md", "# Open\n\nA barometer.\n");
+    world.write("closed/inside.md", "# Inside\n\nA hygrometer.\n");
+    world.write("secret.md", "# Secret\n\nAn anemometer.\n");
+    for path in [world.path(), &world.docs()] {
+        own(path);
+    }
+    // The binary must be one that nobody may run: the build folder may be closed to others.
+    let binary = world.path().join("docent");
+    fs::copy(env!("CARGO_BIN_EXE_docent"), &binary).expect("a copy of the binary");
+    let mut run = Command::new(&binary);
+    run.args(["run", "--config"]).arg(world.config());
+    let daemon = world.spawn_as(as_nobody(&run));
+    world.until("the daemon is running", || {
+        world
+            .cli(["status", "--json"])
+            .json()
+            .is_some_and(|s| s["state"] != "starting")
+    });
+    world.wait();
+    assert_eq!(world.documents().len(), 3);
+
+    mode("closed", 0o000);
+    mode("secret.md", 0o000);
+    world.write("secret.md", "# Secret\n\nA pyrometer.\n");
+    assert_eq!(world.cli(["scan"]).code(), 0);
+    world.until("the file is told to be unreadable", || {
+        world.documents()["secret.md"]["state"] == "unreadable"
+    });
+    let listed = world.documents();
+    assert_eq!(listed["closed/inside.md"]["state"], "stored", "{listed:?}");
+    assert_eq!(world.search("hygrometer")[0], "closed/inside.md");
+    let said = world
+        .log()
+        .matches("a directory cannot be looked at")
+        .count();
+    assert_eq!(said, 1, "{}", world.log());
+    world.write("new.md", "# New\n\nA chronometer.\n");
+    world.wait();
+    assert_eq!(world.search("chronometer")[0], "new.md", "the rest goes on");
+
+    mode("closed", 0o755);
+    mode("secret.md", 0o644);
+    world.write("closed/inside.md", "# Inside\n\nA thermometer.\n");
+    assert_eq!(world.cli(["scan"]).code(), 0);
+    world.wait();
+    assert_eq!(world.search("thermometer")[0], "closed/inside.md");
+    assert_eq!(world.search("pyrometer")[0], "secret.md");
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
