@@ -49,7 +49,6 @@ pub fn examine(config: &Config) -> Findings {
     paths::socket(&config.socket_path(), &mut findings);
     watches::room(config, &mut findings);
     store::store(config, &mut findings);
-    store::index(config, &mut findings);
     store::free_space(config, &mut findings);
     unit::relations(config, unit::FOLDERS, &mut findings);
     redis::reachable(config, &mut findings);

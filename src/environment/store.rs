@@ -1,15 +1,22 @@
 //! Whether store and index are intact, and whether there is room for more.
 
+use std::path::Path;
+
 use super::Findings;
 use crate::config::{Config, format_size};
 use crate::index;
 use crate::store::{Inspection, inspect};
 
-/// The store is whole and of a schema that this docent knows.
+/// The store is whole and of a schema that this docent knows, and so is the index.
 pub(super) fn store(config: &Config, findings: &mut Findings) {
     let path = config.data_dir.join("store.db");
     let path = path.display();
-    match inspect(&config.data_dir) {
+    let found = inspect(&config.data_dir);
+    if found != Inspection::InUse {
+        // One that a daemon has changes all the time, and the daemon compares it with the store.
+        index(&config.data_dir.join("index"), findings);
+    }
+    match found {
         Inspection::Absent | Inspection::Intact => {}
         Inspection::InUse => findings.notes.push(format!(
             "a daemon has {path}: it checks the store itself, `docent health` tells"
@@ -33,12 +40,8 @@ pub(super) fn store(config: &Config, findings: &mut Findings) {
 }
 
 /// What is in the index's folder has the checksums that it should have.
-pub(super) fn index(config: &Config, findings: &mut Findings) {
-    if matches!(inspect(&config.data_dir), Inspection::InUse) {
-        return; // It changes all the time, and the daemon compares it with the store.
-    }
-    let folder = config.data_dir.join("index");
-    if let Err(reason) = index::inspect(&folder) {
+fn index(folder: &Path, findings: &mut Findings) {
+    if let Err(reason) = index::inspect(folder) {
         findings.lack(
             "index",
             format!("the index: {}: {reason}", folder.display()),
@@ -92,7 +95,6 @@ mod tests {
         let config = config(folder.path(), text);
         let mut findings = Findings::default();
         store(&config, &mut findings);
-        index(&config, &mut findings);
         assert_eq!(findings, Findings::default(), "nothing is there yet");
         std::fs::create_dir(folder.path().join("data")).unwrap();
         let file = folder.path().join("data/store.db");

@@ -144,10 +144,13 @@ fn nothing_to_do(
             let detail = format!("the event {id} has no {kind} of {agent}: {found}");
             Problem::new(ProblemKind::NotFound, detail)
         }
-        None => {
-            let detail = format!("the event {id} has no {kind}");
-            Problem::new(ProblemKind::NotFound, detail)
-        }
+        None => match wanted.find(|d| d.state == "dead" && act != Act::Drop && off(d.agent)) {
+            Some(delivery) => missing(delivery.agent, AgentState::Off),
+            None => {
+                let detail = format!("the event {id} has no {kind}");
+                Problem::new(ProblemKind::NotFound, detail)
+            }
+        },
     }
     .hint(format!("`docent events show {id}` tells its deliveries"))
 }

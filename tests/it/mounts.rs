@@ -140,3 +140,48 @@ fn what_an_unmounted_volume_leaves_behind_is_no_removal() {
     assert_eq!(acts[0]["data"]["uid"], json!(0));
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }
+
+#[test]
+#[ignore = "needs root to take the kernel's watches away"]
+fn where_no_watches_are_left_a_collection_is_scanned_often_and_says_so() {
+    let world = World::new("[watch]\npoll = \"1s\"");
+    for n in 0..12 {
+        world.write(
+            &format!("{n:02}/a.md"),
+            format!("# Number {n}\n\nA sextant.\n"),
+        );
+    }
+    // In a user namespace of its own the daemon may have four watches; nobody else is touched.
+    let script = "echo 4 > /proc/sys/user/max_inotify_watches && exec \"$0\" run --config \"$1\"";
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "sh", "-c", script])
+        .arg(env!("CARGO_BIN_EXE_docent"))
+        .arg(world.config());
+    let daemon = world.spawn_as(command);
+    world.until("the daemon is running", || {
+        let status = world.cli(["status", "--json"]).json();
+        status.is_some_and(|s| s["state"] != "starting")
+    });
+    world.wait();
+    let seen = collection(&world);
+    assert_eq!(seen["watch"], "poll", "{seen}");
+    let why = seen["why_poll"].as_str().expect("a reason");
+    assert!(
+        why.contains("no watches left") && why.contains("sysctl"),
+        "{why}"
+    );
+    // Where no watch is: seen by itself all the same.
+    world.write("11/a.md", "# Number 11\n\nA theodolite.\n");
+    world.until("the edit is searchable", || {
+        world
+            .search("theodolite")
+            .first()
+            .is_some_and(|p| p == "11/a.md")
+    });
+    assert_eq!(
+        world.log().matches("not all changes are notified").count(),
+        1
+    );
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}

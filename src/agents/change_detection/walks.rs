@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::edge::Edge;
 use super::marks::{Class, Mark, Place};
 use super::survey::{Order, Step, Survey};
-use super::{Halt, paths};
+use super::{Halt, WatchMode, paths};
 
 /// Orders that wait, of a class; beyond, they become one of everything.
 const ORDERS_MAX: usize = 4096;
@@ -132,7 +132,11 @@ impl Edge {
         };
         let root = &mut self.roots[tree];
         let unwatched = survey.unwatched;
-        if let Some(cause) = unwatched.as_ref().filter(|_| root.unwatched.is_none()) {
+        let wanted = self.means.trees[tree].watch == WatchMode::Poll;
+        if let Some(cause) = unwatched
+            .as_ref()
+            .filter(|_| root.unwatched.is_none() && !wanted)
+        {
             tracing::warn!(collection = name, cause, every = ?self.means.options.poll, "not all changes are notified; the collection is scanned often instead");
         }
         if base.is_empty() || unwatched.is_some() {
