@@ -1,7 +1,13 @@
-//! Whether Redis can be reached and how durable it is. This version carries events directly and needs none.
+//! Whether Redis can be reached, what it can, and how durable it is: the place for it. It is not tried yet, and that is said.
 
 use super::Findings;
-use crate::config::Config;
+use crate::config::{BusMode, Config};
 
-/// Nothing is needed of Redis.
-pub(super) fn reachable(_config: &Config, _findings: &mut Findings) {}
+/// Says who tells how Redis is, where it may carry events.
+pub(super) fn reachable(config: &Config, findings: &mut Findings) {
+    if config.bus.mode != BusMode::Embedded {
+        findings.notes.push(
+            "Redis was not tried: `docent status` tells what carries events, and why".to_owned(),
+        );
+    }
+}
