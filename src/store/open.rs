@@ -132,6 +132,9 @@ fn prepare(path: &Path) -> Result<Connection, OpenError> {
         });
     }
     if found < schema::VERSION {
+        if found > 0 {
+            whole(&connection, path)?;
+        }
         schema::migrate(&mut connection, found).map_err(|e| refuse(path, &e))?;
     }
     schema::name(&connection).map_err(|e| refuse(path, &e))?;
@@ -140,6 +143,21 @@ fn prepare(path: &Path) -> Result<Connection, OpenError> {
         .execute_batch(schema::TESTING)
         .map_err(|e| refuse(path, &e))?;
     Ok(connection)
+}
+
+/// That the pages of an older store are whole, before anything is written into it: one that is damaged is left as it is, for
+/// whoever can mend it.
+fn whole(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|e| refuse(path, &e))?;
+    match verdict.as_str() {
+        "ok" => Ok(()),
+        _ => Err(OpenError::Corrupt {
+            path: path.to_owned(),
+            cause: verdict,
+        }),
+    }
 }
 
 fn refuse(path: &Path, error: &rusqlite::Error) -> OpenError {
