@@ -40,6 +40,12 @@ pub(super) fn relations(config: &Config, folders: &[&str], findings: &mut Findin
         }
     };
     let unit = unit.display();
+    if let Some(user) = user(&text).filter(|_| rustix::process::geteuid().is_root()) {
+        findings.notes.push(format!(
+            "this is root, and {unit} runs docent as {user}: whether that user may read the collections was not tried; \
+             runuser -u {user} -- docent check does"
+        ));
+    }
     let stop = value(&text, "TimeoutStopSec").unwrap_or(Some(STOP_DEFAULT));
     let needed = config.shutdown_timeout;
     if stop.is_some_and(|stop| stop <= needed) {
@@ -77,6 +83,13 @@ pub(super) fn relations(config: &Config, folders: &[&str], findings: &mut Findin
             ),
         );
     }
+}
+
+/// The user whom the unit names, unless that is root.
+fn user(text: &str) -> Option<&str> {
+    let mut lines = text.lines().rev();
+    let user = lines.find_map(|line| line.trim().strip_prefix("User="))?;
+    Some(user.trim()).filter(|user| !user.is_empty() && *user != "root")
 }
 
 /// The texts of the unit's drop-in files, in the order in which they rule.
@@ -153,6 +166,13 @@ mod tests {
         assert_eq!(span("infinity"), Some(None));
         assert_eq!(span("soon"), None);
         assert_eq!(span(""), None);
+    }
+
+    #[test]
+    fn the_units_user_is_the_last_that_is_named() {
+        assert_eq!(user("[Service]\nUser=docent\n"), Some("docent"));
+        assert_eq!(user("User=a\nUser=root"), None);
+        assert_eq!(user("[Service]\n"), None);
     }
 
     #[test]
