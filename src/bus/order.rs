@@ -268,8 +268,8 @@ impl Order {
         judge: &mut (dyn FnMut(&OwedRow) -> Judged + Send),
     ) {
         match judge(&row) {
-            Judged::InHand => {}
-            Judged::Waits => {
+            // What is in hand may be settled and owed again by the time that it leaves: its subject is looked at again then.
+            Judged::InHand | Judged::Waits => {
                 self.skipped.insert(row.subject);
             }
             Judged::Take => picked.rows.push(row),

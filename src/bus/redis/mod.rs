@@ -2,7 +2,7 @@
 //!
 //! **A Redis entry carries no promise**: losing, repeating, reordering or delaying one never matters. So a flush, an older Redis
 //! restored, a deleted entry, a stranger's acknowledgement, a read whose reply was lost and ids that go backwards are one case,
-//! which the reader's *rounds* find ([`round`]).
+//! which the reader's *rounds* find (`round.rs`).
 //!
 //! - [`Link`] decides whether Redis can carry: one health connection, a preflight, and the owner of the namespace.
 //! - [`Inbox`] is the [`Carrier`](super::Carrier) of one agent: it relays owed deliveries into the agent's stream and reads them back
