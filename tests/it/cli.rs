@@ -296,6 +296,25 @@ fn status_search_and_documents_have_their_shapes() {
         world.cli(["search", "\"no such phrase anywhere\""]).code(),
         1
     );
+    let unknown = world.cli(["search", "zzqqxx", "--json"]);
+    let answer = unknown.json().expect("JSON");
+    assert_eq!(
+        (unknown.code(), &answer["hits"], &answer["about"]),
+        (1, &json!([]), &json!(false))
+    );
+    assert_shape(
+        &answer["nearest"][0],
+        &[("path", "text"), ("score", "number")],
+    );
+    let unknown = world.cli(["search", "zzqqxx"]);
+    assert_eq!(unknown.code(), 1);
+    assert!(
+        unknown
+            .stdout()
+            .contains("nothing here seems to be about zzqqxx"),
+        "{}",
+        unknown.stdout()
+    );
     let people = world.cli(["search", "polish", "mirror"]);
     assert_eq!(people.code(), 0);
     assert!(
