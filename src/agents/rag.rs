@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::document::{Chunk, ChunkOptions, chunks, kind_of, parse};
+use crate::document::{CHUNKING, Chunk, ChunkOptions, chunks, kind_of, parse};
 use crate::embed::Table;
 use crate::event::{AgentName, Event, EventType, NewEvent, Subject};
 use crate::index::{FollowerOptions, Identity, Searcher, follow};
@@ -40,7 +40,10 @@ pub fn identity(store: &Store, chunking: ChunkOptions) -> Identity {
     Identity {
         store: store.id().to_owned(),
         embedder: Table::embedded().identity().to_owned(),
-        chunking: format!("size {} overlap {}", chunking.size, chunking.overlap),
+        chunking: format!(
+            "{CHUNKING} size {} overlap {}",
+            chunking.size, chunking.overlap
+        ),
     }
 }
 

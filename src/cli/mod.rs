@@ -13,6 +13,7 @@ mod documents;
 mod events;
 mod failure;
 mod health;
+mod heap;
 mod history;
 mod jobs;
 mod output;

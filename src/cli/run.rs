@@ -1,6 +1,7 @@
 //! `docent run`
 
 use super::context::Context;
+use super::heap;
 use crate::daemon;
 use crate::error::{Exit, Fatal};
 use crate::telemetry;
@@ -8,6 +9,10 @@ use crate::telemetry;
 /// Runs the daemon until it is told to stop.
 pub(super) fn run(context: &Context) -> Result<Exit, Fatal> {
     let config = context.config()?.config;
+    let bound = heap::bound();
     telemetry::init(&config.log).map_err(|e| Fatal::new(Exit::Internal, e))?;
+    if let Err(error) = bound {
+        tracing::warn!(%error, "cannot begin anew with bounds on free memory; docent will take more of it");
+    }
     daemon::run(config)
 }

@@ -181,7 +181,7 @@ impl Default for Watch {
 impl Default for Index {
     fn default() -> Self {
         Self {
-            chunk_size: 800,
+            chunk_size: 1200,
             chunk_overlap: 0,
             commit_interval: Duration::from_millis(250),
         }

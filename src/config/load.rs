@@ -329,7 +329,7 @@ path = "/srv/docs"
 [watch]
 debounce = "500m"
 [index]
-chunk_overlap = 900
+chunk_overlap = 1300
 [jobs.health]
 schedule = "61 * * * *"
 [http]
@@ -346,7 +346,7 @@ listen = "localhost"
                 "docent.toml:9: delivery.stall_timeout: delivery.stall_timeout (\"2min\") and 5s more are not less than supervisor.watchdog (\"30s\"); write a stall_timeout more than 5s below the watchdog",
                 "docent.toml:11: collection[0].name: \"Docs\" is not a name; write 1 to 64 of the characters a-z 0-9 _ -",
                 "docent.toml:14: watch.debounce: \"500m\" is not a duration: it has the unknown unit `m`; write \"500min\" if that is meant, or a whole number and one of ms, s, min, h, d",
-                "docent.toml:16: index.chunk_overlap: index.chunk_overlap (900) is not less than index.chunk_size (800); write a value less than that, or raise index.chunk_size",
+                "docent.toml:16: index.chunk_overlap: index.chunk_overlap (1300) is not less than index.chunk_size (1200); write a value less than that, or raise index.chunk_size",
                 "docent.toml:18: jobs.health.schedule: \"61 * * * *\" is not a schedule: Component error: Number out of bounds; write minute, hour, day, month and weekday, such as \"0 2 * * *\" for 02:00",
                 "docent.toml:20: http.listen: \"localhost\" is not an address with a port; write one such as \"127.0.0.1:9870\" or \"[::1]:9870\", or \"\" for none",
             ]

@@ -9,6 +9,9 @@ use super::{Document, Kind};
 /// of a few megabytes, would be a million chunks.
 const MAX_SECTIONS: usize = 10_000;
 
+/// Raised when the same document and options give other chunks than before: then everything is chunked anew.
+pub const CHUNKING: u32 = 2;
+
 /// How a document is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkOptions {
@@ -22,7 +25,7 @@ pub struct ChunkOptions {
 impl Default for ChunkOptions {
     fn default() -> Self {
         Self {
-            size: 800,
+            size: 1200,
             overlap: 0,
         }
     }
@@ -253,7 +256,7 @@ mod tests {
         );
         let bare = "# a\n".repeat(1_000);
         let found = outline("a.md", &bare);
-        assert_eq!((found.len(), found[0].2), (5, 200));
+        assert_eq!((found.len(), found[0].2), (4, 300));
     }
 
     #[test]
@@ -279,7 +282,7 @@ mod tests {
 
     #[test]
     fn code_is_headed_by_its_items() {
-        let long = "        step();\n".repeat(80);
+        let long = "        step();\n".repeat(120);
         let text = format!("use x;\n\nimpl Foo {{\n    fn run(&self) {{\n{long}    }}\n}}\n");
         let headings: Vec<String> = outline("src/a.rs", &text)
             .into_iter()

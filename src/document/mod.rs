@@ -15,7 +15,7 @@ mod markdown;
 mod parse;
 mod split;
 
-pub use chunk::{Chunk, ChunkOptions, chunks};
+pub use chunk::{CHUNKING, Chunk, ChunkOptions, chunks};
 pub use kind::{Kind, kind_of};
 pub use parse::{MAX_BYTES, Rejection, parse};
 

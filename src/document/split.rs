@@ -2,6 +2,7 @@
 
 use super::lines::{LineRange, Lines};
 use super::{Kind, code};
+use std::cmp::Reverse;
 
 /// A line is cut only if it is longer than this many characters, whatever the chunk size: the promise of `search`.
 const MIN_CUT_CHARS: usize = 400;
@@ -97,11 +98,14 @@ impl<'a> Splitter<'a> {
     }
 
     /// Where the piece that begins at `start` ends. At least one line from `fresh` on is in it.
+    ///
+    /// Of equally good places it is the one nearest to what is wanted.
     fn stop(&self, start: usize, fresh: usize, end: usize) -> usize {
         // A better place to cut is worth a smaller piece, but not one below a third of what is free.
         let least =
             (self.limits.size - self.lines.width(&(start..fresh)).min(self.limits.size)) / 3;
-        let mut best: Option<(u32, usize)> = None;
+        let wanted = self.wanted_width(&(start..end));
+        let mut best: Option<((u32, Reverse<usize>), usize)> = None;
         let mut cursor = fresh;
         while cursor < end {
             let atom = self.atom(cursor, end);
@@ -114,13 +118,25 @@ impl<'a> Splitter<'a> {
             }
             cursor = atom.end;
             if cursor < end && self.lines.width(&(fresh..cursor)) >= least {
-                let strength = self.strength(cursor);
-                if best.is_none_or(|(before, _)| strength >= before) {
-                    best = Some((strength, cursor));
+                let off = self.lines.width(&(start..cursor)).abs_diff(wanted);
+                let merit = (self.strength(cursor), Reverse(off));
+                if best.is_none_or(|(before, _)| merit >= before) {
+                    best = Some((merit, cursor));
                 }
             }
         }
         end
+    }
+
+    /// How wide a piece of `range` is to be. A full one and a stub of a few words both read, and are found, worse than
+    /// two halves; before the last two, pieces are full, so that an edit does not move the cuts far above it.
+    fn wanted_width(&self, range: &LineRange) -> usize {
+        let width = self.lines.width(range);
+        if width / 2 > self.limits.size {
+            self.limits.size
+        } else {
+            width / 2
+        }
     }
 
     /// Where the next piece begins: up to `overlap` characters of whole lines before `fresh`, blocks not cut.
@@ -254,9 +270,26 @@ mod tests {
             [(0, 2), (3, 5)]
         );
         assert_eq!(
-            split("aaaa\nbbbb\ncccc\ndddd\n", Kind::Text, (16, 0), &[]),
-            [(0, 3), (3, 4)]
+            split("aaaa\nbbbb\nc\n\ndddd\n", Kind::Text, (16, 0), &[]),
+            [(0, 3), (4, 5)]
         );
+    }
+
+    #[test]
+    fn the_last_two_pieces_are_halves() {
+        let lines = |count: usize| split(&"aaaa\n".repeat(count), Kind::Text, (24, 0), &[]);
+        assert_eq!(lines(5), [(0, 5)]);
+        assert_eq!(lines(6), [(0, 3), (3, 6)]);
+        assert_eq!(lines(12), [(0, 5), (5, 9), (9, 12)]);
+    }
+
+    #[test]
+    fn an_edit_leaves_the_cuts_far_above_it() {
+        let text = "aaaa\n".repeat(100);
+        let before = split(&text, Kind::Text, (24, 0), &[]);
+        let after = split(&format!("{text}bbbb\n"), Kind::Text, (24, 0), &[]);
+        let same = before.len() - 2;
+        assert_eq!(before[..same], after[..same]);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub(super) async fn search(
     let answer = state.searcher.search(request).await?;
     Ok(Json(SearchAnswer {
         hits: answer.hits.into_iter().map(hit).collect(),
+        about: answer.about,
+        nearest: answer.nearest.into_iter().map(hit).collect(),
         legs: answer.legs.into_iter().map(str::to_owned).collect(),
         freshness,
         cut: answer.cut,

@@ -18,6 +18,13 @@ const KEYWORD_WEIGHT: f64 = 0.55;
 /// The cosine's part of the whole.
 const VECTOR_WEIGHT: f64 = 0.45;
 
+/// The least score of a passage that is about the query, among up to a thousand passages.
+const LEAST_SCORE: f64 = 0.27;
+/// By how much it rises with every tenfold of passages: among more of them, more are alike by accident.
+const LEAST_SCORE_STEP: f64 = 0.03;
+/// The most that it rises to.
+const LEAST_SCORE_MAX: f64 = 0.36;
+
 /// What is looked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'a> {
@@ -62,6 +69,8 @@ pub struct Found {
     pub candidates: Vec<Candidate>,
     /// What took part.
     pub legs: Legs,
+    /// Whether the best of them scores so high that the topic of the query is likely to be there at all.
+    pub about: bool,
     /// The keyword score that no passage can exceed.
     pub bound: f64,
     /// The position of the store's feed that the index stood at.
@@ -100,7 +109,9 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
         .collect();
     ranked.sort_unstable_by(best_first);
     ranked.truncate(query.limit);
+    let least = least_score(segments.alive);
     Ok(Found {
+        about: ranked.first().is_some_and(|(best, _)| best.score >= least),
         candidates: ranked.into_iter().map(|(candidate, _)| candidate).collect(),
         legs: Legs {
             keyword: !terms.scored.is_empty(),
@@ -111,6 +122,12 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
         cut: terms.cut,
         dangling,
     })
+}
+
+/// The score from which on the best of `passages` is taken to be about the query, as measured in the design.
+fn least_score(passages: u64) -> f64 {
+    let thousands = passages.max(1) as f64 / 1000.0;
+    (LEAST_SCORE + LEAST_SCORE_STEP * thousands.log10()).clamp(LEAST_SCORE, LEAST_SCORE_MAX)
 }
 
 /// The slots of the best by keywords, and how many of the best have none.
@@ -272,6 +289,33 @@ mod tests {
             .iter()
             .map(|(number, terms)| (*number, (score(terms), bound)))
             .collect()
+    }
+
+    #[test]
+    fn the_least_score_rises_with_the_passages_within_bounds() {
+        for (passages, least) in [(0, 0.27), (1_000, 0.27), (10_000, 0.30), (10_000_000, 0.36)] {
+            assert!((least_score(passages) - least).abs() < 1e-12, "{passages}");
+        }
+    }
+
+    #[test]
+    fn only_a_good_best_is_about_the_query() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = open(folder.path()).index;
+        index.apply(&corpus(0), 1).unwrap();
+        // Among random vectors none is near.
+        let vector = vector(77);
+        let of = |text: &'static str| {
+            let query = Query {
+                vector: Some(&vector),
+                ..words(text)
+            };
+            let found = index.search(&query).unwrap();
+            (found.about, found.candidates.is_empty())
+        };
+        assert_eq!(of("zzqqxx"), (false, false));
+        assert_eq!(of("cafe"), (true, false));
+        assert_eq!(of("\"zzqqxx\""), (false, true));
     }
 
     #[test]

@@ -19,6 +19,9 @@ const SEARCHES: usize = 4;
 /// Candidates that are looked at for the hits of one search.
 const CANDIDATES: usize = 200;
 
+/// Passages that are named when nothing seems to be about the query.
+const NEAREST: usize = 3;
+
 /// The most hits of one search.
 pub const LIMIT_MAX: usize = 100;
 
@@ -74,6 +77,10 @@ pub struct Hit {
 pub struct SearchAnswer {
     /// Best first.
     pub hits: Vec<Hit>,
+    /// Whether the topic of the query is likely to be there at all. If not, `hits` have words of it in common and no more.
+    pub about: bool,
+    /// The nearest passages without a word of the query, where nothing seems to be about it: no hits.
+    pub nearest: Vec<Hit>,
     /// What took part: `keyword`, `vector`.
     pub legs: Vec<&'static str>,
     /// A part of the query was too long to be looked for.
@@ -152,8 +159,16 @@ impl Searcher {
     pub async fn search(&self, request: SearchRequest) -> Result<SearchAnswer, SearchError> {
         let began = Instant::now();
         let limit = request.limit.clamp(1, LIMIT_MAX);
-        let (request, found) = self.candidates(request).await?;
+        let (request, mut found) = self.candidates(request).await?;
+        // Vectors have no "no": below the threshold they tell what is nearest, not what is there.
+        let by_vector_alone = |c: &Candidate| !found.about && c.keyword <= 0.0;
+        let (nearest, candidates) = found.candidates.iter().copied().partition(by_vector_alone);
+        found.candidates = candidates;
         let hits = self.hits(&request.query, &found, limit).await?;
+        found.candidates = nearest;
+        let nearest = self
+            .hits(&request.query, &found, NEAREST.min(limit))
+            .await?;
         let mut legs = Vec::new();
         if found.legs.keyword {
             legs.push("keyword");
@@ -163,6 +178,8 @@ impl Searcher {
         }
         Ok(SearchAnswer {
             hits,
+            about: found.about,
+            nearest,
             legs,
             cut: found.cut,
             took: began.elapsed(),

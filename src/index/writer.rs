@@ -1,5 +1,6 @@
 //! The one writer of the keyword index.
 
+use tantivy::indexer::IndexWriterOptions;
 use tantivy::merge_policy::LogMergePolicy;
 use tantivy::{Index as KeywordIndex, IndexWriter};
 
@@ -62,7 +63,12 @@ impl Writer {
     }
 
     fn new_tantivy(&self) -> tantivy::Result<IndexWriter> {
-        let tantivy = self.keywords.writer_with_num_threads(1, MEMORY)?;
+        let options = IndexWriterOptions::builder()
+            .num_worker_threads(1)
+            .memory_budget_per_thread(MEMORY)
+            .num_merge_threads(1)
+            .build();
+        let tantivy = self.keywords.writer_with_options(options)?;
         let mut policy = LogMergePolicy::default();
         policy.set_del_docs_ratio_before_merge(DELETED_BEFORE_MERGE);
         policy.set_min_layer_size(LEAST_LAYER);

@@ -2,16 +2,25 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 /// Threads for such work, a bounded number at once. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Compute(Arc<Semaphore>);
+pub struct Compute {
+    permits: Arc<Semaphore>,
+    /// Whose threads: the same for every agent. Each thread that allocates keeps memory for itself, so a few are to do
+    /// the work of all.
+    threads: Handle,
+}
 
 impl Compute {
-    /// At most `threads` at once.
+    /// At most `threads` at once, of the runtime that this is called in.
     pub fn new(threads: usize) -> Self {
-        Compute(Arc::new(Semaphore::new(threads.max(1))))
+        Compute {
+            permits: Arc::new(Semaphore::new(threads.max(1))),
+            threads: Handle::current(),
+        }
     }
 
     /// Runs `work` on a thread that may block. The work must end by itself: nobody can stop it.
@@ -27,12 +36,12 @@ impl Compute {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, String> {
         let permit = self
-            .0
+            .permits
             .clone()
             .acquire_owned()
             .await
             .map_err(|e| e.to_string())?;
-        let task = tokio::task::spawn_blocking(move || {
+        let task = self.threads.spawn_blocking(move || {
             let _permit = permit;
             work()
         });

@@ -33,6 +33,7 @@ impl Closer {
 
 impl Store {
     /// Opens the store in `data_dir`, which is made if it is not there (0700, its files 0600, whatever the umask).
+    /// Reads will run on threads of the runtime that this is called in.
     ///
     /// # Errors
     /// Another daemon has it, it is damaged or newer, or the disk refuses: see [`OpenError`].

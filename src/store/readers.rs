@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::{ReadError, Store};
@@ -11,9 +12,14 @@ use super::{ReadError, Store};
 /// Reads at once.
 const CONNECTIONS: usize = 4;
 
+/// Pages that a connection keeps, in KiB. The kernel has the file in its own cache.
+const CACHE_KIB: i64 = 1000;
+
 pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
+    /// Whose threads read: the same for all. Each thread that allocates keeps memory for itself, so they are to be few.
+    threads: Handle,
 }
 
 impl Readers {
@@ -24,6 +30,7 @@ impl Readers {
         Ok(Readers {
             idle: Mutex::new(connections),
             permits: Arc::new(Semaphore::new(CONNECTIONS)),
+            threads: Handle::current(),
         })
     }
 }
@@ -35,7 +42,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     )?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "query_only", true)?;
-    connection.pragma_update(None, "cache_size", -4000)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
@@ -60,7 +67,7 @@ impl Store {
             .await
             .map_err(|_| failed("the store is closed".to_owned()))?;
         let readers = self.readers.clone();
-        let task = tokio::task::spawn_blocking(move || {
+        let task = self.readers.threads.spawn_blocking(move || {
             // The permit lives as long as the thread works, also when nobody waits for it any more.
             let _permit = permit;
             let connection = readers

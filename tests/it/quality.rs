@@ -18,7 +18,7 @@ const SETS: [(&str, &str, f64); 3] = [
     ("pydoc-dev", "py", 46.1),
 ];
 
-/// How far from it this may be.
+/// How far below it this may be.
 const TOLERANCE: f64 = 1.5;
 
 /// Searches at once.
@@ -98,8 +98,10 @@ fn measure(name: &str, extension: &str, set: &Set) -> f64 {
         .build();
     let began = Instant::now();
     let answers = stream::iter(&set.queries).map(|(id, query)| {
+        // The sets' queries are words and no more; to docent a quoted part is a phrase that must be there.
+        let query = query.replace('"', " ");
         let target = Target::new("/search")
-            .with("q", Some(query))
+            .with("q", Some(&query))
             .with("limit", Some("100"));
         let client = client.clone();
         async move {
@@ -143,7 +145,7 @@ fn search_finds_as_well_as_was_measured() {
     });
     for (name, score, expected) in scores {
         assert!(
-            (score - expected).abs() <= TOLERANCE,
+            score >= expected - TOLERANCE,
             "{name}: {score:.1}, measured {expected}"
         );
     }

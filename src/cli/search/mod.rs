@@ -59,20 +59,17 @@ fn render(query: &str, answer: &SearchAnswer, style: Style) -> String {
         text.push_str(&render_hit(hit, style));
         text.push('\n');
     }
-    let found = if answer.hits.is_empty() {
-        nothing(query, answer)
-    } else {
-        let hits = counted(answer.hits.len() as u64, "hit", "hits");
-        format!(
-            "{hits} by {} in {:.1} ms",
-            answer.legs.join(" and "),
-            answer.took_ms
-        )
-    };
     text.push_str(&format!(
-        "{found}; {}\n",
+        "{}; {}\n",
+        summary(query, answer),
         freshness(&answer.freshness, style)
     ));
+    for near in &answer.nearest {
+        let place = location(&near.collection, &near.path, near.lines);
+        let heading = plain(&near.heading);
+        text.push_str(&style.dim(format!("nearest: {place}  {heading}").trim_end()));
+        text.push('\n');
+    }
     if answer.cut {
         text.push_str(&style.doubtful("the query is too long: a part of it was not looked for"));
         text.push('\n');
@@ -80,12 +77,25 @@ fn render(query: &str, answer: &SearchAnswer, style: Style) -> String {
     text
 }
 
-fn nothing(query: &str, answer: &SearchAnswer) -> String {
+/// What was found, in a sentence.
+fn summary(query: &str, answer: &SearchAnswer) -> String {
     let query = super::text::one_line(query, 80);
     if answer.legs.is_empty() {
-        format!("nothing found: there is no word in {query}")
-    } else {
-        format!("nothing found for {query}")
+        return format!("nothing found: there is no word in {query}");
+    }
+    match (answer.hits.len() as u64, answer.about) {
+        (0, _) if answer.nearest.is_empty() => format!("nothing found for {query}"),
+        (0, _) => format!("nothing found: nothing here seems to be about {query}"),
+        (hits, about) => {
+            let hits = counted(hits, "hit", "hits");
+            let legs = answer.legs.join(" and ");
+            let found = format!("{hits} by {legs} in {:.1} ms", answer.took_ms);
+            if about {
+                found
+            } else {
+                format!("{found}, but nothing here seems to be about this")
+            }
+        }
     }
 }
 
@@ -156,7 +166,9 @@ mod tests {
 
     fn answer(hits: Vec<Hit>) -> SearchAnswer {
         SearchAnswer {
+            about: !hits.is_empty(),
             hits,
+            nearest: Vec::new(),
             legs: vec!["keyword".to_owned(), "vector".to_owned()],
             freshness: Freshness {
                 complete_to: Some("2026-01-31T12:03:04Z".to_owned()),
@@ -187,6 +199,32 @@ mod tests {
         assert!(
             lines[7].starts_with(
                 "1 hit by keyword and vector in 3.1 ms; 3 changes pending, complete as of "
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_only_near_is_no_hit() {
+        let mut none = answer(Vec::new());
+        none.nearest = vec![hit("far off", &[])];
+        let text = render("zzqqxx", &none, Style::new(false));
+        assert!(
+            text.starts_with(
+                "nothing found: nothing here seems to be about zzqqxx; 3 changes pending"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("\nnearest: docs/a.md:12  Title > Install\n"),
+            "{text}"
+        );
+        let mut some = answer(vec![hit("a word", &["word"])]);
+        some.about = false;
+        let text = render("word zzqqxx", &some, Style::new(false));
+        assert!(
+            text.contains(
+                "1 hit by keyword and vector in 3.1 ms, but nothing here seems to be about this; "
             ),
             "{text}"
         );

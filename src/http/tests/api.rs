@@ -210,6 +210,8 @@ async fn search_gives_marks_places_and_freshness() {
             );
             assert!(refused.is(ProblemKind::IndexNotReady));
             *daemon.search.answer.lock().unwrap() = Ok(SearchAnswer {
+                about: true,
+                nearest: vec![hit.clone()],
                 hits: vec![hit],
                 legs: vec!["keyword", "vector"],
                 cut: false,
@@ -223,6 +225,7 @@ async fn search_gives_marks_places_and_freshness() {
                 ("a\\xFF.md", [3, 4], &[[4, 9]][..])
             );
             assert_eq!(found.also[0].digest, "d2");
+            assert!(answer.about && answer.nearest == answer.hits);
             let asked = daemon.search.asked.lock().unwrap().pop().unwrap();
             assert_eq!((asked.query.as_str(), asked.limit), ("words & more", 3));
         })

@@ -62,6 +62,10 @@ pub struct Version {
 pub struct SearchAnswer {
     /// What was found, best first.
     pub hits: Vec<Hit>,
+    /// Whether anything seems to be about the query. If not, the hits have words of it in common and no more.
+    pub about: bool,
+    /// Where nothing seems to be about the query: the nearest passages that have no word of it. They are no hits.
+    pub nearest: Vec<Hit>,
     /// Which legs took part: `keyword`, `vector`.
     pub legs: Vec<String>,
     /// How far search is behind the disk.
