@@ -544,6 +544,11 @@ async fn close(
     matches!(tokio::time::timeout(CLOSE, closing).await, Ok(Ok(true)))
 }
 
+/// How Redis is used by this config; `falls_back`: work goes on directly without it.
+pub fn redis_settings(config: &Config, falls_back: bool) -> crate::bus::redis::Settings {
+    carriers::settings(config, falls_back)
+}
+
 /// How the process ends.
 fn verdict(summary: &Summary, forced: bool, closed: bool, began: std::time::SystemTime) -> Exit {
     let up = began.elapsed().unwrap_or_default();

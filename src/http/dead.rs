@@ -3,16 +3,21 @@
 use axum::Json;
 use axum::extract::{Path, State as Shared};
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use super::operate::unknown_event;
 use super::params::{Params, limited};
 use super::wire::{Dead, DeadList, DeadView, Envelope, Problem, ProblemKind};
 use super::{State, count};
 use crate::event::{AgentName, EventId};
+use crate::store::IngressDeadRow;
 
 /// Dead letters in one answer.
 const LIST_MAX: usize = 10_000;
 const LIST: usize = 1000;
+
+/// Who could not handle the entry of another program.
+const INGRESS: &str = "ingress";
 
 /// The query of `GET /api/v1/dead`.
 #[derive(Deserialize)]
@@ -28,11 +33,13 @@ pub(super) async fn list(
 ) -> Result<Json<DeadList>, Problem> {
     let limit = limited(query.limit, LIST, LIST_MAX)?;
     let letters = state.store.dead_letters(limit).await?;
-    let total: u64 = AgentName::ALL
+    let entries = state.store.ingress_dead(limit).await?;
+    let of_agents: u64 = AgentName::ALL
         .iter()
         .map(|agent| count(state.store.counts(*agent).dead))
         .sum();
-    let dead: Vec<Dead> = letters
+    let total = of_agents + state.store.ingress_dead_count().await?;
+    let mut dead: Vec<Dead> = letters
         .into_iter()
         .map(|letter| Dead {
             event: letter.event.to_string(),
@@ -44,11 +51,31 @@ pub(super) async fn list(
             at: letter.at.to_string(),
         })
         .collect();
+    dead.extend(entries.into_iter().map(entry));
+    dead.truncate(limit);
     Ok(Json(DeadList {
         // Letters may be gone or come between the two looks.
         total: total.max(dead.len() as u64),
         dead,
     }))
+}
+
+/// An entry of another program that could not be published: no event came of it, so its own id stands in the event's place.
+fn entry(row: IngressDeadRow) -> Dead {
+    let fields: Map<String, Value> = row
+        .fields
+        .into_iter()
+        .map(|(name, value)| (name, Value::String(value)))
+        .collect();
+    Dead {
+        event: row.entry,
+        agent: INGRESS.to_owned(),
+        kind: row.kind,
+        subject: row.subject,
+        attempts: 1,
+        errors: json!([{"attempt": 1, "at": row.at.to_string(), "error": row.reason, "fields": fields}]),
+        at: row.at.to_string(),
+    }
 }
 
 /// The query of `GET /api/v1/dead/{id}`.

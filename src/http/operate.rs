@@ -16,7 +16,7 @@ use super::scan::missing;
 use super::wire::{Dropped, Problem, ProblemKind, Replayed, Restarted};
 use crate::event::{AgentName, EventId, EventType, NewEvent, Subject};
 use crate::runtime::{AgentState, RequestError};
-use crate::store::{Act, DeliveryView, Operation};
+use crate::store::{Act, DeliveryView, Effect, Operation, WriteError};
 
 /// How long a restart is waited for before its answer says how far it is.
 const RESTART: Duration = Duration::from_secs(10);
@@ -65,11 +65,43 @@ pub(super) async fn drop_dead(
     Params(query): Params<OfAgent>,
     peer: Peer,
 ) -> Result<Json<Dropped>, Problem> {
+    if id.parse::<EventId>().is_err() {
+        return drop_entry(&state, id, peer).await;
+    }
     let (event, dropped) = operate(&state, (Act::Drop, "dead drop"), (&id, query), peer).await?;
     Ok(Json(Dropped {
         event: event.to_string(),
         dropped,
     }))
+}
+
+/// An entry of another program that could not be published is done with.
+async fn drop_entry(state: &State, entry: String, peer: Peer) -> Result<Json<Dropped>, Problem> {
+    if state.is_draining() {
+        return Err(stopping());
+    }
+    let record = acted(
+        "dead drop",
+        Subject::redis(&state.info.instance),
+        peer,
+        json!({"entry": entry}),
+    );
+    let dropped = Effect::IngressDropped {
+        entry: entry.clone(),
+    };
+    let pending = state.store.submit(vec![dropped], vec![record]).await?;
+    match pending.committed().await {
+        Ok(_) => Ok(Json(Dropped {
+            event: entry,
+            dropped: 1,
+        })),
+        Err(WriteError::Refused) => Err(Problem::new(
+            ProblemKind::NotFound,
+            format!("`{entry}` is neither an event's id, which is a UUID, nor an entry of the ingress that is kept"),
+        )
+        .hint("`docent dead list` tells both")),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn replayed((event, replayed): (EventId, u64)) -> Json<Replayed> {

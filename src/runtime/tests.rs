@@ -1,4 +1,4 @@
-//! The ledger, the direct carrier and the runner together against a small reference model: random publishes, endings of all four
+//! The ledger, each carrier and the runner together against a small reference model: random publishes, endings of all four
 //! kinds, replaced runners, a store that is closed and opened again, replays.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -12,12 +12,15 @@ use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::agent::{Agent, Boxed, Ending, Handling, Progress};
 use super::runner::{Parts, Runner, RunnerEnd, RunnerOptions};
 use super::shutdown::{Level, StopSwitch, stop_pair};
 use super::status::Board;
-use crate::bus::Direct;
+use crate::bus::redis::testing::TestRedis;
+use crate::bus::redis::{Inbox, Link, LinkState};
+use crate::bus::{Carrier, Direct};
 use crate::event::{AgentName, Event, EventId, EventType, NewEvent, Seq, Subject};
 use crate::store::{Closer, Effect, Incarnation, Options, Outcome, RetryPolicy, Store};
 
@@ -70,6 +73,12 @@ enum Step {
     Breathe,
     /// All that is dead is owed again, and this time it ends well.
     Replay,
+    /// Redis forgets everything; nothing without it.
+    Flush,
+    /// The connections to Redis are cut.
+    Cut,
+    /// A stranger acknowledges and deletes what stands in the inbox.
+    Meddle,
 }
 
 fn attempt() -> impl Strategy<Value = Attempt> {
@@ -83,6 +92,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (0u8..4, proptest::collection::vec(attempt(), 0..5)).prop_map(|(s, a)| Step::Publish(s, a)),
         2 => Just(Step::Replace), 1 => Just(Step::Reopen), 3 => Just(Step::Breathe), 1 => Just(Step::Replay),
+        1 => Just(Step::Flush), 1 => Just(Step::Cut), 1 => Just(Step::Meddle),
     ]
 }
 
@@ -214,11 +224,58 @@ struct Running {
     incarnation: Incarnation,
 }
 
+/// The link of a store to a Redis, and its task.
+struct Redis {
+    server: Arc<TestRedis>,
+    link: Link,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Redis {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test stands in for the daemon"
+    )]
+    async fn connect(server: Arc<TestRedis>, store: &Store) -> Self {
+        let (link, task) = Link::new(server.settings(), store.clone());
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(task.run(stop.clone()));
+        let verdict = link.first_verdict().await;
+        assert!(matches!(verdict, LinkState::Up { .. }), "{verdict:?}");
+        Redis {
+            server,
+            link,
+            stop,
+            task,
+        }
+    }
+
+    async fn end(self) -> Arc<TestRedis> {
+        self.stop.cancel();
+        self.task.await.unwrap();
+        self.server
+    }
+
+    /// Does this to every entry that stands in the inbox.
+    fn meddle(&self) {
+        let inbox = "docent:{test}:inbox";
+        let entries = self.server.cli(&["XRANGE", inbox, "-", "+"]);
+        for (n, id) in entries.lines().filter(|l| l.ends_with("-0")).enumerate() {
+            match n % 2 {
+                0 => self.server.cli(&["XDEL", inbox, id]),
+                _ => self.server.cli(&["XACK", inbox, "docent", id]),
+            };
+        }
+    }
+}
+
 struct World {
     dir: tempfile::TempDir,
     store: Store,
     closer: Closer,
     running: Running,
+    redis: Option<Redis>,
     seen: Arc<Mutex<Seen>>,
     life: u64,
     expected: HashMap<EventId, Fate>,
@@ -244,7 +301,15 @@ fn store_options() -> Options {
     clippy::disallowed_methods,
     reason = "the test stands in for the supervisor"
 )]
-fn run(store: &Store, seen: &Arc<Mutex<Seen>>, life: u64) -> Running {
+fn run(store: &Store, redis: Option<&Redis>, seen: &Arc<Mutex<Seen>>, life: u64) -> Running {
+    let carrier: Box<dyn Carrier> = match redis {
+        Some(redis) => Box::new(Inbox::new(redis.link.clone(), AgentName::Test)),
+        None => Box::new(Direct::new(
+            store.clone(),
+            AgentName::Test,
+            Duration::from_millis(4),
+        )),
+    };
     let (switch, stop) = stop_pair();
     let incarnation = Incarnation::begin();
     let runner = Runner::new(Parts {
@@ -253,11 +318,7 @@ fn run(store: &Store, seen: &Arc<Mutex<Seen>>, life: u64) -> Running {
             life,
         }),
         store: store.clone(),
-        carrier: Box::new(Direct::new(
-            store.clone(),
-            AgentName::Test,
-            Duration::from_millis(4),
-        )),
+        carrier,
         options: RunnerOptions {
             concurrency: 2,
             unsettled: 3,
@@ -284,16 +345,21 @@ fn run(store: &Store, seen: &Arc<Mutex<Seen>>, life: u64) -> Running {
 }
 
 impl World {
-    fn new() -> Self {
+    async fn new(server: Option<Arc<TestRedis>>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (store, closer) = Store::open(dir.path(), store_options()).unwrap();
         let seen = Arc::default();
-        let running = run(&store, &seen, 1);
+        let redis = match server {
+            Some(server) => Some(Redis::connect(server, &store).await),
+            None => None,
+        };
+        let running = run(&store, redis.as_ref(), &seen, 1);
         World {
             dir,
             store,
             closer,
             running,
+            redis,
             seen,
             life: 1,
             expected: HashMap::new(),
@@ -330,18 +396,36 @@ impl World {
             Step::Replace => {
                 Self::end_runner(self.running, &self.store).await;
                 self.life += 1;
-                self.running = run(&self.store, &self.seen, self.life);
+                self.running = run(&self.store, self.redis.as_ref(), &self.seen, self.life);
             }
             Step::Reopen => {
                 Self::end_runner(self.running, &self.store).await;
+                let server = match self.redis.take() {
+                    Some(redis) => Some(redis.end().await),
+                    None => None,
+                };
                 drop(self.store);
                 assert!(self.closer.close());
                 (self.store, self.closer) = Store::open(self.dir.path(), store_options()).unwrap();
                 self.life += 1;
-                self.running = run(&self.store, &self.seen, self.life);
+                if let Some(server) = server {
+                    self.redis = Some(Redis::connect(server, &self.store).await);
+                }
+                self.running = run(&self.store, self.redis.as_ref(), &self.seen, self.life);
             }
+            Step::Flush => self.on_redis(|redis| drop(redis.server.cli(&["FLUSHALL"]))),
+            Step::Cut => self.on_redis(|redis| {
+                redis.server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+            }),
+            Step::Meddle => self.on_redis(Redis::meddle),
         }
         self
+    }
+
+    fn on_redis(&self, act: impl Fn(&Redis)) {
+        if let Some(redis) = &self.redis {
+            act(redis);
+        }
     }
 
     /// Waits until nothing is owed.
@@ -403,9 +487,36 @@ impl World {
             self.running.task.await.unwrap(),
             RunnerEnd::Stopped(Vec::new())
         );
+        if let Some(redis) = self.redis {
+            let pending = redis
+                .server
+                .cli(&["XPENDING", "docent:{test}:inbox", "docent"]);
+            // After a flush that nobody has met yet there is no group, and nothing that could be pending.
+            let clean = pending.starts_with('0') || pending.starts_with("NOGROUP");
+            assert!(clean, "after a drain: {pending}");
+            let server = redis.end().await;
+            server.cli(&["FLUSHALL"]);
+        }
         drop(self.store);
         assert!(self.closer.close());
     }
+}
+
+/// Goes these steps and compares what became of the events with the model.
+fn conforms(steps: &[Step], server: Option<Arc<TestRedis>>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut world = World::new(server).await;
+        for step in steps {
+            world = world.step(step).await;
+        }
+        world.check().await;
+        world.end().await;
+    });
 }
 
 proptest! {
@@ -413,14 +524,21 @@ proptest! {
 
     #[test]
     fn whatever_happens_every_event_ends_as_the_model_says(steps in proptest::collection::vec(step(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut world = World::new();
-            for step in &steps {
-                world = world.step(step).await;
-            }
-            world.check().await;
-            world.end().await;
-        });
+        conforms(&steps, None);
     }
+}
+
+/// The same suite over a real Redis, which forgets, is cut off and is meddled with on the way.
+#[test]
+fn whatever_redis_does_every_event_ends_as_the_model_says() {
+    let server = Arc::new(TestRedis::start());
+    let config = ProptestConfig {
+        cases: 16,
+        max_shrink_iters: 20,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(steps in proptest::collection::vec(step(), 1..25))| {
+        conforms(&steps, Some(server.clone()));
+    });
 }

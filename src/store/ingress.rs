@@ -88,6 +88,15 @@ pub(super) fn keep(
     Ok(())
 }
 
+/// Forgets an entry that is kept; refused if it is not.
+pub(super) fn drop_one(connection: &Connection, entry: &str) -> Result<(), WriteError> {
+    let mut delete = connection.prepare_cached("DELETE FROM ingress_dead WHERE entry = ?1")?;
+    match delete.execute([entry])? {
+        0 => Err(WriteError::Refused),
+        _ => Ok(()),
+    }
+}
+
 impl Store {
     /// How far the stream of other programs was read: the id of its newest entry that was published.
     ///

@@ -90,6 +90,11 @@ pub enum Effect {
     },
     /// An entry of another program cannot be published.
     IngressDead(IngressDead),
+    /// Such an entry is done with.
+    IngressDropped {
+        /// Its id in the stream.
+        entry: String,
+    },
     /// A fact that has a name and no table of its own.
     Remember {
         /// Its name.
@@ -229,6 +234,7 @@ pub(super) fn apply(
         Effect::FixAttempted(fix) => health::fix(connection, fix),
         Effect::IngressRead { entry } => ingress::read_up_to(connection, entry),
         Effect::IngressDead(dead) => ingress::keep(connection, dead, now),
+        Effect::IngressDropped { entry } => ingress::drop_one(connection, entry),
         Effect::Remember { name, value } => meta::remember(connection, name, value),
         Effect::Forget { name, value } => meta::forget(connection, name, value),
         #[cfg(feature = "testing")]

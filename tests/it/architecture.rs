@@ -33,7 +33,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "runtime", "store",
         ],
     ),
-    ("environment", &["bus", "config", "index", "store"]),
+    (
+        "environment",
+        &["bus", "config", "daemon", "index", "store"],
+    ),
     (
         "cli",
         &[

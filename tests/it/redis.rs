@@ -543,3 +543,43 @@ fn other_programs_publish_through_the_ingress() {
     assert_eq!(world.audited("test.work").len(), 1);
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }
+
+#[test]
+fn a_dead_entry_of_the_ingress_is_listed_and_dropped() {
+    let redis = RedisServer::start();
+    let world = World::on_redis(&redis, "auto", QUICK);
+    let daemon = world.start();
+    world.until_carried_by("redis");
+    let entry = redis.cli(&["XADD", "docent:ingress", "*", "id", "1", "data", "{}"]);
+    let entry = entry.trim();
+    let listed = || {
+        world
+            .cli(["dead", "list", "--json"])
+            .json()
+            .expect("a list")["dead"]
+            .clone()
+    };
+    world.until("it is a dead letter", || listed()[0]["event"] == entry);
+    assert_eq!(listed()[0]["agent"], "ingress");
+    assert!(listed().to_string().contains("`type`"), "{}", listed());
+    assert_eq!(world.cli(["status"]).code(), 1, "a dead letter degrades");
+    let dropped = world.cli(["dead", "drop", entry]);
+    assert_eq!(dropped.code(), 0, "{}", dropped.stderr());
+    assert_eq!(listed(), json!([]));
+    assert_eq!(world.until_audited("operator.acted", 1).len(), 1);
+    assert_eq!(world.cli(["dead", "drop", entry]).code(), 1);
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+#[test]
+fn check_tells_how_redis_is() {
+    let mut redis = RedisServer::start();
+    let world = World::on_redis(&redis, "redis", QUICK);
+    let run = world.cli(["check"]);
+    assert_eq!(run.code(), 0, "{}{}", run.stdout(), run.stderr());
+    let said = format!("{}{}", run.stdout(), run.stderr());
+    assert!(said.contains("durability none"), "{said}");
+    redis.kill();
+    let run = world.cli(["check"]);
+    assert_eq!(run.code(), 1, "{}{}", run.stdout(), run.stderr());
+}

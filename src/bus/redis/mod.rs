@@ -26,7 +26,7 @@ mod scripts;
 mod session;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod testing;
 
 use std::time::Duration;
 
