@@ -509,6 +509,9 @@ fn conforms(steps: &[Step], server: Option<Arc<TestRedis>>) {
         .enable_all()
         .build()
         .unwrap();
+    if let Some(server) = &server {
+        server.cli(&["FLUSHALL"]);
+    }
     runtime.block_on(async {
         let mut world = World::new(server).await;
         for step in steps {

@@ -158,9 +158,11 @@ impl Connection {
                 return vec![Err(Trouble::from(error)); count];
             }
         }
-        let mut results: Vec<Result<Value, Trouble>> = pipeline
-            .try_all::<Value>()
-            .await
+        // fred's own deadline does not hold for what is written together.
+        let Ok(replies) = tokio::time::timeout(CALL, pipeline.try_all::<Value>()).await else {
+            return vec![Err(Trouble::Lost(format!("no reply within {CALL:?}"))); count];
+        };
+        let mut results: Vec<Result<Value, Trouble>> = replies
             .into_iter()
             .map(|result| result.map_err(Trouble::from))
             .collect();

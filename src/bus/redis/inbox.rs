@@ -197,22 +197,26 @@ impl Inbox {
         self.acknowledging = 0;
         self.trimming = false;
         self.said_unreadable = false;
-        self.replies
-            .retain(|reply| matches!(reply, Reply::Added(..)));
+        self.replies.clear();
+        for seq in self.notes.end_unreplied() {
+            self.order.back_to(seq);
+        }
     }
 
     /// What is to be done about a call that gave nothing.
     fn fail(&mut self, trouble: Trouble) {
         match trouble {
-            Trouble::Missing(_) => self.mend(),
-            Trouble::Lost(why) => {
+            // While it is being opened there is nothing to mend yet: it is opened again.
+            Trouble::Missing(_) if self.session().is_some() => self.mend(),
+            Trouble::Lost(_) | Trouble::Garbled(_) | Trouble::Missing(_) => {
+                let why = trouble.to_string();
                 tracing::debug!(agent = %self.agent, why, "a connection to Redis was given up");
                 self.failures += 1;
                 let step = BACKOFF_MIN * 2u32.saturating_pow(self.failures.min(8));
                 let wait = step.min(BACKOFF_MAX).mul_f64(0.5 + fastrand::f64() / 2.0);
                 self.disconnect(wait);
             }
-            Trouble::Refused(_) | Trouble::Foreign { .. } | Trouble::Garbled(_) => {
+            Trouble::Refused(_) | Trouble::Foreign { .. } => {
                 self.disconnect(BACKOFF_MAX);
                 if let Some(epoch) = self.epoch {
                     self.link.complain(epoch, trouble);
@@ -541,12 +545,11 @@ impl Inbox {
     /// Takes the end of a call; true: there is something for [`Carrier::offer`] to do.
     fn hear(&mut self, (number, reply): (u64, Reply)) -> bool {
         match reply {
-            // What was sent is noted whatever became of the connection.
+            _ if number != self.number => false,
             Reply::Added(..) => {
                 self.take_light(reply);
                 true
             }
-            _ if number != self.number => false,
             Reply::Acknowledged(_) | Reply::Claimed(_) | Reply::Trimmed(_) | Reply::Told => {
                 self.take_light(reply);
                 false

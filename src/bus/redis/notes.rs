@@ -87,6 +87,16 @@ impl Notes {
         true
     }
 
+    /// The connection is gone, and with it the replies that had not come: these notes end. Gives their deliveries.
+    pub(super) fn end_unreplied(&mut self) -> Vec<Seq> {
+        let unknown = self.notes.iter().filter(|(_, note)| !note.replied);
+        let unknown: Vec<Seq> = unknown.map(|(seq, _)| *seq).collect();
+        for seq in &unknown {
+            self.end(*seq);
+        }
+        unknown
+    }
+
     /// Ends this very note, if it is still the delivery's.
     pub(super) fn end_generation(&mut self, seq: Seq, generation: u64) -> bool {
         let same = self

@@ -1,7 +1,5 @@
 //! A real `redis-server` for unit tests, on a Unix socket in a folder of its own.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 

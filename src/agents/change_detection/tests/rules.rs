@@ -140,8 +140,17 @@ async fn types_and_limits_of_the_config_count_anew_at_a_start() {
     assert_eq!(bed.removals("a.md").await, ["unsupported"]);
 }
 
+/// A store reads on the threads of the runtime that it was opened in.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+}
+
 #[test]
 fn a_pattern_that_cannot_be_understood_is_named() {
+    let runtime = runtime();
+    let _inside = runtime.enter();
     let mut bed = Bed::made(&[]);
     bed.options.collections[0].exclude = vec!["fine".to_owned(), "a[".to_owned()];
     let error = bed.options.check().unwrap_err();
@@ -180,6 +189,8 @@ proptest! {
         files in prop::collection::btree_set("([ab]/){0,3}[xy]\\.md", 1..12),
         ignores in prop::collection::vec(("(|a/|b/|a/b/)", prop::bool::ANY, rules()), 0..4),
     ) {
+        let runtime = runtime();
+        let _inside = runtime.enter();
         let bed = Bed::made(&[]);
         for file in &files {
             bed.write(file, "text");
