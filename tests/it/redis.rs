@@ -567,7 +567,7 @@ fn a_dead_entry_of_the_ingress_is_listed_and_dropped() {
     assert_eq!(dropped.code(), 0, "{}", dropped.stderr());
     assert_eq!(listed(), json!([]));
     assert_eq!(world.until_audited("operator.acted", 1).len(), 1);
-    assert_eq!(world.cli(["dead", "drop", entry]).code(), 1);
+    assert_eq!(world.cli(["dead", "drop", entry]).code(), 65);
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }
 
