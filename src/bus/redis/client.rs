@@ -26,7 +26,7 @@ const BUFFER: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
 pub(super) enum Trouble {
     /// The connection is of no use any more, and whether the call was done is not known.
-    #[error("the connection to Redis is lost: {0}")]
+    #[error("Redis cannot be reached: {0}")]
     Lost(String),
     /// A stream or its group is not there.
     #[error("a stream or its group is gone: {0}")]
@@ -101,7 +101,7 @@ impl Connection {
             .build()?;
         match tokio::time::timeout(CONNECT * 2, client.init()).await {
             Ok(Ok(task)) => Ok(Connection { client, task }),
-            Ok(Err(error)) => Err(Trouble::Lost(error.details().to_owned())),
+            Ok(Err(error)) => Err(Trouble::Lost(plain(error.details()))),
             Err(_) => Err(Trouble::Lost(format!(
                 "no connection within {:?}",
                 CONNECT * 2
@@ -197,6 +197,13 @@ impl Connection {
     }
 }
 
+/// An I/O error that was written down for programmers, as the sentence in it.
+fn plain(details: &str) -> String {
+    let message = details.split_once("message: \"");
+    let message = message.and_then(|(_, rest)| rest.split_once('"'));
+    message.map_or(details, |(message, _)| message).to_owned()
+}
+
 fn options(deadline: Duration) -> Options {
     Options {
         max_attempts: Some(1),
@@ -208,4 +215,16 @@ fn options(deadline: Duration) -> Options {
 /// Arguments of a call.
 pub(super) fn args<const N: usize>(parts: [&str; N]) -> Vec<Value> {
     parts.iter().map(|part| Value::from(*part)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_system_is_said_in_its_words() {
+        let debug = "Os { code: 2, kind: NotFound, message: \"No such file or directory\" }";
+        assert_eq!(plain(debug), "No such file or directory");
+        assert_eq!(plain("timed out"), "timed out");
+    }
 }
