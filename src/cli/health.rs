@@ -48,9 +48,12 @@ fn render(issue: &HealthIssue, style: Style) -> String {
         .closed_at
         .as_deref()
         .map_or_else(String::new, |at| format!(" until {}", moment(at)));
+    // The key of an issue begins with its detector, which stands behind it.
+    let key = issue.subject.strip_prefix(&issue.detector);
+    let about = key.and_then(|rest| rest.strip_prefix(':'));
     let mut text = format!(
         "{severity}  {}  {} since {}{until}\n    {}; it should be {}\n",
-        style.place(&plain(&issue.subject)),
+        style.place(&plain(about.unwrap_or(&issue.subject))),
         plain(&issue.detector),
         moment(&issue.opened_at),
         plain(&issue.value),
@@ -74,7 +77,7 @@ mod tests {
     #[test]
     fn an_issue_tells_what_is_wrong_and_what_was_tried() {
         let mut issue = HealthIssue {
-            subject: "agent/rag@host".to_owned(),
+            subject: "agents:agent/rag@host".to_owned(),
             severity: "error".to_owned(),
             detector: "agents".to_owned(),
             value: "parked: it panicked".to_owned(),

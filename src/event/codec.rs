@@ -124,7 +124,12 @@ impl Submission {
             Some(Value::Object(fields)) => Value::Object(fields),
             Some(_) => return Err(SubmissionError::Data),
         };
-        let event = NewEvent::root(kind, source, Subject::parse(&self.subject)?, data);
+        let subject = match kind {
+            // A period, in the words of whoever wrote the report.
+            EventType::ReportWritten => Subject::parse(&self.subject),
+            _ => Subject::from_outside(&self.subject),
+        };
+        let event = NewEvent::root(kind, source, subject?, data);
         match self.id {
             None => Ok(event),
             Some(text) => match text.parse::<EventId>() {
@@ -167,10 +172,13 @@ mod tests {
             refused(r#"{"type": "file.changed", "subject": "docs"}"#),
             SubmissionError::ClosedType(_)
         ));
-        assert!(matches!(
-            refused(r#"{"type": "scan.requested", "subject": ""}"#),
-            SubmissionError::Subject(_)
-        ));
+        for subject in ["", "Bad Subject!", "/etc/passwd", "Docs/a.md", "@host"] {
+            let line = format!(r#"{{"type": "scan.requested", "subject": "{subject}"}}"#);
+            assert!(
+                matches!(refused(&line), SubmissionError::Subject(_)),
+                "{subject}"
+            );
+        }
         assert_eq!(
             refused(r#"{"type": "scan.requested", "subject": "docs", "data": 5}"#),
             SubmissionError::Data

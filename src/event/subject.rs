@@ -10,6 +10,9 @@ use super::AgentName;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject(String);
 
+/// Characters of a wrong subject that are shown.
+const SHOWN_CHARS: usize = 80;
+
 /// Why a text is no subject.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum SubjectError {
@@ -19,6 +22,11 @@ pub enum SubjectError {
     /// It is longer than [`Subject::BYTES_MAX`].
     #[error("the subject has {0} bytes, more than {max}; name something shorter", max = Subject::BYTES_MAX)]
     TooLong(usize),
+    /// It does not begin as a subject does.
+    #[error(
+        "the subject {0:?} does not begin with a collection, job, agent, index or store: a-z 0-9 _ - up to the first / or @; write for example docs/guide.md"
+    )]
+    Beginning(String),
 }
 
 impl Subject {
@@ -35,6 +43,21 @@ impl Subject {
             n if n > Self::BYTES_MAX => Err(SubjectError::TooLong(n)),
             _ => Ok(Subject(text.to_owned())),
         }
+    }
+
+    /// A subject as somebody outside wrote it: one that names something. Whether that is there is found out by who acts on it.
+    ///
+    /// # Errors
+    /// The text is no subject.
+    pub fn from_outside(text: &str) -> Result<Self, SubjectError> {
+        let subject = Self::parse(text)?;
+        let first = text.split(['/', '@']).next().unwrap_or_default();
+        let belongs = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-');
+        if first.is_empty() || !first.chars().all(belongs) {
+            let shown = text.chars().take(SHOWN_CHARS).collect();
+            return Err(SubjectError::Beginning(shown));
+        }
+        Ok(subject)
     }
 
     /// The subject of the file at `path` (exact bytes, relative) in `collection`.

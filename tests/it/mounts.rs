@@ -78,7 +78,7 @@ fn what_an_unmounted_volume_leaves_behind_is_no_removal() {
         world
             .cli(["health"])
             .stdout()
-            .contains("removals_held:docs")
+            .contains("docs  removals_held since")
     });
     let status = world.cli(["status"]);
     assert_eq!(status.code(), 1);
