@@ -11,8 +11,9 @@ use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Connection, Trouble, args};
+use super::group::Group;
 use super::link::{Link, LinkState};
-use super::reply::{Entry, StreamId, list, read, text};
+use super::reply::{Entry, StreamId, read};
 use super::{keys, owner, scripts};
 use crate::event::codec::Submission;
 use crate::event::{EventId, NewEvent};
@@ -88,9 +89,11 @@ impl Ingress {
         let settings = self.link.settings();
         let stream = Stream {
             connection: Connection::open(&settings.url).await?,
-            key: keys::ingress(&settings.namespace),
-            group: settings.group.clone(),
-            consumer: format!("ingress@{}", settings.instance),
+            group: Group {
+                stream: keys::ingress(&settings.namespace),
+                name: settings.group.clone(),
+                consumer: format!("ingress@{}", settings.instance),
+            },
             block: settings.block_time,
         };
         owner::check(
@@ -286,40 +289,15 @@ fn shown(entry: &Entry) -> Vec<(String, String)> {
 /// The stream of other programs, on one connection that nothing else uses.
 struct Stream {
     connection: Connection,
-    key: String,
-    group: String,
-    consumer: String,
+    group: Group,
     block: Duration,
 }
 
 impl Stream {
     /// The group, and what is pending on a consumer of another name.
     async fn prepare(&self) -> Result<(), Trouble> {
-        let create = ["CREATE", &self.key, &self.group, "0", "MKSTREAM"];
-        match self.connection.call("XGROUP", args(create)).await {
-            Ok(_) => {}
-            Err(Trouble::Refused(why)) if why.starts_with("BUSYGROUP") => {}
-            Err(other) => return Err(other),
-        }
-        let mut cursor = "0-0".to_owned();
-        loop {
-            let claim = [
-                self.key.as_str(),
-                &self.group,
-                &self.consumer,
-                "0",
-                &cursor,
-                "COUNT",
-                BATCH,
-                "JUSTID",
-            ];
-            let value = self.connection.call("XAUTOCLAIM", args(claim)).await?;
-            let next = list(value).and_then(|parts| parts.first().and_then(text));
-            cursor = next.ok_or(Trouble::Garbled("XAUTOCLAIM"))?;
-            if cursor == "0-0" {
-                return Ok(());
-            }
-        }
+        self.group.make(&self.connection).await?;
+        self.group.claim(&self.connection, Duration::ZERO).await
     }
 
     /// Reads what is pending on our consumer, or what is new; waits if there is nothing new.
@@ -328,14 +306,14 @@ impl Stream {
         let from = if own { "0" } else { ">" };
         let arguments = args([
             "GROUP",
-            &self.group,
-            &self.consumer,
+            &self.group.name,
+            &self.group.consumer,
             "COUNT",
             BATCH,
             "BLOCK",
             &block,
             "STREAMS",
-            &self.key,
+            &self.group.stream,
             from,
         ]);
         let value = self
@@ -354,10 +332,14 @@ impl Stream {
         if ids.is_empty() {
             return Ok(());
         }
-        let mut arguments = args([self.group.as_str()]);
+        let mut arguments = args([self.group.name.as_str()]);
         arguments.extend(ids.iter().map(|id| id.as_str().into()));
         self.connection
-            .script(scripts::ACKNOWLEDGE_AND_DELETE, &self.key, arguments)
+            .script(
+                scripts::ACKNOWLEDGE_AND_DELETE,
+                &self.group.stream,
+                arguments,
+            )
             .await
             .map(drop)
     }

@@ -13,6 +13,7 @@
 
 mod client;
 mod entry;
+mod group;
 mod inbox;
 mod ingress;
 mod keys;

@@ -5,13 +5,11 @@ use std::time::Duration;
 use fred::prelude::Value;
 
 use super::client::{Connection, Trouble, args};
-use super::reply::{Entry, StreamId, list, number, pending, read, text};
+use super::group::Group;
+use super::reply::{Entry, StreamId, number, pending, read, text};
 use super::round::PAGE;
 use super::{Settings, entry, keys, owner, reply, scripts};
 use crate::event::{AgentName, Event};
-
-/// Entries claimed at once from consumers of another name.
-const CLAIM: &str = "500";
 
 /// Dead letters that are kept on Redis for other programs.
 const DEAD_KEPT: &str = "10000";
@@ -21,10 +19,8 @@ pub(super) struct Session {
     commands: Connection,
     reads: Connection,
     agent: AgentName,
-    inbox: String,
+    group: Group,
     dead: String,
-    group: String,
-    consumer: String,
     block_time: Duration,
 }
 
@@ -44,13 +40,15 @@ impl Session {
             commands,
             reads,
             agent,
-            inbox: keys::inbox(&settings.namespace, agent),
+            group: Group {
+                stream: keys::inbox(&settings.namespace, agent),
+                name: settings.group.clone(),
+                consumer: format!("{agent}@{}", settings.instance),
+            },
             dead: keys::dead(&settings.namespace, agent),
-            group: settings.group.clone(),
-            consumer: format!("{agent}@{}", settings.instance),
             block_time: settings.block_time,
         };
-        session.make_group().await?;
+        session.group.make(&session.commands).await?;
         session.claim(Duration::ZERO).await?;
         Ok(session)
     }
@@ -58,55 +56,26 @@ impl Session {
     /// Makes what was found missing anew, after the owner was checked again.
     pub(super) async fn mend(&self, settings: &Settings, store: &str) -> Result<(), Trouble> {
         owner::check(&self.commands, &settings.namespace, store).await?;
-        self.make_group().await
-    }
-
-    /// From the stream's beginning: what was carried before the group was there must be read. And our consumer.
-    async fn make_group(&self) -> Result<(), Trouble> {
-        let create = ["CREATE", &self.inbox, &self.group, "0", "MKSTREAM"];
-        match self.commands.call("XGROUP", args(create)).await {
-            Ok(_) => {}
-            Err(Trouble::Refused(why)) if why.starts_with("BUSYGROUP") => {}
-            Err(other) => return Err(other),
-        }
-        // So that everybody sees who owns it, also while it has never been given an entry.
-        let consumer = ["CREATECONSUMER", &self.inbox, &self.group, &self.consumer];
-        let created = self.commands.call("XGROUP", args(consumer));
-        created.await.map(drop)
+        self.group.make(&self.commands).await
     }
 
     /// Takes over what is pending on consumers of another name for at least so long, and removes those that hold nothing.
     pub(super) async fn claim(&self, idle: Duration) -> Result<(), Trouble> {
-        let idle = idle.as_millis().to_string();
-        let mut cursor = "0-0".to_owned();
-        loop {
-            let claim = [
-                &self.inbox,
-                &self.group,
-                &self.consumer,
-                &idle,
-                &cursor,
-                "COUNT",
-                CLAIM,
-                "JUSTID",
-            ];
-            let value = self.commands.call("XAUTOCLAIM", args(claim)).await?;
-            let next = list(value).and_then(|parts| parts.first().and_then(text));
-            cursor = next.ok_or(Trouble::Garbled("XAUTOCLAIM"))?;
-            if cursor == "0-0" {
-                break;
-            }
-        }
-        let arguments = args([&self.group, &self.consumer]);
+        self.group.claim(&self.commands, idle).await?;
+        let arguments = args([&self.group.name, &self.group.consumer]);
         self.commands
-            .script(scripts::REMOVE_IDLE_CONSUMERS, &self.inbox, arguments)
+            .script(
+                scripts::REMOVE_IDLE_CONSUMERS,
+                &self.group.stream,
+                arguments,
+            )
             .await
             .map(drop)
     }
 
     /// The id of the stream's newest entry, deleted or not.
     pub(super) async fn last_id(&self) -> Result<StreamId, Trouble> {
-        let stream = args(["STREAM", &self.inbox]);
+        let stream = args(["STREAM", &self.group.stream]);
         let value = match self.commands.call("XINFO", stream).await {
             Err(Trouble::Refused(why)) if why.contains("no such key") => {
                 return Err(Trouble::Missing(why));
@@ -123,14 +92,14 @@ impl Session {
         let (count, block) = (count.to_string(), self.block_time.as_millis().to_string());
         let arguments = args([
             "GROUP",
-            &self.group,
-            &self.consumer,
+            &self.group.name,
+            &self.group.consumer,
             "COUNT",
             &count,
             "BLOCK",
             &block,
             "STREAMS",
-            &self.inbox,
+            &self.group.stream,
             ">",
         ]);
         let value = self
@@ -143,7 +112,14 @@ impl Session {
     pub(super) async fn pending(&self, after: Option<StreamId>) -> Result<Vec<StreamId>, Trouble> {
         let from = after.map_or_else(|| "-".to_owned(), |id| format!("({id}"));
         let page = PAGE.to_string();
-        let arguments = args([&self.inbox, &self.group, &from, "+", &page, &self.consumer]);
+        let arguments = args([
+            &self.group.stream,
+            &self.group.name,
+            &from,
+            "+",
+            &page,
+            &self.group.consumer,
+        ]);
         pending(self.commands.call("XPENDING", arguments).await?)
     }
 
@@ -151,7 +127,7 @@ impl Session {
     pub(super) async fn fetch(&self, ids: &[StreamId]) -> Result<Vec<Entry>, Trouble> {
         let calls = ids.iter().map(|id| {
             let id = id.to_string();
-            args([self.inbox.as_str(), &id, &id])
+            args([self.group.stream.as_str(), &id, &id])
         });
         let mut entries = Vec::with_capacity(ids.len());
         for result in self.commands.calls("XRANGE", calls.collect()).await {
@@ -164,7 +140,7 @@ impl Session {
     pub(super) async fn add(&self, events: &[Event]) -> Vec<Result<(), Trouble>> {
         let whole = self.agent == AgentName::LoggingAudit;
         let call = |event: &Event| {
-            let mut arguments: Vec<Value> = vec![self.inbox.as_str().into(), "*".into()];
+            let mut arguments: Vec<Value> = vec![self.group.stream.as_str().into(), "*".into()];
             arguments.extend(entry::fields(event, whole));
             arguments
         };
@@ -176,15 +152,19 @@ impl Session {
     /// Acknowledges entries; all but the journal's are deleted in the same step.
     pub(super) async fn acknowledge(&self, ids: &[String]) -> Result<(), Trouble> {
         let ids = ids.iter().map(|id| Value::from(id.as_str()));
-        let group = Value::from(self.group.as_str());
+        let group = Value::from(self.group.name.as_str());
         if self.agent == AgentName::LoggingAudit {
-            let arguments = [Value::from(self.inbox.as_str()), group].into_iter();
+            let arguments = [Value::from(self.group.stream.as_str()), group].into_iter();
             let call = self.commands.call("XACK", arguments.chain(ids).collect());
             return call.await.map(drop);
         }
         let arguments = std::iter::once(group).chain(ids).collect();
         self.commands
-            .script(scripts::ACKNOWLEDGE_AND_DELETE, &self.inbox, arguments)
+            .script(
+                scripts::ACKNOWLEDGE_AND_DELETE,
+                &self.group.stream,
+                arguments,
+            )
             .await
             .map(drop)
     }
@@ -192,10 +172,10 @@ impl Session {
     /// Removes what the journal keeps no longer; gives how many entries are gone.
     pub(super) async fn trim(&self, entries: u64, bytes: u64) -> Result<u64, Trouble> {
         let (entries, bytes) = (entries.to_string(), bytes.to_string());
-        let arguments = args([self.group.as_str(), &entries, &bytes]);
+        let arguments = args([self.group.name.as_str(), &entries, &bytes]);
         let value = self
             .commands
-            .script(scripts::TRIM, &self.inbox, arguments)
+            .script(scripts::TRIM, &self.group.stream, arguments)
             .await?;
         number(&value).ok_or(Trouble::Garbled("EVAL"))
     }
