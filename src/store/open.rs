@@ -26,7 +26,11 @@ impl Closer {
     /// waits for it; so it belongs on a thread that may block, under a deadline.
     pub fn close(self) -> bool {
         let clean = self.writer.join().is_ok();
-        drop(self.lock);
+        // Said aloud: closing alone would leave it to a process that is just being started and has a copy of the file.
+        let unlocked = rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock);
+        if let Err(error) = unlocked {
+            tracing::warn!(%error, "the lock on data_dir is freed only when this process ends");
+        }
         clean
     }
 }

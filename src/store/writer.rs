@@ -263,20 +263,25 @@ impl Writer {
         }
         let counters = self.batch.counters.clone();
         let deltas = self.batch.deltas.clone();
-        self.connection.execute_batch("SAVEPOINT member")?;
+        execute(&self.connection, "SAVEPOINT member")?;
         let result = apply(&self.connection, work, &mut self.batch);
         match &result {
-            Ok(_) => self.connection.execute_batch("RELEASE member")?,
+            Ok(_) => execute(&self.connection, "RELEASE member")?,
             Err(WriteError::Unavailable(_)) => {}
             Err(_) => {
                 self.batch.counters = counters;
                 self.batch.deltas = deltas;
-                self.connection
-                    .execute_batch("ROLLBACK TO member; RELEASE member")?;
+                execute(&self.connection, "ROLLBACK TO member")?;
+                execute(&self.connection, "RELEASE member")?;
             }
         }
         result
     }
+}
+
+/// A statement that is run for every member, so it is parsed once.
+fn execute(connection: &Connection, statement: &'static str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(drop)
 }
 
 /// Carries one transaction out.
@@ -424,6 +429,6 @@ pub(super) fn connect(path: &std::path::Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
     connection.pragma_update(None, "cache_size", -8000)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    super::keep_plans(&connection)?;
     Ok(connection)
 }
