@@ -4,7 +4,7 @@
 //! what is in hand, and what only waits for its own subject; that subject is remembered, and **whatever leaves the table makes
 //! the order ask for that subject's next**. It goes back to the lowest delivery that became offerable again.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +41,9 @@ pub(super) struct Order {
     backoff_max: Duration,
     signal: Arc<AgentSignal>,
     place: Place,
+    /// First attempts behind the cursor that were read and not looked at yet. What became offerable among them since is told
+    /// by [`Order::back_to`] or a rewind, and what was settled since is answered so when it is offered.
+    ahead: VecDeque<OwedRow>,
     /// Subjects of which something was passed because another of theirs was in hand.
     skipped: HashSet<Subject>,
     retry_at: Option<Millis>,
@@ -82,6 +85,7 @@ impl Order {
             agent,
             backoff_max,
             place: Place::default(),
+            ahead: VecDeque::new(),
             skipped: HashSet::new(),
             retry_at: None,
             afresh_at: Instant::now(),
@@ -142,6 +146,7 @@ impl Order {
             Err(error) => {
                 // What was picked is not handed over, so it must be found again.
                 self.place = before;
+                self.ahead.clear();
                 self.more = true;
                 Err(error)
             }
@@ -159,9 +164,15 @@ impl Order {
 
     /// This delivery became offerable again without having left the table.
     pub(super) fn back_to(&mut self, seq: Seq) {
-        self.place.cursor = self.place.cursor.min(Seq(seq.0.saturating_sub(1)));
+        self.cursor_back_to(seq);
         self.place.ripe = FIRST_RIPE;
         self.more = true;
+    }
+
+    /// What was read ahead may lack it, so that is read again.
+    fn cursor_back_to(&mut self, seq: Seq) {
+        self.place.cursor = self.place.cursor.min(Seq(seq.0.saturating_sub(1)));
+        self.ahead.clear();
     }
 
     async fn gather(
@@ -170,7 +181,7 @@ impl Order {
         judge: &mut (dyn FnMut(&OwedRow) -> Judged + Send),
     ) -> Result<(), ReadError> {
         if let Some(seq) = self.signal.take_rewind() {
-            self.place.cursor = self.place.cursor.min(Seq(seq.0.saturating_sub(1)));
+            self.cursor_back_to(seq);
         }
         self.next_of_asked(picked, judge).await?;
         self.ripe_retries(picked, judge).await?;
@@ -239,26 +250,39 @@ impl Order {
         picked: &mut Picked,
         judge: &mut (dyn FnMut(&OwedRow) -> Judged + Send),
     ) -> Result<(), ReadError> {
+        self.take_ahead(picked, judge);
         for _ in 0..READS_MAX {
+            if picked.full() {
+                self.more = true;
+                return Ok(());
+            }
             let rows = self
                 .store
                 .first_attempts(self.agent, self.place.cursor, ROWS)
                 .await?;
             let last = rows.len() < ROWS;
-            for row in rows {
-                if picked.full() {
-                    self.more = true;
-                    return Ok(());
-                }
-                self.place.cursor = row.seq;
-                self.pick(row, picked, judge);
-            }
-            if last {
+            self.ahead = rows.into();
+            self.take_ahead(picked, judge);
+            if last && self.ahead.is_empty() {
                 return Ok(());
             }
         }
         self.more = true;
         Ok(())
+    }
+
+    /// Goes on with what was read ahead, while there is room.
+    fn take_ahead(
+        &mut self,
+        picked: &mut Picked,
+        judge: &mut (dyn FnMut(&OwedRow) -> Judged + Send),
+    ) {
+        while !picked.full()
+            && let Some(row) = self.ahead.pop_front()
+        {
+            self.place.cursor = row.seq;
+            self.pick(row, picked, judge);
+        }
     }
 
     fn pick(

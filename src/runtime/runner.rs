@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -159,7 +159,23 @@ impl Runner {
                 () = stop.changed() => {}
                 () = tokio::time::sleep_until(tick) => {}
             }
+            if self.take_ended() {
+                return RunnerEnd::Closed;
+            }
         }
+    }
+
+    /// Takes whatever else has ended by now, so that one look at the ledger serves all of it. True: the store is closed.
+    fn take_ended(&mut self) -> bool {
+        while let Some(joined) = self.running.try_join_next_with_id() {
+            self.ended(joined);
+        }
+        while let Some(Some(report)) = self.settling.next().now_or_never() {
+            if self.settled(report) {
+                return true;
+            }
+        }
+        false
     }
 
     /// What a drain asks for: give back at half time, end when nothing is pending or the time is over.

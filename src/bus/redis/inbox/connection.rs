@@ -8,8 +8,10 @@ use tokio::time::Instant;
 
 use super::{Connected, Inbox, Reply};
 use crate::bus::redis::client::Trouble;
+use crate::bus::redis::link::Link;
 use crate::bus::redis::round::Round;
 use crate::bus::redis::session::Session;
+use crate::event::AgentName;
 
 /// Between attempts to open a session.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
@@ -67,6 +69,7 @@ impl Inbox {
         };
         self.round = Round::new(self.settings().block_time);
         self.ready.clear();
+        self.adding = false;
         self.acknowledged.clear();
         self.acknowledging = 0;
         self.trimming = false;
@@ -126,23 +129,30 @@ impl Inbox {
         }
     }
 
+    /// Leaves nothing pending, if Redis can be reached: also where the connection was lost just before the end.
     pub(super) async fn end(&mut self) {
-        let Some(session) = self.session() else {
-            return;
+        // Whatever is under way is awaited, on connections that were given up too: what a read brings would stay pending.
+        while let Some(ended) = self.under_way.next().await {
+            self.hear(ended);
+        }
+        let session = match self.session() {
+            Some(session) => Ok(session),
+            None => open_for_the_end(self.link.clone(), self.agent).await,
         };
-        // A read under way is awaited: what it brings would stay pending.
-        while self.round.reading() || self.acknowledging > 0 {
-            let Some((number, reply)) = self.under_way.next().await else {
-                break;
-            };
-            match reply {
-                Reply::Read(_) if number == self.number => break,
-                other => drop(self.hear((number, other))),
+        let ended = match session {
+            Ok(session) => self.acknowledge_pending(&session).await.map(|()| session),
+            Err(trouble) => Err(trouble),
+        };
+        match ended {
+            Ok(session) => session.quit().await,
+            Err(error) => {
+                tracing::debug!(agent = %self.agent, %error, "entries may stay pending on Redis; the next start finds them");
             }
         }
-        if let Err(error) = self.acknowledge_pending(&session).await {
-            tracing::debug!(agent = %self.agent, %error, "entries stay pending on Redis; the next start finds them");
-        }
-        session.quit().await;
     }
+}
+
+async fn open_for_the_end(link: Link, agent: AgentName) -> Result<Arc<Session>, Trouble> {
+    let session = Session::open(link.settings(), link.store().id(), agent).await?;
+    Ok(Arc::new(session))
 }

@@ -75,6 +75,8 @@ pub struct Inbox {
     failures: u32,
     /// Entries that were read and not handed over yet.
     ready: VecDeque<(Seq, StreamId)>,
+    /// A write of the relay is under way. What becomes owed meanwhile goes with the next one.
+    adding: bool,
     acknowledged: Vec<String>,
     acknowledging: usize,
     trimming: bool,
@@ -104,6 +106,7 @@ impl Inbox {
             connected: Connected::No { retry_at: now },
             failures: 0,
             ready: VecDeque::new(),
+            adding: false,
             acknowledged: Vec::new(),
             acknowledging: 0,
             trimming: false,

@@ -20,6 +20,7 @@ impl Inbox {
     pub(super) fn may_relay(&self) -> bool {
         matches!(self.connected, Connected::Yes(_))
             && self.round.one_has_ended()
+            && !self.adding
             && self.notes.len() < self.settings().window
     }
 
@@ -70,6 +71,7 @@ impl Inbox {
             .iter()
             .map(|event| (event.seq, self.notes.sent(event.seq, &event.subject)))
             .collect();
+        self.adding = true;
         self.start(async move {
             let results = session.add(&events).await;
             Reply::Added(sent, results)
@@ -78,6 +80,7 @@ impl Inbox {
     }
 
     pub(super) fn take_added(&mut self, sent: &[(Seq, u64)], results: Vec<Result<(), Trouble>>) {
+        self.adding = false;
         let mut failed = None;
         for ((seq, generation), result) in sent.iter().zip(results) {
             match result {
