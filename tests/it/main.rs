@@ -21,6 +21,7 @@ mod redis_server;
 mod work;
 
 mod architecture;
+mod backlog;
 mod bad_input;
 mod check;
 mod cli;

@@ -1,0 +1,427 @@
+//! Events per second, from publishing to done, through either carrier, beside what the two libraries beneath can do alone.
+//!
+//! `cargo bench --features testing --bench carriers` (it needs `redis-server`). Four contestants in one run, in turn:
+//!
+//! - *bare fred*: XADD, XREADGROUP, XACK and XDEL for each event, 64 at a time on one connection, and nothing else.
+//! - *bare rusqlite*: for each event the rows that the ledger has, inserted in one transaction and updated to done in the
+//!   next, 64 of each a transaction, each synced; docent's own tables and settings, and nothing else.
+//! - *direct* and *redis*: docent with its default bounds: a source publishes, with at most 64 transactions outstanding; the
+//!   runner handles; every event has an effect.
+//!
+//! What counts is the ratio to the slower of the two bare loops of the same round: this is what docent's promises cost.
+
+#![allow(clippy::print_stdout, reason = "the figures are what it is for")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the bench stands in for the daemon, and joins what it starts"
+)]
+
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use docent::bus::redis::{Inbox, Link, LinkState, Settings};
+use docent::bus::{Carrier, Direct};
+use docent::event::{AgentName, Event, EventType, NewEvent, Subject};
+use docent::runtime::shutdown::{Level, stop_pair};
+use docent::runtime::{
+    Agent, Board, Boxed, CarrierFactory, Ending, Handling, LifePlan, RestartPolicy, RunnerOptions,
+    Source, Supervisor, supervisor_channel,
+};
+use docent::store::{Closer, Effect, Options, Outcome, RetryPolicy, Store};
+use fred::prelude::{Builder, Client, ClientLike, Config, StreamsInterface};
+use rusqlite::{Connection, params};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+const EVENTS: usize = 20_000;
+const SUBJECTS: usize = 1_000;
+const BATCH: usize = 64;
+const ROUNDS: usize = 5;
+const BACKOFF_MAX: Duration = Duration::from_secs(300);
+/// Longer than any round on any machine: then something hangs.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let redis = Redis::start()?;
+    println!(
+        "{EVENTS} events of {SUBJECTS} subjects, events per second; each ratio is to the slower bare loop of its round\n"
+    );
+    println!(
+        "{:>5} {:>11} {:>14} {:>15} {:>15}",
+        "round", "bare fred", "bare rusqlite", "direct", "redis"
+    );
+    let mut ratios = [Vec::new(), Vec::new()];
+    for round in 1..=ROUNDS {
+        let fred = rate(runtime.block_on(bare_fred(&redis))?);
+        let rusqlite = rate(runtime.block_on(async { bare_rusqlite() })?);
+        let direct = rate(runtime.block_on(through_docent(None))?);
+        let carried = rate(runtime.block_on(through_docent(Some(&redis)))?);
+        let least = fred.min(rusqlite);
+        let shown = |rate: f64| format!("{rate:.0} ({:.0} %)", 100.0 * rate / least);
+        println!(
+            "{round:>5} {fred:>11.0} {rusqlite:>14.0} {:>15} {:>15}",
+            shown(direct),
+            shown(carried)
+        );
+        ratios[0].push(direct / least);
+        ratios[1].push(carried / least);
+    }
+    for (name, mut ratios) in ["direct", "redis"].into_iter().zip(ratios) {
+        ratios.sort_by(f64::total_cmp);
+        println!(
+            "{name}: median {:.0} % of the slower bare loop",
+            100.0 * ratios[ratios.len() / 2]
+        );
+    }
+    Ok(())
+}
+
+fn rate(took: Duration) -> f64 {
+    EVENTS as f64 / took.as_secs_f64()
+}
+
+fn data(n: usize) -> Value {
+    json!({"n": n, "text": "what an event says about where to look, as long as most are"})
+}
+
+fn subject(n: usize) -> String {
+    format!("docs/guide/{}.md", n % SUBJECTS)
+}
+
+/// A Redis that keeps nothing, on a Unix socket in a folder of its own. Killed when dropped.
+struct Redis {
+    dir: tempfile::TempDir,
+    child: Child,
+}
+
+impl Redis {
+    fn start() -> Result<Self, Failure> {
+        let dir = tempfile::tempdir()?;
+        let child = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--unixsocket"])
+            .arg(dir.path().join("redis.sock"))
+            .current_dir(dir.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("redis-server does not start ({error}); install it: apt-get install redis-server"))?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while std::os::unix::net::UnixStream::connect(dir.path().join("redis.sock")).is_err() {
+            if Instant::now() > deadline {
+                return Err("redis-server does not answer within 30 s".into());
+            }
+            std::thread::yield_now();
+        }
+        Ok(Redis { dir, child })
+    }
+
+    fn url(&self) -> String {
+        format!(
+            "redis+unix://{}",
+            self.dir.path().join("redis.sock").display()
+        )
+    }
+
+    async fn client(&self) -> Result<Client, Failure> {
+        let client = Builder::from_config(Config::from_url(&self.url())?).build()?;
+        client.init().await?;
+        client.flushall::<()>(false).await?;
+        Ok(client)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// What XREADGROUP gives of one stream: its name, and of each entry the id and the fields.
+type Read = (String, Vec<(String, Vec<String>)>);
+
+/// Redis Streams as fred alone can do them.
+async fn bare_fred(redis: &Redis) -> Result<Duration, Failure> {
+    let client = redis.client().await?;
+    client
+        .xgroup_create::<(), _, _, _>("inbox", "group", "0", true)
+        .await?;
+    let began = Instant::now();
+    for batch in (0..EVENTS).step_by(BATCH) {
+        let count = BATCH.min(EVENTS - batch);
+        let pipeline = client.pipeline();
+        for n in batch..batch + count {
+            let fields = [
+                ("id", uuid::Uuid::now_v7().to_string()),
+                ("docent_seq", n.to_string()),
+            ];
+            pipeline
+                .xadd::<(), _, _, _, _>("inbox", false, None::<()>, "*", fields.to_vec())
+                .await?;
+        }
+        pipeline.all::<Vec<String>>().await?;
+        let read: Vec<Read> = client
+            .xreadgroup(
+                "group",
+                "consumer",
+                Some(count as u64),
+                None,
+                false,
+                "inbox",
+                ">",
+            )
+            .await?;
+        let ids: Vec<String> = read
+            .into_iter()
+            .flat_map(|(_, entries)| entries)
+            .map(|(id, _)| id)
+            .collect();
+        if ids.len() != count {
+            return Err(format!("{} of {count} entries came back", ids.len()).into());
+        }
+        let pipeline = client.pipeline();
+        for id in ids {
+            pipeline
+                .xack::<(), _, _, _>("inbox", "group", id.as_str())
+                .await?;
+            pipeline.xdel::<(), _, _>("inbox", id.as_str()).await?;
+        }
+        pipeline.all::<Vec<u64>>().await?;
+    }
+    let took = began.elapsed();
+    client.quit().await?;
+    Ok(took)
+}
+
+/// The ledger's rows as rusqlite alone can write them.
+fn bare_rusqlite() -> Result<Duration, Failure> {
+    let dir = tempfile::tempdir()?;
+    let (store, closer) = open(dir.path())?;
+    let path = store.path().to_owned();
+    drop(store);
+    closer.close();
+    let mut connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    let began = Instant::now();
+    let mut settled = 0..0;
+    for batch in (0..EVENTS + BATCH).step_by(BATCH) {
+        let published = batch.min(EVENTS)..EVENTS.min(batch + BATCH);
+        let transaction = connection.transaction()?;
+        for n in published.clone() {
+            insert(&transaction, n)?;
+        }
+        for n in settled {
+            settle(&transaction, n)?;
+        }
+        transaction.commit()?;
+        settled = published;
+    }
+    let took = began.elapsed();
+    let done: usize = connection.query_row(
+        "SELECT COUNT(*) FROM delivery d JOIN test_effect t ON t.event = d.event WHERE d.state = 'done'",
+        [],
+        |row| row.get(0),
+    )?;
+    match done {
+        EVENTS => Ok(took),
+        _ => Err(format!("{done} of {EVENTS} events are done").into()),
+    }
+}
+
+fn insert(connection: &Connection, n: usize) -> rusqlite::Result<()> {
+    let (id, seq, subject) = (uuid::Uuid::now_v7().to_string(), n + 1, subject(n));
+    connection
+        .prepare_cached(
+            "INSERT INTO event VALUES (?1, ?2, 'test.work', 'bench', ?3, ?4, ?5, NULL, ?2)",
+        )?
+        .execute(params![
+            seq,
+            id,
+            subject,
+            1_700_000_000_000_i64,
+            data(n).to_string()
+        ])?;
+    connection
+        .prepare_cached("INSERT INTO delivery (event, agent, subject, state, due_at) VALUES (?1, 'test', ?2, 'owed', 0)")?
+        .execute(params![seq, subject])?;
+    Ok(())
+}
+
+fn settle(connection: &Connection, n: usize) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE delivery SET state = 'done', settled_at = 1 WHERE event = ?1 AND agent = 'test' AND state = 'owed'")?
+        .execute(params![n + 1])?;
+    connection
+        .prepare_cached("INSERT INTO test_effect (event, attempt) VALUES (?1, 1)")?
+        .execute(params![n + 1])?;
+    Ok(())
+}
+
+fn open(dir: &std::path::Path) -> Result<(Store, Closer), Failure> {
+    let options = Options {
+        retry: RetryPolicy {
+            max_retries: 3,
+            backoff_min: Duration::from_secs(1),
+            backoff_max: BACKOFF_MAX,
+        },
+        event_size: 64 * 1024,
+        ledger_keep: Duration::from_secs(24 * 3600),
+        ledger_keep_events: 200_000,
+        versions: 20,
+        agents: vec![AgentName::Test],
+    };
+    Ok(Store::open(dir, options)?)
+}
+
+/// Has one effect an event, at once.
+struct Quick;
+
+impl Agent for Quick {
+    fn name(&self) -> AgentName {
+        AgentName::Test
+    }
+
+    fn handle<'a>(&'a self, event: &'a Event, handling: &'a Handling) -> Boxed<'a, Ending> {
+        Box::pin(async move {
+            let effect = Effect::Test {
+                event: event.seq.0,
+                attempt: handling.attempt,
+            };
+            Ending::Outcome(Outcome::nothing().effect(effect))
+        })
+    }
+}
+
+/// Publishes while the agent handles; ends when everything is done.
+async fn through_docent(redis: Option<&Redis>) -> Result<Duration, Failure> {
+    let dir = tempfile::tempdir()?;
+    let (store, closer) = open(dir.path())?;
+    let stop_link = CancellationToken::new();
+    let mut link_task = None;
+    let carrier: CarrierFactory = match redis {
+        None => {
+            let store = store.clone();
+            Arc::new(move || {
+                Box::new(Direct::new(store.clone(), AgentName::Test, BACKOFF_MAX))
+                    as Box<dyn Carrier>
+            })
+        }
+        Some(redis) => {
+            redis.client().await?.quit().await?;
+            let (link, task) = Link::new(settings(redis), store.clone());
+            link_task = Some(tokio::spawn(task.run(stop_link.clone())));
+            let verdict = link.first_verdict().await;
+            if !matches!(verdict, LinkState::Up { .. }) {
+                return Err(format!("Redis cannot carry: {verdict:?}").into());
+            }
+            Arc::new(move || {
+                Box::new(Inbox::new(link.clone(), AgentName::Test)) as Box<dyn Carrier>
+            })
+        }
+    };
+    let (switch, stop) = stop_pair();
+    let supervisor = tokio::spawn(supervisor(&store, carrier).run(stop));
+    let took = publish_and_wait(&store).await?;
+    switch.raise(Level::Drain);
+    supervisor.await?;
+    stop_link.cancel();
+    if let Some(task) = link_task {
+        task.await?;
+    }
+    let effects = store.test_effects().await?.len();
+    drop(store);
+    closer.close();
+    if effects != EVENTS {
+        return Err(format!("{effects} effects of {EVENTS} events").into());
+    }
+    Ok(took)
+}
+
+fn supervisor(store: &Store, carrier: CarrierFactory) -> Supervisor {
+    let plan = LifePlan {
+        name: AgentName::Test,
+        agent: Arc::new(|| Arc::new(Quick)),
+        carrier,
+        options: RunnerOptions {
+            concurrency: 16,
+            unsettled: 64,
+            unsettled_bytes: 32 << 20,
+            room: 256,
+            stall_timeout: Duration::from_secs(20),
+            backoff_max: BACKOFF_MAX,
+            pause_min: Duration::from_secs(1),
+            pause_max: BACKOFF_MAX,
+        },
+    };
+    let policy = RestartPolicy {
+        restarts: 0,
+        window: Duration::from_secs(60),
+        backoff_min: Duration::from_secs(1),
+        backoff_max: Duration::from_secs(30),
+    };
+    let (_, requests) = supervisor_channel();
+    let board = Board::new(&[AgentName::Test]);
+    Supervisor::new(
+        store.clone(),
+        board,
+        (policy, "bench".to_owned()),
+        requests,
+        vec![plan],
+    )
+}
+
+fn settings(redis: &Redis) -> Settings {
+    Settings {
+        url: redis.url(),
+        shown: redis.url(),
+        namespace: "docent".to_owned(),
+        group: "docent".to_owned(),
+        instance: "bench".to_owned(),
+        block_time: Duration::from_secs(1),
+        window: 256,
+        window_per_subject: 4,
+        journal_entries: 100_000,
+        journal_bytes: 256 << 20,
+        ingress_dead: 10_000,
+        backoff_max: BACKOFF_MAX,
+        falls_back: false,
+    }
+}
+
+async fn publish_and_wait(store: &Store) -> Result<Duration, Failure> {
+    let source = Source::new(store.clone(), BATCH, 32 << 20);
+    let began = Instant::now();
+    let mut outstanding = std::collections::VecDeque::with_capacity(BATCH);
+    for n in 0..EVENTS {
+        let event = NewEvent::root(
+            EventType::TestWork,
+            "bench",
+            Subject::parse(&subject(n))?,
+            data(n),
+        );
+        // One is awaited before the next is handed over once the bound is reached, or nobody would free its place.
+        if outstanding.len() == BATCH {
+            let oldest: Option<docent::runtime::Submitted> = outstanding.pop_front();
+            if let Some(oldest) = oldest {
+                oldest.committed().await?;
+            }
+        }
+        outstanding.push_back(source.submit(Vec::new(), vec![event]).await?);
+    }
+    for submitted in outstanding {
+        submitted.committed().await?;
+    }
+    while store.counts(AgentName::Test).owed > 0 {
+        if began.elapsed() > DEADLINE {
+            return Err(format!("still owed: {:?}", store.counts(AgentName::Test)).into());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(began.elapsed())
+}
