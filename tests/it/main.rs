@@ -17,6 +17,7 @@
 mod corpus;
 mod helper;
 mod load;
+mod redis_loses;
 mod redis_server;
 mod work;
 
