@@ -1,6 +1,7 @@
 //! The composition root: the life of the process. Open the store, bind the socket, begin the agents, wait for a signal, drain.
 
 mod carriers;
+mod redis_facts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +90,7 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
         compute: Compute::new(threads.max(COMPUTE_MIN)),
         supervisor: supervisor_handle,
         monitor: carriers.monitor(),
+        redis: carriers.redis_look(&config),
         on,
         store,
         config,
@@ -144,6 +146,7 @@ struct Parts {
     compute: Compute,
     supervisor: SupervisorHandle,
     monitor: Monitor,
+    redis: self_healing::RedisLook,
 }
 
 /// Waits for the signal that ends a start before the agents have begun: nothing is pending then.
@@ -398,6 +401,7 @@ fn factory(parts: &Parts, name: AgentName) -> Result<Factory, Fatal> {
                 supervisor: parts.supervisor.clone(),
                 desk: parts.desk.clone(),
                 searcher: parts.searcher.clone(),
+                redis: parts.redis.clone(),
                 compute,
             };
             Arc::new(move || agent(SelfHealing::new(options.clone(), surroundings.clone())))

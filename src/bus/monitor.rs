@@ -22,7 +22,8 @@ impl Monitor {
         }
     }
 
-    fn state(&self) -> Option<LinkState> {
+    /// Whether Redis can carry; `None`: this config does not use it.
+    pub fn state(&self) -> Option<LinkState> {
         self.link.as_ref().map(|link| link.state().borrow().clone())
     }
 
@@ -53,12 +54,15 @@ impl Monitor {
         }
     }
 
+    /// Somebody is carried by Redis alone.
+    pub fn needs_redis(&self) -> bool {
+        self.choice == Choice::Redis || self.agents.iter().any(|(_, c)| *c == Choice::Redis)
+    }
+
     /// Redis is wanted and cannot carry: for `redis` that is a degraded state.
     pub fn waits_for_redis(&self) -> Option<String> {
-        let wants =
-            self.choice == Choice::Redis || self.agents.iter().any(|(_, c)| *c == Choice::Redis);
         let up = matches!(self.state(), Some(LinkState::Up { .. }));
-        (wants && !up).then(|| self.why())
+        (self.needs_redis() && !up).then(|| self.why())
     }
 
     /// Another store owns the namespace.

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::bus::redis::{self, Ingress, Link, LinkState, LinkTask};
+use super::redis_facts;
+use crate::agents::self_healing::RedisLook;
+use crate::bus::redis::{self, Ingress, Link, LinkState, LinkTask, StreamView, Surveyor};
 use crate::bus::{Carrier, Choice, Monitor, Switch};
 use crate::config::{self, BusMode, Config};
 use crate::error::{Exit, Fatal};
@@ -34,6 +37,7 @@ pub(super) struct Carriers {
     choice: Choice,
     agents: Vec<(AgentName, Choice)>,
     link: Option<Link>,
+    streams: watch::Receiver<Option<Vec<StreamView>>>,
     tasks: JoinSet<()>,
     stop: CancellationToken,
 }
@@ -45,6 +49,7 @@ impl Carriers {
         let (choice, agents) = (choice_of(config), agent_choices(config));
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
+        let (_, mut streams) = watch::channel(None);
         let all = || std::iter::once(choice).chain(agents.iter().map(|(_, c)| *c));
         let link = all().any(|c| c != Choice::Embedded).then(|| {
             let falls_back = !all().any(|c| c == Choice::Redis);
@@ -52,12 +57,17 @@ impl Carriers {
                 Link::new(settings(config, falls_back), store.clone());
             tasks.spawn(task.run(stop.clone()));
             tasks.spawn(Ingress::new(link.clone(), stop.clone()).run());
+            let carried = carried_by_redis(config, choice, &agents);
+            let surveyor = Surveyor::new(link.clone(), carried, config.health.oldest_owed);
+            streams = surveyor.seen();
+            tasks.spawn(surveyor.run(stop.clone()));
             link
         });
         Carriers {
             choice,
             agents,
             link,
+            streams,
             tasks,
             stop,
         }
@@ -66,6 +76,11 @@ impl Carriers {
     /// What can be seen from outside.
     pub(super) fn monitor(&self) -> Monitor {
         Monitor::new(self.choice, self.agents.clone(), self.link.clone())
+    }
+
+    /// What self_healing is told of Redis.
+    pub(super) fn redis_look(&self, config: &Config) -> RedisLook {
+        redis_facts::look(self.monitor(), self.streams.clone(), config)
     }
 
     /// Waits until something can carry.
@@ -141,6 +156,19 @@ fn choice_of(config: &Config) -> Choice {
         BusMode::Redis => Choice::Redis,
         BusMode::Embedded => Choice::Embedded,
     }
+}
+
+/// The agents that are on and that Redis may carry.
+fn carried_by_redis(
+    config: &Config,
+    choice: Choice,
+    own: &[(AgentName, Choice)],
+) -> Vec<AgentName> {
+    let may = |name: &AgentName| {
+        let own = own.iter().find(|(agent, _)| agent == name);
+        own.map_or(choice, |(_, choice)| *choice) != Choice::Embedded
+    };
+    super::enabled(config).into_iter().filter(may).collect()
 }
 
 /// The agents whose config says something of its own.

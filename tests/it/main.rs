@@ -38,5 +38,6 @@ mod operate;
 mod permissions;
 mod quality;
 mod redis;
+mod redis_health;
 mod systemd;
 mod trees;

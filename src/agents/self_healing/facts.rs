@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::redis::{RedisMemory, RedisView};
 use crate::event::{AgentName, Millis, Subject};
 use crate::runtime::{AgentState, AgentStatus};
 use crate::store::ScanRow;
@@ -30,6 +31,10 @@ pub(super) struct Facts {
     pub(super) edge: Option<EdgeFacts>,
     /// Files that documents or chunks do not agree with, by collection.
     pub(super) drift: Option<BTreeMap<String, Drifted>>,
+    /// Entries of other programs that could not be published.
+    pub(super) ingress_dead: Option<u64>,
+    /// Redis; `None` where the config does not use it.
+    pub(super) redis: Option<RedisView>,
     /// The keys of the issues that are open.
     pub(super) open: HashSet<String>,
 }
@@ -92,6 +97,8 @@ pub(super) struct Memory {
     agents: HashMap<AgentName, AgentMemory>,
     unready_since: Option<Instant>,
     waiting: Option<(u64, Instant)>,
+    /// Of Redis.
+    pub(super) redis: RedisMemory,
 }
 
 #[derive(Debug)]

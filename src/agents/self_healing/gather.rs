@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::drift::Scope;
 use super::facts::{AgentFacts, EdgeFacts, Facts, IndexFacts};
 use super::probe::Probe;
+use super::redis::RedisView;
 use crate::event::{AgentName, Millis};
 use crate::runtime::{AgentState, AgentStatus};
 use crate::store::ReadError;
@@ -51,6 +52,8 @@ impl Probe {
                 None
             },
             drift: self.drift(&scope).await,
+            ingress_dead: self.ingress_dead().await,
+            redis: self.redis(at),
             agents: self.agents(agents, at).await,
             dead,
             open,
@@ -140,6 +143,17 @@ impl Probe {
             self.parts.requests.want_whole();
         }
         found
+    }
+
+    async fn ingress_dead(&mut self) -> Option<u64> {
+        let count = self.parts.store.ingress_dead_count().await;
+        self.known(count)
+    }
+
+    fn redis(&mut self, at: Instant) -> Option<RedisView> {
+        let facts = (self.parts.redis)()?;
+        let window = self.parts.options.limits.restarts_window;
+        Some(self.memory.redis.view(facts, at, window))
     }
 
     async fn free_space(&mut self) -> Option<u64> {

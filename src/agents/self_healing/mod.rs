@@ -6,7 +6,7 @@
 //! it helped. self_healing asks the supervisor, the edge and the index; it does nothing to them itself.
 //!
 //! An issue's key is `<detector>:<subject>`; the subject of its events is the thing itself: `agent/<name>@<instance>`,
-//! `index@<instance>`, `store`, a collection, `disk`, `dead`.
+//! `index@<instance>`, `redis@<instance>`, `store`, a collection, `disk`, `dead`.
 
 mod detectors;
 mod drift;
@@ -16,6 +16,7 @@ mod gather;
 mod issues;
 mod keeper;
 mod probe;
+mod redis;
 mod remedy;
 mod requests;
 
@@ -30,6 +31,8 @@ use crate::runtime::{
 };
 use crate::store::{Effect, Outcome, Store};
 
+pub use redis::{RedisFacts, RedisLook, RedisStanding, StreamFacts};
+
 use keeper::Keeper;
 use probe::{Parts, Probe};
 use remedy::LiveHands;
@@ -42,7 +45,13 @@ pub struct Limits {
     pub oldest_owed: Duration,
     /// Free space where the data are, in bytes, below which there is an issue.
     pub free_space: u64,
-    /// Restarts of one agent
+    /// How long Redis may be away while work goes on without it.
+    pub redis_away: Duration,
+    /// How long an entry of another program may wait to be published.
+    pub ingress_waits: Duration,
+    /// New connections to Redis,
+    pub redis_reconnects: usize,
+    /// or restarts of one agent,
     pub restarts: usize,
     /// within this.
     pub restarts_window: Duration,
@@ -61,6 +70,9 @@ impl Default for Limits {
         Limits {
             oldest_owed: Duration::from_secs(5 * 60),
             free_space: 256 << 20,
+            redis_away: Duration::from_secs(60),
+            ingress_waits: Duration::from_secs(60),
+            redis_reconnects: 3,
             restarts: 3,
             restarts_window: Duration::from_secs(10 * 60),
             steady: Duration::from_secs(30),
@@ -115,6 +127,8 @@ pub struct Surroundings {
     pub desk: ScanDesk,
     /// The index.
     pub searcher: Searcher,
+    /// How Redis stands.
+    pub redis: RedisLook,
     /// Threads that may block.
     pub compute: Compute,
 }
@@ -144,6 +158,7 @@ impl SelfHealing {
             supervisor,
             desk,
             searcher,
+            redis,
             compute,
         } = self.surroundings.clone();
         Probe::new(Parts {
@@ -153,6 +168,7 @@ impl SelfHealing {
             board,
             scans: desk.progress(),
             index: searcher.state(),
+            redis,
             compute,
             requests: self.requests.clone(),
             hands: Arc::new(LiveHands {

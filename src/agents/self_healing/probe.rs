@@ -15,6 +15,7 @@ use super::drift::Drift;
 use super::facts::Memory;
 use super::fixes::{Fixes, Patience, Step};
 use super::issues::{self, Sightings, Transaction};
+use super::redis::RedisLook;
 use super::remedy::{Hands, Remedy};
 use super::requests::Requests;
 use crate::event::Millis;
@@ -36,6 +37,7 @@ pub(super) struct Parts {
     pub(super) board: Board,
     pub(super) scans: watch::Receiver<ScanProgress>,
     pub(super) index: watch::Receiver<FollowerState>,
+    pub(super) redis: RedisLook,
     pub(super) compute: Compute,
     pub(super) requests: Arc<Requests>,
     pub(super) hands: Arc<dyn Hands>,

@@ -25,6 +25,7 @@ pub(super) struct Bench {
     board: Board,
     desk: ScanDesk,
     index: watch::Sender<FollowerState>,
+    redis: watch::Sender<Option<RedisFacts>>,
     hands: Arc<TestHands>,
     start: Instant,
     _closer: Closer,
@@ -101,6 +102,7 @@ impl Bench {
             board,
             desk: ScanDesk::default(),
             index: watch::Sender::new(ready),
+            redis: watch::Sender::new(None),
             hands: Arc::default(),
             start: Instant::now(),
             _closer: closer,
@@ -129,10 +131,16 @@ impl Bench {
             board: self.board.clone(),
             scans: self.desk.progress(),
             index: self.index.subscribe(),
+            redis: self.redis_look(),
             compute: Compute::new(1),
             requests: self.requests.clone(),
             hands: self.hands.clone(),
         })
+    }
+
+    fn redis_look(&self) -> RedisLook {
+        let redis = self.redis.subscribe();
+        Arc::new(move || redis.borrow().clone())
     }
 
     /// One round, `seconds` after the start.
@@ -226,6 +234,39 @@ async fn an_issue_is_told_when_it_opens_and_when_it_closes_across_restarts() {
     let scan = (EventType::ScanRequested, "docs".to_owned());
     assert_eq!(bench.told().await, [issue, recovered, scan]);
     assert_eq!(bench.open().await, []);
+}
+
+#[tokio::test]
+async fn a_redis_that_is_waited_for_is_an_issue_at_the_second_look_and_none_when_it_is_back() {
+    let bench = Bench::new();
+    let mut probe = bench.probe();
+    let stands = |standing| {
+        bench.redis.send_replace(Some(RedisFacts {
+            needed: true,
+            standing,
+            streams: None,
+        }))
+    };
+    let why = "refused".to_owned();
+    let since = Millis::now();
+    stands(RedisStanding::Away { why, since });
+    bench.round(&mut probe, 0).await;
+    assert_eq!(bench.told().await, []);
+    bench.round(&mut probe, 10).await;
+    let issue = (EventType::HealthIssue, "redis@here".to_owned());
+    assert_eq!(bench.told().await, std::slice::from_ref(&issue));
+    let open = bench.open().await.remove(0);
+    assert_eq!(open.subject, "redis_away:redis@here");
+    assert_eq!(open.value, format!("away since {since}: refused"));
+    // What is not known changes nothing.
+    stands(RedisStanding::Unknown);
+    bench.round(&mut probe, 20).await;
+    assert_eq!(bench.open().await.len(), 1);
+    stands(RedisStanding::Carries { connections: 2 });
+    bench.round(&mut probe, 30).await;
+    assert_eq!(bench.open().await, []);
+    let recovered = (EventType::HealthRecovered, "redis@here".to_owned());
+    assert_eq!(bench.told().await, [issue, recovered]);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 //! - [`Inbox`] is the [`Carrier`](super::Carrier) of one agent: it relays owed deliveries into the agent's stream and reads them back
 //!   through the shared consumer group.
 //! - [`Ingress`] publishes what other programs have written.
+//! - [`Surveyor`] looks at how the streams stand, for whoever judges health.
 //!
 //! All calls and types of fred stay in this folder.
 
@@ -25,6 +26,7 @@ mod reply;
 mod round;
 mod scripts;
 mod session;
+mod survey;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -35,6 +37,7 @@ pub use inbox::Inbox;
 pub use ingress::Ingress;
 pub use link::{Link, LinkState, LinkTask};
 pub use preflight::{Durability, Facts};
+pub use survey::{StreamView, Surveyor};
 
 /// How Redis is used.
 #[derive(Clone)]

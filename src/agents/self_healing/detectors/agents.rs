@@ -100,7 +100,7 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::agents::self_healing::detectors::key;
+    use crate::agents::self_healing::detectors::{key, redis};
     use crate::agents::self_healing::facts::{Drifted, EdgeFacts, IndexFacts};
     use crate::event::Millis;
     use crate::runtime::Board;
@@ -146,6 +146,8 @@ pub(super) mod tests {
                 ..EdgeFacts::default()
             }),
             drift: Some(BTreeMap::new()),
+            ingress_dead: Some(0),
+            redis: Some(redis::tests::carries()),
             ..Facts::default()
         }
     }
@@ -159,6 +161,8 @@ pub(super) mod tests {
             free: None,
             integrity: None,
             drift: None,
+            ingress_dead: None,
+            redis: Some(redis::tests::not_known()),
             ..facts
         }
     }
@@ -192,6 +196,8 @@ pub(super) mod tests {
             how: "has no document",
         };
         facts.drift = Some(BTreeMap::from([("docs".to_owned(), drifted)]));
+        facts.agents.push(agent(AgentName::Scheduler));
+        facts.redis = Some(redis::tests::everything_wrong());
         facts
     }
 

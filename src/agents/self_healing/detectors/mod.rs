@@ -3,7 +3,9 @@
 mod agents;
 mod files;
 mod index;
+mod redis;
 mod store;
+mod streams;
 
 use std::time::Duration;
 
@@ -78,6 +80,12 @@ pub(super) const ALL: &[Detector] = &[
     detector("captures_held", (AT_ONCE, AT_ONCE), files::captures_held),
     detector("scan_overdue", (AT_ONCE, AT_ONCE), files::scan_overdue),
     detector("file_drift", (TWICE, AT_ONCE), files::drift),
+    detector("redis_away", (TWICE, AT_ONCE), redis::away),
+    detector("redis_reconnects", (AT_ONCE, AT_ONCE), redis::reconnects),
+    detector("redis_strangers", (TWICE, A_WHILE), streams::strangers),
+    detector("redis_stuck", (TWICE, A_WHILE), streams::stuck),
+    detector("redis_inbox", (A_WHILE, A_WHILE), streams::inbox),
+    detector("redis_ingress", (TWICE, A_WHILE), streams::ingress),
 ];
 
 /// The detector whose issue asks for a scan when it is gone.
@@ -129,6 +137,12 @@ mod tests {
         let unknown = agents::tests::nothing_known();
         for name in [
             "oldest_owed",
+            "dead_letters",
+            "redis_away",
+            "redis_strangers",
+            "redis_stuck",
+            "redis_inbox",
+            "redis_ingress",
             "disk",
             "integrity",
             "index_drift",

@@ -11,17 +11,19 @@ fn named(subject: &'static str) -> Subject {
     Subject::collection(subject)
 }
 
-/// Deliveries that failed for good: somebody must look at them, and replay them.
+/// Deliveries that failed for good, and entries of other programs that could not be published: somebody must look at them.
 pub(super) fn dead_letters(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
-    let total: i64 = facts.dead.iter().map(|(_, count)| count).sum();
-    if total <= 0 {
+    let ingress = facts.ingress_dead?;
+    let agents = facts.dead.iter().map(|(_, count)| count.unsigned_abs());
+    let total = agents.sum::<u64>() + ingress;
+    if total == 0 {
         return Some(Vec::new());
     }
-    let each: Vec<String> = facts
-        .dead
-        .iter()
+    let agents = facts.dead.iter();
+    let mut each: Vec<String> = agents
         .map(|(agent, count)| format!("{agent} {count}"))
         .collect();
+    each.extend((ingress > 0).then(|| format!("ingress {ingress}")));
     Some(vec![Finding {
         detector: "dead_letters",
         subject: named("dead"),
@@ -100,10 +102,15 @@ mod tests {
     #[test]
     fn dead_letters_are_one_issue_that_says_whose_they_are() {
         let dead = vec![(AgentName::DocumentManagement, 1), (AgentName::Rag, 2)];
-        let facts = Facts {
+        let mut facts = Facts {
             dead,
             ..Facts::default()
         };
+        assert_eq!(dead_letters(&facts, &Limits::default()), None);
+        facts.ingress_dead = Some(4);
+        let found = dead_letters(&facts, &Limits::default()).unwrap();
+        assert_eq!(found[0].value, "7: document_management 1, rag 2, ingress 4");
+        facts.ingress_dead = Some(0);
         let found = dead_letters(&facts, &Limits::default()).unwrap();
         assert_eq!(found[0].value, "3: document_management 1, rag 2");
         assert_eq!(found[0].key(), "dead_letters:dead");

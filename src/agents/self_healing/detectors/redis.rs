@@ -1,0 +1,204 @@
+//! Faults of Redis, where it carries events: away, coming and going.
+//!
+//! Nothing here has a fix: carriers mend what they can by themselves, all the time, and the rest is an operator's.
+
+use super::Finding;
+use crate::agents::self_healing::Limits;
+use crate::agents::self_healing::facts::Facts;
+use crate::agents::self_healing::redis::RedisStanding;
+use crate::event::Subject;
+use crate::store::Severity;
+
+/// The detector whose standing issue counts as knowledge of an earlier life.
+const AWAY: &str = "redis_away";
+
+pub(super) fn finding(
+    facts: &Facts,
+    (detector, severity): (&'static str, Severity),
+    (value, limit): (String, String),
+) -> Finding {
+    Finding {
+        detector,
+        subject: Subject::redis(&facts.instance),
+        severity,
+        value,
+        limit,
+        remedy: None,
+    }
+}
+
+/// Redis cannot carry: at once where an agent waits for it, else when it has been away for long. A machine that never had one
+/// lacks nothing: then events are carried directly, which is what `auto` means.
+pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
+    let Some(redis) = &facts.redis else {
+        return Some(Vec::new());
+    };
+    let needed = redis.facts.needed;
+    let (why, since) = match &redis.facts.standing {
+        RedisStanding::Unknown => return None,
+        RedisStanding::Carries { .. } => return Some(Vec::new()),
+        RedisStanding::Foreign { why } => {
+            let limit = "the namespace of this store alone".to_owned();
+            let texts = (why.clone(), limit);
+            return Some(vec![finding(facts, (AWAY, Severity::Error), texts)]);
+        }
+        RedisStanding::Away { why, since } => (why, since),
+    };
+    let (severity, limit) = if needed {
+        let limit = "there: start or mend it, and what is owed goes on by itself; [bus] mode = \"auto\" works without it meanwhile";
+        (Severity::Error, limit)
+    } else {
+        let limit = "there, as it was before: start it, or write [bus] mode = \"embedded\" if it is not to come back; events are carried directly meanwhile";
+        (Severity::Warning, limit)
+    };
+    let texts = (format!("away since {since}: {why}"), limit.to_owned());
+    let found = finding(facts, (AWAY, severity), texts);
+    let missed = redis.has_carried || facts.open.contains(&found.key());
+    let long = facts.now.since(*since) > limits.redis_away;
+    Some(
+        (needed || (missed && long))
+            .then_some(found)
+            .into_iter()
+            .collect(),
+    )
+}
+
+/// Redis comes and goes.
+pub(super) fn reconnects(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
+    let most = limits.redis_reconnects.max(1);
+    let redis = facts.redis.as_ref().filter(|r| r.reconnects >= most);
+    let found = redis.map(|redis| {
+        let value = format!(
+            "{} new connections in {} s{}",
+            redis.reconnects,
+            limits.restarts_window.as_secs(),
+            redis
+                .cause
+                .as_ref()
+                .map_or_else(String::new, |why| format!(", the last trouble: {why}"))
+        );
+        let limit = format!(
+            "fewer than {most}: Redis' own log says whether it is restarted, short of memory, or closes connections"
+        );
+        finding(
+            facts,
+            ("redis_reconnects", Severity::Warning),
+            (value, limit),
+        )
+    });
+    Some(found.into_iter().collect())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::agents::self_healing::detectors::agents::tests::all_well;
+    use crate::agents::self_healing::redis::{RedisFacts, RedisView, StreamFacts};
+    use crate::event::{AgentName, Millis};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    pub(in crate::agents::self_healing) fn stream(agent: Option<AgentName>) -> StreamFacts {
+        StreamFacts {
+            key: "docent:x".to_owned(),
+            agent,
+            entries: 5,
+            entries_max: agent.map(|_| 5),
+            stuck: 0,
+            strangers: Vec::new(),
+            standing: MINUTE,
+        }
+    }
+
+    pub(in crate::agents::self_healing) fn view(
+        needed: bool,
+        standing: RedisStanding,
+    ) -> RedisView {
+        RedisView {
+            facts: RedisFacts {
+                needed,
+                standing,
+                streams: None,
+            },
+            has_carried: true,
+            reconnects: 0,
+            cause: None,
+        }
+    }
+
+    pub(in crate::agents::self_healing) fn away_since(since: Millis) -> RedisStanding {
+        RedisStanding::Away {
+            why: "refused".to_owned(),
+            since,
+        }
+    }
+
+    pub(in crate::agents::self_healing) fn carries() -> RedisView {
+        let mut view = view(false, RedisStanding::Carries { connections: 1 });
+        view.facts.streams = Some(vec![stream(Some(AgentName::Rag)), stream(None)]);
+        view
+    }
+
+    pub(in crate::agents::self_healing) fn not_known() -> RedisView {
+        view(true, RedisStanding::Unknown)
+    }
+
+    pub(in crate::agents::self_healing) fn everything_wrong() -> RedisView {
+        let mut view = view(true, away_since(Millis(0)));
+        let mut inbox = stream(Some(AgentName::Scheduler));
+        (inbox.entries, inbox.stuck) = (6, 1);
+        inbox.strangers = vec!["stranger".to_owned()];
+        let mut ingress = stream(None);
+        ingress.standing = 2 * MINUTE;
+        view.facts.streams = Some(vec![inbox, ingress]);
+        view.reconnects = 20;
+        view
+    }
+
+    #[test]
+    fn away_is_an_error_at_once_where_it_is_needed_and_else_a_warning_after_a_while() {
+        let limits = Limits::default();
+        let mut facts = all_well();
+        let just = facts.now;
+        let long = facts
+            .now
+            .minus(limits.redis_away + Duration::from_millis(1));
+        let cases = [
+            (true, just, true, false, Some(Severity::Error)),
+            (true, just, false, false, Some(Severity::Error)),
+            (false, just, true, false, None),
+            (false, long, true, false, Some(Severity::Warning)),
+            // It was never there.
+            (false, long, false, false, None),
+            // It was there before this life.
+            (false, long, false, true, Some(Severity::Warning)),
+        ];
+        for (needed, since, has_carried, standing, expected) in cases {
+            facts.redis = Some(RedisView {
+                has_carried,
+                ..view(needed, away_since(since))
+            });
+            facts.open.clear();
+            facts
+                .open
+                .extend(standing.then(|| "redis_away:redis@here".to_owned()));
+            let found = away(&facts, &limits).unwrap();
+            let severity = found.first().map(|f| f.severity);
+            assert_eq!(severity, expected, "{needed} {since} {has_carried}");
+        }
+    }
+
+    #[test]
+    fn another_owner_is_told_with_what_to_do() {
+        let mut facts = all_well();
+        let why = "it belongs to x; free it".to_owned();
+        facts.redis = Some(view(false, RedisStanding::Foreign { why: why.clone() }));
+        let found = away(&facts, &Limits::default()).unwrap();
+        assert_eq!(
+            (&found[0].value, found[0].severity),
+            (&why, Severity::Error)
+        );
+    }
+}

@@ -1,0 +1,299 @@
+//! How the streams stand, looked at now and then on a connection of its own, for whoever judges health. It changes nothing, and
+//! nothing waits for it: an answer that does not come in time is not known.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Connection, Trouble, args};
+use super::link::Link;
+use super::reply::{self, StreamId, list, named, number, text};
+use super::{keys, owner};
+use crate::event::AgentName;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// How long one look may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// A consumer on which nothing is pending counts as there if it was at work within this.
+const AT_WORK: u64 = 30_000;
+
+/// Entries that are pending for long are counted up to here.
+const STUCK_MAX: &str = "1000";
+
+/// Consumers of other names that are told, at most.
+const STRANGERS_MAX: usize = 5;
+
+/// How one stream stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamView {
+    /// Its key.
+    pub key: String,
+    /// Whose inbox it is; `None`: the ingress.
+    pub agent: Option<AgentName>,
+    /// Entries in it.
+    pub entries: u64,
+    /// Entries that have been pending for longer than they should.
+    pub stuck: u64,
+    /// Consumers of other names in our group that hold entries or are at work, the first few.
+    pub strangers: Vec<String>,
+    /// For how long its first entry has been the first. It means something only where entries are deleted when they are answered.
+    pub standing: Duration,
+}
+
+/// Looks at the streams while Redis can carry.
+pub struct Surveyor {
+    link: Link,
+    agents: Vec<AgentName>,
+    stuck_after: Duration,
+    connection: Option<Connection>,
+    first: Option<(StreamId, Instant)>,
+    seen: watch::Sender<Option<Vec<StreamView>>>,
+}
+
+impl Surveyor {
+    /// One that looks at the inboxes of `agents` and at the ingress. Entries pending for more than `stuck_after` are counted.
+    pub fn new(link: Link, agents: Vec<AgentName>, stuck_after: Duration) -> Self {
+        Surveyor {
+            link,
+            agents,
+            stuck_after,
+            connection: None,
+            first: None,
+            seen: watch::Sender::new(None),
+        }
+    }
+
+    /// What was seen last; `None`: not known.
+    pub fn seen(&self) -> watch::Receiver<Option<Vec<StreamView>>> {
+        self.seen.subscribe()
+    }
+
+    /// Looks until it is told to stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.once() => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    /// One look. It only reads, so it may be dropped at any moment.
+    async fn once(&mut self) {
+        let views = match self.link.epoch() {
+            None => Err(Trouble::Lost("Redis cannot carry".to_owned())),
+            Some(_) => tokio::time::timeout(DEADLINE, self.look())
+                .await
+                .unwrap_or_else(|_| Err(Trouble::Lost(format!("no answer within {DEADLINE:?}")))),
+        };
+        if let Err(trouble) = &views {
+            tracing::debug!(%trouble, "how the streams stand is not known");
+            self.connection = None;
+        }
+        self.seen.send_replace(views.ok());
+    }
+
+    async fn look(&mut self) -> Result<Vec<StreamView>, Trouble> {
+        let connection = match self.connection.take().filter(|c| !c.ended()) {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let namespace = self.link.settings().namespace.clone();
+        let mut views = Vec::with_capacity(self.agents.len() + 1);
+        for agent in self.agents.clone() {
+            let key = keys::inbox(&namespace, agent);
+            views.extend(self.stream(&connection, key, Some(agent)).await?);
+        }
+        let key = keys::ingress(&namespace);
+        let standing = self.standing(&connection, &key).await?;
+        let ingress = self.stream(&connection, key, None).await?;
+        views.extend(ingress.map(|view| StreamView { standing, ..view }));
+        self.connection = Some(connection);
+        Ok(views)
+    }
+
+    async fn connect(&self) -> Result<Connection, Trouble> {
+        let settings = self.link.settings();
+        let connection = Connection::open(&settings.url).await?;
+        let owner = owner::look(&connection, &settings.namespace).await?;
+        match owner {
+            Some(owner) if owner == self.link.store().id() => Ok(connection),
+            _ => Err(Trouble::Missing(
+                "the namespace is not this store's".to_owned(),
+            )),
+        }
+    }
+
+    /// How a stream stands; nothing where there is none, or our group is not there yet.
+    async fn stream(
+        &self,
+        connection: &Connection,
+        key: String,
+        agent: Option<AgentName>,
+    ) -> Result<Option<StreamView>, Trouble> {
+        let settings = self.link.settings();
+        let group = settings.group.as_str();
+        let consumers = connection.call("XINFO", args(["CONSUMERS", &key, group]));
+        let consumers = match consumers.await {
+            Err(Trouble::Missing(_)) => return Ok(None),
+            Err(Trouble::Refused(why)) if why.contains("no such key") => return Ok(None),
+            other => list(other?).ok_or(Trouble::Garbled("XINFO CONSUMERS"))?,
+        };
+        let own = match agent {
+            Some(agent) => format!("{agent}@{}", settings.instance),
+            None => format!("ingress@{}", settings.instance),
+        };
+        let strangers = consumers.into_iter().filter_map(consumer);
+        let strangers = strangers.filter(|consumer| {
+            consumer.name != own && (consumer.pending > 0 || consumer.idle < AT_WORK)
+        });
+        let strangers = strangers.map(|c| c.name).take(STRANGERS_MAX).collect();
+        let entries = connection.call("XLEN", args([&key])).await?;
+        Ok(Some(StreamView {
+            entries: number(&entries).ok_or(Trouble::Garbled("XLEN"))?,
+            stuck: self.stuck(connection, &key, group).await?,
+            strangers,
+            standing: Duration::ZERO,
+            agent,
+            key,
+        }))
+    }
+
+    async fn stuck(&self, connection: &Connection, key: &str, group: &str) -> Result<u64, Trouble> {
+        let idle = self.stuck_after.as_millis().to_string();
+        let arguments = args([key, group, "IDLE", &idle, "-", "+", STUCK_MAX]);
+        let pending = reply::pending(connection.call("XPENDING", arguments).await?)?;
+        Ok(pending.len() as u64)
+    }
+
+    /// For how long the stream's first entry has been seen to be the first.
+    async fn standing(&mut self, connection: &Connection, key: &str) -> Result<Duration, Trouble> {
+        let arguments = args([key, "-", "+", "COUNT", "1"]);
+        let entries = reply::entries(connection.call("XRANGE", arguments).await?, "XRANGE")?;
+        let first = entries.first().map(|entry| entry.id);
+        self.first = match (first, self.first) {
+            (Some(id), Some((known, since))) if id == known => Some((known, since)),
+            (Some(id), _) => Some((id, Instant::now())),
+            (None, _) => None,
+        };
+        Ok(self
+            .first
+            .map_or(Duration::ZERO, |(_, since)| since.elapsed()))
+    }
+}
+
+/// A consumer of a group.
+struct Consumer {
+    name: String,
+    pending: u64,
+    /// Milliseconds since it was last at work.
+    idle: u64,
+}
+
+fn consumer(row: fred::prelude::Value) -> Option<Consumer> {
+    let field = |name| named(row.clone(), name);
+    Some(Consumer {
+        name: text(&field("name")?)?,
+        pending: number(&field("pending")?)?,
+        idle: number(&field("idle")?)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::redis::LinkState;
+    use crate::bus::redis::testing::TestRedis;
+    use crate::store::{Closer, Options, RetryPolicy, Store};
+
+    const INBOX: &str = "docent:{rag}:inbox";
+    const INGRESS: &str = "docent:ingress";
+
+    fn store(folder: &std::path::Path) -> (Store, Closer) {
+        let retry = RetryPolicy {
+            max_retries: 0,
+            backoff_min: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(1),
+        };
+        let options = Options {
+            retry,
+            event_size: 65536,
+            ledger_keep: Duration::from_secs(3600),
+            ledger_keep_events: 100,
+            versions: 1,
+            agents: vec![AgentName::Rag],
+        };
+        Store::open(folder, options).unwrap()
+    }
+
+    #[tokio::test]
+    async fn strangers_what_is_stuck_and_what_nobody_reads_are_seen() {
+        let redis = TestRedis::start();
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _closer) = store(folder.path());
+        let (link, task) = Link::new(redis.settings(), store);
+        let agents = vec![AgentName::Rag, AgentName::Scheduler];
+        let mut surveyor = Surveyor::new(link.clone(), agents, Duration::ZERO);
+        surveyor.once().await;
+        assert_eq!(
+            *surveyor.seen().borrow(),
+            None,
+            "nothing is known before Redis carries"
+        );
+        let stop = CancellationToken::new();
+        let work = async {
+            assert!(matches!(link.first_verdict().await, LinkState::Up { .. }));
+            surveyor.once().await;
+            assert_eq!(*surveyor.seen().borrow(), Some(Vec::new()));
+            for key in [INBOX, INGRESS] {
+                redis.cli(&["XGROUP", "CREATE", key, "docent", "0", "MKSTREAM"]);
+                redis.cli(&["XADD", key, "*", "id", "1"]);
+                redis.cli(&["XADD", key, "*", "id", "2"]);
+            }
+            let read = |consumer| {
+                let group = ["XREADGROUP", "GROUP", "docent", consumer, "COUNT", "1"];
+                redis.cli(&[&group[..], &["STREAMS", INBOX, ">"]].concat());
+            };
+            read("rag@lab");
+            read("stranger");
+            surveyor.once().await;
+            let first = surveyor.seen().borrow().clone().unwrap();
+            let mut expected = StreamView {
+                key: INBOX.to_owned(),
+                agent: Some(AgentName::Rag),
+                entries: 2,
+                stuck: 2,
+                strangers: vec!["stranger".to_owned()],
+                standing: Duration::ZERO,
+            };
+            assert_eq!(first[0], expected);
+            surveyor.stuck_after = Duration::from_secs(3600);
+            surveyor.once().await;
+            let second = surveyor.seen().borrow().clone().unwrap();
+            expected.stuck = 0;
+            assert_eq!(second[0], expected);
+            let ingress = (second[1].agent, second[1].entries);
+            assert_eq!(ingress, (None, 2));
+            assert!(second[1].standing > first[1].standing);
+            redis.cli(&["XTRIM", INGRESS, "MAXLEN", "1"]);
+            surveyor.once().await;
+            let third = surveyor.seen().borrow().clone().unwrap();
+            assert!(third[1].standing < second[1].standing, "another is first");
+            redis.cli(&["SET", "docent:store", "another"]);
+            surveyor.connection = None;
+            surveyor.once().await;
+            assert_eq!(*surveyor.seen().borrow(), None, "not ours to look at");
+            stop.cancel();
+        };
+        tokio::join!(task.run(stop.clone()), work);
+    }
+}

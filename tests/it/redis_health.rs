@@ -1,0 +1,118 @@
+//! On a real Redis: what self_healing is told of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::helper::World;
+use crate::load::Over;
+use crate::redis_server::{RedisServer, inbox};
+use crate::work::QUICK;
+
+/// The open issue of a detector.
+fn issue(world: &World, detector: &str) -> Option<Value> {
+    let run = world.cli(["health", "--json"]);
+    let issues = run.json().expect("issues")["issues"].clone();
+    issues
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|i| i["detector"] == detector)
+        .cloned()
+}
+
+fn until_issue(world: &World, detector: &str) -> Value {
+    let mut found = None;
+    world.until(&format!("{detector} is an issue"), || {
+        found = issue(world, detector);
+        found.is_some()
+    });
+    found.expect("it was found")
+}
+
+#[test]
+fn a_redis_that_is_waited_for_is_an_issue_until_it_is_back() {
+    let mut redis = RedisServer::start();
+    let world = World::on_redis(&redis, "redis", QUICK);
+    let daemon = world.start();
+    world.until_carried_by("redis");
+    assert_eq!(issue(&world, "redis_away"), None);
+    redis.kill();
+    let open = until_issue(&world, "redis_away");
+    assert_eq!(open["severity"], "error", "{open}");
+    assert_eq!(open["subject"], "redis_away:redis@lab", "{open}");
+    assert_eq!(world.cli(["status"]).code(), 1, "it degrades");
+    let told = world.cli(["health"]).stdout();
+    assert!(
+        told.contains("away since") && told.contains("start or mend it"),
+        "{told}"
+    );
+    redis.appear();
+    world.until("the issue is closed", || {
+        issue(&world, "redis_away").is_none()
+    });
+    assert_eq!(world.cli(["status"]).code(), 0, "{}", world.status());
+    let of_redis = |kind: &str| {
+        let records = world.until_audited(kind, 1);
+        records
+            .iter()
+            .filter(|r| r["subject"] == "redis@lab")
+            .count()
+    };
+    assert_eq!(of_redis("health.issue"), 1);
+    assert_eq!(of_redis("health.recovered"), 1);
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+#[test]
+fn a_redis_that_comes_and_goes_and_a_stranger_in_the_group_are_issues() {
+    let mut redis = RedisServer::start();
+    let world = World::on_redis(&redis, "auto", QUICK);
+    let daemon = world.start();
+    world.until_carried_by("redis");
+    for _ in 0..3 {
+        redis.kill();
+        world.until_carried_by("embedded");
+        redis.appear();
+        world.until_carried_by("redis");
+    }
+    let open = until_issue(&world, "redis_reconnects");
+    assert_eq!(open["severity"], "warning", "{open}");
+    assert_eq!(
+        issue(&world, "redis_away"),
+        None,
+        "auto works without it, and it was not away for long"
+    );
+    let over = AtomicBool::new(false);
+    let open = std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let key = inbox("test");
+            let read = ["XREADGROUP", "GROUP", "docent", "stranger", "BLOCK", "400"];
+            while !over.load(Ordering::SeqCst) {
+                redis.cli(&[&read[..], &["STREAMS", &key, ">"]].concat());
+            }
+        });
+        let ends = Over(&over);
+        let mut open = None;
+        world.until("the stranger is an issue", || {
+            world.work("work/a", json!({}));
+            open = issue(&world, "redis_strangers");
+            open.is_some()
+        });
+        drop(ends);
+        reading.join().expect("the stranger ends");
+        open.expect("it was found")
+    });
+    assert_eq!(open["value"], "stranger in docent:{test}:inbox", "{open}");
+    world.settled();
+    assert_eq!(
+        world.cli(["status"]).code(),
+        0,
+        "none of it stops the work: {}",
+        world.status()
+    );
+    redis.cli(&["XADD", "docent:ingress", "*", "id", "1", "data", "{}"]);
+    let open = until_issue(&world, "dead_letters");
+    assert_eq!(open["value"], "1: ingress 1", "{open}");
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
