@@ -11,6 +11,7 @@
 mod direct;
 mod monitor;
 mod order;
+mod poll;
 pub mod redis;
 mod switch;
 
@@ -19,6 +20,7 @@ use std::pin::Pin;
 
 pub use direct::Direct;
 pub use monitor::Monitor;
+pub use poll::LastPoll;
 pub use switch::{Active, Choice, Switch, active};
 
 use crate::event::{Seq, Subject};
@@ -99,6 +101,11 @@ pub trait Carrier: Send {
     /// These copies are answered: they need not be carried any further. Does not wait; one that fails is not repeated, for the
     /// copy is offered again and meets a settled delivery.
     fn acknowledge(&mut self, copies: Vec<CopyId>);
+
+    /// When its reader last polled, for a carrier that has one: a reader must not stand still while it carries.
+    fn last_poll(&self) -> Option<LastPoll> {
+        None
+    }
 
     /// Ends what is under way, at the end of a drain: the table is empty. Bounded.
     fn close(&mut self) -> Boxed<'_, ()>;

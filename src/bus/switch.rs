@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::redis::{Inbox, Link, LinkState};
-use super::{Boxed, Carrier, CopyId, Direct, Hunger, Left, Offer, TableView};
+use super::{Boxed, Carrier, CopyId, Direct, Hunger, LastPoll, Left, Offer, TableView};
 use crate::event::{AgentName, Seq, Subject};
 use crate::store::{ReadError, Store};
 
@@ -142,6 +142,10 @@ impl Carrier for Switch {
         if let Some(inbox) = &mut self.inbox {
             inbox.acknowledge(copies);
         }
+    }
+
+    fn last_poll(&self) -> Option<LastPoll> {
+        self.inbox.as_ref().map(Inbox::last_poll)
     }
 
     fn close(&mut self) -> Boxed<'_, ()> {

@@ -124,7 +124,7 @@ pub(super) async fn live(plan: Arc<LifePlan>, life: u64, around: Around) -> Life
         Err(error) => return LifeEnd::Failed(format!("cannot start its threads: {error}")),
     };
     board.watch(plan.name.as_str(), tasks.watched.clone());
-    let end = watch(&plan, &mut tasks, &stop).await;
+    let end = watch(&mut tasks, &stop).await;
     // It ends, by its own deadlines: nothing of it must get on any more.
     board.watch(plan.name.as_str(), Vec::new());
     let late = wind_up(&mut tasks).await;
@@ -197,12 +197,17 @@ fn start(
     watched.push(Watched::new("runner", stall_limit(plan), move || {
         marked.idle()
     }));
+    let carrier = (plan.carrier)();
+    let reader = carrier.last_poll();
+    watched.extend(
+        reader.map(|poll| Watched::reader(poll, (stall_limit(plan), DUTY_MARGIN), stop.clone())),
+    );
     let (runner_stop, runner_stopped) = stop_pair();
     runner_stop.raise(stop.level());
     let runner = Runner::new(Parts {
         agent,
         store: store.clone(),
-        carrier: (plan.carrier)(),
+        carrier,
         options: plan.options,
         board: board.clone(),
         stop: runner_stopped,
@@ -223,7 +228,7 @@ fn start(
 }
 
 /// Watches until the first task ends that was not told to, or, told to stop, the runner has drained.
-async fn watch(plan: &LifePlan, tasks: &mut Tasks, stop: &Stop) -> LifeEnd {
+async fn watch(tasks: &mut Tasks, stop: &Stop) -> LifeEnd {
     loop {
         tasks.runner_stop.raise(stop.level());
         if stop.draining() {
@@ -247,7 +252,7 @@ async fn watch(plan: &LifePlan, tasks: &mut Tasks, stop: &Stop) -> LifeEnd {
             () = stop.changed() => {}
             () = tokio::time::sleep(LOOK) => {
                 if let Some(still) = tasks.watched.iter().find(|task| task.late().is_some()) {
-                    return LifeEnd::Stalled(format!("{} made no progress for {:?}", still.task(), stall_limit(plan)));
+                    return LifeEnd::Stalled(format!("{} made no progress for {:?}", still.task(), still.limit()));
                 }
             }
         }

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::shutdown::Stop;
+use crate::bus::LastPoll;
+
 /// Something that must get on: how long it stands still now, and how long it may.
 #[derive(Clone)]
 pub struct Watched {
@@ -30,9 +33,31 @@ impl Watched {
         }
     }
 
+    /// The reader of an agent's inbox, which must not go without a poll for `limit`, or for longer than one may take and
+    /// `margin` more; in a drain nothing is read.
+    pub(super) fn reader(
+        poll: LastPoll,
+        (limit, margin): (Duration, Duration),
+        stop: Stop,
+    ) -> Self {
+        let limit = limit.max(poll.longest() + margin);
+        Watched::new("reader", limit, move || {
+            if stop.draining() {
+                Duration::ZERO
+            } else {
+                poll.idle()
+            }
+        })
+    }
+
     /// Its name.
     pub fn task(&self) -> &'static str {
         self.task
+    }
+
+    /// How long it may stand still.
+    pub fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// How long it has stood still, if that is too long.
@@ -96,7 +121,28 @@ impl WatchList {
 
 #[cfg(test)]
 mod tests {
+    use super::super::shutdown::{Level, stop_pair};
     use super::*;
+
+    #[test]
+    fn a_reader_stands_still_without_a_poll_but_not_while_it_is_exempt_or_in_a_drain() {
+        let (switch, stop) = stop_pair();
+        let (limit, margin) = (Duration::from_secs(25), Duration::from_secs(5));
+        let watched =
+            |poll: &LastPoll| Watched::reader(poll.clone(), (limit, margin), stop.clone());
+        let poll = LastPoll::new(limit);
+        assert_eq!(watched(&poll).late(), None, "it has not begun");
+        assert_eq!(watched(&poll).limit, limit + margin);
+        let poll = LastPoll::stood_still(limit);
+        let reader = watched(&poll);
+        assert!(reader.late() >= Some(limit));
+        poll.polled();
+        assert_eq!(reader.late(), None);
+        let poll = LastPoll::stood_still(limit);
+        let reader = watched(&poll);
+        switch.raise(Level::Drain);
+        assert_eq!(reader.late(), None);
+    }
 
     #[test]
     fn what_stands_still_is_named_until_it_is_exempt() {

@@ -1,11 +1,13 @@
-//! On a real Redis: what self_healing is told of it.
+//! On a real Redis: what self_healing and the service manager are told of it.
 
+use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::helper::World;
-use crate::load::Over;
+use crate::load::{Over, pause};
 use crate::redis_server::{RedisServer, inbox};
 use crate::work::QUICK;
 
@@ -114,5 +116,58 @@ fn a_redis_that_comes_and_goes_and_a_stranger_in_the_group_are_issues() {
     redis.cli(&["XADD", "docent:ingress", "*", "id", "1", "data", "{}"]);
     let open = until_issue(&world, "dead_letters");
     assert_eq!(open["value"], "1: ingress 1", "{open}");
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+/// How long the service manager waits for a ping: more than the limit of a task that stands still, which is 2 s and 5 s here.
+const WATCHDOG: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_frozen_redis_does_not_stop_the_pings_to_the_service_manager() {
+    let redis = RedisServer::start();
+    let world = World::on_redis(&redis, "redis", QUICK);
+    let path = world.path().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("the service manager's socket");
+    manager.set_nonblocking(true).expect("it does not wait");
+    let mut command = world.command(["run"]);
+    command
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", WATCHDOG.as_micros().to_string());
+    let daemon = world.spawn_as(command);
+    let mut last = Instant::now();
+    let mut pinged = || {
+        let mut buffer = [0; 4096];
+        while let Ok(n) = manager.recv(&mut buffer) {
+            if &buffer[..n] == b"WATCHDOG=1" {
+                last = Instant::now();
+            }
+        }
+        assert!(
+            last.elapsed() < WATCHDOG,
+            "the service manager would end it: {}",
+            world.log()
+        );
+    };
+    world.until("Redis carries", || {
+        pinged();
+        let status = world.cli(["status", "--json"]).json();
+        status.is_some_and(|s| s["state"] == "running" && s["bus"]["active"] == "redis")
+    });
+    redis.freeze();
+    let frozen = Instant::now();
+    let id = world.work("work/frozen", json!({}));
+    while frozen.elapsed() < WATCHDOG * 2 {
+        pinged();
+        pause(Duration::from_millis(100));
+    }
+    redis.thaw();
+    world.until("what was published meanwhile is handled", || {
+        pinged();
+        world.starts(&id) == 1
+    });
+    let agents = world.status()["agents"].clone();
+    for (name, agent) in agents.as_object().expect("agents") {
+        assert_eq!(agent["restarts"], 0, "{name} was replaced: {}", world.log());
+    }
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }

@@ -18,7 +18,7 @@ const BACKOFF_MIN: Duration = Duration::from_millis(50);
 pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// How much later than its own deadline a read counts as lost with its connection.
-const READ_MARGIN: Duration = Duration::from_secs(5);
+pub(super) const READ_MARGIN: Duration = Duration::from_secs(5);
 
 impl Inbox {
     pub(super) fn session(&self) -> Option<Arc<Session>> {
@@ -36,10 +36,11 @@ impl Inbox {
             self.disconnect(Duration::ZERO);
         }
         if self.epoch.is_none() {
+            self.poll.exempt();
             return;
         }
-        let deaf = self.round.reading()
-            && self.read_began.elapsed() > self.settings().block_time * 2 + READ_MARGIN;
+        self.poll.resume();
+        let deaf = self.round.reading() && self.read_began.elapsed() > self.poll.longest();
         if deaf {
             self.fail(Trouble::Lost("a read did not end in time".to_owned()));
         }

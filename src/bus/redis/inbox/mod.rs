@@ -25,7 +25,7 @@ use super::reply::{Entry, StreamId};
 use super::round::Round;
 use super::session::Session;
 use crate::bus::order::Order;
-use crate::bus::{Boxed, Carrier, CopyId, Hunger, Left, Offer, TableView};
+use crate::bus::{Boxed, Carrier, CopyId, Hunger, LastPoll, Left, Offer, TableView};
 use crate::event::{AgentName, Seq, Subject};
 use crate::store::ReadError;
 
@@ -88,6 +88,7 @@ pub struct Inbox {
     said_unreadable: bool,
     under_way: FuturesUnordered<Boxed<'static, (u64, Reply)>>,
     replies: VecDeque<Reply>,
+    poll: LastPoll,
 }
 
 impl Inbox {
@@ -117,7 +118,13 @@ impl Inbox {
             said_unreadable: false,
             under_way: FuturesUnordered::new(),
             replies: VecDeque::new(),
+            poll: LastPoll::new(settings.block_time * 2 + connection::READ_MARGIN),
         }
+    }
+
+    /// When it last polled.
+    pub fn last_poll(&self) -> LastPoll {
+        self.poll.clone()
     }
 
     /// Another carrier takes over: the connection is given up, what is noted stays.
@@ -125,6 +132,7 @@ impl Inbox {
         self.disconnect(Duration::ZERO);
         self.under_way = FuturesUnordered::new();
         self.epoch = None;
+        self.poll.exempt();
     }
 
     fn settings(&self) -> &Settings {
@@ -230,6 +238,7 @@ impl Inbox {
                 false
             }
             _ => {
+                self.poll.polled();
                 self.replies.push_back(reply);
                 true
             }
@@ -258,6 +267,9 @@ impl Inbox {
 impl Carrier for Inbox {
     fn woken(&mut self, hunger: Hunger) -> Boxed<'_, ()> {
         Box::pin(async move {
+            if hunger.room == 0 {
+                self.poll.exempt();
+            }
             let mut link = self.link.state();
             loop {
                 self.flush_acknowledged();
@@ -292,7 +304,10 @@ impl Carrier for Inbox {
     ) -> Boxed<'a, Result<Vec<Offer>, ReadError>> {
         Box::pin(async move {
             self.follow_link();
-            self.take_replies().await?;
+            if let Err(error) = self.take_replies().await {
+                self.poll.exempt(); // it is the store that holds it up
+                return Err(error);
+            }
             self.flush_acknowledged();
             self.advance(table, hunger.room);
             self.relay(table).await?;
