@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use tantivy::TantivyError;
+use tantivy::directory::error::{OpenReadError, OpenWriteError};
 use thiserror::Error;
 
 use super::DocumentId;
@@ -61,6 +62,33 @@ impl IndexError {
     }
 }
 
+impl From<IndexError> for String {
+    /// The error with its cause, on one line.
+    fn from(error: IndexError) -> String {
+        match &error {
+            IndexError::Keyword { source, .. } => format!("{error}: {}", plain(source)),
+            IndexError::Folder { source, .. } => format!("{error}: {source}"),
+            IndexError::Busy(_) | IndexError::NumberTaken { .. } | IndexError::Broken => {
+                error.to_string()
+            }
+        }
+    }
+}
+
+/// Where the system refused, its words: tantivy's are for programmers, and say them twice.
+fn plain(error: &TantivyError) -> String {
+    match error {
+        TantivyError::OpenWriteError(OpenWriteError::IoError { io_error, filepath }) => {
+            format!("cannot write {}: {io_error}", filepath.display())
+        }
+        TantivyError::OpenReadError(OpenReadError::IoError { io_error, filepath }) => {
+            format!("cannot read {}: {io_error}", filepath.display())
+        }
+        TantivyError::IoError(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
 /// Why an index was begun anew instead of continued.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Reason {
@@ -89,4 +117,29 @@ pub enum Reason {
     /// The caller asked for it.
     #[error("a new index was asked for")]
     Requested,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_full_is_said_once_in_the_words_of_the_system() {
+        let full = || Arc::new(io::Error::from_raw_os_error(28));
+        let opening = OpenWriteError::IoError {
+            io_error: full(),
+            filepath: "a.term".into(),
+        };
+        let said = |source| String::from(IndexError::keyword::<TantivyError>("commit")(source));
+        assert_eq!(
+            said(TantivyError::OpenWriteError(opening)),
+            "cannot commit: cannot write a.term: No space left on device (os error 28)"
+        );
+        assert_eq!(
+            said(TantivyError::IoError(full())),
+            "cannot commit: No space left on device (os error 28)"
+        );
+    }
 }

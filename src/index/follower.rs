@@ -10,9 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::is_gone;
-use super::{
-    DocumentId, Identity, Index, IndexError, Known, Loaded, Opened, Passage, Replacement, Searcher,
-};
+use super::{DocumentId, Identity, Index, Known, Loaded, Opened, Passage, Replacement, Searcher};
 use crate::embed::Quantised;
 use crate::store::{Feed, FeedChange, PassageVector, ReadError, Store, WriteError};
 
@@ -359,19 +357,6 @@ impl Follower {
                 () = tokio::time::sleep(Duration::from_secs(1)) => (self.alive)(),
             }
         }
-    }
-}
-
-impl From<IndexError> for String {
-    /// The error with its causes, on one line.
-    fn from(error: IndexError) -> String {
-        let mut text = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(error) = cause {
-            text.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        text
     }
 }
 

@@ -3,8 +3,15 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use fastrand::Rng;
+use serde_json::Value;
+
+use crate::corpus::{QUERIES, fill as fill_tree};
 use crate::helper::World;
+use crate::load::{pause, same};
+use crate::work::QUICK;
 
 /// A small tmpfs, unmounted when dropped.
 struct Small<'a>(&'a Path);
@@ -103,4 +110,88 @@ fn a_full_disk_under_the_store_loses_nothing_and_work_goes_on_by_itself() {
         assert_eq!(count, 1, "the event {id}");
     }
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+/// How long the disk under the index is full. Retries are a second apart at first and a minute at most, so a longer time would
+/// show no other step, only a later end.
+const FULL: Duration = Duration::from_secs(15);
+
+#[test]
+#[ignore = "needs root to mount a file system of its own"]
+fn a_full_disk_under_the_index_stops_the_follower_alone_and_it_goes_on_by_itself() {
+    let world = World::new(QUICK);
+    let index = world.data().join("index");
+    let _small = Small::mount(&index, "16m");
+    fill_tree(&world, &mut Rng::with_seed(11), 20);
+    world.write("a.md", "# Before\n\nWritten while there was room.\n");
+    let daemon = world.start();
+    world.wait();
+    let ballast = index.join("ballast");
+    fill(&ballast);
+    let full = Instant::now();
+    world.write(
+        "b.md",
+        "# During\n\nThe index had no place for the zeppelin.\n",
+    );
+    world.until("the follower has stopped", || {
+        world.status()["index"]["stopped"].is_string()
+    });
+    let mut n = 0;
+    while full.elapsed() < FULL {
+        n += 1;
+        world.write(&format!("more/{n}.md"), format!("# More\n\nNumber {n}.\n"));
+        world.until("deliveries go on", || {
+            let status = world.status();
+            let known = status["documents"].as_u64() >= Some(22 + n);
+            known && status["bus"]["owed"] == 0
+        });
+        pause(Duration::from_millis(300));
+    }
+    let status = world.status();
+    assert_eq!(status["state"], "degraded", "{status}");
+    assert_eq!(status["bus"]["dead"], 0, "{status}");
+    assert_eq!(status["agents"]["rag"]["failed"], 0, "{status}");
+    assert_eq!(status["agents"]["rag"]["restarts"], 0, "{status}");
+    assert!(status.to_string().contains("No space left"), "{status}");
+    let found = world.cli(["search", "written while there was room", "--json"]);
+    let found = found.json().expect("search answers from what it has");
+    assert_eq!(found["hits"][0]["path"], "a.md", "{found}");
+    assert!(found["freshness"]["pending"].as_u64() > Some(0), "{found}");
+    let issues = || -> Vec<Value> {
+        let all = world.cli(["health", "--all", "--json"]).json();
+        let issues = all.expect("issues")["issues"].clone();
+        issues.as_array().expect("a list").clone()
+    };
+    assert_eq!(issues().len(), 1, "{:?}", issues());
+    assert_eq!(issues()[0]["detector"], "index_stopped");
+    let value = issues()[0]["value"].to_string();
+    assert!(
+        value.ends_with(": No space left on device (os error 28)\""),
+        "{value}"
+    );
+    let loud = |line: &&str| line.contains("\"WARN\"") || line.contains("\"ERROR\"");
+    let log = world.log();
+    let said: Vec<&str> = log.lines().filter(loud).collect();
+    assert_eq!(
+        said.len(),
+        2,
+        "one line of the follower, one of the issue: {said:#?}"
+    );
+    fs::remove_file(&ballast)
+        .expect("the ballast goes; an index begun anew would have taken it away");
+    world.until("the follower goes on", || {
+        world.status()["index"]["stopped"].is_null()
+    });
+    world.wait();
+    assert_eq!(world.search("zeppelin")[0], "b.md");
+    world.until("the issue is closed", || {
+        issues().iter().all(|issue| issue["closed_at"].is_string())
+    });
+    assert_eq!(issues().len(), 1, "{:?}", issues());
+    let status = world.status();
+    assert_eq!(status["bus"]["dead"], 0, "{status}");
+    assert_eq!(status["index"]["rebuilt"], "there was no index", "{status}");
+    let known = world.knowledge(QUERIES);
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    same(&known, &world.clean_build(QUERIES));
 }

@@ -379,7 +379,7 @@ async fn attempts_are_bounded_across_restarts_too() {
 }
 
 #[tokio::test]
-async fn an_index_that_stopped_or_differs_is_verified() {
+async fn an_index_that_differs_is_verified_and_one_that_stopped_is_left_to_go_on() {
     let bench = Bench::new();
     let mut probe = bench.probe();
     bench.index.send_modify(|state| state.passages = 3);
@@ -392,9 +392,10 @@ async fn an_index_that_stopped_or_differs_is_verified() {
         (issue.value.as_str(), issue.limit.as_str()),
         ("3 passages in the index", "0 as in the store")
     );
-    bench
-        .index
-        .send_modify(|state| state.stopped = Some("disk full".to_owned()));
+    let stopped = |why: Option<&str>| {
+        let why = why.map(str::to_owned);
+        bench.index.send_modify(|state| state.stopped = why);
+    };
     let index = bench.index.clone();
     bench.hands.then(move || {
         index.send_replace(FollowerState {
@@ -409,6 +410,19 @@ async fn an_index_that_stopped_or_differs_is_verified() {
     bench.round(&mut probe, 30).await;
     assert_eq!(bench.open().await, []);
     assert_eq!(bench.events(Some(EventType::FixApplied)).await.len(), 1);
+    stopped(Some("disk full"));
+    for seconds in [40, 50, 1000, 2000] {
+        bench.round(&mut probe, seconds).await;
+    }
+    assert_eq!(bench.open().await[0].subject, "index_stopped:index@here");
+    stopped(None);
+    bench.round(&mut probe, 2010).await;
+    assert_eq!(bench.open().await, []);
+    assert_eq!(
+        bench.hands.asked(),
+        [Remedy::VerifyIndex],
+        "not of the stop"
+    );
 }
 
 fn captured(path: &str) -> Effect {

@@ -26,18 +26,14 @@ fn one(
     }])
 }
 
-/// The follower stopped.
+/// The follower stopped. It has no remedy: the follower tries to go on by itself, and compares nothing until it can.
 pub(super) fn stopped(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let Some(cause) = facts.index.as_ref().and_then(|index| index.stopped.clone()) else {
         return Some(Vec::new());
     };
-    let texts = (cause, "it follows the store".to_owned());
-    one(
-        facts,
-        ("index_stopped", Severity::Error),
-        texts,
-        Some(Remedy::VerifyIndex),
-    )
+    let limit = "following the store: it goes on by itself when the cause is gone";
+    let texts = (cause, limit.to_owned());
+    one(facts, ("index_stopped", Severity::Error), texts, None)
 }
 
 /// The index cannot be searched for long: opening or rebuilding it does not come to an end.
