@@ -1,11 +1,12 @@
-//! Whether Redis can be reached, what it can, and how durable it is.
+//! Whether Redis can be reached, what it can, how durable it is, and whose the namespace is.
 
 use std::time::Duration;
 
 use super::Findings;
-use crate::bus::redis::{Settings, probe};
+use crate::bus::redis::{Probed, Settings, probe};
 use crate::config::{BusMode, Carrier, Config};
 use crate::daemon::redis_settings;
+use crate::store::id_in;
 
 /// How long the attempt may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -21,8 +22,34 @@ pub(super) fn reachable(config: &Config, findings: &mut Findings) {
     }
     let settings = redis_settings(config, !needed);
     let shown = &settings.shown;
-    match attempt(&settings) {
-        Ok(said) => findings.notes.push(format!("Redis at {shown}: {said}")),
+    let store = id_in(&config.data_dir);
+    let is_ours = |owner: &str| match &store {
+        Ok(id) => id.as_deref() == Some(owner),
+        Err(_) => true, // nobody can tell; that is a note
+    };
+    match attempt(&settings, is_ours) {
+        Ok(Probed::Carries { facts, owner }) => {
+            findings.notes.push(format!(
+                "Redis at {shown}: version {}, can carry events; what a crash of it may lose: durability {}",
+                facts.version,
+                facts.durability.as_str()
+            ));
+            if let (Some(owner), Err(why)) = (owner, &store) {
+                findings.notes.push(format!(
+                    "the namespace {} on Redis belongs to the store {owner}; whether that is this one is not known: {why}",
+                    settings.namespace
+                ));
+            }
+        }
+        // With another owner docent does not start, whatever carries.
+        Ok(Probed::Foreign { owner, key }) => findings.lack(
+            "redis",
+            format!(
+                "Redis at {shown}: the namespace {} belongs to another store, {owner}",
+                settings.namespace
+            ),
+            format!("give this docent a [redis] namespace of its own, or, if that store is gone for good, free the name: redis-cli DEL {key}"),
+        ),
         Err(why) if needed => findings.lack(
             "redis",
             format!("Redis at {shown} cannot carry events: {why}"),
@@ -34,20 +61,14 @@ pub(super) fn reachable(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn attempt(settings: &Settings) -> Result<String, String> {
+fn attempt(settings: &Settings, is_ours: impl Fn(&str) -> bool) -> Result<Probed, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| e.to_string())?;
-    let probed = runtime.block_on(async {
-        tokio::time::timeout(DEADLINE, probe(settings, None))
+    runtime.block_on(async {
+        tokio::time::timeout(DEADLINE, probe(settings, is_ours))
             .await
             .unwrap_or_else(|_| Err(format!("no answer within {DEADLINE:?}")))
-    });
-    let facts = probed?;
-    Ok(format!(
-        "version {}, can carry events; what a crash of it may lose: durability {}",
-        facts.version,
-        facts.durability.as_str()
-    ))
+    })
 }

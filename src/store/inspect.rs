@@ -1,6 +1,7 @@
 //! A look at the store's file without a daemon: nothing is changed.
 
 use std::fs::OpenOptions;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -54,6 +55,54 @@ pub fn inspect(data_dir: &Path) -> Inspection {
     })
 }
 
+/// The id of the store in `data_dir`; `None`: there is no store yet. It only reads, for a moment, so a daemon that has the store
+/// does not notice.
+///
+/// # Errors
+/// A sentence that says why it is not known.
+pub fn id_in(data_dir: &Path) -> Result<Option<String>, String> {
+    let path = data_dir.join("store.db");
+    match std::fs::metadata(&path) {
+        Ok(found) if found.len() == 0 => return Ok(None),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("cannot look at {}: {error}", path.display())),
+    }
+    let id = read_only(&path).and_then(|connection| {
+        connection.query_row(
+            "SELECT value FROM meta WHERE name = ?1",
+            [schema::ID],
+            |row| row.get(0),
+        )
+    });
+    id.map(Some)
+        .map_err(|error| format!("cannot read the id in {}: {error}", path.display()))
+}
+
+fn read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if Path::new(&log).exists() {
+        return Connection::open_with_flags(path, flags);
+    }
+    // Nobody has it and nothing is missing in it. SQLite would make the files of a log, and leave them behind.
+    Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)
+}
+
+/// The URI of a file that nobody changes.
+fn immutable(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+    let bytes = path.as_os_str().as_bytes().iter();
+    let encoded: String = bytes
+        .map(|byte| match plain(*byte) {
+            true => char::from(*byte).to_string(),
+            false => format!("%{byte:02X}"),
+        })
+        .collect();
+    format!("file:{encoded}?immutable=1")
+}
+
 /// Whether a daemon holds the lock. It is not kept: a daemon that starts meanwhile must not be refused because of a look.
 fn is_held(data_dir: &Path) -> bool {
     let Ok(lock) = OpenOptions::new()
@@ -67,8 +116,7 @@ fn is_held(data_dir: &Path) -> bool {
 }
 
 fn look(path: &Path) -> rusqlite::Result<Inspection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = read_only(path)?;
     let found = schema::version(&connection)?;
     if found > schema::VERSION {
         let known = schema::VERSION;
@@ -79,4 +127,48 @@ fn look(path: &Path) -> rusqlite::Result<Inspection> {
         "ok" => Inspection::Intact,
         _ => Inspection::Damaged(verdict),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Options, RetryPolicy, Store};
+    use super::*;
+
+    #[tokio::test]
+    async fn the_id_is_read_while_somebody_has_the_store_and_after_and_nothing_is_left_behind() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("a b?#%41é");
+        assert_eq!(id_in(&folder), Ok(None));
+        let hour = std::time::Duration::from_secs(3600);
+        let options = Options {
+            retry: RetryPolicy {
+                max_retries: 0,
+                backoff_min: hour,
+                backoff_max: hour,
+            },
+            event_size: 65536,
+            ledger_keep: hour,
+            ledger_keep_events: 100,
+            versions: 1,
+            agents: Vec::new(),
+        };
+        let (store, closer) = Store::open(&folder, options).unwrap();
+        let id = store.id().to_owned();
+        assert_eq!(id_in(&folder), Ok(Some(id.clone())));
+        drop(store);
+        assert!(closer.close());
+        let files = || {
+            let entries = std::fs::read_dir(&folder).unwrap();
+            let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let before = files();
+        assert_eq!(id_in(&folder), Ok(Some(id)));
+        assert_eq!(inspect(&folder), Inspection::Intact);
+        assert_eq!(files(), before);
+        std::fs::write(folder.join("store.db"), "no store, but something").unwrap();
+        let why = id_in(&folder).unwrap_err();
+        assert!(why.contains("store.db"), "{why}");
+    }
 }

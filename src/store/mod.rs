@@ -47,7 +47,7 @@ pub use error::{OpenError, ReadError, WriteError};
 pub use fence::{Fence, Incarnation};
 pub use health::{FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity};
 pub use ingress::{IngressDead, IngressDeadRow};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, id_in, inspect};
 pub use jobs::{JobChange, JobPlanned, JobRow, JobState};
 pub use ledger::{DeliveryKey, Published, RetryPolicy, Settled};
 pub use look::{DeadLetter, DeliveryView, EventFilter, Look, OwedRow, Verdict};

@@ -572,6 +572,52 @@ fn a_dead_entry_of_the_ingress_is_listed_and_dropped() {
 }
 
 #[test]
+fn check_tells_whose_the_namespace_is() {
+    let redis = RedisServer::start();
+    let world = World::on_redis(&redis, "auto", QUICK);
+    let check = |world: &World| {
+        let run = world.cli(["check"]);
+        (run.code(), format!("{}{}", run.stdout(), run.stderr()))
+    };
+    let (code, said) = check(&world);
+    assert_eq!(code, 0, "nobody has it: {said}");
+    let daemon = world.start();
+    world.until_carried_by("redis");
+    let owner = redis.cli(&["GET", "docent:store"]).trim().to_owned();
+    let (code, said) = check(&world);
+    assert_eq!(code, 0, "its own store has it, and runs: {said}");
+    // A store that is not there yet would be another one.
+    let second = World::on_redis(&redis, "auto", QUICK);
+    let refused = |world: &World, owner: &str| {
+        let (code, said) = check(world);
+        assert_eq!(code, 1, "{said}");
+        assert!(
+            said.contains(&format!("another store, {owner}"))
+                && said.contains("redis-cli DEL docent:store"),
+            "{said}"
+        );
+    };
+    refused(&second, &owner);
+    assert!(!second.data().exists(), "a check makes nothing");
+    // The daemon runs, and somebody else takes the name.
+    redis.cli(&["SET", "docent:store", "somebody"]);
+    refused(&world, "somebody");
+    let id = world.work("work/a", json!({}));
+    world.until_work(&id, "done");
+    redis.cli(&["SET", "docent:store", &owner]);
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    let (code, said) = check(&world);
+    assert_eq!(code, 0, "its own store has it, and does not run: {said}");
+    let left: Vec<_> = std::fs::read_dir(world.data()).expect("data_dir").collect();
+    assert!(
+        left.iter()
+            .flatten()
+            .all(|e| !e.file_name().to_string_lossy().contains("-wal")),
+        "{left:?}"
+    );
+}
+
+#[test]
 fn check_tells_how_redis_is() {
     let mut redis = RedisServer::start();
     let world = World::on_redis(&redis, "redis", QUICK);

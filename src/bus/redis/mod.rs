@@ -70,23 +70,47 @@ pub struct Settings {
     pub falls_back: bool,
 }
 
-/// Tries whether Redis can carry for this store, without changing anything that lasts, for `docent check`.
+/// What a probe found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probed {
+    /// Redis can carry.
+    Carries {
+        /// What the preflight found.
+        facts: Facts,
+        /// The store that the namespace belongs to, if it belongs to one.
+        owner: Option<String>,
+    },
+    /// The namespace belongs to another store.
+    Foreign {
+        /// Which.
+        owner: String,
+        /// The key that says so.
+        key: String,
+    },
+}
+
+/// Tries whether Redis can carry, without changing anything that lasts, for `docent check`. `is_ours` tells whether an owner of
+/// the namespace is the store that is asked for.
 ///
 /// # Errors
 /// A sentence that says why not and what to do.
-pub async fn probe(settings: &Settings, store: Option<&str>) -> Result<Facts, String> {
+pub async fn probe(settings: &Settings, is_ours: impl Fn(&str) -> bool) -> Result<Probed, String> {
     let attempt = async {
         let connection = client::Connection::open(&settings.url).await?;
         let owner = owner::look(&connection, &settings.namespace).await?;
-        if let (Some(owner), Some(store)) = (owner, store)
-            && owner != store
-        {
-            let key = keys::store(&settings.namespace);
-            return Err(client::Trouble::Foreign { owner, key });
-        }
-        let facts = preflight::check(&connection, settings).await;
+        let probed = match owner {
+            Some(owner) if !is_ours(&owner) => {
+                let key = keys::store(&settings.namespace);
+                Ok(Probed::Foreign { owner, key })
+            }
+            owner => {
+                let facts = preflight::check(&connection, settings).await;
+                facts.map(|facts| Probed::Carries { facts, owner })
+            }
+        };
         connection.quit().await;
-        facts
+        probed
     };
-    attempt.await.map_err(|trouble| trouble.to_string())
+    let probed: Result<Probed, client::Trouble> = attempt.await;
+    probed.map_err(|trouble| trouble.to_string())
 }
