@@ -68,7 +68,9 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
     let began = std::time::SystemTime::now();
     let mut signals = shutdown::signals().map_err(|e| Fatal::new(Exit::Internal, e))?;
     let on = enabled(&config);
-    let (store, closer) = Store::open(&config.data_dir, store_options(&config, &on))?;
+    let notifier = notifier(&config);
+    let opening = open(&config, store_options(&config, &on));
+    let (store, closer) = notifier.extend_while(opening).await?;
     let behind = switched(&store, &config, &on).await;
     let socket = http::bind(&config.socket_path(), &config.control.group)
         .await
@@ -90,6 +92,7 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
         compute: Compute::new(threads.max(COMPUTE_MIN)),
         supervisor: supervisor_handle,
         monitor: carriers.monitor(),
+        notifier,
         redis: carriers.redis_look(&config),
         on,
         store,
@@ -125,6 +128,15 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
     Ok(verdict(&summary, forced, closed, began))
 }
 
+/// Opens the store; bringing an older one forward may take long.
+#[expect(clippy::disallowed_methods, reason = "awaited right here")]
+async fn open(config: &Config, options: Options) -> Result<(Store, Closer), Fatal> {
+    let data_dir = config.data_dir.clone();
+    let opening = tokio::task::spawn_blocking(move || Store::open(&data_dir, options));
+    let opened = opening.await.map_err(|e| Fatal::new(Exit::Internal, e))?;
+    Ok(opened?)
+}
+
 /// Tells which agents were turned on or off since the last start; gives whether some have to catch up.
 async fn switched(store: &Store, config: &Config, on: &[AgentName]) -> bool {
     let names: Vec<String> = config.collections.iter().map(|c| c.name.clone()).collect();
@@ -146,6 +158,7 @@ struct Parts {
     compute: Compute,
     supervisor: SupervisorHandle,
     monitor: Monitor,
+    notifier: Notifier,
     redis: self_healing::RedisLook,
 }
 
@@ -183,14 +196,15 @@ async fn live(
         requests,
         plans,
     );
-    let notifier = notifier(config);
     let (switch, stop) = stop_pair();
     let ended = CancellationToken::new();
     let signals_handle = signals.handle();
     let requests = Box::pin(signals.map(shutdown::request));
     let conductor = conduct(requests, &switch, config.shutdown_timeout, ended.clone());
     let told = stop.clone();
-    let notifying = notifier.report(&parts.store, &parts.board, &told, &ended);
+    let notifying = parts
+        .notifier
+        .report(&parts.store, &parts.board, &told, &ended);
     let work = async {
         let summary = supervisor.run(stop).await;
         ended.cancel();

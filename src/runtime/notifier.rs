@@ -30,6 +30,12 @@ const STATUS: Duration = Duration::from_secs(1);
 /// How long counting the documents for a status line may take; then the line goes without.
 const COUNT: Duration = Duration::from_secs(1);
 
+/// How often it is asked for more time while a start takes long, for how much each time, and until when at most: opening a store
+/// of an earlier docent brings it forward, and how long that takes nobody knows before.
+const EXTEND_EVERY: Duration = Duration::from_secs(10);
+const EXTEND_BY: u32 = 60_000_000; // microseconds
+const EXTEND_UNTIL: Duration = Duration::from_secs(3600);
+
 /// The way to the service manager, if there is one.
 #[derive(Debug, Default)]
 pub struct Notifier {
@@ -68,6 +74,26 @@ impl Notifier {
     /// After how long without a ping the service manager ends this process.
     pub fn watchdog(&self) -> Option<Duration> {
         self.watchdog
+    }
+
+    /// Asks for more time for the start again and again until `work`, which it waits for, has ended.
+    pub async fn extend_while<T>(&self, work: impl Future<Output = T>) -> T {
+        self.extend(EXTEND_EVERY, work).await
+    }
+
+    async fn extend<T>(&self, every: Duration, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let began = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = tokio::time::sleep(every), if began.elapsed() < EXTEND_UNTIL => {
+                    let status = NotifyState::Status("starting: opening the store");
+                    self.send(&[NotifyState::ExtendTimeoutUsec(EXTEND_BY), status]);
+                }
+            }
+        }
     }
 
     /// Tells what there is to tell, until `ended`.

@@ -145,6 +145,26 @@ async fn there_are_no_pings_while_a_task_stands_still() {
 }
 
 #[tokio::test]
+async fn more_time_is_asked_for_while_a_start_takes_long_and_not_longer() {
+    let manager = Manager::new();
+    let notifier = manager.notifier(None);
+    let asked = |text: &str| text.starts_with("EXTEND_TIMEOUT_USEC=60000000\nSTATUS=");
+    let every = Duration::from_millis(10);
+    let work = async {
+        for _ in 0..3 {
+            manager.until(asked).await;
+        }
+        "opened"
+    };
+    assert_eq!(notifier.extend(every, work).await, "opened");
+    manager.drained();
+    tokio::time::sleep(every * 5).await;
+    assert_eq!(manager.drained(), [""; 0], "it is not asked for any more");
+    assert_eq!(notifier.extend_while(async { "at once" }).await, "at once");
+    assert_eq!(manager.drained(), [""; 0], "a quick start says nothing");
+}
+
+#[tokio::test]
 async fn a_manager_that_does_not_read_holds_nothing_up() {
     let manager = Manager::new();
     let notifier = manager.notifier(None);
