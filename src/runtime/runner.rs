@@ -287,7 +287,9 @@ impl Runner {
             tracing::warn!(agent = %self.name, error, "cannot read what is owed; trying again");
         }
         self.reads_fail = true;
-        self.pause.until = Some(Instant::now() + self.parts.options.pause_min);
+        // A longer pause that is under way goes on.
+        let again = Instant::now() + self.parts.options.pause_min;
+        self.pause.until = Some(self.pause.until.map_or(again, |until| until.max(again)));
     }
 
     fn answer(&mut self, offers: Vec<Offer>, looks: Vec<Look>) {
