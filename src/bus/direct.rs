@@ -18,7 +18,7 @@ impl Direct {
     /// A carrier that has passed nothing yet.
     pub fn new(store: Store, agent: AgentName, backoff_max: Duration) -> Self {
         Direct {
-            order: Order::new(store, agent, backoff_max),
+            order: Order::new(store, agent, backoff_max, 1),
         }
     }
 }

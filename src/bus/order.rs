@@ -39,6 +39,8 @@ pub(super) struct Order {
     store: Store,
     agent: AgentName,
     backoff_max: Duration,
+    /// Deliveries of one subject that its carrier may have in hand at once.
+    per_subject: usize,
     signal: Arc<AgentSignal>,
     place: Place,
     /// First attempts behind the cursor that were read and not looked at yet. What became offerable among them since is told
@@ -77,13 +79,19 @@ impl Default for Place {
 const FIRST_RIPE: (Millis, Seq) = (Millis(i64::MIN), Seq(0));
 
 impl Order {
-    /// From the beginning.
-    pub(super) fn new(store: Store, agent: AgentName, backoff_max: Duration) -> Self {
+    /// From the beginning, for a carrier that may have `per_subject` deliveries of one subject in hand at once.
+    pub(super) fn new(
+        store: Store,
+        agent: AgentName,
+        backoff_max: Duration,
+        per_subject: usize,
+    ) -> Self {
         Order {
             signal: store.signal(agent),
             store,
             agent,
             backoff_max,
+            per_subject,
             place: Place::default(),
             ahead: VecDeque::new(),
             skipped: HashSet::new(),
@@ -197,14 +205,17 @@ impl Order {
             return Ok(());
         }
         let now = (Millis::now(), self.backoff_max);
-        let asked = self.place.asked.clone();
+        // One of them has left, so the one that may follow is among so many.
+        let asked = (self.place.asked.clone(), self.per_subject);
         let rows = self.store.next_of_subjects(self.agent, asked, now).await?;
         self.place.asked.clear();
         for row in rows {
             if picked.full() {
-                self.place.asked.push(row.subject);
+                if self.place.asked.last() != Some(&row.subject) {
+                    self.place.asked.push(row.subject);
+                }
             } else {
-                // There may be more behind it: the subject is asked again when this one leaves, until nothing is found.
+                // There may be more behind it: its subject is asked again when this one leaves, until nothing is found.
                 self.skipped.insert(row.subject.clone());
                 self.pick(row, picked, judge);
             }

@@ -177,27 +177,26 @@ impl Store {
         .await
     }
 
-    /// The oldest delivery of each subject that is owed to `agent` and due.
+    /// Of each subject the oldest deliveries that are owed to `agent` and due, at most `each` of them.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn next_of_subjects(
         &self,
         agent: AgentName,
-        subjects: Vec<Subject>,
+        (subjects, each): (Vec<Subject>, usize),
         (now, backoff_max): (Millis, std::time::Duration),
     ) -> Result<Vec<OwedRow>, ReadError> {
         let far = now.plus(backoff_max);
         self.read("what is owed of a subject", move |connection| {
             let mut rows = Vec::new();
             for subject in subjects {
-                if let Some(seq) = oldest_due(connection, agent, &subject, now, far)? {
-                    rows.push(OwedRow {
-                        seq,
-                        subject,
-                        due_at: Millis(0),
-                    });
-                }
+                let seqs = oldest_due(connection, agent, (&subject, each), (now, far))?;
+                rows.extend(seqs.into_iter().map(|seq| OwedRow {
+                    seq,
+                    subject: subject.clone(),
+                    due_at: Millis(0),
+                }));
             }
             Ok(rows)
         })
@@ -426,7 +425,8 @@ fn look_at(
     }
     let subject = Subject::parse(&subject)
         .map_err(|_| rusqlite::Error::InvalidColumnName(format!("subject {subject}")))?;
-    let oldest = oldest_due(connection, agent, &subject, now, far)?.unwrap_or(seq);
+    let oldest = oldest_due(connection, agent, (&subject, 1), (now, far))?;
+    let oldest = oldest.first().copied().unwrap_or(seq);
     let sql = format!(
         "SELECT {EVENT_COLUMNS}, d.attempts FROM event e JOIN delivery d ON d.event = e.seq AND d.agent = ?2 WHERE e.seq = ?1"
     );
@@ -439,25 +439,19 @@ fn look_at(
     })
 }
 
-/// The oldest delivery of a subject that is owed and due.
+/// The oldest deliveries of a subject that are owed and due, at most `most` of them.
 fn oldest_due(
     connection: &Connection,
     agent: AgentName,
-    subject: &Subject,
-    now: Millis,
-    far: Millis,
-) -> rusqlite::Result<Option<Seq>> {
+    (subject, most): (&Subject, usize),
+    (now, far): (Millis, Millis),
+) -> rusqlite::Result<Vec<Seq>> {
     let mut select = connection.prepare_cached(
         "SELECT event FROM delivery WHERE agent = ?1 AND subject = ?2 AND state = 'owed' AND (due_at <= ?3 OR due_at > ?4)
-         ORDER BY event LIMIT 1",
+         ORDER BY event LIMIT ?5",
     )?;
-    let seq: Option<u64> = select
-        .query_row(
-            params![agent.as_str(), subject.as_str(), now.0, far.0],
-            |row| row.get(0),
-        )
-        .optional()?;
-    Ok(seq.map(Seq))
+    let of = params![agent.as_str(), subject.as_str(), now.0, far.0, most];
+    select.query_map(of, |row| row.get(0).map(Seq))?.collect()
 }
 
 fn owed_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<OwedRow> {

@@ -97,7 +97,12 @@ impl Inbox {
         let now = Instant::now();
         let (settings, store) = (link.settings().clone(), link.store().clone());
         Inbox {
-            order: Order::new(store, agent, settings.backoff_max),
+            order: Order::new(
+                store,
+                agent,
+                settings.backoff_max,
+                settings.window_per_subject,
+            ),
             link,
             agent,
             notes: Notes::default(),
