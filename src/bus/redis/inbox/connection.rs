@@ -69,7 +69,10 @@ impl Inbox {
             retry_at: Instant::now() + wait,
         };
         self.round = Round::new(self.settings().block_time);
-        self.ready.clear();
+        // The relay has passed these over. If Redis has lost them by the next connection, nobody else would carry them.
+        for (seq, _) in self.ready.drain(..) {
+            self.order.back_to(seq);
+        }
         self.adding = false;
         self.acknowledged.clear();
         self.acknowledging = 0;
