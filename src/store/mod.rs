@@ -15,6 +15,8 @@ mod chunks;
 mod documents;
 mod error;
 mod fence;
+#[cfg(all(test, feature = "testing"))]
+pub(crate) mod gate;
 mod health;
 mod ingress;
 mod inspect;
@@ -267,6 +269,12 @@ impl Store {
     /// What wakes an agent's runner.
     pub fn signal(&self, agent: AgentName) -> Arc<AgentSignal> {
         self.shared.signal(agent)
+    }
+
+    /// Where a test holds the writer.
+    #[cfg(all(test, feature = "testing"))]
+    pub(crate) fn gate(&self) -> &gate::Gate {
+        &self.shared.gate
     }
 
     /// An agent's counts, as of the last commit.

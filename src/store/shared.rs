@@ -83,6 +83,8 @@ pub(super) struct Shared {
     pub(super) id: String,
     head: watch::Sender<Head>,
     agents: Vec<AgentState>,
+    #[cfg(all(test, feature = "testing"))]
+    pub(super) gate: super::gate::Gate,
 }
 
 impl Shared {
@@ -112,6 +114,8 @@ impl Shared {
             id: schema::id(connection)?,
             head: watch::Sender::new(Head::default()),
             agents,
+            #[cfg(all(test, feature = "testing"))]
+            gate: super::gate::Gate::default(),
         })
     }
 

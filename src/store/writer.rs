@@ -234,6 +234,8 @@ impl Writer {
     ) -> Result<Vec<Result<Done, WriteError>>, WriteError> {
         let unavailable = |e: rusqlite::Error| WriteError::Unavailable(e.to_string());
         let before = self.batch.counters.clone();
+        #[cfg(all(test, feature = "testing"))]
+        self.shared.gate.pass(super::gate::Point::Gathered)?;
         self.connection
             .execute_batch("BEGIN IMMEDIATE")
             .map_err(unavailable)?;
@@ -245,6 +247,8 @@ impl Writer {
             }
             results.push(result);
         }
+        #[cfg(all(test, feature = "testing"))]
+        self.shared.gate.pass(super::gate::Point::Taken)?;
         if self.batch.counters != before {
             write_counters(&self.connection, &self.batch.counters).map_err(unavailable)?;
         }

@@ -1,8 +1,6 @@
 //! The ledger, each carrier and the runner together against a small reference model: random publishes, endings of all four
 //! kinds, replaced runners, a store that is closed and opened again, replays.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,14 +12,14 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::agent::{Agent, Boxed, Ending, Handling, Progress};
-use super::runner::{Parts, Runner, RunnerEnd, RunnerOptions};
-use super::shutdown::{Level, StopSwitch, stop_pair};
-use super::status::Board;
 use crate::bus::redis::testing::TestRedis;
 use crate::bus::redis::{Inbox, Link, LinkState};
 use crate::bus::{Carrier, Direct};
 use crate::event::{AgentName, Event, EventId, EventType, NewEvent, Seq, Subject};
+use crate::runtime::agent::{Agent, Boxed, Ending, Handling, Progress};
+use crate::runtime::runner::{Parts, Runner, RunnerEnd, RunnerOptions};
+use crate::runtime::shutdown::{Level, StopSwitch, stop_pair};
+use crate::runtime::status::Board;
 use crate::store::{Closer, Effect, Incarnation, Options, Outcome, RetryPolicy, Store};
 
 const MAX_RETRIES: u32 = 2;

@@ -1,0 +1,115 @@
+//! What an offer is answered with.
+
+use super::bench::{Bench, NEVER, Setup, acknowledged};
+use super::carrier::Told;
+use crate::bus::Left;
+use crate::event::AgentName;
+use crate::runtime::Ending;
+use crate::store::gate::Point;
+
+#[tokio::test]
+async fn an_older_one_of_its_subject_that_was_never_offered_goes_first() {
+    let mut bench = Bench::new(Setup::default());
+    let _life = bench.live(1);
+    let (one, two) = (bench.publish("a").await, bench.publish("a").await);
+    bench.offer(&[(two, "2-0")]).await;
+    let call = bench.call().await;
+    assert_eq!(call.seq, one, "the younger one was not to overtake it");
+    call.succeeds();
+    let call = bench.call().await;
+    assert_eq!(call.seq, two);
+    call.succeeds();
+    bench.until_settled().await;
+}
+
+#[tokio::test]
+async fn a_copy_of_what_is_settled_is_acknowledged_and_nothing_else() {
+    let mut bench = Bench::new(Setup::default());
+    let _life = bench.live(1);
+    let one = bench.publish("a").await;
+    bench.offer(&[(one, "1-0")]).await;
+    bench.call().await.succeeds();
+    let settled = [Told::Left(one, Left::Settled), acknowledged(&["1-0"])];
+    bench.until_told(&settled).await;
+    bench.offer(&[(one, "2-0")]).await;
+    assert_eq!(bench.table(), (0, 0));
+    let again = [Told::Left(one, Left::Answered), acknowledged(&["2-0"])];
+    bench.until_told(&[settled, again].concat()).await;
+}
+
+#[tokio::test]
+async fn a_copy_of_what_is_not_due_yet_is_acknowledged_and_not_kept() {
+    let setup = Setup {
+        backoff: NEVER,
+        ..Setup::default()
+    };
+    let mut bench = Bench::new(setup);
+    let _life = bench.live(1);
+    let one = bench.publish("a").await;
+    bench.offer(&[(one, "1-0")]).await;
+    bench.call().await.ends(Ending::Transient("no".to_owned()));
+    let failed = [Told::Left(one, Left::Settled), acknowledged(&["1-0"])];
+    bench.until_told(&failed).await;
+    bench.offer(&[(one, "2-0")]).await;
+    assert_eq!(bench.table(), (0, 0));
+    let later = [Told::Left(one, Left::Answered), acknowledged(&["2-0"])];
+    bench.until_told(&[failed, later].concat()).await;
+}
+
+#[tokio::test]
+async fn copies_are_acknowledged_together_after_the_commit_and_after_leaving_the_table() {
+    let mut bench = Bench::new(Setup::default());
+    let _life = bench.live(1);
+    let one = bench.publish("a").await;
+    bench.offer(&[(one, "1-0")]).await;
+    let call = bench.call().await;
+    bench.offer(&[(one, "2-0")]).await;
+    bench.store.gate().close(Point::Taken);
+    call.succeeds();
+    bench.until_held().await;
+    bench.offer(&[(one, "3-0")]).await;
+    assert_eq!(bench.script.told(), [], "before the commit is reported");
+    bench.store.gate().open();
+    let copies = acknowledged(&["1-0", "2-0", "3-0"]);
+    bench
+        .until_told(&[Told::Left(one, Left::Settled), copies])
+        .await;
+    assert_eq!(bench.store.counts(AgentName::Test).handled, 1);
+}
+
+#[tokio::test]
+async fn what_there_is_no_permit_for_is_kept_and_handled_without_another_offer() {
+    let mut bench = Bench::new(Setup::default());
+    let _life = bench.live(1);
+    let (one, two) = (bench.publish("a").await, bench.publish("b").await);
+    bench.offer(&[(one, "1-0"), (two, "2-0")]).await;
+    assert_eq!(bench.table(), (1, 1));
+    bench.call().await.succeeds();
+    let call = bench.call().await;
+    assert_eq!(call.seq, two);
+    call.succeeds();
+    bench.until_settled().await;
+}
+
+#[tokio::test]
+async fn an_offer_that_meets_a_commit_under_way_is_answered_by_the_table_not_by_the_ledger() {
+    let mut bench = Bench::new(Setup::default());
+    let _life = bench.live(1);
+    let one = bench.publish("a").await;
+    bench.offer(&[(one, "1-0")]).await;
+    let call = bench.call().await;
+    bench.store.gate().close(Point::Taken);
+    call.succeeds();
+    bench.until_held().await;
+    // The ledger still says that it is owed. Who asked it before the table would handle it again.
+    let number = bench.script.write(&[(one, "2-0")]);
+    let taken = || bench.script.taken() == number;
+    bench.until("the offer is taken", taken).await;
+    bench.store.oldest_owed(AgentName::Test).await.unwrap();
+    bench.store.gate().open();
+    let copies = acknowledged(&["1-0", "2-0"]);
+    bench
+        .until_told(&[Told::Left(one, Left::Settled), copies])
+        .await;
+    assert_eq!(bench.table(), (0, 0), "it was handled a second time");
+}

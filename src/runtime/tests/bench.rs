@@ -1,0 +1,303 @@
+//! A runner on a bench: a real store, a carrier that follows a script, and handlers that wait until the test ends them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::carrier::{Script, Scripted, Told};
+use crate::bus::{Carrier, Direct};
+use crate::event::{AgentName, Event, EventType, NewEvent, Seq, Subject};
+use crate::runtime::agent::{Agent, Boxed, Ending, Handling, Progress};
+use crate::runtime::runner::{Parts, Runner, RunnerEnd, RunnerOptions};
+use crate::runtime::shutdown::{StopSwitch, stop_pair};
+use crate::runtime::status::Board;
+use crate::store::{
+    Closer, DeliveryKey, Effect, Incarnation, Options, Outcome, RetryPolicy, Store,
+};
+
+/// How long anything may take that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Longer than any test: what is put off so long does not come by itself.
+pub(super) const NEVER: Duration = Duration::from_secs(100_000 * 3600);
+
+/// How a bench is set up.
+#[derive(Clone, Copy)]
+pub(super) struct Setup {
+    pub(super) concurrency: usize,
+    pub(super) unsettled: usize,
+    pub(super) pause_min: Duration,
+    pub(super) pause_max: Duration,
+    pub(super) backoff: Duration,
+    pub(super) stall_timeout: Duration,
+    /// The direct carrier instead of the script.
+    pub(super) direct: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup {
+            concurrency: 1,
+            unsettled: 3,
+            pause_min: Duration::from_millis(300),
+            pause_max: Duration::from_millis(300),
+            backoff: Duration::from_millis(1),
+            stall_timeout: NEVER,
+            direct: false,
+        }
+    }
+}
+
+impl Setup {
+    pub(super) fn runner(&self) -> RunnerOptions {
+        RunnerOptions {
+            concurrency: self.concurrency,
+            unsettled: self.unsettled,
+            unsettled_bytes: 1 << 20,
+            room: 6,
+            stall_timeout: self.stall_timeout,
+            backoff_max: self.backoff,
+            pause_min: self.pause_min,
+            pause_max: self.pause_max,
+        }
+    }
+}
+
+/// A handler that was called and waits.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) seq: Seq,
+    pub(super) attempt: u32,
+    pub(super) life: u64,
+    pub(super) at: Instant,
+    end: oneshot::Sender<Ending>,
+}
+
+impl Call {
+    /// The handler ends so.
+    pub(super) fn ends(self, ending: Ending) {
+        // A handler that was stopped hears nothing.
+        self.end.send(ending).ok();
+    }
+
+    /// The handler ends well, with an effect.
+    pub(super) fn succeeds(self) {
+        let effect = Effect::Test {
+            event: self.seq.0,
+            attempt: self.attempt,
+        };
+        self.ends(Ending::Outcome(Outcome::nothing().effect(effect)));
+    }
+}
+
+/// An agent whose handlers wait for the test.
+pub(super) struct Waiting {
+    calls: mpsc::Sender<Call>,
+}
+
+impl Agent for Waiting {
+    fn name(&self) -> AgentName {
+        AgentName::Test
+    }
+
+    fn handle<'a>(&'a self, event: &'a Event, handling: &'a Handling) -> Boxed<'a, Ending> {
+        Box::pin(async move {
+            let (end, ended) = oneshot::channel();
+            let call = Call {
+                seq: event.seq,
+                attempt: handling.attempt,
+                life: handling.incarnation,
+                at: Instant::now(),
+                end,
+            };
+            self.calls.send(call).await.ok();
+            ended.await.unwrap_or(Ending::Unavailable(
+                "the test forgot this handler".to_owned(),
+            ))
+        })
+    }
+}
+
+/// The runner at work.
+pub(super) struct Life {
+    pub(super) task: JoinHandle<RunnerEnd>,
+    pub(super) switch: StopSwitch,
+    incarnation: Incarnation,
+}
+
+pub(super) struct Bench {
+    setup: Setup,
+    pub(super) store: Store,
+    _closer: Closer,
+    _dir: tempfile::TempDir,
+    pub(super) script: Arc<Script>,
+    pub(super) board: Board,
+    pub(super) agent: Arc<Waiting>,
+    calls: Mutex<mpsc::Receiver<Call>>,
+    keys: HashMap<Seq, DeliveryKey>,
+}
+
+impl Bench {
+    /// A bench on which no runner works yet.
+    pub(super) fn new(setup: Setup) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options {
+            retry: RetryPolicy {
+                max_retries: 2,
+                backoff_min: setup.backoff,
+                backoff_max: setup.backoff,
+            },
+            event_size: 64 * 1024,
+            ledger_keep: NEVER,
+            ledger_keep_events: 1000,
+            versions: 20,
+            agents: vec![AgentName::Test],
+        };
+        let (store, closer) = Store::open(dir.path(), options).unwrap();
+        let (calls, receiver) = mpsc::channel(100);
+        Bench {
+            setup,
+            store,
+            _closer: closer,
+            _dir: dir,
+            script: Arc::default(),
+            board: Board::new(&[AgentName::Test]),
+            agent: Arc::new(Waiting { calls }),
+            calls: Mutex::new(receiver),
+            keys: HashMap::new(),
+        }
+    }
+
+    /// Begins a life of the runner.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test stands in for the supervisor"
+    )]
+    pub(super) fn live(&self, life: u64) -> Life {
+        let carrier: Box<dyn Carrier> = if self.setup.direct {
+            let agent = AgentName::Test;
+            Box::new(Direct::new(self.store.clone(), agent, self.setup.backoff))
+        } else {
+            Box::new(Scripted(self.script.clone()))
+        };
+        let (switch, stop) = stop_pair();
+        let incarnation = Incarnation::begin();
+        let runner = Runner::new(Parts {
+            agent: self.agent.clone(),
+            store: self.store.clone(),
+            carrier,
+            options: self.setup.runner(),
+            board: self.board.clone(),
+            stop,
+            progress: Progress::default(),
+            incarnation: incarnation.clone(),
+            life,
+            handlers: Handle::current(),
+            source: "agent/test".to_owned(),
+        });
+        Life {
+            task: tokio::spawn(runner.run()),
+            switch,
+            incarnation,
+        }
+    }
+
+    /// Ends a life as a replaced agent's does.
+    pub(super) async fn end(life: Life) {
+        life.task.abort();
+        life.task.await.ok();
+        life.incarnation.end();
+    }
+
+    /// Publishes an event of this subject.
+    pub(super) async fn publish(&mut self, subject: &str) -> Seq {
+        let subject = Subject::parse(subject).unwrap();
+        let event = NewEvent::root(EventType::TestWork, "test", subject, json!({}));
+        let published = self.store.publish(event).await.unwrap();
+        let key = DeliveryKey {
+            seq: published.seq,
+            agent: AgentName::Test,
+            event: published.id,
+            correlation: published.id,
+        };
+        self.keys.insert(published.seq, key);
+        published.seq
+    }
+
+    pub(super) fn key(&self, seq: Seq) -> DeliveryKey {
+        self.keys[&seq]
+    }
+
+    /// Offers these deliveries by these copies, and waits until the runner has answered and waits again.
+    pub(super) async fn offer(&self, batch: &[(Seq, &str)]) {
+        let number = self.script.write(batch);
+        let mut answered = self.script.answered();
+        let waiting = answered.wait_for(|answered| *answered >= number);
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "the offer {batch:?} was not answered");
+    }
+
+    /// The next handler that is called.
+    pub(super) async fn call(&self) -> Call {
+        let mut calls = self.calls.lock().await;
+        let called = tokio::time::timeout(PATIENCE, calls.recv()).await;
+        called.expect("a handler is called").unwrap()
+    }
+
+    /// Waits until this is so.
+    pub(super) async fn until(&self, what: &str, so: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !so() {
+            assert!(Instant::now() < deadline, "not so: {what}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Waits until the writer stands at the closed gate.
+    pub(super) async fn until_held(&self) {
+        let gate = self.store.gate();
+        self.until("the writer is held", || gate.holds()).await;
+    }
+
+    /// Waits until the runner has paused.
+    pub(super) async fn until_paused(&self) {
+        let paused = || self.board.agent(AgentName::Test).unavailable.is_some();
+        self.until("it is paused", paused).await;
+    }
+
+    /// Waits until nothing is owed.
+    pub(super) async fn until_settled(&self) {
+        let owed = || self.store.counts(AgentName::Test).owed == 0;
+        self.until("nothing is owed", owed).await;
+    }
+
+    /// Deliveries in flight and kept, as of when the runner last began to wait.
+    pub(super) fn table(&self) -> (usize, usize) {
+        let status = self.board.agent(AgentName::Test);
+        (status.in_flight, status.kept)
+    }
+
+    /// Waits until the runner has told its carrier exactly this since the bench was set up.
+    pub(super) async fn until_told(&self, all: &[Told]) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let told = self.script.told();
+            if told == all {
+                return;
+            }
+            assert!(Instant::now() < deadline, "told {told:?}, not {all:?}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// That these copies were acknowledged, in one call.
+pub(super) fn acknowledged(copies: &[&str]) -> Told {
+    Told::Acknowledged(copies.iter().map(|copy| (*copy).to_owned()).collect())
+}
