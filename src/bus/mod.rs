@@ -15,6 +15,9 @@ mod poll;
 pub mod redis;
 mod switch;
 
+#[cfg(all(test, feature = "testing"))]
+mod tests;
+
 use std::future::Future;
 use std::pin::Pin;
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 
+mod settling;
+
 use super::*;
 use crate::event::{EventType, Subject};
 

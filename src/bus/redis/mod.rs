@@ -30,6 +30,8 @@ mod survey;
 
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
 
 use std::time::Duration;
 

@@ -140,6 +140,12 @@ impl Inbox {
         self.poll.exempt();
     }
 
+    /// How many deliveries are carried.
+    #[cfg(all(test, feature = "testing"))]
+    pub(super) fn carried(&self) -> usize {
+        self.notes.len()
+    }
+
     fn settings(&self) -> &Settings {
         self.link.settings()
     }

@@ -1,0 +1,53 @@
+//! A switch of carrier: nothing is copied, and nothing that was carried is forgotten.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{HUNGRY, INBOX, Linked, PATIENCE};
+use crate::bus::redis::testing::TestRedis;
+use crate::bus::tests::{Ledger, Table};
+use crate::bus::{Carrier, Choice, Offer, Switch};
+use crate::event::AgentName;
+
+async fn next(switch: &mut Switch, table: &Table) -> Option<Offer> {
+    let offers = switch.offer(table, HUNGRY).await.unwrap();
+    let moment = Duration::from_millis(20);
+    if offers.is_empty() {
+        tokio::time::timeout(moment, switch.woken(HUNGRY))
+            .await
+            .ok();
+    }
+    offers.into_iter().next()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_carried_is_offered_directly_when_redis_is_gone_for_good() {
+    let (server, mut ledger) = (TestRedis::start(), Ledger::open());
+    let linked = Linked::to(&server, &ledger).await;
+    let backoff = Duration::from_millis(4);
+    let of = (ledger.store.clone(), AgentName::Test, backoff);
+    let mut switch = Switch::new(Choice::Auto, Some(linked.link.clone()), of);
+    let table = Table::default();
+    let seq = ledger.publish("a").await;
+    let deadline = Instant::now() + PATIENCE;
+    // It comes by Redis, and its runner is not told: it stays owed.
+    let carried = loop {
+        assert!(Instant::now() < deadline, "it is not carried");
+        if let Some(offer) = next(&mut switch, &table).await {
+            break offer;
+        }
+    };
+    assert!(carried.seq == seq && carried.copy.is_some());
+    assert_eq!(server.cli(&["XLEN", INBOX]).trim(), "1");
+    drop(server);
+    let direct = loop {
+        assert!(Instant::now() < deadline, "it is not offered");
+        match next(&mut switch, &table).await {
+            Some(offer) if offer.copy.is_none() => break offer,
+            _ => {}
+        }
+    };
+    assert_eq!(direct.seq, seq);
+    linked.end().await;
+}

@@ -1,0 +1,127 @@
+//! Carriers over a real store, driven by hand, with a table that holds what the test puts into it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod direct;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{CopyId, TableView};
+use crate::event::{AgentName, EventId, EventType, NewEvent, Seq, Subject};
+use crate::store::{
+    Closer, DeliveryKey, Incarnation, Options, Outcome, RetryPolicy, Settled, Settlement, Store,
+};
+
+/// What a runner has in hand, as the test says.
+#[derive(Default)]
+pub(super) struct Table {
+    entries: HashMap<Seq, (Subject, Vec<CopyId>)>,
+}
+
+impl Table {
+    /// Takes a delivery in, in flight.
+    pub(super) fn take(&mut self, seq: Seq, subject: &Subject, copy: Option<CopyId>) {
+        let entry = self.entries.entry(seq);
+        let (_, copies) = entry.or_insert_with(|| (subject.clone(), Vec::new()));
+        copies.extend(copy);
+    }
+
+    /// It leaves with its copies.
+    pub(super) fn leave(&mut self, seq: Seq) -> Vec<CopyId> {
+        let left = self.entries.remove(&seq);
+        left.map(|(_, copies)| copies).unwrap_or_default()
+    }
+}
+
+impl TableView for Table {
+    fn contains(&self, seq: Seq) -> bool {
+        self.entries.contains_key(&seq)
+    }
+
+    fn holds(&self, subject: &Subject) -> bool {
+        self.entries.values().any(|(held, _)| held == subject)
+    }
+
+    fn has_copy(&self, copy: &CopyId) -> bool {
+        let mut copies = self.entries.values().flat_map(|(_, copies)| copies);
+        copies.any(|known| known == copy)
+    }
+}
+
+/// A store with events of one agent.
+pub(super) struct Ledger {
+    pub(super) store: Store,
+    keys: HashMap<Seq, (DeliveryKey, Subject)>,
+    _closer: Closer,
+    _dir: tempfile::TempDir,
+}
+
+pub(super) fn subject(name: &str) -> Subject {
+    Subject::parse(name).unwrap()
+}
+
+impl Ledger {
+    pub(super) fn open() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options {
+            retry: RetryPolicy {
+                max_retries: 2,
+                backoff_min: Duration::from_millis(1),
+                backoff_max: Duration::from_millis(4),
+            },
+            event_size: 64 * 1024,
+            ledger_keep: Duration::from_secs(3600),
+            ledger_keep_events: 1000,
+            versions: 20,
+            agents: vec![AgentName::Test],
+        };
+        let (store, closer) = Store::open(dir.path(), options).unwrap();
+        Ledger {
+            store,
+            keys: HashMap::new(),
+            _closer: closer,
+            _dir: dir,
+        }
+    }
+
+    /// Publishes an event of this subject.
+    pub(super) async fn publish(&mut self, name: &str) -> Seq {
+        let event = NewEvent::root(EventType::TestWork, "test", subject(name), json!({}));
+        let published = self.store.publish(event).await.unwrap();
+        let key = DeliveryKey {
+            seq: published.seq,
+            agent: AgentName::Test,
+            event: published.id,
+            correlation: published.id,
+        };
+        self.keys.insert(published.seq, (key, subject(name)));
+        published.seq
+    }
+
+    /// The event's id.
+    pub(super) fn id(&self, seq: Seq) -> EventId {
+        self.keys[&seq].0.event
+    }
+
+    /// What it is about.
+    pub(super) fn subject(&self, seq: Seq) -> &Subject {
+        &self.keys[&seq].1
+    }
+
+    /// Commits the end of a flight of it.
+    pub(super) async fn settle(&self, seq: Seq, settlement: Settlement) -> Settled {
+        let fence = Incarnation::begin().flight();
+        let key = self.keys[&seq].0;
+        let settle = self.store.settle(key, fence, settlement, "test");
+        settle.await.unwrap().committed().await.unwrap()
+    }
+
+    /// Commits a good end.
+    pub(super) async fn done(&self, seq: Seq) {
+        let done = Settlement::Done(Outcome::nothing());
+        self.settle(seq, done).await;
+    }
+}
