@@ -17,8 +17,9 @@
 mod corpus;
 mod helper;
 mod load;
-mod redis_loses;
 mod redis_server;
+mod under_load;
+mod wire;
 mod work;
 
 mod architecture;
@@ -39,5 +40,7 @@ mod permissions;
 mod quality;
 mod redis;
 mod redis_health;
+mod redis_loses;
+mod redis_wire;
 mod systemd;
 mod trees;

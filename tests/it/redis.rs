@@ -1,18 +1,16 @@
 //! On a real Redis: what it carries, and that nothing is lost whatever it does.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use serde_json::json;
 
-use crate::corpus::{QUERIES, fill};
+use crate::corpus::fill;
 use crate::helper::World;
-use crate::load::{Client, Files, Over, pause, same, seed};
+use crate::load::pause;
 use crate::redis_server::{AGENTS, RedisServer, inbox};
+use crate::under_load::under_load;
 use crate::work::QUICK;
-
-const FILES: usize = 60;
 
 /// How long a condition of the design may take here: five times as long as there.
 const SOON: Duration = Duration::from_secs(25);
@@ -76,62 +74,6 @@ fn a_drain_in_the_middle_leaves_nothing_pending_and_loses_nothing() {
         assert_eq!(world.starts(id), 1, "{id}");
     }
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
-}
-
-/// Edits and events go on while `fault` happens; afterwards nothing is lost, nothing doubled, and nothing is left behind.
-fn under_load(options: &[&str], fault: impl Fn(&mut RedisServer, &World)) {
-    let seed = seed();
-    println!("seed {seed} (DOCENT_TEST_SEED={seed} repeats its files, edits and events)");
-    let mut rng = Rng::with_seed(seed);
-    let mut redis = RedisServer::start_with(options);
-    let world = World::on_redis(&redis, "auto", QUICK);
-    let mut files = Files {
-        paths: fill(&world, &mut rng, FILES),
-        made: 0,
-    };
-    let daemon = world.start();
-    world.until_carried_by("redis");
-    let client = Client::default();
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let (events, mut edits) = (rng.fork(), rng.fork());
-        let publisher = scope.spawn(|| client.publish(&world, &over, events));
-        let (world, over, files) = (&world, &over, &mut files);
-        let editor = scope.spawn(move || {
-            while !over.load(Ordering::SeqCst) {
-                files.edit(world, &mut edits);
-                pause(Duration::from_millis(40));
-            }
-        });
-        let ends = Over(over);
-        let busy = || client.ids().len();
-        world.until("events flow before the fault", || busy() > 50);
-        fault(&mut redis, world);
-        let before = busy();
-        world.until("events flow after the fault", || busy() > before + 100);
-        drop(ends);
-        publisher.join().expect("the publisher ends");
-        editor.join().expect("the editor ends");
-    });
-    world.until_carried_by("redis");
-    world.wait();
-    world.settled();
-    client.compare_with(&world.audit());
-    assert_eq!(world.status()["bus"]["dead"], 0, "{}", world.status());
-    for agent in AGENTS {
-        let what = format!("nothing is pending for {agent}");
-        world.until(&what, || redis.pending(agent) == 0);
-    }
-    let known = world.knowledge(QUERIES);
-    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
-    let wrong: Vec<_> = world
-        .copy()
-        .effects()
-        .into_iter()
-        .filter(|(_, count)| *count != 1)
-        .collect();
-    assert!(wrong.is_empty(), "work done not once: {wrong:?}");
-    same(&known, &world.clean_build(QUERIES));
 }
 
 /// A Redis that keeps nothing.

@@ -85,7 +85,8 @@ impl RedisServer {
         assert!(done.expect("kill runs").success());
     }
 
-    fn socket(&self) -> PathBuf {
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join("redis.sock")
     }
 
@@ -161,7 +162,12 @@ pub(crate) fn inbox(agent: &str) -> String {
 impl World {
     /// A world whose daemons use this Redis in this mode.
     pub(crate) fn on_redis(server: &RedisServer, mode: &str, extra: &str) -> World {
-        let world = World::new(&format!("{extra}\n[redis]\nurl = {:?}", server.url()));
+        World::on_redis_at(&server.url(), mode, extra)
+    }
+
+    /// A world whose daemons reach their Redis there, in this mode.
+    pub(crate) fn on_redis_at(url: &str, mode: &str, extra: &str) -> World {
+        let world = World::new(&format!("{extra}\n[redis]\nurl = {url:?}"));
         world.top("instance = \"lab\"");
         world.mode(mode);
         world
