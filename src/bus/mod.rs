@@ -80,6 +80,8 @@ pub enum Left {
     Dead,
     /// It was offered, and there is nothing to do for it now.
     Answered,
+    /// It was offered, and the ledger could not be asked about it.
+    Unanswered,
 }
 
 /// A way from the ledger to one runner.

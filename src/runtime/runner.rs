@@ -242,10 +242,11 @@ impl Runner {
                 Ok(looks) => self.answer(offers, looks),
                 Err(error) => {
                     self.reads_fail(&error.to_string());
-                    // Not answered, so kept. A copy whose subject nobody knows is offered again by its carrier.
-                    for offer in offers {
-                        if let Some(subject) = &offer.subject {
-                            self.table.keep(offer.seq, subject, offer.copy);
+                    // Not answered, so kept. One whose subject nobody knows is offered again by its carrier.
+                    for Offer { seq, subject, copy } in offers {
+                        match subject {
+                            Some(subject) => self.table.keep(seq, &subject, copy),
+                            None => self.parts.carrier.left(seq, None, Left::Unanswered),
                         }
                     }
                     return;

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{Bench, FULL, HUNGRY, INBOX, PATIENCE, read_as};
 use crate::bus::redis::testing::TestRedis;
 use crate::bus::tests::Ledger;
-use crate::bus::{Carrier, Hunger};
+use crate::bus::{Carrier, Hunger, Left};
 
 /// A Redis where an entry is pending on this consumer since an earlier life.
 async fn pending_on(consumer: &str) -> (Bench, crate::event::Seq, String) {
@@ -101,5 +101,23 @@ async fn what_was_read_but_not_handed_over_is_carried_again_though_redis_lost_it
     bench.server.cli(&["FLUSHALL"]);
     bench.cut().await;
     bench.until_offered(two, 1).await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_answered_is_carried_again_though_redis_lost_it() {
+    let (server, mut ledger) = (TestRedis::start(), Ledger::open());
+    let one = ledger.publish("a").await;
+    server.cli(&["XGROUP", "CREATE", INBOX, "docent", "0", "MKSTREAM"]);
+    let id = ledger.id(one).to_string();
+    server.cli(&["XADD", INBOX, "*", "id", &id]);
+    let mut bench = Bench::over(server, ledger).await;
+    bench.until_offered(one, 1).await;
+    // The relay sees that it is in hand, and passes it over.
+    bench.rounds(2).await;
+    bench.table.leave(one);
+    bench.inbox.left(one, None, Left::Unanswered);
+    bench.server.cli(&["FLUSHALL"]);
+    bench.until_offered(one, 2).await;
     bench.end().await;
 }
