@@ -1,6 +1,8 @@
 //! The composition root: the life of the process. Open the store, bind the socket, begin the agents, wait for a signal, drain.
 
+mod agents;
 mod carriers;
+mod options;
 mod redis_facts;
 
 use std::sync::Arc;
@@ -8,32 +10,23 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use rustix::fs::Mode;
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::agents::change_detection::{self, ChangeDetection};
-use crate::agents::document_management::DocumentManagement;
-use crate::agents::logging_audit::LoggingAudit;
-use crate::agents::rag::{self, Rag, RagOptions};
-use crate::agents::scheduler::{self, JobOption, Missed, Scheduler, Timetable};
-use crate::agents::self_healing::{self, SelfHealing, Surroundings};
-use crate::bus::Monitor;
-use crate::config::{self, Config};
-use crate::document::{ChunkOptions, kind_of};
+use crate::config::Config;
 use crate::embed::Table;
 use crate::error::{Exit, Fatal};
-use crate::event::{AgentName, EventType, Millis, Subject};
+use crate::event::{AgentName, Millis};
 use crate::http;
-use crate::index::{FollowerOptions, Searcher};
+use crate::index::Searcher;
 use crate::runtime::shutdown::{self, conduct, stop_pair};
 use crate::runtime::{
-    Agent, Board, Compute, Factory, LifePlan, Notifier, RestartPolicy, RestartRequest,
-    RunnerOptions, ScanDesk, Source, Summary, Supervisor, SupervisorHandle, supervisor_channel,
-    tell_switched,
+    Board, Compute, Notifier, RestartPolicy, RestartRequest, ScanDesk, Summary, Supervisor,
+    supervisor_channel, tell_switched,
 };
 use crate::store::{Closer, Options, RetryPolicy, Store};
+use agents::{Parts, plans};
 use carriers::Carriers;
 
 /// How long the store may take to write what it was handed, at the end.
@@ -145,21 +138,6 @@ async fn switched(store: &Store, config: &Config, on: &[AgentName]) -> bool {
         tracing::warn!(%error, "which agents were turned on or off could not be recorded; the next start does it");
         false
     })
-}
-
-/// Everything that agents are made of.
-struct Parts {
-    config: Config,
-    on: Vec<AgentName>,
-    store: Store,
-    board: Board,
-    searcher: Searcher,
-    desk: ScanDesk,
-    compute: Compute,
-    supervisor: SupervisorHandle,
-    monitor: Monitor,
-    notifier: Notifier,
-    redis: self_healing::RedisLook,
 }
 
 /// Waits for the signal that ends a start before the agents have begun: nothing is pending then.
@@ -314,233 +292,6 @@ fn listen(
         listeners.spawn(http::serve(probes, router, stop.clone()));
     }
     listeners
-}
-
-/// A plan for every agent that is on.
-fn plans(parts: &Parts, carriers: &Carriers) -> Result<Vec<LifePlan>, Fatal> {
-    let mut plans = Vec::new();
-    for name in &parts.on {
-        let agent = factory(parts, *name)?;
-        let backoff_max = parts.config.delivery.backoff_max;
-        plans.push(LifePlan {
-            name: *name,
-            agent,
-            carrier: carriers.factory(*name, &parts.store, backoff_max),
-            options: runner_options(&parts.config, *name),
-        });
-    }
-    Ok(plans)
-}
-
-fn runner_options(config: &Config, name: AgentName) -> RunnerOptions {
-    let delivery = &config.delivery;
-    let own = config
-        .agents
-        .all()
-        .into_iter()
-        .find(|(n, _)| *n == name.as_str());
-    RunnerOptions {
-        concurrency: own.map_or(delivery.concurrency, |(_, agent)| {
-            config.concurrency_of(agent)
-        }),
-        unsettled: delivery.unsettled,
-        unsettled_bytes: size(delivery.unsettled_size),
-        room: delivery.room,
-        stall_timeout: delivery.stall_timeout,
-        backoff_max: delivery.backoff_max,
-        pause_min: delivery.unavailable_min,
-        pause_max: delivery.unavailable_max,
-    }
-}
-
-fn source(parts: &Parts) -> Source {
-    let delivery = &parts.config.delivery;
-    Source::new(
-        parts.store.clone(),
-        delivery.unsettled,
-        size(delivery.unsettled_size),
-    )
-}
-
-/// What makes a new life of an agent.
-fn factory(parts: &Parts, name: AgentName) -> Result<Factory, Fatal> {
-    let (store, compute, source) = (parts.store.clone(), parts.compute.clone(), source(parts));
-    Ok(match name {
-        AgentName::ChangeDetection => {
-            let (options, desk) = (edge_options(&parts.config), parts.desk.clone());
-            options.check().map_err(|e| Fatal::new(Exit::Config, e))?;
-            Arc::new(move || {
-                agent(ChangeDetection::new(
-                    options.clone(),
-                    store.clone(),
-                    source.clone(),
-                    desk.clone(),
-                    compute.clone(),
-                ))
-            })
-        }
-        AgentName::DocumentManagement => {
-            Arc::new(move || agent(DocumentManagement::new(store.clone(), compute.clone())))
-        }
-        AgentName::Rag => {
-            let (options, searcher) = (rag_options(&parts.config, &store), parts.searcher.clone());
-            Arc::new(move || {
-                agent(Rag::new(
-                    options.clone(),
-                    store.clone(),
-                    searcher.clone(),
-                    compute.clone(),
-                ))
-            })
-        }
-        AgentName::LoggingAudit => Arc::new(move || agent(LoggingAudit)),
-        AgentName::Scheduler => {
-            let timetable = Timetable::new(scheduler_options(&parts.config))
-                .map_err(|e| Fatal::new(Exit::Config, e))?;
-            let timetable = Arc::new(timetable);
-            Arc::new(move || {
-                agent(Scheduler::new(
-                    timetable.clone(),
-                    store.clone(),
-                    source.clone(),
-                ))
-            })
-        }
-        AgentName::SelfHealing => {
-            let options = healing_options(&parts.config);
-            let surroundings = Surroundings {
-                store,
-                source,
-                board: parts.board.clone(),
-                supervisor: parts.supervisor.clone(),
-                desk: parts.desk.clone(),
-                searcher: parts.searcher.clone(),
-                redis: parts.redis.clone(),
-                compute,
-            };
-            Arc::new(move || agent(SelfHealing::new(options.clone(), surroundings.clone())))
-        }
-        #[cfg(feature = "testing")]
-        AgentName::Test => {
-            let log = std::env::var_os("DOCENT_TEST_LOG").map(std::path::PathBuf::from);
-            Arc::new(move || agent(crate::agents::test::Test::new(log.clone())))
-        }
-    })
-}
-
-fn agent(agent: impl Agent) -> Arc<dyn Agent> {
-    Arc::new(agent)
-}
-
-fn edge_options(config: &Config) -> change_detection::Options {
-    let types = config.documents.file_types.clone();
-    let supported = move |path: &[u8]| {
-        kind_of(path).is_some_and(|kind| types.iter().any(|t| t.as_str() == kind.as_str()))
-    };
-    let collection = |c: &config::Collection| change_detection::Collection {
-        name: c.name.clone(),
-        root: c.path.clone(),
-        include: c.include.clone(),
-        exclude: c.exclude.clone(),
-        git: c.git,
-        watch: match c.watch {
-            config::WatchMode::Auto => change_detection::WatchMode::Auto,
-            config::WatchMode::Native => change_detection::WatchMode::Native,
-            config::WatchMode::Poll => change_detection::WatchMode::Poll,
-        },
-    };
-    change_detection::Options {
-        collections: config.collections.iter().map(collection).collect(),
-        supported: Arc::new(supported),
-        secrets: config.documents.secrets.clone(),
-        file_size: config.documents.file_size,
-        debounce: config.watch.debounce,
-        stable_after: config.watch.stable_after,
-        rescan: config.watch.rescan,
-        poll: config.watch.poll,
-        owed_high: config.watch.owed_high,
-        owed_high_watch: config.watch.owed_high_watch,
-        free_space_floor: config.store.free_space_floor,
-        data_dir: config.data_dir.clone(),
-        instance: config.instance.clone(),
-    }
-}
-
-fn rag_options(config: &Config, store: &Store) -> RagOptions {
-    let chunking = ChunkOptions {
-        size: config.index.chunk_size,
-        overlap: config.index.chunk_overlap,
-    };
-    RagOptions {
-        chunking,
-        follower: FollowerOptions {
-            folder: config.data_dir.join("index"),
-            identity: rag::identity(store, chunking),
-            commit_interval: config.index.commit_interval,
-        },
-        instance: config.instance.clone(),
-    }
-}
-
-fn scheduler_options(config: &Config) -> scheduler::Options {
-    let job = |name: &str, job: &config::Job, kind: EventType, subject: Subject| JobOption {
-        name: name.to_owned(),
-        schedule: job.schedule.clone(),
-        enabled: job.enabled,
-        missed: match job.missed {
-            config::Missed::Skip => Missed::Skip,
-            config::Missed::Once => Missed::Once,
-            config::Missed::All => Missed::All,
-        },
-        kind,
-        subject,
-        data: json!({"job": name}),
-    };
-    let jobs = &config.jobs;
-    let index = Subject::index(&config.instance);
-    scheduler::Options {
-        timezone: config.scheduler.timezone.clone(),
-        jobs: vec![
-            job(
-                "maintenance",
-                &jobs.maintenance,
-                EventType::MaintenanceRequested,
-                Subject::store(),
-            ),
-            job(
-                "health",
-                &jobs.health,
-                EventType::HealthCheckRequested,
-                Subject::store(),
-            ),
-            job(
-                "verify",
-                &jobs.verify,
-                EventType::IndexVerifyRequested,
-                index,
-            ),
-        ],
-        instance: config.instance.clone(),
-    }
-}
-
-fn healing_options(config: &Config) -> self_healing::Options {
-    self_healing::Options {
-        instance: config.instance.clone(),
-        data_dir: config.data_dir.clone(),
-        collections: config.collections.iter().map(|c| c.name.clone()).collect(),
-        probe: config.health.probe,
-        slice: config.health.slice,
-        fix_attempts: config.health.fix_attempts,
-        fix_backoff: Duration::from_secs(60),
-        retention: config.audit.retention,
-        limits: self_healing::Limits {
-            oldest_owed: config.health.oldest_owed,
-            free_space: config.store.free_space_floor,
-            scan_age: config.watch.rescan * 2,
-            ..self_healing::Limits::default()
-        },
-    }
 }
 
 /// Socket and search last of all, then the store. False: the store did not close in time.

@@ -1,0 +1,153 @@
+//! The agents of this config: what each is made of, and the plan of its lives.
+
+use std::sync::Arc;
+
+use super::carriers::Carriers;
+use super::{options, size};
+use crate::agents::change_detection::ChangeDetection;
+use crate::agents::document_management::DocumentManagement;
+use crate::agents::logging_audit::LoggingAudit;
+use crate::agents::rag::Rag;
+use crate::agents::scheduler::{Scheduler, Timetable};
+use crate::agents::self_healing::{RedisLook, SelfHealing, Surroundings};
+use crate::bus::Monitor;
+use crate::config::Config;
+use crate::error::{Exit, Fatal};
+use crate::event::AgentName;
+use crate::index::Searcher;
+use crate::runtime::{
+    Agent, Board, Compute, Factory, LifePlan, Notifier, RunnerOptions, ScanDesk, Source,
+    SupervisorHandle,
+};
+use crate::store::Store;
+
+/// Everything that agents are made of.
+pub(super) struct Parts {
+    pub(super) config: Config,
+    pub(super) on: Vec<AgentName>,
+    pub(super) store: Store,
+    pub(super) board: Board,
+    pub(super) searcher: Searcher,
+    pub(super) desk: ScanDesk,
+    pub(super) compute: Compute,
+    pub(super) supervisor: SupervisorHandle,
+    pub(super) monitor: Monitor,
+    pub(super) notifier: Notifier,
+    pub(super) redis: RedisLook,
+}
+
+/// A plan for every agent that is on.
+pub(super) fn plans(parts: &Parts, carriers: &Carriers) -> Result<Vec<LifePlan>, Fatal> {
+    let mut plans = Vec::new();
+    for name in &parts.on {
+        let agent = factory(parts, *name)?;
+        let backoff_max = parts.config.delivery.backoff_max;
+        plans.push(LifePlan {
+            name: *name,
+            agent,
+            carrier: carriers.factory(*name, &parts.store, backoff_max),
+            options: runner_options(&parts.config, *name),
+        });
+    }
+    Ok(plans)
+}
+
+fn runner_options(config: &Config, name: AgentName) -> RunnerOptions {
+    let delivery = &config.delivery;
+    let own = config
+        .agents
+        .all()
+        .into_iter()
+        .find(|(n, _)| *n == name.as_str());
+    RunnerOptions {
+        concurrency: own.map_or(delivery.concurrency, |(_, agent)| {
+            config.concurrency_of(agent)
+        }),
+        unsettled: delivery.unsettled,
+        unsettled_bytes: size(delivery.unsettled_size),
+        room: delivery.room,
+        stall_timeout: delivery.stall_timeout,
+        backoff_max: delivery.backoff_max,
+        pause_min: delivery.unavailable_min,
+        pause_max: delivery.unavailable_max,
+    }
+}
+
+fn source(parts: &Parts) -> Source {
+    let delivery = &parts.config.delivery;
+    Source::new(
+        parts.store.clone(),
+        delivery.unsettled,
+        size(delivery.unsettled_size),
+    )
+}
+
+/// What makes a new life of an agent.
+fn factory(parts: &Parts, name: AgentName) -> Result<Factory, Fatal> {
+    let (store, compute, source) = (parts.store.clone(), parts.compute.clone(), source(parts));
+    Ok(match name {
+        AgentName::ChangeDetection => {
+            let (options, desk) = (options::edge(&parts.config), parts.desk.clone());
+            options.check().map_err(|e| Fatal::new(Exit::Config, e))?;
+            Arc::new(move || {
+                agent(ChangeDetection::new(
+                    options.clone(),
+                    store.clone(),
+                    source.clone(),
+                    desk.clone(),
+                    compute.clone(),
+                ))
+            })
+        }
+        AgentName::DocumentManagement => {
+            Arc::new(move || agent(DocumentManagement::new(store.clone(), compute.clone())))
+        }
+        AgentName::Rag => {
+            let (options, searcher) = (options::rag(&parts.config, &store), parts.searcher.clone());
+            Arc::new(move || {
+                agent(Rag::new(
+                    options.clone(),
+                    store.clone(),
+                    searcher.clone(),
+                    compute.clone(),
+                ))
+            })
+        }
+        AgentName::LoggingAudit => Arc::new(move || agent(LoggingAudit)),
+        AgentName::Scheduler => {
+            let timetable = Timetable::new(options::scheduler(&parts.config))
+                .map_err(|e| Fatal::new(Exit::Config, e))?;
+            let timetable = Arc::new(timetable);
+            Arc::new(move || {
+                agent(Scheduler::new(
+                    timetable.clone(),
+                    store.clone(),
+                    source.clone(),
+                ))
+            })
+        }
+        AgentName::SelfHealing => {
+            let options = options::healing(&parts.config);
+            let surroundings = Surroundings {
+                store,
+                source,
+                board: parts.board.clone(),
+                supervisor: parts.supervisor.clone(),
+                desk: parts.desk.clone(),
+                searcher: parts.searcher.clone(),
+                redis: parts.redis.clone(),
+                compute,
+            };
+            Arc::new(move || agent(SelfHealing::new(options.clone(), surroundings.clone())))
+        }
+        #[cfg(feature = "testing")]
+        AgentName::Test => {
+            let log = std::env::var_os("DOCENT_TEST_LOG").map(std::path::PathBuf::from);
+            Arc::new(move || agent(crate::agents::test::Test::new(log.clone())))
+        }
+    })
+}
+
+fn agent(agent: impl Agent) -> Arc<dyn Agent> {
+    Arc::new(agent)
+}

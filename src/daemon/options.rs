@@ -1,0 +1,126 @@
+//! What the config says, in the words of each agent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::agents::rag::{RagOptions, identity};
+use crate::agents::scheduler::{JobOption, Missed};
+use crate::agents::{change_detection, scheduler, self_healing};
+use crate::config::{self, Config};
+use crate::document::{ChunkOptions, kind_of};
+use crate::event::{EventType, Subject};
+use crate::index::FollowerOptions;
+use crate::store::Store;
+
+pub(super) fn edge(config: &Config) -> change_detection::Options {
+    let types = config.documents.file_types.clone();
+    let supported = move |path: &[u8]| {
+        kind_of(path).is_some_and(|kind| types.iter().any(|t| t.as_str() == kind.as_str()))
+    };
+    let collection = |c: &config::Collection| change_detection::Collection {
+        name: c.name.clone(),
+        root: c.path.clone(),
+        include: c.include.clone(),
+        exclude: c.exclude.clone(),
+        git: c.git,
+        watch: match c.watch {
+            config::WatchMode::Auto => change_detection::WatchMode::Auto,
+            config::WatchMode::Native => change_detection::WatchMode::Native,
+            config::WatchMode::Poll => change_detection::WatchMode::Poll,
+        },
+    };
+    change_detection::Options {
+        collections: config.collections.iter().map(collection).collect(),
+        supported: Arc::new(supported),
+        secrets: config.documents.secrets.clone(),
+        file_size: config.documents.file_size,
+        debounce: config.watch.debounce,
+        stable_after: config.watch.stable_after,
+        rescan: config.watch.rescan,
+        poll: config.watch.poll,
+        owed_high: config.watch.owed_high,
+        owed_high_watch: config.watch.owed_high_watch,
+        free_space_floor: config.store.free_space_floor,
+        data_dir: config.data_dir.clone(),
+        instance: config.instance.clone(),
+    }
+}
+
+pub(super) fn rag(config: &Config, store: &Store) -> RagOptions {
+    let chunking = ChunkOptions {
+        size: config.index.chunk_size,
+        overlap: config.index.chunk_overlap,
+    };
+    RagOptions {
+        chunking,
+        follower: FollowerOptions {
+            folder: config.data_dir.join("index"),
+            identity: identity(store, chunking),
+            commit_interval: config.index.commit_interval,
+        },
+        instance: config.instance.clone(),
+    }
+}
+
+pub(super) fn scheduler(config: &Config) -> scheduler::Options {
+    let job = |name: &str, job: &config::Job, kind: EventType, subject: Subject| JobOption {
+        name: name.to_owned(),
+        schedule: job.schedule.clone(),
+        enabled: job.enabled,
+        missed: match job.missed {
+            config::Missed::Skip => Missed::Skip,
+            config::Missed::Once => Missed::Once,
+            config::Missed::All => Missed::All,
+        },
+        kind,
+        subject,
+        data: json!({"job": name}),
+    };
+    let jobs = &config.jobs;
+    let index = Subject::index(&config.instance);
+    scheduler::Options {
+        timezone: config.scheduler.timezone.clone(),
+        jobs: vec![
+            job(
+                "maintenance",
+                &jobs.maintenance,
+                EventType::MaintenanceRequested,
+                Subject::store(),
+            ),
+            job(
+                "health",
+                &jobs.health,
+                EventType::HealthCheckRequested,
+                Subject::store(),
+            ),
+            job(
+                "verify",
+                &jobs.verify,
+                EventType::IndexVerifyRequested,
+                index,
+            ),
+        ],
+        instance: config.instance.clone(),
+    }
+}
+
+pub(super) fn healing(config: &Config) -> self_healing::Options {
+    self_healing::Options {
+        instance: config.instance.clone(),
+        data_dir: config.data_dir.clone(),
+        collections: config.collections.iter().map(|c| c.name.clone()).collect(),
+        probe: config.health.probe,
+        slice: config.health.slice,
+        fix_attempts: config.health.fix_attempts,
+        fix_backoff: Duration::from_secs(60),
+        retention: config.audit.retention,
+        limits: self_healing::Limits {
+            oldest_owed: config.health.oldest_owed,
+            free_space: config.store.free_space_floor,
+            scan_age: config.watch.rescan * 2,
+            ..self_healing::Limits::default()
+        },
+    }
+}
