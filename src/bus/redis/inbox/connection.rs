@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::{Connected, Inbox, Reply};
 use crate::bus::redis::client::Trouble;
-use crate::bus::redis::link::Link;
 use crate::bus::redis::round::Round;
 use crate::bus::redis::session::Session;
-use crate::event::AgentName;
 
 /// Between attempts to open a session.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
@@ -19,6 +18,9 @@ pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// How much later than its own deadline a read counts as lost with its connection.
 pub(super) const READ_MARGIN: Duration = Duration::from_secs(5);
+
+/// How much longer than a read may block the end waits for what is under way.
+const END_MARGIN: Duration = Duration::from_millis(500);
 
 impl Inbox {
     pub(super) fn session(&self) -> Option<Arc<Session>> {
@@ -62,7 +64,7 @@ impl Inbox {
         });
     }
 
-    /// Gives the connection up. Replies of it that are still to come are not heard.
+    /// Gives the connection up, and all that is under way on it: a read that went on would take entries that nobody sees.
     pub(super) fn disconnect(&mut self, wait: Duration) {
         self.number += 1;
         self.connected = Connected::No {
@@ -73,6 +75,7 @@ impl Inbox {
         for (seq, _) in self.ready.drain(..) {
             self.order.back_to(seq);
         }
+        self.under_way = FuturesUnordered::new();
         self.adding = false;
         self.acknowledged.clear();
         self.acknowledging = 0;
@@ -121,42 +124,36 @@ impl Inbox {
         });
     }
 
-    /// Acknowledges everything that is pending on our consumer: the table is empty, what is not settled is owed.
-    pub(super) async fn acknowledge_pending(&mut self, session: &Session) -> Result<(), Trouble> {
-        loop {
-            let ids = session.pending(None).await?;
-            if ids.is_empty() {
-                return Ok(());
-            }
-            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            session.acknowledge(&ids).await?;
-        }
-    }
-
-    /// Leaves nothing pending, if Redis can be reached: also where the connection was lost just before the end.
+    /// Leaves nothing pending, if Redis can be reached.
     pub(super) async fn end(&mut self) {
-        // Whatever is under way is awaited, on connections that were given up too: what a read brings would stay pending.
-        while let Some(ended) = self.under_way.next().await {
-            self.hear(ended);
-        }
-        let session = match self.session() {
-            Some(session) => Ok(session),
-            None => open_for_the_end(self.link.clone(), self.agent).await,
-        };
-        let ended = match session {
-            Ok(session) => self.acknowledge_pending(&session).await.map(|()| session),
+        let patience = self.settings().block_time + END_MARGIN;
+        // A read under way is awaited: what it brings would stay pending.
+        let quiet = async { while self.under_way.next().await.is_some() {} };
+        tokio::time::timeout(patience, quiet).await.ok();
+        // The connection may have been lost a moment ago, and nobody would know before a call on it is overdue. So the end has
+        // one of its own.
+        self.disconnect(Duration::ZERO);
+        let (link, agent) = (self.link.clone(), self.agent);
+        let ended = match Session::open(link.settings(), link.store().id(), agent).await {
+            Ok(session) => acknowledge_pending(&session).await,
             Err(trouble) => Err(trouble),
         };
-        match ended {
-            Ok(session) => session.quit().await,
-            Err(error) => {
-                tracing::debug!(agent = %self.agent, %error, "entries may stay pending on Redis; the next start finds them");
-            }
+        if let Err(error) = ended {
+            tracing::debug!(%agent, %error, "entries may stay pending on Redis; the next start finds them");
         }
+        while let Some(()) = self.telling.next().await {}
     }
 }
 
-async fn open_for_the_end(link: Link, agent: AgentName) -> Result<Arc<Session>, Trouble> {
-    let session = Session::open(link.settings(), link.store().id(), agent).await?;
-    Ok(Arc::new(session))
+/// Acknowledges everything that is pending on our consumer, and says goodbye: the table is empty, what is not settled is owed.
+async fn acknowledge_pending(session: &Session) -> Result<(), Trouble> {
+    loop {
+        let ids = session.pending(None).await?;
+        if ids.is_empty() {
+            session.quit().await;
+            return Ok(());
+        }
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        session.acknowledge(&ids).await?;
+    }
 }

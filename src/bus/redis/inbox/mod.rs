@@ -86,7 +86,10 @@ pub struct Inbox {
     relay_step: Duration,
     /// That entries could not be read was said on this connection.
     said_unreadable: bool,
+    /// Calls of this session: they end with it.
     under_way: FuturesUnordered<Boxed<'static, (u64, Reply)>>,
+    /// What is being told about Redis, whatever becomes of the session.
+    telling: FuturesUnordered<Boxed<'static, ()>>,
     replies: VecDeque<Reply>,
     poll: LastPoll,
 }
@@ -122,6 +125,7 @@ impl Inbox {
             relay_step: Duration::ZERO,
             said_unreadable: false,
             under_way: FuturesUnordered::new(),
+            telling: FuturesUnordered::new(),
             replies: VecDeque::new(),
             poll: LastPoll::new(settings.block_time * 2 + connection::READ_MARGIN),
         }
@@ -135,7 +139,6 @@ impl Inbox {
     /// Another carrier takes over: the connection is given up, what is noted stays.
     pub fn suspend(&mut self) {
         self.disconnect(Duration::ZERO);
-        self.under_way = FuturesUnordered::new();
         self.epoch = None;
         self.poll.exempt();
     }
@@ -291,6 +294,7 @@ impl Carrier for Inbox {
                 let moment = self.next_moment();
                 let heard = tokio::select! {
                     Some(ended) = self.under_way.next(), if !self.under_way.is_empty() => ended,
+                    Some(()) = self.telling.next(), if !self.telling.is_empty() => continue,
                     () = self.order.woken(), if relays => return,
                     changed = link.changed() => match changed {
                         Ok(()) => continue,

@@ -91,10 +91,7 @@ impl Inbox {
                     }
                     if !lost.is_empty() {
                         let (link, agent, count) = (self.link.clone(), self.agent, lost.len());
-                        self.start(async move {
-                            link.tell_lost(agent, count).await;
-                            Reply::Told
-                        });
+                        self.telling.push(Box::pin(link.tell_lost(agent, count)));
                     }
                     self.trim();
                     self.claim(now);

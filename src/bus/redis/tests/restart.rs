@@ -121,3 +121,16 @@ async fn what_could_not_be_answered_is_carried_again_though_redis_lost_it() {
     bench.until_offered(one, 2).await;
     bench.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_leaves_nothing_pending_though_its_connection_was_cut_just_before() {
+    let mut bench = Bench::new().await;
+    let one = bench.ledger.publish("a").await;
+    bench.until_offered(one, 1).await;
+    bench.handled(one).await;
+    assert_eq!(bench.pending().len(), 1, "nothing was acknowledged yet");
+    bench.server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+    bench.inbox.close().await;
+    assert_eq!(bench.pending(), Vec::<String>::new());
+    bench.end().await;
+}
