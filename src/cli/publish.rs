@@ -123,7 +123,10 @@ async fn publish_lines(
     while let Some(line) = answers.next().await? {
         let answer: PublishedLine =
             serde_json::from_slice(&line).map_err(|e| ClientError::Unexpected(e.to_string()))?;
-        if let Some(problem) = &answer.problem {
+        // What refuses everything is told once, with the line from which on nothing is taken.
+        if let Some(problem) = &answer.problem
+            && verdict.broken.is_none()
+        {
             out.note(&format!("line {}: {problem}", verdict.answers + 1));
         }
         out.line(answer.id.as_deref().unwrap_or_default())?;

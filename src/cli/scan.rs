@@ -9,7 +9,7 @@ use super::progress::alongside;
 use super::text::{Style, counted, duration, number, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
-use crate::http::wire::ScanAnswer;
+use crate::http::wire::{Absent, ScanAnswer};
 
 /// The flags of `scan`.
 #[derive(Debug, Args)]
@@ -69,13 +69,29 @@ fn render(answer: &ScanAnswer, style: Style) -> String {
             style.wrong("!")
         ));
     }
+    for unlisted in &answer.unlisted {
+        text.push_str(&format!(
+            "  {} {}\n",
+            style.wrong("!"),
+            unlisted_line(unlisted)
+        ));
+    }
     text
+}
+
+/// Directories of a collection that could not be listed.
+pub(super) fn unlisted_line(unlisted: &Absent) -> String {
+    format!(
+        "{} has directories that cannot be listed: {}; what is known of their files stays as it is",
+        plain(&unlisted.collection),
+        plain(&unlisted.cause)
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::wire::{Absent, ScannedCollection};
+    use crate::http::wire::ScannedCollection;
 
     #[test]
     fn a_scan_tells_its_counts_and_what_it_could_not_reach() {
@@ -92,10 +108,15 @@ mod tests {
                 collection: "wiki".to_owned(),
                 cause: "no such file".to_owned(),
             }],
+            unlisted: vec![Absent {
+                collection: "docs".to_owned(),
+                cause: "/docs/locked".to_owned(),
+            }],
             took_ms: 1500,
         };
         let expected = "scanned 1,234 files, 7 read anew (1.5s)\n  docs  1,234 files\n  \
-                        ! wiki cannot be reached: no such file; its documents are kept\n";
+                        ! wiki cannot be reached: no such file; its documents are kept\n  \
+                        ! docs has directories that cannot be listed: /docs/locked; what is known of their files stays as it is\n";
         assert_eq!(render(&answer, Style::new(false)), expected);
     }
 }

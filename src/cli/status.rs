@@ -156,6 +156,12 @@ fn collection_line(collection: &CollectionView) -> String {
         None => String::new(),
         Some(cause) => format!("; {}: {}", plain(&collection.root), plain(cause)),
     };
+    let unlisted = match collection.unlisted.as_slice() {
+        [] => String::new(),
+        [only] => format!("; cannot list {}", plain(only)),
+        [first, rest @ ..] => format!("; cannot list {} and {} more", plain(first), rest.len()),
+    };
+    let root = root + &unlisted;
     match &collection.why_poll {
         None => format!("{place}, watched{root}"),
         Some(why) => format!("{place}, scanned often ({}){root}", plain(why)),
@@ -323,6 +329,7 @@ pub(super) mod tests {
                 cause: None,
                 watch: "native".to_owned(),
                 why_poll: None,
+                unlisted: Vec::new(),
             }],
             scan: ScanView {
                 scanning: None,

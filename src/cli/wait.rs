@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use super::context::{Context, block_on};
 use super::failure::{exit_of, refused};
 use super::progress::alongside;
+use super::scan::unlisted_line;
 use super::text::duration;
 use crate::config::{UnitError, format_duration, parse_duration};
 use crate::error::{Exit, Fatal};
@@ -52,6 +53,11 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         context
             .out
             .line(&format!("everything is searchable ({took})"))?;
+    }
+    for unlisted in &answer.unlisted {
+        context
+            .out
+            .note(&format!("but {}", unlisted_line(unlisted)));
     }
     Ok(Exit::Clean)
 }

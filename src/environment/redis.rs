@@ -42,13 +42,13 @@ pub(super) fn reachable(config: &Config, findings: &mut Findings) {
             }
         }
         // With another owner docent does not start, whatever carries.
-        Ok(Probed::Foreign { owner, key }) => findings.lack(
+        Ok(Probed::Foreign { owner, command }) => findings.lack(
             "redis",
             format!(
                 "Redis at {shown}: the namespace {} belongs to another store, {owner}",
                 settings.namespace
             ),
-            format!("give this docent a [redis] namespace of its own, or, if that store is gone for good, free the name: redis-cli DEL {key}"),
+            format!("give this docent a [redis] namespace of its own, or, if that store is gone for good, free the name: {command}"),
         ),
         Err(why) if needed => findings.lack(
             "redis",

@@ -10,7 +10,7 @@ use super::State;
 use super::operate::acted;
 use super::params::{Params, Peer};
 use super::problem::stopping;
-use super::status::absent;
+use super::status::{absent, unlisted};
 use super::wait::settled;
 use super::wire::{Problem, ProblemKind, ScanAnswer, ScannedCollection};
 use crate::event::{AgentName, EventType, NewEvent, Seq, Subject};
@@ -61,6 +61,7 @@ pub(super) async fn scan(
         changed: progress.changed,
         collections: collections.collect(),
         absent: absent(&progress),
+        unlisted: unlisted(&progress),
         took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     }))
 }

@@ -130,6 +130,11 @@ fn collection_view(root: &RootReport) -> CollectionView {
         }
         .to_owned(),
         why_poll: root.polled.clone(),
+        unlisted: root
+            .unlisted
+            .iter()
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect(),
     }
 }
 
@@ -156,6 +161,12 @@ pub(super) fn absent(progress: &ScanProgress) -> Vec<Absent> {
         .chain(held)
         .map(view)
         .collect()
+}
+
+/// Directories that could not be listed, for an answer.
+pub(super) fn unlisted(progress: &ScanProgress) -> Vec<Absent> {
+    let view = |(collection, cause)| Absent { collection, cause };
+    progress.unlisted().into_iter().map(view).collect()
 }
 
 /// Room on the disk of `data_dir`. A disk that does not tell counts as full: nothing can be captured on it either.

@@ -15,6 +15,7 @@ use super::freshness::behind;
 use super::params::{Params, Peer, duration};
 use super::problem::stopping;
 use super::scan::missing;
+use super::status::unlisted;
 use super::wire::{Problem, ProblemKind, WaitAnswer};
 use super::{State, count};
 use crate::config::format_duration;
@@ -67,6 +68,7 @@ pub(super) async fn wait(
     Ok(Json(WaitAnswer {
         waited_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         seq: seq.0,
+        unlisted: unlisted(&state.scans.progress().borrow()),
     }))
 }
 

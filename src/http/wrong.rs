@@ -267,6 +267,7 @@ mod tests {
             path: "/docs".into(),
             standing,
             polled: None,
+            unlisted: Vec::new(),
         };
         let away = root(RootStanding::Absent("no such file".to_owned()));
         assert_eq!(found(|f| f.progress.roots.push(away)), absent);

@@ -12,6 +12,9 @@ use tokio::sync::{Notify, watch};
 /// The reason in a `scan.requested` that lets removals go ahead which are held because the root's device changed.
 pub const ACCEPT_REMOVALS: &str = "accept-removals";
 
+/// Directories that are named in a text; the rest is counted.
+const NAMED: usize = 3;
+
 /// How far the work at the edge has come.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ScanProgress {
@@ -46,6 +49,20 @@ impl ScanProgress {
         })
     }
 
+    /// Collections with directories that could not be listed, and which.
+    pub fn unlisted(&self) -> Vec<(String, String)> {
+        self.having(|root| {
+            let names = root.unlisted.iter().map(|path| path.display().to_string());
+            let names: Vec<String> = names.take(NAMED).collect();
+            let more = root.unlisted.len().saturating_sub(NAMED);
+            match (names.is_empty(), more) {
+                (true, _) => None,
+                (false, 0) => Some(names.join(", ")),
+                (false, more) => Some(format!("{} and {more} more", names.join(", "))),
+            }
+        })
+    }
+
     fn having(&self, what: impl Fn(&RootReport) -> Option<String>) -> Vec<(String, String)> {
         let roots = self.roots.iter();
         roots
@@ -65,6 +82,8 @@ pub struct RootReport {
     pub standing: RootStanding,
     /// Why it is scanned often instead of being notified of changes, if it is.
     pub polled: Option<String>,
+    /// Directories that could not be listed, a bounded number of them: what is known of their files stays as it is.
+    pub unlisted: Vec<PathBuf>,
 }
 
 /// How a root stands.

@@ -5,6 +5,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::mpsc;
@@ -13,6 +14,10 @@ use super::readers::Readers;
 use super::shared::Shared;
 use super::writer::{self, Writer};
 use super::{OpenError, Options, QUEUE, Store, schema};
+
+/// How long a start waits for the lock of another process, and how often it looks.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The end of the store: joins the writer's thread and frees the lock on `data_dir`.
 #[derive(Debug)]
@@ -102,10 +107,19 @@ fn lock(data_dir: &Path) -> Result<File, OpenError> {
         .mode(0o600)
         .open(&path)
         .map_err(io("open", &path))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(data_dir.to_owned())),
-        Err(errno) => Err(io("lock", &path)(errno.into())),
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            // One that was killed a moment ago may still be ending.
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                std::thread::park_timeout(LOCK_AGAIN);
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(OpenError::InUse(data_dir.to_owned()));
+            }
+            Err(errno) => return Err(io("lock", &path)(errno.into())),
+        }
     }
 }
 

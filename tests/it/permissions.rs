@@ -60,6 +60,13 @@ fn what_may_not_be_read_stays_as_it_is_known_and_is_read_when_it_may_be() {
     let listed = world.documents();
     assert_eq!(listed["closed/inside.md"]["state"], "stored", "{listed:?}");
     assert_eq!(world.search("hygrometer")[0], "closed/inside.md");
+    let locked = world.docs().join("closed").display().to_string();
+    let waited = world.cli(["wait"]);
+    assert!(waited.stderr().contains(&locked), "{}", waited.stderr());
+    assert_eq!(world.status()["collections"][0]["unlisted"][0], locked);
+    world.until("health names the directory", || {
+        world.cli(["health"]).stdout().contains(&locked)
+    });
     let said = world
         .log()
         .matches("a directory cannot be looked at")

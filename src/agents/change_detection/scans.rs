@@ -212,6 +212,8 @@ impl Edge {
         let Some(scan) = self.scan.take() else {
             return;
         };
+        // Whoever waits for the end reads what it has found.
+        self.report();
         let seen: u64 = self.roots.iter().map(|r| r.seen).sum();
         let took = scan.began.elapsed();
         if let Some(number) = number {

@@ -217,6 +217,11 @@ impl Edge {
                 path: tree.root.clone(),
                 standing: standing(root),
                 polled: root.unwatched.clone(),
+                unlisted: root
+                    .gaps
+                    .iter()
+                    .map(|path| tree.root.join(paths::as_path(path)))
+                    .collect(),
             })
             .collect();
         let marked = self.marks.len() as u64;

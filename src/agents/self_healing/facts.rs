@@ -74,6 +74,8 @@ pub(super) struct EdgeFacts {
     pub(super) absent: Vec<(String, String)>,
     /// Collections whose removals are held, with the cause.
     pub(super) removals_held: Vec<(String, String)>,
+    /// Collections with directories that cannot be listed, and which.
+    pub(super) unlisted: Vec<(String, String)>,
     /// Why captures stand still.
     pub(super) held: Option<String>,
     /// The collection that is being scanned.

@@ -121,6 +121,7 @@ impl Probe {
             collections: self.parts.options.collections.clone(),
             absent: progress.absent(),
             removals_held: progress.removals_held(),
+            unlisted: progress.unlisted(),
             held: progress.held,
             scanning: progress.scanning,
             scans: self.known(scans),

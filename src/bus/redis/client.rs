@@ -36,13 +36,13 @@ pub(super) enum Trouble {
     Refused(String),
     /// Another store owns the namespace.
     #[error(
-        "the namespace belongs to another store, {owner}; give this docent a [redis] namespace of its own, or, if that store is gone for good, free the name: redis-cli DEL {key}"
+        "the namespace belongs to another store, {owner}; give this docent a [redis] namespace of its own, or, if that store is gone for good, free the name: {command}"
     )]
     Foreign {
         /// Who owns it.
         owner: String,
-        /// The key that says so.
-        key: String,
+        /// What a person calls to free the name.
+        command: String,
     },
     /// The reply is not what the command is documented to give.
     #[error("Redis gave something unexpected for {0}")]

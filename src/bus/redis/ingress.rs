@@ -96,12 +96,7 @@ impl Ingress {
             },
             block: settings.block_time,
         };
-        owner::check(
-            &stream.connection,
-            &settings.namespace,
-            self.link.store().id(),
-        )
-        .await?;
+        owner::check(&stream.connection, settings, self.link.store().id()).await?;
         stream.prepare().await?;
         let mut own = true;
         while !self.stop.is_cancelled() && self.link.epoch() == Some(epoch) {

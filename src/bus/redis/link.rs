@@ -242,7 +242,7 @@ impl LinkTask {
         let settings = &self.link.shared.settings;
         let attempt = async {
             let connection = Connection::open(&settings.url).await?;
-            owner::check(&connection, &settings.namespace, self.link.store().id()).await?;
+            owner::check(&connection, settings, self.link.store().id()).await?;
             let facts = preflight::check(&connection, settings).await?;
             Ok((connection, facts))
         };
@@ -321,7 +321,9 @@ impl LinkTask {
                 },
             };
         });
-        if self.told == Some(false) {
+        // At the start it is what the start ends with.
+        let refused = self.told.is_none() && matches!(trouble, Trouble::Foreign { .. });
+        if self.told == Some(false) || refused {
             tracing::debug!(why, "Redis still cannot carry");
             return;
         }

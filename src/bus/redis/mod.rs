@@ -86,9 +86,19 @@ pub enum Probed {
     Foreign {
         /// Which.
         owner: String,
-        /// The key that says so.
-        key: String,
+        /// What a person calls to free the name.
+        command: String,
     },
+}
+
+impl Settings {
+    /// What a person calls to have this Redis do something.
+    fn cli(&self, command: &str) -> String {
+        match self.shown.strip_prefix("redis+unix://") {
+            Some(path) => format!("redis-cli -s {path} {command}"),
+            None => format!("redis-cli -u {} {command}", self.shown),
+        }
+    }
 }
 
 /// Tries whether Redis can carry, without changing anything that lasts, for `docent check`. `is_ours` tells whether an owner of
@@ -103,7 +113,8 @@ pub async fn probe(settings: &Settings, is_ours: impl Fn(&str) -> bool) -> Resul
         let probed = match owner {
             Some(owner) if !is_ours(&owner) => {
                 let key = keys::store(&settings.namespace);
-                Ok(Probed::Foreign { owner, key })
+                let command = settings.cli(&format!("DEL {key}"));
+                Ok(Probed::Foreign { owner, command })
             }
             owner => {
                 let facts = preflight::check(&connection, settings).await;

@@ -6,6 +6,7 @@ use super::Settings;
 use super::client::{Connection, Trouble, args};
 use super::reply::{list, text};
 use super::{keys, scripts};
+use crate::event::AgentName;
 
 /// What a Redis that crashes may lose. Shown, not relied upon: what is owed stands in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,7 @@ pub(super) async fn check(connection: &Connection, settings: &Settings) -> Resul
     let info = info(connection).await?;
     eviction(&info)?;
     dry_run(connection, settings).await?;
+    streams(connection, settings).await?;
     let version = info.get("redis_version").cloned();
     Ok(Facts {
         version: version.unwrap_or_else(|| "unknown".to_owned()),
@@ -108,6 +110,27 @@ async fn steps(connection: &Connection, key: &str, group: &str) -> Result<(), Tr
     script(scripts::ACKNOWLEDGE_AND_DELETE, args([group, "1-1"])).await?;
     script(scripts::REMOVE_IDLE_CONSUMERS, args([group, "probe"])).await?;
     script(scripts::TRIM, args([group, "0", "0"])).await
+}
+
+/// Whatever stands under a key of ours must be a stream.
+async fn streams(connection: &Connection, settings: &Settings) -> Result<(), Trouble> {
+    let inboxes = AgentName::ALL
+        .iter()
+        .map(|agent| keys::inbox(&settings.namespace, *agent));
+    let keys: Vec<String> = inboxes
+        .chain([keys::ingress(&settings.namespace)])
+        .collect();
+    let calls = keys.iter().map(|key| args([key])).collect();
+    for (key, kind) in keys.iter().zip(connection.calls("TYPE", calls).await) {
+        let kind = text(&kind?).ok_or(Trouble::Garbled("TYPE"))?;
+        if kind != "none" && kind != "stream" {
+            let command = settings.cli(&format!("DEL '{key}'"));
+            return Err(Trouble::Refused(format!(
+                "the key {key} holds a {kind} and no stream; if nobody needs it, remove it: {command}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The error of a call with the command's name in it.

@@ -33,9 +33,9 @@ impl Session {
         agent: AgentName,
     ) -> Result<Self, Trouble> {
         let commands = Connection::open(&settings.url).await?;
-        owner::check(&commands, &settings.namespace, store).await?;
+        owner::check(&commands, settings, store).await?;
         let reads = Connection::open(&settings.url).await?;
-        owner::check(&reads, &settings.namespace, store).await?;
+        owner::check(&reads, settings, store).await?;
         let session = Session {
             commands,
             reads,
@@ -55,7 +55,7 @@ impl Session {
 
     /// Makes what was found missing anew, after the owner was checked again.
     pub(super) async fn mend(&self, settings: &Settings, store: &str) -> Result<(), Trouble> {
-        owner::check(&self.commands, &settings.namespace, store).await?;
+        owner::check(&self.commands, settings, store).await?;
         self.group.make(&self.commands).await
     }
 

@@ -212,6 +212,9 @@ pub struct CollectionView {
     pub watch: String,
     /// Why it is scanned often instead of being notified of changes.
     pub why_poll: Option<String>,
+    /// Directories that cannot be listed, a bounded number of them.
+    #[serde(default)]
+    pub unlisted: Vec<String>,
 }
 
 /// How the index stands.
@@ -271,6 +274,9 @@ pub struct ScanAnswer {
     pub collections: Vec<ScannedCollection>,
     /// Roots that could not be reached.
     pub absent: Vec<Absent>,
+    /// Directories that could not be listed.
+    #[serde(default)]
+    pub unlisted: Vec<Absent>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
 }
@@ -295,4 +301,7 @@ pub struct WaitAnswer {
     pub waited_ms: u64,
     /// The newest event when the scan had ended.
     pub seq: u64,
+    /// Directories that could not be listed: what is new in them is not searchable.
+    #[serde(default)]
+    pub unlisted: Vec<Absent>,
 }

@@ -187,6 +187,7 @@ pub(super) mod tests {
             collections: vec!["docs".to_owned(), "code".to_owned()],
             absent: vec![("docs".to_owned(), "no such folder".to_owned())],
             removals_held: vec![("wiki".to_owned(), "another device".to_owned())],
+            unlisted: vec![("docs".to_owned(), "/docs/locked".to_owned())],
             held: Some("the disk is full".to_owned()),
             scanning: None,
             scans: Some(vec![scan("code", facts.now.minus(LONG))]),

@@ -35,6 +35,20 @@ pub(super) fn removals_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     Some(found.collect())
 }
 
+/// Directories cannot be listed: what is new in them is not seen, and what is known of their files stays.
+pub(super) fn unlisted(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
+    let unlisted = facts.edge.iter().flat_map(|edge| &edge.unlisted);
+    let found = unlisted.map(|(collection, which)| Finding {
+        detector: "directories_unlisted",
+        subject: Subject::collection(collection),
+        severity: Severity::Warning,
+        value: format!("cannot be listed: {which}"),
+        limit: "docent may list every directory, or `exclude` names it".to_owned(),
+        remedy: None,
+    });
+    Some(found.collect())
+}
+
 /// Captures stand still.
 pub(super) fn captures_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let held = facts.edge.as_ref().and_then(|edge| edge.held.clone());

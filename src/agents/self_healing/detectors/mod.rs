@@ -77,6 +77,7 @@ pub(super) const ALL: &[Detector] = &[
     detector("index_drift", (TWICE, AT_ONCE), index::drift),
     detector(ROOT_ABSENT, (AT_ONCE, AT_ONCE), files::root_absent),
     detector("removals_held", (AT_ONCE, AT_ONCE), files::removals_held),
+    detector("directories_unlisted", (AT_ONCE, AT_ONCE), files::unlisted),
     detector("captures_held", (AT_ONCE, AT_ONCE), files::captures_held),
     detector("scan_overdue", (AT_ONCE, AT_ONCE), files::scan_overdue),
     detector("file_drift", (TWICE, AT_ONCE), files::drift),
