@@ -76,13 +76,21 @@ impl From<IndexError> for String {
 }
 
 /// Where the system refused, its words: tantivy's are for programmers, and say them twice.
-fn plain(error: &TantivyError) -> String {
+pub(super) fn plain(error: &TantivyError) -> String {
     match error {
         TantivyError::OpenWriteError(OpenWriteError::IoError { io_error, filepath }) => {
             format!("cannot write {}: {io_error}", filepath.display())
         }
         TantivyError::OpenReadError(OpenReadError::IoError { io_error, filepath }) => {
-            format!("cannot read {}: {io_error}", filepath.display())
+            match io_error.kind() {
+                io::ErrorKind::InvalidData => {
+                    format!("{} is not as it was written", filepath.display())
+                }
+                _ => format!("cannot read {}: {io_error}", filepath.display()),
+            }
+        }
+        TantivyError::OpenReadError(OpenReadError::FileDoesNotExist(path)) => {
+            format!("{} is missing", path.display())
         }
         TantivyError::IoError(error) => error.to_string(),
         other => other.to_string(),
@@ -136,6 +144,19 @@ mod tests {
         assert_eq!(
             said(TantivyError::OpenWriteError(opening)),
             "cannot commit: cannot write a.term: No space left on device (os error 28)"
+        );
+        let garbled = OpenReadError::wrap_io_error(
+            io::Error::new(io::ErrorKind::InvalidData, "Footer magic byte mismatch"),
+            "a.term".into(),
+        );
+        assert_eq!(
+            plain(&TantivyError::OpenReadError(garbled)),
+            "a.term is not as it was written"
+        );
+        let missing = OpenReadError::FileDoesNotExist("a.term".into());
+        assert_eq!(
+            plain(&TantivyError::OpenReadError(missing)),
+            "a.term is missing"
         );
         assert_eq!(
             said(TantivyError::IoError(full())),

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use tantivy::directory::error::LockError;
 use tantivy::directory::{DirectoryLock, INDEX_WRITER_LOCK};
-use tantivy::{Index as KeywordIndex, IndexSettings};
+use tantivy::{Index as KeywordIndex, IndexSettings, TantivyError};
 
 use super::analyse::analyser;
 use super::directory::MemoryDirectory;
-use super::error::{IndexError, Reason};
+use super::error::{IndexError, Reason, plain};
 use super::fields::{ANALYSER, schema};
 use super::identity::Identity;
 
@@ -187,8 +187,8 @@ fn folder_error(attempted: &'static str, path: &Path) -> impl FnOnce(io::Error) 
 }
 
 /// What went wrong while reading an index is the reason to make another.
-pub(super) fn damaged(error: impl std::fmt::Display) -> Reason {
-    Reason::Damaged(error.to_string())
+pub(super) fn damaged(error: impl Into<TantivyError>) -> Reason {
+    Reason::Damaged(plain(&error.into()))
 }
 
 #[cfg(test)]

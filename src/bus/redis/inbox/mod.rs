@@ -331,17 +331,22 @@ impl Carrier for Inbox {
     }
 
     fn left(&mut self, seq: Seq, subject: Option<&Subject>, how: Left) {
-        if how == Left::Unanswered {
-            // Its copy is offered again, if Redis still has it; else it must be carried again, noted or not.
-            return self.order.back_to(seq);
-        }
-        let was_carried = self.notes.end(seq);
         match how {
-            Left::Settled => {}
-            Left::Dead => self.show_dead(seq),
-            // Its note has ended without a commit.
-            Left::Answered if was_carried => self.order.back_to(seq),
-            Left::Answered | Left::Unanswered => {}
+            Left::Settled => {
+                self.notes.end(seq);
+            }
+            Left::Dead => {
+                self.notes.end(seq);
+                self.show_dead(seq);
+            }
+            // If it was carried, its note has ended without a commit.
+            Left::Answered => {
+                if self.notes.end(seq) {
+                    self.order.back_to(seq);
+                }
+            }
+            // Its copy is offered again, if Redis still has it; else it must be carried again. The note stays.
+            Left::Unanswered => self.order.back_to(seq),
         }
         if let Some(subject) = subject {
             self.order.left(subject);
