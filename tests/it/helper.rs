@@ -240,12 +240,22 @@ impl World {
     }
 
     /// Waits until `condition` holds, or fails saying what did not come true.
-    pub(crate) fn until(&self, what: &str, mut condition: impl FnMut() -> bool) {
-        let deadline = Instant::now() + DEADLINE;
+    pub(crate) fn until(&self, what: &str, condition: impl FnMut() -> bool) {
+        self.until_within(DEADLINE, what, condition);
+    }
+
+    /// The same for what may take longer.
+    pub(crate) fn until_within(
+        &self,
+        patience: Duration,
+        what: &str,
+        mut condition: impl FnMut() -> bool,
+    ) {
+        let deadline = Instant::now() + patience;
         while !condition() {
             assert!(
                 Instant::now() < deadline,
-                "not within {DEADLINE:?}: {what}\n{}",
+                "not within {patience:?}: {what}\n{}",
                 self.log()
             );
             std::thread::park_timeout(Duration::from_millis(50));

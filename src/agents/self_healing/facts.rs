@@ -163,9 +163,15 @@ impl Memory {
     }
 
     /// For how long one change that the store has, `head` when it was first seen, has been missing in an index that
-    /// stands at `position`.
-    pub(super) fn behind(&mut self, position: u64, head: u64, at: Instant) -> Duration {
+    /// stands at `position`. While it has `stopped` it follows nothing, which is a fault of its own.
+    pub(super) fn behind(
+        &mut self,
+        (position, stopped): (u64, bool),
+        head: u64,
+        at: Instant,
+    ) -> Duration {
         self.waiting = match self.waiting {
+            _ if stopped => None,
             Some((change, since)) if position < change => Some((change, since)),
             _ if position < head => Some((head, at)),
             _ => None,
@@ -211,7 +217,11 @@ mod tests {
         let start = Instant::now();
         let mut look = |position, head, seconds| {
             memory
-                .behind(position, head, start + Duration::from_secs(seconds))
+                .behind(
+                    (position, false),
+                    head,
+                    start + Duration::from_secs(seconds),
+                )
                 .as_secs()
         };
         assert_eq!(look(5, 5, 0), 0);
@@ -221,6 +231,22 @@ mod tests {
         assert_eq!(look(8, 30, 50), 0);
         assert_eq!(look(8, 30, 70), 20);
         assert_eq!(look(30, 30, 80), 0);
+    }
+
+    #[test]
+    fn an_index_that_had_stopped_is_behind_only_since_it_follows_again() {
+        let mut memory = Memory::default();
+        let start = Instant::now();
+        let mut look = |stopped, seconds| {
+            memory
+                .behind((5, stopped), 8, start + Duration::from_secs(seconds))
+                .as_secs()
+        };
+        assert_eq!(look(false, 0), 0);
+        assert_eq!(look(false, 10), 10);
+        assert_eq!(look(true, 90), 0);
+        assert_eq!(look(false, 100), 0);
+        assert_eq!(look(false, 130), 30);
     }
 
     #[test]

@@ -107,9 +107,11 @@ impl Probe {
             }
         }
         IndexFacts {
-            stopped: state.stopped,
             unready: self.memory.unready(state.ready, at),
-            behind: self.memory.behind(state.position, head, at),
+            behind: self
+                .memory
+                .behind((state.position, state.stopped.is_some()), head, at),
+            stopped: state.stopped,
             passages,
         }
     }
