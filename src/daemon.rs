@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::embed::Table;
 use crate::error::{Exit, Fatal};
-use crate::event::{AgentName, Millis};
+use crate::event::{AgentName, Millis, awake};
 use crate::http;
 use crate::index::Searcher;
 use crate::runtime::shutdown::{self, conduct, stop_pair};
@@ -42,6 +42,8 @@ const COMPUTE_MIN: usize = 2;
 pub fn run(config: Config) -> Result<Exit, Fatal> {
     // Whatever makes a file in `data_dir`, SQLite and the index among them, makes it for this user alone.
     rustix::process::umask(Mode::from_raw_mode(0o077));
+    // It ends with this function, after everything that goes by it.
+    let _ticker = awake::tick().map_err(|e| Fatal::new(Exit::Internal, e))?;
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads.clamp(2, 8))
@@ -310,7 +312,7 @@ async fn close(
     searcher.close();
     drop(searcher);
     let closing = tokio::task::spawn_blocking(move || closer.close());
-    matches!(tokio::time::timeout(CLOSE, closing).await, Ok(Ok(true)))
+    matches!(awake::timeout(CLOSE, closing).await, Ok(Ok(true)))
 }
 
 /// How Redis is used by this config; `falls_back`: work goes on directly without it.

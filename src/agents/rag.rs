@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::document::{CHUNKING, Chunk, ChunkOptions, chunks, kind_of, parse};
 use crate::embed::Table;
-use crate::event::{AgentName, Event, EventType, NewEvent, Subject};
+use crate::event::{AgentName, Event, EventType, NewEvent, Subject, awake};
 use crate::index::{FollowerOptions, Identity, Searcher, follow};
 use crate::runtime::{
     Agent, Boxed, Compute, Duty, DutyContext, DutyError, Ending, Handling, Progress,
@@ -209,13 +209,11 @@ impl Rag {
                 }
             }
         };
-        tokio::time::timeout(COMPARE, compared)
-            .await
-            .unwrap_or_else(|_| {
-                Err(format!(
-                    "the index was not compared with the store within {COMPARE:?}"
-                ))
-            })
+        awake::timeout(COMPARE, compared).await.unwrap_or_else(|_| {
+            Err(format!(
+                "the index was not compared with the store within {COMPARE:?}"
+            ))
+        })
     }
 
     /// At a start: documents that were chunked with another embedder or another chunking are chunked anew.

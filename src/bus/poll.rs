@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::event::awake;
+
 /// In the place of a moment: nothing need be polled.
 const EXEMPT: u64 = u64::MAX;
 
@@ -23,7 +25,7 @@ impl LastPoll {
     pub fn new(longest: Duration) -> Self {
         LastPoll {
             longest,
-            epoch: Instant::now(),
+            epoch: awake::now(),
             last: Arc::new(AtomicU64::new(EXEMPT)),
         }
     }
@@ -37,10 +39,7 @@ impl LastPoll {
     pub fn idle(&self) -> Duration {
         match self.last.load(Ordering::SeqCst) {
             EXEMPT => Duration::ZERO,
-            last => self
-                .epoch
-                .elapsed()
-                .saturating_sub(Duration::from_millis(last)),
+            last => awake::since(self.epoch).saturating_sub(Duration::from_millis(last)),
         }
     }
 
@@ -73,7 +72,7 @@ impl LastPoll {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(EXEMPT - 1)
+        u64::try_from(awake::since(self.epoch).as_millis()).unwrap_or(EXEMPT - 1)
     }
 }
 

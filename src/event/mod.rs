@@ -2,6 +2,7 @@
 //!
 //! An [`Event`] is a fact, written once. Which agents owe it a delivery is decided by the closed table in [`routing`].
 
+pub mod awake;
 pub mod codec;
 mod id;
 pub mod routing;

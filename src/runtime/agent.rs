@@ -10,7 +10,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::event::{AgentName, Event};
+use crate::event::{AgentName, Event, awake};
 use crate::store::{Outcome, ReadError, WriteError};
 
 /// How often a duty that waits for something marks its progress.
@@ -39,7 +39,8 @@ impl From<ReadError> for Ending {
     }
 }
 
-/// When something last got on. Marked by what works, read by who watches it.
+/// When something last got on, on the clock that stands still while the process does. Marked by what works, read by who
+/// watches it.
 #[derive(Debug, Clone)]
 pub struct Progress {
     epoch: Instant,
@@ -49,7 +50,7 @@ pub struct Progress {
 impl Default for Progress {
     fn default() -> Self {
         Progress {
-            epoch: Instant::now(),
+            epoch: awake::now(),
             last: Arc::default(),
         }
     }
@@ -58,14 +59,14 @@ impl Default for Progress {
 impl Progress {
     /// It got on just now.
     pub fn mark(&self) {
-        let since = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let since = u64::try_from(awake::since(self.epoch).as_millis()).unwrap_or(u64::MAX);
         self.last.fetch_max(since, Ordering::SeqCst);
     }
 
     /// How long ago that was.
     pub fn idle(&self) -> Duration {
         let last = Duration::from_millis(self.last.load(Ordering::SeqCst));
-        self.epoch.elapsed().saturating_sub(last)
+        awake::since(self.epoch).saturating_sub(last)
     }
 }
 

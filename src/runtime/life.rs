@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::agent::{Agent, DutyContext, Factory, Progress};
@@ -14,7 +13,7 @@ use super::shutdown::{Level, Stop, StopSwitch, stop_pair};
 use super::status::Board;
 use super::watched::Watched;
 use crate::bus::Carrier;
-use crate::event::AgentName;
+use crate::event::{AgentName, awake};
 use crate::store::{Incarnation, Store};
 
 /// How long a thread that may block stays without work: each holds memory.
@@ -282,8 +281,10 @@ async fn wind_up(tasks: &mut Tasks) -> Late {
 
 /// Joins what ends within `time`.
 async fn join_within(set: &mut JoinSet<TaskEnd>, time: Duration) {
-    let deadline = Instant::now() + time;
-    while let Ok(Some(joined)) = tokio::time::timeout_at(deadline, set.join_next()).await {
+    let deadline = awake::now() + time;
+    while let Ok(Some(joined)) =
+        awake::timeout(deadline.duration_since(awake::now()), set.join_next()).await
+    {
         if let Err(error) = joined {
             tracing::debug!(
                 error = panic_text(error),

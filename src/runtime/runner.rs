@@ -18,7 +18,7 @@ use super::shutdown::Stop;
 use super::status::Board;
 use super::table::{Limits, Table};
 use crate::bus::{Carrier, Hunger, Left, Offer, TableView};
-use crate::event::{AgentName, Event, Millis, Seq, Subject};
+use crate::event::{AgentName, Event, Millis, Seq, Subject, awake};
 use crate::store::{Fence, Incarnation, Look, Settled, Settlement, Store, Verdict, WriteError};
 
 /// How often the runner looks at its clocks when nothing happens.
@@ -474,10 +474,10 @@ impl Runner {
                 None if flight.progress.idle() >= limit => {
                     tracing::warn!(agent = %self.name, event = %flight.event.id, subject = %flight.event.subject,
                         "a handler made no progress for {limit:?} and is stopped");
-                    flight.stopped_at = Some(Instant::now());
+                    flight.stopped_at = Some(awake::now());
                     flight.abort.abort();
                 }
-                Some(at) if at.elapsed() >= ABORT_GRACE => return Some(*seq),
+                Some(at) if awake::since(at) >= ABORT_GRACE => return Some(*seq),
                 _ => {}
             }
         }
@@ -492,9 +492,9 @@ impl Runner {
             .get(&seq)
             .map_or_else(String::new, |flight| flight.event.subject.to_string());
         self.submit(seq, Settlement::Transient(text.to_owned()));
-        let deadline = Instant::now() + LAST_COMMIT;
+        let deadline = awake::now() + LAST_COMMIT;
         while let Ok(Some((settled, result))) =
-            tokio::time::timeout_at(deadline, self.settling.next()).await
+            awake::timeout(deadline.duration_since(awake::now()), self.settling.next()).await
         {
             if settled == seq {
                 if let Err(error) = result {

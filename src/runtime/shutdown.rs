@@ -8,6 +8,8 @@ use signal_hook_tokio::Signals;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::event::awake;
+
 /// How urgently a life is to end. Levels only rise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -137,13 +139,16 @@ pub async fn conduct(
     }
     tracing::info!(name: "docent.stopping", timeout = ?timeout, "stopping: finishing what is pending; a second signal stops at once");
     switch.raise(Level::Drain);
-    let half = tokio::time::sleep(timeout / 2);
-    let whole = tokio::time::sleep(timeout);
+    let (half, whole) = (awake::sleep(timeout / 2), awake::sleep(timeout));
+    let mut halfway = false;
     tokio::pin!(half, whole);
     loop {
         tokio::select! {
             () = ended.cancelled() => return false,
-            () = &mut half, if !half.is_elapsed() => switch.raise(Level::GiveBack),
+            () = &mut half, if !halfway => {
+                halfway = true;
+                switch.raise(Level::GiveBack);
+            }
             () = &mut whole => {
                 tracing::warn!("the time to stop is over; what is unfinished stays owed");
                 switch.raise(Level::Abandon);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::redis::{RedisMemory, RedisView};
-use crate::event::{AgentName, Millis, Subject};
+use crate::event::{AgentName, Millis, Subject, awake};
 use crate::runtime::{AgentState, AgentStatus};
 use crate::store::ScanRow;
 
@@ -37,6 +37,15 @@ pub(super) struct Facts {
     pub(super) redis: Option<RedisView>,
     /// The keys of the issues that are open.
     pub(super) open: HashSet<String>,
+}
+
+impl Facts {
+    /// How long ago a moment is, less what went by without this process: nothing is to blame for that.
+    pub(super) fn age(&self, moment: Millis) -> Duration {
+        self.now
+            .since(moment)
+            .saturating_sub(awake::missed_since(moment))
+    }
 }
 
 /// One agent.

@@ -18,7 +18,7 @@ use super::issues::{self, Sightings, Transaction};
 use super::redis::RedisLook;
 use super::remedy::{Hands, Remedy};
 use super::requests::Requests;
-use crate::event::Millis;
+use crate::event::{Millis, awake};
 use crate::index::FollowerState;
 use crate::runtime::{Board, Boxed, Compute, DutyContext, DutyError, Phase, ScanProgress, Source};
 use crate::store::{Effect, Issue, ReadError, Severity, Store, WriteError};
@@ -86,7 +86,7 @@ impl Probe {
             drift: Drift::default(),
             compared: None,
             trouble: None,
-            sightings: Sightings::new(Instant::now()),
+            sightings: Sightings::new(awake::now()),
             fixes: Fixes::new(patience),
             running: FuturesUnordered::new(),
             failing: false,
@@ -110,11 +110,11 @@ impl Probe {
             match wake {
                 Wake::Asked => due = due.min(soon),
                 Wake::Acted(key, result) => {
-                    self.fixes.acted(&key, result, Instant::now());
+                    self.fixes.acted(&key, result, awake::now());
                     due = due.min(soon);
                 }
                 Wake::Due => {
-                    let at = Instant::now();
+                    let at = awake::now();
                     let Some(round) = context.during(self.round(at, Millis::now())).await else {
                         return Ok(());
                     };
@@ -295,7 +295,7 @@ impl Probe {
         let work = self.parts.hands.apply(remedy, why);
         let limit = remedy.time_to_act();
         self.running.push(Box::pin(async move {
-            let result = tokio::time::timeout(limit, work).await;
+            let result = awake::timeout(limit, work).await;
             (
                 key,
                 result.unwrap_or_else(|_| Err("it did not end in time".to_owned())),
@@ -319,6 +319,6 @@ impl Probe {
     #[cfg(test)]
     pub(super) async fn acted(&mut self) {
         let (key, result) = self.running.next().await.unwrap();
-        self.fixes.acted(&key, result, Instant::now());
+        self.fixes.acted(&key, result, awake::now());
     }
 }

@@ -80,7 +80,7 @@ pub(super) fn oldest_owed(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>
         let Some(published) = agent.oldest_owed? else {
             continue;
         };
-        if facts.now.since(published) > limits.oldest_owed {
+        if facts.age(published) > limits.oldest_owed {
             found.push(Finding {
                 detector: "oldest_owed",
                 subject: subject(facts, agent),

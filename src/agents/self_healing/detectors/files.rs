@@ -73,7 +73,7 @@ pub(super) fn scan_overdue(facts: &Facts, limits: &Limits) -> Option<Vec<Finding
             && edge.scanning.as_ref() != Some(&scan.collection)
             // One whose root is away cannot be scanned; that is another issue.
             && edge.absent.iter().all(|(absent, _)| *absent != scan.collection)
-            && facts.now.since(scan.ended_at) > limits.scan_age
+            && facts.age(scan.ended_at) > limits.scan_age
     });
     let found = overdue.map(|scan| Finding {
         detector: "scan_overdue",

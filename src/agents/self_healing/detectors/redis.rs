@@ -54,7 +54,7 @@ pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
     let texts = (format!("away since {since}: {why}"), limit.to_owned());
     let found = finding(facts, (AWAY, severity), texts);
     let missed = redis.has_carried || facts.open.contains(&found.key());
-    let long = facts.now.since(*since) > limits.redis_away;
+    let long = facts.age(*since) > limits.redis_away;
     Some(
         (needed || (missed && long))
             .then_some(found)

@@ -38,7 +38,7 @@ fn owes_for_long(facts: &Facts, limits: &Limits, name: AgentName) -> bool {
     match agent.and_then(|agent| agent.oldest_owed) {
         None => true,
         Some(None) => false,
-        Some(Some(published)) => facts.now.since(published) > limits.oldest_owed,
+        Some(Some(published)) => facts.age(published) > limits.oldest_owed,
     }
 }
 

@@ -11,6 +11,7 @@ use super::{Connected, Inbox, Reply};
 use crate::bus::redis::client::Trouble;
 use crate::bus::redis::round::Round;
 use crate::bus::redis::session::Session;
+use crate::event::awake;
 
 /// Between attempts to open a session.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
@@ -42,7 +43,7 @@ impl Inbox {
             return;
         }
         self.poll.resume();
-        let deaf = self.round.reading() && self.read_began.elapsed() > self.poll.longest();
+        let deaf = self.round.reading() && awake::since(self.read_began) > self.poll.longest();
         if deaf {
             self.fail(Trouble::Lost("a read did not end in time".to_owned()));
         }

@@ -26,7 +26,7 @@ use super::round::Round;
 use super::session::Session;
 use crate::bus::order::Order;
 use crate::bus::{Boxed, Carrier, CopyId, Hunger, LastPoll, Left, Offer, TableView};
-use crate::event::{AgentName, Seq, Subject};
+use crate::event::{AgentName, Seq, Subject, awake};
 use crate::store::ReadError;
 
 /// Entries acknowledged with one call.
@@ -119,7 +119,7 @@ impl Inbox {
             acknowledged: Vec::new(),
             acknowledging: 0,
             trimming: false,
-            read_began: now,
+            read_began: awake::now(),
             claimed_at: now,
             relay_at: now,
             relay_step: Duration::ZERO,

@@ -9,7 +9,7 @@ use super::{Inbox, Reply};
 use crate::bus::redis::reply::{Entry, StreamId};
 use crate::bus::redis::round::Next;
 use crate::bus::{CopyId, Offer, TableView};
-use crate::event::{AgentName, EventId, Seq};
+use crate::event::{AgentName, EventId, Seq, awake};
 use crate::store::ReadError;
 
 /// How often what other consumers hold is taken over, and for how long they must have held it.
@@ -73,7 +73,7 @@ impl Inbox {
                     self.start(async move { Reply::LastId(session.last_id().await) });
                 }
                 Next::Read => {
-                    self.read_began = now;
+                    self.read_began = awake::now();
                     self.start(async move { Reply::Read(session.read_new(room).await) });
                 }
                 Next::AskPending(after) => {
