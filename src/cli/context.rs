@@ -58,7 +58,7 @@ impl Context {
     pub(super) fn file(&self) -> Result<Option<PathBuf>, Fatal> {
         Ok(match &self.global.config {
             Some(file) => Some(file.clone()),
-            None => self.default_file(Path::new(SYSTEM_CONFIG), &present_folder()?),
+            None => self.default_file(Path::new(SYSTEM_CONFIG), present_folder().ok().as_deref()),
         })
     }
 
@@ -67,7 +67,12 @@ impl Context {
         &self,
         file: Option<PathBuf>,
     ) -> Result<Result<Loaded, Vec<Problem>>, Fatal> {
-        let directory = present_folder()?;
+        let directory = match (present_folder(), &file) {
+            (Ok(folder), _) => folder,
+            (Err(cause), Some(file)) if file.is_relative() => return Err(no_folder(file, cause)),
+            // Absolute paths do not need it.
+            (Err(_), _) => PathBuf::new(),
+        };
         let flags = [
             ("--log-level", "log.level", &self.global.log_level),
             ("--log-format", "log.format", &self.global.log_format),
@@ -101,13 +106,13 @@ impl Context {
     }
 
     /// The config file where none is named; none: the defaults and the environment alone.
-    fn default_file(&self, system: &Path, directory: &Path) -> Option<PathBuf> {
+    fn default_file(&self, system: &Path, directory: Option<&Path>) -> Option<PathBuf> {
         // One that cannot be looked at is taken, so that its problem is told.
         let is_there = |path: &Path| !matches!(path.symlink_metadata(), Err(e) if e.kind() == io::ErrorKind::NotFound);
         if is_there(system) {
             return Some(system.to_owned());
         }
-        let local = directory.join(LOCAL_CONFIG);
+        let local = directory?.join(LOCAL_CONFIG);
         let owner = local.metadata().ok()?.uid();
         if owner == rustix::process::geteuid().as_raw() {
             return Some(PathBuf::from(LOCAL_CONFIG));
@@ -117,11 +122,23 @@ impl Context {
     }
 }
 
-fn present_folder() -> Result<PathBuf, Fatal> {
+/// The working directory, unless it was removed.
+fn present_folder() -> io::Result<PathBuf> {
+    std::env::current_dir()
+}
+
+/// That a config file cannot be found from here.
+fn no_folder(file: &Path, source: io::Error) -> Fatal {
     #[derive(Debug, thiserror::Error)]
-    #[error("cannot tell the present folder")]
-    struct NoFolder(#[source] io::Error);
-    std::env::current_dir().map_err(|e| Fatal::new(Exit::Internal, NoFolder(e)))
+    #[error("cannot find the config {file}: it counts from the working directory, which is gone", file = .file.display())]
+    struct NoFolder {
+        file: PathBuf,
+        #[source]
+        source: io::Error,
+    }
+    let file = file.to_owned();
+    Fatal::new(Exit::Usage, NoFolder { file, source })
+        .hint("name it by an absolute path, or change to a directory that exists")
 }
 
 /// Runs a future to its end on this thread. Threads that still wait for stdin are left behind.
@@ -153,16 +170,16 @@ mod tests {
         };
         let context = Context::new(global);
         let system = folder.path().join("docent.toml");
-        assert_eq!(context.default_file(&system, folder.path()), None);
+        assert_eq!(context.default_file(&system, Some(folder.path())), None);
         std::fs::create_dir(folder.path().join("config")).unwrap();
         std::fs::write(folder.path().join(LOCAL_CONFIG), "").unwrap();
         assert_eq!(
-            context.default_file(&system, folder.path()),
+            context.default_file(&system, Some(folder.path())),
             Some(PathBuf::from(LOCAL_CONFIG))
         );
         std::fs::write(&system, "").unwrap();
         assert_eq!(
-            context.default_file(&system, folder.path()),
+            context.default_file(&system, Some(folder.path())),
             Some(system.clone())
         );
     }

@@ -32,7 +32,8 @@ pub struct Sources {
     pub variables: Vec<(OsString, OsString)>,
     /// What the command line sets; of two for one key the last wins.
     pub overrides: Vec<Override>,
-    /// The current directory: `file` counts from it, and where there is no file every relative path does.
+    /// The current directory: `file` counts from it, and where there is no file every relative path does. Empty where it was
+    /// removed: then a relative path is a problem.
     pub directory: PathBuf,
     /// This host's name, which is the default of `instance`.
     pub host_name: Option<String>,
@@ -175,6 +176,20 @@ fn resolve(config: &mut Config, findings: &mut Findings, base: &Path, host_name:
         collection.path = absolute(base, &collection.path);
     }
     config.control.socket = absolute(base, &config.socket_path());
+    let homeless = [
+        ("data_dir", &config.data_dir),
+        ("control.socket", &config.control.socket),
+    ];
+    // The socket's place may follow from that of data_dir: then it is said once.
+    if let Some((key, path)) = homeless.iter().find(|(_, path)| path.is_relative()) {
+        let what = format!(
+            "`{}` counts from the working directory, which is gone",
+            path.display()
+        );
+        let remedy = "write an absolute path, or change to a directory that exists";
+        let origin = findings.origin(key);
+        findings.complain(Wrong::new(what, remedy), origin, key);
+    }
     if config.instance.is_empty() && !findings.is_suspect("instance") {
         match host_name.and_then(paths::instance_of) {
             Some(name) => config.instance = name,
@@ -232,6 +247,25 @@ pub(crate) mod tests {
             ..Sources::default()
         };
         (dir, sources)
+    }
+
+    #[test]
+    fn without_a_working_directory_only_what_counts_from_it_is_wrong() {
+        let load = |data_dir: &str| {
+            Config::load(Sources {
+                variables: vec![("DOCENT__DATA_DIR".into(), data_dir.into())],
+                host_name: Some("host".to_owned()),
+                ..Sources::default()
+            })
+        };
+        assert!(load("/srv/data").is_ok());
+        let problems = load("data").err().expect("it counts from nowhere");
+        let told: Vec<String> = problems.iter().map(Problem::to_string).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains("`data` counts from the working directory, which is gone"),
+            "{told:?}"
+        );
     }
 
     /// Loads a file with this text, called `docent.toml`.
