@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::embed::Table;
 use crate::error::{Exit, Fatal};
 use crate::event::{AgentName, Millis, awake};
@@ -64,6 +64,10 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
     let mut signals = shutdown::signals().map_err(|e| Fatal::new(Exit::Internal, e))?;
     let on = enabled(&config);
     let notifier = notifier(&config);
+    config::trusted(&config.data_dir).map_err(|cause| {
+        let remedy = cause.remedy();
+        Fatal::new(Exit::Permission, cause).hint(format!("data_dir is not safe; {remedy}"))
+    })?;
     let opening = open(&config, store_options(&config, &on));
     let (store, closer) = notifier.extend_while(opening).await?;
     let behind = switched(&store, &config, &on).await;
@@ -114,11 +118,9 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
         Err(fatal) => Err(fatal),
     };
     let searcher = parts.searcher.clone();
-    let socket_path = parts.config.socket_path();
     drop(parts);
     carriers.close().await;
     let closed = close(searcher, closer, stop_serving, &mut listeners).await;
-    std::fs::remove_file(&socket_path).ok(); // it is ours and nobody answers on it any more
     let (summary, forced) = lived?;
     Ok(verdict(&summary, forced, closed, began))
 }
@@ -249,6 +251,7 @@ fn bind_failed(error: http::BindError) -> Fatal {
         {
             Exit::Permission
         }
+        http::BindError::Untrusted { .. } => Exit::Permission,
         http::BindError::NoGroup(_) => Exit::Config,
         _ => Exit::Unavailable,
     };
@@ -259,11 +262,12 @@ fn bind_failed(error: http::BindError) -> Fatal {
 #[expect(clippy::disallowed_methods, reason = "joined by close")]
 fn listen(
     parts: &Parts,
-    (socket, probes): (tokio::net::UnixListener, Option<TcpListener>),
+    (socket, probes): (http::ControlSocket, Option<TcpListener>),
     behind: bool,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let config = &parts.config;
+    let patience = http::Patience::default();
     let info = http::Info {
         data_dir: config.data_dir.clone(),
         instance: config.instance.clone(),
@@ -275,6 +279,7 @@ fn listen(
         requests: config.control.requests,
         body: config.control.body,
         event_size: config.delivery.event_size,
+        patience,
     };
     let state = http::State {
         store: parts.store.clone(),
@@ -288,10 +293,15 @@ fn listen(
         memory: Arc::new(http::Memory::new(behind)),
     };
     let mut listeners = JoinSet::new();
-    listeners.spawn(http::serve(socket, http::router(state), stop.clone()));
+    listeners.spawn(http::serve(
+        socket,
+        http::router(state),
+        stop.clone(),
+        patience,
+    ));
     if let Some(probes) = probes {
         let router = http::probes_router(parts.board.clone());
-        listeners.spawn(http::serve(probes, router, stop.clone()));
+        listeners.spawn(http::serve(probes, router, stop.clone(), patience));
     }
     listeners
 }

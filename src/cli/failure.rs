@@ -12,9 +12,13 @@ impl From<ClientError> for Fatal {
                 .hint("start it with `docent run`, with the same --config"),
             ClientError::Forbidden { .. } => Fatal::new(Exit::Permission, error)
                 .hint("work as the user that docent runs as, or as a member of [control] group"),
+            ClientError::Busy { .. } => Fatal::new(Exit::Unavailable, error)
+                .hint("try again in a moment; the daemon's log says what it is busy with"),
             ClientError::Foreign { .. } => Fatal::new(Exit::Unavailable, error)
                 .hint("name the config of the daemon that you mean with --config"),
-            ClientError::Lost(_) | ClientError::Silent(_) => {
+            ClientError::Lost(_) => Fatal::new(Exit::Unavailable, error)
+                .hint("the daemon's log says what happened; an answer that nobody reads for a minute is cut off"),
+            ClientError::Silent(_) => {
                 Fatal::new(Exit::Unavailable, error).hint("the daemon's log says what happened")
             }
             ClientError::TooLong => Fatal::new(Exit::Usage, error),
@@ -54,6 +58,7 @@ pub(super) fn exit_of(problem: &Problem) -> Exit {
             Exit::Unavailable,
             &[
                 Kind::Busy,
+                Kind::TooSlow,
                 Kind::Stopping,
                 Kind::StoreUnavailable,
                 Kind::IndexNotReady,

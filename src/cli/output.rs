@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::text::Style;
 use crate::error::{Exit, Fatal};
+use crate::json;
 use crate::telemetry;
 
 /// When output has colours.
@@ -66,7 +67,7 @@ impl Output {
 
     /// Prints the result as one line of JSON.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Fatal> {
-        let text = serde_json::to_string(value).map_err(|e| Fatal::new(Exit::Internal, e))?;
+        let text = json::to_string(value).map_err(|e| Fatal::new(Exit::Internal, e))?;
         self.line(&text)
     }
 

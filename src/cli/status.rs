@@ -8,7 +8,7 @@ use super::table::{Align, Cell, Table};
 use super::text::{Style, clock, counted, duration, number, plain};
 use crate::config::format_size;
 use crate::error::{Exit, Fatal};
-use crate::http::wire::{AgentView, CollectionView, Condition, Freshness, Status};
+use crate::http::wire::{AgentView, CollectionView, Condition, Freshness, ProblemKind, Status};
 use crate::http::{ClientError, Target};
 
 /// The flags of `status`.
@@ -36,6 +36,10 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
                 context.out.line(&text)?;
             }
             return Ok(Exit::NotRunning);
+        }
+        // It runs; how it stands cannot be told now.
+        Err(ClientError::Problem(problem)) if problem.is(ProblemKind::Busy) => {
+            return Err(ClientError::Problem(problem).into());
         }
         Err(ClientError::Problem(problem)) => {
             // It runs, and cannot even tell how: that is degraded.

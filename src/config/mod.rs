@@ -25,6 +25,7 @@ mod show;
 mod suggest;
 mod syntax;
 mod tree;
+mod trust;
 mod units;
 
 pub use check::parse_schedule;
@@ -39,6 +40,7 @@ pub use tree::{
     Agent, Agents, Audit, Bus, Collection, Config, Control, Delivery, Documents, Health, Http,
     Index, Job, Jobs, Log, Redis, Scheduler, Store, Supervisor, Watch,
 };
+pub use trust::{Untrusted, trusted};
 pub use units::{UnitError, format_duration, format_size, parse_duration, parse_size};
 
 use std::path::PathBuf;

@@ -1,12 +1,13 @@
 //! Paths: the roots can be read, `data_dir` is ours alone, the socket can be made.
 
+use std::error::Error;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use rustix::fs::Access;
 
 use super::Findings;
-use crate::config::Config;
+use crate::config::{Config, trusted};
 
 /// Each root can be listed and entered.
 pub(super) fn collections(config: &Config, findings: &mut Findings) {
@@ -30,6 +31,7 @@ pub(super) fn collections(config: &Config, findings: &mut Findings) {
 
 /// `data_dir` can be made or written, and nobody else can read it.
 pub(super) fn data_dir(data_dir: &Path, findings: &mut Findings) {
+    safe("data_dir", data_dir, findings);
     writable_folder("data_dir", data_dir, "set another data_dir", findings);
     let Ok(found) = std::fs::metadata(data_dir) else {
         return;
@@ -59,6 +61,9 @@ pub(super) fn data_dir(data_dir: &Path, findings: &mut Findings) {
 
 /// The control socket can be made where it is to be, or is there already.
 pub(super) fn socket(socket: &Path, findings: &mut Findings) {
+    if let Some(folder) = socket.parent() {
+        safe("socket", folder, findings);
+    }
     match std::fs::symlink_metadata(socket) {
         Ok(found) if !found.file_type().is_socket() => findings.lack(
             "socket",
@@ -71,6 +76,17 @@ pub(super) fn socket(socket: &Path, findings: &mut Findings) {
                 writable_folder("socket", folder, "set another [control] socket", findings);
             }
         }
+    }
+}
+
+/// That nobody else can put something in the place of a path.
+fn safe(check: &'static str, path: &Path, findings: &mut Findings) {
+    if let Err(cause) = trusted(path) {
+        let what = match cause.source() {
+            Some(source) => format!("{check}: {cause}: {source}"),
+            None => format!("{check}: {cause}"),
+        };
+        findings.lack(check, what, cause.remedy());
     }
 }
 
@@ -131,6 +147,21 @@ mod tests {
         );
         assert!(what[1].starts_with("data_dir: ") && what[1].ends_with("/file is not a folder"));
         assert!(what[2].starts_with("socket: ") && what[2].ends_with("/file is not a folder"));
+    }
+
+    #[test]
+    fn a_place_that_somebody_else_can_replace_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        let mut findings = Findings::default();
+        data_dir(&folder.path().join("data"), &mut findings);
+        socket(&folder.path().join("run/docent.sock"), &mut findings);
+        assert_eq!(findings.lacks.len(), 2);
+        for lack in &findings.lacks {
+            assert!(lack.what.contains("its mode is 0777"), "{}", lack.what);
+            assert!(lack.remedy.contains("chmod go-w"), "{}", lack.remedy);
+        }
     }
 
     #[test]

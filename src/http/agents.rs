@@ -1,8 +1,8 @@
 //! The agents, as a list.
 
-use axum::Json;
 use axum::extract::State as Shared;
 
+use super::lines::Json;
 use super::wire::{AgentList, AgentView, NamedAgent, Problem, Unavailable};
 use super::{State, count};
 use crate::event::Millis;

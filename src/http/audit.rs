@@ -1,11 +1,10 @@
 //! The audit log.
 
-use axum::Json;
 use axum::extract::State as Shared;
 use axum::response::Response;
 
 use super::State;
-use super::lines::{PAGE, paged};
+use super::lines::{Json, PAGE, paged};
 use super::wire::{AuditVerdict, Problem};
 
 /// `GET /api/v1/audit`: all records, oldest first, one a line, each with its hash as the last key.

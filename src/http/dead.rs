@@ -1,16 +1,17 @@
 //! Dead letters.
 
-use axum::Json;
 use axum::extract::{Path, State as Shared};
+use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::lines::{Json, PAGE, paged_object, push_line};
 use super::operate::unknown_event;
 use super::params::{Params, limited};
-use super::wire::{Dead, DeadList, DeadView, Envelope, Problem, ProblemKind};
+use super::wire::{Dead, DeadView, Envelope, Problem, ProblemKind};
 use super::{State, count};
-use crate::event::{AgentName, EventId};
-use crate::store::IngressDeadRow;
+use crate::event::{AgentName, EventId, Seq};
+use crate::store::{DeadLetter, IngressDeadRow};
 
 /// Dead letters in one answer.
 const LIST_MAX: usize = 10_000;
@@ -26,38 +27,83 @@ pub(super) struct ListQuery {
     limit: Option<usize>,
 }
 
-/// `GET /api/v1/dead`
+/// `GET /api/v1/dead`: the dead deliveries, oldest first, then the entries of other programs.
 pub(super) async fn list(
     Shared(state): Shared<State>,
     Params(query): Params<ListQuery>,
-) -> Result<Json<DeadList>, Problem> {
+) -> Result<Response, Problem> {
     let limit = limited(query.limit, LIST, LIST_MAX)?;
-    let letters = state.store.dead_letters(limit).await?;
-    let entries = state.store.ingress_dead(limit).await?;
     let of_agents: u64 = AgentName::ALL
         .iter()
         .map(|agent| count(state.store.counts(*agent).dead))
         .sum();
     let total = of_agents + state.store.ingress_dead_count().await?;
-    let mut dead: Vec<Dead> = letters
-        .into_iter()
-        .map(|letter| Dead {
-            event: letter.event.to_string(),
-            agent: letter.agent.to_string(),
-            kind: letter.kind.to_string(),
-            subject: letter.subject.to_string(),
-            attempts: letter.attempts,
-            errors: letter.errors,
-            at: letter.at.to_string(),
-        })
-        .collect();
-    dead.extend(entries.into_iter().map(entry));
-    dead.truncate(limit);
-    Ok(Json(DeadList {
-        // Letters may be gone or come between the two looks.
-        total: total.max(dead.len() as u64),
-        dead,
-    }))
+    let rest = Map::from_iter([("total".to_owned(), json!(total))]);
+    paged_object(
+        ("dead", rest),
+        (Place::Start, limit),
+        move |(place, limit)| {
+            let state = state.clone();
+            async move { page(&state, place, limit).await }
+        },
+    )
+    .await
+}
+
+/// Up to where the list has come.
+enum Place {
+    Start,
+    /// A delivery.
+    Letter(Seq, AgentName),
+    /// An entry of another program.
+    Entry(u64),
+}
+
+/// The next page of at most `limit`, and what is left of that.
+async fn page(
+    state: &State,
+    place: Place,
+    limit: usize,
+) -> Result<Option<(Vec<u8>, (Place, usize))>, Problem> {
+    let most = limit.min(PAGE);
+    let (mut page, mut left) = (Vec::new(), limit);
+    let mut next = None;
+    let after = match &place {
+        Place::Start => Some(None),
+        Place::Letter(seq, agent) => Some(Some((*seq, *agent))),
+        Place::Entry(_) => None,
+    };
+    if let Some(after) = after {
+        for letter in state.store.dead_letters(after, most).await? {
+            next = Some(Place::Letter(letter.seq, letter.agent));
+            push_line(&mut page, &dead(letter))?;
+            left -= 1;
+        }
+    }
+    if next.is_none() {
+        let after = match place {
+            Place::Entry(n) => n,
+            Place::Start | Place::Letter(..) => 0,
+        };
+        for row in state.store.ingress_dead(after, most).await? {
+            next = Some(Place::Entry(row.n));
+            push_line(&mut page, &entry(row))?;
+            left -= 1;
+        }
+    }
+    Ok(next.map(|place| (page, (place, left))))
+}
+
+fn dead(letter: DeadLetter) -> Dead {
+    Dead {
+        event: letter.event.to_string(),
+        agent: letter.agent.to_string(),
+        kind: letter.kind.to_string(),
+        subject: letter.subject.to_string(),
+        attempts: letter.attempts,
+        errors: letter.errors,
+        at: letter.at.to_string(),
+    }
 }
 
 /// An entry of another program that could not be published: no event came of it, so its own id stands in the event's place.

@@ -1,12 +1,11 @@
 //! Documents and their versions.
 
-use axum::Json;
 use axum::extract::State as Shared;
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::State;
-use super::lines::{PAGE, paged, push_line};
+use super::lines::{Json, PAGE, paged, push_line};
 use super::params::Params;
 use super::wire::{Document, History, Problem, ProblemKind, Version};
 use crate::event::{Subject, escape};

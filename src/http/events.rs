@@ -1,6 +1,5 @@
 //! Events: the past, one of them, and what comes.
 
-use axum::Json;
 use axum::extract::{Path, State as Shared};
 use axum::response::Response;
 use bytes::Bytes;
@@ -9,7 +8,7 @@ use serde::Deserialize;
 
 use super::State;
 use super::dead::event_id;
-use super::lines::{PAGE, broken_off, paged, push_line, response};
+use super::lines::{Json, PAGE, broken_off, paged, push_line, response};
 use super::operate::unknown_event;
 use super::params::{Params, moment};
 use super::wire::{Delivery, Envelope, EventView, Problem, ProblemKind};

@@ -1,16 +1,16 @@
 //! Health issues and jobs, as lists.
 
-use axum::Json;
 use axum::extract::State as Shared;
+use axum::response::Response;
 use serde::Deserialize;
+use serde_json::Map;
 
 use super::State;
+use super::lines::{Json, paged_object, push_line};
 use super::params::Params;
-use super::wire::{HealthIssue, HealthList, Job, JobList, Problem};
+use super::wire::{HealthIssue, Job, JobList, Problem};
 use crate::event::Millis;
-
-/// Issues in one answer.
-const ISSUES_MAX: usize = 1000;
+use crate::store::Issue;
 
 /// The query of `GET /api/v1/health`.
 #[derive(Deserialize)]
@@ -25,9 +25,24 @@ pub(super) struct IssuesQuery {
 pub(super) async fn issues(
     Shared(state): Shared<State>,
     Params(query): Params<IssuesQuery>,
-) -> Result<Json<HealthList>, Problem> {
-    let issues = state.store.issues(query.all, ISSUES_MAX).await?;
-    let issues = issues.into_iter().map(|issue| HealthIssue {
+) -> Result<Response, Problem> {
+    paged_object(("issues", Map::new()), 0, move |known| {
+        let state = state.clone();
+        async move {
+            let issues = state.store.issues_page(query.all, known).await?;
+            let next = known + issues.len();
+            let mut page = Vec::new();
+            for issue in issues {
+                push_line(&mut page, &view(issue))?;
+            }
+            Ok((next > known).then_some((page, next)))
+        }
+    })
+    .await
+}
+
+fn view(issue: Issue) -> HealthIssue {
+    HealthIssue {
         subject: issue.subject,
         severity: issue.severity.as_str().to_owned(),
         detector: issue.detector,
@@ -38,10 +53,7 @@ pub(super) async fn issues(
         fix: issue.fix,
         fix_attempts: issue.fix_attempts,
         fix_result: issue.fix_result,
-    });
-    Ok(Json(HealthList {
-        issues: issues.collect(),
-    }))
+    }
 }
 
 /// `GET /api/v1/jobs`

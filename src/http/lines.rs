@@ -4,21 +4,39 @@ use std::future::Future;
 use std::io;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, header};
-use axum::response::Response;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::wire::{Problem, ProblemKind};
+use crate::json;
 
-/// Rows of one page: what is in memory at once.
+/// Rows of one page, at most: the store bounds it by bytes too. One page is in memory at once.
 pub(super) const PAGE: usize = 1000;
+
+/// A value as the body of an answer.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match json::to_string(&self.0) {
+            Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "cannot write an answer as JSON");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}
 
 /// Adds `value` as a line.
 pub(super) fn push_line(page: &mut Vec<u8>, value: &impl Serialize) -> Result<(), Problem> {
-    serde_json::to_writer(&mut *page, value)
+    let line = json::to_string(value)
         .map_err(|e| Problem::new(ProblemKind::Internal, format!("cannot write JSON: {e}")))?;
+    page.extend_from_slice(line.as_bytes());
     page.push(b'\n');
     Ok(())
 }
@@ -26,20 +44,73 @@ pub(super) fn push_line(page: &mut Vec<u8>, value: &impl Serialize) -> Result<()
 /// An answer whose pages are made by `page`, from `cursor` on, until it gives `None`. A page is not empty.
 ///
 /// The first page is made at once, so that what goes wrong with it is a problem; what goes wrong later breaks the answer off.
-pub(super) async fn paged<C, F, Fut>(cursor: C, mut page: F) -> Result<Response, Problem>
+pub(super) async fn paged<C, F, Fut>(cursor: C, page: F) -> Result<Response, Problem>
 where
     C: Send + 'static,
     F: FnMut(C) -> Fut + Send + 'static,
     Fut: Future<Output = Result<Option<(Vec<u8>, C)>, Problem>> + Send + 'static,
 {
-    let Some((first, cursor)) = page(cursor).await? else {
-        return Ok(response(stream::empty()));
+    Ok(response(pages(cursor, page).await?))
+}
+
+/// The same as one object: the lines of the pages are the list `key`, and the keys of `rest` follow.
+pub(super) async fn paged_object<C, F, Fut>(
+    (key, rest): (&'static str, Map<String, Value>),
+    cursor: C,
+    page: F,
+) -> Result<Response, Problem>
+where
+    C: Send + 'static,
+    F: FnMut(C) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<Option<(Vec<u8>, C)>, Problem>> + Send + 'static,
+{
+    let rest = Value::Object(rest).to_string();
+    let end = match rest.strip_prefix('{') {
+        Some(keys) if keys != "}" => format!("],{keys}"),
+        _ => "]}".to_owned(),
     };
-    let rest = stream::try_unfold((cursor, page), |(cursor, mut page)| async move {
-        let made = page(cursor).await.map_err(broken_off)?;
-        Ok(made.map(|(bytes, cursor)| (Bytes::from(bytes), (cursor, page))))
+    let mut separator = None;
+    let items = pages(cursor, page).await?.map(move |page| {
+        page.map(|lines| {
+            let mut items: Vec<u8> = separator.replace(b',').into_iter().collect();
+            items.extend_from_slice(lines.strip_suffix(b"\n").unwrap_or(&lines));
+            // JSON on one line has no line feed in it.
+            items
+                .iter_mut()
+                .filter(|b| **b == b'\n')
+                .for_each(|b| *b = b',');
+            Bytes::from(items)
+        })
     });
-    Ok(response(stream::iter([Ok(Bytes::from(first))]).chain(rest)))
+    let begin = stream::iter([Ok(Bytes::from(format!("{{\"{key}\":[")))]);
+    let end = stream::iter([Ok(Bytes::from(end))]);
+    let mut response = response(begin.chain(items).chain(end));
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(response)
+}
+
+async fn pages<C, F, Fut>(
+    cursor: C,
+    mut page: F,
+) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + 'static, Problem>
+where
+    C: Send + 'static,
+    F: FnMut(C) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<Option<(Vec<u8>, C)>, Problem>> + Send + 'static,
+{
+    let (first, next) = match page(cursor).await? {
+        Some((first, cursor)) => (Some(Ok(Bytes::from(first))), Some((cursor, page))),
+        None => (None, None),
+    };
+    let rest = stream::try_unfold(next, |next| async move {
+        let Some((cursor, mut page)) = next else {
+            return Ok(None);
+        };
+        let made = page(cursor).await.map_err(broken_off)?;
+        Ok(made.map(|(bytes, cursor)| (Bytes::from(bytes), Some((cursor, page)))))
+    });
+    Ok(stream::iter(first).chain(rest))
 }
 
 /// An answer of lines.
@@ -103,6 +174,11 @@ impl Splitter {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.searched = 0;
+    }
+
+    /// Whether a line has begun and not ended. To be asked when [`Splitter::next`] has given all there is.
+    pub(super) fn holds_a_part(&self) -> bool {
+        self.skipping || !self.bytes.is_empty()
     }
 
     /// The next line, if it is whole.

@@ -47,8 +47,8 @@ pub use client::{Client, ClientError, LineStream, Target};
 pub use freshness::Memory;
 pub use params::Peer;
 pub use router::{DATA_DIR_HEADER, probes_router, router};
-pub use server::{Listener, serve};
-pub use socket::{BindError, bind};
+pub use server::{Listener, Patience, serve};
+pub use socket::{BindError, ControlSocket, bind};
 
 use crate::bus::Monitor;
 use crate::event::Millis;
@@ -98,6 +98,8 @@ pub struct Info {
     pub body: u64,
     /// Bytes of the largest event.
     pub event_size: u64,
+    /// How long clients may keep the server waiting.
+    pub patience: Patience,
 }
 
 /// What the API works with. Cheap to clone.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, State as Shared};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,6 +9,7 @@ use tokio::time::timeout;
 
 use super::State;
 use super::dead::{agent_name, event_id};
+use super::lines::Json;
 use super::params::{Params, Peer};
 use super::problem::stopping;
 use super::scan::missing;

@@ -1,11 +1,14 @@
 //! What a request carries: its query, its body and who sent it.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
 
 use super::wire::{Problem, ProblemKind};
 use crate::config::{format_duration, format_size};
@@ -13,6 +16,9 @@ use crate::event::Millis;
 
 /// Bytes of a body that is too large which are read all the same.
 const THROWN_AWAY_MAX: u64 = 16 * 1024 * 1024;
+
+/// How fast a body must come, beyond the patience for its first bytes.
+const BYTES_PER_SECOND_MIN: u64 = 64 * 1024;
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +28,12 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Whether it is the daemon's own user or root, whom nobody else shuts out.
+    pub(super) fn is_own(self) -> bool {
+        let us = rustix::process::geteuid().as_raw();
+        self.uid.is_some_and(|uid| uid == 0 || uid == us)
+    }
+
     /// As it stands in an event's source: `control/<uid>`.
     pub(super) fn source(self) -> String {
         match self.uid {
@@ -55,10 +67,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 /// The whole body, if it has at most `max` bytes.
 ///
 /// One that is larger is read on and thrown away, up to a bound: a client that cannot send cannot read why either.
-pub(super) async fn whole(mut body: Body, max: u64) -> Result<Bytes, Problem> {
+/// One that comes too slowly is given up: a request that nobody sends must not hold the place of another.
+pub(super) async fn whole(mut body: Body, max: u64, patience: Duration) -> Result<Bytes, Problem> {
     let mut bytes = Vec::new();
     let mut seen: u64 = 0;
-    while let Some(frame) = body.frame().await {
+    let began = Instant::now();
+    loop {
+        let owed = Duration::from_secs(seen / BYTES_PER_SECOND_MIN);
+        let Ok(frame) = timeout_at(began + patience + owed, body.frame()).await else {
+            return Err(too_slow());
+        };
+        let Some(frame) = frame else { break };
         let frame = frame.map_err(|e| {
             Problem::new(ProblemKind::BadRequest, format!("the body broke off: {e}"))
         })?;
@@ -77,6 +96,12 @@ pub(super) async fn whole(mut body: Body, max: u64) -> Result<Bytes, Problem> {
         return Err(Problem::new(ProblemKind::TooLarge, detail));
     }
     Ok(Bytes::from(bytes))
+}
+
+/// That a request did not arrive in time.
+pub(super) fn too_slow() -> Problem {
+    let detail = "what was begun to be sent did not arrive in time";
+    Problem::new(ProblemKind::TooSlow, detail).hint("send it without a pause")
 }
 
 /// A moment in a query.
@@ -100,11 +125,7 @@ pub(super) fn limited(limit: Option<usize>, default: usize, max: usize) -> Resul
 }
 
 /// A duration with a unit in a query, at most `max`.
-pub(super) fn duration(
-    name: &str,
-    text: &str,
-    max: std::time::Duration,
-) -> Result<std::time::Duration, Problem> {
+pub(super) fn duration(name: &str, text: &str, max: Duration) -> Result<Duration, Problem> {
     let bad = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
     match crate::config::parse_duration(text) {
         Ok(duration) if duration <= max => Ok(duration),

@@ -1,10 +1,10 @@
 //! Liveness and readiness. Neither looks at what docent depends on: a restart would not bring that back.
 
-use axum::Json;
 use axum::extract::{RawQuery, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use super::lines::Json;
 use super::wire::{Check, Readiness};
 use crate::runtime::{AgentState, Board, Phase};
 

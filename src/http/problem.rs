@@ -1,9 +1,9 @@
 //! From the errors of the parts to problems, and from a problem to a response.
 
-use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::lines::Json;
 use super::wire::{Problem, ProblemKind};
 use crate::event::codec::SubmissionError;
 use crate::index::SearchError;

@@ -1,11 +1,11 @@
 //! Publishing one event.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 
 use super::State;
+use super::lines::Json;
 use super::params::{Peer, whole};
 use super::problem::stopping;
 use super::wire::{Problem, Published, Submission};
@@ -18,7 +18,7 @@ pub(super) async fn publish(
     peer: Peer,
     body: Body,
 ) -> Result<(StatusCode, Json<Published>), Problem> {
-    let body = whole(body, state.info.body).await?;
+    let body = whole(body, state.info.body, state.info.patience.body).await?;
     if state.is_draining() {
         return Err(stopping());
     }

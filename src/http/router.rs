@@ -11,12 +11,13 @@ use axum::middleware::{Next, from_fn_with_state, map_response_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http_body_util::BodyExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::server::TooMany;
 use super::wire::{Problem, ProblemKind};
 use super::{
-    State, agents, audit, dead, documents, events, health, operate, percent, probes, publish, scan,
-    search, status, stream, wait,
+    Peer, State, agents, audit, dead, documents, events, health, operate, percent, probes, publish,
+    scan, search, status, stream, wait,
 };
 use crate::runtime::Board;
 
@@ -25,23 +26,20 @@ pub const DATA_DIR_HEADER: &str = "docent-data-dir";
 
 /// Everything: for the control socket.
 pub fn router(state: State) -> Router {
-    let permits = Arc::new(Semaphore::new(state.info.requests.max(1)));
+    let permits = Permits::new(state.info.requests);
     let data_dir = percent::encode(state.info.data_dir.as_os_str().as_bytes());
     let board = state.board.clone();
-    let api = Router::new()
+    let bounded_by = |permits| from_fn_with_state(permits, bounded);
+    let brief = Router::new()
         .route("/status", get(status::status))
         .route("/agents", get(agents::list))
         .route("/agents/{name}/restart", post(operate::restart))
         .route("/search", get(search::search))
-        .route("/scan", post(scan::scan))
-        .route("/wait", post(wait::wait))
         .route("/documents", get(documents::list))
         .route("/documents/history", get(documents::history))
         .route("/events", get(events::list).post(publish::publish))
-        .route("/events/stream", post(stream::publish))
         .route("/events/{id}", get(events::show))
         .route("/events/{id}/replay", post(operate::replay_event))
-        .route("/tail", get(events::tail))
         .route("/dead", get(dead::list))
         .route("/dead/{id}", get(dead::show))
         .route("/dead/{id}/replay", post(operate::replay_dead))
@@ -51,8 +49,15 @@ pub fn router(state: State) -> Router {
         .route("/audit", get(audit::list))
         .route("/audit/verify", get(audit::verify))
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(permits, bounded))
-        .with_state(state);
+        .layer(bounded_by(permits.clone()));
+    let lasting = Router::new()
+        .route("/scan", post(scan::scan))
+        .route("/wait", post(wait::wait))
+        .route("/events/stream", post(stream::publish))
+        .route("/tail", get(events::tail))
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(bounded_by(permits.lasting()));
+    let api = brief.merge(lasting).with_state(state);
     Router::new()
         .nest("/api/v1", api)
         // A probe answers however many requests there are.
@@ -84,24 +89,70 @@ async fn method_not_allowed(request: Request) -> Problem {
     Problem::new(ProblemKind::MethodNotAllowed, detail)
 }
 
+/// Places that only the daemon's own user and root may take, when all others are taken.
+const RESERVE: usize = 16;
+
+/// How many requests are served at once.
+#[derive(Clone)]
+struct Permits {
+    all: Arc<Semaphore>,
+    /// Of these, those that may last as long as the client likes: the rest is always there for what is over soon.
+    lasting: Arc<Semaphore>,
+    reserve: Arc<Semaphore>,
+    lasts: bool,
+    requests: usize,
+}
+
+impl Permits {
+    /// Permits for requests that are over soon.
+    fn new(requests: usize) -> Self {
+        let requests = requests.max(1);
+        Permits {
+            all: Arc::new(Semaphore::new(requests)),
+            lasting: Arc::new(Semaphore::new((requests - requests / 4).max(1))),
+            reserve: Arc::new(Semaphore::new(RESERVE)),
+            lasts: false,
+            requests,
+        }
+    }
+
+    /// The same permits, for requests that may last.
+    fn lasting(&self) -> Self {
+        Permits {
+            lasts: true,
+            ..self.clone()
+        }
+    }
+
+    /// What a request of `peer` holds while it is served.
+    fn take(&self, peer: Peer) -> Option<Vec<OwnedSemaphorePermit>> {
+        let one = |of: &Arc<Semaphore>| of.clone().try_acquire_owned().ok();
+        if self.lasts {
+            return Some(vec![one(&self.lasting)?, one(&self.all)?]);
+        }
+        let reserved = || peer.is_own().then(|| one(&self.reserve)).flatten();
+        one(&self.all).or_else(reserved).map(|permit| vec![permit])
+    }
+}
+
 /// Serves a request if there is a permit; the permit is given back when the answer is sent to its end.
-async fn bounded(
-    Shared(permits): Shared<Arc<Semaphore>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let Ok(permit) = permits.try_acquire_owned() else {
-        return Problem::new(
-            ProblemKind::Busy,
-            "as many requests as [control] requests allows are being served",
-        )
-        .hint("try again in a moment")
-        .into_response();
+async fn bounded(Shared(permits): Shared<Permits>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>();
+    let peer = peer.copied().unwrap_or_default();
+    let too_many = request.extensions().get::<TooMany>().is_some();
+    let Some(held) = permits.take(peer).filter(|_| !too_many) else {
+        let detail = format!(
+            "docent is busy: it serves as many requests as [control] requests allows ({})",
+            permits.requests
+        );
+        return Problem::new(ProblemKind::Busy, detail)
+            .hint("try again in a moment; the daemon's own user and root have places of their own")
+            .into_response();
     };
     next.run(request).await.map(|body| {
         Body::new(body.map_frame(move |frame| {
             // Held by this closure, which lives as long as the body.
-            let _held = &permit;
+            let _held = &held;
             frame
         }))
     })
@@ -115,4 +166,30 @@ async fn name_data_dir(Shared(data_dir): Shared<String>, mut response: Response)
             .insert(HeaderName::from_static(DATA_DIR_HEADER), value);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_cannot_take_the_places_of_the_daemons_own_user_nor_lasting_requests_all() {
+        let own = Peer {
+            uid: Some(rustix::process::geteuid().as_raw()),
+        };
+        let root = Peer { uid: Some(0) };
+        let other = Peer { uid: Some(4711) };
+        let permits = Permits::new(8);
+        let lasting: Vec<_> = std::iter::from_fn(|| permits.lasting().take(other)).collect();
+        assert_eq!(lasting.len(), 6);
+        let brief: Vec<_> = std::iter::from_fn(|| permits.take(other)).collect();
+        assert_eq!(brief.len(), 2);
+        assert!(permits.lasting().take(own).is_none());
+        let reserve: Vec<_> = std::iter::from_fn(|| permits.take(own)).collect();
+        assert_eq!(reserve.len(), RESERVE);
+        assert!(permits.take(root).is_none());
+        drop(lasting);
+        assert!(permits.take(other).is_some());
+        assert!(permits.lasting().take(own).is_some());
+    }
 }

@@ -1,12 +1,12 @@
 //! A scan that is asked for, and its end.
 
-use axum::Json;
 use axum::extract::State as Shared;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::State;
+use super::lines::Json;
 use super::operate::acted;
 use super::params::{Params, Peer};
 use super::problem::stopping;

@@ -1,11 +1,11 @@
 //! Search.
 
-use axum::Json;
 use axum::extract::State as Shared;
 use serde::Deserialize;
 
 use super::State;
 use super::freshness::freshness;
+use super::lines::Json;
 use super::params::{Params, limited};
 use super::wire::{Hit, Place, Problem, ProblemKind, SearchAnswer};
 use crate::event::escape;

@@ -1,8 +1,11 @@
 //! Listening and serving. Every connection is polled by [`serve`] itself: it starts no task, so that its end is the end
 //! of all of them.
 
+use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,34 +15,62 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, MissedTickBehavior, Sleep, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
+use super::socket::ControlSocket;
 
-/// Connections at once. There are more than requests at once, so that one too many is told so.
-const CONNECTIONS_MAX: usize = 512;
-/// How long a connection may take to send the head of its next request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections at once: of the daemon's own user and root, and of everybody else. There are more than requests at once, so
+/// that one too many is told so; together they leave some of the 1024 files that a process may have open.
+const OWN_MAX: usize = 320;
+const OTHERS_MAX: usize = 512;
+/// Connections beyond that which are told so; what comes beyond these is closed unheard.
+const TOLD_MAX: usize = 64;
 /// How long answers under way may take once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long to wait after the operating system refused a connection.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is looked whether the control socket is still where it was bound.
+const LOOK: Duration = Duration::from_secs(1);
+/// Bytes that are kept of what was received, and of what was not sent yet, before the answer's next part is made.
+const BUFFER: usize = 64 * 1024;
+
+/// How long a client may keep the server waiting before it loses its connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For the head of its next request.
+    pub head: Duration,
+    /// For the first of a body, for its next part, and for the rest of a line that it has begun.
+    pub body: Duration,
+    /// For it to read anything of its answer.
+    pub answer: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience {
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(10),
+            answer: Duration::from_secs(60),
+        }
+    }
+}
 
 /// Where requests come from.
 #[derive(Debug)]
 pub enum Listener {
     /// The control socket.
-    Unix(UnixListener),
+    Control(ControlSocket),
     /// TCP.
     Tcp(TcpListener),
 }
 
-impl From<UnixListener> for Listener {
-    fn from(listener: UnixListener) -> Self {
-        Listener::Unix(listener)
+impl From<ControlSocket> for Listener {
+    fn from(socket: ControlSocket) -> Self {
+        Listener::Control(socket)
     }
 }
 
@@ -55,8 +86,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 impl Listener {
     async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
         match self {
-            Listener::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
+            Listener::Control(socket) => {
+                let stream = socket.accept().await?;
                 let uid = stream.peer_cred()?.uid();
                 Ok((Box::new(stream), Peer { uid: Some(uid) }))
             }
@@ -66,33 +97,121 @@ impl Listener {
             }
         }
     }
+
+    /// Binds a control socket again whose file is gone.
+    async fn keep(&mut self) {
+        if let Listener::Control(socket) = self
+            && !socket.is_there()
+        {
+            socket.rebind().await;
+        }
+    }
+
+    fn close(self) {
+        if let Listener::Control(socket) = self {
+            socket.close();
+        }
+    }
 }
+
+/// Which share of the connections one is counted to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Share {
+    Own,
+    Others,
+    /// Only to be told that there are too many.
+    Told,
+}
+
+/// How many connections there are.
+#[derive(Debug, Default)]
+struct Shares {
+    own: usize,
+    others: usize,
+    told: usize,
+}
+
+impl Shares {
+    fn of(&mut self, share: Share) -> &mut usize {
+        match share {
+            Share::Own => &mut self.own,
+            Share::Others => &mut self.others,
+            Share::Told => &mut self.told,
+        }
+    }
+
+    /// The place of a connection of `peer`, if there is one.
+    fn take(&mut self, peer: Peer) -> Option<Share> {
+        let place = if peer.is_own() {
+            (Share::Own, OWN_MAX)
+        } else {
+            (Share::Others, OTHERS_MAX)
+        };
+        let places = [place, (Share::Told, TOLD_MAX)];
+        let (share, _) = places.into_iter().find(|(s, max)| *self.of(*s) < *max)?;
+        *self.of(share) += 1;
+        Some(share)
+    }
+}
+
+/// In a request that came on a connection too many: it is told so, whatever it asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TooMany;
 
 /// Serves `router` until told to stop; then takes no new connection, and gives the answers under way two seconds.
 ///
-/// A panic in a handler ends its connection and is logged; the others go on.
-pub async fn serve(listener: impl Into<Listener>, router: Router, stop: CancellationToken) {
-    let listener = listener.into();
+/// A panic in a handler ends its connection and is logged; the others go on. A client that keeps the server waiting for longer
+/// than `patience` loses its connection.
+pub async fn serve(
+    listener: impl Into<Listener>,
+    router: Router,
+    stop: CancellationToken,
+    patience: Patience,
+) {
+    let mut listener = listener.into();
     let mut connections = FuturesUnordered::new();
+    let mut shares = Shares::default();
     let mut not_before = Instant::now();
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let accept = async {
             sleep_until(not_before).await;
             listener.accept().await
         };
-        tokio::select! {
+        let event = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept, if connections.len() < CONNECTIONS_MAX => match accepted {
-                Ok((stream, peer)) => connections.push(connection(stream, peer, router.clone(), stop.clone())),
-                Err(error) => {
-                    tracing::warn!(%error, "control connection refused by the operating system");
-                    not_before = Instant::now() + REFUSED_PAUSE;
+            accepted = accept => Event::Accepted(accepted),
+            Some(share) = connections.next(), if !connections.is_empty() => Event::Ended(share),
+            _ = look.tick() => Event::Look,
+        };
+        match event {
+            Event::Accepted(Ok((stream, peer))) => {
+                if let Some(share) = shares.take(peer) {
+                    let stream = Reader::new(stream, patience.answer);
+                    let serving = connection(
+                        (stream, peer, share),
+                        router.clone(),
+                        stop.clone(),
+                        patience.head,
+                    );
+                    connections.push(serving.map(move |()| share));
+                } else {
+                    tracing::warn!(
+                        uid = peer.uid,
+                        "control connection closed unheard: there are too many"
+                    );
                 }
-            },
-            Some(()) = connections.next(), if !connections.is_empty() => {}
+            }
+            Event::Accepted(Err(error)) => {
+                tracing::warn!(%error, "control connection refused by the operating system");
+                not_before = Instant::now() + REFUSED_PAUSE;
+            }
+            Event::Ended(share) => *shares.of(share) -= 1,
+            Event::Look => listener.keep().await,
         }
     }
-    drop(listener);
+    listener.close();
     let rest = async { while connections.next().await.is_some() {} };
     if timeout(GRACE, rest).await.is_err() {
         tracing::warn!(
@@ -102,15 +221,32 @@ pub async fn serve(listener: impl Into<Listener>, router: Router, stop: Cancella
     }
 }
 
-async fn connection(stream: Box<dyn Stream>, peer: Peer, router: Router, stop: CancellationToken) {
+/// What the server reacts to.
+enum Event {
+    Accepted(io::Result<(Box<dyn Stream>, Peer)>),
+    Ended(Share),
+    Look,
+}
+
+async fn connection(
+    (stream, peer, share): (Reader, Peer, Share),
+    router: Router,
+    stop: CancellationToken,
+    head: Duration,
+) {
     let inner = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
+        if share == Share::Told {
+            request.extensions_mut().insert(TooMany);
+        }
         inner.call(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(head)
+        .max_buf_size(BUFFER)
+        .keep_alive(share != Share::Told)
         .serve_connection(TokioIo::new(stream), service);
     let until_stopped = async {
         tokio::pin!(connection);
@@ -127,5 +263,110 @@ async fn connection(stream: Box<dyn Stream>, peer: Peer, router: Router, stop: C
         // A client that goes away in the middle is its own affair.
         Ok(Err(error)) => tracing::debug!(%error, "control connection ended early"),
         Err(_) => tracing::error!("control request panicked"),
+    }
+}
+
+/// A connection whose client must read what it is sent: one that takes nothing for `patience` is cut off.
+struct Reader {
+    stream: Box<dyn Stream>,
+    patience: Duration,
+    /// Runs while there is something that the client does not take.
+    waits: Option<Pin<Box<Sleep>>>,
+}
+
+impl Reader {
+    fn new(stream: Box<dyn Stream>, patience: Duration) -> Self {
+        Reader {
+            stream,
+            patience,
+            waits: None,
+        }
+    }
+
+    /// What becomes of an attempt to send.
+    fn judge<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        sent: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if sent.is_ready() {
+            self.waits = None;
+            return sent;
+        }
+        let patience = self.patience;
+        let waits = self.waits.get_or_insert_with(|| Box::pin(sleep(patience)));
+        if waits.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        tracing::debug!("control connection cut off: its client does not read");
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Reader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Reader {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let sent = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.judge(context, sent)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let sent = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.judge(context, sent)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let sent = Pin::new(&mut self.stream).poll_flush(context);
+        self.judge(context, sent)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let sent = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.judge(context, sent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_cannot_take_the_places_of_the_daemons_own_user() {
+        let own = Peer {
+            uid: Some(rustix::process::geteuid().as_raw()),
+        };
+        let other = Peer { uid: Some(4711) };
+        let mut shares = Shares::default();
+        for _ in 0..OTHERS_MAX {
+            assert_eq!(shares.take(other), Some(Share::Others));
+        }
+        for _ in 0..TOLD_MAX {
+            assert_eq!(shares.take(other), Some(Share::Told));
+        }
+        assert_eq!(shares.take(other), None);
+        assert_eq!(shares.take(own), Some(Share::Own));
+        *shares.of(Share::Others) -= 1;
+        assert_eq!(shares.take(other), Some(Share::Others));
     }
 }

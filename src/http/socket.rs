@@ -1,13 +1,17 @@
 //! The control socket as a file: who may use it, and what stands in its place.
 
-use std::fs::Permissions;
+use std::fs::{File, Metadata, Permissions};
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::Mode;
+use rustix::fs::{AtFlags, Gid, Mode, OFlags};
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
+
+use crate::config::{Untrusted, trusted};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 128;
@@ -24,6 +28,17 @@ pub enum BindError {
     /// The group does not exist.
     #[error("there is no group `{0}`; make it, or set another [control] group")]
     NoGroup(String),
+    /// Somebody else can put something in its place.
+    #[error("the control socket {path} is not safe; {remedy}", path = .path.display())]
+    Untrusted {
+        /// The socket.
+        path: PathBuf,
+        /// What to do about it.
+        remedy: String,
+        /// Who can, and where.
+        #[source]
+        cause: Untrusted,
+    },
     /// The operating system refuses.
     #[error("cannot {attempt} {path}", path = .path.display())]
     Io {
@@ -37,20 +52,82 @@ pub enum BindError {
     },
 }
 
+/// How long one attempt to bind it again may take: who holds its place may not answer.
+const REBIND: Duration = Duration::from_secs(1);
+
+/// The control socket, and the file that it was bound to. Bound again when that file is gone.
+#[derive(Debug)]
+pub struct ControlSocket {
+    path: PathBuf,
+    group: String,
+    listener: UnixListener,
+    /// Device and inode of the file.
+    file: (u64, u64),
+    /// Why it could not be bound again, as it was said last.
+    trouble: Option<String>,
+}
+
+impl ControlSocket {
+    /// The next connection. May be dropped while it waits.
+    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
+        self.listener.accept().await.map(|(stream, _)| stream)
+    }
+
+    /// Whether the file is where it was bound.
+    pub(super) fn is_there(&self) -> bool {
+        let found = std::fs::symlink_metadata(&self.path);
+        found.is_ok_and(|found| (found.dev(), found.ino()) == self.file)
+    }
+
+    /// Binds it again, and says so, or why not; then it is to be tried again.
+    pub(super) async fn rebind(&mut self) {
+        let path = self.path.display();
+        let attempt = tokio::time::timeout(REBIND, bind(&self.path, &self.group));
+        let trouble = match attempt.await {
+            Ok(Ok(anew)) => {
+                tracing::warn!(name: "control.bound_again", socket = %path, "the control socket was not where it was bound; it is bound again");
+                *self = anew;
+                return;
+            }
+            Ok(Err(error)) => chain(&error),
+            Err(_) => format!("nobody answers within {REBIND:?} what stands in its place"),
+        };
+        if self.trouble.as_ref() != Some(&trouble) {
+            tracing::error!(socket = %path, trouble, "the control socket is gone and cannot be bound again, so no command reaches docent; it is tried again until it can");
+            self.trouble = Some(trouble);
+        }
+    }
+
+    /// Closes it and removes its file, unless another one stands there by now.
+    pub fn close(self) {
+        if self.is_there() {
+            // Should it stay, the next start finds that nobody answers on it.
+            std::fs::remove_file(&self.path).ok();
+        }
+    }
+}
+
+/// An error and its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |e| e.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// Opens the control socket at `path`: 0600, or 0660 for `group` if one is named. Its folder is made if it is missing,
-/// 0700 or 0750 for the group; one that is there is left as it is. A socket that nobody answers on is replaced: the
-/// daemon that made it was killed.
+/// 0700 or 0750 for the group; one that is there is left as it is, and refused if others can put something else in the
+/// socket's place. A socket that nobody answers on is replaced: the daemon that made it was killed.
 ///
 /// The caller holds the lock on `data_dir`, so no other daemon with this config can be about to open it too.
 ///
 /// # Errors
 /// See [`BindError`].
-pub async fn bind(path: &Path, group: &str) -> Result<UnixListener, BindError> {
+pub async fn bind(path: &Path, group: &str) -> Result<ControlSocket, BindError> {
     let gid = match group {
         "" => None,
         name => Some(group_id(name)?),
     };
     if let Some(folder) = path.parent() {
+        trusted(folder).map_err(|cause| untrusted(path, cause))?;
         make_folder(folder, gid)?;
     }
     clear(path).await?;
@@ -61,14 +138,73 @@ pub async fn bind(path: &Path, group: &str) -> Result<UnixListener, BindError> {
     socket
         .bind(path)
         .map_err(failed("bind the control socket", path))?;
+    let file = Inode::at(path)?;
     if let Some(gid) = gid {
-        give(path, gid)?;
-        let mode = Permissions::from_mode(0o660);
-        std::fs::set_permissions(path, mode).map_err(failed("open to its group", path))?;
+        file.give(gid)?;
+        file.set_mode(0o660)?;
     }
-    socket
+    let listener = socket
         .listen(BACKLOG)
-        .map_err(failed("listen on the control socket", path))
+        .map_err(failed("listen on the control socket", path))?;
+    Ok(ControlSocket {
+        path: path.to_owned(),
+        group: group.to_owned(),
+        listener,
+        file: (file.found.dev(), file.found.ino()),
+        trouble: None,
+    })
+}
+
+fn untrusted(path: &Path, cause: Untrusted) -> BindError {
+    BindError::Untrusted {
+        path: path.to_owned(),
+        remedy: cause.remedy(),
+        cause,
+    }
+}
+
+/// What stands at a path at one moment, held: what is done to it is done to nothing else, whatever stands there later.
+struct Inode {
+    path: PathBuf,
+    held: OwnedFd,
+    found: Metadata,
+}
+
+impl Inode {
+    /// A link is not followed.
+    fn at(path: &Path) -> Result<Self, BindError> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|e| failed("look at", path)(e.into()))?;
+        let held = File::from(held);
+        let found = held.metadata().map_err(failed("look at", path))?;
+        if found.is_symlink() {
+            let cause = io::Error::other("it was replaced by a link");
+            return Err(failed("look at", path)(cause));
+        }
+        Ok(Inode {
+            path: path.to_owned(),
+            held: held.into(),
+            found,
+        })
+    }
+
+    /// Gives it to a group, unless the group has it: a service whose own group it is may be forbidden to ask.
+    fn give(&self, gid: u32) -> Result<(), BindError> {
+        if self.found.gid() == gid {
+            return Ok(());
+        }
+        let group = Some(Gid::from_raw(gid));
+        rustix::fs::chownat(&self.held, "", None, group, AtFlags::EMPTY_PATH)
+            .map_err(|e| failed("give to its group", &self.path)(e.into()))
+    }
+
+    fn set_mode(&self, mode: u32) -> Result<(), BindError> {
+        // By the number of the descriptor, which leads to this inode alone.
+        let held = format!("/proc/self/fd/{}", self.held.as_raw_fd());
+        std::fs::set_permissions(held, Permissions::from_mode(mode))
+            .map_err(failed("set the permissions of", &self.path))
+    }
 }
 
 /// The error of an attempt on `path`.
@@ -86,22 +222,11 @@ fn make_folder(folder: &Path, gid: Option<u32>) -> Result<(), BindError> {
         return Ok(());
     }
     std::fs::create_dir_all(folder).map_err(failed("make the folder", folder))?;
-    let mode = if gid.is_some() { 0o750 } else { 0o700 };
-    std::fs::set_permissions(folder, Permissions::from_mode(mode))
-        .map_err(failed("make private the folder", folder))?;
+    let made = Inode::at(folder)?;
     if let Some(gid) = gid {
-        give(folder, gid)?;
+        made.give(gid)?;
     }
-    Ok(())
-}
-
-/// Gives a file to a group, unless the group has it: a service whose own group it is may be forbidden to ask.
-fn give(path: &Path, gid: u32) -> Result<(), BindError> {
-    let found = std::fs::symlink_metadata(path).map_err(failed("look at", path))?;
-    if found.gid() == gid {
-        return Ok(());
-    }
-    std::os::unix::fs::chown(path, None, Some(gid)).map_err(failed("give to its group", path))
+    made.set_mode(if gid.is_some() { 0o750 } else { 0o700 })
 }
 
 /// Removes the socket of a daemon that was killed.
@@ -160,6 +285,7 @@ mod tests {
         assert!(matches!(second, Err(BindError::InUse(_))), "{second:?}");
         drop(first);
         bind(&path, "").await.unwrap();
+        assert!(path.exists());
 
         let file = folder.path().join("a file");
         std::fs::write(&file, "kept").unwrap();
@@ -172,5 +298,63 @@ mod tests {
             bind(&path, "no such group").await,
             Err(BindError::NoGroup(_))
         ));
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_gone_is_bound_again_and_what_stands_in_its_place_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/docent.sock");
+        let mut socket = bind(&path, "").await.unwrap();
+        assert!(socket.is_there());
+        let mode = std::fs::metadata(path.parent().unwrap()).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o700);
+
+        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        assert!(!socket.is_there());
+        socket.rebind().await;
+        assert!(socket.is_there());
+        UnixStream::connect(&path).await.unwrap();
+
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "foreign").unwrap();
+        socket.rebind().await;
+        assert!(!socket.is_there());
+        assert!(socket.trouble.as_ref().unwrap().contains("is not a socket"));
+        std::fs::remove_file(&path).unwrap();
+        let other = bind(&path, "").await.unwrap();
+        socket.rebind().await;
+        assert!(socket.trouble.as_ref().unwrap().contains("in use"));
+        socket.close();
+        assert!(other.is_there(), "it is not ours to remove");
+        other.close();
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_others_may_write_to_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = Permissions::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        let refused = bind(&folder.path().join("docent.sock"), "").await;
+        assert!(
+            matches!(refused, Err(BindError::Untrusted { .. })),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_done_to_an_inode_does_not_follow_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, secret) = (folder.path().join("x"), folder.path().join("secret"));
+        std::fs::write(&secret, "").unwrap();
+        std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+        std::fs::write(&path, "").unwrap();
+        let held = Inode::at(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&secret, &path).unwrap();
+        assert!(Inode::at(&path).is_err());
+        held.set_mode(0o640).unwrap();
+        let mode = std::fs::metadata(&secret).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State as Shared;
 
 use super::freshness::{behind, freshness};
+use super::lines::Json;
 use super::wire::{
     Absent, BusView, CollectionView, Condition, FreeSpace, IndexView, Problem, ScanView, Status,
     Wrong,
@@ -14,6 +14,9 @@ use super::wrong::{Facts, wrong};
 use super::{State, agents, count};
 use crate::event::{AgentName, Millis};
 use crate::runtime::{Phase, RootReport, RootStanding, ScanProgress};
+
+/// Directories that could not be listed which a status names, of each collection.
+const UNLISTED_MAX: usize = 100;
 
 /// Open issues that a status looks at.
 const ISSUES_MAX: usize = 1000;
@@ -133,6 +136,7 @@ fn collection_view(root: &RootReport) -> CollectionView {
         unlisted: root
             .unlisted
             .iter()
+            .take(UNLISTED_MAX)
             .map(|path| path.to_string_lossy().into_owned())
             .collect(),
     }

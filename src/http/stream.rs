@@ -15,11 +15,13 @@ use bytes::Bytes;
 use futures_util::stream::{self, FuturesOrdered};
 use futures_util::{FutureExt, StreamExt};
 use http_body_util::BodyExt;
+use hyper::body::Frame;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::State;
 use super::lines::{Line, Splitter, broken_off, push_line, response};
-use super::params::Peer;
+use super::params::{Peer, too_slow};
 use super::problem::stopping;
 use super::publish::event;
 use super::wire::{Problem, ProblemKind, PublishedLine};
@@ -83,28 +85,43 @@ impl Publishing {
                 self.submit(line).await;
             }
             let wants_more = self.open && self.has_room();
+            // A line may be waited for as long as it takes, the rest of one may not.
+            let rest = self
+                .lines
+                .holds_a_part()
+                .then_some(self.state.info.patience.body);
             tokio::select! {
                 Some(answer) = self.under_way.next(), if !self.under_way.is_empty() => return Some(self.answers(answer)),
-                frame = self.body.frame(), if wants_more => match frame {
-                    Some(Ok(frame)) => {
-                        if let Ok(bytes) = frame.into_data() {
-                            self.lines.push(&bytes);
-                        }
-                    }
-                    Some(Err(error)) => {
-                        // The client is gone; what it sent of a line is no line.
-                        tracing::debug!(%error, "stream of events broke off");
-                        self.close();
-                    }
-                    None => {
-                        self.open = false;
-                        self.lines.end();
-                    }
-                },
+                frame = within(rest, self.body.frame()), if wants_more => self.take(frame),
                 else => {
                     self.linger().await;
                     return None;
                 }
+            }
+        }
+    }
+
+    /// What came of the body, or that the rest of a line did not come in time.
+    fn take(&mut self, frame: Result<Option<Result<Frame<Bytes>, axum::Error>>, Elapsed>) {
+        match frame {
+            Ok(Some(Ok(frame))) => {
+                if let Ok(bytes) = frame.into_data() {
+                    self.lines.push(&bytes);
+                }
+            }
+            Ok(Some(Err(error))) => {
+                // The client is gone; what it sent of a line is no line.
+                tracing::debug!(%error, "stream of events broke off");
+                self.close();
+            }
+            Ok(None) => {
+                self.open = false;
+                self.lines.end();
+            }
+            Err(_) => {
+                self.close();
+                let answer = ready((0, Err(too_slow())));
+                self.under_way.push_back(Box::pin(answer));
             }
         }
     }
@@ -199,6 +216,14 @@ impl Publishing {
             answer = self.under_way.next().now_or_never().flatten();
         }
         Ok(Bytes::from(page))
+    }
+}
+
+/// Waits for `work`, within `limit` if there is one.
+async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+    match limit {
+        Some(limit) => timeout(limit, work).await,
+        None => Ok(work.await),
     }
 }
 

@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State as Shared;
 use serde::Deserialize;
 use tokio::time::{Instant, interval, sleep};
 
 use super::freshness::behind;
+use super::lines::Json;
 use super::params::{Params, Peer, duration};
 use super::problem::stopping;
 use super::scan::missing;

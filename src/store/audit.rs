@@ -7,9 +7,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::readers::page;
 use super::writer::Batch;
 use super::{ReadError, Store, WriteError};
 use crate::event::Millis;
+use crate::json;
 
 /// What the first record's hash is computed over.
 const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -101,6 +103,8 @@ fn write(
     batch: &mut Batch,
     now: Millis,
 ) -> Result<(), WriteError> {
+    // What is printed later is just these bytes, by which the hash is checked.
+    let body = json::escaped(body);
     let Some(rest) = body
         .strip_prefix('{')
         .filter(|r| r.len() > 1 && !r.contains('\n'))
@@ -154,22 +158,22 @@ pub(super) fn prune(
 }
 
 impl Store {
-    /// Audit records, oldest first, from the one after `after` on.
+    /// A page of audit records, oldest first, from the one after `after` on.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn audit_lines(&self, after: u64, limit: usize) -> Result<Vec<AuditLine>, ReadError> {
         self.read("the audit log", move |connection| {
-            connection
-                .prepare_cached("SELECT n, line, hash FROM audit WHERE n > ?1 ORDER BY n LIMIT ?2")?
-                .query_map(params![after, limit], |row| {
-                    Ok(AuditLine {
-                        n: row.get(0)?,
-                        line: row.get(1)?,
-                        hash: row.get(2)?,
-                    })
-                })?
-                .collect()
+            let mut select = connection.prepare_cached(
+                "SELECT n, line, hash FROM audit WHERE n > ?1 ORDER BY n LIMIT ?2",
+            )?;
+            page(select.query(params![after, limit])?, |row| {
+                Ok(AuditLine {
+                    n: row.get(0)?,
+                    line: row.get(1)?,
+                    hash: row.get(2)?,
+                })
+            })
         })
         .await
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::captures::Digest;
 use super::manifest::digest_column;
+use super::readers::page;
 use super::{ReadError, Store, WriteError};
 use crate::event::Millis;
 
@@ -297,7 +298,7 @@ impl Store {
         .await
     }
 
-    /// Every file in scope, by collection and path, from the one after `after` on.
+    /// A page of the files in scope, by collection and path, from the one after `after` on.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -308,16 +309,14 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<ListedDocument>, ReadError> {
         self.read("documents", move |connection| {
-            connection
-                .prepare_cached(
+            let mut select = connection.prepare_cached(
                     "SELECT m.collection, m.path, COALESCE(d.version, 0), m.digest, m.state, m.reason, d.state, d.reason, d.title, d.digest
                      FROM manifest m LEFT JOIN document d
                        ON d.collection = m.collection AND d.path = m.path AND d.state <> 'removed'
                      WHERE (?1 IS NULL OR m.collection = ?1) AND (m.collection > ?2 OR (m.collection = ?2 AND m.path > ?3))
                      ORDER BY m.collection, m.path LIMIT ?4",
-                )?
-                .query_map(params![collection, after.0, after.1, limit], listed)?
-                .collect()
+                )?;
+            page(select.query(params![collection, after.0, after.1, limit])?, listed)
         })
         .await
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::documents::DocumentState;
 use super::manifest::FileState;
+use super::readers::page;
 use super::{ReadError, Store, WriteError};
 use crate::event::Millis;
 
@@ -209,6 +210,27 @@ pub(super) fn prune(
     Ok(keys.len())
 }
 
+const ISSUES: &str =
+    "SELECT subject, opened_at, detector, severity, value, bound, closed_at, fix, fix_attempts, fix_result
+     FROM issue WHERE ?1 OR closed_at IS NULL
+     ORDER BY closed_at IS NOT NULL, opened_at DESC, subject LIMIT ?2 OFFSET ?3";
+
+fn issue_row(row: &Row<'_>) -> rusqlite::Result<Issue> {
+    let severity: String = row.get(3)?;
+    Ok(Issue {
+        subject: row.get(0)?,
+        opened_at: Millis(row.get(1)?),
+        detector: row.get(2)?,
+        severity: Severity::read(&severity)?,
+        value: row.get(4)?,
+        limit: row.get(5)?,
+        closed_at: row.get::<_, Option<i64>>(6)?.map(Millis),
+        fix: row.get(7)?,
+        fix_attempts: row.get(8)?,
+        fix_result: row.get(9)?,
+    })
+}
+
 impl Store {
     /// Issues, the open ones first, then the newest; without `closed` only the open ones.
     ///
@@ -216,28 +238,22 @@ impl Store {
     /// The store cannot be read.
     pub async fn issues(&self, closed: bool, limit: usize) -> Result<Vec<Issue>, ReadError> {
         self.read("health issues", move |connection| {
-            connection
-                .prepare_cached(
-                    "SELECT subject, opened_at, detector, severity, value, bound, closed_at, fix, fix_attempts, fix_result
-                     FROM issue WHERE ?1 OR closed_at IS NULL
-                     ORDER BY closed_at IS NOT NULL, opened_at DESC LIMIT ?2",
-                )?
-                .query_map(params![closed, limit], |row| {
-                    let severity: String = row.get(3)?;
-                    Ok(Issue {
-                        subject: row.get(0)?,
-                        opened_at: Millis(row.get(1)?),
-                        detector: row.get(2)?,
-                        severity: Severity::read(&severity)?,
-                        value: row.get(4)?,
-                        limit: row.get(5)?,
-                        closed_at: row.get::<_, Option<i64>>(6)?.map(Millis),
-                        fix: row.get(7)?,
-                        fix_attempts: row.get(8)?,
-                        fix_result: row.get(9)?,
-                    })
-                })?
+            let mut select = connection.prepare_cached(ISSUES)?;
+            select
+                .query_map(params![closed, limit, 0], issue_row)?
                 .collect()
+        })
+        .await
+    }
+
+    /// A page of issues in the same order, without the first `known` ones.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn issues_page(&self, closed: bool, known: usize) -> Result<Vec<Issue>, ReadError> {
+        self.read("health issues", move |connection| {
+            let mut select = connection.prepare_cached(ISSUES)?;
+            page(select.query(params![closed, -1, known])?, issue_row)
         })
         .await
     }

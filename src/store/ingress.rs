@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
+use super::readers::page;
 use super::{ReadError, Store, WriteError};
 use crate::event::Millis;
 
@@ -29,6 +30,8 @@ pub struct IngressDead {
 /// An [`IngressDead`] as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IngressDeadRow {
+    /// Its place among them.
+    pub n: u64,
     /// The entry's id in the stream.
     pub entry: String,
     /// Its type, as far as it had one.
@@ -115,19 +118,23 @@ impl Store {
         .await
     }
 
-    /// Entries of other programs that could not be published, oldest first.
+    /// A page of entries of other programs that could not be published, oldest first, from the one after `after` on.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn ingress_dead(&self, limit: usize) -> Result<Vec<IngressDeadRow>, ReadError> {
+    pub async fn ingress_dead(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<IngressDeadRow>, ReadError> {
         self.read("the dead letters of the ingress", move |connection| {
             let mut select = connection.prepare_cached(
-                "SELECT entry, type, subject, reason, fields, at FROM ingress_dead ORDER BY n LIMIT ?1",
+                "SELECT entry, type, subject, reason, fields, at, n FROM ingress_dead WHERE n > ?1 ORDER BY n LIMIT ?2",
             )?;
-            select
-                .query_map([limit], |row| {
+            page(select.query(params![after, limit])?, |row| {
                     let fields: String = row.get(4)?;
                     Ok(IngressDeadRow {
+                        n: row.get(6)?,
                         entry: row.get(0)?,
                         kind: row.get(1)?,
                         subject: row.get(2)?,
@@ -137,8 +144,7 @@ impl Store {
                         })?,
                         at: Millis(row.get(5)?),
                     })
-                })?
-                .collect()
+                })
         })
         .await
     }

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
 use super::ledger::{DeliveryKey, EVENT_COLUMNS, agent_column, event_row};
+use super::readers::page;
 use super::{ReadError, Store};
 use crate::event::{AgentName, Event, EventId, EventType, Millis, Seq, Subject};
 
@@ -58,6 +59,8 @@ impl Event {
 /// A dead letter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeadLetter {
+    /// The event's place.
+    pub seq: Seq,
     /// The event.
     pub event: EventId,
     /// Who could not handle it.
@@ -274,21 +277,27 @@ impl Store {
         .await
     }
 
-    /// Dead letters, oldest first, at most `limit` from the one after `after` (event, agent) on.
+    /// A page of dead letters, oldest first, at most `limit` from the one after `after` on.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, ReadError> {
+    pub async fn dead_letters(
+        &self,
+        after: Option<(Seq, AgentName)>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, ReadError> {
         self.read("dead letters", move |connection| {
-            let sql =
-                format!("{DEAD_SELECT} WHERE d.state = 'dead' ORDER BY d.event, d.agent LIMIT ?1");
+            let sql = format!(
+                "{DEAD_SELECT} WHERE d.state = 'dead' AND (d.event, d.agent) > (?1, ?2) ORDER BY d.event, d.agent LIMIT ?3"
+            );
+            let (seq, agent) = after.map_or((0, ""), |(seq, agent)| (seq.0, agent.as_str()));
             let mut select = connection.prepare_cached(&sql)?;
-            select.query_map([limit], dead_row)?.collect()
+            page(select.query(params![seq, agent, limit])?, dead_row)
         })
         .await
     }
 
-    /// Events, newest first.
+    /// A page of events, newest first.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -302,24 +311,20 @@ impl Store {
                  ORDER BY e.seq DESC LIMIT ?6"
             );
             let mut select = connection.prepare_cached(&sql)?;
-            select
-                .query_map(
-                    params![
-                        filter.subject,
-                        filter.kind.map(EventType::as_str),
-                        filter.correlation.map(|id| id.to_string()),
-                        filter.since.map(|m| m.0),
-                        filter.before.map(|seq| seq.0),
-                        filter.limit
-                    ],
-                    event_row,
-                )?
-                .collect()
+            let rows = select.query(params![
+                filter.subject,
+                filter.kind.map(EventType::as_str),
+                filter.correlation.map(|id| id.to_string()),
+                filter.since.map(|m| m.0),
+                filter.before.map(|seq| seq.0),
+                filter.limit
+            ])?;
+            page(rows, event_row)
         })
         .await
     }
 
-    /// Events after `cursor` in ledger order: what `tail` follows.
+    /// A page of events after `cursor` in ledger order: what `tail` follows.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -329,9 +334,7 @@ impl Store {
                 "SELECT {EVENT_COLUMNS} FROM event e WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2"
             );
             let mut select = connection.prepare_cached(&sql)?;
-            select
-                .query_map(params![cursor.0, limit], event_row)?
-                .collect()
+            page(select.query(params![cursor.0, limit])?, event_row)
         })
         .await
     }
@@ -351,7 +354,7 @@ impl Store {
         .await
     }
 
-    /// One event with its deliveries and what it caused.
+    /// One event with its deliveries and a page of what it caused.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -369,10 +372,8 @@ impl Store {
             };
             let deliveries = deliveries_of(connection, event.seq)?;
             let sql = format!("SELECT {EVENT_COLUMNS} FROM event e WHERE e.causation = ?1 ORDER BY e.seq LIMIT 1000");
-            let caused = connection
-                .prepare(&sql)?
-                .query_map([id.to_string()], event_row)?
-                .collect::<rusqlite::Result<_>>()?;
+            let mut select = connection.prepare(&sql)?;
+            let caused = page(select.query([id.to_string()])?, event_row)?;
             Ok(Some((event, deliveries, caused)))
         })
         .await
@@ -465,7 +466,7 @@ fn owed_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<OwedRow> {
 }
 
 pub(super) const DEAD_SELECT: &str =
-    "SELECT e.id, d.agent, e.type, e.subject, d.attempts, d.errors, d.settled_at
+    "SELECT e.id, d.agent, e.type, e.subject, d.attempts, d.errors, d.settled_at, d.event
     FROM delivery d JOIN event e ON e.seq = d.event";
 
 pub(super) fn dead_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeadLetter> {
@@ -481,6 +482,7 @@ pub(super) fn dead_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeadLetter> 
         attempts: row.get(4)?,
         errors: errors_column(row.get(5)?),
         at: Millis(row.get::<_, Option<i64>>(6)?.unwrap_or(0)),
+        seq: Seq(row.get(7)?),
     })
 }
 

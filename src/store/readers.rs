@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags, Row, Rows};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -11,6 +12,9 @@ use super::{ReadError, Store};
 
 /// Reads at once.
 const CONNECTIONS: usize = 4;
+
+/// Bytes of the rows that one page holds, about: it ends with the row that reaches them.
+const PAGE_BYTES: usize = 128 * 1024;
 
 /// Pages that a connection keeps, in KiB. The kernel has the file in its own cache.
 const CACHE_KIB: i64 = 1000;
@@ -45,6 +49,27 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     super::keep_plans(&connection)?;
     Ok(connection)
+}
+
+/// The rows of one page, each made of its row by `of`: no more than have `PAGE_BYTES`, but always one if there is one.
+pub(super) fn page<T>(
+    mut rows: Rows<'_>,
+    of: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    while bytes < PAGE_BYTES
+        && let Some(row) = rows.next()?
+    {
+        let columns = row.as_ref().column_count();
+        for column in 0..columns {
+            bytes += match row.get_ref(column)? {
+                ValueRef::Text(held) | ValueRef::Blob(held) => held.len(),
+                _ => 8,
+            };
+        }
+        page.push(of(row)?);
+    }
+    Ok(page)
 }
 
 impl Store {

@@ -19,6 +19,7 @@ pub(super) const LINES: &[Line] = &[
     line("docent.stands_still", "6e058a73922c417388519c0c60a68b0c"),
     line("docent.was_stopped", "eda35a3d8e3c4316b87beeaf70f6b739"),
     line("docent.clock_set", "2ca363ad96bf49a982792cd0c410217d"),
+    line("control.bound_again", "42c77a01dccb499f88b8e775e777f3b7"),
     line("agent.restarted", "7702a71414c340479906efa1c9b14a30"),
     line("agent.parked", "d1667425dd7c46b7923fb9d70acfafce"),
     line("agent.recovered", "6f78b8ff9f164679beae5a2596fade6e"),

@@ -7,7 +7,7 @@ mod limit;
 mod lines;
 mod prefixed;
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
 
 use thiserror::Error;
 use tracing::Level;
@@ -22,6 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub use journal::stderr_is_journal;
 
 use crate::config::{Log, LogFormat, LogLevel};
+use crate::json;
 use journal::Journal;
 use limit::Limit;
 use prefixed::Prefixed;
@@ -98,7 +99,12 @@ where
             .with_target(false)
             .with_writer(stderr)
     };
-    let json = || fmt::layer().json().flatten_event(true).with_writer(stderr);
+    let json = || {
+        fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_writer(|| Escaped(stderr()))
+    };
     let journal = match format {
         LogFormat::Text => return (text().boxed(), None),
         LogFormat::Json => return (json().boxed(), None),
@@ -118,9 +124,35 @@ where
     }
 }
 
+/// Takes whole lines of JSON, and lets nothing hidden through.
+struct Escaped<W>(W);
+
+impl<W: Write> Write for Escaped<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.0.write_all(json::escaped(text).as_bytes())?,
+            Err(_) => self.0.write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_json_hides_nothing() {
+        let mut escaped = Escaped(Vec::new());
+        escaped
+            .write_all("{\"a\":\"\u{9b}2J\"}\n".as_bytes())
+            .unwrap();
+        assert_eq!(escaped.0, b"{\"a\":\"\\u009b2J\"}\n");
+    }
 
     #[test]
     fn a_library_that_says_every_attempt_is_heard_by_whoever_looks_for_faults_alone() {

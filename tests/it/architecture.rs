@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 /// Module → the modules that it may name.
 const IMPORTS: &[(&str, &[&str])] = &[
+    ("json", &[]),
     ("event", &[]),
     ("config", &[]),
     ("document", &[]),
     ("embed", &[]),
-    ("telemetry", &["config"]),
-    ("store", &["event"]),
+    ("telemetry", &["config", "json"]),
+    ("store", &["event", "json"]),
     ("bus", &["event", "store"]),
     ("index", &["event", "embed", "store"]),
     ("runtime", &["event", "store", "bus"]),
@@ -23,7 +24,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     (
         "http",
-        &["event", "bus", "config", "store", "index", "runtime"],
+        &[
+            "event", "json", "bus", "config", "store", "index", "runtime",
+        ],
     ),
     ("error", &["config", "store"]),
     (
@@ -46,6 +49,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "error",
             "event",
             "http",
+            "json",
             "telemetry",
         ],
     ),

@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::net::UnixStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::percent;
 use super::router::DATA_DIR_HEADER;
@@ -29,6 +29,9 @@ pub use target::Target;
 
 /// How long an answer that should come at once may take to begin.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it is tried to connect to a daemon that is busy, and how often.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT_AGAIN: Duration = Duration::from_millis(50);
 /// Bytes of the largest answer that is not a stream of lines.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -43,6 +46,12 @@ pub enum ClientError {
         /// Why not.
         #[source]
         source: io::Error,
+    },
+    /// So many wait to be heard that the kernel takes no more.
+    #[error("docent is busy: it does not take connections on {path}", path = .path.display())]
+    Busy {
+        /// The socket.
+        path: PathBuf,
     },
     /// The socket is not for this user.
     #[error("this user may not use the control socket {path}", path = .path.display())]
@@ -173,9 +182,7 @@ impl Client {
             .header(hyper::header::HOST, "docent")
             .body(body)
             .map_err(|e| ClientError::Unexpected(e.to_string()))?;
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|e| self.refused(e))?;
+        let stream = self.connect().await.map_err(|e| self.refused(e))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(ClientError::Lost)?;
@@ -188,10 +195,24 @@ impl Client {
         Ok((driver, response))
     }
 
+    /// A connection. While so many wait for one that the kernel takes no more, it is tried again for a moment.
+    async fn connect(&self) -> io::Result<UnixStream> {
+        let until = Instant::now() + CONNECT_PATIENCE;
+        loop {
+            match UnixStream::connect(&self.socket).await {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {
+                    sleep(CONNECT_AGAIN).await;
+                }
+                connected => return connected,
+            }
+        }
+    }
+
     fn refused(&self, source: io::Error) -> ClientError {
         let path = self.socket.clone();
         match source.kind() {
             io::ErrorKind::PermissionDenied => ClientError::Forbidden { path, source },
+            io::ErrorKind::WouldBlock => ClientError::Busy { path },
             _ => ClientError::Unreachable { path, source },
         }
     }

@@ -233,22 +233,19 @@ async fn search_gives_marks_places_and_freshness() {
 }
 
 #[tokio::test]
-async fn one_request_too_many_is_told_so_and_probes_still_answer() {
+async fn one_request_too_many_is_told_so_and_what_is_over_soon_is_still_served() {
     let daemon = Daemon::new();
     daemon
         .serving(async {
             let mut tails = Vec::new();
-            for _ in 0..4 {
+            for _ in 0..3 {
                 tails.push(daemon.client.lines(&Target::new("/tail")).await.unwrap());
             }
-            let busy = problem(
-                daemon
-                    .client
-                    .get::<wire::Status>(&Target::new("/status"))
-                    .await
-                    .unwrap_err(),
-            );
+            let one_more = daemon.client.lines(&Target::new("/tail")).await;
+            let busy = problem(one_more.err().unwrap());
             assert!(busy.is(ProblemKind::Busy));
+            let status = Target::new("/status");
+            daemon.client.get::<wire::Status>(&status).await.unwrap();
             assert_eq!(
                 daemon
                     .raw(Method::GET, "/livez", Bytes::new())
@@ -259,12 +256,7 @@ async fn one_request_too_many_is_told_so_and_probes_still_answer() {
             drop(tails);
             // The permits come back when the server sees that the clients are gone.
             loop {
-                if daemon
-                    .client
-                    .get::<wire::Status>(&Target::new("/status"))
-                    .await
-                    .is_ok()
-                {
+                if daemon.client.lines(&Target::new("/tail")).await.is_ok() {
                     break;
                 }
                 tokio::task::yield_now().await;
@@ -282,6 +274,7 @@ async fn over_tcp_there_are_probes_and_nothing_else() {
         listener,
         probes_router(daemon.state.board.clone()),
         daemon.state.stop.clone(),
+        Patience::default(),
     );
     let ask = |path: &'static str| async move {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -309,4 +302,48 @@ async fn over_tcp_there_are_probes_and_nothing_else() {
         () = server => panic!("the server ended before the test"),
         done = timeout(Duration::from_secs(10), test) => done.unwrap(),
     }
+}
+
+/// Bytes as they come from the socket, to the end of the connection.
+async fn exchange(daemon: &Daemon, request: &[u8]) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = UnixStream::connect(&daemon.socket).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_arrive_loses_its_connection_and_its_permit() {
+    let mut daemon = Daemon::new();
+    let info = Info {
+        requests: 1,
+        patience: Patience {
+            head: Duration::from_millis(100),
+            body: Duration::from_millis(100),
+            ..Patience::default()
+        },
+        ..(*daemon.state.info).clone()
+    };
+    daemon.state.info = Arc::new(info);
+    let begun = "POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{";
+    let stream =
+        "POST /api/v1/events/stream HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n{\"type\"";
+    daemon
+        .serving(async {
+            assert_eq!(exchange(&daemon, b"GET /api").await, "");
+            for request in [begun, begun] {
+                let answer = exchange(&daemon, request.as_bytes()).await;
+                assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+                assert!(answer.contains("urn:docent:too-slow"), "{answer}");
+            }
+            let answer = exchange(&daemon, stream.as_bytes()).await;
+            assert!(answer.contains("urn:docent:too-slow"), "{answer}");
+            // A body that nobody asked for holds nothing up either.
+            let status = begun.replace("POST /api/v1/events", "GET /api/v1/status");
+            let answer = exchange(&daemon, status.as_bytes()).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        })
+        .await;
 }

@@ -101,6 +101,7 @@ impl Daemon {
             requests: 4,
             body: 1024 * 1024,
             event_size: 64 * 1024,
+            patience: Patience::default(),
         };
         let socket = data_dir.join("docent.sock");
         Daemon {
@@ -130,6 +131,7 @@ impl Daemon {
             listener,
             router(self.state.clone()),
             self.state.stop.clone(),
+            self.state.info.patience,
         );
         let both = async {
             tokio::select! {

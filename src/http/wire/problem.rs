@@ -17,6 +17,8 @@ pub enum ProblemKind {
     Conflict,
     /// The body or the event is too large.
     TooLarge,
+    /// The request did not arrive in time.
+    TooSlow,
     /// The event is refused.
     Refused,
     /// An agent that is needed is turned off or parked.
@@ -46,6 +48,7 @@ impl ProblemKind {
             ProblemKind::MethodNotAllowed => "urn:docent:method-not-allowed",
             ProblemKind::Conflict => "urn:docent:conflict",
             ProblemKind::TooLarge => "urn:docent:too-large",
+            ProblemKind::TooSlow => "urn:docent:too-slow",
             ProblemKind::Refused => "urn:docent:refused",
             ProblemKind::AgentMissing => "urn:docent:agent-missing",
             ProblemKind::DeadLetter => "urn:docent:dead-letter",
@@ -64,6 +67,7 @@ impl ProblemKind {
             ProblemKind::BadRequest => 400,
             ProblemKind::NotFound => 404,
             ProblemKind::MethodNotAllowed => 405,
+            ProblemKind::TooSlow => 408,
             ProblemKind::Conflict | ProblemKind::AgentMissing | ProblemKind::DeadLetter => 409,
             ProblemKind::TooLarge => 413,
             ProblemKind::Refused => 422,
@@ -83,6 +87,7 @@ impl ProblemKind {
             ProblemKind::MethodNotAllowed => "the method is wrong",
             ProblemKind::Conflict => "the id is taken",
             ProblemKind::TooLarge => "too large",
+            ProblemKind::TooSlow => "too slow",
             ProblemKind::Refused => "the event is refused",
             ProblemKind::AgentMissing => "an agent is off or parked",
             ProblemKind::DeadLetter => "a change failed for good",

@@ -439,7 +439,7 @@ impl World {
     /// Everything dead is replayed and, as the cause is mended now, ends well.
     async fn replay(&mut self) {
         self.seen.lock().unwrap().healed = true;
-        for letter in self.store.dead_letters(1000).await.unwrap() {
+        for letter in self.store.dead_letters(None, 1000).await.unwrap() {
             assert_eq!(self.store.replay(letter.event, None).await, Ok(1));
             self.expected.insert(letter.event, Fate::Done);
         }
@@ -453,7 +453,7 @@ impl World {
         assert_eq!(seen, Vec::<String>::new());
         let dead: Vec<EventId> = self
             .store
-            .dead_letters(1000)
+            .dead_letters(None, 1000)
             .await
             .unwrap()
             .iter()

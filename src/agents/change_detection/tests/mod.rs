@@ -283,7 +283,15 @@ impl Bed {
     }
 
     async fn events(&self) -> Vec<Event> {
-        self.store.events_after(Seq(0), 1_000_000).await.unwrap()
+        let mut all: Vec<Event> = Vec::new();
+        loop {
+            let after = all.last().map_or(Seq(0), |event| event.seq);
+            let page = self.store.events_after(after, 1000).await.unwrap();
+            if page.is_empty() {
+                return all;
+            }
+            all.extend(page);
+        }
     }
 
     /// The reasons of the removals of a path, in their order.
