@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use docent::bus::redis::{Inbox, Link, LinkState, Settings};
 use docent::bus::{Carrier, Direct};
-use docent::event::{AgentName, Event, EventType, NewEvent, Subject};
+use docent::event::{AgentName, Event, EventType, Known, NewEvent, Subject};
 use docent::runtime::shutdown::{Level, stop_pair};
 use docent::runtime::{
     Agent, Board, Boxed, CarrierFactory, Ending, Handling, LifePlan, RestartPolicy, RunnerOptions,
@@ -389,6 +389,7 @@ fn settings(redis: &Redis) -> Settings {
         journal_entries: 100_000,
         journal_bytes: 256 << 20,
         ingress_dead: 10_000,
+        known: Known::default(),
         backoff_max: BACKOFF_MAX,
         falls_back: false,
     }

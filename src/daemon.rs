@@ -275,7 +275,7 @@ fn listen(
         embedder: Table::embedded().identity().to_owned(),
         started_at: Millis::now(),
         free_space_floor: config.store.free_space_floor,
-        collections: config.collections.iter().map(|c| c.name.clone()).collect(),
+        known: options::known(config),
         requests: config.control.requests,
         body: config.control.body,
         event_size: config.delivery.event_size,

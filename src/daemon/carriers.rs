@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::redis_facts;
+use super::{options, redis_facts};
 use crate::agents::self_healing::RedisLook;
 use crate::bus::redis::{self, Ingress, Link, LinkState, LinkTask, StreamView, Surveyor};
 use crate::bus::{Carrier, Choice, Monitor, Switch};
@@ -205,6 +205,7 @@ pub(super) fn settings(config: &Config, falls_back: bool) -> redis::Settings {
         journal_entries: redis.inbox_keep,
         journal_bytes: redis.inbox_keep_size,
         ingress_dead: redis.ingress_dead_letters,
+        known: options::known(config),
         backoff_max: config.delivery.backoff_max,
         falls_back,
     }

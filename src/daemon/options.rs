@@ -10,7 +10,7 @@ use crate::agents::scheduler::{JobOption, Missed};
 use crate::agents::{change_detection, scheduler, self_healing};
 use crate::config::{self, Config};
 use crate::document::{ChunkOptions, kind_of};
-use crate::event::{EventType, Subject};
+use crate::event::{EventType, Known, Subject};
 use crate::index::FollowerOptions;
 use crate::store::Store;
 
@@ -103,6 +103,15 @@ pub(super) fn scheduler(config: &Config) -> scheduler::Options {
             ),
         ],
         instance: config.instance.clone(),
+    }
+}
+
+/// The names that events from outside may be about.
+pub(super) fn known(config: &Config) -> Known {
+    let jobs = scheduler(config).jobs;
+    Known {
+        collections: config.collections.iter().map(|c| c.name.clone()).collect(),
+        jobs: jobs.into_iter().map(|job| job.name).collect(),
     }
 }
 

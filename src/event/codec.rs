@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{Event, EventId, EventType, NewEvent, Subject, SubjectError};
+use super::{Event, EventId, EventType, Known, NewEvent, NotKnown, Subject, SubjectError};
 
 /// An event as it is printed: the fields of CloudEvents that docent uses, its place, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,6 +80,9 @@ pub enum SubmissionError {
     /// The subject cannot be one.
     #[error(transparent)]
     Subject(#[from] SubjectError),
+    /// What it is about does not exist.
+    #[error(transparent)]
+    NotKnown(#[from] NotKnown),
     /// The data is not an object.
     #[error("the data is not a JSON object; write for example {{}}")]
     Data,
@@ -107,11 +110,11 @@ impl Submission {
         serde_json::from_str(line).map_err(|e| SubmissionError::Malformed(e.to_string()))
     }
 
-    /// The event that this submission asks to publish, from `source`.
+    /// The event that this submission asks to publish, from `source`. The one rule for whatever comes from outside.
     ///
     /// # Errors
-    /// The type is unknown or closed, or the subject, the data or the id is not one.
-    pub fn into_event(self, source: &str) -> Result<NewEvent, SubmissionError> {
+    /// The type is unknown or closed; the subject, the data or the id is not one; or what it is about does not exist.
+    pub fn into_event(self, source: &str, known: &Known) -> Result<NewEvent, SubmissionError> {
         let kind: EventType = self
             .kind
             .parse()
@@ -128,8 +131,9 @@ impl Submission {
             // A period, in the words of whoever wrote the report.
             EventType::ReportWritten => Subject::parse(&self.subject),
             _ => Subject::from_outside(&self.subject),
-        };
-        let event = NewEvent::root(kind, source, subject?, data);
+        }?;
+        known.subject(kind, &subject)?;
+        let event = NewEvent::root(kind, source, subject, data);
         match self.id {
             None => Ok(event),
             Some(text) => match text.parse::<EventId>() {
@@ -144,9 +148,16 @@ impl Submission {
 mod tests {
     use super::*;
 
+    fn known() -> Known {
+        Known {
+            collections: vec!["docs".to_owned()],
+            jobs: vec!["verify".to_owned()],
+        }
+    }
+
     fn refused(line: &str) -> SubmissionError {
         Submission::from_json(line)
-            .and_then(|s| s.into_event("cli"))
+            .and_then(|s| s.into_event("cli", &known()))
             .unwrap_err()
     }
 
@@ -154,7 +165,7 @@ mod tests {
     fn an_open_type_with_a_subject_becomes_an_event() {
         let line = r#"{"type": "scan.requested", "subject": "docs", "id": "6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55"}"#;
         let event = Submission::from_json(line)
-            .and_then(|s| s.into_event("cli"))
+            .and_then(|s| s.into_event("cli", &known()))
             .unwrap();
         assert_eq!(event.kind, EventType::ScanRequested);
         assert_eq!(event.id.to_string(), "6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55");
@@ -176,6 +187,16 @@ mod tests {
             let line = format!(r#"{{"type": "scan.requested", "subject": "{subject}"}}"#);
             assert!(
                 matches!(refused(&line), SubmissionError::Subject(_)),
+                "{subject}"
+            );
+        }
+        for (kind, subject) in [
+            ("scan.requested", "nope/a.md"),
+            ("job.requested", "job/nope"),
+        ] {
+            let line = format!(r#"{{"type": "{kind}", "subject": "{subject}"}}"#);
+            assert!(
+                matches!(refused(&line), SubmissionError::NotKnown(_)),
                 "{subject}"
             );
         }

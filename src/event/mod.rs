@@ -5,11 +5,13 @@
 pub mod awake;
 pub mod codec;
 mod id;
+mod known;
 pub mod routing;
 mod subject;
 mod time;
 
 pub use id::{EventId, Seq};
+pub use known::{Known, NotKnown};
 pub use routing::{AgentName, EventType};
 pub(crate) use subject::escape;
 pub use subject::{Subject, SubjectError};

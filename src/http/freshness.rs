@@ -135,7 +135,7 @@ async fn unscanned(state: &State) -> Result<Option<Option<Millis>>, ReadError> {
     }
     let scans = state.store.scans().await?;
     let mut oldest = Some(Millis::now());
-    for name in &state.info.collections {
+    for name in &state.info.known.collections {
         let ended = scans
             .iter()
             .find(|scan| scan.collection == *name)

@@ -51,7 +51,7 @@ pub use server::{Listener, Patience, serve};
 pub use socket::{BindError, ControlSocket, bind};
 
 use crate::bus::Monitor;
-use crate::event::Millis;
+use crate::event::{Known, Millis};
 use crate::index::{FollowerState, SearchAnswer, SearchError, SearchRequest, Searcher};
 use crate::runtime::{Board, Boxed, Phase, ScanDesk, SupervisorHandle};
 use crate::store::Store;
@@ -90,8 +90,8 @@ pub struct Info {
     pub started_at: Millis,
     /// Free bytes below which nothing is captured.
     pub free_space_floor: u64,
-    /// The names of the collections.
-    pub collections: Vec<String>,
+    /// The names that events may be about.
+    pub known: Known,
     /// Requests served at once.
     pub requests: usize,
     /// Bytes of the largest body.
@@ -150,18 +150,10 @@ impl State {
 
     /// That `collection` is one of the config's.
     fn known_collection(&self, collection: &str) -> Result<(), wire::Problem> {
-        let names = &self.info.collections;
-        if names.iter().any(|name| name == collection) {
-            return Ok(());
-        }
-        let detail = match names.as_slice() {
-            [] => format!("there is no collection `{collection}`; the config names none"),
-            names => format!(
-                "there is no collection `{collection}`; there are: {}",
-                names.join(", ")
-            ),
-        };
-        Err(wire::Problem::new(wire::ProblemKind::NotFound, detail))
+        self.info
+            .known
+            .collection(collection)
+            .map_err(|e| wire::Problem::new(wire::ProblemKind::NotFound, e.to_string()))
     }
 }
 

@@ -22,14 +22,15 @@ pub(super) async fn publish(
     if state.is_draining() {
         return Err(stopping());
     }
-    let event = event(&body, peer)?;
+    let event = event(&state, &body, peer)?;
     let published = state.store.publish(event).await?;
     let id = published.id.to_string();
     Ok((StatusCode::CREATED, Json(Published { id })))
 }
 
 /// The event that a text asks to publish.
-pub(super) fn event(text: &[u8], peer: Peer) -> Result<NewEvent, Problem> {
+pub(super) fn event(state: &State, text: &[u8], peer: Peer) -> Result<NewEvent, Problem> {
     let text = std::str::from_utf8(text).map_err(|e| SubmissionError::Malformed(e.to_string()))?;
-    Ok(Submission::from_json(text)?.into_event(&peer.source())?)
+    let submission = Submission::from_json(text)?;
+    Ok(submission.into_event(&peer.source(), &state.info.known)?)
 }

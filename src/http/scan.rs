@@ -13,6 +13,7 @@ use super::problem::stopping;
 use super::status::{absent, unlisted};
 use super::wait::settled;
 use super::wire::{Problem, ProblemKind, ScanAnswer, ScannedCollection};
+use crate::event::codec::SubmissionError;
 use crate::event::{AgentName, EventType, NewEvent, Seq, Subject};
 use crate::runtime::{ACCEPT_REMOVALS, AgentState};
 
@@ -35,7 +36,8 @@ pub(super) async fn scan(
     peer: Peer,
 ) -> Result<Json<ScanAnswer>, Problem> {
     if let Some(collection) = &query.collection {
-        state.known_collection(collection)?;
+        let found = state.info.known.collection(collection);
+        found.map_err(SubmissionError::from)?;
     }
     tracing::info!(uid = peer.uid, "scan asked for by an operator");
     let began = Instant::now();
@@ -46,7 +48,7 @@ pub(super) async fn scan(
     let progress = state.scans.progress().borrow().clone();
     let wanted = |name: &str| query.collection.as_deref().is_none_or(|c| c == name);
     let scans = state.store.scans().await?;
-    let configured = |name: &str| state.info.collections.iter().any(|c| c == name);
+    let configured = |name: &str| state.info.known.collections.iter().any(|c| c == name);
     let collections = scans
         .into_iter()
         .filter(|scan| configured(&scan.collection) && wanted(&scan.collection))

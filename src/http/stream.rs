@@ -187,7 +187,7 @@ impl Publishing {
             let detail = format!("the line is longer than {}", format_size(self.line_max));
             return Err(Problem::new(ProblemKind::TooLarge, detail));
         };
-        let event = event(&text, self.peer)?;
+        let event = event(&self.state, &text, self.peer)?;
         Ok(self.state.store.submit(Vec::new(), vec![event]).await?)
     }
 

@@ -467,19 +467,32 @@ fn publish_prints_ids_and_refuses_what_it_must() {
         "seven",
     ]);
     assert_eq!(no_uuid.code(), 65, "{}", no_uuid.stderr());
-    // What asks for something that is not there has no effect and does not fail.
-    for (kind, subject) in [
-        ("scan.requested", "docs/lost.md"),
-        ("scan.requested", "lost"),
-        ("document.check_requested", "docs/lost.md"),
-        ("job.requested", "job/lost"),
-    ] {
-        assert_eq!(
-            publish(&world, kind, subject, "{}").code(),
-            0,
-            "{kind} {subject}"
-        );
+    // A path that names no file has no effect and does not fail.
+    for kind in ["scan.requested", "document.check_requested"] {
+        let published = publish(&world, kind, "docs/lost.md", "{}");
+        assert_eq!(published.code(), 0, "{kind}: {}", published.stderr());
     }
+    // A collection or a job that does not exist is refused with the names that do.
+    for (kind, subject, names) in [
+        ("scan.requested", "lost", "docs"),
+        ("document.check_requested", "lost/a.md", "docs"),
+        ("index.verify_requested", "lost", "docs"),
+        ("job.requested", "job/lost", "verify"),
+        ("job.changed", "job/lost", "verify"),
+    ] {
+        let refused = publish(&world, kind, subject, "{}");
+        assert_eq!(refused.code(), 65, "{kind} {subject}");
+        assert!(refused.stdout().is_empty(), "{kind} {subject}");
+        let why = refused.stderr();
+        assert!(why.contains("there are: ") && why.contains(names), "{why}");
+    }
+    let scan = world.cli(["scan", "lost"]);
+    assert_eq!(scan.code(), 65, "{}", scan.stderr());
+    assert!(
+        scan.stderr().contains("there are: docs"),
+        "{}",
+        scan.stderr()
+    );
     world.settled();
     assert_eq!(world.status()["bus"]["dead"], 0);
 

@@ -16,7 +16,7 @@ use super::link::{Link, LinkState};
 use super::reply::{Entry, StreamId, read};
 use super::{keys, owner, scripts};
 use crate::event::codec::Submission;
-use crate::event::{EventId, NewEvent};
+use crate::event::{EventId, Known, NewEvent};
 use crate::store::{Effect, IngressDead, Pending, Published, WriteError};
 
 /// Entries read at once: published together, acknowledged together.
@@ -194,7 +194,8 @@ impl Ingress {
 
     /// The event that an entry asks to publish.
     async fn event_of(&self, entry: &Entry) -> Result<NewEvent, Refusal> {
-        let event = read_event(entry).map_err(Refusal::Unfit)?;
+        let known = &self.link.settings().known;
+        let event = read_event(entry, known).map_err(Refusal::Unfit)?;
         let store = self.link.store();
         let position = store
             .ingress_position()
@@ -227,7 +228,7 @@ enum Refusal {
 }
 
 /// Reads the CloudEvents fields of an entry.
-fn read_event(entry: &Entry) -> Result<NewEvent, String> {
+fn read_event(entry: &Entry, known: &Known) -> Result<NewEvent, String> {
     let field = |name: &str| {
         entry
             .text(name)
@@ -262,7 +263,9 @@ fn read_event(entry: &Entry) -> Result<NewEvent, String> {
         Some(source) if !source.is_empty() => format!("ingress/{source}"),
         _ => "ingress".to_owned(),
     };
-    submission.into_event(&source).map_err(|e| e.to_string())
+    submission
+        .into_event(&source, known)
+        .map_err(|e| e.to_string())
 }
 
 /// The fields of an entry as text.
@@ -352,6 +355,13 @@ mod tests {
         }
     }
 
+    fn known() -> Known {
+        Known {
+            collections: vec!["docs".to_owned()],
+            jobs: Vec::new(),
+        }
+    }
+
     #[test]
     fn a_cloud_event_becomes_an_event_and_its_id_the_same_one_every_time() {
         let fields = [
@@ -362,12 +372,12 @@ mod tests {
             ("data", "{\"reason\":\"x\"}"),
             ("time", "any"),
         ];
-        let event = read_event(&entry(&fields)).unwrap();
+        let event = read_event(&entry(&fields), &known()).unwrap();
         assert_eq!(event.source, "ingress/shop");
-        assert_eq!(event.id, read_event(&entry(&fields)).unwrap().id);
+        assert_eq!(event.id, read_event(&entry(&fields), &known()).unwrap().id);
         let mut other = fields;
         other[1] = ("source", "mall");
-        assert_ne!(event.id, read_event(&entry(&other)).unwrap().id);
+        assert_ne!(event.id, read_event(&entry(&other), &known()).unwrap().id);
     }
 
     #[test]
@@ -385,12 +395,13 @@ mod tests {
                     field.1 = value;
                 }
             }
-            read_event(&entry(&fields)).unwrap_err()
+            read_event(&entry(&fields), &known()).unwrap_err()
         };
         assert!(with("id", "").contains("`id`"));
         assert!(with("type", "").contains("`type`"));
         assert!(with("data", "{").contains("not JSON"));
         assert!(with("type", "no.such").contains("no.such"));
         assert!(with("type", "file.changed").contains("docent alone"));
+        assert!(with("subject", "nope").contains("there are: docs"));
     }
 }

@@ -41,6 +41,8 @@ pub use link::{Link, LinkState, LinkTask};
 pub use preflight::{Durability, Facts};
 pub use survey::{StreamView, Surveyor};
 
+use crate::event::Known;
+
 /// How Redis is used.
 #[derive(Clone)]
 pub struct Settings {
@@ -66,6 +68,8 @@ pub struct Settings {
     pub journal_bytes: u64,
     /// Entries of other programs that are kept though they cannot be published.
     pub ingress_dead: u64,
+    /// What an entry of another program may be about.
+    pub known: Known,
     /// The longest backoff of a retry: what is due later than this from now is due now.
     pub backoff_max: Duration,
     /// Work goes on directly when Redis cannot carry.

@@ -4,6 +4,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Settings;
+use crate::event::Known;
 
 /// A Redis that keeps nothing. Killed when dropped.
 pub(crate) struct TestRedis {
@@ -63,6 +64,10 @@ impl TestRedis {
             journal_entries: 100,
             journal_bytes: 1 << 20,
             ingress_dead: 100,
+            known: Known {
+                collections: vec!["docs".to_owned()],
+                jobs: Vec::new(),
+            },
             backoff_max: Duration::from_millis(4),
             falls_back: false,
         }

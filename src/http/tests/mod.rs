@@ -97,7 +97,10 @@ impl Daemon {
             embedder: "table".to_owned(),
             started_at: Millis::now(),
             free_space_floor: 0,
-            collections: vec!["docs".to_owned()],
+            known: Known {
+                collections: vec!["docs".to_owned()],
+                jobs: vec!["verify".to_owned()],
+            },
             requests: 4,
             body: 1024 * 1024,
             event_size: 64 * 1024,
