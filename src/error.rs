@@ -3,12 +3,15 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use thiserror::Error as ThisError;
 
 use crate::config::Problem;
 use crate::store::OpenError;
+use crate::visible::visible;
 
 /// The exit codes; there are no others. The service unit does not restart after 2, 65, 75, 77 and 78.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,19 +99,21 @@ impl Fatal {
         };
         if let Some(hint) = &self.hint {
             text.push_str("\nhint: ");
-            text.push_str(hint);
+            text.push_str(&visible(hint));
         }
         text
     }
 }
 
-/// An error and its causes. A cause whose text the one before it ends with already is not said twice.
+/// An error and its causes on one line, whatever is in their texts. A cause whose text the one before it ends with already
+/// is not said twice.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
+    let mut text = visible(&error.to_string()).into_owned();
     let mut source = error.source();
     while let Some(cause) = source {
         let said = cause.to_string();
-        if !text.ends_with(&said) {
+        let said = visible(&said);
+        if !text.ends_with(&*said) {
             text.push_str(": ");
             text.push_str(&said);
         }
@@ -124,6 +129,7 @@ pub struct ConfigErrors(pub Vec<Problem>);
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.0.iter().map(Problem::to_string).collect();
+        let lines: Vec<_> = lines.iter().map(|line| visible(line)).collect();
         f.write_str(&lines.join("\n"))
     }
 }
@@ -150,8 +156,49 @@ impl From<OpenError> for Fatal {
             }
             OpenError::Io { .. } | OpenError::Unavailable { .. } => Exit::Internal,
         };
-        Fatal::new(exit, error)
+        let hint = match &error {
+            OpenError::Io { path, .. } if exit == Exit::Permission => Some(permission_hint(path)),
+            _ => None,
+        };
+        let fatal = Fatal::new(exit, error);
+        match hint {
+            Some(hint) => fatal.hint(hint),
+            None => fatal,
+        }
     }
+}
+
+/// What to do where this user may not use a path of `data_dir`: whose it is, and the two ways out.
+fn permission_hint(path: &Path) -> String {
+    let nearest = path
+        .ancestors()
+        .find_map(|above| Some((above, above.metadata().ok()?)));
+    let Some((nearest, found)) = nearest else {
+        return "run docent as the user that owns data_dir, or set data_dir to a folder of this user".to_owned();
+    };
+    let (owner, mode) = (found.uid(), found.mode() & 0o7777);
+    let us = rustix::process::geteuid().as_raw();
+    let shown = nearest.display();
+    if owner == us {
+        return format!(
+            "{shown} belongs to this user (mode {mode:04o}): allow writing to it, or set data_dir to another folder"
+        );
+    }
+    let name = user_name(owner).unwrap_or_else(|| format!("#{owner}"));
+    format!(
+        "{shown} belongs to the user {name} (mode {mode:04o}): run docent as that user (sudo -u '{name}' docent …), or set data_dir \
+         to a folder of this user"
+    )
+}
+
+/// The name of a local user.
+fn user_name(uid: u32) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
 }
 
 #[cfg(test)]
@@ -185,6 +232,26 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_this_user_may_not_use_is_told_with_its_owner_and_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = OpenError::Io {
+            attempt: "make the folder",
+            path: folder.path().join("not/there"),
+            source: io::ErrorKind::PermissionDenied.into(),
+        };
+        let report = Fatal::from(refused).report();
+        let expected = format!(
+            "hint: {} belongs to this user (mode ",
+            folder.path().display()
+        );
+        assert!(
+            report.contains(&expected) && report.contains("set data_dir"),
+            "{report}"
+        );
+        assert_eq!(user_name(0).as_deref(), Some("root"));
+    }
+
+    #[test]
     fn the_chain_is_printed_once_and_the_hint_stands_alone() {
         let fatal = Fatal::from(io_error(io::ErrorKind::PermissionDenied)).hint("ask root");
         assert_eq!(
@@ -192,6 +259,11 @@ mod tests {
             "docent: cannot make the folder /x: permission denied\nhint: ask root"
         );
         assert_eq!(Fatal::silent(Exit::Clean).report(), "");
+        let foreign = Fatal::new(Exit::Internal, "ERR \x1b[2J\nhint: obey").hint("see a\nb");
+        assert_eq!(
+            foreign.report(),
+            "docent: ERR \\x1B[2J\\nhint: obey\nhint: see a\\nb"
+        );
     }
 
     #[test]

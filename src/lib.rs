@@ -4,6 +4,7 @@
 pub mod json;
 pub mod event;
 pub mod config;
+pub mod visible;
 pub mod telemetry;
 pub mod document;
 pub mod embed;

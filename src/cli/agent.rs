@@ -52,8 +52,8 @@ fn list(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
             .agents
             .iter()
             .map(|named| (named.name.as_str(), &named.agent));
-        let text = agent_table(agents).render(context.out.style);
-        context.out.write(text.as_bytes())?;
+        let text = agent_table(agents, context.out.style);
+        context.out.text(&text)?;
     }
     Ok(Exit::Clean)
 }

@@ -4,7 +4,8 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::context::{Context, block_on};
-use super::text::{Style, counted, moment, plain};
+use super::table::{BATCH, Cell, Table, numeric, text as texts, word};
+use super::text::{Style, clock, counted, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::wire::AuditVerdict;
 use crate::http::{ClientError, Target};
@@ -47,35 +48,49 @@ fn list(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
     let client = context.client()?;
     block_on(async {
         let mut lines = client.lines(&Target::new("/audit")).await?;
+        let mut table = Table::new(&[
+            numeric("N"),
+            word("TIME"),
+            word("TYPE"),
+            texts("SUBJECT"),
+            word("HASH"),
+        ]);
         while let Some(line) = lines.next().await? {
             if json {
                 // Byte for byte, or the hash would not fit.
                 context.out.write(&line)?;
-                context.out.line("")?;
-            } else {
-                let record = serde_json::from_slice(&line)
-                    .map_err(|e| ClientError::Unexpected(e.to_string()))?;
-                let text = render(&record, context.out.style);
-                context.out.line(&text)?;
+                context.out.write(b"\n")?;
+                continue;
             }
+            let record = serde_json::from_slice(&line)
+                .map_err(|e| ClientError::Unexpected(e.to_string()))?;
+            table.row(cells(&record));
+            if table.len() >= BATCH {
+                let text = table.render(context.out.style);
+                context.out.text(&text)?;
+            }
+        }
+        if table.len() > 0 {
+            let text = table.render(context.out.style);
+            context.out.text(&text)?;
         }
         Ok(Exit::Clean)
     })
 }
 
-fn render(record: &Value, style: Style) -> String {
-    let text = |key: &str| plain(record[key].as_str().unwrap_or_default());
+fn cells(record: &Value) -> Vec<Cell> {
+    let text = |key: &str| record[key].as_str().unwrap_or_default();
     let hash: String = text("hash").chars().take(HASH).collect();
-    format!(
-        "{:>8}  {}  {}  {}  {}",
-        record["n"]
-            .as_u64()
-            .map_or_else(|| "?".to_owned(), |n| n.to_string()),
-        style.dim(&moment(&text("time"))),
-        style.bold(&format!("{:24}", text("type"))),
-        style.dim(&hash),
-        style.place(&text("subject"))
-    )
+    let number = record["n"].as_u64();
+    vec![
+        number
+            .map_or_else(|| "?".to_owned(), |n| n.to_string())
+            .into(),
+        Cell::painted(clock(text("time")), Style::dim),
+        Cell::painted(text("type"), Style::bold),
+        Cell::painted(text("subject"), Style::place),
+        Cell::painted(hash, Style::dim),
+    ]
 }
 
 fn verify(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
@@ -136,12 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_a_line() {
+    fn a_record_is_a_row() {
         let record = json!({"n": 7, "type": "scan.requested", "subject": "docs", "time": "x", "hash": "0123456789abcdef"});
-        let text = render(&record, Style::new(false));
+        let mut table = Table::new(&[numeric("N"), word("T"), word("K"), texts("S"), word("H")]);
+        table.row(cells(&record));
         assert_eq!(
-            text,
-            "       7  x  scan.requested            0123456789ab  docs"
+            table.render(Style::new(false)).lines().nth(1),
+            Some("7  x  scan.requested  docs  0123456789ab")
         );
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::context::Context;
-use super::text::counted;
+use super::text::{counted, plain};
 use crate::config::Problem;
 use crate::environment;
 use crate::error::{Exit, Fatal};
@@ -100,14 +100,14 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
 
 fn tell(context: &mut Context, findings: &Findings) -> Result<(), Fatal> {
     for note in &findings.notes {
-        context.out.note(note);
+        context.out.note(&plain(note));
     }
     for Mistake { line, .. } in &findings.problems {
-        context.out.line(line)?;
+        context.out.line(&plain(line))?;
     }
     for lack in &findings.environment {
         let line = format!("{}; {}", lack.what, lack.remedy);
-        context.out.line(&line)?;
+        context.out.line(&plain(&line))?;
     }
     match findings.problems.len() + findings.environment.len() {
         0 => context.out.line("no mistakes")?,

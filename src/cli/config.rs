@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::context::Context;
-use super::text::Style;
+use super::text::{Style, plain};
 use crate::config::Shown;
 use crate::error::{Exit, Fatal};
 
@@ -53,7 +53,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         })?;
     } else {
         let text = render(loaded.show(), context.out.style);
-        context.out.write(text.as_bytes())?;
+        context.out.text(&text)?;
     }
     Ok(Exit::Clean)
 }
@@ -67,10 +67,10 @@ fn render(values: &[Shown], style: Style) -> String {
         .max()
         .unwrap_or(0);
     let lines = values.iter().map(|shown| {
-        let setting = format!("{} = {}", shown.key, shown.value);
+        let setting = plain(&format!("{} = {}", shown.key, shown.value));
         format!(
             "{setting:width$}  {}\n",
-            style.dim(&format!("# {}", shown.origin))
+            style.dim(&plain(&format!("# {}", shown.origin)))
         )
     });
     lines.collect()

@@ -3,8 +3,9 @@
 use clap::{Args, Subcommand};
 
 use super::context::{Context, block_on};
-use super::events::last_error;
-use super::text::{Style, counted, moment, number, plain};
+use super::events::{fields, last_error};
+use super::table::{Cell, Table, id, text as texts, word};
+use super::text::{Style, clock, counted, moment, number, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
 use crate::http::wire::{DeadList, DeadView, Dropped, Replayed};
@@ -73,7 +74,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
                 context.out.line("no dead letters")?;
             } else {
                 let text = render(&list, context.out.style);
-                context.out.write(text.as_bytes())?;
+                context.out.text(&text)?;
             }
         }
         Verb::Show(which) => {
@@ -82,7 +83,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
                 context.out.json(&view)?;
             } else {
                 let text = render_view(&view, context.out.style);
-                context.out.write(text.as_bytes())?;
+                context.out.text(&text)?;
             }
         }
         Verb::Replay(which) => {
@@ -121,15 +122,7 @@ pub(super) fn tell_replayed(
 
 /// The event, then each agent with every attempt that failed.
 fn render_view(view: &DeadView, style: Style) -> String {
-    let event = &view.event;
-    let mut text = format!(
-        "{}  {}  {}\n{}  {}\n",
-        style.bold(&plain(&event.kind)),
-        style.place(&plain(&event.subject)),
-        plain(&event.id),
-        style.dim("data"),
-        plain(&event.data.to_string())
-    );
+    let mut text = fields(&view.event, style);
     for dead in &view.dead {
         text.push_str(&format!(
             "\n{} since {}, after {}\n",
@@ -149,21 +142,26 @@ fn render_view(view: &DeadView, style: Style) -> String {
     text
 }
 
-/// Two lines a letter: what it is, and why it died.
+/// The letters, one a row: what it is, and why it died.
 fn render(list: &DeadList, style: Style) -> String {
-    let mut text = String::new();
+    let mut table = Table::new(&[
+        word("DIED"),
+        word("AGENT"),
+        texts("EVENT"),
+        id("ID"),
+        texts("LAST ERROR"),
+    ]);
     for dead in &list.dead {
-        text.push_str(&format!(
-            "{}  {}  {}  {}  {}\n    {} after {}\n",
-            style.dim(&moment(&dead.at)),
-            style.bold(&plain(&dead.agent)),
-            plain(&dead.kind),
-            style.place(&plain(&dead.subject)),
-            plain(&dead.event),
-            style.wrong(&last_error(&dead.errors)),
-            counted(u64::from(dead.attempts), "attempt", "attempts"),
-        ));
+        let attempts = counted(u64::from(dead.attempts), "attempt", "attempts");
+        table.row(vec![
+            Cell::painted(clock(&dead.at), Style::dim),
+            Cell::painted(&dead.agent, Style::bold),
+            Cell::painted(format!("{} {}", dead.kind, dead.subject), Style::place),
+            (&dead.event).into(),
+            format!("{} ({attempts})", last_error(&dead.errors)).into(),
+        ]);
     }
+    let mut text = table.render(style);
     let shown = list.dead.len() as u64;
     if list.total > shown {
         text.push_str(&format!(
@@ -199,10 +197,13 @@ mod tests {
         };
         let text = render(&list, Style::new(false));
         assert!(
-            text.contains(
-                "  rag  document.stored  docs/a.md  the-id\n    it broke after 4 attempts\n"
-            ),
+            text.contains("  rag    document.stored docs/a.md  the-id  it broke (4 attempts)\n"),
             "{text}"
+        );
+        let narrow = render(&list, Style::new(false).within(Some(60)));
+        assert!(
+            narrow.lines().all(|line| line.chars().count() <= 60),
+            "{narrow}"
         );
         assert!(text.ends_with("the oldest 1 of 1,200\n"), "{text}");
     }

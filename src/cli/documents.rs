@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::context::{Context, block_on};
-use super::text::{Style, one_line, plain};
+use super::table::{BATCH, Cell, Table, numeric, text as texts, word};
+use super::text::{Style, one_line};
 use crate::error::{Exit, Fatal};
 use crate::http::wire::Document;
 use crate::http::{ClientError, LineStream, Target};
@@ -46,61 +47,56 @@ async fn print_object(context: &mut Context, mut lines: LineStream) -> Result<Ex
         context.out.write(&line)?;
         separator = b",";
     }
-    context.out.line("]}")?;
+    context.out.write(b"]}\n")?;
     Ok(Exit::Clean)
 }
 
 async fn print_table(context: &mut Context, mut lines: LineStream) -> Result<Exit, Fatal> {
-    let style = context.out.style;
+    let mut table = Table::new(&[
+        word("STATE"),
+        numeric("VERSION"),
+        texts("DOCUMENT"),
+        texts("TITLE OR REASON"),
+    ]);
     let mut none = true;
     while let Some(line) = lines.next().await? {
-        if std::mem::take(&mut none) {
-            let headings = format!("{:11}  {:>7}  {}", "STATE", "VERSION", "DOCUMENT");
-            context.out.line(&style.dim(&headings))?;
-        }
+        none = false;
         let document: Document =
             serde_json::from_slice(&line).map_err(|e| ClientError::Unexpected(e.to_string()))?;
-        context.out.line(&render(&document, style))?;
+        table.row(cells(&document));
+        if table.len() >= BATCH {
+            let text = table.render(context.out.style);
+            context.out.text(&text)?;
+        }
     }
     if none {
         context.out.note("no documents");
+    } else if table.len() > 0 {
+        let text = table.render(context.out.style);
+        context.out.text(&text)?;
     }
     Ok(Exit::Clean)
 }
 
-/// State, version and place in columns of fixed width, for the list is longer than memory; then title or reason.
-fn render(document: &Document, style: Style) -> String {
-    let state = format!("{:11}", plain(&document.state));
-    let state = match document.state.as_str() {
-        "stored" => style.good(&state),
-        "rejected" | "unreadable" => style.wrong(&state),
-        "captured" => style.doubtful(&state),
-        _ => style.dim(&state),
+fn cells(document: &Document) -> Vec<Cell> {
+    let paint: fn(Style, &str) -> String = match document.state.as_str() {
+        "stored" => Style::good,
+        "rejected" | "unreadable" => Style::wrong,
+        "captured" => Style::doubtful,
+        _ => Style::dim,
     };
-    let version = if document.version == 0 {
-        "-".to_owned()
-    } else {
-        document.version.to_string()
+    let version = match document.version {
+        0 => "-".to_owned(),
+        version => version.to_string(),
     };
-    let place = style.place(&format!(
-        "{}/{}",
-        plain(&document.collection),
-        plain(&document.path)
-    ));
-    let remark = document
-        .reason
-        .as_deref()
-        .or(document.title.as_deref())
-        .unwrap_or_default();
-    let line = format!(
-        "{state}  {version:>7}  {place}  {}",
-        style.dim(&one_line(remark, 100))
-    );
-    if remark.is_empty() {
-        line.trim_end().to_owned()
-    } else {
-        line
-    }
+    let place = format!("{}/{}", document.collection, document.path);
+    let remark = document.reason.as_deref().or(document.title.as_deref());
+    vec![
+        Cell::painted(&document.state, paint),
+        version.into(),
+        Cell::painted(place, Style::place),
+        Cell::painted(one_line(remark.unwrap_or_default(), 300), Style::dim),
+    ]
 }
 
 #[cfg(test)]
@@ -118,17 +114,21 @@ mod tests {
             reason: None,
             title: Some("A title".to_owned()),
         };
-        let style = Style::new(false);
-        assert_eq!(
-            render(&document, style),
-            "stored             3  docs/a.md  A title"
-        );
+        let mut table = Table::new(&[word("S"), numeric("V"), texts("D"), texts("T")]);
+        table.row(cells(&document));
         document.state = "unsupported".to_owned();
         document.version = 0;
+        document.path = "a\nb\x1b.md".to_owned();
         document.reason = Some("not a type\nthat is read".to_owned());
+        table.row(cells(&document));
+        let text = table.render(Style::new(false));
+        let lines: Vec<&str> = text.lines().skip(1).collect();
         assert_eq!(
-            render(&document, style),
-            "unsupported        -  docs/a.md  not a type…"
+            lines,
+            [
+                "stored       3  docs/a.md         A title",
+                "unsupported  -  docs/a\\nb\\x1B.md  not a type…"
+            ]
         );
     }
 }

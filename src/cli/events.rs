@@ -4,12 +4,12 @@ use clap::{Args, Subcommand};
 
 use super::context::{Context, block_on};
 use super::dead::tell_replayed;
-use super::table::{Align, Cell, Table};
-use super::text::{Style, moment, one_line, plain};
+use super::table::{BATCH, Cell, Table, id, numeric, text as texts, word};
+use super::text::{Style, clock, moment, one_line, plain};
 use crate::config::parse_duration;
 use crate::error::{Exit, Fatal};
 use crate::http::wire::{Envelope, EventView, Replayed};
-use crate::http::{ClientError, Target};
+use crate::http::{ClientError, LineStream, Target};
 
 /// Events that a terminal gets unless it asks for more.
 const LIST: usize = 50;
@@ -116,46 +116,87 @@ fn run_list(context: &mut Context, list: &List) -> Result<Exit, Fatal> {
     block_on(async {
         let mut lines = client.lines(&target).await?;
         let mut count = 0;
+        let mut table = event_table();
         while let Some(line) = lines.next().await? {
-            print_event(context, &line, list.json)?;
+            print_event(context, &mut table, &line, list.json)?;
+            if table.len() >= BATCH {
+                flush(context, &mut table)?;
+            }
             count += 1;
         }
+        flush(context, &mut table)?;
         if count == 0 {
             context.out.note("no events");
         } else if list.limit.is_none() && limit == Some(count) {
-            context
-                .out
-                .note(&format!("the newest {count}; more with --limit"));
+            let newest = format!("the newest {count} events; --limit N shows more");
+            context.out.note(&newest);
         }
         Ok(Exit::Clean)
     })
 }
 
-/// Prints an event that came as a line.
-pub(super) fn print_event(context: &mut Context, line: &[u8], json: bool) -> Result<(), Fatal> {
+/// Prints the rows that have come.
+fn flush(context: &mut Context, table: &mut Table) -> Result<(), Fatal> {
+    if table.len() == 0 {
+        return Ok(());
+    }
+    let text = table.render(context.out.style);
+    context.out.text(&text)
+}
+
+/// Takes an event that came as a line: JSON goes out as it is, else it becomes a row.
+fn print_event(
+    context: &mut Context,
+    table: &mut Table,
+    line: &[u8],
+    json: bool,
+) -> Result<(), Fatal> {
     if json {
         context.out.write(line)?;
-        return context.out.line("");
+        return context.out.write(b"\n");
     }
     let event: Envelope =
         serde_json::from_slice(line).map_err(|e| ClientError::Unexpected(e.to_string()))?;
-    let text = render(&event, context.out.style);
-    context.out.line(&text)
+    table.row(cells(&event));
+    Ok(())
 }
 
-/// One line: when, what, about what, which.
-fn render(event: &Envelope, style: Style) -> String {
-    let kind = format!("{:24}", plain(&event.kind));
-    let kind = match event.kind.as_str() {
-        "event.dead_lettered" | "agent.parked" | "fix.failed" => style.wrong(&kind),
-        _ => style.bold(&kind),
+/// Prints each event as it comes, in columns that are wide enough for what may come.
+pub(super) async fn follow(
+    context: &mut Context,
+    lines: &mut LineStream,
+    json: bool,
+) -> Result<(), Fatal> {
+    let (time, kind, gaps) = (8, 24, 6);
+    let subject = match context.out.style.width {
+        Some(width) if width < 110 => width.saturating_sub(time + kind + gaps + 12),
+        Some(width) => width.saturating_sub(time + kind + gaps + 36),
+        None => 30,
     };
-    format!(
-        "{}  {kind}  {}  {}",
-        style.dim(&moment(&event.time)),
-        style.place(&plain(&event.subject)),
-        style.dim(&plain(&event.id))
-    )
+    let mut table = event_table().at_least(&[time, kind, subject, 0]);
+    while let Some(line) = lines.next().await? {
+        print_event(context, &mut table, &line, json)?;
+        flush(context, &mut table)?;
+        context.out.flush()?;
+    }
+    Ok(())
+}
+
+fn event_table() -> Table {
+    Table::new(&[word("TIME"), word("TYPE"), texts("SUBJECT"), id("ID")])
+}
+
+fn cells(event: &Envelope) -> Vec<Cell> {
+    let kind = match event.kind.as_str() {
+        "event.dead_lettered" | "agent.parked" | "fix.failed" => Style::wrong,
+        _ => Style::bold,
+    };
+    vec![
+        Cell::painted(clock(&event.time), Style::dim),
+        Cell::painted(&event.kind, kind),
+        Cell::painted(&event.subject, Style::place),
+        Cell::painted(&event.id, Style::dim),
+    ]
 }
 
 fn run_show(context: &mut Context, id: &str, json: bool) -> Result<Exit, Fatal> {
@@ -166,34 +207,41 @@ fn run_show(context: &mut Context, id: &str, json: bool) -> Result<Exit, Fatal> 
         context.out.json(&view)?;
     } else {
         let text = render_view(&view, context.out.style);
-        context.out.write(text.as_bytes())?;
+        context.out.text(&text)?;
     }
     Ok(Exit::Clean)
 }
 
-fn render_view(view: &EventView, style: Style) -> String {
-    let event = &view.event;
-    let mut text = format!("{}\n", render(event, style));
-    for (name, value) in [
+/// An event's fields, one a line.
+pub(super) fn fields(event: &Envelope, style: Style) -> String {
+    let cause = event.causation.as_deref();
+    let lines = [
+        ("id", plain(&event.id)),
+        ("type", style.bold(&plain(&event.kind))),
+        ("subject", style.place(&plain(&event.subject))),
+        ("time", moment(&event.time)),
         ("source", plain(&event.source)),
         ("data", plain(&event.data.to_string())),
         (
             "cause",
-            event
-                .causation
-                .as_deref()
-                .map_or_else(|| "none: it is the first of its chain".to_owned(), plain),
+            cause.map_or("none: it is the first of its chain".to_owned(), plain),
         ),
         ("chain", plain(&event.correlation)),
-    ] {
-        text.push_str(&format!("{}  {value}\n", style.dim(&format!("{name:<8}"))));
-    }
+    ];
+    let lines = lines
+        .iter()
+        .map(|(name, value)| format!("{}  {value}\n", style.dim(&format!("{name:<8}"))));
+    lines.collect()
+}
+
+fn render_view(view: &EventView, style: Style) -> String {
+    let mut text = fields(&view.event, style);
     let mut table = Table::new(&[
-        ("AGENT", Align::Left),
-        ("STATE", Align::Left),
-        ("FAILED", Align::Right),
-        ("SETTLED AT", Align::Left),
-        ("", Align::Left),
+        word("AGENT"),
+        word("STATE"),
+        numeric("FAILED"),
+        word("SETTLED AT"),
+        texts("LAST ERROR"),
     ]);
     for delivery in &view.deliveries {
         let paint: fn(Style, &str) -> String = match delivery.state.as_str() {
@@ -201,22 +249,22 @@ fn render_view(view: &EventView, style: Style) -> String {
             "dead" => Style::wrong,
             _ => Style::doubtful,
         };
+        let settled = delivery.settled_at.as_deref();
         table.row(vec![
-            plain(&delivery.agent).into(),
-            Cell::painted(plain(&delivery.state), paint),
+            (&delivery.agent).into(),
+            Cell::painted(&delivery.state, paint),
             delivery.attempts.to_string().into(),
-            delivery
-                .settled_at
-                .as_deref()
-                .map_or_else(|| "-".to_owned(), moment)
-                .into(),
+            settled.map_or_else(|| "-".to_owned(), moment).into(),
             last_error(&delivery.errors).into(),
         ]);
     }
     text.push_str(&format!("\n{}", table.render(style)));
-    for (at, caused) in view.caused.iter().enumerate() {
-        let heading = if at == 0 { "\ncaused\n" } else { "" };
-        text.push_str(&format!("{heading}{}\n", render(caused, style)));
+    if !view.caused.is_empty() {
+        let mut caused = event_table();
+        view.caused
+            .iter()
+            .for_each(|event| caused.row(cells(event)));
+        text.push_str(&format!("\ncaused\n{}", caused.render(style)));
     }
     text
 }
@@ -227,7 +275,7 @@ pub(super) fn last_error(errors: &serde_json::Value) -> String {
     let text = last
         .and_then(|entry| entry["error"].as_str())
         .unwrap_or_default();
-    one_line(text, 100)
+    one_line(text, 300)
 }
 
 #[cfg(test)]

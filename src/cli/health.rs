@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::context::{Context, block_on};
-use super::text::{Style, counted, moment, plain};
+use super::table::{Cell, Table, text as texts, word};
+use super::text::{Style, clock, counted};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
 use crate::http::wire::{HealthIssue, HealthList};
@@ -27,45 +28,53 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
     if arguments.json {
         context.out.json(&list)?;
     } else if list.issues.is_empty() {
-        context.out.line("no issues")?;
+        let line = format!("no issues at {}", clock(&list.judged_at));
+        context.out.line(&line)?;
     } else {
-        for issue in &list.issues {
-            let text = render(issue, context.out.style);
-            context.out.write(text.as_bytes())?;
-        }
+        let text = render(&list.issues, context.out.style);
+        context.out.text(&text)?;
     }
     Ok(Exit::Clean)
 }
 
-/// What and since when; what was found and what would be right; what was tried.
-fn render(issue: &HealthIssue, style: Style) -> String {
-    let severity = match (&issue.closed_at, issue.severity.as_str()) {
-        (Some(_), _) => style.good("over"),
-        (None, "error") => style.wrong("error"),
-        (None, other) => style.doubtful(&plain(other)),
-    };
-    let until = issue
-        .closed_at
-        .as_deref()
-        .map_or_else(String::new, |at| format!(" until {}", moment(at)));
-    // The key of an issue begins with its detector, which stands behind it.
-    let key = issue.subject.strip_prefix(&issue.detector);
-    let about = key.and_then(|rest| rest.strip_prefix(':'));
-    let mut text = format!(
-        "{severity}  {}  {} since {}{until}\n    {}; it should be {}\n",
-        style.place(&plain(about.unwrap_or(&issue.subject))),
-        plain(&issue.detector),
-        moment(&issue.opened_at),
-        plain(&issue.value),
-        plain(&issue.limit)
-    );
+/// One issue a row: what and since when; what was found and what would be right; what was tried.
+fn render(issues: &[HealthIssue], style: Style) -> String {
+    let mut table = Table::new(&[
+        word("SEVERITY"),
+        texts("ABOUT"),
+        word("SINCE"),
+        texts("WHAT IS WRONG"),
+    ]);
+    for issue in issues {
+        let (severity, paint): (_, fn(Style, &str) -> String) =
+            match (&issue.closed_at, issue.severity.as_str()) {
+                (Some(_), _) => ("over", Style::good),
+                (None, "error") => ("error", Style::wrong),
+                (None, other) => (other, Style::doubtful),
+            };
+        // The key of an issue begins with its detector, which stands before it.
+        let key = issue.subject.strip_prefix(&issue.detector);
+        let about = key.and_then(|rest| rest.strip_prefix(':'));
+        let about = format!("{} {}", issue.detector, about.unwrap_or(&issue.subject));
+        table.row(vec![
+            Cell::painted(severity, paint),
+            Cell::painted(about, Style::place),
+            clock(&issue.opened_at).into(),
+            told(issue).into(),
+        ]);
+    }
+    table.render(style)
+}
+
+fn told(issue: &HealthIssue) -> String {
+    let mut text = format!("{}; expected: {}", issue.value, issue.limit);
+    if let Some(at) = &issue.closed_at {
+        text.push_str(&format!("; over since {}", clock(at)));
+    }
     if let Some(fix) = &issue.fix {
-        let result = issue
-            .fix_result
-            .as_deref()
-            .map_or_else(|| "under way".to_owned(), plain);
+        let result = issue.fix_result.as_deref().unwrap_or("under way");
         let tried = counted(u64::from(issue.fix_attempts), "attempt", "attempts");
-        text.push_str(&format!("    {}, {tried}: {result}\n", plain(fix)));
+        text.push_str(&format!("; fix {fix}, {tried}: {result}"));
     }
     text
 }
@@ -88,13 +97,19 @@ mod tests {
             fix_attempts: 2,
             fix_result: None,
         };
-        let text = render(&issue, Style::new(false));
+        let text = render(&[issue.clone()], Style::new(false));
+        assert!(text.starts_with("SEVERITY  ABOUT "), "{text}");
         assert!(
-            text.starts_with("error  agent/rag@host  agents since 2026-01-31 "),
+            text.contains("\nerror     agents agent/rag@host  "),
             "{text}"
         );
-        assert!(text.ends_with("\n    parked: it panicked; it should be running\n    restart, 2 attempts: under way\n"), "{text}");
+        assert!(
+            text.ends_with(
+                "  parked: it panicked; expected: running; fix restart, 2 attempts: under way\n"
+            ),
+            "{text}"
+        );
         issue.closed_at = Some("2026-01-31T12:05:00Z".to_owned());
-        assert!(render(&issue, Style::new(false)).starts_with("over  "));
+        assert!(render(&[issue], Style::new(false)).contains("\nover "));
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::context::{Context, block_on};
-use super::table::{Align, Table};
+use super::table::{Table, numeric, text as texts, word};
 use super::text::{Style, moment, number, one_line, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
@@ -31,7 +31,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         context.out.json(&history)?;
     } else {
         let text = render(&history, context.out.style);
-        context.out.write(text.as_bytes())?;
+        context.out.text(&text)?;
     }
     Ok(Exit::Clean)
 }
@@ -39,12 +39,12 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
 fn render(history: &History, style: Style) -> String {
     let place = format!("{}/{}", plain(&history.collection), plain(&history.path));
     let mut table = Table::new(&[
-        ("VERSION", Align::Right),
-        ("STORED AT", Align::Left),
-        ("BYTES", Align::Right),
-        ("DIGEST", Align::Left),
-        ("STATE", Align::Left),
-        ("", Align::Left),
+        numeric("VERSION"),
+        word("STORED AT"),
+        numeric("BYTES"),
+        word("DIGEST"),
+        word("STATE"),
+        texts("TITLE OR REASON"),
     ]);
     for version in &history.versions {
         let remark = version

@@ -1,98 +1,182 @@
-//! `docent jobs`
+//! `docent jobs [run|pause|resume]`
 
-use clap::Args;
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::context::{Context, block_on};
-use super::table::{Align, Cell, Table};
-use super::text::{Style, moment, number, plain};
+use super::table::{Cell, Table, numeric, text as texts, word};
+use super::text::{Style, clock, duration, number, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
-use crate::http::wire::JobList;
+use crate::http::wire::{Job, JobList, Published, Submission};
 
 /// The flags of `jobs`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
 }
 
-/// Prints the jobs.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a job now, also one that is paused
+    Run(Which),
+    /// Stop a job from running by its schedule
+    Pause(Which),
+    /// Have a paused job run by its schedule again
+    Resume(Which),
+}
+
+#[derive(Debug, Args)]
+struct Which {
+    /// The job's name
+    name: String,
+}
+
+/// Prints the jobs, or asks for what is to be done with one.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
+    let Some(verb) = &arguments.verb else {
+        return list(context, arguments.json);
+    };
+    let (which, kind, data, told) = match verb {
+        Verb::Run(which) => (which, "job.requested", json!({}), "is asked to run"),
+        Verb::Pause(which) => (which, "job.changed", json!({"paused": true}), "is paused"),
+        Verb::Resume(which) => {
+            let data = json!({"paused": false});
+            (which, "job.changed", data, "runs by its schedule again")
+        }
+    };
+    let submission = Submission {
+        kind: kind.to_owned(),
+        subject: format!("job/{}", which.name),
+        data: Some(data),
+        id: None,
+    };
+    let body = serde_json::to_vec(&submission).map_err(|e| Fatal::new(Exit::Internal, e))?;
+    let client = context.client()?;
+    let target = Target::new("/events");
+    let published: Published =
+        block_on(async { Ok(client.post_body(&target, Bytes::from(body)).await?) })?;
+    if arguments.json {
+        context.out.json(&published)?;
+    } else {
+        let (name, id) = (plain(&which.name), plain(&published.id));
+        let line = format!("the job {name} {told} (event {id}); `docent jobs` shows how it stands");
+        context.out.line(&line)?;
+    }
+    Ok(Exit::Clean)
+}
+
+fn list(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
     let client = context.client()?;
     let list: JobList = block_on(async { Ok(client.get(&Target::new("/jobs")).await?) })?;
-    if arguments.json {
+    if json {
         context.out.json(&list)?;
     } else if list.jobs.is_empty() {
         context.out.line("no jobs yet")?;
     } else {
         let text = render(&list, context.out.style);
-        context.out.write(text.as_bytes())?;
+        context.out.text(&text)?;
     }
     Ok(Exit::Clean)
 }
 
 fn render(list: &JobList, style: Style) -> String {
     let mut table = Table::new(&[
-        ("JOB", Align::Left),
-        ("SCHEDULE", Align::Left),
-        ("NEXT", Align::Left),
-        ("LAST", Align::Left),
-        ("MISSED", Align::Right),
+        word("JOB"),
+        texts("SCHEDULE"),
+        word("NEXT RUN"),
+        texts("LAST RUN"),
+        numeric("MISSED"),
     ]);
     for job in &list.jobs {
         let next = match (job.paused, &job.next_at) {
             (true, _) => Cell::painted("paused", Style::doubtful),
-            (false, Some(at)) => moment(at).into(),
-            (false, None) => Cell::painted("never by itself", Style::dim),
+            (false, Some(at)) => clock(at).into(),
+            (false, None) => Cell::painted("not scheduled", Style::dim),
         };
         table.row(vec![
-            plain(&job.name).into(),
-            plain(&job.schedule).into(),
+            (&job.name).into(),
+            (&job.schedule).into(),
             next,
-            job.last_at
-                .as_deref()
-                .map_or_else(|| "never".to_owned(), moment)
-                .into(),
+            last(job),
             number(job.missed).into(),
         ]);
     }
     table.render(style)
 }
 
+/// When a job ran last, what came of it, and how long it took.
+fn last(job: &Job) -> Cell {
+    let Some(at) = &job.last_at else {
+        return Cell::painted("never", Style::dim);
+    };
+    let at = clock(at);
+    let Some(run) = &job.last else {
+        return at.into();
+    };
+    let took = run.took_ms.map_or_else(String::new, |took| {
+        // A run takes less than 2^53 ms.
+        format!(" in {}", duration(took as f64 / 1000.0))
+    });
+    let why = run.reason.as_deref();
+    let why = why.map_or_else(String::new, |why| format!(": {why}"));
+    let text = format!("{at} {}{took}{why}", run.state);
+    match run.state.as_str() {
+        "ok" => Cell::painted(text, Style::good),
+        "failed" => Cell::painted(text, Style::wrong),
+        _ => Cell::painted(text, Style::doubtful),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::wire::Job;
+    use crate::http::wire::JobRun;
 
     #[test]
-    fn a_job_tells_when_it_runs_and_ran() {
-        let job = |paused, next_at: Option<&str>| Job {
+    fn a_job_tells_when_it_runs_and_what_came_of_its_last_run() {
+        let job = |paused, next_at: Option<&str>, last: Option<(&str, Option<&str>)>| Job {
             name: "health".to_owned(),
             schedule: "*/5 * * * *".to_owned(),
             paused,
             next_at: next_at.map(str::to_owned),
-            last_at: None,
+            last_at: last.map(|_| "2026-01-31T12:00:00Z".to_owned()),
             last_event: None,
+            last: last.map(|(state, reason)| JobRun {
+                state: state.to_owned(),
+                reason: reason.map(str::to_owned),
+                took_ms: Some(1500),
+            }),
             missed: 2,
         };
         let list = JobList {
             jobs: vec![
-                job(false, Some("2026-01-31T12:00:00Z")),
-                job(true, None),
-                job(false, None),
+                job(false, Some("2026-01-31T12:00:00Z"), None),
+                job(true, None, Some(("ok", None))),
+                job(false, None, Some(("failed", Some("rag: disk\nfull")))),
             ],
         };
         let text = render(&list, Style::new(false));
         let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 4, "{text}");
         assert!(
-            lines[1].starts_with("health  */5 * * * *  2026-01-"),
+            lines[1].starts_with("health  */5 * * * *  2026-01-") && lines[1].contains("  never "),
             "{text}"
         );
         assert!(
-            lines[2].contains("  paused  ") && lines[3].contains("  never by itself  "),
+            lines[2].contains("  paused ") && lines[2].contains(" ok in 1.5s "),
             "{text}"
         );
-        assert!(lines[1].ends_with("never       2"), "{text}");
+        assert!(
+            lines[3].contains("  not scheduled ")
+                && lines[3].contains(" failed in 1.5s: rag: disk\\nfull "),
+            "{text}"
+        );
+        assert!(lines[1].ends_with(" 2"), "{text}");
     }
 }

@@ -34,6 +34,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::error::{Exit, Fatal};
+use crate::visible::visible;
 use context::{Context, Global};
 
 /// A daemon that keeps a tree of documents known: watched, versioned, indexed, searchable, audited and healed.
@@ -80,7 +81,7 @@ enum Verb {
     Tail(tail::Arguments),
     /// Look at dead letters, have them tried again, or drop them
     Dead(dead::Arguments),
-    /// Show the jobs with their last and next runs
+    /// Show the jobs with their last and next runs; run, pause or resume one
     Jobs(jobs::Arguments),
     /// Show what is wrong, and what was tried
     Health(health::Arguments),
@@ -96,9 +97,19 @@ pub fn main() -> ExitCode {
 }
 
 fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
+            // The error quotes arguments: it is told of them as they may be shown.
+            let shown = arguments
+                .iter()
+                .map(|a| visible(&a.to_string_lossy()).into_owned());
+            let told = Cli::try_parse_from(shown).err();
+            let exit = error.exit_code();
+            let error = told
+                .filter(|told| told.exit_code() == exit)
+                .unwrap_or(error);
             // Help and version go to stdout, the rest to stderr. A reader that is gone has all it wanted.
             error.print().ok();
             return if error.exit_code() == 0 {
@@ -189,6 +200,9 @@ mod tests {
             "docent agent restart rag --json",
             "docent scan docs --accept-removals",
             "docent jobs --json",
+            "docent jobs run verify",
+            "docent jobs pause verify --json",
+            "docent jobs resume verify",
             "docent health --all --json",
             "docent agent list --json",
             "docent audit list --json",

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::{Context, block_on};
 use super::failure::{exit_of, refused};
 use super::output::Output;
+use super::text::plain;
 use crate::error::{Exit, Fatal};
 use crate::http::wire::{Problem, Published, PublishedLine, Submission};
 use crate::http::{Client, ClientError, Target};
@@ -127,7 +128,8 @@ async fn publish_lines(
         if let Some(problem) = &answer.problem
             && verdict.broken.is_none()
         {
-            out.note(&format!("line {}: {problem}", verdict.answers + 1));
+            let said = plain(&problem.to_string());
+            out.note(&format!("line {}: {said}", verdict.answers + 1));
         }
         out.line(answer.id.as_deref().unwrap_or_default())?;
         out.flush()?;

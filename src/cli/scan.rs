@@ -39,7 +39,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         context.out.json(&answer)?;
     } else {
         let text = render(&answer, context.out.style);
-        context.out.write(text.as_bytes())?;
+        context.out.text(&text)?;
     }
     Ok(Exit::Clean)
 }

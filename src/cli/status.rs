@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::context::{Context, block_on};
 use super::progress;
-use super::table::{Align, Cell, Table};
+use super::table::{Cell, Table, numeric, word};
 use super::text::{Style, clock, counted, duration, number, plain};
 use crate::config::format_size;
 use crate::error::{Exit, Fatal};
@@ -28,7 +28,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         Err(ClientError::Unreachable { path, .. }) => {
             let text = format!(
                 "docent is not running: nobody answers on {}",
-                path.display()
+                plain(&path.to_string_lossy())
             );
             if arguments.json {
                 context.out.note(&text);
@@ -51,7 +51,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         context.out.json(&status)?;
     } else {
         let text = render(&status, context.out.style);
-        context.out.write(text.as_bytes())?;
+        context.out.text(&text)?;
     }
     Ok(exit_of(status.state))
 }
@@ -90,18 +90,17 @@ fn render(status: &Status, style: Style) -> String {
 }
 
 fn facts(status: &Status, style: Style) -> Vec<(&'static str, String)> {
-    let mut facts = vec![
-        (
-            "documents",
-            format!(
-                "{} of {}, {}",
-                number(status.documents),
-                counted(status.files, "file", "files"),
-                counted(status.chunks, "chunk", "chunks")
-            ),
+    let mut facts = vec![(
+        "documents",
+        format!(
+            "{} of {}, {}",
+            number(status.documents),
+            counted(status.files, "file", "files"),
+            counted(status.chunks, "chunk", "chunks")
         ),
-        ("search", freshness(&status.freshness, style)),
-    ];
+    )];
+    facts.extend(other_files(status));
+    facts.push(("search", freshness(&status.freshness, style)));
     let scan = &status.scan;
     if scan.scanning.is_some()
         || scan.marked > 0
@@ -109,6 +108,10 @@ fn facts(status: &Status, style: Style) -> Vec<(&'static str, String)> {
         || status.freshness.pending > 0
     {
         facts.push(("at work", progress::line(status)));
+    }
+    if status.configured == 0 {
+        let how = "none: add a [[collection]] with `name` and `path` to the config file of docent, and restart it";
+        facts.push(("collection", how.to_owned()));
     }
     for collection in &status.collections {
         facts.push(("collection", collection_line(collection)));
@@ -151,6 +154,18 @@ fn facts(status: &Status, style: Style) -> Vec<(&'static str, String)> {
         ),
     ));
     facts
+}
+
+/// The files that are not searchable, by state, each with where they are listed.
+fn other_files(status: &Status) -> impl Iterator<Item = (&'static str, String)> {
+    let others = status.states.iter().filter(|(state, _)| *state != "stored");
+    others.map(|(state, count)| {
+        let (state, count) = (plain(state), number(*count));
+        (
+            "",
+            format!("{count} {state}: docent documents --state {state}"),
+        )
+    })
 }
 
 /// A collection, its root, and how its changes are noticed.
@@ -206,25 +221,25 @@ pub(super) fn freshness(freshness: &Freshness, style: Style) -> String {
 }
 
 fn agents(status: &Status, style: Style) -> String {
-    let agents = status
-        .agents
-        .iter()
-        .map(|(name, agent)| (name.as_str(), agent));
-    agent_table(agents).render(style)
+    let agents = status.agents.iter();
+    agent_table(agents.map(|(name, agent)| (name.as_str(), agent)), style)
 }
 
-/// The agents, one a line.
-pub(super) fn agent_table<'a>(agents: impl Iterator<Item = (&'a str, &'a AgentView)>) -> Table {
+/// The agents, one a line, and below them what else there is to say.
+pub(super) fn agent_table<'a>(
+    agents: impl Iterator<Item = (&'a str, &'a AgentView)>,
+    style: Style,
+) -> String {
+    let mut remarks = String::new();
     let mut table = Table::new(&[
-        ("AGENT", Align::Left),
-        ("STATE", Align::Left),
-        ("RESTARTS", Align::Right),
-        ("HANDLED", Align::Right),
-        ("FAILED", Align::Right),
-        ("OWED", Align::Right),
-        ("OLDEST", Align::Right),
-        ("DEAD", Align::Right),
-        ("", Align::Left),
+        word("AGENT"),
+        word("STATE"),
+        numeric("RESTARTS"),
+        numeric("HANDLED"),
+        numeric("FAILED"),
+        numeric("OWED"),
+        numeric("OLDEST"),
+        numeric("DEAD"),
     ]);
     for (name, agent) in agents {
         let paint: fn(Style, &str) -> String = match agent.state.as_str() {
@@ -250,27 +265,25 @@ pub(super) fn agent_table<'a>(agents: impl Iterator<Item = (&'a str, &'a AgentVi
                 .map_or_else(|| "-".to_owned(), duration)
                 .into(),
             dead,
-            remark(agent).into(),
         ]);
+        if let Some(remark) = remark(agent) {
+            let mark = style.doubtful("!");
+            remarks.push_str(&format!("  {mark} {} {remark}\n", plain(name)));
+        }
     }
-    table
+    table.render(style) + &remarks
 }
 
-/// What else there is to say of an agent.
-fn remark(agent: &AgentView) -> String {
+/// What else there is to say of an agent, behind its name.
+fn remark(agent: &AgentView) -> Option<String> {
     if let Some(unavailable) = &agent.unavailable {
-        return format!(
-            "waits since {}: {}",
-            clock(&unavailable.since),
-            super::text::one_line(&unavailable.why, 100)
-        );
+        let since = clock(&unavailable.since);
+        let why = super::text::one_line(&unavailable.why, 200);
+        return Some(format!("has been waiting since {since}: {why}"));
     }
-    match &agent.reason {
-        Some(reason) if agent.restarts > 0 || agent.state == "parked" => {
-            format!("ended last: {}", super::text::one_line(reason, 100))
-        }
-        _ => String::new(),
-    }
+    let reason = agent.reason.as_ref()?;
+    let told = agent.restarts > 0 || agent.state == "parked";
+    told.then(|| format!("ended last with: {}", super::text::one_line(reason, 200)))
 }
 
 #[cfg(test)]
@@ -324,6 +337,12 @@ pub(super) mod tests {
             },
             documents: 1024,
             files: 1100,
+            states: BTreeMap::from([
+                ("stored".to_owned(), 1024),
+                ("rejected".to_owned(), 1),
+                ("unsupported".to_owned(), 75),
+            ]),
+            configured: 1,
             chunks: 12_400,
             embedder: "table".to_owned(),
             collections: vec![CollectionView {
@@ -371,6 +390,10 @@ pub(super) mod tests {
             "{text}"
         );
         assert!(
+            text.contains("\n            75 unsupported: docent documents --state unsupported\n"),
+            "{text}"
+        );
+        assert!(
             text.contains("carried directly ([bus] mode is embedded)"),
             "{text}"
         );
@@ -396,9 +419,21 @@ pub(super) mod tests {
             lines[1..3],
             ["  ! the agent rag is parked: it panicked", "    mend it"]
         );
-        assert!(text.contains("ended last: it panicked…"), "{text}");
+        assert!(text.contains("rag ended last with: it panicked…"), "{text}");
         assert_eq!(exit_of(status.state), Exit::Negative);
         assert!(render(&status, Style::new(true)).contains("\x1b[1;31mdegraded\x1b[0m"));
+    }
+
+    #[test]
+    fn without_a_collection_it_says_how_to_add_one() {
+        let mut status = status();
+        status.collections.clear();
+        status.configured = 0;
+        let text = render(&status, Style::new(false));
+        assert!(
+            text.contains("collection  none: add a [[collection]]"),
+            "{text}"
+        );
     }
 
     #[test]

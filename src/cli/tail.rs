@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::context::{Context, block_on};
-use super::events::print_event;
+use super::events::follow;
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
 
@@ -20,10 +20,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
     let client = context.client()?;
     block_on(async {
         let mut lines = client.lines(&Target::new("/tail")).await?;
-        while let Some(line) = lines.next().await? {
-            print_event(context, &line, arguments.json)?;
-            context.out.flush()?;
-        }
+        follow(context, &mut lines, arguments.json).await?;
         context.out.note("docent has stopped");
         Ok(Exit::Clean)
     })

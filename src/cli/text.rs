@@ -2,17 +2,30 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Colours, or none.
+use crate::visible::visible;
+
+/// Colours or none, and how wide a line may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Style {
     colored: bool,
+    /// Columns of the terminal; none: lines are as long as they are.
+    pub(super) width: Option<usize>,
 }
 
 impl Style {
-    /// A style with colours or without.
+    /// A style with colours or without, for lines of any length.
     pub(super) const fn new(colored: bool) -> Self {
-        Style { colored }
+        Style {
+            colored,
+            width: None,
+        }
+    }
+
+    /// The same for lines of so many columns.
+    pub(super) const fn within(self, width: Option<usize>) -> Self {
+        Style { width, ..self }
     }
 
     fn paint(self, code: &str, text: &str) -> String {
@@ -59,16 +72,67 @@ impl Style {
     }
 }
 
-/// A text from a document or a file's name, without what would command the terminal.
+/// A text from outside on one line, without what would command the terminal, break the line or hide.
 pub(super) fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if is_command(c) { '\u{FFFD}' } else { c })
-        .collect()
+    visible(text).into_owned()
 }
 
-/// Control characters, and those that turn the direction of what follows.
-fn is_command(c: char) -> bool {
-    (c.is_control() && c != '\t') || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+/// A piece of a document's text: as [`plain`], with its tabs as spaces.
+pub(super) fn passage(text: &str) -> String {
+    plain(&text.replace('\t', "    "))
+}
+
+/// The columns that a text takes on a terminal.
+pub(super) fn width(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
+}
+
+/// Digits of an id that are enough to name it: the last group of a UUID is random in every kind that docent makes, while
+/// the beginning of those that are made in one moment is the same.
+const ID_DIGITS: usize = 12;
+
+/// The end of an event's id; what is no UUID stays whole.
+pub(super) fn short_id(id: &str) -> &str {
+    let is_uuid = id.len() == 36 && id.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit());
+    if is_uuid {
+        &id[id.len() - ID_DIGITS..]
+    } else {
+        id
+    }
+}
+
+/// Breaks a text into lines of at most `max` columns: at the ends of words, behind the slashes of a path, and within a word
+/// only where it is longer than a line.
+pub(super) fn wrap(text: &str, max: usize) -> Vec<String> {
+    let max = max.max(2);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut push = |line: &mut String| {
+        lines.push(line.trim_end().to_owned());
+        line.clear();
+    };
+    for piece in text.split_inclusive([' ', '/']) {
+        if !line.is_empty() && width(&line) + width(piece.trim_end()) > max {
+            push(&mut line);
+        }
+        if width(piece.trim_end()) <= max {
+            line.push_str(piece);
+            continue;
+        }
+        let word = piece.trim_end();
+        for c in word.chars() {
+            let more = c.width().unwrap_or(0);
+            if more > 0 && width(&line) + more > max {
+                push(&mut line);
+            }
+            line.push(c);
+        }
+        line.push_str(&piece[word.len()..]);
+    }
+    if !line.is_empty() || lines.is_empty() {
+        lines.push(line.trim_end().to_owned());
+    }
+    lines
 }
 
 /// `n` with its thousands apart.
@@ -146,9 +210,40 @@ mod tests {
     #[test]
     fn a_document_cannot_command_the_terminal() {
         assert_eq!(
-            plain("a\x1b[2Jb\tc\u{202E}d\r\u{9b}"),
-            "a\u{FFFD}[2Jb\tc\u{FFFD}d\u{FFFD}\u{FFFD}"
+            plain("a\x1b[2Jb\tc\u{202E}d\r\u{9b}\n"),
+            "a\\x1B[2Jb\\tc\\u{202E}d\\r\\u{9B}\\n"
         );
+        assert_eq!(passage("\tif x {\x1b"), "    if x {\\x1B");
+    }
+
+    #[test]
+    fn lines_break_at_the_ends_of_words_and_by_what_a_terminal_shows() {
+        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
+        assert_eq!(
+            wrap("docs/guide/install.md", 12),
+            ["docs/guide/", "install.md"]
+        );
+        assert_eq!(wrap("abcdefghij kl", 4), ["abcd", "efgh", "ij", "kl"]);
+        assert_eq!(wrap("日本語の文書", 6), ["日本語", "の文書"]);
+        assert_eq!(wrap("🦀🦀🦀", 4), ["🦀🦀", "🦀"]);
+        assert_eq!(wrap("", 4), [""]);
+        for max in 2..20 {
+            for line in wrap(
+                "a 日本 word-that-is-long/with/slashes e\u{301}e\u{301}",
+                max,
+            ) {
+                assert!(width(&line) <= max, "{max}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_id_is_shortened_to_what_is_random_in_it() {
+        assert_eq!(
+            short_id("0199a000-0000-7000-8000-3a1d27c49e55"),
+            "3a1d27c49e55"
+        );
+        assert_eq!(short_id("1700000000000-0"), "1700000000000-0");
     }
 
     #[test]

@@ -138,7 +138,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
     Params(query): Params<ShowQuery>,
 ) -> Result<Json<DeadView>, Problem> {
-    let id = event_id(&id)?;
+    let id = event_named(&state, &id).await?;
     let agent = query.agent.as_deref().map(agent_name).transpose()?;
     let Some((event, deliveries, _)) = state.store.event(id).await? else {
         return Err(unknown_event(id));
@@ -168,13 +168,57 @@ pub(super) async fn show(
     }))
 }
 
-/// An event's id in a path.
-pub(super) fn event_id(text: &str) -> Result<EventId, Problem> {
-    text.parse().map_err(|_| {
-        Problem::new(
-            ProblemKind::BadRequest,
-            format!("`{text}` is not an event's id, which is a UUID"),
-        )
+/// Digits of an id that name an event, at least.
+const DIGITS_MIN: usize = 4;
+
+/// Events that an ambiguous part of an id lists.
+const CANDIDATES: usize = 10;
+
+/// The event that a text names: its id, or the beginning or the end of it, where no other event has that. None: no event
+/// has it, and it is no id.
+pub(super) async fn named_event(state: &State, text: &str) -> Result<Option<EventId>, Problem> {
+    if let Ok(id) = text.parse() {
+        return Ok(Some(id));
+    }
+    let part = text.to_ascii_lowercase();
+    let digits = part.bytes().filter(u8::is_ascii_hexdigit).count();
+    if digits < DIGITS_MIN || digits + part.matches('-').count() < part.len() {
+        return Ok(None);
+    }
+    let mut found = state.store.events_named(part, CANDIDATES + 1).await?;
+    if found.len() < 2 {
+        return Ok(found.pop().map(|event| event.id));
+    }
+    let shown = found.iter().take(CANDIDATES);
+    let shown: Vec<String> = shown
+        .map(|event| format!("{} ({} {})", event.id, event.kind, event.subject))
+        .collect();
+    let more = if found.len() > CANDIDATES {
+        ", and more"
+    } else {
+        ""
+    };
+    let detail = format!(
+        "`{text}` is in the ids of several events: {}{more}",
+        shown.join(", ")
+    );
+    Err(Problem::new(ProblemKind::BadRequest, detail).hint("write more of the id"))
+}
+
+/// The event that a text in a path names.
+pub(super) async fn event_named(state: &State, text: &str) -> Result<EventId, Problem> {
+    let found = named_event(state, text).await?;
+    found.ok_or_else(|| {
+        let is_part =
+            text.len() >= DIGITS_MIN && text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit());
+        if !is_part {
+            let detail = format!("`{text}` is not an event's id, which is a UUID");
+            let hint = "write the id, or at least four digits of its beginning or end";
+            return Problem::new(ProblemKind::BadRequest, detail).hint(hint);
+        }
+        let detail = format!("no event in the ledger has an id that begins or ends with `{text}`");
+        Problem::new(ProblemKind::NotFound, detail)
+            .hint("`docent events list` and `docent dead list` show the ids")
     })
 }
 

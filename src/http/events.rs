@@ -7,7 +7,7 @@ use futures_util::stream;
 use serde::Deserialize;
 
 use super::State;
-use super::dead::event_id;
+use super::dead::event_named;
 use super::lines::{Json, PAGE, broken_off, paged, push_line, response};
 use super::operate::unknown_event;
 use super::params::{Params, moment};
@@ -44,7 +44,10 @@ pub(super) async fn list(
             .map(str::parse)
             .transpose()
             .map_err(bad)?,
-        correlation: query.correlation.as_deref().map(event_id).transpose()?,
+        correlation: match &query.correlation {
+            Some(text) => Some(event_named(&state, text).await?),
+            None => None,
+        },
         since: query
             .since
             .as_deref()
@@ -93,7 +96,7 @@ pub(super) async fn show(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
 ) -> Result<Json<EventView>, Problem> {
-    let id = event_id(&id)?;
+    let id = event_named(&state, &id).await?;
     let Some((event, deliveries, caused)) = state.store.event(id).await? else {
         return Err(unknown_event(id));
     };

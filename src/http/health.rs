@@ -3,14 +3,15 @@
 use axum::extract::State as Shared;
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
-use super::State;
 use super::lines::{Json, paged_object, push_line};
 use super::params::Params;
-use super::wire::{HealthIssue, Job, JobList, Problem};
-use crate::event::Millis;
-use crate::store::Issue;
+use super::status::judgement;
+use super::wire::{HealthIssue, Job, JobList, JobRun, Problem};
+use super::{State, agents};
+use crate::event::{Event, Millis};
+use crate::store::{DeliveryView, Issue};
 
 /// The query of `GET /api/v1/health`.
 #[derive(Deserialize)]
@@ -26,49 +27,167 @@ pub(super) async fn issues(
     Shared(state): Shared<State>,
     Params(query): Params<IssuesQuery>,
 ) -> Result<Response, Problem> {
-    paged_object(("issues", Map::new()), 0, move |known| {
-        let state = state.clone();
+    let now = Millis::now();
+    let agents = agents::all(&state, now).await?;
+    let mut open = Some(judgement(&state, &agents, now).await?.issues);
+    let judged_at = [("judged_at".to_owned(), Value::String(now.to_string()))];
+    paged_object(("issues", Map::from_iter(judged_at)), 0, move |known| {
+        let (state, open) = (state.clone(), open.take());
         async move {
-            let issues = state.store.issues_page(query.all, known).await?;
-            let next = known + issues.len();
-            let mut page = Vec::new();
-            for issue in issues {
-                push_line(&mut page, &view(issue))?;
+            match open.filter(|issues| !issues.is_empty()) {
+                Some(issues) => {
+                    let mut page = Vec::new();
+                    for issue in issues {
+                        push_line(&mut page, &issue)?;
+                    }
+                    Ok(Some((page, known)))
+                }
+                None if query.all => closed(&state, known).await,
+                None => Ok(None),
             }
-            Ok((next > known).then_some((page, next)))
         }
     })
     .await
 }
 
-fn view(issue: Issue) -> HealthIssue {
-    HealthIssue {
-        subject: issue.subject,
-        severity: issue.severity.as_str().to_owned(),
-        detector: issue.detector,
-        value: issue.value,
-        limit: issue.limit,
-        opened_at: issue.opened_at.to_string(),
-        closed_at: issue.closed_at.map(|at| at.to_string()),
-        fix: issue.fix,
-        fix_attempts: issue.fix_attempts,
-        fix_result: issue.fix_result,
+/// The next page of closed issues, behind the first `known` issues of all.
+async fn closed(state: &State, mut known: usize) -> Result<Option<(Vec<u8>, usize)>, Problem> {
+    loop {
+        let issues = state.store.issues_page(true, known).await?;
+        if issues.is_empty() {
+            return Ok(None);
+        }
+        known += issues.len();
+        let mut page = Vec::new();
+        for issue in issues.into_iter().filter(|i| i.closed_at.is_some()) {
+            push_line(&mut page, &HealthIssue::from(issue))?;
+        }
+        if !page.is_empty() {
+            return Ok(Some((page, known)));
+        }
+    }
+}
+
+impl From<Issue> for HealthIssue {
+    fn from(issue: Issue) -> Self {
+        HealthIssue {
+            subject: issue.subject,
+            severity: issue.severity.as_str().to_owned(),
+            detector: issue.detector,
+            value: issue.value,
+            limit: issue.limit,
+            opened_at: issue.opened_at.to_string(),
+            closed_at: issue.closed_at.map(|at| at.to_string()),
+            fix: issue.fix,
+            fix_attempts: issue.fix_attempts,
+            fix_result: issue.fix_result,
+        }
     }
 }
 
 /// `GET /api/v1/jobs`
 pub(super) async fn jobs(Shared(state): Shared<State>) -> Result<Json<JobList>, Problem> {
     let moment = |at: Option<i64>| at.map(|at| Millis(at).to_string());
-    let jobs = state.store.jobs().await?.into_iter().map(|job| Job {
-        name: job.name,
-        schedule: job.schedule,
-        paused: job.paused,
-        next_at: moment(job.next_at),
-        last_at: moment(job.last_at),
-        last_event: job.last_event,
-        missed: job.missed,
-    });
-    Ok(Json(JobList {
-        jobs: jobs.collect(),
+    let mut jobs = Vec::new();
+    for job in state.store.jobs().await? {
+        jobs.push(Job {
+            last: last_run(&state, job.last_event.as_deref()).await?,
+            name: job.name,
+            schedule: job.schedule,
+            paused: job.paused,
+            next_at: moment(job.next_at),
+            last_at: moment(job.last_at),
+            last_event: job.last_event,
+            missed: job.missed,
+        });
+    }
+    Ok(Json(JobList { jobs }))
+}
+
+/// What came of the run that published this event.
+async fn last_run(state: &State, event: Option<&str>) -> Result<Option<JobRun>, Problem> {
+    let Some(id) = event.and_then(|id| id.parse().ok()) else {
+        return Ok(None);
+    };
+    Ok(Some(match state.store.event(id).await? {
+        Some((event, deliveries, _)) => run_of(&event, &deliveries),
+        // Only what every agent is done with leaves the ledger.
+        None => JobRun {
+            state: "ok".to_owned(),
+            reason: None,
+            took_ms: None,
+        },
     }))
+}
+
+fn run_of(event: &Event, deliveries: &[DeliveryView]) -> JobRun {
+    let any = |state: &str| deliveries.iter().find(|d| d.state == state);
+    let failure = |delivery: &DeliveryView| {
+        let errors = delivery.errors.as_array();
+        let last = errors.and_then(|errors| errors.last());
+        let error = last.and_then(|entry| entry["error"].as_str());
+        error.map(|error| format!("{}: {error}", delivery.agent))
+    };
+    let (state, reason) = match (any("dead"), any("owed")) {
+        (Some(dead), _) => ("failed", failure(dead)),
+        (None, Some(owed)) => ("running", failure(owed)),
+        (None, None) => ("ok", None),
+    };
+    let settled = deliveries.iter().filter_map(|d| d.settled_at).max();
+    let took = settled.filter(|_| state != "running");
+    JobRun {
+        state: state.to_owned(),
+        reason,
+        took_ms: took.map(|at| u64::try_from(at.since(event.time).as_millis()).unwrap_or(u64::MAX)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::{AgentName, EventType, Seq, Subject};
+
+    fn delivery(state: &str, settled_at: Option<i64>) -> DeliveryView {
+        DeliveryView {
+            agent: AgentName::Rag,
+            state: state.to_owned(),
+            attempts: 1,
+            errors: json!([{"error": "first"}, {"error": "disk full"}]),
+            settled_at: settled_at.map(Millis),
+        }
+    }
+
+    #[test]
+    fn a_run_is_what_came_of_the_deliveries_of_its_event() {
+        let new = crate::event::NewEvent::root(
+            EventType::MaintenanceRequested,
+            "test",
+            Subject::store(),
+            json!({}),
+        );
+        let event = Event {
+            seq: Seq(1),
+            id: new.id,
+            kind: new.kind,
+            source: new.source,
+            subject: new.subject,
+            time: Millis(1000),
+            data: new.data,
+            causation: None,
+            correlation: new.id,
+        };
+        let done = delivery("done", Some(1250));
+        let run = run_of(&event, &[done.clone(), delivery("done", Some(1500))]);
+        assert_eq!(
+            (run.state.as_str(), run.reason, run.took_ms),
+            ("ok", None, Some(500))
+        );
+        let run = run_of(&event, &[done.clone(), delivery("owed", None)]);
+        assert_eq!((run.state.as_str(), run.took_ms), ("running", None));
+        let run = run_of(&event, &[done, delivery("dead", Some(1400))]);
+        assert_eq!((run.state.as_str(), run.took_ms), ("failed", Some(400)));
+        assert_eq!(run.reason.as_deref(), Some("rag: disk full"));
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::State;
-use super::dead::{agent_name, event_id};
+use super::dead::{agent_name, event_named, named_event};
 use super::lines::Json;
 use super::params::{Params, Peer};
 use super::problem::stopping;
@@ -65,7 +65,7 @@ pub(super) async fn drop_dead(
     Params(query): Params<OfAgent>,
     peer: Peer,
 ) -> Result<Json<Dropped>, Problem> {
-    if id.parse::<EventId>().is_err() {
+    if named_event(&state, &id).await?.is_none() {
         return drop_entry(&state, id, peer).await;
     }
     let (event, dropped) = operate(&state, (Act::Drop, "dead drop"), (&id, query), peer).await?;
@@ -120,7 +120,7 @@ async fn operate(
     if state.is_draining() {
         return Err(stopping());
     }
-    let id = event_id(id)?;
+    let id = event_named(state, id).await?;
     let agent = query.agent.as_deref().map(agent_name).transpose()?;
     let Some((event, deliveries, _)) = state.store.event(id).await? else {
         return Err(unknown_event(id));

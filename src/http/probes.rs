@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::lines::Json;
 use super::wire::{Check, Readiness};
+use super::wrong::parked_text;
 use crate::runtime::{AgentState, Board, Phase};
 
 /// `GET /livez`: that this is answered is the answer.
@@ -55,10 +56,8 @@ fn readiness(board: &Board) -> Readiness {
     checks.extend(board.agents().borrow().iter().map(|agent| Check {
         name: format!("agent/{}", agent.name),
         ok: agent.state != AgentState::Parked,
-        detail: match &agent.reason {
-            Some(reason) if agent.state == AgentState::Parked => {
-                format!("the agent {} is parked: {reason}", agent.name)
-            }
+        detail: match agent.state {
+            AgentState::Parked => parked_text(agent.name.as_str(), agent.reason.as_deref()),
             _ => format!("the agent {} is {}", agent.name, agent.state.as_str()),
         },
     }));

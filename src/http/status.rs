@@ -7,12 +7,13 @@ use axum::extract::State as Shared;
 use super::freshness::{behind, freshness};
 use super::lines::Json;
 use super::wire::{
-    Absent, BusView, CollectionView, Condition, FreeSpace, IndexView, Problem, ScanView, Status,
-    Wrong,
+    Absent, BusView, CollectionView, Condition, FreeSpace, IndexView, NamedAgent, Problem,
+    ScanView, Status, Wrong,
 };
-use super::wrong::{Facts, wrong};
+use super::wrong::{Facts, Judgement, judge};
 use super::{State, agents, count};
 use crate::event::{AgentName, Millis};
+use crate::index::FollowerState;
 use crate::runtime::{Phase, RootReport, RootStanding, ScanProgress};
 
 /// Directories that could not be listed which a status names, of each collection.
@@ -21,31 +22,45 @@ const UNLISTED_MAX: usize = 100;
 /// Open issues that a status looks at.
 const ISSUES_MAX: usize = 1000;
 
+/// The judgement of this moment.
+pub(super) async fn judgement(
+    state: &State,
+    agents: &[NamedAgent],
+    now: Millis,
+) -> Result<Judgement, Problem> {
+    let issues = state.store.issues(false, ISSUES_MAX).await?;
+    let follower = state.follower();
+    let progress = state.scans.progress().borrow().clone();
+    let redis = state
+        .carriers
+        .waits_for_redis()
+        .or(state.carriers.foreign());
+    let facts = Facts {
+        instance: &state.info.instance,
+        redis: redis.as_deref(),
+        ingress_dead: state.store.ingress_dead_count().await?,
+        agents,
+        follower: &follower,
+        progress: &progress,
+        free: free_space(state),
+        issues: &issues,
+    };
+    Ok(judge(&facts, now))
+}
+
 /// `GET /api/v1/status`
 pub(super) async fn status(Shared(state): Shared<State>) -> Result<Json<Status>, Problem> {
     let now = Millis::now();
     let freshness = freshness(&state).await?;
     let agents = agents::all(&state, now).await?;
     let (documents, files) = state.store.document_counts().await?;
+    let states = state.store.file_states().await?;
     let chunks = state.store.chunk_count().await?;
-    let issues = state.store.issues(false, ISSUES_MAX).await?;
+    let Judgement { faults, issues } = judgement(&state, &agents, now).await?;
+    let wrong: Vec<Wrong> = faults.into_iter().map(|fault| fault.wrong).collect();
     let follower = state.follower();
     let progress = state.scans.progress().borrow().clone();
-    let free = free_space(&state);
     let ingress_dead = state.store.ingress_dead_count().await?;
-    let redis = state
-        .carriers
-        .waits_for_redis()
-        .or(state.carriers.foreign());
-    let wrong = wrong(&Facts {
-        redis: redis.as_deref(),
-        ingress_dead,
-        agents: &agents,
-        follower: &follower,
-        progress: &progress,
-        free,
-        issues: &issues,
-    });
     let head = *state.store.head().borrow();
     let info = &state.info;
     let phase = *state.board.phase().borrow();
@@ -65,21 +80,27 @@ pub(super) async fn status(Shared(state): Shared<State>) -> Result<Json<Status>,
         freshness,
         documents,
         files,
+        states,
+        configured: info.known.collections.len() as u64,
         chunks,
         embedder: info.embedder.clone(),
         collections: progress.roots.iter().map(collection_view).collect(),
         scan: scan_view(progress),
-        index: IndexView {
-            ready: follower.ready,
-            position: follower.position,
-            behind: behind(&follower, head.change),
-            passages: follower.passages,
-            rebuilt: follower.rebuilt,
-            stopped: follower.stopped,
-        },
-        free_space: free,
+        index: index_view(follower, head.change),
+        free_space: free_space(&state),
         issues: issues.len() as u64,
     }))
+}
+
+fn index_view(follower: FollowerState, head: u64) -> IndexView {
+    IndexView {
+        ready: follower.ready,
+        position: follower.position,
+        behind: behind(&follower, head),
+        passages: follower.passages,
+        rebuilt: follower.rebuilt,
+        stopped: follower.stopped,
+    }
 }
 
 fn condition(phase: Phase, wrong: &[Wrong]) -> Condition {

@@ -1,18 +1,103 @@
-//! What makes the daemon degraded, each with the way out.
+//! The one judgement of what is wrong, which `status`, `health` and readiness all ask.
+//!
+//! What can be judged at this moment is: then an open issue of `self_healing` that says otherwise is over, and one that it has
+//! not opened yet is told all the same. The rest are its open issues: what only time tells, or a look that takes long.
 
-use super::wire::{FreeSpace, NamedAgent, Wrong};
+use super::wire::{FreeSpace, HealthIssue, NamedAgent, Wrong};
 use crate::config::format_size;
+use crate::event::{AgentName, Millis, Subject};
 use crate::index::FollowerState;
 use crate::runtime::{AgentState, ScanProgress};
-use crate::store::Issue;
+use crate::store::{Issue, Severity};
 
 /// The detectors of `self_healing` whose open issues say that something is not intact.
 const STORE_DETECTOR: &str = "integrity";
 const INDEX_DETECTOR: &str = "index_drift";
 
+/// What is judged at once, with what would be right: the detector that `self_healing` has for it. Its issues of another
+/// subject are over as soon as nothing is found here.
+const AT_ONCE: &[(&str, &str)] = &[
+    ("agent_parked", "the agent is running"),
+    ("agent_unavailable", "what the agent works with is there"),
+    ("index_stopped", "the index follows the store"),
+    ("disk", "there is more free space than the floor"),
+    ("captures_held", "every changed file is captured"),
+    ("root_absent", "every root can be reached"),
+    ("removals_held", "removals go ahead"),
+    ("dead_letters", "no delivery is dead"),
+];
+
+/// What is wrong, and the key of its issue: `<detector>:<subject>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    key: String,
+    /// As it is told.
+    pub(super) wrong: Wrong,
+}
+
+/// The faults that make the daemon degraded, and the issues that are open.
+pub(super) struct Judgement {
+    /// The faults.
+    pub(super) faults: Vec<Fault>,
+    /// The issues, those of the faults among them.
+    pub(super) issues: Vec<HealthIssue>,
+}
+
+/// Judges.
+pub(super) fn judge(facts: &Facts<'_>, now: Millis) -> Judgement {
+    let faults = wrong(facts);
+    let found = |key: &str| faults.iter().any(|fault| fault.key == key);
+    let standing = facts.issues.iter();
+    let standing = standing.filter(|issue| found(&issue.subject) || !at_once(issue));
+    let mut issues: Vec<HealthIssue> = standing.cloned().map(HealthIssue::from).collect();
+    for fault in &faults {
+        if issues.iter().all(|issue| issue.subject != fault.key) {
+            issues.insert(0, fault.noticed(now));
+        }
+    }
+    Judgement { faults, issues }
+}
+
+impl Fault {
+    /// The issue that `self_healing` is about to open.
+    fn noticed(&self, now: Millis) -> HealthIssue {
+        let detector = self.key.split(':').next().unwrap_or_default();
+        let limit = AT_ONCE.iter().find(|(name, _)| *name == detector);
+        HealthIssue {
+            subject: self.key.clone(),
+            severity: Severity::Error.as_str().to_owned(),
+            detector: detector.to_owned(),
+            value: self.wrong.what.clone(),
+            limit: limit.map_or_else(
+                || self.wrong.remedy.clone(),
+                |(_, limit)| (*limit).to_owned(),
+            ),
+            opened_at: now.to_string(),
+            closed_at: None,
+            fix: None,
+            fix_attempts: 0,
+            fix_result: None,
+        }
+    }
+}
+
+/// Whether what an issue says is judged here. Of Redis that is so where work waits for it; else only time tells.
+fn at_once(issue: &Issue) -> bool {
+    let waited_for = issue.detector == "redis_away" && issue.severity == Severity::Error;
+    waited_for || AT_ONCE.iter().any(|(name, _)| *name == issue.detector)
+}
+
+/// That an agent failed too often.
+pub(super) fn parked_text(name: &str, reason: Option<&str>) -> String {
+    let why = reason.unwrap_or("it failed too often");
+    format!("the agent {name} is parked: {why}")
+}
+
 /// What decides.
 #[derive(Clone, Copy)]
 pub(super) struct Facts<'a> {
+    /// This process.
+    pub(super) instance: &'a str,
     /// Every agent.
     pub(super) agents: &'a [NamedAgent],
     /// How the index follows.
@@ -29,103 +114,166 @@ pub(super) struct Facts<'a> {
     pub(super) ingress_dead: u64,
 }
 
-/// Everything that makes the daemon degraded; the list of the design, in its order.
-pub(super) fn wrong(facts: &Facts<'_>) -> Vec<Wrong> {
+/// Everything that makes the daemon degraded; the list of the design, in its order, then whatever else is an error.
+fn wrong(facts: &Facts<'_>) -> Vec<Fault> {
     let mut wrong = parked(facts);
+    wrong.extend(unavailable(facts));
     wrong.extend(damage(facts));
     wrong.extend(index(facts));
     wrong.extend(captures(facts));
     wrong.extend(absent(facts));
     wrong.extend(dead(facts));
     wrong.extend(redis(facts));
+    let others: Vec<Fault> = facts
+        .issues
+        .iter()
+        .filter_map(|i| other(i, &wrong))
+        .collect();
+    wrong.extend(others);
     wrong
 }
 
-fn redis(facts: &Facts<'_>) -> Option<Wrong> {
+/// An open issue that is an error, and neither judged here at once nor told already.
+fn other(issue: &Issue, told: &[Fault]) -> Option<Fault> {
+    let known = at_once(issue) || told.iter().any(|fault| fault.key == issue.subject);
+    (issue.severity == Severity::Error && !known).then(|| {
+        let about = issue.subject.split_once(':').map_or("", |(_, about)| about);
+        Fault {
+            key: issue.subject.clone(),
+            wrong: Wrong {
+                what: format!("{about}: {}", issue.value),
+                remedy: format!(
+                    "expected: {}; `docent health` tells what was tried",
+                    issue.limit
+                ),
+            },
+        }
+    })
+}
+
+fn redis(facts: &Facts<'_>) -> Option<Fault> {
     let what = format!("Redis cannot carry events: {}", facts.redis?);
     Some(because(
+        ("redis_away", &Subject::redis(facts.instance)),
         what,
-        "mend it, and what is owed goes on by itself; publishing works meanwhile",
+        "start or mend it, and what is owed goes on by itself; publishing works meanwhile",
     ))
 }
 
-fn because(what: String, remedy: &str) -> Wrong {
-    Wrong {
-        what,
-        remedy: remedy.to_owned(),
+fn because((detector, subject): (&str, &Subject), what: String, remedy: &str) -> Fault {
+    Fault {
+        key: format!("{detector}:{subject}"),
+        wrong: Wrong {
+            what,
+            remedy: remedy.to_owned(),
+        },
     }
 }
 
-fn parked(facts: &Facts<'_>) -> Vec<Wrong> {
+fn parked(facts: &Facts<'_>) -> Vec<Fault> {
     let parked = facts
         .agents
         .iter()
         .filter(|a| a.agent.state == AgentState::Parked.as_str());
     let wrong = parked.map(|named| {
-        let why = named.agent.reason.as_deref().unwrap_or("it failed too often");
         let name = &named.name;
-        because(
-            format!("the agent {name} is parked: {why}"),
-            &format!("mend the cause that the log names, then `docent agent restart {name}`; self_healing tries that too"),
-        )
+        Fault {
+            key: format!("agent_parked:agent/{name}@{}", facts.instance),
+            wrong: Wrong {
+                what: parked_text(name, named.agent.reason.as_deref()),
+                remedy: format!("mend the cause that the log names, then `docent agent restart {name}`; self_healing tries that too"),
+            },
+        }
     });
     wrong.collect()
 }
 
-fn damage(facts: &Facts<'_>) -> Vec<Wrong> {
-    let wrong = facts.issues.iter().filter_map(|issue| match issue.detector.as_str() {
-        STORE_DETECTOR => Some(because(
-            format!("the store is not intact: {}", issue.value),
-            "stop docent, then put back a copy of store.db, or move it away with its -wal file: documents are read anew",
-        )),
-        INDEX_DETECTOR => Some(because(
-            format!("the index is not intact: {}", issue.value),
-            "it is built anew from the store by itself; `docent health` tells how far that is",
-        )),
-        _ => None,
+fn unavailable(facts: &Facts<'_>) -> Vec<Fault> {
+    let wrong = facts.agents.iter().filter_map(|named| {
+        let unavailable = named.agent.unavailable.as_ref()?;
+        let name = &named.name;
+        Some(Fault {
+            key: format!("agent_unavailable:agent/{name}@{}", facts.instance),
+            wrong: Wrong {
+                what: format!(
+                    "the agent {name} has been waiting since {}: {}",
+                    unavailable.since, unavailable.why
+                ),
+                remedy: "it goes on by itself when the cause is gone".to_owned(),
+            },
+        })
     });
     wrong.collect()
 }
 
-fn index(facts: &Facts<'_>) -> Option<Wrong> {
+fn damage(facts: &Facts<'_>) -> Vec<Fault> {
+    let wrong = facts.issues.iter().filter_map(|issue| {
+        let (what, remedy) = match issue.detector.as_str() {
+            STORE_DETECTOR => (
+                "the store is not intact",
+                "stop docent, then put back a copy of store.db, or move it away with its -wal file: documents are read anew",
+            ),
+            INDEX_DETECTOR => (
+                "the index is not intact",
+                "it is built anew from the store by itself; `docent health` tells how far that is",
+            ),
+            _ => return None,
+        };
+        Some(Fault {
+            key: issue.subject.clone(),
+            wrong: Wrong {
+                what: format!("{what}: {}", issue.value),
+                remedy: remedy.to_owned(),
+            },
+        })
+    });
+    wrong.collect()
+}
+
+fn index(facts: &Facts<'_>) -> Option<Fault> {
+    let subject = Subject::index(facts.instance);
     if let Some(why) = &facts.follower.stopped {
-        let what = format!("the index does not follow: {why}");
-        return Some(because(what, "it goes on by itself when the cause is gone"));
+        let what = format!("the index does not follow the store: {why}");
+        let remedy = "it goes on by itself when the cause is gone";
+        return Some(because(("index_stopped", &subject), what, remedy));
     }
     let what = "the index is being opened or rebuilt".to_owned();
-    (!facts.follower.ready).then(|| because(what, "wait: search answers when it is there"))
+    let remedy = "wait: search answers when it is there";
+    (!facts.follower.ready).then(|| because(("index_unready", &subject), what, remedy))
 }
 
 /// The floor is one of the reasons why captures are held: it is said once.
-fn captures(facts: &Facts<'_>) -> Option<Wrong> {
+fn captures(facts: &Facts<'_>) -> Option<Fault> {
     if facts.free.bytes < facts.free.floor {
         let (free, floor) = (format_size(facts.free.bytes), format_size(facts.free.floor));
         return Some(because(
+            ("disk", &Subject::collection("disk")),
             format!("the disk of data_dir has {free} free, less than {floor}: nothing is captured"),
             "free space; captures go on by themselves",
         ));
     }
     let why = facts.progress.held.as_ref()?;
-    let what = format!("captures are held: {why}");
+    let agent = Subject::agent(AgentName::ChangeDetection, facts.instance);
     Some(because(
-        what,
+        ("captures_held", &agent),
+        format!("captures are held: {why}"),
         "they go on by themselves when the cause is gone",
     ))
 }
 
-fn absent(facts: &Facts<'_>) -> Vec<Wrong> {
-    let absent = facts
-        .progress
-        .absent()
-        .into_iter()
-        .map(|(collection, cause)| {
-            because(
-                format!("the root of {collection} cannot be reached: {cause}"),
-                "mount it or put it back; its documents are kept until then",
-            )
-        });
-    let held = facts.progress.removals_held().into_iter().map(|(collection, cause)| {
+fn absent(facts: &Facts<'_>) -> Vec<Fault> {
+    let absent = facts.progress.absent().into_iter();
+    let absent = absent.map(|(collection, cause)| {
         because(
+            ("root_absent", &Subject::collection(&collection)),
+            format!("the root of {collection} cannot be reached: {cause}"),
+            "mount it or put it back; its documents are kept until then",
+        )
+    });
+    let held = facts.progress.removals_held().into_iter();
+    let held = held.map(|(collection, cause)| {
+        because(
+            ("removals_held", &Subject::collection(&collection)),
             format!("the removals in {collection} are held: {cause}"),
             &format!("mount the volume again; if its files are really gone: docent scan {collection} --accept-removals"),
         )
@@ -133,7 +281,7 @@ fn absent(facts: &Facts<'_>) -> Vec<Wrong> {
     absent.chain(held).collect()
 }
 
-fn dead(facts: &Facts<'_>) -> Option<Wrong> {
+fn dead(facts: &Facts<'_>) -> Option<Fault> {
     let deliveries = facts.agents.iter().map(|a| a.agent.dead).sum::<u64>();
     let what = match deliveries + facts.ingress_dead {
         0 => return None,
@@ -141,6 +289,7 @@ fn dead(facts: &Facts<'_>) -> Option<Wrong> {
         dead => format!("{dead} deliveries are dead"),
     };
     Some(because(
+        ("dead_letters", &Subject::collection("dead")),
         what,
         "see `docent dead list`; when the cause is mended, `docent dead replay EVENT`; `docent dead drop EVENT` gives it up",
     ))
@@ -149,10 +298,8 @@ fn dead(facts: &Facts<'_>) -> Option<Wrong> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Millis;
     use crate::http::wire::AgentView;
     use crate::runtime::{RootReport, RootStanding};
-    use crate::store::Severity;
 
     fn agent(state: AgentState, dead: u64) -> NamedAgent {
         NamedAgent {
@@ -177,7 +324,7 @@ mod tests {
 
     fn issue(detector: &str) -> Issue {
         Issue {
-            subject: "store".to_owned(),
+            subject: format!("{detector}:store"),
             opened_at: Millis(0),
             detector: detector.to_owned(),
             severity: Severity::Error,
@@ -192,6 +339,11 @@ mod tests {
 
     /// What is wrong where nothing is but what `change` makes so.
     fn found(change: impl FnOnce(&mut Owned)) -> Vec<String> {
+        let faults = judged(change).faults.into_iter();
+        faults.map(|fault| fault.wrong.what).collect()
+    }
+
+    fn judged(change: impl FnOnce(&mut Owned)) -> Judgement {
         let mut owned = Owned {
             agents: vec![agent(AgentState::Running, 0)],
             follower: FollowerState {
@@ -200,10 +352,14 @@ mod tests {
             },
             progress: ScanProgress::default(),
             free: FreeSpace { bytes: 9, floor: 9 },
-            issues: vec![issue("oldest_owed")],
+            issues: vec![Issue {
+                severity: Severity::Warning,
+                ..issue("oldest_owed")
+            }],
         };
         change(&mut owned);
         let facts = Facts {
+            instance: "here",
             agents: &owned.agents,
             follower: &owned.follower,
             progress: &owned.progress,
@@ -212,7 +368,7 @@ mod tests {
             redis: None,
             ingress_dead: 0,
         };
-        wrong(&facts).into_iter().map(|wrong| wrong.what).collect()
+        judge(&facts, Millis(7))
     }
 
     struct Owned {
@@ -248,7 +404,7 @@ mod tests {
         );
         assert_eq!(
             found(|f| f.follower.stopped = Some("full".to_owned())),
-            ["the index does not follow: full"]
+            ["the index does not follow the store: full"]
         );
         let full = ["the disk of data_dir has 8B free, less than 9B: nothing is captured"];
         assert_eq!(found(|f| f.free.bytes = 8), full);
@@ -276,5 +432,37 @@ mod tests {
             found(|f| f.progress.roots.push(held)),
             ["the removals in docs are held: another device"]
         );
+    }
+
+    /// The keys of the issues that are told.
+    fn told(change: impl FnOnce(&mut Owned)) -> Vec<String> {
+        let issues = judged(change).issues.into_iter();
+        issues.map(|issue| issue.subject).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_and_what_is_an_issue_never_contradict_each_other() {
+        assert_eq!(told(|_| {}), ["oldest_owed:store"]);
+        // Found at once, before self_healing has looked again.
+        let now = told(|f| f.agents[0].agent.dead = 1);
+        assert_eq!(now, ["dead_letters:dead", "oldest_owed:store"]);
+        // Over at once, before self_healing has closed its issue.
+        let over = |f: &mut Owned| f.issues.push(issue("dead_letters"));
+        assert_eq!(told(over), ["oldest_owed:store"]);
+        assert_eq!(found(over), [""; 0]);
+        // Open and still true: told once, as it was opened.
+        let both = |f: &mut Owned| {
+            f.agents[0].agent.dead = 1;
+            f.issues = vec![Issue {
+                subject: "dead_letters:dead".to_owned(),
+                ..issue("dead_letters")
+            }];
+        };
+        let judged = judged(both);
+        assert_eq!((judged.faults.len(), judged.issues.len()), (1, 1));
+        assert_eq!(judged.issues[0].opened_at, Millis(0).to_string());
+        // An error that only self_healing can see makes the daemon degraded too.
+        let late = |f: &mut Owned| f.issues.push(issue("file_drift"));
+        assert_eq!(found(late), ["store: page 7 is never used"]);
     }
 }

@@ -1,5 +1,7 @@
 //! Documents and their versions.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -294,6 +296,40 @@ impl Store {
             let files =
                 connection.query_row("SELECT COUNT(*) FROM manifest", [], |row| row.get(0))?;
             Ok((stored, files))
+        })
+        .await
+    }
+
+    /// How many files in scope are in each state, as [`Store::listed_documents`] names them.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn file_states(&self) -> Result<BTreeMap<String, u64>, ReadError> {
+        self.read("files by state", move |connection| {
+            let counts = |sql: &str| -> rusqlite::Result<BTreeMap<String, u64>> {
+                connection
+                    .prepare_cached(sql)?
+                    .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                    .collect()
+            };
+            let mut files = counts("SELECT state, COUNT(*) FROM manifest GROUP BY state")?;
+            let documents = counts(
+                "SELECT state, COUNT(*) FROM document WHERE state <> 'removed' GROUP BY state",
+            )?;
+            // What was captured is what its document is, once there is one.
+            let mut captured = files.remove("captured").unwrap_or(0);
+            let too_large = files.remove("too large").unwrap_or(0);
+            for (state, count) in documents {
+                let count = count.min(captured);
+                captured -= count;
+                files.insert(state, count);
+            }
+            for (state, count) in [("captured", captured), ("rejected", too_large)] {
+                if count > 0 {
+                    *files.entry(state.to_owned()).or_default() += count;
+                }
+            }
+            Ok(files)
         })
         .await
     }

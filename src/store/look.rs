@@ -354,6 +354,26 @@ impl Store {
         .await
     }
 
+    /// The events whose ids begin or end with `part`, the newest first, at most so many.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn events_named(&self, part: String, limit: usize) -> Result<Vec<Event>, ReadError> {
+        self.read("events by a part of their ids", move |connection| {
+            // Digits of ids and dashes come before `g`; the beginning is looked up in the index, the end is not.
+            let sql = format!(
+                "SELECT {EVENT_COLUMNS} FROM event e
+                 WHERE (e.id >= ?1 AND e.id < ?1 || 'g') OR substr(e.id, -length(?1)) = ?1
+                 ORDER BY e.seq DESC LIMIT ?2"
+            );
+            connection
+                .prepare_cached(&sql)?
+                .query_map(params![part, limit], event_row)?
+                .collect()
+        })
+        .await
+    }
+
     /// One event with its deliveries and a page of what it caused.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //! them; the names are `agent`, `event`, `subject`, `collection`, `path`, `error`, `why`. A line that an operator matches has a
 //! name (`telemetry/lines.rs`); a fault that repeats writes a bounded number of lines (`telemetry/limit.rs`).
 
+mod fields;
 mod journal;
 mod limit;
 mod lines;
@@ -23,12 +24,19 @@ pub use journal::stderr_is_journal;
 
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::json;
+use fields::Fields;
 use journal::Journal;
 use limit::Limit;
 use prefixed::Prefixed;
 
 /// Libraries that log every attempt of something that docent repeats, and says itself.
 const CHATTY: [&str; 2] = ["fred", "rustls"];
+
+/// Whether a terminal may be coloured: `NO_COLOR` is unset or empty, and `TERM` is not `dumb`.
+pub fn colors_wanted() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+}
 
 /// Logging was set up before in this process.
 #[derive(Debug, Error)]
@@ -95,8 +103,9 @@ where
     let terminal = stderr().is_terminal();
     let text = || {
         fmt::layer()
-            .with_ansi(terminal)
+            .with_ansi(terminal && colors_wanted())
             .with_target(false)
+            .fmt_fields(Fields)
             .with_writer(stderr)
     };
     let json = || {
@@ -118,6 +127,7 @@ where
         Err(error) => {
             let prefixed = fmt::layer()
                 .event_format(Prefixed::default())
+                .fmt_fields(Fields)
                 .with_writer(stderr);
             (prefixed.boxed(), Some(error))
         }

@@ -48,6 +48,7 @@ mod tests {
     use tracing_subscriber::fmt::MakeWriter;
     use tracing_subscriber::layer::SubscriberExt;
 
+    use super::super::fields::Fields;
     use super::*;
 
     #[derive(Clone, Default)]
@@ -76,6 +77,7 @@ mod tests {
         let lines = Lines::default();
         let layer = tracing_subscriber::fmt::layer()
             .event_format(Prefixed::default())
+            .fmt_fields(Fields)
             .with_writer(lines.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             tracing::error!(agent = "rag", "a");
@@ -83,8 +85,18 @@ mod tests {
             tracing::info!(name: "docent.ready", "c");
             tracing::info!("d");
             tracing::debug!("e");
+            let path = "a\n<3>b\x1b[2J\u{202E}";
+            tracing::info!(path, %path, "the file {path}");
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        assert_eq!(text, "<3>a agent=\"rag\"\n<4>b\n<5>c\n<6>d\n<7>e\n");
+        let (first, hostile) = text.split_at(text.find("<6>the").unwrap());
+        assert_eq!(first, "<3>a agent=\"rag\"\n<4>b\n<5>c\n<6>d\n<7>e\n");
+        let shown = "a\\n<3>b\\x1B[2J\\u{202E}";
+        assert_eq!(hostile.lines().count(), 1, "{hostile}");
+        assert!(
+            hostile.starts_with(&format!("<6>the file {shown} path=\"a\\n<3>b")),
+            "{hostile}"
+        );
+        assert!(hostile.ends_with(&format!(" path={shown}\n")), "{hostile}");
     }
 }

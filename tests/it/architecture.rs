@@ -9,9 +9,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("json", &[]),
     ("event", &[]),
     ("config", &[]),
+    ("visible", &[]),
     ("document", &[]),
     ("embed", &[]),
-    ("telemetry", &["config", "json"]),
+    ("telemetry", &["config", "json", "visible"]),
     ("store", &["event", "json"]),
     ("bus", &["event", "store"]),
     ("index", &["event", "embed", "store"]),
@@ -28,7 +29,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "event", "json", "bus", "config", "store", "index", "runtime",
         ],
     ),
-    ("error", &["config", "store"]),
+    ("error", &["config", "store", "visible"]),
     (
         "daemon",
         &[
@@ -51,6 +52,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "http",
             "json",
             "telemetry",
+            "visible",
         ],
     ),
 ];

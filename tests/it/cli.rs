@@ -889,13 +889,18 @@ fn dead_letters_jobs_health_and_agents() {
             ],
         );
     }
-    assert_eq!(
-        publish(&world, "job.requested", "job/maintenance", "{}").code(),
-        0
-    );
-    world.until("the job has run", || {
-        job("maintenance")["last_at"].is_string()
+    let run = world.cli(["jobs", "run", "maintenance"]);
+    assert_eq!(run.code(), 0, "{}", run.stderr());
+    world.until("the job has run and says what came of it", || {
+        job("maintenance")["last"]["state"] == "ok"
     });
+    let lost = world.cli(["jobs", "pause", "lost"]);
+    assert_eq!(lost.code(), 65, "{}", lost.stderr());
+    assert!(
+        lost.stderr().contains("there are: maintenance"),
+        "{}",
+        lost.stderr()
+    );
     let ran = job("maintenance")["last_event"]
         .as_str()
         .unwrap()
@@ -905,11 +910,44 @@ fn dead_letters_jobs_health_and_agents() {
         .json()
         .expect("JSON");
     assert_eq!(shown["event"]["type"], "maintenance.requested");
-    assert_eq!(
-        publish(&world, "job.changed", "job/verify", r#"{"paused": true}"#).code(),
-        0
+    for part in [&ran[..ran.len() - 1], &ran[ran.len() - 12..]] {
+        let named = world.cli(["events", "show", part, "--json"]);
+        assert_eq!(
+            named.json(),
+            Some(shown.clone()),
+            "{part}: {}",
+            named.stderr()
+        );
+    }
+    for verb in ["events", "dead"] {
+        let none = world.cli([verb, "show", "ffffffff-ffff"]);
+        assert_eq!(none.code(), 65, "{verb}: {}", none.stderr());
+    }
+    let id = |n: u32| format!("abababab-0000-4000-8000-{n:012}");
+    for n in [1, 2] {
+        let published = world.cli([
+            "publish",
+            "test.work",
+            "--subject",
+            "docs/a",
+            "--id",
+            &id(n),
+        ]);
+        assert_eq!(published.code(), 0, "{}", published.stderr());
+    }
+    let several = world.cli(["events", "show", "abababab"]);
+    assert_eq!(several.code(), 2);
+    let candidates = several.stderr();
+    assert!(
+        candidates.contains(&id(1)) && candidates.contains(&id(2)),
+        "{candidates}"
     );
-    world.until("the job is paused", || job("verify")["paused"] == true);
+    for (verb, paused) in [("pause", true), ("resume", false)] {
+        assert_eq!(world.cli(["jobs", verb, "verify"]).code(), 0);
+        world.until("the job is as it was asked to be", || {
+            job("verify")["paused"] == paused
+        });
+    }
     for verb in [
         &["jobs"][..],
         &["health"],
@@ -1151,5 +1189,120 @@ fn a_hundred_searches_at_once_are_all_answered() {
         times[50],
         times[99]
     );
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+/// Whether a terminal is commanded, a line broken or something hidden in a text whose lines are ours.
+fn commands(text: &str) -> bool {
+    let hidden = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
+    };
+    text.chars().any(hidden) || text.lines().any(|line| line.starts_with("FORGED"))
+}
+
+#[test]
+fn what_comes_from_outside_reaches_neither_terminal_nor_log_as_it_is() {
+    let world = World::new("[log]\nformat = \"text\"\nlevel = \"debug\"");
+    let hostile = "a\u{1b}[2Jb\nFORGED c\u{202e}d\u{200b}e\u{9b}f";
+    world.write(
+        &format!("{hostile}/{hostile}.md"),
+        format!(
+            "# Heading {}\n\nthe word zanzibar\n",
+            hostile.replace('\n', " ")
+        ),
+    );
+    world.write(&format!("{hostile}.bin"), "\0");
+    world.write("broken.md", b"the word \xff".to_vec());
+    let daemon = world.start();
+    world.wait();
+    let scan = ["publish", "scan.requested", "--subject", hostile];
+    let collection = ["search", "x", "--collection", hostile];
+    let of_data = [
+        "publish",
+        "scan.requested",
+        "--subject",
+        "docs",
+        "--data",
+        hostile,
+    ];
+    let history = format!("docs/{hostile}/{hostile}.md");
+    for arguments in [
+        &["documents"][..],
+        &["search", "zanzibar"],
+        &["search", hostile],
+        &["history", &history],
+        &["events", "list"],
+        &["audit", "list"],
+        &["status"],
+        &["health"],
+        &scan,
+        &collection,
+        &of_data,
+        &["documents", "--state", hostile],
+        &["events", "show", hostile],
+        &["dead", "show", hostile],
+        &["jobs", "run", hostile],
+        &["agent", "restart", hostile],
+        &["wait", "--timeout", hostile],
+        &["status", hostile],
+        &[hostile],
+        &["run", "--config", hostile],
+        &["status", "--log-level", hostile],
+    ] {
+        let run = world.cli(arguments);
+        for text in [run.stdout(), run.stderr()] {
+            assert!(!commands(&text), "{arguments:?}: {text:?}");
+        }
+    }
+    let listed = world.cli(["documents"]).stdout();
+    assert!(
+        listed.contains("a\\x1B[2Jb\\nFORGED c\\u{202E}d"),
+        "{listed}"
+    );
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    assert!(!commands(&world.log()), "{:?}", world.log());
+}
+
+#[test]
+fn tables_fit_the_columns_of_the_terminal() {
+    let world = World::new("");
+    world.write(
+        "guide/\u{65e5}\u{672c}\u{8a9e}/\u{6587}\u{66f8}.md",
+        "# \u{6587}\u{66f8} \u{1f980} and a long title that goes on\n\ntext\n",
+    );
+    world.write(
+        "a/rather/long/path/to/a/file/that/is/no/document.xyz",
+        "text",
+    );
+    let daemon = world.start();
+    world.wait();
+    for columns in ["80", "120"] {
+        for arguments in [
+            &["documents"][..],
+            &["events", "list"],
+            &["audit", "list"],
+            &["jobs"],
+            &["agent", "list"],
+            &["status"],
+        ] {
+            let mut command = world.command(arguments);
+            let run = Run::of(command.env("COLUMNS", columns));
+            assert_eq!(run.code(), 0, "{arguments:?}: {}", run.stderr());
+            for line in run.stdout().lines() {
+                let wide = line.chars().filter(|c| u32::from(*c) > 0x2E80).count();
+                let width = line.chars().count() + wide;
+                assert!(
+                    width <= columns.parse().unwrap(),
+                    "{arguments:?} {columns}: {line}"
+                );
+            }
+        }
+    }
+    let plain = world.cli(["events", "list"]).stdout();
+    assert!(plain.starts_with("TIME "), "{plain}");
+    let row = plain.lines().nth(1).expect("an event");
+    let id = row.split_whitespace().last().expect("an id");
+    assert_eq!(id.len(), 36, "whole in a pipe: {row}");
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }

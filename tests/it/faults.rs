@@ -413,14 +413,14 @@ fn an_agent_that_keeps_failing_is_parked_and_said_to_be() {
     world.until_audited("agent.restarted", 2);
     let parked = world.until_audited("agent.parked", 1);
     assert_eq!(parked[0]["data"]["restarts"], 2, "{parked:?}");
-    assert_eq!(
-        world
-            .audited("health.issue")
+    let told = || {
+        let issues = world.audited("health.issue");
+        issues
             .iter()
             .filter(|r| r["data"]["detector"] == "agent_parked")
-            .count(),
-        1
-    );
+            .count()
+    };
+    world.until("the issue is told", || told() == 1);
     // The others go on, and what the parked one owes waits for it.
     others_go_on(&world, "weathervane");
     let waits = world.work("work/waits", json!({}));

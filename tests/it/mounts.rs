@@ -78,7 +78,7 @@ fn what_an_unmounted_volume_leaves_behind_is_no_removal() {
         world
             .cli(["health"])
             .stdout()
-            .contains("docs  removals_held since")
+            .contains("removals_held docs ")
     });
     let status = world.cli(["status"]);
     assert_eq!(status.code(), 1);

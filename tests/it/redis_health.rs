@@ -44,11 +44,10 @@ fn a_redis_that_is_waited_for_is_an_issue_until_it_is_back() {
     assert_eq!(open["severity"], "error", "{open}");
     assert_eq!(open["subject"], "redis_away:redis@lab", "{open}");
     assert_eq!(world.cli(["status"]).code(), 1, "it degrades");
-    let told = world.cli(["health"]).stdout();
-    assert!(
-        told.contains("away since") && told.contains("start or mend it"),
-        "{told}"
-    );
+    world.until("self_healing has judged it too", || {
+        let told = world.cli(["health"]).stdout();
+        told.contains("away since") && told.contains("start or mend it")
+    });
     redis.appear();
     world.until("the issue is closed", || {
         issue(&world, "redis_away").is_none()

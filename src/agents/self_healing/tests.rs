@@ -218,7 +218,7 @@ async fn an_issue_is_told_when_it_opens_and_when_it_closes_across_restarts() {
     assert_eq!(bench.told().await, std::slice::from_ref(&issue));
     let event = bench.events(Some(EventType::HealthIssue)).await.remove(0);
     let expected = json!({"severity": "error", "detector": "root_absent", "value": "no such folder",
-        "limit": "its root can be reached"});
+        "limit": "every root can be reached"});
     assert_eq!(event.data, expected);
     let open = bench.open().await;
     assert_eq!(open[0].subject, "root_absent:docs");
@@ -258,7 +258,10 @@ async fn a_redis_that_is_waited_for_is_an_issue_at_the_second_look_and_none_when
     assert_eq!(bench.told().await, std::slice::from_ref(&issue));
     let open = bench.open().await.remove(0);
     assert_eq!(open.subject, "redis_away:redis@here");
-    assert_eq!(open.value, format!("away since {since}: refused"));
+    assert_eq!(
+        open.value,
+        format!("Redis has been away since {since}: refused")
+    );
     // What is not known changes nothing.
     stands(RedisStanding::Unknown);
     bench.round(&mut probe, 20).await;
@@ -391,7 +394,7 @@ async fn an_index_that_differs_is_verified_and_one_that_stopped_is_left_to_go_on
     assert_eq!(issue.subject, "index_drift:index@here");
     assert_eq!(
         (issue.value.as_str(), issue.limit.as_str()),
-        ("3 passages in the index", "0 as in the store")
+        ("the index has 3 chunks", "0 chunks, as in the store")
     );
     let stopped = |why: Option<&str>| {
         let why = why.map(str::to_owned);

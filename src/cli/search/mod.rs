@@ -44,7 +44,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         context.out.json(&answer)?;
     } else {
         let text = render(&query, &answer, context.out.style);
-        context.out.write(text.as_bytes())?;
+        context.out.text(&text)?;
     }
     Ok(if answer.hits.is_empty() {
         Exit::Negative
@@ -194,7 +194,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "docs/a.md:12  Title > Install");
         assert_eq!(lines[1], "  12  run cargo install");
-        assert_eq!(lines[2], "  also in docs/b\u{FFFD}.md:3-9");
+        assert_eq!(lines[2], "  also in docs/b\\x1B.md:3-9");
         assert_eq!(lines[5], "  and in 2 other places");
         assert!(
             lines[7].starts_with(

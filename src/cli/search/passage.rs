@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::text::{Style, plain};
+use super::super::text::{Style, passage as plain};
 use crate::http::wire::Hit;
 
 /// Lines of one hit that are shown.
@@ -192,7 +192,7 @@ mod tests {
         );
         assert_eq!(
             shown,
-            "  \x1b[2m12\x1b[0m  a \x1b[1;33mwörd\x1b[0m\u{FFFD}[2J and \x1b[1;33mmore\x1b[0m\n"
+            "  \x1b[2m12\x1b[0m  a \x1b[1;33mwörd\x1b[0m\\x1B[2J and \x1b[1;33mmore\x1b[0m\n"
         );
     }
 

@@ -49,7 +49,7 @@ async fn an_event_is_created_once_and_refused_by_its_reason() {
             for (text, status) in [
                 (with("docs"), 201),
                 (with("docs"), 201),
-                (with("other"), 409),
+                (with("docs/other"), 409),
                 (large, 413),
                 ("x".repeat(2 * 1024 * 1024), 413),
                 ("{".to_owned(), 422),
@@ -127,7 +127,7 @@ async fn every_line_has_its_answer_in_its_place() {
             7 => text.push_str("not json\n"),
             8 => text.push('\n'),
             9 => text.push_str(&format!(
-                "{{\"type\":\"scan.requested\",\"subject\":\"x\",\"data\":{{\"x\":\"{}\"}}}}\n",
+                "{{\"type\":\"scan.requested\",\"subject\":\"docs/x\",\"data\":{{\"x\":\"{}\"}}}}\n",
                 "x".repeat(70_000)
             )),
             10 => text.push_str(&format!("{}\n", "x".repeat(300_000))),

@@ -233,7 +233,7 @@ async fn a_scan_is_answered_at_its_end_with_its_counts() {
             );
 
             assert!(
-                problem(scan(&daemon, Some("other")).await.unwrap_err()).is(ProblemKind::NotFound)
+                problem(scan(&daemon, Some("other")).await.unwrap_err()).is(ProblemKind::Refused)
             );
             daemon
                 .state

@@ -24,8 +24,22 @@ pub struct Job {
     pub last_at: Option<String>,
     /// The event that its last run published.
     pub last_event: Option<String>,
+    /// What came of that run; null if it never ran.
+    #[serde(default)]
+    pub last: Option<JobRun>,
     /// Runs that were missed and left out.
     pub missed: u64,
+}
+
+/// What came of a job's run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRun {
+    /// `ok`, `failed`, or `running` while an agent still owes its event.
+    pub state: String,
+    /// Why it failed, or what failed so far.
+    pub reason: Option<String>,
+    /// How long it took, in milliseconds; null while it runs, and once its event has left the ledger.
+    pub took_ms: Option<u64>,
 }
 
 /// `GET /api/v1/health`.
@@ -33,6 +47,9 @@ pub struct Job {
 pub struct HealthList {
     /// Issues: the open ones first, then the newest.
     pub issues: Vec<HealthIssue>,
+    /// When that was judged.
+    #[serde(default)]
+    pub judged_at: String,
 }
 
 /// One health issue.

@@ -15,7 +15,7 @@ pub use events::{
     AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView, Published, PublishedLine,
     Replayed, Restarted,
 };
-pub use health::{HealthIssue, HealthList, Job, JobList};
+pub use health::{HealthIssue, HealthList, Job, JobList, JobRun};
 pub use problem::{Problem, ProblemKind};
 pub use status::{
     Absent, AgentList, AgentView, BusView, Check, CollectionView, Condition, FreeSpace, Freshness,

@@ -57,6 +57,12 @@ pub struct Status {
     pub documents: u64,
     /// Files in scope, those that are no documents among them.
     pub files: u64,
+    /// How many of these files are in each state that `documents --state` knows.
+    #[serde(default)]
+    pub states: BTreeMap<String, u64>,
+    /// Collections that the config names.
+    #[serde(default)]
+    pub configured: u64,
     /// Chunks that belong into the index.
     pub chunks: u64,
     /// The identity of the embedder.

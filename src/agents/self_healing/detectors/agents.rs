@@ -24,7 +24,7 @@ pub(super) fn parked(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
                 agent.status.state.as_str(),
                 agent.status.reason.as_deref().unwrap_or("no reason known")
             ),
-            limit: format!("running for {} s", limits.steady.as_secs()),
+            limit: format!("the agent has run for {} s", limits.steady.as_secs()),
             // Nobody restarts himself: this very probe would end with it.
             remedy: (agent.status.name != AgentName::SelfHealing)
                 .then_some(Remedy::RestartAgent(agent.status.name)),
@@ -51,7 +51,7 @@ pub(super) fn restarts(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
             limits.restarts_window.as_secs(),
             agent.status.reason.as_deref().unwrap_or("no reason known")
         ),
-        limit: format!("fewer than {}", limits.restarts.max(1)),
+        limit: format!("fewer than {} restarts", limits.restarts.max(1)),
         remedy: None,
     });
     Some(found.collect())
@@ -65,8 +65,8 @@ pub(super) fn unavailable(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
             detector: "agent_unavailable",
             subject: subject(facts, agent),
             severity: Severity::Error,
-            value: format!("since {since}: {cause}"),
-            limit: "what it works with is there".to_owned(),
+            value: format!("unavailable since {since}: {cause}"),
+            limit: "what the agent works with is there".to_owned(),
             remedy: None,
         })
     });
@@ -85,8 +85,11 @@ pub(super) fn oldest_owed(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>
                 detector: "oldest_owed",
                 subject: subject(facts, agent),
                 severity: Severity::Warning,
-                value: format!("an event waits since {published}"),
-                limit: format!("{} s", limits.oldest_owed.as_secs()),
+                value: format!("an event has been waiting since {published}"),
+                limit: format!(
+                    "every event is handled within {} s",
+                    limits.oldest_owed.as_secs()
+                ),
                 remedy: None,
             });
         }

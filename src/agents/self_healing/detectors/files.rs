@@ -15,7 +15,7 @@ pub(super) fn root_absent(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
         subject: Subject::collection(collection),
         severity: Severity::Error,
         value: cause.clone(),
-        limit: "its root can be reached".to_owned(),
+        limit: "every root can be reached".to_owned(),
         remedy: None,
     });
     Some(found.collect())
@@ -29,7 +29,7 @@ pub(super) fn removals_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
         subject: Subject::collection(collection),
         severity: Severity::Error,
         value: cause.clone(),
-        limit: format!("mounted again, or docent scan {collection} --accept-removals"),
+        limit: format!("the volume is mounted again, or `docent scan {collection} --accept-removals` accepts the removals"),
         remedy: None,
     });
     Some(found.collect())
@@ -42,8 +42,8 @@ pub(super) fn unlisted(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
         detector: "directories_unlisted",
         subject: Subject::collection(collection),
         severity: Severity::Warning,
-        value: format!("cannot be listed: {which}"),
-        limit: "docent may list every directory, or `exclude` names it".to_owned(),
+        value: format!("directories cannot be listed: {which}"),
+        limit: "every directory can be listed, or `exclude` names it".to_owned(),
         remedy: None,
     });
     Some(found.collect())
@@ -57,7 +57,7 @@ pub(super) fn captures_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
         subject: Subject::agent(AgentName::ChangeDetection, &facts.instance),
         severity: Severity::Error,
         value: cause,
-        limit: "changed files are captured".to_owned(),
+        limit: "every changed file is captured".to_owned(),
         remedy: None,
     });
     Some(found.into_iter().collect())
@@ -80,7 +80,7 @@ pub(super) fn scan_overdue(facts: &Facts, limits: &Limits) -> Option<Vec<Finding
         subject: Subject::collection(&scan.collection),
         severity: Severity::Warning,
         value: format!("last scanned {}", scan.ended_at),
-        limit: format!("every {} s", limits.scan_age.as_secs()),
+        limit: format!("a scan every {} s", limits.scan_age.as_secs()),
         remedy: Some(Remedy::Rescan),
     });
     Some(found.collect())
@@ -97,7 +97,7 @@ pub(super) fn drift(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
             subject: Subject::collection(collection),
             severity: Severity::Error,
             value: format!("{count} files, for example {first} {how}"),
-            limit: "documents and chunks of every captured file".to_owned(),
+            limit: "every captured file has its document and its chunks".to_owned(),
             remedy: Some(Remedy::CheckDocuments(drifted.files.clone())),
         })
     });

@@ -31,7 +31,7 @@ pub(super) fn stopped(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let Some(cause) = facts.index.as_ref().and_then(|index| index.stopped.clone()) else {
         return Some(Vec::new());
     };
-    let limit = "following the store: it goes on by itself when the cause is gone";
+    let limit = "the index follows the store; it goes on by itself when the cause is gone";
     let texts = (cause, limit.to_owned());
     one(facts, ("index_stopped", Severity::Error), texts, None)
 }
@@ -45,8 +45,11 @@ pub(super) fn unready(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
     if !long {
         return Some(Vec::new());
     }
-    let limit = format!("ready within {} s", limits.index_unready.as_secs());
-    let texts = ("it is being opened or rebuilt".to_owned(), limit);
+    let limit = format!(
+        "the index is ready within {} s",
+        limits.index_unready.as_secs()
+    );
+    let texts = ("the index is being opened or rebuilt".to_owned(), limit);
     one(facts, ("index_unready", Severity::Error), texts, None)
 }
 
@@ -60,7 +63,10 @@ pub(super) fn behind(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         return Some(Vec::new());
     }
     let value = "a change that the store has is not searchable yet".to_owned();
-    let limit = format!("searchable within {} s", limits.index_behind.as_secs());
+    let limit = format!(
+        "every change is searchable within {} s",
+        limits.index_behind.as_secs()
+    );
     one(
         facts,
         ("index_behind", Severity::Warning),
@@ -79,8 +85,8 @@ pub(super) fn drift(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
         return Some(Vec::new());
     }
     let texts = (
-        format!("{indexed} passages in the index"),
-        format!("{stored} as in the store"),
+        format!("the index has {indexed} chunks"),
+        format!("{stored} chunks, as in the store"),
     );
     one(
         facts,

@@ -38,20 +38,23 @@ pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         RedisStanding::Unknown => return None,
         RedisStanding::Carries { .. } => return Some(Vec::new()),
         RedisStanding::Foreign { why } => {
-            let limit = "the namespace of this store alone".to_owned();
+            let limit = "the namespace belongs to this store alone".to_owned();
             let texts = (why.clone(), limit);
             return Some(vec![finding(facts, (AWAY, Severity::Error), texts)]);
         }
         RedisStanding::Away { why, since } => (why, since),
     };
     let (severity, limit) = if needed {
-        let limit = "there: start or mend it, and what is owed goes on by itself; [bus] mode = \"auto\" works without it meanwhile";
+        let limit = "Redis answers: start or mend it, and what is owed goes on by itself; [bus] mode = \"auto\" works without it meanwhile";
         (Severity::Error, limit)
     } else {
-        let limit = "there, as it was before: start it, or write [bus] mode = \"embedded\" if it is not to come back; events are carried directly meanwhile";
+        let limit = "Redis answers, as it did before: start it, or write [bus] mode = \"embedded\" if it is not to come back; events are carried directly meanwhile";
         (Severity::Warning, limit)
     };
-    let texts = (format!("away since {since}: {why}"), limit.to_owned());
+    let texts = (
+        format!("Redis has been away since {since}: {why}"),
+        limit.to_owned(),
+    );
     let found = finding(facts, (AWAY, severity), texts);
     let missed = redis.has_carried || facts.open.contains(&found.key());
     let long = facts.age(*since) > limits.redis_away;
@@ -78,7 +81,7 @@ pub(super) fn reconnects(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>>
                 .map_or_else(String::new, |why| format!(", the last trouble: {why}"))
         );
         let limit = format!(
-            "fewer than {most}: Redis' own log says whether it is restarted, short of memory, or closes connections"
+            "fewer than {most} new connections; the log of Redis says whether it is restarted, short of memory, or closes connections"
         );
         finding(
             facts,

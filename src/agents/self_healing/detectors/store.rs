@@ -28,8 +28,8 @@ pub(super) fn dead_letters(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
         detector: "dead_letters",
         subject: named("dead"),
         severity: Severity::Error,
-        value: format!("{total}: {}", each.join(", ")),
-        limit: "none".to_owned(),
+        value: format!("{total} dead: {}", each.join(", ")),
+        limit: "no delivery is dead".to_owned(),
         remedy: None,
     }])
 }
@@ -43,7 +43,7 @@ pub(super) fn disk(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         subject: named("disk"),
         severity: Severity::Error,
         value: format!("{} MiB free", free / MIB),
-        limit: format!("at least {} MiB", limits.free_space / MIB),
+        limit: format!("at least {} MiB free", limits.free_space / MIB),
         remedy: None,
     };
     let enough = if facts.open.contains(&finding.key()) {
@@ -62,7 +62,7 @@ pub(super) fn integrity(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
         subject: Subject::store(),
         severity: Severity::Error,
         value: fault.clone(),
-        limit: "every page intact".to_owned(),
+        limit: "every page is intact".to_owned(),
         remedy: None,
     });
     Some(found.into_iter().collect())
@@ -109,10 +109,13 @@ mod tests {
         assert_eq!(dead_letters(&facts, &Limits::default()), None);
         facts.ingress_dead = Some(4);
         let found = dead_letters(&facts, &Limits::default()).unwrap();
-        assert_eq!(found[0].value, "7: document_management 1, rag 2, ingress 4");
+        assert_eq!(
+            found[0].value,
+            "7 dead: document_management 1, rag 2, ingress 4"
+        );
         facts.ingress_dead = Some(0);
         let found = dead_letters(&facts, &Limits::default()).unwrap();
-        assert_eq!(found[0].value, "3: document_management 1, rag 2");
+        assert_eq!(found[0].value, "3 dead: document_management 1, rag 2");
         assert_eq!(found[0].key(), "dead_letters:dead");
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn strangers(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
         let names = stream.strangers.join(", ");
         (!names.is_empty()).then(|| format!("{names} in {}", stream.key))
     };
-    let limit = "docent alone in its group: give another program a group of its own, and a second docent a [redis] namespace of its own";
+    let limit = "docent is alone in its group: give another program a group of its own, and a second docent a [redis] namespace of its own";
     streams(facts, "redis_strangers", limit, told)
 }
 
@@ -26,7 +26,7 @@ pub(super) fn stuck(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         told.then(|| format!("{} entries of {}", stream.stuck, stream.key))
     };
     let limit = format!(
-        "acknowledged within {} s: `docent agent restart NAME` has that inbox read anew",
+        "every entry is acknowledged within {} s; `docent agent restart NAME` reads that inbox anew",
         limits.oldest_owed.as_secs()
     );
     streams(facts, "redis_stuck", &limit, told)
@@ -51,7 +51,7 @@ pub(super) fn inbox(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
             stream.entries, stream.key
         ))
     };
-    let limit = "no more than docent carries or keeps: no other program may write there, and what docent wrote goes when it is answered";
+    let limit = "no more entries than docent carries or keeps: no other program may write there, and what docent wrote goes when it is answered";
     streams(facts, "redis_inbox", limit, told)
 }
 
@@ -69,7 +69,7 @@ pub(super) fn ingress(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         })
     };
     let limit = format!(
-        "published within {} s: see whether the disk is full (`docent status`) and what the log says of Redis",
+        "every entry is published within {} s; see whether the disk is full (`docent status`) and what the log says of Redis",
         longest.as_secs()
     );
     streams(facts, "redis_ingress", &limit, told)
