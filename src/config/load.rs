@@ -259,7 +259,7 @@ pub(crate) mod tests {
             })
         };
         assert!(load("/srv/data").is_ok());
-        let problems = load("data").err().expect("it counts from nowhere");
+        let problems = load("data").expect_err("it counts from nowhere");
         let told: Vec<String> = problems.iter().map(Problem::to_string).collect();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
