@@ -19,6 +19,9 @@ const CHECK_PAGE: usize = 500;
 /// Paths to check, and where the next page begins.
 type Page = (Vec<Vec<u8>>, Option<Vec<u8>>);
 
+/// The title of a document and a finding in it, or the reason why it is none.
+type Read = Result<(String, Option<String>), String>;
+
 /// The agent.
 pub struct DocumentManagement {
     store: Store,
@@ -95,19 +98,15 @@ impl DocumentManagement {
         ))
     }
 
-    /// What the bytes say: the kind, and the title or the reason why they are no document.
-    async fn read(
-        &self,
-        path: &[u8],
-        bytes: Vec<u8>,
-    ) -> Result<(Kind, Result<String, String>), Ending> {
+    /// What the bytes say: the kind, and the title with what is wrong in the document, or the reason why they are none.
+    async fn read(&self, path: &[u8], bytes: Vec<u8>) -> Result<(Kind, Read), Ending> {
         let kind = kind_of(path).unwrap_or(Kind::Text);
         let path = path.to_owned();
         let parsed = self
             .compute
             .run(move || {
                 parse(kind, &path, &bytes)
-                    .map(|d| d.title)
+                    .map(|d| (d.title, d.finding))
                     .map_err(|e| e.to_string())
             })
             .await;
@@ -212,7 +211,7 @@ fn version(
     row: &ManifestRow,
     digest: Digest,
     standing: Option<&DocumentRow>,
-    (kind, read): (Kind, Result<String, String>),
+    (kind, read): (Kind, Read),
 ) -> DocumentVersion {
     let number = match standing {
         None => 1,
@@ -223,9 +222,9 @@ fn version(
         Some(document) => document.id.clone(),
         None => EventId::derived(&["document", &event.id.to_string()]).to_string(),
     };
-    let (title, reason) = match read {
-        Ok(title) => (Some(title), None),
-        Err(reason) => (None, Some(reason)),
+    let (state, title, reason) = match read {
+        Ok((title, finding)) => (DocumentState::Stored, Some(title), finding),
+        Err(reason) => (DocumentState::Rejected, None, Some(reason)),
     };
     DocumentVersion {
         document,
@@ -234,11 +233,7 @@ fn version(
         version: number,
         digest,
         size: row.stat.size,
-        state: if reason.is_none() {
-            DocumentState::Stored
-        } else {
-            DocumentState::Rejected
-        },
+        state,
         reason,
         title,
         kind: kind.as_str().to_owned(),

@@ -16,7 +16,9 @@ use crate::index::{FollowerOptions, Identity, Searcher, follow};
 use crate::runtime::{
     Agent, Boxed, Compute, Duty, DutyContext, DutyError, Ending, Handling, Progress,
 };
-use crate::store::{ChunkRow, ChunkSet, DocumentRow, DocumentState, Effect, Outcome, Store};
+use crate::store::{
+    ChunkRow, ChunkSet, DocumentRow, DocumentState, Effect, IndexedState, Outcome, Store,
+};
 
 /// Stale documents that one handler has chunked again; an event asks for the next page.
 const STALE_PAGE: usize = 1000;
@@ -90,12 +92,7 @@ impl Rag {
         };
         let standing = self.store.indexed(document.id.clone()).await?;
         if document.state != DocumentState::Stored {
-            let has_chunks = standing.is_some_and(|s| s.chunks > 0);
-            return Ok(if has_chunks {
-                unindex(event, document)
-            } else {
-                Outcome::nothing()
-            });
+            return Ok(self.unindex(event, document, standing));
         }
         let same = standing
             .is_some_and(|s| s.digest == document.digest.as_str() && s.embedder == self.embedder);
@@ -157,6 +154,31 @@ impl Rag {
             event.subject.clone(),
             told,
         ))
+    }
+
+    /// The document has no chunks any more. Of a rejected one it is recorded which reader found it so.
+    fn unindex(
+        &self,
+        event: &Event,
+        document: DocumentRow,
+        standing: Option<IndexedState>,
+    ) -> Outcome {
+        let had_chunks = standing.as_ref().is_some_and(|s| s.chunks > 0);
+        let recorded = standing.is_some_and(|s| s.embedder == self.embedder);
+        if !had_chunks && (recorded || document.state != DocumentState::Rejected) {
+            return Outcome::nothing();
+        }
+        let told =
+            json!({"document": document.id, "version": document.version, "chunks": 0, "reused": 0});
+        let outcome = Outcome::nothing().effect(Effect::Unindex {
+            document: document.id,
+            embedder: self.embedder.clone(),
+        });
+        if had_chunks {
+            outcome.event(EventType::IndexUpdated, event.subject.clone(), told)
+        } else {
+            outcome
+        }
     }
 
     /// Compares files' chunks with documents, and the index with the store: what differs is repaired and told.
@@ -246,17 +268,6 @@ fn place(after: Option<&str>) -> (String, Vec<u8>) {
         let (collection, path) = subject.as_place();
         (collection.to_owned(), path.unwrap_or_default())
     })
-}
-
-/// The document has no chunks any more.
-fn unindex(event: &Event, document: DocumentRow) -> Outcome {
-    let told =
-        json!({"document": document.id, "version": document.version, "chunks": 0, "reused": 0});
-    Outcome::nothing()
-        .effect(Effect::Unindex {
-            document: document.id,
-        })
-        .event(EventType::IndexUpdated, event.subject.clone(), told)
 }
 
 fn cut(path: &[u8], bytes: &[u8], options: ChunkOptions) -> Result<Vec<Chunk>, String> {

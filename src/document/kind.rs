@@ -79,6 +79,14 @@ pub(super) fn file_name(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
 }
 
+/// Whether the file at `path` is a page in HTML.
+pub(super) fn is_html(path: &[u8]) -> bool {
+    let name = file_name(path).to_ascii_lowercase();
+    [&b".html"[..], b".htm", b".xhtml"]
+        .iter()
+        .any(|extension| name.ends_with(extension))
+}
+
 const KINDS: [(Kind, &[&str]); 6] = [
     (
         Kind::Markdown,

@@ -20,7 +20,7 @@ impl<'a> Lines<'a> {
         let mut starts = vec![0];
         let mut chars = vec![0];
         let (mut byte_count, mut char_count) = (0u32, 0u32);
-        for line in text.split_inclusive('\n') {
+        for line in split_lines(text) {
             byte_count += line.len() as u32;
             char_count += line.chars().count() as u32;
             starts.push(byte_count);
@@ -89,12 +89,34 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// The lines of a text, terminators included. As in CommonMark, a line ends with a line feed, with a carriage return, or
+/// with both in this order.
+pub(super) fn split_lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let at = rest.find(['\n', '\r']).unwrap_or(rest.len());
+        let end = at + first_terminator(&rest[at..]);
+        let (line, after) = rest.split_at(end);
+        rest = after;
+        (!line.is_empty()).then_some(line)
+    })
+}
+
+/// How many bytes of `text` are the terminator that it begins with.
+fn first_terminator(text: &str) -> usize {
+    if text.starts_with("\r\n") {
+        2
+    } else {
+        usize::from(text.starts_with(['\n', '\r']))
+    }
+}
+
 /// How many bytes, which here are characters too, end the last line of `text`.
 fn terminator(text: &str) -> usize {
     if text.ends_with("\r\n") {
         2
     } else {
-        usize::from(text.ends_with('\n'))
+        usize::from(text.ends_with(['\n', '\r']))
     }
 }
 
@@ -130,6 +152,21 @@ mod tests {
         assert_eq!(Lines::new("").count(), 0);
         assert_eq!(Lines::new("a").count(), 1);
         assert_eq!(Lines::new("a\n").count(), 1);
-        assert_eq!(Lines::new("a\r").line(0), "a\r");
+        assert_eq!(Lines::new("a\r").line(0), "a");
+    }
+
+    #[test]
+    fn each_of_the_three_line_ends_ends_a_line() {
+        let parts: Vec<&str> = split_lines("a\rb\r\rc\r\nd\n\re\r\r\nf").collect();
+        assert_eq!(
+            parts,
+            ["a\r", "b\r", "\r", "c\r\n", "d\n", "\r", "e\r", "\r\n", "f"]
+        );
+        let lines = Lines::new("é\rb\r\n\rc\r");
+        assert_eq!(lines.count(), 4);
+        assert_eq!(lines.text(&(0..2)), "é\rb");
+        assert_eq!((lines.width(&(0..2)), lines.line(3)), (3, "c"));
+        // Neither a form feed nor a Unicode separator ends one.
+        assert_eq!(split_lines("a\u{c}b\u{85}c\u{2028}d").count(), 1);
     }
 }

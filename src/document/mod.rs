@@ -3,12 +3,13 @@
 //! Pure: bytes in, facts out. No I/O, no clock, nothing of the rest of the crate. The same bytes under the same path
 //! always give the same document and the same chunks.
 //!
-//! A *line* ends at a line feed; a carriage return right before it belongs to the terminator. Lines count from 1.
+//! A *line* ends as in CommonMark: with a line feed, a carriage return, or both in this order. Lines count from 1.
 //! A byte order mark at the start of a file is not part of the text.
 
 mod chunk;
 mod code;
 mod front_matter;
+mod html;
 mod kind;
 mod lines;
 mod markdown;
@@ -26,15 +27,18 @@ use lines::LineRange;
 pub struct Document {
     /// How the file was read.
     pub kind: Kind,
-    /// The front matter's `title`, else the first heading, else the file's name. Never empty unless the path is.
+    /// The title that the front matter or an HTML file's `<title>` gives, as it is written there; else the first heading,
+    /// else the file's name. Never empty unless the path is.
     pub title: String,
     /// The whole text, front matter included, without a byte order mark.
     pub text: String,
-    /// The YAML mapping that opens a Markdown file. An empty block is an empty mapping.
+    /// The mapping that opens a Markdown file, in YAML, TOML or JSON. An empty block is an empty mapping.
     pub front_matter: Option<serde_json::Value>,
+    /// What is wrong with the front matter, for people. A block that cannot be read is text like any other.
+    pub finding: Option<String>,
     /// How many lines at the start are front matter, its two delimiters included.
     pub front_matter_lines: u32,
-    /// The headings of a Markdown file that stand outside quotes, lists and code, in the order of lines.
+    /// The headings of a Markdown or HTML file that stand outside quotes, lists and code, in the order of lines.
     pub headings: Vec<Heading>,
     /// The line, counted from 0, from which on a very long Markdown file was not searched for headings and blocks.
     outline_end: Option<usize>,

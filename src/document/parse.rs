@@ -1,11 +1,10 @@
 //! From a file's bytes to a document, or the reason why it is none.
 
 use super::front_matter::{self, FrontMatter};
-use super::kind::file_name;
+use super::kind::{file_name, is_html};
 use super::lines::Lines;
 use super::markdown::{self, Outline};
 use super::{Document, Heading, Kind, MAX_HEADING_CHARS, one_line};
-use serde_json::Value;
 
 /// The longest file that can be parsed, in bytes. Collections set a lower limit; this one keeps line numbers in 32 bits.
 pub const MAX_BYTES: usize = 1 << 30;
@@ -48,52 +47,37 @@ pub enum Rejection {
         /// Its line, counted from 1.
         line: u32,
     },
-    /// Front matter that is not YAML, or goes beyond its bounds.
-    #[error("broken front matter: line {line}: {cause}; correct the YAML between the `---` lines")]
-    FrontMatter {
-        /// The line of the file, counted from 1.
-        line: u32,
-        /// What the YAML reader says.
-        cause: String,
-    },
 }
 
 /// Reads `bytes`, the content of the file at `path`, as a document of this kind.
 ///
-/// JSON, YAML and TOML are read as text: a file that is broken as such is still searchable.
+/// JSON, YAML and TOML are read as text: a file that is broken as such is still searchable. So is one whose front matter
+/// cannot be read; the document's finding tells of it.
 ///
 /// # Errors
-/// A `Rejection` if the content is no text, or is Markdown with broken front matter.
+/// A `Rejection` if the content is no text.
 pub fn parse(kind: Kind, path: &[u8], bytes: &[u8]) -> Result<Document, Rejection> {
     let text = decode(bytes)?;
-    let front = if kind == Kind::Markdown {
-        read_front_matter(text)?
-    } else {
-        None
-    };
-    let outline = if kind == Kind::Markdown {
-        let from = front.as_ref().map_or(0, |front| front.bytes);
-        markdown::outline(text, from, &Lines::new(text))
-    } else {
-        Outline::default()
-    };
-    let title = title(front.as_ref(), &outline.headings, path);
+    let mut front = FrontMatter::default();
+    let mut outline = Outline::default();
+    if kind == Kind::Markdown {
+        front = front_matter::read(text);
+        outline = markdown::outline(text, front.bytes, &Lines::new(text));
+    } else if is_html(path) {
+        (outline, front.title) = markdown::html_outline(text, &Lines::new(text));
+    }
+    let title = title(front.title, &outline.headings, path);
+    let read = front.value.is_some();
     Ok(Document {
         kind,
         title,
         text: text.to_owned(),
-        front_matter_lines: front.as_ref().map_or(0, |front| front.lines),
-        front_matter: front.map(|front| front.value),
+        front_matter_lines: if read { front.lines } else { 0 },
+        front_matter: front.value,
+        finding: front.finding,
         headings: outline.headings,
         outline_end: outline.end,
         blocks: outline.blocks,
-    })
-}
-
-fn read_front_matter(text: &str) -> Result<Option<FrontMatter>, Rejection> {
-    front_matter::read(text).map_err(|broken| Rejection::FrontMatter {
-        line: broken.line,
-        cause: broken.cause,
     })
 }
 
@@ -137,19 +121,17 @@ fn decode(bytes: &[u8]) -> Result<&str, Rejection> {
 }
 
 fn line_of(bytes: &[u8], offset: usize) -> u32 {
-    1 + bytes[..offset]
+    let before = &bytes[..offset];
+    let feeds = before.iter().filter(|byte| **byte == b'\n').count();
+    let returns = before
         .iter()
-        .filter(|byte| **byte == b'\n')
-        .count() as u32
+        .enumerate()
+        .filter(|(at, byte)| **byte == b'\r' && bytes.get(at + 1) != Some(&b'\n'));
+    1 + (feeds + returns.count()) as u32
 }
 
-fn title(front: Option<&FrontMatter>, headings: &[Heading], path: &[u8]) -> String {
-    let named = front.and_then(|front| match front.value.get("title") {
-        Some(Value::String(title)) => Some(one_line(title, MAX_HEADING_CHARS)),
-        // `title: 2024` is a number to YAML and a title to its author.
-        Some(Value::Number(number)) => Some(number.to_string()),
-        _ => None,
-    });
+fn title(named: Option<String>, headings: &[Heading], path: &[u8]) -> String {
+    let named = named.map(|title| one_line(&title, MAX_HEADING_CHARS));
     let headed = headings.iter().map(|heading| heading.text.clone());
     named
         .into_iter()
@@ -181,6 +163,41 @@ mod tests {
                 .unwrap()
                 .title,
             "NOTES"
+        );
+    }
+
+    #[test]
+    fn a_broken_header_is_reported_and_its_text_is_there() {
+        let document = markdown(b"---\ntitle: A: b\n---\n# Head\n\ntext\n").unwrap();
+        let finding = document.finding.unwrap();
+        assert!(
+            finding.starts_with("broken front matter: line 2: "),
+            "{finding}"
+        );
+        assert_eq!(
+            (document.front_matter, document.front_matter_lines),
+            (None, 0)
+        );
+        assert_eq!(document.title, "A: b");
+        // The header is no underlined heading.
+        assert_eq!((document.headings.len(), document.headings[0].line), (1, 4));
+    }
+
+    #[test]
+    fn an_html_file_has_a_title_and_headings() {
+        let page = |text: &str| parse(Kind::Code, b"a/b.HTML", text.as_bytes()).unwrap();
+        let both = page("<title>A &amp;\n b</title>\r<body>\r<h1>One</h1>\r<p>x");
+        assert_eq!(both.title, "A & b");
+        assert_eq!(
+            (both.headings[0].text.as_str(), both.headings[0].line),
+            ("One", 4)
+        );
+        assert_eq!(page("<h2>x</h2><H1 id=a>One <i>two</i></H1>").title, "x");
+        assert_eq!(page("<title> </title><h1>One</h1>").title, "One");
+        assert_eq!(page("<p>x").title, "b.HTML");
+        assert_eq!(
+            parse(Kind::Code, b"a.vue", b"<h1>x</h1>").unwrap().title,
+            "a.vue"
         );
     }
 
@@ -224,8 +241,8 @@ mod tests {
                 "not UTF-8: byte 0xe2 at offset 1 (line 1); convert the file to UTF-8 or exclude it",
             ),
             (
-                b"---\na: [\n---\n",
-                "broken front matter: line 2: unclosed bracket '['; correct the YAML between the `---` lines",
+                b"a\rb\r\nc\0",
+                "binary content: a NUL byte at offset 6 (line 3); rename the file to what it is or exclude it",
             ),
         ];
         for (bytes, message) in table {

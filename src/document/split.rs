@@ -3,6 +3,7 @@
 use super::lines::{LineRange, Lines};
 use super::{Kind, code};
 use std::cmp::Reverse;
+use unicode_normalization::char::is_combining_mark;
 
 /// A line is cut only if it is longer than this many characters, whatever the chunk size: the promise of `search`.
 const MIN_CUT_CHARS: usize = 400;
@@ -218,16 +219,16 @@ impl<'a> Splitter<'a> {
     }
 }
 
-/// The byte after the last white space in the second half of `window`, else its end.
+/// The byte after the last white space in the second half of `window`, else after the last punctuation there, for not
+/// every script has spaces; else its end.
 fn soft_cut(window: &str) -> usize {
-    let space = window
-        .char_indices()
-        .rev()
-        .find(|(_, character)| character.is_whitespace());
-    match space {
-        Some((at, character)) if at > window.len() / 2 => at + character.len_utf8(),
-        _ => window.len(),
-    }
+    let after_last = |ends: fn(char) -> bool| {
+        let (at, character) = window.char_indices().rev().find(|(_, c)| ends(*c))?;
+        (at > window.len() / 2).then(|| at + character.len_utf8())
+    };
+    after_last(char::is_whitespace)
+        .or_else(|| after_last(|c| !c.is_alphanumeric() && !is_combining_mark(c)))
+        .unwrap_or(window.len())
 }
 
 #[cfg(test)]
@@ -351,6 +352,9 @@ mod tests {
             shown,
             [((0, 1), 1), ((1, 2), 301), ((1, 2), 300), ((2, 3), 1)]
         );
+        let sentence = format!("{}。", "東京都の天気".repeat(50));
+        let cut = soft_cut(&sentence.repeat(2)[..sentence.len() + 300]);
+        assert_eq!(cut, sentence.len());
         // Up to 400 characters a line stays whole, however small the pieces are.
         assert_eq!(split(&"a ".repeat(200), Kind::Text, (1, 0), &[]), [(0, 1)]);
     }

@@ -181,12 +181,12 @@ pub(super) fn put(
 
 pub(super) fn remove(
     connection: &Connection,
-    document: &str,
+    (document, embedder): (&str, &str),
     batch: &mut Batch,
     now: Millis,
 ) -> Result<(), WriteError> {
     let change = replace(connection, document, batch)?;
-    record(connection, document, (change, now), (0, "", "", 0))
+    record(connection, document, (change, now), (0, "", embedder, 0))
 }
 
 /// Marks the document's present chunks as replaced by a new change; gives its number.
@@ -417,7 +417,8 @@ impl Store {
         .await
     }
 
-    /// Stored documents whose chunks are missing, of another version or of another embedder, at most `limit`.
+    /// Documents whose chunks are missing, of another version or of another embedder, and rejected ones that may be
+    /// read otherwise now; at most `limit`.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -433,6 +434,7 @@ impl Store {
                     "SELECT d.collection, d.path FROM document d LEFT JOIN indexed i ON i.document = d.id
                      WHERE (d.collection, d.path) > (?2, ?3)
                        AND ((d.state = 'stored' AND (i.document IS NULL OR i.digest <> d.digest OR i.embedder <> ?1))
+                         OR (d.state = 'rejected' AND (i.document IS NULL OR i.embedder <> ?1))
                          OR (d.state <> 'stored' AND i.chunks > 0))
                      ORDER BY d.collection, d.path LIMIT ?4",
                 )?

@@ -61,7 +61,7 @@ pub struct DocumentVersion {
     pub size: u64,
     /// Stored or rejected.
     pub state: DocumentState,
-    /// Why it is rejected.
+    /// Why it is rejected; of a stored one, what is wrong in it.
     pub reason: Option<String>,
     /// Its title.
     pub title: Option<String>,
@@ -84,7 +84,7 @@ pub struct DocumentRow {
     pub digest: Digest,
     /// How it stands.
     pub state: DocumentState,
-    /// Why it is rejected.
+    /// Why it is rejected; of a stored one, what is wrong in it.
     pub reason: Option<String>,
     /// Its title.
     pub title: Option<String>,
@@ -103,7 +103,7 @@ pub struct VersionRow {
     pub size: u64,
     /// `stored` or `rejected`.
     pub state: DocumentState,
-    /// Why it is rejected.
+    /// Why it is rejected; of a stored one, what is wrong in it.
     pub reason: Option<String>,
     /// Its title.
     pub title: Option<String>,
@@ -124,7 +124,7 @@ pub struct ListedDocument {
     pub digest: Option<Digest>,
     /// `stored`, `rejected`, `unsupported`, `unreadable`, or `captured` while it waits for its handler.
     pub state: String,
-    /// Why, unless stored.
+    /// Why, unless stored; of a stored one, what is wrong in it.
     pub reason: Option<String>,
     /// Its title.
     pub title: Option<String>,

@@ -72,6 +72,8 @@ pub enum Effect {
     Unindex {
         /// The document's id.
         document: String,
+        /// The identity of the embedder and of the chunking that it has none with.
+        embedder: String,
     },
     /// An audit record without number and hash.
     Audit(AuditRecord),
@@ -226,7 +228,9 @@ pub(super) fn apply(
         }
         Effect::DocumentGone { document } => documents::remove(connection, document, now),
         Effect::Index(set) => chunks::put(connection, set, batch, now),
-        Effect::Unindex { document } => chunks::remove(connection, document, batch, now),
+        Effect::Unindex { document, embedder } => {
+            chunks::remove(connection, (document, embedder), batch, now)
+        }
         Effect::Audit(record) => audit::append(connection, record, batch, now),
         Effect::Job(change) => jobs::apply(connection, change),
         Effect::IssueOpened(issue) => health::open(connection, issue, now),

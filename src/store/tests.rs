@@ -570,11 +570,45 @@ async fn a_removed_document_stays_until_its_chunks_are_gone() {
     );
     let unindex = Effect::Unindex {
         document: "one".to_owned(),
+        embedder: "new".to_owned(),
     };
     submit(vec![unindex]).await;
     while store.prune_retained(Duration::ZERO).await.unwrap() > 0 {}
     assert_eq!(stale().await.unwrap().len(), 0);
     assert_eq!(store.document_at("docs", b"a.md").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_an_earlier_reader_has_rejected_is_looked_at_again() {
+    let opened = open();
+    let store = &opened.store;
+    let rejected = Effect::Document(DocumentVersion {
+        document: "one".to_owned(),
+        collection: "docs".to_owned(),
+        path: b"a.md".to_vec(),
+        version: 1,
+        digest: Digest::of(b"text"),
+        size: 4,
+        state: DocumentState::Rejected,
+        reason: Some("unreadable".to_owned()),
+        title: None,
+        kind: "markdown".to_owned(),
+    });
+    let unindex = |embedder: &str| Effect::Unindex {
+        document: "one".to_owned(),
+        embedder: embedder.to_owned(),
+    };
+    let submit = async |effect| {
+        let pending = store.submit(vec![effect], Vec::new()).await.unwrap();
+        pending.committed().await.unwrap();
+    };
+    let stale = || store.stale_documents("new".to_owned(), (String::new(), Vec::new()), 10);
+    submit(rejected).await;
+    assert_eq!(stale().await.unwrap().len(), 1);
+    submit(unindex("old")).await;
+    assert_eq!(stale().await.unwrap().len(), 1);
+    submit(unindex("new")).await;
+    assert_eq!(stale().await.unwrap().len(), 0);
 }
 
 #[tokio::test]
