@@ -18,7 +18,7 @@ const HITS: usize = 10;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SearchQuery {
-    /// The text that is looked for; a quoted part is a phrase.
+    /// The text that is looked for; a quoted part must be there as it stands.
     q: String,
     limit: Option<usize>,
     collection: Option<String>,
@@ -48,6 +48,7 @@ pub(super) async fn search(
     };
     let answer = state.searcher.search(request).await?;
     Ok(Json(SearchAnswer {
+        listed: answer.listed,
         hits: answer.hits.into_iter().map(hit).collect(),
         about: answer.about,
         nearest: answer.nearest.into_iter().map(hit).collect(),

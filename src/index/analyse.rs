@@ -1,18 +1,19 @@
 //! From text to terms: of passages when they are indexed, and of queries in the same way.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use tantivy::tokenizer::{
-    AsciiFoldingFilter, Language, LowerCaser, SimpleTokenizer, Stemmer, TextAnalyzer,
+    AsciiFoldingFilter, Language, Stemmer, TextAnalyzer, Token, TokenStream, Tokenizer,
 };
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+use super::phrase::Phrase;
+use super::words::{Kind, Pieces, visible};
 
 /// How much of a query is read, in bytes. What comes after is left out, and the answer says so.
 pub const MAX_QUERY_BYTES: usize = 64 * 1024;
-/// How many distinct terms a query has at most, and how many words its phrases have together.
+/// How many distinct terms a query has at most, and how many words and signs its quoted parts have together.
 pub const MAX_QUERY_TERMS: usize = 256;
 
 /// Words so frequent that they say nothing; a query leaves them out unless it has no others.
@@ -23,13 +24,19 @@ pub(super) const STOP_WORDS: &str = "a about above after again against all am an
     that the their them then there these they this those through to too under until up very was we were what \
     when where which while who whom why will with would you your";
 
-static ANALYSER: LazyLock<TextAnalyzer> = LazyLock::new(|| {
-    TextAnalyzer::builder(SimpleTokenizer::default())
-        .filter(LowerCaser)
+/// How many pieces of the passages after it are known to the index of each passage, for phrases that run on.
+pub(super) const LOOKAHEAD: usize = 24;
+
+static ANALYSER: LazyLock<TextAnalyzer> = LazyLock::new(|| analyser_of(Scored { query: false }));
+static QUERY_ANALYSER: LazyLock<TextAnalyzer> =
+    LazyLock::new(|| analyser_of(Scored { query: true }));
+
+fn analyser_of(words: Scored) -> TextAnalyzer {
+    TextAnalyzer::builder(words)
         .filter(AsciiFoldingFilter)
         .filter(Stemmer::new(Language::English))
         .build()
-});
+}
 
 static STOP_TERMS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let mut stop_terms = HashSet::new();
@@ -40,24 +47,181 @@ static STOP_TERMS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     stop_terms
 });
 
-/// The analyser of the index.
+/// The analyser of what is scored: words without case, accents and endings; no signs. A row of characters of a script
+/// without spaces gives each of them and each two neighbours, for its words are not told.
 pub(super) fn analyser() -> TextAnalyzer {
     ANALYSER.clone()
 }
 
-/// `text` in Unicode's normal form C: otherwise the tokenizer splits at combining marks inside a word.
-pub(super) fn normalised(text: &str) -> Cow<'_, str> {
-    match is_nfc_quick(text.chars()) {
-        IsNormalized::Yes => Cow::Borrowed(text),
-        IsNormalized::No | IsNormalized::Maybe => Cow::Owned(text.nfc().collect()),
+/// The analyser of what quoted parts are compared with: every piece as it stands. Two steps lie between pieces with white
+/// space between them, one between others.
+pub(super) fn exact_analyser() -> TextAnalyzer {
+    TextAnalyzer::from(Exact)
+}
+
+/// Hands the terms of a text to `take`, in order, until it returns false.
+pub(super) fn each_term(text: &str, take: impl FnMut(&str) -> bool) {
+    each_of(ANALYSER.clone(), text, take);
+}
+
+/// The same of a query: of a row of characters without spaces its pairs alone, which say more.
+fn each_query_term(text: &str, take: impl FnMut(&str) -> bool) {
+    each_of(QUERY_ANALYSER.clone(), text, take);
+}
+
+fn each_of(mut analyser: TextAnalyzer, text: &str, mut take: impl FnMut(&str) -> bool) {
+    let mut stream = analyser.token_stream(text);
+    while stream.advance() && take(&stream.token().text) {}
+}
+
+/// Gives the terms of words, before their accents and endings are cut.
+#[derive(Clone)]
+struct Scored {
+    query: bool,
+}
+
+impl Tokenizer for Scored {
+    type TokenStream<'a> = ScoredStream<'a>;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> ScoredStream<'a> {
+        ScoredStream {
+            pieces: Pieces::new(text),
+            query: self.query,
+            token: Token::default(),
+            before: String::new(),
+            alone: false,
+            next: String::new(),
+        }
     }
 }
 
-/// Hands the terms of a normalised text to `take`, in order, until it returns false.
-pub(super) fn each_term(text: &str, mut take: impl FnMut(&str) -> bool) {
-    let mut analyser = analyser();
-    let mut stream = analyser.token_stream(text);
-    while stream.advance() && take(&stream.token().text) {}
+struct ScoredStream<'a> {
+    pieces: Pieces<'a>,
+    query: bool,
+    token: Token,
+    /// The character before, if the next one may make a pair with it; else empty.
+    before: String,
+    /// Whether `before` is in no pair yet.
+    alone: bool,
+    /// The term after this one, if it is known already.
+    next: String,
+}
+
+impl ScoredStream<'_> {
+    /// Takes note of a character of a script without spaces, which is in the token; whether there is a term for it.
+    fn dense(&mut self, spaced: bool) -> bool {
+        let character = self.token.text.clone();
+        let paired = !spaced && !self.before.is_empty();
+        let pair = || format!("{}{character}", self.before);
+        let is_term = match (self.query, paired) {
+            (false, paired) => {
+                self.next = if paired { pair() } else { String::new() };
+                true
+            }
+            (true, true) => {
+                self.token.text = pair();
+                true
+            }
+            (true, false) => {
+                self.token.text.clone_from(&self.before);
+                self.alone && !self.before.is_empty()
+            }
+        };
+        self.alone = !paired;
+        self.before = character;
+        is_term
+    }
+
+    /// Ends a row of such characters; whether the last of them is a term by itself.
+    fn end_row(&mut self) -> bool {
+        let alone = self.query && self.alone && !self.before.is_empty();
+        if alone {
+            std::mem::swap(&mut self.next, &mut self.token.text);
+            self.token.text.clone_from(&self.before);
+        }
+        self.before.clear();
+        alone
+    }
+}
+
+impl TokenStream for ScoredStream<'_> {
+    fn advance(&mut self) -> bool {
+        self.token.position = self.token.position.wrapping_add(1);
+        if !self.next.is_empty() {
+            self.token.text.clear();
+            std::mem::swap(&mut self.next, &mut self.token.text);
+            return true;
+        }
+        while let Some(piece) = self.pieces.next(&mut self.token.text) {
+            let is_term = match piece.kind {
+                Kind::Dense => self.dense(piece.spaced),
+                Kind::Word => {
+                    self.end_row();
+                    true
+                }
+                Kind::Sign => {
+                    self.token.text.clear();
+                    self.end_row()
+                }
+            };
+            if is_term {
+                return true;
+            }
+        }
+        self.token.text.clear();
+        self.end_row()
+    }
+
+    fn token(&self) -> &Token {
+        &self.token
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        &mut self.token
+    }
+}
+
+/// Gives every piece as it stands.
+#[derive(Clone)]
+struct Exact;
+
+impl Tokenizer for Exact {
+    type TokenStream<'a> = ExactStream<'a>;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> ExactStream<'a> {
+        // Further from what was added before than two pieces of a text can be.
+        let token = Token {
+            position: 2,
+            ..Token::default()
+        };
+        ExactStream {
+            pieces: Pieces::new(text),
+            token,
+        }
+    }
+}
+
+struct ExactStream<'a> {
+    pieces: Pieces<'a>,
+    token: Token,
+}
+
+impl TokenStream for ExactStream<'_> {
+    fn advance(&mut self) -> bool {
+        let Some(piece) = self.pieces.next(&mut self.token.text) else {
+            return false;
+        };
+        self.token.position += if piece.spaced { 2 } else { 1 };
+        true
+    }
+
+    fn token(&self) -> &Token {
+        &self.token
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        &mut self.token
+    }
 }
 
 /// The pieces of the compound identifiers in `text`, in order: `read`, `HTTP` and `Body` of `readHTTPBody`.
@@ -74,7 +238,7 @@ pub(super) fn identifier_pieces(text: &str) -> Vec<Range<usize>> {
         }
         let end = run(bytes, at, |b| b.is_ascii_alphanumeric() || b == b'_');
         while at < end {
-            let part = at..run(bytes, at, |b| b != b'_').min(end);
+            let part = at..run(&bytes[..end], at, |b| b != b'_');
             let split = split_at_humps(bytes, part.clone());
             if split.len() > 1 {
                 pieces.extend(split);
@@ -118,8 +282,8 @@ fn split_at_humps(bytes: &[u8], part: Range<usize>) -> Vec<Range<usize>> {
 pub(super) struct Terms {
     /// The distinct terms of the query and of its identifiers' pieces, without stop words, sorted.
     pub(super) scored: Vec<String>,
-    /// The terms of each quoted part, in order; none is empty.
-    pub(super) phrases: Vec<Vec<String>>,
+    /// The quoted parts, in order.
+    pub(super) phrases: Vec<Phrase>,
     /// A part of the query was left out, because it is longer than [`MAX_QUERY_BYTES`] or has more terms than
     /// [`MAX_QUERY_TERMS`].
     pub(super) cut: bool,
@@ -129,38 +293,74 @@ pub(super) struct Terms {
 pub(super) fn query_terms(query: &str) -> Terms {
     let end = query.floor_char_boundary(MAX_QUERY_BYTES);
     let mut cut = end < query.len();
-    let text = normalised(&query[..end]);
+    let query = &query[..end];
 
     let mut scored = Distinct::default();
-    each_term(&text, |term| scored.add(term));
+    each_query_term(query, |term| scored.add(term));
+    let text = visible(query);
     for piece in identifier_pieces(&text) {
-        each_term(&text[piece], |term| scored.add(term));
+        each_query_term(&text[piece], |term| scored.add(term));
     }
     cut |= scored.full;
+    let scored = scored.sorted();
 
+    let mut quoted = quoted_parts(query);
+    if scored.is_empty() && quoted.is_empty() {
+        // Signs alone can only mean themselves.
+        quoted.push(query.trim_matches(|c: char| c.is_whitespace() || closing(c).is_some()));
+    }
     let mut room = MAX_QUERY_TERMS;
     let mut phrases = Vec::new();
-    let parts: Vec<&str> = text.split('"').collect();
-    // Every second part is quoted; the last one has no closing quote.
-    for quoted in parts[..parts.len() - 1].iter().skip(1).step_by(2) {
-        let mut phrase = Vec::new();
-        each_term(quoted, |term| {
-            cut |= room == 0;
-            if room > 0 {
-                room -= 1;
-                phrase.push(term.to_owned());
+    for quoted in quoted {
+        if let Some(mut phrase) = Phrase::new(quoted, room + 1) {
+            cut |= phrase.parts.len() > room;
+            phrase.parts.truncate(room);
+            room -= phrase.parts.len();
+            if !phrase.parts.is_empty() && !phrases.contains(&phrase) {
+                phrases.push(phrase);
             }
-            room > 0 || !cut
-        });
-        if !phrase.is_empty() {
-            phrases.push(phrase);
         }
     }
     Terms {
-        scored: scored.sorted(),
+        scored,
         phrases,
         cut,
     }
+}
+
+/// What stands between quotation marks, straight or typographic. A mark that is not closed is none.
+fn quoted_parts(query: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut at = 0;
+    while let Some((open, mark)) = query[at..].char_indices().find_map(|(offset, c)| {
+        let inches = c == '"' && query[..at + offset].ends_with(|c: char| c.is_ascii_digit());
+        closing(c).filter(|_| !inches).map(|_| (at + offset, c))
+    }) {
+        let inner = open + mark.len_utf8();
+        let closing = closing(mark).unwrap_or_default();
+        match query[inner..].find(closing) {
+            Some(length) => {
+                parts.push(&query[inner..inner + length]);
+                let close = query[inner + length..].chars().next();
+                at = inner + length + close.map_or(0, char::len_utf8);
+            }
+            None => at = inner,
+        }
+    }
+    parts
+}
+
+/// The marks that may close what this one opens; languages use the same ones in different ways.
+fn closing(mark: char) -> Option<&'static [char]> {
+    Some(match mark {
+        '"' | '\u{FF02}' => &['"', '\u{FF02}'],
+        '“' | '„' | '‟' | '”' => &['“', '”', '‟', '"'],
+        '«' => &['»'],
+        '»' => &['«', '»'],
+        '「' => &['」'],
+        '『' => &['』'],
+        _ => return None,
+    })
 }
 
 /// Distinct terms, stop words apart.
@@ -248,15 +448,101 @@ mod tests {
         assert_eq!(scored(" \"*(!?) "), [""; 0]);
     }
 
+    fn phrases(query: &str) -> Vec<String> {
+        let shown = |phrase: &Phrase| {
+            let parts = phrase.parts.iter();
+            let parts = parts.map(|p| format!("{}{}", if p.spaced { " " } else { "" }, p.folded));
+            parts.collect()
+        };
+        query_terms(query).phrases.iter().map(shown).collect()
+    }
+
     #[test]
     fn quoted_parts_are_phrases() {
-        let phrases = |query| query_terms(query).phrases;
         assert_eq!(
-            phrases("a \"Quick foxes\" b \"the\""),
-            [vec!["quick", "fox"], vec!["the"]]
+            phrases("a \"Quick  foxes\" b \"the\""),
+            ["quick foxes", "the"]
         );
-        assert_eq!(phrases("\"\" \"*\""), Vec::<Vec<String>>::new());
-        assert_eq!(phrases("\"closed\" \"open end"), [["close"]]);
+        assert_eq!(
+            phrases("\"C++\" \"🎉\" \"a.b ->\""),
+            ["c++", "🎉", "a.b ->"]
+        );
+        assert_eq!(phrases("\"\" \" \" \"*\""), ["*"]);
+        for query in [
+            "x “a b” y",
+            "x „a b“ y",
+            "x „a b” y",
+            "x ”a b” y",
+            "x «a b» y",
+            "x »a b« y",
+            "x »a b» y",
+            "x “a b\" y",
+            "x＂a b＂y",
+            "查找「a b」",
+            "查找\"a b\"",
+        ] {
+            assert_eq!(phrases(query), ["a b"], "{query}");
+        }
+    }
+
+    #[test]
+    fn a_mark_that_is_not_closed_is_none() {
+        assert_eq!(phrases("\"closed\" \"open end"), ["closed"]);
+        assert_eq!(phrases("a 5\" disk or a 6\" one"), [""; 0]);
+        assert_eq!(phrases("a \"5\" disk"), ["5"]);
+        assert_eq!(phrases("« a"), [""; 0]);
+        assert_eq!(phrases("it's 'so'"), [""; 0]);
+    }
+
+    #[test]
+    fn signs_alone_mean_themselves() {
+        assert_eq!(phrases(" -> "), ["->"]);
+        assert_eq!(phrases("🎉"), ["🎉"]);
+        assert_eq!(phrases("\""), [""; 0]);
+        assert_eq!(phrases("a ->"), [""; 0]);
+    }
+
+    #[test]
+    fn of_characters_without_spaces_pairs_are_looked_for() {
+        let terms = |text: &str| {
+            let mut terms = Vec::new();
+            each_term(text, |term| {
+                terms.push(term.to_owned());
+                true
+            });
+            terms
+        };
+        assert_eq!(
+            terms("虚拟机 VM型,x"),
+            ["虚", "拟", "虚拟", "机", "拟机", "vm", "型", "x"]
+        );
+        assert_eq!(scored("虚拟机"), ["拟机", "虚拟"]);
+        assert_eq!(scored("机"), ["机"]);
+        assert_eq!(
+            scored("a机b 数,据 天 気"),
+            ["b", "天", "据", "数", "机", "気"]
+        );
+        assert_eq!(scored("機x天気"), ["x", "天気", "機"]);
+        assert_eq!(scored("อากาศ"), ["กา", "อา", "าก", "าศ"]);
+        for (written, found) in [
+            ("ﾀﾞﾀ", "ダタ"),
+            ("Do\u{AD}nau", "donau"),
+            ("Ｆｕｌｌ", "full"),
+        ] {
+            assert_eq!(scored(written), scored(found), "{written}");
+        }
+    }
+
+    #[test]
+    fn the_exact_analyser_tells_where_white_space_is() {
+        let mut analyser = exact_analyser();
+        let mut stream = analyser.token_stream("C++ a.b");
+        let mut positions = Vec::new();
+        while stream.advance() {
+            positions.push((stream.token().text.clone(), stream.token().position));
+        }
+        let expected = [("c", 3), ("+", 4), ("+", 5), ("a", 7), (".", 8), ("b", 9)];
+        assert_eq!(positions, expected.map(|(text, at)| (text.to_owned(), at)));
     }
 
     #[test]
@@ -266,12 +552,12 @@ mod tests {
         assert_eq!((terms.scored.len(), terms.cut), (MAX_QUERY_TERMS, true));
         let phrase = query_terms(&format!("\"{}\"", "abc ".repeat(MAX_QUERY_TERMS + 1)));
         assert_eq!(
-            (phrase.phrases[0].len(), phrase.cut),
+            (phrase.phrases[0].parts.len(), phrase.cut),
             (MAX_QUERY_TERMS, true)
         );
         let whole = query_terms(&format!("\"{}\"", "abc ".repeat(MAX_QUERY_TERMS)));
         assert_eq!(
-            (whole.phrases[0].len(), whole.cut),
+            (whole.phrases[0].parts.len(), whole.cut),
             (MAX_QUERY_TERMS, false)
         );
         let long = query_terms(&"ü".repeat(MAX_QUERY_BYTES));
@@ -288,7 +574,7 @@ mod tests {
         fn any_query_is_within_its_bounds(query in "(\\PC|[\"aB_2 ]){0,200}") {
             let terms = query_terms(&query);
             prop_assert!(terms.scored.is_sorted());
-            prop_assert!(terms.phrases.iter().all(|phrase| !phrase.is_empty()));
+            prop_assert!(terms.phrases.iter().all(|phrase| !phrase.parts.is_empty()));
             prop_assert!(!terms.cut);
         }
 

@@ -5,15 +5,19 @@ use std::io;
 use tantivy::query::{EnableScoring, PhraseQuery, Query as _};
 use tantivy::{DocSet, InvertedIndexReader, TERMINATED, Term};
 
+use super::analyse::LOOKAHEAD;
 use super::passages::Address;
+use super::phrase::Phrase;
 use super::segments::{Segment, Segments, each_block};
 
 impl Segments {
-    /// The passages of `collection` that contain all `phrases`, deleted ones among them; `None` means all.
+    /// The passages of `collection` in which all `phrases` may begin, deleted ones among them; `None` means all. Where a
+    /// phrase stands at the beginning of what follows a passage, or is longer than what is known of that, only the text
+    /// itself can tell.
     pub(super) fn filter(
         &self,
         collection: Option<&str>,
-        phrases: &[Vec<String>],
+        phrases: &[Phrase],
     ) -> tantivy::Result<Option<Filter>> {
         let mut filter: Option<Filter> = None;
         if let Some(collection) = collection {
@@ -21,13 +25,16 @@ impl Segments {
             filter = Some(self.having(&term, |segment| &segment.collections)?);
         }
         for phrase in phrases {
-            let terms = phrase
-                .iter()
-                .map(|term| Term::from_field_text(self.fields.text, term));
-            let terms: Vec<Term> = terms.collect();
+            let mut at = 0;
+            let terms = phrase.parts.iter().take(LOOKAHEAD + 1).enumerate();
+            let terms = terms.map(|(number, part)| {
+                at += if number > 0 && part.spaced { 2 } else { 1 };
+                (at, Term::from_field_text(self.fields.exact, &part.folded))
+            });
+            let terms: Vec<(usize, Term)> = terms.collect();
             let having = match terms.as_slice() {
-                [term] => self.having(term, |segment| &segment.terms)?,
-                _ => self.containing(PhraseQuery::new(terms))?,
+                [(_, term)] => self.having(term, |segment| &segment.exact)?,
+                _ => self.containing(PhraseQuery::new_with_offset(terms))?,
             };
             filter = Some(match filter {
                 Some(filter) => filter.and(&having),
@@ -80,6 +87,16 @@ pub(super) struct Filter {
 impl Filter {
     pub(super) fn lets_through(&self, address: Address) -> bool {
         self.by_place[address.segment as usize][address.doc as usize]
+    }
+
+    /// The passages that are let through.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = Address> {
+        (0..).zip(&self.by_place).flat_map(|(segment, passes)| {
+            (0..)
+                .zip(passes)
+                .filter(|(_, passes)| **passes)
+                .map(move |(doc, _)| Address { segment, doc })
+        })
     }
 
     fn and(mut self, other: &Filter) -> Filter {

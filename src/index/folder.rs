@@ -8,10 +8,10 @@ use tantivy::directory::error::LockError;
 use tantivy::directory::{DirectoryLock, INDEX_WRITER_LOCK};
 use tantivy::{Index as KeywordIndex, IndexSettings, TantivyError};
 
-use super::analyse::analyser;
+use super::analyse::{analyser, exact_analyser};
 use super::directory::MemoryDirectory;
 use super::error::{IndexError, Reason, plain};
-use super::fields::{ANALYSER, schema};
+use super::fields::{ANALYSER, EXACT_ANALYSER, schema};
 use super::identity::Identity;
 
 /// The least length of a file that ends in tantivy's footer: its length and its magic number.
@@ -150,6 +150,9 @@ pub(super) fn is_gone(path: &Path) -> bool {
 
 fn with_analyser(index: KeywordIndex) -> KeywordIndex {
     index.tokenizers().register(ANALYSER, analyser());
+    index
+        .tokenizers()
+        .register(EXACT_ANALYSER, exact_analyser());
     index
 }
 

@@ -381,6 +381,7 @@ fn replacement(change: &FeedChange) -> Result<Replacement, String> {
             .map(|row| Passage {
                 number: row.number,
                 first_line: row.chunk.first_line,
+                last_line: row.chunk.last_line,
                 heading: row.chunk.heading.clone(),
                 text: row.chunk.text.clone(),
                 vector: vector(row.vector.as_ref()),

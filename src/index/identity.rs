@@ -4,7 +4,7 @@ use super::analyse::STOP_WORDS;
 use super::error::Reason;
 
 /// Raised when the fields, the analysis or the files of the index change in a way that no other line shows.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The crates whose version decides which terms a text gives or how they are stored, as in `Cargo.lock`.
 const CRATES: [(&str, &str); 3] = [

@@ -3,34 +3,75 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use unicode_normalization::char::is_combining_mark;
-
-use super::analyse::{each_term, identifier_pieces, normalised, query_terms};
+use super::analyse::{each_term, identifier_pieces, query_terms};
+use super::words::{Kind, Piece, Pieces};
 
 /// The byte ranges of the words of `text` that `query` looks for, ascending and apart from each other.
 ///
 /// Words are compared as the index compares them: without case, accents and endings. Of a compound identifier
-/// that is not looked for as a whole, the pieces that are looked for are marked.
+/// that is not looked for as a whole, the pieces that are looked for are marked; a quoted part is marked as it stands.
 pub fn marks(query: &str, text: &str) -> Vec<Range<usize>> {
-    let terms: HashSet<String> = query_terms(query).scored.into_iter().collect();
-    let wanted = |word: &str| {
-        let mut found = false;
-        each_term(&normalised(word), |term| {
-            found = terms.contains(term);
-            !found
-        });
-        found
-    };
-    let mut marks: Vec<Range<usize>> = words(text)
-        .filter(|word| wanted(&text[word.clone()]))
-        .collect();
+    let query = query_terms(query);
+    let terms: HashSet<String> = query.scored.into_iter().collect();
+    let mut marks = words(text, &terms);
     let pieces: Vec<Range<usize>> = identifier_pieces(text)
         .into_iter()
-        .filter(|piece| wanted(&text[piece.clone()]))
+        .filter(|piece| wanted(&text[piece.clone()], &terms))
         .filter(|piece| !covered(&marks, piece))
         .collect();
     marks.extend(pieces);
-    marks.sort_by_key(|mark| mark.start);
+    marks.extend(query.phrases.iter().flat_map(|phrase| phrase.places(text)));
+    marks.sort_by_key(|mark| (mark.start, mark.end));
+    marks.dedup_by(|next, before| {
+        let overlap = next.start < before.end;
+        if overlap {
+            before.end = before.end.max(next.end);
+        }
+        overlap
+    });
+    marks
+}
+
+/// Whether a word is one of `terms`.
+fn wanted(word: &str, terms: &HashSet<String>) -> bool {
+    let mut found = false;
+    each_term(word, |term| {
+        found = terms.contains(term);
+        !found
+    });
+    found
+}
+
+/// The words of `text` that are looked for, and the characters of scripts without spaces.
+fn words(text: &str, terms: &HashSet<String>) -> Vec<Range<usize>> {
+    let mut marks: Vec<Range<usize>> = Vec::new();
+    let mut pieces = Pieces::new(text);
+    let mut folded = String::new();
+    let mut before: Option<(Piece, String)> = None;
+    while let Some(piece) = pieces.next(&mut folded) {
+        let range = piece.range.clone();
+        match piece.kind {
+            Kind::Word if wanted(&text[range.clone()], terms) => marks.push(range),
+            Kind::Dense => {
+                let pair = before
+                    .take()
+                    .filter(|(first, _)| first.kind == Kind::Dense && !piece.spaced)
+                    .filter(|(_, first)| terms.contains(&format!("{first}{folded}")));
+                let start = match pair {
+                    Some((first, _)) => first.range.start,
+                    None if terms.contains(&folded) => range.start,
+                    None => range.end,
+                };
+                match marks.last_mut().filter(|last| last.end >= start) {
+                    Some(last) if start < range.end => last.end = range.end,
+                    None if start < range.end => marks.push(start..range.end),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        before = Some((piece, folded.clone()));
+    }
     marks
 }
 
@@ -38,20 +79,6 @@ pub fn marks(query: &str, text: &str) -> Vec<Range<usize>> {
 fn covered(marks: &[Range<usize>], piece: &Range<usize>) -> bool {
     let after = marks.partition_point(|mark| mark.start <= piece.start);
     after > 0 && marks[after - 1].end >= piece.end
-}
-
-/// The words of a text that need not be normalised: combining marks belong to the word before them.
-fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let mut rest = text.char_indices().peekable();
-    std::iter::from_fn(move || {
-        let (start, _) = rest.by_ref().find(|(_, c)| c.is_alphanumeric())?;
-        while rest
-            .next_if(|(_, c)| c.is_alphanumeric() || is_combining_mark(*c))
-            .is_some()
-        {}
-        let end = rest.peek().map_or(text.len(), |(at, _)| *at);
-        Some(start..end)
-    })
 }
 
 #[cfg(test)]
@@ -78,6 +105,19 @@ mod tests {
         assert_eq!(marked("cafe", text), ["café"]);
         assert_eq!(marked("café", "a cafe\u{301}, twice"), ["cafe\u{301}"]);
         assert_eq!(marked("nothing", text), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_written_without_spaces_or_in_quotes_is_marked_too() {
+        assert_eq!(marked("虚拟机", "这是一个虚拟机数据"), ["虚拟机"]);
+        assert_eq!(marked("天気", "天と明日の天気は気"), ["天気"]);
+        assert_eq!(marked("気", "天気は気"), ["気", "気"]);
+        assert_eq!(
+            marked("donauschiff", "Do\u{AD}nau\u{AD}schiff!"),
+            ["Do\u{AD}nau\u{AD}schiff"]
+        );
+        assert_eq!(marked("\"C++\"", "in C++ and C"), ["C++", "C"]);
+        assert_eq!(marked("party \"🎉\"", "Party 🎉"), ["Party", "🎉"]);
     }
 
     #[test]

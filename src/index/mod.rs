@@ -25,12 +25,14 @@ mod identity;
 mod keyword;
 mod marks;
 mod passages;
+mod phrase;
 mod search;
 mod segments;
 mod service;
 #[cfg(test)]
 mod testing;
 mod vector;
+mod words;
 mod writer;
 
 use std::sync::Arc;
@@ -59,6 +61,8 @@ pub struct Passage {
     pub number: u64,
     /// Its first line in the document; lines count from 1.
     pub first_line: u32,
+    /// Its last line, included.
+    pub last_line: u32,
     /// The headings above it, outermost first; empty if there are none.
     pub heading: String,
     /// Its text.

@@ -10,7 +10,7 @@ use super::error::IndexError;
 use super::filter::Filter;
 use super::handle::Published;
 use super::keyword::Scores;
-use super::passages::Slot;
+use super::passages::{Address, Slot};
 use crate::embed::Quantised;
 
 /// The keyword score's part of the whole.
@@ -28,7 +28,7 @@ const LEAST_SCORE_MAX: f64 = 0.36;
 /// What is looked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'a> {
-    /// The text as typed. Parts in `"` must be contained as they stand, endings apart; any other text is safe.
+    /// The text as typed. Quoted parts must be contained as they stand; any other text is safe.
     pub text: &'a str,
     /// The vector of the text, if it has one.
     pub vector: Option<&'a Quantised>,
@@ -41,7 +41,7 @@ pub struct Query<'a> {
 /// Which legs took part in a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Legs {
-    /// The query has words.
+    /// The query has words, or a quoted part.
     pub keyword: bool,
     /// The query has a vector.
     pub vector: bool,
@@ -65,7 +65,8 @@ pub struct Candidate {
 /// What a search found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// The passages, best first.
+    /// The passages, best first. Whether a quoted part of the query begins in them, [`Searcher`](super::Searcher) tells by
+    /// their text.
     pub candidates: Vec<Candidate>,
     /// What took part.
     pub legs: Legs,
@@ -94,7 +95,21 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
         .scores(&terms.scored)
         .map_err(IndexError::keyword("score the passages"))?;
 
-    let (mut slots, dangling) = best_by_keywords(published, &scores, filter.as_ref());
+    let quoted = !terms.phrases.is_empty();
+    let (mut slots, dangling) = match &filter {
+        // What has the quoted parts is found, whatever else of the query it has.
+        Some(filter) if quoted => {
+            let scored = filter
+                .addresses()
+                .map(|address| (address, scores.at(address)));
+            best_by_keywords(published, scored)
+        }
+        Some(filter) => {
+            let passing = scores.matches().filter(|(at, _)| filter.lets_through(*at));
+            best_by_keywords(published, passing)
+        }
+        None => best_by_keywords(published, scores.matches()),
+    };
     if let Some(vector) = query.vector {
         slots.extend(best_by_vector(published, vector, filter.as_ref()));
     }
@@ -111,10 +126,12 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
     ranked.truncate(query.limit);
     let least = least_score(segments.alive);
     Ok(Found {
-        about: ranked.first().is_some_and(|(best, _)| best.score >= least),
+        about: ranked
+            .first()
+            .is_some_and(|(best, _)| quoted || best.score >= least),
         candidates: ranked.into_iter().map(|(candidate, _)| candidate).collect(),
         legs: Legs {
-            keyword: !terms.scored.is_empty(),
+            keyword: quoted || !terms.scored.is_empty(),
             vector: query.vector.is_some(),
         },
         bound: scores.bound,
@@ -133,12 +150,11 @@ fn least_score(passages: u64) -> f64 {
 /// The slots of the best by keywords, and how many of the best have none.
 fn best_by_keywords(
     published: &Published,
-    scores: &Scores,
-    filter: Option<&Filter>,
+    scored: impl Iterator<Item = (Address, f64)>,
 ) -> (BTreeSet<usize>, usize) {
     let mut best = Best::new();
-    for (address, score) in scores.matches() {
-        if filter.is_none_or(|f| f.lets_through(address)) && published.segments.is_alive(address) {
+    for (address, score) in scored {
+        if published.segments.is_alive(address) {
             best.push(score, address);
         }
     }
@@ -210,7 +226,7 @@ mod tests {
 
     use tantivy::fieldnorm::FieldNormReader;
 
-    use super::super::analyse::{each_term, identifier_pieces, normalised};
+    use super::super::analyse::{each_term, identifier_pieces};
     use super::super::testing::{
         generated, numbers, open, replacement, text_passage, vector, words,
     };
@@ -239,7 +255,7 @@ mod tests {
     }
 
     fn terms_of(passage: &Passage) -> Vec<String> {
-        let (heading, text) = (normalised(&passage.heading), normalised(&passage.text));
+        let (heading, text) = (&passage.heading, &passage.text);
         let mut terms = Vec::new();
         let mut note = |text: &str| {
             each_term(text, |term| {
@@ -247,9 +263,9 @@ mod tests {
                 true
             })
         };
-        note(&heading);
-        note(&text);
-        for value in [&heading, &text] {
+        note(heading);
+        note(text);
+        for value in [heading, text] {
             identifier_pieces(value)
                 .into_iter()
                 .for_each(|piece| note(&value[piece]));
@@ -567,7 +583,10 @@ mod tests {
             with(3, "very quick", "brown fox"),
             with(4, "", "quick brown quick brown foxes, and readBlock"),
         ];
-        index.apply(&[replacement(1, passages)], 1).unwrap();
+        let documents = (1..)
+            .zip(passages)
+            .map(|(n, passage)| replacement(n, [passage]));
+        index.apply(&documents.collect::<Vec<_>>(), 1).unwrap();
         let vector = vector(1);
         let found = |text| {
             let mut found = numbers(
@@ -586,10 +605,13 @@ mod tests {
             [1, 4],
             "no phrase runs from the heading into the text"
         );
-        assert_eq!(found("\"quick brown\" \"brown fox\""), [1, 4]);
+        assert_eq!(found("\"quick brown\" \"brown fox\""), [1]);
         assert_eq!(found("\"quick brown quick\""), [4]);
-        assert_eq!(found("\"Brown Foxes\""), [1, 3, 4]);
+        assert_eq!(found("\"Brown Foxes\""), [4], "no endings are cut");
+        assert_eq!(found("\"very QUICK\""), [3]);
         assert_eq!(found("fox \"readBlock\""), [4]);
+        assert_eq!(found("fox \"foxes,\""), [4]);
+        assert_eq!(found("fox \"foxes ,\""), [0; 0]);
         assert_eq!(found("\"missing\" fox"), [0; 0]);
         assert_eq!(found("\"quick missing\" fox"), [0; 0]);
         assert_eq!(
@@ -597,7 +619,34 @@ mod tests {
             [1, 2, 3, 4],
             "an open quote is no phrase"
         );
-        assert_eq!(found("\"*\" fox"), [1, 2, 3, 4]);
+        assert_eq!(found("\"*\" fox"), [0; 0]);
+        assert_eq!(found("\",\""), [4]);
+    }
+
+    #[test]
+    fn a_phrase_may_run_on_into_the_next_passage() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = open(folder.path()).index;
+        let at = |number, line, text: &str| Passage {
+            first_line: line,
+            last_line: line,
+            ..text_passage(number, text)
+        };
+        let passages = [
+            at(1, 1, "one of the"),
+            at(2, 2, "cats is"),
+            at(3, 3, "here"),
+        ];
+        index.apply(&[replacement(1, passages)], 1).unwrap();
+        let found = |text| numbers(&index, &words(text));
+        assert_eq!(found("\"of the cats\""), [1]);
+        assert_eq!(found("\"the cats is here\""), [1]);
+        assert_eq!(
+            found("\"is here\" one"),
+            [1, 2],
+            "only the text tells where it begins"
+        );
+        assert_eq!(found("\"the here\""), [0; 0]);
     }
 
     #[test]
@@ -621,11 +670,8 @@ mod tests {
             ];
             for text in texts {
                 let found = index.search(&words(text)).unwrap();
-                assert_eq!(
-                    found.legs.keyword,
-                    text.chars().any(char::is_alphanumeric),
-                    "{text:.20}"
-                );
+                let shown = |c: char| c != '"' && !c.is_whitespace();
+                assert_eq!(found.legs.keyword, text.chars().any(shown), "{text:.20}");
                 assert_eq!(found.cut, text.len() > super::super::MAX_QUERY_BYTES);
                 assert!(found.candidates.iter().all(|c| c.score.is_finite()));
             }

@@ -19,6 +19,7 @@ use super::passages::Address;
 pub(super) struct Segment {
     pub(super) reader: SegmentReader,
     pub(super) terms: Arc<InvertedIndexReader>,
+    pub(super) exact: Arc<InvertedIndexReader>,
     pub(super) collections: Arc<InvertedIndexReader>,
     pub(super) lengths: FieldNormReader,
     numbers: Column<u64>,
@@ -28,6 +29,7 @@ impl Segment {
     fn open(reader: &SegmentReader, fields: Fields) -> tantivy::Result<Self> {
         Ok(Self {
             terms: reader.inverted_index(fields.text)?,
+            exact: reader.inverted_index(fields.exact)?,
             collections: reader.inverted_index(fields.collection)?,
             lengths: reader.get_fieldnorms_reader(fields.text)?,
             numbers: reader.fast_fields().u64(NUMBER)?,

@@ -8,16 +8,21 @@ use thiserror::Error;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
+use super::analyse::query_terms;
+use super::phrase::{Phrase, Shown, extended};
 use super::{Candidate, Found, Index, Query, marks};
 use crate::embed::Table;
 use crate::event::Millis;
-use crate::store::{Store, StoredChunk};
+use crate::store::{Digest, Store, StoredChunk};
 
 /// Searches at once; more wait.
 const SEARCHES: usize = 4;
 
 /// Candidates that are looked at for the hits of one search.
 const CANDIDATES: usize = 200;
+
+/// What scores less than this part of the best score is not worth listing after it.
+const WORTH_LISTING: f64 = 0.5;
 
 /// Passages that are named when nothing seems to be about the query.
 const NEAREST: usize = 3;
@@ -77,6 +82,8 @@ pub struct Hit {
 pub struct SearchAnswer {
     /// Best first.
     pub hits: Vec<Hit>,
+    /// How many of the hits, from the best one on, are worth listing: the others score far below it.
+    pub listed: usize,
     /// Whether the topic of the query is likely to be there at all. If not, `hits` have words of it in common and no more.
     pub about: bool,
     /// The nearest passages without a word of the query, where nothing seems to be about it: no hits.
@@ -164,11 +171,11 @@ impl Searcher {
         let by_vector_alone = |c: &Candidate| !found.about && c.keyword <= 0.0;
         let (nearest, candidates) = found.candidates.iter().copied().partition(by_vector_alone);
         found.candidates = candidates;
-        let hits = self.hits(&request.query, &found, limit).await?;
+        let phrases = query_terms(&request.query).phrases;
+        let query = (request.query.as_str(), phrases.as_slice());
+        let hits = self.hits(query, &found, limit).await?;
         found.candidates = nearest;
-        let nearest = self
-            .hits(&request.query, &found, NEAREST.min(limit))
-            .await?;
+        let nearest = self.hits(query, &found, NEAREST.min(limit)).await?;
         let mut legs = Vec::new();
         if found.legs.keyword {
             legs.push("keyword");
@@ -177,8 +184,9 @@ impl Searcher {
             legs.push("vector");
         }
         Ok(SearchAnswer {
+            listed: listed(&hits, !phrases.is_empty()),
+            about: found.about && (phrases.is_empty() || !hits.is_empty()),
             hits,
-            about: found.about,
             nearest,
             legs,
             cut: found.cut,
@@ -223,18 +231,22 @@ impl Searcher {
         Ok((request, found.map_err(|e| failed(&e))?))
     }
 
-    /// The hits of the best candidates: those of the same heading and text are one.
+    /// The hits of the best candidates that have the quoted parts: those of the same heading and text are one.
     async fn hits(
         &self,
-        query: &str,
+        (query, phrases): (&str, &[Phrase]),
         found: &Found,
         limit: usize,
     ) -> Result<Vec<Hit>, SearchError> {
         let mut hits: Vec<Hit> = Vec::new();
+        let mut document = None;
         for candidates in found.candidates.chunks(limit.max(10)) {
             let numbers = candidates.iter().map(|c| c.number).collect();
             let chunks = self.store.chunks(numbers).await;
             for chunk in chunks.map_err(|e| SearchError::Failed(e.to_string()))? {
+                let Some(chunk) = self.quoted(chunk, phrases, &mut document).await? else {
+                    continue;
+                };
                 let same = |hit: &&mut Hit| {
                     hit.heading == chunk.chunk.heading && hit.text == chunk.chunk.text
                 };
@@ -251,6 +263,60 @@ impl Searcher {
             }
         }
         Ok(hits)
+    }
+
+    /// The chunk, if all phrases are in its heading or its text; longer, if they begin in it and run on in its document.
+    /// `document` is the one that was read last.
+    async fn quoted(
+        &self,
+        mut chunk: StoredChunk,
+        phrases: &[Phrase],
+        document: &mut Option<(String, Vec<u8>)>,
+    ) -> Result<Option<StoredChunk>, SearchError> {
+        let (heading, text) = (&chunk.chunk.heading, &chunk.chunk.text);
+        let is_in = |phrase: &Phrase, text| !phrase.places(text).is_empty();
+        let running: Vec<&Phrase> = phrases
+            .iter()
+            .filter(|phrase| !is_in(phrase, text) && !is_in(phrase, heading))
+            .collect();
+        if running.is_empty() {
+            return Ok(Some(chunk));
+        }
+        if !running.iter().all(|phrase| phrase.may_run_on(text)) {
+            return Ok(None);
+        }
+        if document
+            .as_ref()
+            .is_none_or(|(digest, _)| *digest != chunk.digest)
+        {
+            *document = self
+                .bytes(&chunk.digest)
+                .await?
+                .map(|b| (chunk.digest.clone(), b));
+        }
+        let bytes = document
+            .as_ref()
+            .map_or(&[][..], |(_, bytes)| bytes.as_slice());
+        let document = std::str::from_utf8(bytes).unwrap_or_default();
+        let document = document.strip_prefix('\u{feff}').unwrap_or(document);
+        let shown = Shown {
+            first_line: chunk.chunk.first_line,
+            last_line: chunk.chunk.last_line,
+            text: std::mem::take(&mut chunk.chunk.text),
+        };
+        Ok(extended(document, &shown, &running).map(|shown| {
+            chunk.chunk.last_line = shown.last_line;
+            chunk.chunk.text = shown.text;
+            chunk
+        }))
+    }
+
+    async fn bytes(&self, digest: &str) -> Result<Option<Vec<u8>>, SearchError> {
+        let Ok(digest) = digest.parse::<Digest>() else {
+            return Ok(None);
+        };
+        let content = self.store.content(digest).await;
+        content.map_err(|e| SearchError::Failed(e.to_string()))
     }
 
     /// Asks the follower to compare the index with the store, and waits for the result: how many passages the index did not
@@ -299,6 +365,13 @@ impl Searcher {
     pub(super) async fn verify_wanted(&self) {
         self.verify.notified().await;
     }
+}
+
+/// How many of `hits` are worth listing. What has the quoted parts of a query is.
+fn listed(hits: &[Hit], quoted: bool) -> usize {
+    let best = hits.first().map_or(0.0, |best| best.score);
+    let worth = |hit: &&Hit| quoted || hit.score >= WORTH_LISTING * best;
+    hits.iter().take_while(worth).count()
 }
 
 fn place(chunk: &StoredChunk) -> HitPlace {

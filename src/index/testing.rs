@@ -30,6 +30,7 @@ pub(super) fn text_passage(number: u64, text: &str) -> Passage {
     Passage {
         number,
         first_line: 1,
+        last_line: 1,
         heading: String::new(),
         text: text.to_owned(),
         vector: None,
@@ -93,6 +94,7 @@ pub(super) fn generated(document: u8, seed: u64, first_number: u64) -> Replaceme
         Passage {
             number: first_number + at,
             first_line: at as u32 * 10 + 1,
+            last_line: at as u32 * 10 + 1,
             heading,
             text: text.join(" "),
             vector: (at != 3).then(|| vector(seed * 100 + at)),

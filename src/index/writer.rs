@@ -42,8 +42,8 @@ impl Writer {
         };
         for replacement in batch {
             tantivy.delete_term(self.fields.document_term(replacement));
-            for passage in &replacement.passages {
-                tantivy.add_document(self.fields.document(replacement, passage))?;
+            for at in 0..replacement.passages.len() {
+                tantivy.add_document(self.fields.document(replacement, at))?;
             }
         }
         let mut prepared = tantivy.prepare_commit()?;

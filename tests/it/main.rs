@@ -45,3 +45,4 @@ mod redis_loses;
 mod redis_wire;
 mod systemd;
 mod trees;
+mod words;

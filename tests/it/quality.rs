@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use docent::http::wire::SearchAnswer;
+use docent::http::wire::{Hit, SearchAnswer};
 use docent::http::{Client, Target};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
@@ -58,9 +58,9 @@ fn ndcg(ranking: &[&str], grades: &HashMap<String, f64>) -> f64 {
 }
 
 /// The files of an answer in the order of their best hit.
-fn ranking(answer: &SearchAnswer) -> Vec<&str> {
+fn ranking(hits: &[Hit]) -> Vec<&str> {
     let mut paths: Vec<&str> = Vec::new();
-    for hit in &answer.hits {
+    for hit in hits {
         let places = hit.also.iter().map(|place| place.path.as_str());
         for path in std::iter::once(hit.path.as_str()).chain(places) {
             if !paths.contains(&path) {
@@ -112,14 +112,28 @@ fn measure(name: &str, extension: &str, set: &Set) -> f64 {
     let answers: Vec<_> = runtime
         .expect("a runtime")
         .block_on(answers.buffered(CLIENTS).collect());
-    let (mut sum, mut took) = (0.0, Vec::new());
+    let of = |id: &String, hits: &[Hit]| {
+        let ranking: Vec<&str> = ranking(hits).into_iter().map(|path| ids[path]).collect();
+        ndcg(&ranking, &set.qrels[id])
+    };
+    let (mut sum, mut sum_listed, mut listed, mut took) = (0.0, 0.0, 0, Vec::new());
     for (id, answer) in &answers {
-        let ranking: Vec<&str> = ranking(answer).into_iter().map(|path| ids[path]).collect();
-        sum += ndcg(&ranking, &set.qrels[*id]);
+        sum += of(id, &answer.hits);
+        sum_listed += of(id, &answer.hits[..answer.listed]);
+        listed += answer.listed.min(10);
         took.push(answer.took_ms);
     }
     took.sort_by(f64::total_cmp);
     let score = 100.0 * sum / answers.len() as f64;
+    let score_listed = 100.0 * sum_listed / answers.len() as f64;
+    println!(
+        "{name}: nDCG@10 {score_listed:.2} of what is listed, {:.1} of the first ten hits",
+        listed as f64 / answers.len() as f64
+    );
+    assert!(
+        score - score_listed < 0.1,
+        "{name}: what is listed is not enough: {score_listed:.2} of {score:.2}"
+    );
     println!(
         "{name}: nDCG@10 {score:.1}; {} files and {} chunks in {ingested:.1?}, {} queries in {:.1?} (took_ms median {:.2}, worst {:.2})",
         set.docs.len(),

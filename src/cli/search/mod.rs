@@ -14,12 +14,19 @@ use crate::http::wire::{Hit, Place, SearchAnswer};
 /// Other places of a hit that are named; of the rest only the count.
 const ALSO_MAX: usize = 3;
 
+/// Passages that are named when nothing seems to be about the query.
+const NEAREST_MAX: usize = 3;
+
 /// The flags of `search`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// What to look for; a part in double quotes is a phrase: docent search '"exactly this"'
-    #[arg(required = true, value_name = "QUERY")]
+    /// What to look for, in one or several arguments; what is quoted in it must stand there as it is: docent search '"C++"'.
+    /// A word that begins with a dash and is no number comes after `--`: docent search -- -x
+    #[arg(required = true, value_name = "QUERY", allow_negative_numbers = true)]
     query: Vec<String>,
+    /// List all hits, also those that score far below the best one
+    #[arg(long)]
+    all: bool,
     /// At most so many hits [default: 10, at most 100]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -43,7 +50,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
     if arguments.json {
         context.out.json(&answer)?;
     } else {
-        let text = render(&query, &answer, context.out.style);
+        let text = render((&query, arguments.all), &answer, context.out.style);
         context.out.text(&text)?;
     }
     Ok(if answer.hits.is_empty() {
@@ -53,49 +60,90 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
     })
 }
 
-fn render(query: &str, answer: &SearchAnswer, style: Style) -> String {
-    let mut text = String::new();
-    for hit in &answer.hits {
-        text.push_str(&render_hit(hit, style));
-        text.push('\n');
+/// The hits that are worth listing, or `all` of them, and what was found in a sentence. If that is that nothing seems to
+/// be about the query, it comes first.
+fn render((query, all): (&str, bool), answer: &SearchAnswer, style: Style) -> String {
+    let listed = match (all, answer.about) {
+        (true, _) => answer.hits.len(),
+        (false, true) => answer.listed.min(answer.hits.len()),
+        (false, false) => 0,
+    };
+    let mut hits = String::new();
+    for hit in &answer.hits[..listed] {
+        hits.push_str(&render_hit(hit, style));
+        hits.push('\n');
     }
-    text.push_str(&format!(
+    let mut summary = format!(
         "{}; {}\n",
-        summary(query, answer),
+        summary(query, answer, listed),
         freshness(&answer.freshness, style)
-    ));
-    for near in &answer.nearest {
+    );
+    if answer.cut {
+        summary.push_str(&style.doubtful("the query is too long: a part of it was not looked for"));
+        summary.push('\n');
+    }
+    if answer.about {
+        return hits + &summary;
+    }
+    for near in nearest(answer, listed) {
         let place = location(&near.collection, &near.path, near.lines);
         let heading = plain(&near.heading);
-        text.push_str(&style.dim(format!("nearest: {place}  {heading}").trim_end()));
-        text.push('\n');
+        summary.push_str(&style.dim(format!("nearest: {place}  {heading}").trim_end()));
+        summary.push('\n');
     }
-    if answer.cut {
-        text.push_str(&style.doubtful("the query is too long: a part of it was not looked for"));
-        text.push('\n');
+    if !hits.is_empty() {
+        summary.push('\n');
     }
-    text
+    summary + &hits
+}
+
+/// The best of what is not listed, whether it has words of the query or not.
+fn nearest(answer: &SearchAnswer, listed: usize) -> Vec<&Hit> {
+    let mut nearest: Vec<&Hit> = answer.hits[listed..]
+        .iter()
+        .chain(&answer.nearest)
+        .collect();
+    nearest.sort_by(|a, b| b.score.total_cmp(&a.score));
+    nearest.truncate(NEAREST_MAX);
+    nearest
 }
 
 /// What was found, in a sentence.
-fn summary(query: &str, answer: &SearchAnswer) -> String {
+fn summary(query: &str, answer: &SearchAnswer, listed: usize) -> String {
     let query = super::text::one_line(query, 80);
+    let total = answer.hits.len();
     if answer.legs.is_empty() {
         return format!("nothing found: there is no word in {query}");
     }
-    match (answer.hits.len() as u64, answer.about) {
-        (0, _) if answer.nearest.is_empty() => format!("nothing found for {query}"),
-        (0, _) => format!("nothing found: nothing here seems to be about {query}"),
-        (hits, about) => {
-            let hits = counted(hits, "hit", "hits");
-            let legs = answer.legs.join(" and ");
-            let found = format!("{hits} by {legs} in {:.1} ms", answer.took_ms);
-            if about {
-                found
-            } else {
-                format!("{found}, but nothing here seems to be about this")
+    if total == 0 && answer.nearest.is_empty() {
+        return format!("nothing found for {query}");
+    }
+    let by = format!(
+        "by {} in {:.1} ms",
+        answer.legs.join(" and "),
+        answer.took_ms
+    );
+    if !answer.about {
+        return match total {
+            0 => format!("nothing here seems to be about {query}"),
+            _ if listed > 0 => {
+                let found = counted(total as u64, "hit has", "hits have");
+                format!("nothing here seems to be about {query}; {found} words of it, {by}")
             }
-        }
+            _ => {
+                let found = counted(total as u64, "passage has", "passages have");
+                format!(
+                    "nothing here seems to be about {query}; {found} words of it (--all lists them)"
+                )
+            }
+        };
+    }
+    match total - listed {
+        0 => format!("{} {by}", counted(total as u64, "hit", "hits")),
+        more => format!(
+            "{} {by}, and {more} that score far below (--all lists them)",
+            counted(listed as u64, "hit", "hits")
+        ),
     }
 }
 
@@ -166,6 +214,7 @@ mod tests {
 
     fn answer(hits: Vec<Hit>) -> SearchAnswer {
         SearchAnswer {
+            listed: hits.len(),
             about: !hits.is_empty(),
             hits,
             nearest: Vec::new(),
@@ -190,7 +239,7 @@ mod tests {
             digest: String::new(),
         };
         found.also = vec![place; 5];
-        let text = render("cargo", &answer(vec![found]), Style::new(false));
+        let text = render(("cargo", false), &answer(vec![found]), Style::new(false));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "docs/a.md:12  Title > Install");
         assert_eq!(lines[1], "  12  run cargo install");
@@ -205,41 +254,85 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_near_is_no_hit() {
+    fn that_nothing_seems_to_be_about_it_is_said_first() {
         let mut none = answer(Vec::new());
         none.nearest = vec![hit("far off", &[])];
-        let text = render("zzqqxx", &none, Style::new(false));
+        let text = render(("zzqqxx", false), &none, Style::new(false));
         assert!(
-            text.starts_with(
-                "nothing found: nothing here seems to be about zzqqxx; 3 changes pending"
-            ),
+            text.starts_with("nothing here seems to be about zzqqxx; 3 changes pending"),
             "{text}"
         );
         assert!(
             text.ends_with("\nnearest: docs/a.md:12  Title > Install\n"),
             "{text}"
         );
-        let mut some = answer(vec![hit("a word", &["word"])]);
+        let mut some = answer(vec![hit("a word", &["word"]); 5]);
         some.about = false;
-        let text = render("word zzqqxx", &some, Style::new(false));
-        assert!(
-            text.contains(
-                "1 hit by keyword and vector in 3.1 ms, but nothing here seems to be about this; "
-            ),
+        some.nearest = vec![Hit {
+            score: 0.9,
+            path: "near.md".to_owned(),
+            ..hit("x", &[])
+        }];
+        let text = render(("word zzqqxx", false), &some, Style::new(false));
+        let lines: Vec<&str> = text.lines().collect();
+        let said = "nothing here seems to be about word zzqqxx; 5 passages have words of it (--all lists them); ";
+        assert!(lines[0].starts_with(said), "{text}");
+        assert_eq!(lines[1], "nearest: docs/near.md:12  Title > Install");
+        assert_eq!(
+            (lines.len(), text.matches("nearest: ").count()),
+            (4, 3),
             "{text}"
         );
+        let text = render(("word zzqqxx", true), &some, Style::new(false));
+        assert!(
+            text.starts_with("nothing here seems to be about word zzqqxx; 5 hits have"),
+            "{text}"
+        );
+        assert_eq!(text.matches("a word").count(), 5, "{text}");
+    }
+
+    #[test]
+    fn what_scores_far_below_the_best_is_listed_on_request() {
+        let mut found = answer(vec![hit("good", &[]), hit("noise", &[]), hit("noise", &[])]);
+        found.listed = 1;
+        let text = render(("x", false), &found, Style::new(false));
+        assert!(text.contains("good") && !text.contains("noise"), "{text}");
+        let said = "1 hit by keyword and vector in 3.1 ms, and 2 that score far below (--all lists them); ";
+        assert!(text.contains(said), "{text}");
+        let text = render(("x", true), &found, Style::new(false));
+        assert_eq!(text.matches("noise").count(), 2, "{text}");
+        assert!(text.contains("\n3 hits by keyword"), "{text}");
+    }
+
+    #[test]
+    fn several_arguments_are_one_query_and_numbers_may_have_a_sign() {
+        #[derive(Debug, clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            search: Arguments,
+        }
+        let parse = |line: &str| <Cli as clap::Parser>::try_parse_from(line.split(' '));
+        let query = |line: &str| parse(line).unwrap().search.query.join(" ");
+        assert_eq!(
+            query("search what happens on kill -9"),
+            "what happens on kill -9"
+        );
+        assert_eq!(query("search -9 --limit 3 kill --json"), "-9 kill");
+        assert_eq!(query("search --json -- kill -HUP --now"), "kill -HUP --now");
+        let refused = parse("search kill -HUP").unwrap_err().to_string();
+        assert!(refused.contains("use '-- -H'"), "{refused}");
     }
 
     #[test]
     fn without_a_hit_there_is_a_sentence() {
         let mut none = answer(Vec::new());
         assert!(
-            render("x y", &none, Style::new(false))
+            render(("x y", false), &none, Style::new(false))
                 .starts_with("nothing found for x y; 3 changes pending")
         );
         none.legs.clear();
         assert!(
-            render("\"", &none, Style::new(false))
+            render(("\"", false), &none, Style::new(false))
                 .starts_with("nothing found: there is no word in \"; ")
         );
     }

@@ -48,19 +48,29 @@ pub(super) fn render(hit: &Hit, style: Style) -> String {
     text
 }
 
-/// The lines that are not blank.
+/// The lines that are not blank. A carriage return alone ends a line too.
 fn lines(text: &str) -> Vec<Line> {
     let mut at = 0;
     let mut lines = Vec::new();
-    for (index, line) in text.split_inclusive('\n').enumerate() {
-        let content = line.trim_end_matches(['\n', '\r']);
-        if !content.trim().is_empty() {
+    for index in 0.. {
+        let rest = &text[at..];
+        if rest.is_empty() {
+            break;
+        }
+        let length = rest.find(['\n', '\r']).unwrap_or(rest.len());
+        if !rest[..length].trim().is_empty() {
             lines.push(Line {
                 index,
-                bytes: at..at + content.len(),
+                bytes: at..at + length,
             });
         }
-        at += line.len();
+        let end = &rest[length..];
+        at += length
+            + if end.starts_with("\r\n") {
+                2
+            } else {
+                1.min(end.len())
+            };
     }
     lines
 }
@@ -182,6 +192,12 @@ mod tests {
         );
         let expected = "      …\n  14  first\n  16  second word\n  18  last\n";
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn each_line_end_counts_one_line() {
+        let shown = render(&hit("a\rb\r\n\rc\nd", &[]), Style::new(false));
+        assert_eq!(shown, "  12  a\n  13  b\n  15  c\n      …\n");
     }
 
     #[test]

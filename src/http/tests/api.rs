@@ -210,6 +210,7 @@ async fn search_gives_marks_places_and_freshness() {
             );
             assert!(refused.is(ProblemKind::IndexNotReady));
             *daemon.search.answer.lock().unwrap() = Ok(SearchAnswer {
+                listed: 1,
                 about: true,
                 nearest: vec![hit.clone()],
                 hits: vec![hit],

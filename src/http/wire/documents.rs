@@ -17,7 +17,7 @@ pub struct Document {
     pub digest: Option<String>,
     /// `stored`, `rejected`, `unsupported`, `unreadable`, or `captured` while it waits for its handler.
     pub state: String,
-    /// Why, unless stored.
+    /// Why, unless stored; of a stored one, what is wrong in it.
     pub reason: Option<String>,
     /// Its title.
     pub title: Option<String>,
@@ -51,7 +51,7 @@ pub struct Version {
     pub size: u64,
     /// `stored` or `rejected`.
     pub state: String,
-    /// Why it is rejected.
+    /// Why it is rejected; of a stored one, what is wrong in it.
     pub reason: Option<String>,
     /// Its title.
     pub title: Option<String>,
@@ -62,6 +62,9 @@ pub struct Version {
 pub struct SearchAnswer {
     /// What was found, best first.
     pub hits: Vec<Hit>,
+    /// How many of the hits, from the best one on, are worth listing: the others score far below it.
+    #[serde(default)]
+    pub listed: usize,
     /// Whether anything seems to be about the query. If not, the hits have words of it in common and no more.
     pub about: bool,
     /// Where nothing seems to be about the query: the nearest passages that have no word of it. They are no hits.
