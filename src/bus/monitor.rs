@@ -45,11 +45,12 @@ impl Monitor {
             (Choice::Embedded, _) | (_, None) => "the config says embedded".to_owned(),
             (_, Some(LinkState::Connecting)) => "Redis is being looked for".to_owned(),
             (_, Some(LinkState::Up { facts, .. })) => format!(
-                "Redis {} answers; what a crash of it may lose: durability {}",
+                "Redis {} answers, durability {}: {}",
                 facts.version,
-                facts.durability.as_str()
+                facts.durability.as_str(),
+                facts.durability.told()
             ),
-            (_, Some(LinkState::Down { why, since })) => format!("{why} (since {since})"),
+            (_, Some(LinkState::Down { why, since, .. })) => format!("{why} (since {since})"),
             (_, Some(LinkState::Foreign { why })) => why,
         }
     }

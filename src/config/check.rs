@@ -101,46 +101,6 @@ pub(crate) fn listen(text: &str) -> Result<(), Wrong> {
     ))
 }
 
-pub(crate) fn redis_url(text: &str) -> Result<(), Wrong> {
-    const SCHEMES: [&str; 7] = [
-        "redis",
-        "rediss",
-        "redis-cluster",
-        "rediss-cluster",
-        "redis-sentinel",
-        "rediss-sentinel",
-        "redis+unix",
-    ];
-    let remedy = "write one such as \"redis://localhost:6379\"";
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(Wrong::new("is not a URL", remedy));
-    };
-    if !SCHEMES.contains(&scheme) {
-        return Err(Wrong::new("is not the URL of a Redis", remedy));
-    }
-    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-    let place = place.split(['?', '#']).next().unwrap_or(place);
-    let host = if scheme == "redis+unix" {
-        place
-    } else {
-        place.split('/').next().unwrap_or(place)
-    };
-    if host.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Wrong::new("names no host", remedy));
-    }
-    let port = host.rsplit_once(':').map(|(_, port)| port);
-    // What ends in `]` is an IPv6 address without a port.
-    if scheme != "redis+unix"
-        && port.is_some_and(|port| !port.ends_with(']') && port.parse::<u16>().is_err())
-    {
-        return Err(Wrong::new(
-            "has a port that is not a number up to 65535",
-            remedy,
-        ));
-    }
-    Ok(())
-}
-
 /// Checked by the engine that will use it, so that what passes here is what works there.
 pub(crate) fn glob(text: &str) -> Result<(), Wrong> {
     let wrong =
@@ -276,33 +236,6 @@ mod tests {
             listen,
             &["", "127.0.0.1:9870", "[::1]:80", "0.0.0.0:0"],
             &["localhost:80", "127.0.0.1", ":80", "127.0.0.1:70000"],
-        );
-    }
-
-    #[test]
-    fn knows_redis_urls() {
-        all(
-            redis_url,
-            &[
-                "redis://localhost:6379",
-                "redis://localhost",
-                "redis://me:pw@db:6379/2",
-                "rediss://[::1]:6379",
-                "rediss://[::1]",
-                "redis-cluster://a:1?node=b:2",
-                "redis-sentinel://a:26379?sentinelServiceName=x",
-                "redis+unix:///run/redis.sock",
-            ],
-            &[
-                "",
-                "localhost:6379",
-                "http://x",
-                "redis://",
-                "redis://:6379x",
-                "redis://h:99999",
-                "redis://h h",
-                "redis+unix://",
-            ],
         );
     }
 

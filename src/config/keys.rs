@@ -2,6 +2,7 @@
 
 use super::check;
 use super::choice::{BusMode, Carrier, LogFormat, LogLevel, Missed, WatchMode};
+use super::redis_url::redis_url;
 use super::shape::Shape::{self, Choice, Count, List, Size, Switch, Text, Time};
 use std::time::Duration;
 
@@ -87,7 +88,7 @@ pub(crate) static ROOT: &[Field] = &[
 ];
 
 const REDIS: &[Field] = &[
-    key("url", Text(check::redis_url)),
+    key("url", Text(redis_url)),
     key("namespace", Text(check::redis_name)),
     key("group", Text(check::redis_name)),
     key("max_retries", Count(0, 100)),

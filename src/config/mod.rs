@@ -18,6 +18,7 @@ mod layers;
 mod load;
 mod paths;
 mod problem;
+mod redis_url;
 mod rules;
 mod secret;
 mod shape;
@@ -33,6 +34,8 @@ pub use choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed, WatchM
 pub use load::{Loaded, Override, REFERENCE, Sources};
 pub use paths::host_name;
 pub use problem::{Origin, Problem};
+#[cfg(test)]
+pub(crate) use redis_url::tests::GOOD as REDIS_URLS;
 pub use rules::WATCHDOG_MARGIN;
 pub use secret::{RedisUrl, redact};
 pub use show::Shown;

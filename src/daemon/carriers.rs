@@ -86,7 +86,7 @@ impl Carriers {
     /// Waits until something can carry.
     ///
     /// # Errors
-    /// Another store owns the namespace, or an agent is to be carried by Redis alone and it does not come.
+    /// An agent is to be carried by Redis alone, and it does not come or its namespace belongs to another store.
     pub(super) async fn ready(&self) -> Result<(), Fatal> {
         let Some(link) = &self.link else {
             return Ok(());
@@ -109,9 +109,10 @@ impl Carriers {
         }
         let state = link.state().borrow().clone();
         match state {
-            LinkState::Foreign { why } => Err(Fatal::new(Exit::Config, NoRedis::Foreign(why))),
             LinkState::Up { .. } => Ok(()),
+            // Whoever can write one key of a Redis must not be able to keep docent down.
             _ if !needed => Ok(()),
+            LinkState::Foreign { why } => Err(Fatal::new(Exit::Config, NoRedis::Foreign(why))),
             _ => {
                 let absent = NoRedis::Absent {
                     url: link.settings().shown.clone(),
@@ -206,6 +207,7 @@ pub(super) fn settings(config: &Config, falls_back: bool) -> redis::Settings {
         journal_bytes: redis.inbox_keep_size,
         ingress_dead: redis.ingress_dead_letters,
         known: options::known(config),
+        event_size: config.delivery.event_size,
         backoff_max: config.delivery.backoff_max,
         falls_back,
     }

@@ -46,7 +46,16 @@ pub(super) fn look(
         let standing = match monitor.state()? {
             LinkState::Connecting => RedisStanding::Unknown,
             LinkState::Up { epoch, .. } => RedisStanding::Carries { connections: epoch },
-            LinkState::Down { why, since } => RedisStanding::Away { why, since },
+            LinkState::Down {
+                why,
+                since,
+                answers,
+                ..
+            } => RedisStanding::Away {
+                why,
+                since,
+                answers,
+            },
             LinkState::Foreign { why } => RedisStanding::Foreign { why },
         };
         let facts = |view: &StreamView| StreamFacts {

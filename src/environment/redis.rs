@@ -30,9 +30,10 @@ pub(super) fn reachable(config: &Config, findings: &mut Findings) {
     match attempt(&settings, is_ours) {
         Ok(Probed::Carries { facts, owner }) => {
             findings.notes.push(format!(
-                "Redis at {shown}: version {}, can carry events; what a crash of it may lose: durability {}",
+                "Redis at {shown}: version {}, can carry events, durability {}: {}",
                 facts.version,
-                facts.durability.as_str()
+                facts.durability.as_str(),
+                facts.durability.told()
             ));
             if let (Some(owner), Err(why)) = (owner, &store) {
                 findings.notes.push(format!(
@@ -41,7 +42,7 @@ pub(super) fn reachable(config: &Config, findings: &mut Findings) {
                 ));
             }
         }
-        // With another owner docent does not start, whatever carries.
+        // In `redis` mode docent does not start then; else it is degraded.
         Ok(Probed::Foreign { owner, command }) => findings.lack(
             "redis",
             format!(
@@ -71,4 +72,24 @@ fn attempt(settings: &Settings, is_ours: impl Fn(&str) -> bool) -> Result<Probed
             .await
             .unwrap_or_else(|_| Err(format!("no answer within {DEADLINE:?}")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::redis::understood;
+    use crate::config::REDIS_URLS;
+    use crate::environment::tests::config;
+
+    #[test]
+    fn what_the_config_takes_for_a_url_the_client_understands() {
+        let folder = tempfile::tempdir().unwrap();
+        for url in REDIS_URLS {
+            let text = toml::Value::from(url).to_string();
+            let config = config(folder.path(), &format!("[redis]\nurl = {text}\n"));
+            let settings = redis_settings(&config, true);
+            assert_eq!(settings.url, url);
+            assert_eq!(understood(&settings.url), Ok(()), "{url}");
+        }
+    }
 }

@@ -163,7 +163,7 @@ fn in_order(world: &World, published: &[String]) {
 }
 
 /// The most memory that a daemon has had so far, in KiB.
-fn peak(daemon: &Daemon) -> u64 {
+pub(crate) fn peak(daemon: &Daemon) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("its status");
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
     let words = line.expect("a peak").split_whitespace().nth(1);

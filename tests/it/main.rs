@@ -42,6 +42,7 @@ mod quality;
 mod redis;
 mod redis_health;
 mod redis_loses;
+mod redis_refuses;
 mod redis_wire;
 mod systemd;
 mod trees;

@@ -41,6 +41,8 @@ pub enum RedisStanding {
         why: String,
         /// Since when.
         since: Millis,
+        /// It answers, and does not do what it is asked for.
+        answers: bool,
     },
     /// The namespace belongs to another store.
     Foreign {
@@ -140,6 +142,7 @@ mod tests {
         let away = || RedisStanding::Away {
             why: "refused".to_owned(),
             since: Millis(0),
+            answers: false,
         };
         let cause = || Some("refused".to_owned());
         assert_eq!(look(RedisStanding::Unknown, 0), (false, 0, None));

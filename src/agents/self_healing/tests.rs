@@ -250,7 +250,11 @@ async fn a_redis_that_is_waited_for_is_an_issue_at_the_second_look_and_none_when
     };
     let why = "refused".to_owned();
     let since = Millis::now();
-    stands(RedisStanding::Away { why, since });
+    stands(RedisStanding::Away {
+        why,
+        since,
+        answers: false,
+    });
     bench.round(&mut probe, 0).await;
     assert_eq!(bench.told().await, []);
     bench.round(&mut probe, 10).await;

@@ -4,14 +4,19 @@
 //! checked before anything is done with it. Nothing is sent twice (`max_attempts` is 1): whether a call whose reply was lost
 //! has been done is *unknown*, and the ledger decides what follows.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use fred::clients::Client;
 use fred::interfaces::ClientLike;
-use fred::prelude::{Builder, Config, Error, ErrorKind, Options, Value};
+use fred::prelude::{Builder, Config, Error, ErrorKind, Options, ServerConfig, Value};
 use fred::types::{ClusterHash, CustomCommand};
 use thiserror::Error as ThisError;
 use tokio::task::JoinHandle;
+
+use super::refusal;
 
 /// How long making a connection may take, with everything that fred sends by itself.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -49,26 +54,27 @@ pub(super) enum Trouble {
     Garbled(&'static str),
 }
 
-/// Server errors after which only another connection, perhaps to another node, helps.
-const LOST_CODES: &[&str] = &["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "NOAUTH"];
-
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
-        let details = error.details().to_owned();
+        let details = error.details();
         let code = details.split_whitespace().next().unwrap_or_default();
         let from_server = !code.is_empty()
             && code
                 .chars()
                 .all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit());
         match error.kind() {
-            _ if code == "NOGROUP" || code == "UNBLOCKED" => Trouble::Missing(details),
-            _ if LOST_CODES.contains(&code) => Trouble::Lost(details),
-            ErrorKind::Parse => Trouble::Garbled("a call"),
-            _ if from_server => Trouble::Refused(details),
-            ErrorKind::InvalidArgument | ErrorKind::InvalidCommand | ErrorKind::Config => {
-                Trouble::Refused(details)
+            _ if code == "NOGROUP" || code == "UNBLOCKED" => Trouble::Missing(details.to_owned()),
+            _ if from_server && details.contains("no such key") => {
+                Trouble::Missing(details.to_owned())
             }
-            _ => Trouble::Lost(details),
+            ErrorKind::Parse => Trouble::Garbled("a call"),
+            // Whatever else it answers: it does not do what was asked, though it can be reached.
+            _ if from_server => Trouble::Refused(refusal::explained(details)),
+            ErrorKind::InvalidArgument | ErrorKind::InvalidCommand | ErrorKind::Config => {
+                Trouble::Refused(details.to_owned())
+            }
+            ErrorKind::Tls => Trouble::Lost(refusal::of_tls(details)),
+            _ => Trouble::Lost(refusal::of_tls(&plain(details))),
         }
     }
 }
@@ -89,7 +95,7 @@ impl Drop for Connection {
 impl Connection {
     /// Connects.
     pub(super) async fn open(url: &str) -> Result<Self, Trouble> {
-        let config = Config::from_url(url)?;
+        let config = config(url)?;
         let client = Builder::from_config(config)
             .with_connection_config(|connection| {
                 connection.connection_timeout = CONNECT;
@@ -101,7 +107,7 @@ impl Connection {
             .build()?;
         match tokio::time::timeout(CONNECT * 2, client.init()).await {
             Ok(Ok(task)) => Ok(Connection { client, task }),
-            Ok(Err(error)) => Err(Trouble::Lost(plain(error.details()))),
+            Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(Trouble::Lost(format!(
                 "no connection within {:?}",
                 CONNECT * 2
@@ -127,18 +133,6 @@ impl Connection {
     ) -> Result<Value, Trouble> {
         let command = CustomCommand::new_static(command, ClusterHash::FirstKey, false);
         let client = self.client.with_options(&options(deadline));
-        Ok(client.custom(command, args).await?)
-    }
-
-    /// Calls a command that blocks for up to `block`: nothing else may be called on this connection meanwhile.
-    pub(super) async fn blocking_call(
-        &self,
-        command: &'static str,
-        args: Vec<Value>,
-        block: Duration,
-    ) -> Result<Value, Trouble> {
-        let command = CustomCommand::new_static(command, ClusterHash::FirstKey, true);
-        let client = self.client.with_options(&options(block * 2 + CONNECT));
         Ok(client.custom(command, args).await?)
     }
 
@@ -197,6 +191,44 @@ impl Connection {
     }
 }
 
+/// How fred is to connect there. It leaves the path of a socket as it stands in the URL; here it is decoded as all the rest.
+fn config(url: &str) -> Result<Config, Error> {
+    let mut config = Config::from_url(url)?;
+    if let ServerConfig::Unix { path } = &mut config.server {
+        *path = decoded(path.as_os_str().as_encoded_bytes());
+    }
+    Ok(config)
+}
+
+/// The path in which each `%XX` is a byte.
+fn decoded(path: &[u8]) -> PathBuf {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&first, tail)) = rest.split_first() {
+        let digits = tail.get(..2).filter(|_| first == b'%');
+        let byte = digits
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        rest = if byte.is_some() { &tail[2..] } else { tail };
+        bytes.push(byte.unwrap_or(first));
+    }
+    OsString::from_vec(bytes).into()
+}
+
+/// Whether a URL names a Redis that can be connected to, as far as the URL tells.
+///
+/// # Errors
+/// Why not.
+pub(super) fn understood(url: &str) -> Result<(), String> {
+    let config = config(url).map_err(|error| error.to_string())?;
+    if let ServerConfig::Unix { path } = &config.server
+        && path.file_name().is_none()
+    {
+        return Err("it names no socket".to_owned());
+    }
+    Ok(())
+}
+
 /// An I/O error that was written down for programmers, as the sentence in it.
 fn plain(details: &str) -> String {
     let message = details.split_once("message: \"");
@@ -214,6 +246,11 @@ fn options(deadline: Duration) -> Options {
 
 /// Arguments of a call.
 pub(super) fn args<const N: usize>(parts: [&str; N]) -> Vec<Value> {
+    args_of(&parts)
+}
+
+/// The same, of a number that is not known beforehand.
+pub(super) fn args_of(parts: &[&str]) -> Vec<Value> {
     parts.iter().map(|part| Value::from(*part)).collect()
 }
 
@@ -226,5 +263,51 @@ mod tests {
         let debug = "Os { code: 2, kind: NotFound, message: \"No such file or directory\" }";
         assert_eq!(plain(debug), "No such file or directory");
         assert_eq!(plain("timed out"), "timed out");
+    }
+
+    #[test]
+    fn only_a_key_that_is_not_there_is_missing_and_every_other_answer_is_a_refusal() {
+        let trouble =
+            |details: &'static str| Trouble::from(Error::new(ErrorKind::Unknown, details));
+        for gone in [
+            "NOGROUP No such key 'k' or consumer group 'g' script: 1f, on @user_script:1.",
+            "ERR no such key",
+        ] {
+            assert!(matches!(trouble(gone), Trouble::Missing(_)), "{gone}");
+        }
+        for refused in [
+            "READONLY You can't write against a read only replica.",
+            "MASTERDOWN Link with MASTER is down",
+            "LOADING Redis is loading the dataset in memory",
+            "CLUSTERDOWN The cluster is down",
+            "NOAUTH Authentication required.",
+            "BUSY Redis is busy running a script.",
+            "MISCONF Errors writing to the AOF file",
+            "NOREPLICAS Not enough good replicas to write.",
+            "NOPERM this user has no permissions",
+            "OOM command not allowed",
+            "MOVED 3999 127.0.0.1:6381",
+            "ERR max number of clients reached",
+            "NEWCODE what no version says yet",
+        ] {
+            assert!(matches!(trouble(refused), Trouble::Refused(_)), "{refused}");
+        }
+        assert!(matches!(trouble("Request timed out."), Trouble::Lost(_)));
+    }
+
+    #[test]
+    fn the_path_of_a_socket_is_decoded() {
+        let path = |url| match config(url).unwrap().server {
+            ServerConfig::Unix { path } => path,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            path("redis+unix:///run/a%20b%40.sock"),
+            PathBuf::from("/run/a b@.sock")
+        );
+        assert_eq!(
+            path("redis+unix://:p@localhost/run/50%"),
+            PathBuf::from("/run/50%")
+        );
     }
 }

@@ -3,10 +3,35 @@
 use std::time::Duration;
 
 use super::client::{Connection, Trouble, args};
-use super::reply::{list, text};
+use super::reply::{self, Entry, StreamId, list, text};
+use super::scripts;
 
 /// Entries claimed at once from consumers of another name.
 const CLAIM: &str = "500";
+
+/// Bytes that one read looks at, but for the last entry of it.
+const BUDGET: &str = "1048576";
+
+/// What is wanted of the entries that are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wanted {
+    /// All fields, where they have at most so many bytes together.
+    Fields(u64),
+    /// The event's id alone.
+    EventId,
+}
+
+/// Bytes of the longest text that may be an event's id, which is a UUID.
+const EVENT_ID: u64 = 64;
+
+impl Wanted {
+    fn arguments(self) -> (String, &'static str) {
+        match self {
+            Wanted::Fields(most) => (most.to_string(), ""),
+            Wanted::EventId => (EVENT_ID.to_string(), "id"),
+        }
+    }
+}
 
 /// A stream, the group on it and our consumer.
 pub(super) struct Group {
@@ -28,6 +53,52 @@ impl Group {
         let consumer = ["CREATECONSUMER", &self.stream, &self.name, &self.consumer];
         let created = connection.call("XGROUP", args(consumer));
         created.await.map(drop)
+    }
+
+    /// Reads at most `count` entries: `from` is `>` for what is new, `0` for what is pending on our consumer. It does not wait:
+    /// what Redis sends to a read that waits has no bound in bytes.
+    pub(super) async fn read(
+        &self,
+        connection: &Connection,
+        (from, count): (&str, usize),
+        wanted: Wanted,
+    ) -> Result<Vec<Entry>, Trouble> {
+        let (most, only) = wanted.arguments();
+        let count = count.to_string();
+        let arguments = [
+            &self.name,
+            &self.consumer,
+            from,
+            &count,
+            &most,
+            BUDGET,
+            only,
+        ];
+        let value = connection.script(scripts::READ, &self.stream, args(arguments));
+        Ok(reply::read(value.await?)?.1)
+    }
+
+    /// The entries of these ids; one that was deleted is left out.
+    pub(super) async fn fetch(
+        &self,
+        connection: &Connection,
+        mut ids: &[StreamId],
+        wanted: Wanted,
+    ) -> Result<Vec<Entry>, Trouble> {
+        let (most, only) = wanted.arguments();
+        let mut entries = Vec::with_capacity(ids.len());
+        while !ids.is_empty() {
+            let count = ids.len().to_string();
+            let mut arguments = args(["", "", "ids", &count, &most, BUDGET, only]);
+            arguments.extend(ids.iter().map(|id| id.to_string().into()));
+            let value = connection.script(scripts::READ, &self.stream, arguments);
+            let (looked, found) = reply::read(value.await?)?;
+            entries.extend(found);
+            ids = ids
+                .get(looked.max(1)..)
+                .ok_or(Trouble::Garbled("the script that reads"))?;
+        }
+        Ok(entries)
     }
 
     /// Takes over what is pending on consumers of another name for at least so long.

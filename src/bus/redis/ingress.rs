@@ -11,16 +11,22 @@ use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Connection, Trouble, args};
-use super::group::Group;
-use super::link::{Link, LinkState};
-use super::reply::{Entry, StreamId, read};
+use super::group::{Group, Wanted};
+use super::link::{FULL, Link};
+use super::reply::{Content, Entry, StreamId};
 use super::{keys, owner, scripts};
 use crate::event::codec::Submission;
 use crate::event::{EventId, Known, NewEvent};
 use crate::store::{Effect, IngressDead, Pending, Published, WriteError};
 
 /// Entries read at once: published together, acknowledged together.
-const BATCH: &str = "100";
+const BATCH: usize = 100;
+
+/// Between two looks at a stream in which nothing is new.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// Bytes of an entry besides what counts as the event: the names of its fields, its id and time.
+const AROUND: u64 = 4096;
 
 /// After something went wrong.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -51,11 +57,8 @@ impl Ingress {
         let mut state = self.link.state();
         let mut said = false;
         while !self.stop.is_cancelled() {
-            let epoch = match &*state.borrow_and_update() {
-                LinkState::Up { epoch, .. } => Some(*epoch),
-                _ => None,
-            };
-            if let Some(epoch) = epoch {
+            state.mark_unchanged();
+            if let Some(epoch) = self.link.ingress_epoch() {
                 match self.session(epoch).await {
                     Ok(()) => said = false,
                     Err(trouble) => {
@@ -94,12 +97,23 @@ impl Ingress {
                 name: settings.group.clone(),
                 consumer: format!("ingress@{}", settings.instance),
             },
-            block: settings.block_time,
+            largest: settings.event_size.saturating_add(AROUND),
         };
-        owner::check(&stream.connection, settings, self.link.store().id()).await?;
-        stream.prepare().await?;
+        let store = self.link.store().id();
+        if epoch == FULL {
+            // Nothing can be claimed or made then, and need not.
+            let owner = owner::look(&stream.connection, &settings.namespace).await?;
+            if owner.as_deref() != Some(store) {
+                return Err(Trouble::Missing("the owner of the namespace".to_owned()));
+            }
+        } else {
+            owner::check(&stream.connection, settings, store).await?;
+            stream.group.make(&stream.connection).await?;
+        }
+        let group = &stream.group;
+        group.claim(&stream.connection, Duration::ZERO).await?;
         let mut own = true;
-        while !self.stop.is_cancelled() && self.link.epoch() == Some(epoch) {
+        while !self.stop.is_cancelled() && self.link.ingress_epoch() == Some(epoch) {
             let entries = stream.read(own).await?;
             if entries.is_empty() {
                 own = false;
@@ -194,6 +208,12 @@ impl Ingress {
 
     /// The event that an entry asks to publish.
     async fn event_of(&self, entry: &Entry) -> Result<NewEvent, Refusal> {
+        if let Content::Unread { size } = entry.content {
+            let most = self.link.settings().event_size;
+            return Err(Refusal::Unfit(format!(
+                "it holds {size} bytes and was not read: an event may have {most}, in at most 500 fields; publish a smaller one that says where the rest is"
+            )));
+        }
         let known = &self.link.settings().known;
         let event = read_event(entry, known).map_err(Refusal::Unfit)?;
         let store = self.link.store();
@@ -225,6 +245,22 @@ enum Refusal {
     Unfit(String),
     /// The store cannot be read at the moment.
     NotNow,
+}
+
+/// The event that the fields of an entry ask to publish, as they are kept of a dead letter.
+///
+/// # Errors
+/// Why it cannot be published.
+pub fn event_of_entry(fields: &[(String, String)], known: &Known) -> Result<NewEvent, String> {
+    let bytes = |text: &String| text.as_bytes().to_vec();
+    let fields = fields
+        .iter()
+        .map(|(name, value)| (bytes(name), bytes(value)));
+    let entry = Entry {
+        id: StreamId::default(),
+        content: Content::Fields(fields.collect()),
+    };
+    read_event(&entry, known)
 }
 
 /// Reads the CloudEvents fields of an entry.
@@ -277,9 +313,8 @@ fn shown(entry: &Entry) -> Vec<(String, String)> {
             Err(_) => bytes.escape_ascii().to_string(),
         }
     };
-    entry
-        .fields
-        .iter()
+    let fields = entry.fields().iter();
+    fields
         .map(|(name, value)| (text(name), text(value)))
         .collect()
 }
@@ -288,39 +323,21 @@ fn shown(entry: &Entry) -> Vec<(String, String)> {
 struct Stream {
     connection: Connection,
     group: Group,
-    block: Duration,
+    /// Bytes of the largest entry that is read.
+    largest: u64,
 }
 
 impl Stream {
-    /// The group, and what is pending on a consumer of another name.
-    async fn prepare(&self) -> Result<(), Trouble> {
-        self.group.make(&self.connection).await?;
-        self.group.claim(&self.connection, Duration::ZERO).await
-    }
-
-    /// Reads what is pending on our consumer, or what is new; waits if there is nothing new.
+    /// Reads what is pending on our consumer, or what is new; waits a little if there is nothing new.
     async fn read(&self, own: bool) -> Result<Vec<Entry>, Trouble> {
-        let block = self.block.as_millis().to_string();
-        let from = if own { "0" } else { ">" };
-        let arguments = args([
-            "GROUP",
-            &self.group.name,
-            &self.group.consumer,
-            "COUNT",
-            BATCH,
-            "BLOCK",
-            &block,
-            "STREAMS",
-            &self.group.stream,
-            from,
-        ]);
-        let value = self
-            .connection
-            .blocking_call("XREADGROUP", arguments, self.block);
-        let entries = read(value.await?)?;
+        let from = (if own { "0" } else { ">" }, BATCH);
+        let wanted = Wanted::Fields(self.largest);
+        let entries = self.group.read(&self.connection, from, wanted).await?;
+        if entries.is_empty() && !own {
+            tokio::time::sleep(EVERY).await;
+        }
         // What was deleted while it was pending holds nothing that could be published.
-        let (there, gone): (Vec<Entry>, Vec<Entry>) =
-            entries.into_iter().partition(|e| !e.fields.is_empty());
+        let (gone, there): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(Entry::is_gone);
         let gone: Vec<String> = gone.iter().map(|e| e.id.to_string()).collect();
         self.acknowledge(&gone).await?;
         Ok(there)
@@ -351,7 +368,7 @@ mod tests {
         let bytes = |text: &str| text.as_bytes().to_vec();
         Entry {
             id: StreamId::default(),
-            fields: fields.iter().map(|(k, v)| (bytes(k), bytes(v))).collect(),
+            content: Content::Fields(fields.iter().map(|(k, v)| (bytes(k), bytes(v))).collect()),
         }
     }
 

@@ -1,5 +1,7 @@
-//! Whether Redis can carry, decided again all the time: a health connection of its own, PING every 500 ms with a deadline of
-//! 1 s; two misses, and it cannot. A new connection is checked (owner, preflight) before anybody hears of it.
+//! Whether Redis can carry, decided again all the time: a health connection of its own, asked every 500 ms with a deadline of
+//! 1 s, by turns whether it answers (PING) and whether it still does what is needed (it lets the owner be written, its policy
+//! evicts nothing); two misses or one refusal, and it cannot. A new connection is checked (owner, preflight) before anybody hears of
+//! it, and so is one that a carrier has complained about.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,11 +27,17 @@ const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// How long Redis is left alone after a carrier could not work with it, at first and at most.
-const HOLD_MIN: Duration = Duration::from_secs(1);
+const HOLD_MIN: Duration = Duration::from_millis(500);
 const HOLD_MAX: Duration = Duration::from_secs(60);
+
+/// How long Redis must carry without a complaint, after one, until that is told: by then it was asked for real work.
+const PROVEN: Duration = Duration::from_secs(10);
 
 /// How long a connection that was closed may take to be replaced before work goes on without Redis.
 const REPLACE: Duration = Duration::from_secs(1);
+
+/// The number that the ingress works by while Redis is full; no connection has it.
+pub(super) const FULL: u64 = 0;
 
 /// Whether Redis can carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +57,10 @@ pub enum LinkState {
         why: String,
         /// Since when.
         since: Millis,
+        /// It answers, and does not do what it is asked for.
+        answers: bool,
+        /// It takes nothing more for want of memory, and what is in it can be read.
+        full: bool,
     },
     /// Another store owns the namespace: docent leaves Redis alone.
     Foreign {
@@ -84,6 +96,8 @@ pub struct LinkTask {
     epoch: u64,
     /// Redis could carry when this was last told.
     told: Option<bool>,
+    /// A carrier could not work with it though the preflight finds nothing: that it carries again is told when it has for a while.
+    doubted: bool,
 }
 
 /// Why a connection is watched no more.
@@ -91,6 +105,7 @@ enum End {
     Stopped,
     Closed,
     Silent(String),
+    Refused(Trouble),
     Complained(Trouble),
 }
 
@@ -113,6 +128,7 @@ impl Link {
             complaints: receiver,
             epoch: 0,
             told: None,
+            doubted: false,
         };
         (link, task)
     }
@@ -136,6 +152,16 @@ impl Link {
     pub(super) fn epoch(&self) -> Option<u64> {
         match &*self.shared.state.borrow() {
             LinkState::Up { epoch, .. } => Some(*epoch),
+            _ => None,
+        }
+    }
+
+    /// What the ingress works by: a number of its own for each connection, and 0 while Redis is full. What other programs wrote may
+    /// be what fills it.
+    pub(super) fn ingress_epoch(&self) -> Option<u64> {
+        match &*self.shared.state.borrow() {
+            LinkState::Up { epoch, .. } => Some(*epoch),
+            LinkState::Down { full: true, .. } => Some(FULL),
             _ => None,
         }
     }
@@ -198,6 +224,8 @@ impl LinkTask {
             };
             let wait = match established {
                 Err(trouble) => {
+                    // What the preflight finds it also finds gone.
+                    self.doubted = false;
                     self.enter_down(&trouble).await;
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                     backoff.mul_f64(0.5 + fastrand::f64() / 2.0)
@@ -218,13 +246,17 @@ impl LinkTask {
                             self.enter_down(&Trouble::Lost(why)).await;
                             BACKOFF_MIN
                         }
+                        End::Refused(trouble) => {
+                            self.enter_down(&trouble).await;
+                            BACKOFF_MIN
+                        }
                         End::Complained(trouble) => {
                             self.enter_down(&trouble).await;
-                            hold = if since.elapsed() > HOLD_MAX {
-                                HOLD_MIN
-                            } else {
-                                (hold * 2).min(HOLD_MAX)
-                            };
+                            self.doubted = true;
+                            if since.elapsed() > HOLD_MAX {
+                                hold = HOLD_MIN;
+                            }
+                            hold = (hold * 2).min(HOLD_MAX);
                             hold
                         }
                     }
@@ -242,8 +274,24 @@ impl LinkTask {
         let settings = &self.link.shared.settings;
         let attempt = async {
             let connection = Connection::open(&settings.url).await?;
-            owner::check(&connection, settings, self.link.store().id()).await?;
-            let facts = preflight::check(&connection, settings).await?;
+            let store = self.link.store().id();
+            let owner = owner::look(&connection, &settings.namespace).await?;
+            let tried = async {
+                // A Redis that cannot carry need not be claimed, and may not know how.
+                if owner.is_some() {
+                    owner::check(&connection, settings, store).await?;
+                }
+                let facts = preflight::check(&connection, settings).await?;
+                owner::check(&connection, settings, store).await?;
+                Ok(facts)
+            };
+            let facts = tried.await.map_err(|trouble| match trouble {
+                // What was read before was answered.
+                Trouble::Lost(why) if why.contains("timed out") => Trouble::Refused(format!(
+                    "it answers, but there is no answer to a write ({why})"
+                )),
+                other => other,
+            })?;
             Ok((connection, facts))
         };
         match within {
@@ -255,7 +303,7 @@ impl LinkTask {
     }
 
     async fn watch(&mut self, connection: &Connection, stop: &CancellationToken) -> End {
-        let mut misses = 0;
+        let (since, mut misses, mut beats) = (Instant::now(), 0, 0_u64);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return End::Stopped,
@@ -268,38 +316,75 @@ impl LinkTask {
                     if connection.ended() {
                         return End::Closed;
                     }
-                    match connection.call_within("PING", Vec::new(), PING_DEADLINE).await {
-                        Ok(_) => misses = 0,
-                        Err(error) => {
+                    beats += 1;
+                    // What was missed is asked for again, or a PING would make up for it.
+                    let thorough = beats.is_multiple_of(2) || misses > 0;
+                    match self.ask(connection, thorough).await {
+                        Ok(()) => misses = 0,
+                        Err(Trouble::Lost(why)) => {
                             misses += 1;
                             if misses >= MISSES {
-                                return End::Silent(error.to_string());
+                                return End::Silent(why);
                             }
                         }
+                        // The owner's key has gone between two looks: the next one claims it.
+                        Err(Trouble::Missing(_)) => {}
+                        Err(trouble) => return End::Refused(trouble),
+                    }
+                    if self.doubted && since.elapsed() >= PROVEN {
+                        self.doubted = false;
+                        self.tell_up().await;
                     }
                 }
             }
         }
     }
 
+    /// Whether Redis answers; `thorough`: and still does what is needed.
+    async fn ask(&self, connection: &Connection, thorough: bool) -> Result<(), Trouble> {
+        let settings = &self.link.shared.settings;
+        let asking = async {
+            if !thorough {
+                return connection.call("PING", Vec::new()).await.map(drop);
+            }
+            owner::check(connection, settings, self.link.store().id()).await?;
+            preflight::check_again(connection).await
+        };
+        tokio::time::timeout(PING_DEADLINE, asking)
+            .await
+            .unwrap_or_else(|_| {
+                let what = if thorough { "to a write" } else { "to PING" };
+                Err(Trouble::Lost(format!(
+                    "no answer {what} within {PING_DEADLINE:?}"
+                )))
+            })
+    }
+
     async fn enter_up(&mut self, facts: Facts) {
         self.epoch += 1;
-        let (version, durability) = (facts.version.clone(), facts.durability.as_str());
         let state = LinkState::Up {
             epoch: self.epoch,
             facts,
         };
         self.link.shared.state.send_replace(state);
-        if self.told == Some(true) {
-            tracing::debug!("the connection to Redis was replaced");
+        if self.told == Some(true) || self.doubted {
+            tracing::debug!("there is a new connection to Redis");
             return;
         }
+        self.tell_up().await;
+    }
+
+    async fn tell_up(&mut self) {
+        let facts = match &*self.link.shared.state.borrow() {
+            LinkState::Up { facts, .. } => facts.clone(),
+            _ => return,
+        };
         self.told = Some(true);
         let settings = &self.link.shared.settings;
         tracing::info!(
             redis = settings.shown,
-            version,
-            durability,
+            version = facts.version,
+            durability = facts.durability.as_str(),
             "Redis carries events"
         );
         let data = json!({"carrier": "redis", "why": "Redis answers"});
@@ -318,17 +403,21 @@ impl LinkTask {
                 _ => LinkState::Down {
                     why: why.clone(),
                     since,
+                    answers: !matches!(trouble, Trouble::Lost(_)),
+                    full: matches!(trouble, Trouble::Refused(why) if why.contains("OOM command")),
                 },
             };
         });
-        // At the start it is what the start ends with.
-        let refused = self.told.is_none() && matches!(trouble, Trouble::Foreign { .. });
+        let settings = &self.link.shared.settings;
+        // At the start of one that needs Redis it is what the start ends with.
+        let refused = self.told.is_none()
+            && !settings.falls_back
+            && matches!(trouble, Trouble::Foreign { .. });
         if self.told == Some(false) || refused {
             tracing::debug!(why, "Redis still cannot carry");
             return;
         }
         self.told = Some(false);
-        let settings = &self.link.shared.settings;
         let carrier = if settings.falls_back {
             tracing::warn!(
                 redis = settings.shown,

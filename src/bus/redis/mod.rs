@@ -22,6 +22,7 @@ mod link;
 mod notes;
 mod owner;
 mod preflight;
+mod refusal;
 mod reply;
 mod round;
 mod scripts;
@@ -36,7 +37,7 @@ mod tests;
 use std::time::Duration;
 
 pub use inbox::Inbox;
-pub use ingress::Ingress;
+pub use ingress::{Ingress, event_of_entry};
 pub use link::{Link, LinkState, LinkTask};
 pub use preflight::{Durability, Facts};
 pub use survey::{StreamView, Surveyor};
@@ -70,6 +71,8 @@ pub struct Settings {
     pub ingress_dead: u64,
     /// What an entry of another program may be about.
     pub known: Known,
+    /// The largest event.
+    pub event_size: u64,
     /// The longest backoff of a retry: what is due later than this from now is due now.
     pub backoff_max: Duration,
     /// Work goes on directly when Redis cannot carry.
@@ -98,11 +101,23 @@ pub enum Probed {
 impl Settings {
     /// What a person calls to have this Redis do something.
     fn cli(&self, command: &str) -> String {
-        match self.shown.strip_prefix("redis+unix://") {
-            Some(path) => format!("redis-cli -s {path} {command}"),
-            None => format!("redis-cli -u {} {command}", self.shown),
+        let place = self.shown.split('?').next().unwrap_or_default();
+        match place.split_once("://") {
+            Some(("redis+unix", path)) => format!("redis-cli -s {path} {command}"),
+            // redis-cli knows a cluster by a flag, not by the scheme.
+            Some(("redis-cluster", node)) => format!("redis-cli -c -u redis://{node} {command}"),
+            Some(("rediss-cluster", node)) => format!("redis-cli -c -u rediss://{node} {command}"),
+            _ => format!("redis-cli -u {place} {command}"),
         }
     }
+}
+
+/// Whether a URL names a Redis, as far as the URL itself tells.
+///
+/// # Errors
+/// Why not, for a programmer: the config has rules of its own, which say what to write.
+pub fn understood(url: &str) -> Result<(), String> {
+    client::understood(url)
 }
 
 /// Tries whether Redis can carry, without changing anything that lasts, for `docent check`. `is_ours` tells whether an owner of

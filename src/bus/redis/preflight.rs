@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use fred::prelude::Value;
+
 use super::Settings;
-use super::client::{Connection, Trouble, args};
+use super::client::{Connection, Trouble, args, args_of};
 use super::reply::{list, text};
-use super::{keys, scripts};
+use super::{keys, refusal, scripts};
 use crate::event::AgentName;
 
 /// What a Redis that crashes may lose. Shown, not relied upon: what is owed stands in the ledger.
@@ -24,6 +26,27 @@ pub enum Durability {
 }
 
 impl Durability {
+    /// What that means, for a person.
+    pub const fn told(self) -> &'static str {
+        match self {
+            Durability::None => {
+                "Redis keeps no log on disk: a crash of it loses the entries in it; docent loses nothing, the ledger carries them again"
+            }
+            Durability::ProcessCrash => {
+                "a crash of Redis loses nothing, a power cut may lose its last entries; docent loses nothing, the ledger carries them again"
+            }
+            Durability::PowerLoss => {
+                "neither a crash of Redis nor a power cut loses what it has taken"
+            }
+            Durability::Replicated => {
+                "what Redis has taken is on a replica too; whatever it loses all the same, the ledger carries again"
+            }
+            Durability::Unknown => {
+                "its ACL hides how it keeps entries; whatever it loses, the ledger carries again"
+            }
+        }
+    }
+
     /// The word.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -45,24 +68,46 @@ pub struct Facts {
     pub durability: Durability,
 }
 
-/// Tries everything that docent will do, on a key of its own.
+/// Tries everything that docent will do: on a key of its own, and on the keys that it uses in a way that changes nothing.
 pub(super) async fn check(connection: &Connection, settings: &Settings) -> Result<Facts, Trouble> {
-    let info = info(connection).await?;
+    let info = info(connection, args([])).await?;
+    let version = info.get("redis_version").map_or("unknown", String::as_str);
     eviction(&info)?;
-    dry_run(connection, settings).await?;
-    streams(connection, settings).await?;
-    let version = info.get("redis_version").cloned();
+    let tried = async {
+        dry_run(connection, settings).await?;
+        types(connection, settings).await?;
+        own_keys(connection, settings).await
+    };
+    tried.await.map_err(|trouble| old(trouble, version))?;
     Ok(Facts {
-        version: version.unwrap_or_else(|| "unknown".to_owned()),
+        version: version.to_owned(),
         durability: durability(connection, &info).await?,
     })
+}
+
+/// What may change while a connection stands, and nobody would say so. That Redis takes what is written is seen when the owner is
+/// checked.
+pub(super) async fn check_again(connection: &Connection) -> Result<(), Trouble> {
+    eviction(&info(connection, args(["memory"])).await?)
+}
+
+/// A command that is not known, or not in this form, is that of a Redis that is too old.
+fn old(trouble: Trouble, version: &str) -> Trouble {
+    match trouble {
+        Trouble::Refused(why) if why.contains(": ERR ") && !why.contains(refusal::ACL) => {
+            Trouble::Refused(format!(
+                "{why} (docent needs Redis 7.0 or newer; this one says that it is {version})"
+            ))
+        }
+        other => other,
+    }
 }
 
 type Info = HashMap<String, String>;
 
 /// All that INFO tells; nothing where an ACL denies it.
-async fn info(connection: &Connection) -> Result<Info, Trouble> {
-    let value = match connection.call("INFO", Vec::new()).await {
+async fn info(connection: &Connection, section: Vec<Value>) -> Result<Info, Trouble> {
+    let value = match connection.call("INFO", section).await {
         Ok(value) => value,
         Err(Trouble::Refused(_)) => return Ok(Info::new()),
         Err(other) => return Err(other),
@@ -108,18 +153,58 @@ async fn steps(connection: &Connection, key: &str, group: &str) -> Result<(), Tr
     call("XAUTOCLAIM", args(claim)).await?;
     call("XACK", args([key, group, "1-1"])).await?;
     script(scripts::ACKNOWLEDGE_AND_DELETE, args([group, "1-1"])).await?;
+    let read = [group, "probe", ">", "1", "64", "64", "id"];
+    script(scripts::READ, args(read)).await?;
+    script(scripts::LAST_ID, Vec::new()).await?;
+    let standing = [group, "probe", "0", "1", "0", "1"];
+    script(scripts::STANDING, args(standing)).await?;
     script(scripts::REMOVE_IDLE_CONSUMERS, args([group, "probe"])).await?;
     script(scripts::TRIM, args([group, "0", "0"])).await
 }
 
-/// Whatever stands under a key of ours must be a stream.
-async fn streams(connection: &Connection, settings: &Settings) -> Result<(), Trouble> {
+/// The streams that docent reads.
+fn streams(settings: &Settings) -> Vec<String> {
     let inboxes = AgentName::ALL
         .iter()
         .map(|agent| keys::inbox(&settings.namespace, *agent));
-    let keys: Vec<String> = inboxes
+    inboxes
         .chain([keys::ingress(&settings.namespace)])
-        .collect();
+        .collect()
+}
+
+/// What is done to each stream, in a form that changes nothing: an id that cannot be added, a group that is not there. It comes as
+/// far as the rules of Redis go (an ACL, a replica, a full memory), which may be other ones for these keys than for the probe's.
+async fn own_keys(connection: &Connection, settings: &Settings) -> Result<(), Trouble> {
+    let nobody = format!("{}:preflight", settings.group);
+    let forms: [(&'static str, &[&str], &str); 5] = [
+        ("XADD", &["0-0", "id", "probe"], "must be greater than 0-0"),
+        ("XRANGE", &["0-0", "0-0"], ""),
+        ("XPENDING", &[&nobody, "-", "+", "1"], ""),
+        ("XACK", &[&nobody, "0-0"], ""),
+        ("XDEL", &["0-0"], ""),
+    ];
+    let keys = streams(settings);
+    for (command, arguments, expected) in forms {
+        let call = |key: &String| {
+            let mut call = args([key]);
+            call.extend(args_of(arguments));
+            call
+        };
+        let results = connection.calls(command, keys.iter().map(call).collect());
+        for result in results.await {
+            match result {
+                Err(Trouble::Missing(_)) => {}
+                Err(Trouble::Refused(why)) if !expected.is_empty() && why.contains(expected) => {}
+                other => named(command, other)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whatever stands under a key of ours must be a stream.
+async fn types(connection: &Connection, settings: &Settings) -> Result<(), Trouble> {
+    let keys = streams(settings);
     let calls = keys.iter().map(|key| args([key])).collect();
     for (key, kind) in keys.iter().zip(connection.calls("TYPE", calls).await) {
         let kind = text(&kind?).ok_or(Trouble::Garbled("TYPE"))?;
@@ -134,12 +219,10 @@ async fn streams(connection: &Connection, settings: &Settings) -> Result<(), Tro
 }
 
 /// The error of a call with the command's name in it.
-fn named(command: &str, result: Result<fred::prelude::Value, Trouble>) -> Result<(), Trouble> {
+fn named(command: &str, result: Result<Value, Trouble>) -> Result<(), Trouble> {
     match result {
         Ok(_) => Ok(()),
-        Err(Trouble::Refused(why)) => Err(Trouble::Refused(format!(
-            "{command}: {why} (docent needs Redis 7.0 or newer, memory to write, and an ACL that lets it do everything on the keys of its namespace)"
-        ))),
+        Err(Trouble::Refused(why)) => Err(Trouble::Refused(format!("{command}: {why}"))),
         Err(other) => Err(other),
     }
 }
@@ -173,7 +256,70 @@ async fn config(connection: &Connection, name: &'static str) -> Result<Option<St
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+    use crate::bus::redis::testing::TestRedis;
+    use crate::bus::redis::{Probed, probe};
+
+    /// Answers as a Redis 6.2 does where it differs, and else with as little as will do, until the connection ends.
+    fn answer(stream: TcpStream) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut stream = stream;
+        let mut line = String::new();
+        while reader.read_line(&mut line).is_ok_and(|n| n > 0) {
+            let count: usize = line.trim()[1..].parse().unwrap();
+            let mut words = Vec::new();
+            for _ in 0..count {
+                line.clear();
+                reader.read_line(&mut line).unwrap();
+                let mut word = vec![0; line.trim()[1..].parse::<usize>().unwrap() + 2];
+                reader.read_exact(&mut word).unwrap();
+                words.push(String::from_utf8_lossy(&word).trim().to_uppercase());
+            }
+            line.clear();
+            let reply = match (words[0].as_str(), count) {
+                ("INFO", _) => "$21\r\nredis_version:6.2.6\r\n\r\n",
+                ("TYPE", _) => "+none\r\n",
+                ("EVAL", _) => "-ERR Error compiling script: unexpected symbol near '#'\r\n",
+                ("SET", 5..) => "-ERR syntax error\r\n",
+                ("XPENDING" | "XRANGE", _) => "*0\r\n",
+                ("CLIENT", _) => ":1\r\n",
+                _ => "+OK\r\n",
+            };
+            if stream.write_all(reply.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it stands in for a server and ends with the process"
+    )]
+    async fn a_redis_that_is_too_old_is_told_its_version_and_which_one_is_needed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                answer(stream);
+            }
+        });
+        let mut settings = TestRedis::start().settings();
+        settings.url = format!("redis://127.0.0.1:{port}");
+        let why = probe(&settings, |_| true).await.unwrap_err();
+        assert!(why.contains("7.0") && why.contains("6.2.6"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn it_leaves_nothing_behind() {
+        let redis = TestRedis::start();
+        let probed = probe(&redis.settings(), |_| true).await;
+        assert!(matches!(probed, Ok(Probed::Carries { .. })), "{probed:?}");
+        assert_eq!(redis.cli(&["DBSIZE"]).trim(), "0");
+    }
 
     #[test]
     fn a_policy_that_evicts_streams_is_refused() {

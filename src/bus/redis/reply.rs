@@ -31,20 +31,45 @@ impl fmt::Display for StreamId {
     }
 }
 
+/// What an entry holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Its fields in order; none for one that was deleted while it was pending.
+    Fields(Vec<(Vec<u8>, Vec<u8>)>),
+    /// More than may be read: it has stayed on Redis.
+    Unread {
+        /// Bytes of all its names and values.
+        size: u64,
+    },
+}
+
 /// One entry of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     /// Its id.
     pub(super) id: StreamId,
-    /// Its fields in order; none for one that was deleted while it was pending.
-    pub(super) fields: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What it holds.
+    pub(super) content: Content,
 }
 
 impl Entry {
+    /// Its fields; none where they were not read.
+    pub(super) fn fields(&self) -> &[(Vec<u8>, Vec<u8>)] {
+        match &self.content {
+            Content::Fields(fields) => fields,
+            Content::Unread { .. } => &[],
+        }
+    }
+
     /// The value of a field, if it is there and is UTF-8.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.fields.iter().find(|(key, _)| key == name.as_bytes())?;
-        std::str::from_utf8(value).ok()
+        let found = self.fields().iter().find(|(key, _)| key == name.as_bytes());
+        std::str::from_utf8(&found?.1).ok()
+    }
+
+    /// It was deleted while it was pending.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(&self.content, Content::Fields(fields) if fields.is_empty())
     }
 }
 
@@ -58,7 +83,8 @@ pub(super) fn text(value: &Value) -> Option<String> {
     }
 }
 
-fn bytes(value: &Value) -> Vec<u8> {
+/// The bytes of a text, whatever it came as.
+pub(super) fn bytes(value: &Value) -> Vec<u8> {
     match value {
         Value::Bytes(bytes) => bytes.to_vec(),
         other => text(other).unwrap_or_default().into_bytes(),
@@ -88,52 +114,33 @@ pub(super) fn number(value: &Value) -> Option<u64> {
     }
 }
 
-/// The value of a name in a list of names and values.
-pub(super) fn named(value: Value, name: &str) -> Option<Value> {
-    let mut values = list(value)?.into_iter();
-    while let (Some(key), Some(value)) = (values.next(), values.next()) {
-        if text(&key).as_deref() == Some(name) {
-            return Some(value);
-        }
-    }
-    None
-}
-
-/// The reply of XREADGROUP for one stream.
-pub(super) fn read(value: Value) -> Result<Vec<Entry>, Trouble> {
-    let garbled = Trouble::Garbled("XREADGROUP");
-    let streams = list(value).ok_or(garbled.clone())?;
-    let Some(first) = streams.into_iter().next() else {
-        return Ok(Vec::new());
-    };
-    // RESP2: [[key, entries]].
-    let entries = match first {
-        Value::Array(pair) => pair.into_iter().nth(1),
-        _ => None,
-    };
-    self::entries(entries.ok_or(garbled)?, "XREADGROUP")
-}
-
-/// A list of entries.
-pub(super) fn entries(value: Value, of: &'static str) -> Result<Vec<Entry>, Trouble> {
-    let values = list(value).ok_or(Trouble::Garbled(of))?;
-    values.into_iter().map(|value| entry(value, of)).collect()
-}
-
-fn entry(value: Value, of: &'static str) -> Result<Entry, Trouble> {
-    let garbled = || Trouble::Garbled(of);
+/// The reply of [`READ`](super::scripts::READ): how many ids it has looked at, and the entries.
+pub(super) fn read(value: Value) -> Result<(usize, Vec<Entry>), Trouble> {
+    let garbled = || Trouble::Garbled("the script that reads");
     let mut parts = list(value).ok_or_else(garbled)?.into_iter();
-    let id = parts.next().as_ref().and_then(text);
-    let id = id.and_then(|id| StreamId::parse(&id)).ok_or_else(garbled)?;
-    let mut values = match parts.next() {
-        Some(fields) => list(fields).ok_or_else(garbled)?.into_iter(),
-        None => Vec::new().into_iter(),
+    let looked = parts.next().as_ref().and_then(number);
+    let looked = looked.and_then(|n| usize::try_from(n).ok());
+    let entries = parts.next().and_then(list).ok_or_else(garbled)?;
+    let entries: Option<Vec<Entry>> = entries.into_iter().map(entry).collect();
+    Ok((looked.ok_or_else(garbled)?, entries.ok_or_else(garbled)?))
+}
+
+fn entry(value: Value) -> Option<Entry> {
+    let mut parts = list(value)?.into_iter();
+    let id = StreamId::parse(&text(&parts.next()?)?)?;
+    let size = number(&parts.next()?)?;
+    let content = match parts.next() {
+        None | Some(Value::Null) => Content::Unread { size },
+        Some(fields) => {
+            let mut values = list(fields)?.into_iter();
+            let mut fields = Vec::new();
+            while let (Some(key), Some(value)) = (values.next(), values.next()) {
+                fields.push((bytes(&key), bytes(&value)));
+            }
+            Content::Fields(fields)
+        }
     };
-    let mut fields = Vec::new();
-    while let (Some(key), Some(value)) = (values.next(), values.next()) {
-        fields.push((bytes(&key), bytes(&value)));
-    }
-    Ok(Entry { id, fields })
+    Some(Entry { id, content })
 }
 
 /// The ids of a page of XPENDING.
@@ -162,12 +169,16 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_entry_has_no_fields_and_a_timeout_no_entries() {
-        assert_eq!(read(Value::Null), Ok(Vec::new()));
-        let entries = Value::Array(vec![Value::Array(vec!["1-1".into(), Value::Null])]);
-        let reply = Value::Array(vec![Value::Array(vec!["stream".into(), entries])]);
-        let entries = read(reply).unwrap();
-        assert!(entries.len() == 1 && entries[0].fields.is_empty());
-        assert_eq!(read(1.into()), Err(Trouble::Garbled("XREADGROUP")));
+    fn an_entry_that_was_deleted_has_no_fields_and_one_too_large_was_not_read() {
+        let entry = |fields| Value::Array(vec!["1-1".into(), 7.into(), fields]);
+        let fields = Value::Array(vec!["id".into(), "x".into()]);
+        let entries = [Value::Array(Vec::new()), Value::Null, fields].map(entry);
+        let reply = Value::Array(vec![3.into(), Value::Array(entries.to_vec())]);
+        let (looked, entries) = read(reply).unwrap();
+        assert_eq!((looked, entries.len()), (3, 3));
+        assert!(entries[0].is_gone() && !entries[1].is_gone());
+        assert_eq!(entries[1].content, Content::Unread { size: 7 });
+        assert_eq!(entries[2].text("id"), Some("x"));
+        assert!(read(1.into()).is_err());
     }
 }

@@ -1,14 +1,16 @@
-//! One agent's two connections: one for reads that block, one for everything else. Checked before it is handed out.
+//! One agent's connection, checked before it is handed out.
 
 use std::time::Duration;
 
 use fred::prelude::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::client::{Connection, Trouble, args};
-use super::group::Group;
-use super::reply::{Entry, StreamId, number, pending, read, text};
+use super::group::{Group, Wanted};
+use super::reply::{Entry, StreamId, number, pending, text};
 use super::round::PAGE;
-use super::{Settings, entry, keys, owner, reply, scripts};
+use super::{Settings, entry, keys, owner, scripts};
 use crate::event::{AgentName, Event};
 
 /// Dead letters that are kept on Redis for other programs.
@@ -16,8 +18,9 @@ const DEAD_KEPT: &str = "10000";
 
 /// A session with Redis.
 pub(super) struct Session {
-    commands: Connection,
-    reads: Connection,
+    connection: Connection,
+    /// Something was added to the inbox.
+    added: Notify,
     agent: AgentName,
     group: Group,
     dead: String,
@@ -25,20 +28,18 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Connects, checks the owner on both connections, makes the group if it is not there, and takes over what is pending on
+    /// Connects, checks the owner, makes the group if it is not there, and takes over what is pending on
     /// consumers of another name.
     pub(super) async fn open(
         settings: &Settings,
         store: &str,
         agent: AgentName,
     ) -> Result<Self, Trouble> {
-        let commands = Connection::open(&settings.url).await?;
-        owner::check(&commands, settings, store).await?;
-        let reads = Connection::open(&settings.url).await?;
-        owner::check(&reads, settings, store).await?;
+        let connection = Connection::open(&settings.url).await?;
+        owner::check(&connection, settings, store).await?;
         let session = Session {
-            commands,
-            reads,
+            connection,
+            added: Notify::new(),
             agent,
             group: Group {
                 stream: keys::inbox(&settings.namespace, agent),
@@ -48,22 +49,22 @@ impl Session {
             dead: keys::dead(&settings.namespace, agent),
             block_time: settings.block_time,
         };
-        session.group.make(&session.commands).await?;
+        session.group.make(&session.connection).await?;
         session.claim(Duration::ZERO).await?;
         Ok(session)
     }
 
     /// Makes what was found missing anew, after the owner was checked again.
     pub(super) async fn mend(&self, settings: &Settings, store: &str) -> Result<(), Trouble> {
-        owner::check(&self.commands, settings, store).await?;
-        self.group.make(&self.commands).await
+        owner::check(&self.connection, settings, store).await?;
+        self.group.make(&self.connection).await
     }
 
     /// Takes over what is pending on consumers of another name for at least so long, and removes those that hold nothing.
     pub(super) async fn claim(&self, idle: Duration) -> Result<(), Trouble> {
-        self.group.claim(&self.commands, idle).await?;
+        self.group.claim(&self.connection, idle).await?;
         let arguments = args([&self.group.name, &self.group.consumer]);
-        self.commands
+        self.connection
             .script(
                 scripts::REMOVE_IDLE_CONSUMERS,
                 &self.group.stream,
@@ -75,37 +76,34 @@ impl Session {
 
     /// The id of the stream's newest entry, deleted or not.
     pub(super) async fn last_id(&self) -> Result<StreamId, Trouble> {
-        let stream = args(["STREAM", &self.group.stream]);
-        let value = match self.commands.call("XINFO", stream).await {
-            Err(Trouble::Refused(why)) if why.contains("no such key") => {
-                return Err(Trouble::Missing(why));
-            }
-            other => other?,
-        };
-        reply::named(value, "last-generated-id")
-            .and_then(|id| StreamId::parse(&text(&id)?))
+        let value = self
+            .connection
+            .script(scripts::LAST_ID, &self.group.stream, Vec::new())
+            .await?;
+        text(&value)
+            .and_then(|id| StreamId::parse(&id))
             .ok_or(Trouble::Garbled("XINFO STREAM"))
     }
 
-    /// Reads what was not delivered to the group yet; waits for `block_time` if there is nothing.
+    /// Reads what was not delivered to the group yet; waits for up to `block_time` until there is something. What this session
+    /// adds is seen at once, what others add when the time is up.
     pub(super) async fn read_new(&self, count: usize) -> Result<Vec<Entry>, Trouble> {
-        let (count, block) = (count.to_string(), self.block_time.as_millis().to_string());
-        let arguments = args([
-            "GROUP",
-            &self.group.name,
-            &self.group.consumer,
-            "COUNT",
-            &count,
-            "BLOCK",
-            &block,
-            "STREAMS",
-            &self.group.stream,
-            ">",
-        ]);
-        let value = self
-            .reads
-            .blocking_call("XREADGROUP", arguments, self.block_time);
-        read(value.await?)
+        let until = Instant::now() + self.block_time;
+        loop {
+            let new = (">", count);
+            let entries = self
+                .group
+                .read(&self.connection, new, Wanted::EventId)
+                .await?;
+            let waits = entries.is_empty();
+            if !waits
+                || tokio::time::timeout_at(until, self.added.notified())
+                    .await
+                    .is_err()
+            {
+                return Ok(entries);
+            }
+        }
     }
 
     /// A page of what is pending on our consumer.
@@ -120,20 +118,14 @@ impl Session {
             &page,
             &self.group.consumer,
         ]);
-        pending(self.commands.call("XPENDING", arguments).await?)
+        pending(self.connection.call("XPENDING", arguments).await?)
     }
 
     /// The entries of these ids; one that was deleted is left out.
     pub(super) async fn fetch(&self, ids: &[StreamId]) -> Result<Vec<Entry>, Trouble> {
-        let calls = ids.iter().map(|id| {
-            let id = id.to_string();
-            args([self.group.stream.as_str(), &id, &id])
-        });
-        let mut entries = Vec::with_capacity(ids.len());
-        for result in self.commands.calls("XRANGE", calls.collect()).await {
-            entries.extend(reply::entries(result?, "XRANGE")?);
-        }
-        Ok(entries)
+        self.group
+            .fetch(&self.connection, ids, Wanted::EventId)
+            .await
     }
 
     /// Carries these events, in this order; each has a result of its own.
@@ -145,7 +137,8 @@ impl Session {
             arguments
         };
         let calls = events.iter().map(call).collect();
-        let results = self.commands.calls("XADD", calls).await;
+        let results = self.connection.calls("XADD", calls).await;
+        self.added.notify_one();
         results.into_iter().map(|result| result.map(drop)).collect()
     }
 
@@ -155,11 +148,11 @@ impl Session {
         let group = Value::from(self.group.name.as_str());
         if self.agent == AgentName::LoggingAudit {
             let arguments = [Value::from(self.group.stream.as_str()), group].into_iter();
-            let call = self.commands.call("XACK", arguments.chain(ids).collect());
+            let call = self.connection.call("XACK", arguments.chain(ids).collect());
             return call.await.map(drop);
         }
         let arguments = std::iter::once(group).chain(ids).collect();
-        self.commands
+        self.connection
             .script(
                 scripts::ACKNOWLEDGE_AND_DELETE,
                 &self.group.stream,
@@ -174,7 +167,7 @@ impl Session {
         let (entries, bytes) = (entries.to_string(), bytes.to_string());
         let arguments = args([self.group.name.as_str(), &entries, &bytes]);
         let value = self
-            .commands
+            .connection
             .script(scripts::TRIM, &self.group.stream, arguments)
             .await?;
         number(&value).ok_or(Trouble::Garbled("EVAL"))
@@ -186,11 +179,11 @@ impl Session {
         for (name, value) in fields {
             arguments.extend([Value::from(name), Value::from(value)]);
         }
-        self.commands.call("XADD", arguments).await.map(drop)
+        self.connection.call("XADD", arguments).await.map(drop)
     }
 
-    /// Says goodbye on both connections.
+    /// Says goodbye.
     pub(super) async fn quit(&self) {
-        tokio::join!(self.commands.quit(), self.reads.quit());
+        self.connection.quit().await;
     }
 }

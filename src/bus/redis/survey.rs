@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
+use fred::prelude::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Connection, Trouble, args};
 use super::link::Link;
-use super::reply::{self, StreamId, list, named, number, text};
-use super::{keys, owner};
+use super::reply::{StreamId, bytes, list, number, text};
+use super::{keys, owner, scripts};
 use crate::event::AgentName;
 
 /// Between two looks.
@@ -27,6 +28,8 @@ const STUCK_MAX: &str = "1000";
 
 /// Consumers of other names that are told, at most.
 const STRANGERS_MAX: usize = 5;
+
+const GARBLED: Trouble = Trouble::Garbled("the script that looks how a stream stands");
 
 /// How one stream stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,9 +117,7 @@ impl Surveyor {
             views.extend(self.stream(&connection, key, Some(agent)).await?);
         }
         let key = keys::ingress(&namespace);
-        let standing = self.standing(&connection, &key).await?;
-        let ingress = self.stream(&connection, key, None).await?;
-        views.extend(ingress.map(|view| StreamView { standing, ..view }));
+        views.extend(self.stream(&connection, key, None).await?);
         self.connection = Some(connection);
         Ok(views)
     }
@@ -135,77 +136,61 @@ impl Surveyor {
 
     /// How a stream stands; nothing where there is none, or our group is not there yet.
     async fn stream(
-        &self,
+        &mut self,
         connection: &Connection,
         key: String,
         agent: Option<AgentName>,
     ) -> Result<Option<StreamView>, Trouble> {
         let settings = self.link.settings();
-        let group = settings.group.as_str();
-        let consumers = connection.call("XINFO", args(["CONSUMERS", &key, group]));
-        let consumers = match consumers.await {
-            Err(Trouble::Missing(_)) => return Ok(None),
-            Err(Trouble::Refused(why)) if why.contains("no such key") => return Ok(None),
-            other => list(other?).ok_or(Trouble::Garbled("XINFO CONSUMERS"))?,
-        };
         let own = match agent {
             Some(agent) => format!("{agent}@{}", settings.instance),
             None => format!("ingress@{}", settings.instance),
         };
-        let strangers = consumers.into_iter().filter_map(consumer);
-        let strangers = strangers.filter(|consumer| {
-            consumer.name != own && (consumer.pending > 0 || consumer.idle < AT_WORK)
-        });
-        let strangers = strangers.map(|c| c.name).take(STRANGERS_MAX).collect();
-        let entries = connection.call("XLEN", args([&key])).await?;
+        let stuck_after = self.stuck_after.as_millis().to_string();
+        let (at_work, most) = (AT_WORK.to_string(), STRANGERS_MAX.to_string());
+        let arguments = [
+            settings.group.as_str(),
+            &own,
+            &stuck_after,
+            STUCK_MAX,
+            &at_work,
+            &most,
+        ];
+        let standing = connection.script(scripts::STANDING, &key, args(arguments));
+        let value = match standing.await {
+            Err(Trouble::Missing(_)) => return Ok(None),
+            other => other?,
+        };
+        let parts = list(value).unwrap_or_default();
+        let [entries, stuck, first, strangers] = parts.as_slice() else {
+            return Err(GARBLED);
+        };
+        let strangers = list(strangers.clone()).ok_or(GARBLED)?;
+        let name = |name: &Value| String::from_utf8_lossy(&bytes(name)).into_owned();
+        let first = text(first).and_then(|id| StreamId::parse(&id));
         Ok(Some(StreamView {
-            entries: number(&entries).ok_or(Trouble::Garbled("XLEN"))?,
-            stuck: self.stuck(connection, &key, group).await?,
-            strangers,
-            standing: Duration::ZERO,
+            entries: number(entries).ok_or(GARBLED)?,
+            stuck: number(stuck).ok_or(GARBLED)?,
+            strangers: strangers.iter().map(name).collect(),
+            standing: match agent {
+                Some(_) => Duration::ZERO,
+                None => self.standing(first),
+            },
             agent,
             key,
         }))
     }
 
-    async fn stuck(&self, connection: &Connection, key: &str, group: &str) -> Result<u64, Trouble> {
-        let idle = self.stuck_after.as_millis().to_string();
-        let arguments = args([key, group, "IDLE", &idle, "-", "+", STUCK_MAX]);
-        let pending = reply::pending(connection.call("XPENDING", arguments).await?)?;
-        Ok(pending.len() as u64)
-    }
-
     /// For how long the stream's first entry has been seen to be the first.
-    async fn standing(&mut self, connection: &Connection, key: &str) -> Result<Duration, Trouble> {
-        let arguments = args([key, "-", "+", "COUNT", "1"]);
-        let entries = reply::entries(connection.call("XRANGE", arguments).await?, "XRANGE")?;
-        let first = entries.first().map(|entry| entry.id);
+    fn standing(&mut self, first: Option<StreamId>) -> Duration {
         self.first = match (first, self.first) {
             (Some(id), Some((known, since))) if id == known => Some((known, since)),
             (Some(id), _) => Some((id, Instant::now())),
             (None, _) => None,
         };
-        Ok(self
-            .first
-            .map_or(Duration::ZERO, |(_, since)| since.elapsed()))
+        self.first
+            .map_or(Duration::ZERO, |(_, since)| since.elapsed())
     }
-}
-
-/// A consumer of a group.
-struct Consumer {
-    name: String,
-    pending: u64,
-    /// Milliseconds since it was last at work.
-    idle: u64,
-}
-
-fn consumer(row: fred::prelude::Value) -> Option<Consumer> {
-    let field = |name| named(row.clone(), name);
-    Some(Consumer {
-        name: text(&field("name")?)?,
-        pending: number(&field("pending")?)?,
-        idle: number(&field("idle")?)?,
-    })
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ impl TestRedis {
                 collections: vec!["docs".to_owned()],
                 jobs: Vec::new(),
             },
+            event_size: 65536,
             backoff_max: Duration::from_millis(4),
             falls_back: false,
         }

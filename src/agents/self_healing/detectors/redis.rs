@@ -27,14 +27,15 @@ pub(super) fn finding(
     }
 }
 
-/// Redis cannot carry: at once where an agent waits for it, else when it has been away for long. A machine that never had one
+/// Redis cannot carry: at once where an agent waits for it or it answers and does not do its work, else when it has been away for
+/// long. A machine that never had one
 /// lacks nothing: then events are carried directly, which is what `auto` means.
 pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
     let Some(redis) = &facts.redis else {
         return Some(Vec::new());
     };
     let needed = redis.facts.needed;
-    let (why, since) = match &redis.facts.standing {
+    let (why, since, answers) = match &redis.facts.standing {
         RedisStanding::Unknown => return None,
         RedisStanding::Carries { .. } => return Some(Vec::new()),
         RedisStanding::Foreign { why } => {
@@ -42,24 +43,33 @@ pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
             let texts = (why.clone(), limit);
             return Some(vec![finding(facts, (AWAY, Severity::Error), texts)]);
         }
-        RedisStanding::Away { why, since } => (why, since),
+        RedisStanding::Away {
+            why,
+            since,
+            answers,
+        } => (why, since, *answers),
     };
     let (severity, limit) = if needed {
         let limit = "Redis answers: start or mend it, and what is owed goes on by itself; [bus] mode = \"auto\" works without it meanwhile";
         (Severity::Error, limit)
+    } else if answers {
+        let limit = "Redis does its work: mend what it says, or write [bus] mode = \"embedded\" if docent is not to use this Redis; events are carried directly meanwhile";
+        (Severity::Warning, limit)
     } else {
         let limit = "Redis answers, as it did before: start it, or write [bus] mode = \"embedded\" if it is not to come back; events are carried directly meanwhile";
         (Severity::Warning, limit)
     };
-    let texts = (
-        format!("Redis has been away since {since}: {why}"),
-        limit.to_owned(),
-    );
+    let how = if answers {
+        "Redis has been of no use"
+    } else {
+        "Redis has been away"
+    };
+    let texts = (format!("{how} since {since}: {why}"), limit.to_owned());
     let found = finding(facts, (AWAY, severity), texts);
     let missed = redis.has_carried || facts.open.contains(&found.key());
     let long = facts.age(*since) > limits.redis_away;
     Some(
-        (needed || (missed && long))
+        (needed || answers || (missed && long))
             .then_some(found)
             .into_iter()
             .collect(),
@@ -135,6 +145,7 @@ pub(super) mod tests {
         RedisStanding::Away {
             why: "refused".to_owned(),
             since,
+            answers: false,
         }
     }
 
@@ -191,6 +202,23 @@ pub(super) mod tests {
             let severity = found.first().map(|f| f.severity);
             assert_eq!(severity, expected, "{needed} {since} {has_carried}");
         }
+    }
+
+    #[test]
+    fn a_redis_that_answers_and_refuses_the_work_is_told_at_once() {
+        let mut facts = all_well();
+        let standing = RedisStanding::Away {
+            why: "READONLY".to_owned(),
+            since: facts.now,
+            answers: true,
+        };
+        facts.redis = Some(RedisView {
+            has_carried: false,
+            ..view(false, standing)
+        });
+        let found = away(&facts, &Limits::default()).unwrap();
+        assert_eq!(found[0].severity, Severity::Warning);
+        assert!(found[0].value.contains("READONLY"), "{}", found[0].value);
     }
 
     #[test]

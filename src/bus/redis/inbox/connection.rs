@@ -15,7 +15,10 @@ use crate::event::awake;
 
 /// Between attempts to open a session.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
-pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// Connections that may be lost, one after the other, before the link is told.
+const STRIKES: u32 = 4;
 
 /// How much later than its own deadline a read counts as lost with its connection.
 pub(super) const READ_MARGIN: Duration = Duration::from_secs(5);
@@ -36,6 +39,7 @@ impl Inbox {
         let epoch = self.link.epoch();
         if epoch != self.epoch {
             self.epoch = epoch;
+            self.strikes = 0;
             self.disconnect(Duration::ZERO);
         }
         if self.epoch.is_none() {
@@ -94,12 +98,18 @@ impl Inbox {
             // While it is being opened there is nothing to mend yet: it is opened again.
             Trouble::Missing(_) if self.session().is_some() => self.mend(),
             Trouble::Lost(_) | Trouble::Garbled(_) | Trouble::Missing(_) => {
-                let why = trouble.to_string();
-                tracing::debug!(agent = %self.agent, why, "a connection to Redis was given up");
+                tracing::debug!(agent = %self.agent, %trouble, "a connection to Redis was given up");
                 self.failures += 1;
+                self.strikes += 1;
                 let step = BACKOFF_MIN * 2u32.saturating_pow(self.failures.min(8));
                 let wait = step.min(BACKOFF_MAX).mul_f64(0.5 + fastrand::f64() / 2.0);
                 self.disconnect(wait);
+                // The health connection may be well, and nothing goes on all the same.
+                if self.strikes >= STRIKES
+                    && let Some(epoch) = self.epoch
+                {
+                    self.link.complain(epoch, trouble);
+                }
             }
             Trouble::Refused(_) | Trouble::Foreign { .. } => {
                 self.disconnect(BACKOFF_MAX);

@@ -73,6 +73,8 @@ pub struct Inbox {
     epoch: Option<u64>,
     connected: Connected,
     failures: u32,
+    /// Connections of this epoch on which a call gave nothing, since something was last added.
+    strikes: u32,
     /// Entries that were read and not handed over yet.
     ready: VecDeque<(Seq, StreamId)>,
     /// A write of the relay is under way. What becomes owed meanwhile goes with the next one.
@@ -82,8 +84,6 @@ pub struct Inbox {
     trimming: bool,
     read_began: Instant,
     claimed_at: Instant,
-    relay_at: Instant,
-    relay_step: Duration,
     /// That entries could not be read was said on this connection.
     said_unreadable: bool,
     /// Calls of this session: they end with it.
@@ -114,6 +114,7 @@ impl Inbox {
             epoch: None,
             connected: Connected::No { retry_at: now },
             failures: 0,
+            strikes: 0,
             ready: VecDeque::new(),
             adding: false,
             acknowledged: Vec::new(),
@@ -121,8 +122,6 @@ impl Inbox {
             trimming: false,
             read_began: awake::now(),
             claimed_at: now,
-            relay_at: now,
-            relay_step: Duration::ZERO,
             said_unreadable: false,
             under_way: FuturesUnordered::new(),
             telling: FuturesUnordered::new(),
@@ -272,7 +271,6 @@ impl Inbox {
         let soon = Instant::now() + Duration::from_millis(500);
         match self.connected {
             Connected::No { retry_at } if self.epoch.is_some() => retry_at.min(soon),
-            _ if self.relay_at > Instant::now() => self.relay_at.min(soon),
             _ => soon,
         }
     }
@@ -290,7 +288,7 @@ impl Carrier for Inbox {
                 if hunger.room > 0 && self.has_work() {
                     return;
                 }
-                let relays = hunger.room > 0 && self.may_relay() && self.relay_at <= Instant::now();
+                let relays = hunger.room > 0 && self.may_relay();
                 let moment = self.next_moment();
                 let heard = tokio::select! {
                     Some(ended) = self.under_way.next(), if !self.under_way.is_empty() => ended,

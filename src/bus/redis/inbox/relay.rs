@@ -1,11 +1,7 @@
 //! The inbox's relay: owed deliveries become entries, in ledger order, a window of them at a time.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::connection::BACKOFF_MAX;
 use super::{Connected, Inbox, Reply};
 use crate::bus::TableView;
 use crate::bus::order::Judged;
@@ -29,7 +25,7 @@ impl Inbox {
         let Some(session) = self.session() else {
             return Ok(());
         };
-        if !self.may_relay() || self.relay_at > Instant::now() {
+        if !self.may_relay() {
             return Ok(());
         }
         let (window, per_subject) = (self.settings().window, self.settings().window_per_subject);
@@ -95,15 +91,7 @@ impl Inbox {
             }
         }
         match failed {
-            None => self.relay_step = Duration::ZERO,
-            // Without a fallback, what came may still be read and acknowledged; only the relay waits.
-            Some(Trouble::Refused(why)) if !self.settings().falls_back => {
-                if self.relay_step == Duration::ZERO {
-                    tracing::warn!(agent = %self.agent, why, "Redis takes no more entries; what is published stays owed");
-                }
-                self.relay_step = (self.relay_step * 2).clamp(BACKOFF_MAX, BACKOFF_MAX * 5);
-                self.relay_at = Instant::now() + self.relay_step;
-            }
+            None => self.strikes = 0,
             Some(trouble) => self.fail(trouble),
         }
     }
