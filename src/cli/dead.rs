@@ -28,30 +28,30 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Show an event with its dead deliveries and all that failed
+    /// Show an event with its dead deliveries and all that failed, or what an entry of another program held
     Show(Which),
-    /// Have the dead deliveries of an event tried again
+    /// Have the dead deliveries of an event tried again, or an entry of another program published after all
     Replay(Which),
-    /// Give the dead deliveries of an event up: nobody tries them again
+    /// Give the dead deliveries of an event up, or an entry of another program: nobody tries them again
     Drop(Which),
 }
 
 #[derive(Debug, Args)]
 struct Which {
-    /// The event's id
-    #[arg(value_name = "EVENT")]
-    id: String,
+    /// The ids that `docent dead list` shows: of events, or of entries of another program
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
     /// Only what this agent owes
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
-    /// Print JSON
+    /// Print JSON, one object a line
     #[arg(long)]
     json: bool,
 }
 
 impl Which {
-    fn target(&self, act: Option<&str>) -> Target {
-        let target = Target::new("/dead").segment(&self.id);
+    fn target(&self, id: &str, act: Option<&str>) -> Target {
+        let target = Target::new("/dead").segment(id);
         let target = match act {
             Some(act) => target.segment(act),
             None => target,
@@ -60,7 +60,7 @@ impl Which {
     }
 }
 
-/// Lists or replays.
+/// Lists, shows, replays or drops.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
     let client = context.client()?;
     match &arguments.verb {
@@ -76,35 +76,52 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
                 let text = render(&list, context.out.style);
                 context.out.text(&text)?;
             }
+            Ok(Exit::Clean)
         }
-        Verb::Show(which) => {
-            let view: DeadView = block_on(async { Ok(client.get(&which.target(None)).await?) })?;
+        Verb::Show(which) => each(context, which, |context, id| {
+            let target = which.target(id, None);
+            let view: DeadView = block_on(async { Ok(client.get(&target).await?) })?;
             if which.json {
-                context.out.json(&view)?;
-            } else {
-                let text = render_view(&view, context.out.style);
-                context.out.text(&text)?;
+                return context.out.json(&view);
             }
-        }
-        Verb::Replay(which) => {
-            let target = which.target(Some("replay"));
+            let text = render_view(&view, context.out.style);
+            context.out.text(&text)
+        }),
+        Verb::Replay(which) => each(context, which, |context, id| {
+            let target = which.target(id, Some("replay"));
             let replayed: Replayed = block_on(async { Ok(client.post(&target).await?) })?;
-            tell_replayed(context, &replayed, which.json)?;
-        }
-        Verb::Drop(which) => {
-            let target = which.target(Some("drop"));
+            tell_replayed(context, &replayed, which.json)
+        }),
+        Verb::Drop(which) => each(context, which, |context, id| {
+            let target = which.target(id, Some("drop"));
             let dropped: Dropped = block_on(async { Ok(client.post(&target).await?) })?;
             if which.json {
-                context.out.json(&dropped)?;
-            } else {
-                let deliveries = counted(dropped.dropped, "delivery is", "deliveries are");
-                context
-                    .out
-                    .line(&format!("{deliveries} dropped; the audit log has it"))?;
+                return context.out.json(&dropped);
             }
+            let deliveries = counted(dropped.dropped, "delivery is", "deliveries are");
+            let text = format!("{deliveries} dropped; the audit log has it");
+            context.out.line(&text)
+        }),
+    }
+}
+
+/// Does something with each id. One that fails does not keep the others from it; the first failure decides how it ends.
+fn each(
+    context: &mut Context,
+    which: &Which,
+    mut act: impl FnMut(&mut Context, &str) -> Result<(), Fatal>,
+) -> Result<Exit, Fatal> {
+    let mut failed: Option<Fatal> = None;
+    for id in &which.ids {
+        let Err(fatal) = act(context, id) else {
+            continue;
+        };
+        match &failed {
+            None => failed = Some(fatal),
+            Some(_) => context.out.complain(&fatal.report()),
         }
     }
-    Ok(Exit::Clean)
+    failed.map_or(Ok(Exit::Clean), Err)
 }
 
 /// Says how many deliveries are owed again.
@@ -122,7 +139,10 @@ pub(super) fn tell_replayed(
 
 /// The event, then each agent with every attempt that failed.
 fn render_view(view: &DeadView, style: Style) -> String {
-    let mut text = fields(&view.event, style);
+    let mut text = match &view.event {
+        Some(event) => fields(event, style),
+        None => render_entry(view, style),
+    };
     for dead in &view.dead {
         text.push_str(&format!(
             "\n{} since {}, after {}\n",
@@ -137,6 +157,21 @@ fn render_view(view: &DeadView, style: Style) -> String {
                 error["attempt"],
                 plain(error["error"].as_str().unwrap_or_default())
             ));
+        }
+    }
+    text
+}
+
+/// An entry of another program with all that it held.
+fn render_entry(view: &DeadView, style: Style) -> String {
+    let mut text = String::new();
+    for dead in &view.dead {
+        let entry = plain(&dead.event);
+        text.push_str(&format!("entry  {}\n", style.bold(&entry)));
+        let fields = dead.errors[0]["fields"].as_object();
+        for (name, value) in fields.into_iter().flatten() {
+            let value = plain(value.as_str().unwrap_or_default());
+            text.push_str(&format!("{}  {value}\n", style.dim(&plain(name))));
         }
     }
     text

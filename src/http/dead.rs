@@ -3,22 +3,19 @@
 use axum::extract::{Path, State as Shared};
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use super::lines::{Json, PAGE, paged_object, push_line};
 use super::operate::unknown_event;
 use super::params::{Params, limited};
 use super::wire::{Dead, DeadView, Envelope, Problem, ProblemKind};
-use super::{State, count};
+use super::{State, count, ingress};
 use crate::event::{AgentName, EventId, Seq};
-use crate::store::{DeadLetter, IngressDeadRow};
+use crate::store::DeadLetter;
 
 /// Dead letters in one answer.
 const LIST_MAX: usize = 10_000;
 const LIST: usize = 1000;
-
-/// Who could not handle the entry of another program.
-const INGRESS: &str = "ingress";
 
 /// The query of `GET /api/v1/dead`.
 #[derive(Deserialize)]
@@ -87,7 +84,7 @@ async fn page(
         };
         for row in state.store.ingress_dead(after, most).await? {
             next = Some(Place::Entry(row.n));
-            push_line(&mut page, &entry(row))?;
+            push_line(&mut page, &ingress::dead(row))?;
             left -= 1;
         }
     }
@@ -106,24 +103,6 @@ fn dead(letter: DeadLetter) -> Dead {
     }
 }
 
-/// An entry of another program that could not be published: no event came of it, so its own id stands in the event's place.
-fn entry(row: IngressDeadRow) -> Dead {
-    let fields: Map<String, Value> = row
-        .fields
-        .into_iter()
-        .map(|(name, value)| (name, Value::String(value)))
-        .collect();
-    Dead {
-        event: row.entry,
-        agent: INGRESS.to_owned(),
-        kind: row.kind,
-        subject: row.subject,
-        attempts: 1,
-        errors: json!([{"attempt": 1, "at": row.at.to_string(), "error": row.reason, "fields": fields}]),
-        at: row.at.to_string(),
-    }
-}
-
 /// The query of `GET /api/v1/dead/{id}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,12 +111,15 @@ pub(super) struct ShowQuery {
     agent: Option<String>,
 }
 
-/// `GET /api/v1/dead/{id}`: an event with its dead deliveries.
+/// `GET /api/v1/dead/{id}`: an event with its dead deliveries, or an entry of another program.
 pub(super) async fn show(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
     Params(query): Params<ShowQuery>,
 ) -> Result<Json<DeadView>, Problem> {
+    if let Some(row) = ingress::kept(&state, &id).await? {
+        return Ok(ingress::view(row));
+    }
     let id = event_named(&state, &id).await?;
     let agent = query.agent.as_deref().map(agent_name).transpose()?;
     let Some((event, deliveries, _)) = state.store.event(id).await? else {
@@ -163,7 +145,7 @@ pub(super) async fn show(
             .hint(format!("`docent events show {id}` tells its deliveries")));
     }
     Ok(Json(DeadView {
-        event: Envelope::from(&event),
+        event: Some(Envelope::from(&event)),
         dead,
     }))
 }

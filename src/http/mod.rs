@@ -17,6 +17,7 @@ mod documents;
 mod events;
 mod freshness;
 mod health;
+mod ingress;
 mod lines;
 mod operate;
 mod params;

@@ -7,16 +7,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::State;
-use super::dead::{agent_name, event_named, named_event};
+use super::dead::{agent_name, event_named};
 use super::lines::Json;
 use super::params::{Params, Peer};
 use super::problem::stopping;
 use super::scan::missing;
 use super::wire::{Dropped, Problem, ProblemKind, Replayed, Restarted};
+use super::{State, ingress};
 use crate::event::{AgentName, EventId, EventType, NewEvent, Subject};
 use crate::runtime::{AgentState, RequestError};
-use crate::store::{Act, DeliveryView, Effect, Operation, WriteError};
+use crate::store::{Act, DeliveryView, Operation};
 
 /// How long a restart is waited for before its answer says how far it is.
 const RESTART: Duration = Duration::from_secs(10);
@@ -35,13 +35,16 @@ pub(super) fn acted(verb: &str, subject: Subject, peer: Peer, arguments: Value) 
     NewEvent::root(EventType::OperatorActed, "control", subject, data)
 }
 
-/// `POST /api/v1/dead/{id}/replay`: the dead deliveries of an event are owed again.
+/// `POST /api/v1/dead/{id}/replay`: the dead deliveries of an event are owed again; an entry of another program is published.
 pub(super) async fn replay_dead(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
     Params(query): Params<OfAgent>,
     peer: Peer,
 ) -> Result<Json<Replayed>, Problem> {
+    if let Some(row) = ingress::kept(&state, &id).await? {
+        return ingress::replay(&state, row, peer).await;
+    }
     operate(&state, (Act::ReplayDead, "dead replay"), (&id, query), peer)
         .await
         .map(replayed)
@@ -58,50 +61,21 @@ pub(super) async fn replay_event(
     operate(&state, act, (&id, query), peer).await.map(replayed)
 }
 
-/// `POST /api/v1/dead/{id}/drop`: the dead deliveries of an event are done with.
+/// `POST /api/v1/dead/{id}/drop`: the dead deliveries of an event, or an entry of another program, are done with.
 pub(super) async fn drop_dead(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
     Params(query): Params<OfAgent>,
     peer: Peer,
 ) -> Result<Json<Dropped>, Problem> {
-    if named_event(&state, &id).await?.is_none() {
-        return drop_entry(&state, id, peer).await;
+    if let Some(row) = ingress::kept(&state, &id).await? {
+        return ingress::forget(&state, row, peer).await;
     }
     let (event, dropped) = operate(&state, (Act::Drop, "dead drop"), (&id, query), peer).await?;
     Ok(Json(Dropped {
         event: event.to_string(),
         dropped,
     }))
-}
-
-/// An entry of another program that could not be published is done with.
-async fn drop_entry(state: &State, entry: String, peer: Peer) -> Result<Json<Dropped>, Problem> {
-    if state.is_draining() {
-        return Err(stopping());
-    }
-    let record = acted(
-        "dead drop",
-        Subject::redis(&state.info.instance),
-        peer,
-        json!({"entry": entry}),
-    );
-    let dropped = Effect::IngressDropped {
-        entry: entry.clone(),
-    };
-    let pending = state.store.submit(vec![dropped], vec![record]).await?;
-    match pending.committed().await {
-        Ok(_) => Ok(Json(Dropped {
-            event: entry,
-            dropped: 1,
-        })),
-        Err(WriteError::Refused) => Err(Problem::new(
-            ProblemKind::NotFound,
-            format!("`{entry}` is neither an event's id, which is a UUID, nor an entry of the ingress that is kept"),
-        )
-        .hint("`docent dead list` tells both")),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn replayed((event, replayed): (EventId, u64)) -> Json<Replayed> {

@@ -291,7 +291,7 @@ fn dead(facts: &Facts<'_>) -> Option<Fault> {
     Some(because(
         ("dead_letters", &Subject::collection("dead")),
         what,
-        "see `docent dead list`; when the cause is mended, `docent dead replay EVENT`; `docent dead drop EVENT` gives it up",
+        "see `docent dead list`; when the cause is mended, `docent dead replay ID…`; `docent dead drop ID…` gives it up",
     ))
 }
 

@@ -100,6 +100,20 @@ pub(super) fn drop_one(connection: &Connection, entry: &str) -> Result<(), Write
     }
 }
 
+fn dead_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<IngressDeadRow> {
+    let fields: String = row.get(4)?;
+    Ok(IngressDeadRow {
+        n: row.get(6)?,
+        entry: row.get(0)?,
+        kind: row.get(1)?,
+        subject: row.get(2)?,
+        reason: row.get(3)?,
+        fields: serde_json::from_str(&fields)
+            .map_err(|_| rusqlite::Error::InvalidColumnName("fields".to_owned()))?,
+        at: Millis(row.get(5)?),
+    })
+}
+
 impl Store {
     /// How far the stream of other programs was read: the id of its newest entry that was published.
     ///
@@ -131,20 +145,26 @@ impl Store {
             let mut select = connection.prepare_cached(
                 "SELECT entry, type, subject, reason, fields, at, n FROM ingress_dead WHERE n > ?1 ORDER BY n LIMIT ?2",
             )?;
-            page(select.query(params![after, limit])?, |row| {
-                    let fields: String = row.get(4)?;
-                    Ok(IngressDeadRow {
-                        n: row.get(6)?,
-                        entry: row.get(0)?,
-                        kind: row.get(1)?,
-                        subject: row.get(2)?,
-                        reason: row.get(3)?,
-                        fields: serde_json::from_str(&fields).map_err(|_| {
-                            rusqlite::Error::InvalidColumnName("fields".to_owned())
-                        })?,
-                        at: Millis(row.get(5)?),
-                    })
-                })
+            page(select.query(params![after, limit])?, dead_row)
+        })
+        .await
+    }
+
+    /// The entry of this id, if it is kept.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ingress_dead_entry(
+        &self,
+        entry: String,
+    ) -> Result<Option<IngressDeadRow>, ReadError> {
+        self.read("a dead letter of the ingress", move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT entry, type, subject, reason, fields, at, n FROM ingress_dead WHERE entry = ?1",
+                )?
+                .query_row([entry], dead_row)
+                .optional()
         })
         .await
     }

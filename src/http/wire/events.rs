@@ -82,16 +82,17 @@ pub struct Dead {
 /// `GET /api/v1/dead/{id}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeadView {
-    /// The event.
-    pub event: Envelope,
-    /// Its dead deliveries.
+    /// The event; absent: no event came of it, for it is an entry of another program that could not be published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Envelope>,
+    /// Its dead deliveries; of an entry what it held, in `fields` of its error.
     pub dead: Vec<Dead>,
 }
 
 /// `POST /api/v1/dead/{id}/drop`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
-    /// The event's id.
+    /// The event's id, or the entry's.
     pub event: String,
     /// Deliveries that nobody tries again.
     pub dropped: u64,
@@ -111,7 +112,7 @@ pub struct Restarted {
 /// `POST /api/v1/dead/{id}/replay` and `POST /api/v1/events/{id}/replay`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replayed {
-    /// The event's id.
+    /// The event's id; of an entry of another program, that of the event that came of it.
     pub event: String,
     /// Deliveries that are owed again.
     pub replayed: u64,
