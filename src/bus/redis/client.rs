@@ -136,16 +136,15 @@ impl Connection {
         Ok(client.custom(command, args).await?)
     }
 
-    /// Calls one command many times, with one write and one deadline; each has a result of its own.
+    /// Calls many commands, with one write and one deadline; each has a result of its own.
     pub(super) async fn calls(
         &self,
-        command: &'static str,
-        calls: Vec<Vec<Value>>,
+        calls: Vec<(&'static str, Vec<Value>)>,
     ) -> Vec<Result<Value, Trouble>> {
         let count = calls.len();
         let client = self.client.with_options(&options(CALL));
         let pipeline = client.pipeline();
-        for args in calls {
+        for (command, args) in calls {
             let command = CustomCommand::new_static(command, ClusterHash::FirstKey, false);
             // Only queued: the results come together below.
             if let Err(error) = pipeline.custom::<(), Value>(command, args).await {

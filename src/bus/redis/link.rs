@@ -276,13 +276,16 @@ impl LinkTask {
             let connection = Connection::open(&settings.url).await?;
             let store = self.link.store().id();
             let owner = owner::look(&connection, &settings.namespace).await?;
+            let ours = owner.as_deref() == Some(store);
             let tried = async {
-                // A Redis that cannot carry need not be claimed, and may not know how.
-                if owner.is_some() {
+                if owner.is_some() && !ours {
                     owner::check(&connection, settings, store).await?;
                 }
                 let facts = preflight::check(&connection, settings).await?;
-                owner::check(&connection, settings, store).await?;
+                // A Redis that cannot carry need not be claimed, and may not know how.
+                if !ours {
+                    owner::check(&connection, settings, store).await?;
+                }
                 Ok(facts)
             };
             let facts = tried.await.map_err(|trouble| match trouble {

@@ -184,19 +184,23 @@ async fn own_keys(connection: &Connection, settings: &Settings) -> Result<(), Tr
         ("XDEL", &["0-0"], ""),
     ];
     let keys = streams(settings);
-    for (command, arguments, expected) in forms {
-        let call = |key: &String| {
+    let mut calls = Vec::with_capacity(forms.len() * keys.len());
+    for (command, arguments, _) in forms {
+        for key in &keys {
             let mut call = args([key]);
             call.extend(args_of(arguments));
-            call
-        };
-        let results = connection.calls(command, keys.iter().map(call).collect());
-        for result in results.await {
-            match result {
-                Err(Trouble::Missing(_)) => {}
-                Err(Trouble::Refused(why)) if !expected.is_empty() && why.contains(expected) => {}
-                other => named(command, other)?,
-            }
+            calls.push((command, call));
+        }
+    }
+    let results = connection.calls(calls).await;
+    let tried = forms
+        .into_iter()
+        .flat_map(|form| std::iter::repeat_n(form, keys.len()));
+    for ((command, _, expected), result) in tried.zip(results) {
+        match result {
+            Err(Trouble::Missing(_)) => {}
+            Err(Trouble::Refused(why)) if !expected.is_empty() && why.contains(expected) => {}
+            other => named(command, other)?,
         }
     }
     Ok(())
@@ -205,8 +209,8 @@ async fn own_keys(connection: &Connection, settings: &Settings) -> Result<(), Tr
 /// Whatever stands under a key of ours must be a stream.
 async fn types(connection: &Connection, settings: &Settings) -> Result<(), Trouble> {
     let keys = streams(settings);
-    let calls = keys.iter().map(|key| args([key])).collect();
-    for (key, kind) in keys.iter().zip(connection.calls("TYPE", calls).await) {
+    let calls = keys.iter().map(|key| ("TYPE", args([key]))).collect();
+    for (key, kind) in keys.iter().zip(connection.calls(calls).await) {
         let kind = text(&kind?).ok_or(Trouble::Garbled("TYPE"))?;
         if kind != "none" && kind != "stream" {
             let command = settings.cli(&format!("DEL '{key}'"));

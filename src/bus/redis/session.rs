@@ -134,10 +134,10 @@ impl Session {
         let call = |event: &Event| {
             let mut arguments: Vec<Value> = vec![self.group.stream.as_str().into(), "*".into()];
             arguments.extend(entry::fields(event, whole));
-            arguments
+            ("XADD", arguments)
         };
         let calls = events.iter().map(call).collect();
-        let results = self.connection.calls("XADD", calls).await;
+        let results = self.connection.calls(calls).await;
         self.added.notify_one();
         results.into_iter().map(|result| result.map(drop)).collect()
     }
