@@ -33,7 +33,7 @@ impl Agent for LoggingAudit {
 
 /// The record of an event, one line of JSON.
 fn body(event: &Event) -> String {
-    let data = event.data.to_string();
+    let data = event.data.text();
     let digest: String = Sha256::digest(data.as_bytes())
         .iter()
         .map(|b| format!("{b:02x}"))
@@ -49,18 +49,21 @@ fn body(event: &Event) -> String {
     put("causation", json!(event.causation.map(|id| id.to_string())));
     put("correlation", json!(event.correlation.to_string()));
     put("data_sha256", json!(digest));
+    let mut line = Value::Object(record).to_string();
     if data.len() <= DATA_BYTES_MAX {
-        put("data", event.data.clone());
+        // As it was written: a number in it is no number of ours.
+        line.pop();
+        line.push_str(&format!(",\"data\":{data}}}"));
     }
-    Value::Object(record).to_string()
+    line
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{EventId, EventType, Millis, Seq, Subject};
+    use crate::event::{Data, EventId, EventType, Millis, Seq, Subject};
 
-    fn event(data: Value) -> Event {
+    fn event(data: impl Into<Data>) -> Event {
         let id = EventId::derived(&["test"]);
         Event {
             seq: Seq(7),
@@ -69,7 +72,7 @@ mod tests {
             source: "cli".to_owned(),
             subject: Subject::parse("a\nb").unwrap(),
             time: Millis(0),
-            data,
+            data: data.into(),
             causation: None,
             correlation: id,
         }
@@ -84,6 +87,14 @@ mod tests {
         assert_eq!(record["subject"], "a\nb");
         assert_eq!(record["data"]["path"], "x\ny");
         assert_eq!(record["data_sha256"].as_str().unwrap().len(), 64);
+    }
+
+    #[test]
+    fn numbers_are_recorded_as_they_were_written() {
+        let data = Data::parse(r#"{"n":[12345678901234567890123,1e400,-0]}"#).unwrap();
+        let line = body(&event(data));
+        let end = r#","data":{"n":[12345678901234567890123,1e400,-0]}}"#;
+        assert!(line.ends_with(end), "{line}");
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Agent for Test {
 
     fn handle<'a>(&'a self, event: &'a Event, handling: &'a Handling) -> Boxed<'a, Ending> {
         Box::pin(async move {
-            if event.kind != EventType::TestWork || event.data == Value::Null {
+            if event.kind != EventType::TestWork || *event.data == Value::Null {
                 return Ending::Outcome(Outcome::nothing());
             }
             self.line("start", event, handling);

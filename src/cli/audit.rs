@@ -1,7 +1,7 @@
 //! `docent audit list|verify`
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::context::{Context, block_on};
 use super::table::{BATCH, Cell, Table, numeric, text as texts, word};
@@ -78,17 +78,24 @@ fn list(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
     })
 }
 
-fn cells(record: &Value) -> Vec<Cell> {
-    let text = |key: &str| record[key].as_str().unwrap_or_default();
-    let hash: String = text("hash").chars().take(HASH).collect();
-    let number = record["n"].as_u64();
+/// What a person sees of a record. Its data may be anything, and is not read.
+#[derive(Deserialize)]
+struct Record {
+    n: u64,
+    #[serde(rename = "type")]
+    kind: String,
+    subject: String,
+    time: String,
+    hash: String,
+}
+
+fn cells(record: &Record) -> Vec<Cell> {
+    let hash: String = record.hash.chars().take(HASH).collect();
     vec![
-        number
-            .map_or_else(|| "?".to_owned(), |n| n.to_string())
-            .into(),
-        Cell::painted(clock(text("time")), Style::dim),
-        Cell::painted(text("type"), Style::bold),
-        Cell::painted(text("subject"), Style::place),
+        record.n.to_string().into(),
+        Cell::painted(clock(&record.time), Style::dim),
+        Cell::painted(&record.kind, Style::bold),
+        Cell::painted(&record.subject, Style::place),
         Cell::painted(hash, Style::dim),
     ]
 }
@@ -153,6 +160,7 @@ mod tests {
     #[test]
     fn a_record_is_a_row() {
         let record = json!({"n": 7, "type": "scan.requested", "subject": "docs", "time": "x", "hash": "0123456789abcdef"});
+        let record = serde_json::from_value(record).unwrap();
         let mut table = Table::new(&[numeric("N"), word("T"), word("K"), texts("S"), word("H")]);
         table.row(cells(&record));
         assert_eq!(

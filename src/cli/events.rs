@@ -293,7 +293,7 @@ mod tests {
             source: "control/0".to_owned(),
             subject: "docs".to_owned(),
             time: "2026-01-31T12:00:00.000Z".to_owned(),
-            data: json!({"reason": "a test"}),
+            data: json!({"reason": "a test"}).into(),
             causation: None,
             correlation: "6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55".to_owned(),
         }

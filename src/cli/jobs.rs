@@ -53,7 +53,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
     let submission = Submission {
         kind: kind.to_owned(),
         subject: format!("job/{}", which.name),
-        data: Some(data),
+        data: Some(data.into()),
         id: None,
     };
     let body = serde_json::to_vec(&submission).map_err(|e| Fatal::new(Exit::Internal, e))?;

@@ -17,6 +17,7 @@ use super::failure::{exit_of, refused};
 use super::output::Output;
 use super::text::plain;
 use crate::error::{Exit, Fatal};
+use crate::event::Data;
 use crate::http::wire::{Problem, Published, PublishedLine, Submission};
 use crate::http::{Client, ClientError, Target};
 
@@ -53,19 +54,11 @@ pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, F
     let (Some(kind), Some(subject)) = (arguments.kind, arguments.subject) else {
         return block_on(publish_lines(&mut context.out, &client, tokio::io::stdin()));
     };
-    let data = match arguments
-        .data
-        .as_deref()
-        .map(serde_json::from_str)
-        .transpose()
-    {
-        Ok(data) => data,
-        Err(error) => {
-            let text = format!("the data is not JSON: {error}");
-            return Err(Fatal::new(Exit::Data, text)
-                .hint("write for example --data '{\"reason\": \"a test\"}'"));
-        }
-    };
+    let data = arguments.data.as_deref().map(Data::parse).transpose();
+    let data = data.map_err(|error| {
+        let hint = "write for example --data '{\"reason\": \"a test\"}'";
+        Fatal::new(Exit::Data, error).hint(hint)
+    })?;
     let submission = Submission {
         kind,
         subject,

@@ -1,10 +1,9 @@
 //! Events as JSON: the envelope that `tail`, `events` and the API print, and what a publisher sends.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use thiserror::Error;
 
-use super::{Event, EventId, EventType, Known, NewEvent, NotKnown, Subject, SubjectError};
+use super::{Data, Event, EventId, EventType, Known, NewEvent, NotKnown, Subject, SubjectError};
 
 /// An event as it is printed: the fields of CloudEvents that docent uses, its place, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,7 +22,7 @@ pub struct Envelope {
     /// When it was published, RFC 3339.
     pub time: String,
     /// The rest of it.
-    pub data: Value,
+    pub data: Data,
     /// The id of the event that caused it.
     pub causation: Option<String>,
     /// The id of the first event of its chain.
@@ -57,7 +56,7 @@ pub struct Submission {
     pub subject: String,
     /// A JSON object; absent means an empty one.
     #[serde(default)]
-    pub data: Option<Value>,
+    pub data: Option<Data>,
     /// Any UUID; absent means a fresh one.
     #[serde(default)]
     pub id: Option<String>,
@@ -83,9 +82,6 @@ pub enum SubmissionError {
     /// What it is about does not exist.
     #[error(transparent)]
     NotKnown(#[from] NotKnown),
-    /// The data is not an object.
-    #[error("the data is not a JSON object; write for example {{}}")]
-    Data,
     /// The id is not a UUID.
     #[error("the id `{0}` is not a UUID; leave it out and one is made")]
     Id(String),
@@ -122,17 +118,13 @@ impl Submission {
         if !kind.open() {
             return Err(SubmissionError::ClosedType(kind));
         }
-        let data = match self.data {
-            None | Some(Value::Null) => Value::Object(serde_json::Map::new()),
-            Some(Value::Object(fields)) => Value::Object(fields),
-            Some(_) => return Err(SubmissionError::Data),
-        };
         let subject = match kind {
             // A period, in the words of whoever wrote the report.
             EventType::ReportWritten => Subject::parse(&self.subject),
             _ => Subject::from_outside(&self.subject),
         }?;
         known.subject(kind, &subject)?;
+        let data = self.data.unwrap_or_else(Data::empty);
         let event = NewEvent::root(kind, source, subject, data);
         match self.id {
             None => Ok(event),
@@ -200,10 +192,15 @@ mod tests {
                 "{subject}"
             );
         }
-        assert_eq!(
-            refused(r#"{"type": "scan.requested", "subject": "docs", "data": 5}"#),
-            SubmissionError::Data
-        );
+        for (data, why) in [
+            ("5", "not a JSON object"),
+            (r#"{"a":1,"a":2}"#, "the key `a` twice"),
+        ] {
+            let line =
+                format!(r#"{{"type": "scan.requested", "subject": "docs", "data": {data}}}"#);
+            let text = refused(&line).to_string();
+            assert!(text.contains(why), "{text}");
+        }
         assert!(matches!(
             refused(r#"{"type": "scan.requested", "subject": "docs", "id": "7"}"#),
             SubmissionError::Id(_)

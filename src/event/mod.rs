@@ -4,20 +4,20 @@
 
 pub mod awake;
 pub mod codec;
+mod data;
 mod id;
 mod known;
 pub mod routing;
 mod subject;
 mod time;
 
+pub use data::{Data, DataError};
 pub use id::{EventId, Seq};
 pub use known::{Known, NotKnown};
 pub use routing::{AgentName, EventType};
 pub(crate) use subject::escape;
 pub use subject::{Subject, SubjectError};
 pub use time::Millis;
-
-use serde_json::Value;
 
 /// A fact as it stands in the ledger.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +35,7 @@ pub struct Event {
     /// When it was published.
     pub time: Millis,
     /// The rest of it, a JSON object.
-    pub data: Value,
+    pub data: Data,
     /// The event that caused this one.
     pub causation: Option<EventId>,
     /// The first event of the chain that this one belongs to; its own id for a root.
@@ -54,7 +54,7 @@ pub struct NewEvent {
     /// What it is about.
     pub subject: Subject,
     /// The rest of it, a JSON object.
-    pub data: Value,
+    pub data: Data,
     /// The event that caused this one.
     pub causation: Option<EventId>,
     /// The first event of the chain; `None` for a root.
@@ -63,13 +63,18 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// An event that nothing in the ledger caused, with a fresh id.
-    pub fn root(kind: EventType, source: impl Into<String>, subject: Subject, data: Value) -> Self {
+    pub fn root(
+        kind: EventType,
+        source: impl Into<String>,
+        subject: Subject,
+        data: impl Into<Data>,
+    ) -> Self {
         NewEvent {
             id: EventId::fresh(),
             kind,
             source: source.into(),
             subject,
-            data,
+            data: data.into(),
             causation: None,
             correlation: None,
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::WriteError;
 use super::writer::Batch;
-use crate::event::{AgentName, Event, EventId, EventType, Millis, NewEvent, Seq, Subject};
+use crate::event::{AgentName, Data, Event, EventId, EventType, Millis, NewEvent, Seq, Subject};
 
 /// The longest text kept of one failed attempt, in bytes, and how many attempts are remembered.
 const ERROR_BYTES_MAX: usize = 2048;
@@ -79,7 +79,7 @@ pub(super) fn publish(
     batch: &mut Batch,
     now: Millis,
 ) -> Result<Published, WriteError> {
-    let data = event.data.to_string();
+    let data = event.data.text();
     let bytes = data.len() + event.subject.as_str().len() + event.source.len() + 256;
     if bytes > batch.options().event_size {
         return Err(WriteError::TooLarge {
@@ -146,7 +146,7 @@ fn known_already(
     };
     let same = kind == event.kind.as_str()
         && subject == event.subject.as_str()
-        && serde_json::from_str::<Value>(&data).is_ok_and(|d| d == event.data);
+        && Data::parse(&data).is_ok_and(|d| d == event.data);
     if same {
         Ok(Some(Published {
             id: event.id,
@@ -267,7 +267,8 @@ fn tell_death(
         source: "store".to_owned(),
         subject: Subject::parse(subject).map_err(|e| WriteError::Invalid(e.to_string()))?,
         data: json!({"event": key.event.to_string(), "agent": key.agent.as_str(), "type": kind,
-                     "deaths": deaths, "errors": errors}),
+                     "deaths": deaths, "errors": errors})
+        .into(),
         causation: Some(key.event),
         correlation: Some(key.correlation),
     };
@@ -349,7 +350,7 @@ pub(super) fn event_row(row: &Row<'_>) -> rusqlite::Result<Event> {
         subject: Subject::parse(&subject)
             .map_err(|_| rusqlite::Error::InvalidColumnName(format!("subject {subject}")))?,
         time: Millis(row.get(5)?),
-        data: serde_json::from_str(&data)
+        data: Data::parse(&data)
             .map_err(|_| rusqlite::Error::InvalidColumnName("data".to_owned()))?,
         causation: row.get::<_, Option<String>>(7)?.map(id).transpose()?,
         correlation: id(row.get(8)?)?,

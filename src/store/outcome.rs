@@ -5,7 +5,6 @@
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::audit::AuditRecord;
 use super::captures::Capture;
@@ -20,7 +19,7 @@ use super::writer::Batch;
 use super::{
     WriteError, audit, captures, chunks, documents, health, ingress, jobs, manifest, meta,
 };
-use crate::event::{AgentName, EventId, EventType, Millis, NewEvent, Subject};
+use crate::event::{AgentName, Data, EventId, EventType, Millis, NewEvent, Subject};
 
 /// The version of the list of effects below.
 pub const EFFECTS_VERSION: u32 = 1;
@@ -129,7 +128,7 @@ pub struct Derived {
     /// What it is about.
     pub subject: Subject,
     /// The rest of it.
-    pub data: Value,
+    pub data: Data,
 }
 
 /// What a handler that succeeded wants applied.
@@ -156,11 +155,11 @@ impl Outcome {
 
     /// With one more event.
     #[must_use]
-    pub fn event(mut self, kind: EventType, subject: Subject, data: Value) -> Self {
+    pub fn event(mut self, kind: EventType, subject: Subject, data: impl Into<Data>) -> Self {
         self.events.push(Derived {
             kind,
             subject,
-            data,
+            data: data.into(),
         });
         self
     }

@@ -84,7 +84,7 @@ async fn publishing_twice_writes_once_and_other_content_is_refused() {
     let two = opened.store.publish(event.clone()).await.unwrap();
     assert!(one.fresh && !two.fresh && one.seq == two.seq);
     let mut other = event.clone();
-    other.data = json!({"x": 1});
+    other.data = json!({"x": 1}).into();
     assert_eq!(
         opened.store.publish(other).await,
         Err(WriteError::Conflict(event.id))
@@ -97,7 +97,7 @@ async fn publishing_twice_writes_once_and_other_content_is_refused() {
 async fn an_event_over_the_bound_is_refused_and_the_batch_goes_on() {
     let opened = open();
     let mut large = report("a");
-    large.data = json!({"text": "x".repeat(70_000)});
+    large.data = json!({"text": "x".repeat(70_000)}).into();
     let (large, small) = tokio::join!(
         opened.store.publish(large),
         opened.store.publish(report("b"))

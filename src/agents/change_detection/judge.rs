@@ -194,7 +194,7 @@ mod tests {
         let events = change
             .events
             .into_iter()
-            .map(|e| (e.kind, e.data))
+            .map(|e| (e.kind, (*e.data).clone()))
             .collect();
         Some((change.effects.len(), events))
     }

@@ -243,7 +243,7 @@ mod tests {
         let clock = clock(&bench);
         clock.tick(at("2026-05-01T09:30:00Z")).await.unwrap();
         let mut event = clock.event(&bench.timetable.jobs[0], at("2026-05-01T10:00:00Z"));
-        event.data = serde_json::json!({"other": true});
+        event.data = serde_json::json!({"other": true}).into();
         bench.store.publish(event).await.unwrap();
         clock.tick(at("2026-05-01T10:00:00Z")).await.unwrap();
         assert_eq!(bench.count(EventType::MaintenanceRequested).await, 1);

@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Connection, Trouble, args};
@@ -16,7 +15,7 @@ use super::link::{FULL, Link};
 use super::reply::{Content, Entry, StreamId};
 use super::{keys, owner, scripts};
 use crate::event::codec::Submission;
-use crate::event::{EventId, Known, NewEvent};
+use crate::event::{Data, EventId, Known, NewEvent};
 use crate::store::{Effect, IngressDead, Pending, Published, WriteError};
 
 /// Entries read at once: published together, acknowledged together.
@@ -275,11 +274,8 @@ fn read_event(entry: &Entry, known: &Known) -> Result<NewEvent, String> {
     let kind = field("type")?.to_owned();
     let subject = field("subject")?.to_owned();
     let data = match entry.text("data") {
-        None | Some("") => None,
-        Some(text) => Some(
-            serde_json::from_str::<Json>(text)
-                .map_err(|e| format!("its `data` is not JSON: {e}"))?,
-        ),
+        None | Some("" | "null") => None,
+        Some(text) => Some(Data::parse(text).map_err(|e| e.to_string())?),
     };
     let id = match id.parse::<EventId>() {
         Ok(id) => id.to_string(),

@@ -42,7 +42,7 @@ async fn wait_follows_a_change_from_the_scan_to_the_index() {
                     events: vec![Derived {
                         kind: EventType::DocumentStored,
                         subject: changed.subject.clone(),
-                        data: json!({}),
+                        data: json!({}).into(),
                     }],
                 };
                 daemon

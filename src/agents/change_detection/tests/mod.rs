@@ -330,7 +330,7 @@ impl Bed {
             source: "cli".to_owned(),
             subject: Subject::parse(subject).unwrap(),
             time: crate::event::Millis::now(),
-            data: serde_json::json!({"reason": reason}),
+            data: serde_json::json!({"reason": reason}).into(),
             causation: None,
             correlation: crate::event::EventId::fresh(),
         };
