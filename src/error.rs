@@ -150,6 +150,7 @@ impl From<OpenError> for Fatal {
     fn from(error: OpenError) -> Self {
         let exit = match &error {
             OpenError::InUse(_) => Exit::Temporary,
+            OpenError::Denied(_) => Exit::Permission,
             OpenError::Corrupt { .. } | OpenError::Newer { .. } => Exit::Data,
             OpenError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Exit::Permission

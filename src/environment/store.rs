@@ -5,12 +5,20 @@ use std::path::Path;
 use super::Findings;
 use crate::config::{Config, format_size};
 use crate::index;
-use crate::store::{Inspection, inspect};
+use crate::store::{Inspection, denied, inspect};
 
 /// The store is whole and of a schema that this docent knows, and so is the index.
 pub(super) fn store(config: &Config, findings: &mut Findings) {
     let path = config.data_dir.join("store.db");
     let path = path.display();
+    let denied = denied(&config.data_dir);
+    for denied in &denied {
+        let what = format!("the store: {denied}");
+        findings.lack("store", what, denied.remedy.clone());
+    }
+    if !denied.is_empty() {
+        return;
+    }
     let found = inspect(&config.data_dir);
     if found != Inspection::InUse {
         // One that a daemon has changes all the time, and the daemon compares it with the store.

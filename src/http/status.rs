@@ -14,7 +14,7 @@ use super::wrong::{Facts, Judgement, judge};
 use super::{State, agents, count};
 use crate::event::{AgentName, Millis};
 use crate::index::FollowerState;
-use crate::runtime::{Phase, RootReport, RootStanding, ScanProgress};
+use crate::runtime::{AgentState, Phase, RootReport, RootStanding, ScanProgress};
 
 /// Directories that could not be listed which a status names, of each collection.
 const UNLISTED_MAX: usize = 100;
@@ -35,7 +35,10 @@ pub(super) async fn judgement(
         .carriers
         .waits_for_redis()
         .or(state.carriers.foreign());
+    let standing = state.store.standing();
     let facts = Facts {
+        standing: &standing,
+        opening: is_opening(state, &follower),
         instance: &state.info.instance,
         redis: redis.as_deref(),
         ingress_dead: state.store.ingress_dead_count().await?,
@@ -65,7 +68,7 @@ pub(super) async fn status(Shared(state): Shared<State>) -> Result<Json<Status>,
     let info = &state.info;
     let phase = *state.board.phase().borrow();
     Ok(Json(Status {
-        state: condition(phase, &wrong),
+        state: condition(phase, &wrong, is_opening(&state, &follower)),
         wrong,
         version: info.version.clone(),
         instance: info.instance.clone(),
@@ -103,10 +106,19 @@ fn index_view(follower: FollowerState, head: u64) -> IndexView {
     }
 }
 
-fn condition(phase: Phase, wrong: &[Wrong]) -> Condition {
+/// Whether the index is being opened after a start. One that lacks what the store has is being rebuilt.
+fn is_opening(state: &State, follower: &FollowerState) -> bool {
+    let fed = state.board.agent(AgentName::Rag).state != AgentState::Off;
+    let head = state.store.head().borrow().change;
+    let rebuilding = follower.rebuilt.is_some() && follower.position < head;
+    fed && !follower.ready && follower.stopped.is_none() && !rebuilding
+}
+
+fn condition(phase: Phase, wrong: &[Wrong], opening: bool) -> Condition {
     match phase {
         Phase::Starting => Condition::Starting,
         Phase::Draining => Condition::Draining,
+        Phase::Running if wrong.is_empty() && opening => Condition::Starting,
         Phase::Running if wrong.is_empty() => Condition::Running,
         Phase::Running => Condition::Degraded,
     }
@@ -219,9 +231,15 @@ mod tests {
             what: "x".to_owned(),
             remedy: "y".to_owned(),
         }];
-        assert_eq!(condition(Phase::Running, &[]), Condition::Running);
-        assert_eq!(condition(Phase::Running, &wrong), Condition::Degraded);
-        assert_eq!(condition(Phase::Starting, &wrong), Condition::Starting);
-        assert_eq!(condition(Phase::Draining, &wrong), Condition::Draining);
+        for (phase, wrong, opening, expected) in [
+            (Phase::Running, &[][..], false, Condition::Running),
+            (Phase::Running, &[][..], true, Condition::Starting),
+            (Phase::Running, &wrong[..], false, Condition::Degraded),
+            (Phase::Running, &wrong[..], true, Condition::Degraded),
+            (Phase::Starting, &wrong[..], false, Condition::Starting),
+            (Phase::Draining, &wrong[..], true, Condition::Draining),
+        ] {
+            assert_eq!(condition(phase, wrong, opening), expected);
+        }
     }
 }

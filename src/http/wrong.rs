@@ -8,7 +8,7 @@ use crate::config::format_size;
 use crate::event::{AgentName, Millis, Subject};
 use crate::index::FollowerState;
 use crate::runtime::{AgentState, ScanProgress};
-use crate::store::{Issue, Severity};
+use crate::store::{Issue, PUT_BACK, Severity, Standing};
 
 /// The detectors of `self_healing` whose open issues say that something is not intact.
 const STORE_DETECTOR: &str = "integrity";
@@ -98,6 +98,10 @@ pub(super) fn parked_text(name: &str, reason: Option<&str>) -> String {
 pub(super) struct Facts<'a> {
     /// This process.
     pub(super) instance: &'a str,
+    /// What is wrong with the store's files.
+    pub(super) standing: &'a Standing,
+    /// The index is being opened after a start, which is no fault.
+    pub(super) opening: bool,
     /// Every agent.
     pub(super) agents: &'a [NamedAgent],
     /// How the index follows.
@@ -118,6 +122,7 @@ pub(super) struct Facts<'a> {
 fn wrong(facts: &Facts<'_>) -> Vec<Fault> {
     let mut wrong = parked(facts);
     wrong.extend(unavailable(facts));
+    wrong.extend(replaced(facts));
     wrong.extend(damage(facts));
     wrong.extend(index(facts));
     wrong.extend(captures(facts));
@@ -206,6 +211,13 @@ fn unavailable(facts: &Facts<'_>) -> Vec<Fault> {
     wrong.collect()
 }
 
+/// Nothing can be written then, also no issue.
+fn replaced(facts: &Facts<'_>) -> Option<Fault> {
+    let replaced = facts.standing.replaced.as_ref()?;
+    let about = ("store_replaced", &Subject::store());
+    Some(because(about, replaced.how.clone(), PUT_BACK))
+}
+
 fn damage(facts: &Facts<'_>) -> Vec<Fault> {
     let wrong = facts.issues.iter().filter_map(|issue| {
         let (what, remedy) = match issue.detector.as_str() {
@@ -239,7 +251,8 @@ fn index(facts: &Facts<'_>) -> Option<Fault> {
     }
     let what = "the index is being opened or rebuilt".to_owned();
     let remedy = "wait: search answers when it is there";
-    (!facts.follower.ready).then(|| because(("index_unready", &subject), what, remedy))
+    (!facts.follower.ready && !facts.opening)
+        .then(|| because(("index_unready", &subject), what, remedy))
 }
 
 /// The floor is one of the reasons why captures are held: it is said once.
@@ -359,6 +372,8 @@ mod tests {
         };
         change(&mut owned);
         let facts = Facts {
+            standing: &Standing::default(),
+            opening: false,
             instance: "here",
             agents: &owned.agents,
             follower: &owned.follower,

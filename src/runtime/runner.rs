@@ -296,7 +296,7 @@ impl Runner {
     fn answer(&mut self, offers: Vec<Offer>, looks: Vec<Look>) {
         for (offer, look) in offers.into_iter().zip(looks) {
             match look.verdict {
-                Verdict::Settled | Verdict::NotDue => {
+                Verdict::Settled | Verdict::NotDue | Verdict::Damaged(None) => {
                     let mut copies: Vec<_> = offer.copy.into_iter().collect();
                     let left = self.table.leave(offer.seq).map(|(subject, held)| {
                         copies.extend(held);
@@ -307,6 +307,11 @@ impl Runner {
                         .carrier
                         .left(offer.seq, subject.as_ref(), Left::Answered);
                     self.parts.carrier.acknowledge(copies);
+                }
+                // It stays owed and holds its subject. What is damaged mends itself no sooner than anything that is paused.
+                Verdict::Damaged(Some(subject)) => {
+                    self.table.keep(offer.seq, &subject, offer.copy);
+                    self.table.pause(offer.seq);
                 }
                 Verdict::Due { oldest, attempts } => {
                     let subject = oldest.subject.clone();

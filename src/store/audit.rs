@@ -3,13 +3,13 @@
 //! The hash of a record is SHA-256 over the hash of the one before (hexadecimal; 64 zeros for the first), a line feed and the
 //! record's bytes as stored, one line of JSON. The writer assigns number and hash at commit.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::readers::page;
 use super::writer::Batch;
-use super::{ReadError, Store, WriteError};
+use super::{ReadError, Store, WriteError, decode};
 use crate::event::Millis;
 use crate::json;
 
@@ -45,6 +45,27 @@ impl AuditLine {
         }
     }
 }
+
+/// A row of the table: a record, and the event that its row names.
+#[derive(Clone)]
+struct Stored {
+    record: AuditLine,
+    event: Option<u64>,
+}
+
+/// What a line says of itself.
+#[derive(Deserialize)]
+struct Named {
+    n: u64,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    seq: Option<u64>,
+    removed_to: Option<u64>,
+    removed_hash: Option<String>,
+}
+
+/// The type of the record that tells what retention removed.
+const PRUNED: &str = "audit.pruned";
 
 /// The first record that does not fit the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +171,7 @@ pub(super) fn prune(
     };
     let gone = connection.execute("DELETE FROM audit WHERE n <= ?1", [last])?;
     let body = serde_json::json!({
-        "type": "audit.pruned", "subject": "store", "time": now.to_string(),
+        "type": PRUNED, "subject": "store", "time": now.to_string(),
         "removed_to": last, "removed_hash": last_hash
     });
     write(connection, None, &body.to_string(), batch, now)?;
@@ -167,12 +188,30 @@ impl Store {
             let mut select = connection.prepare_cached(
                 "SELECT n, line, hash FROM audit WHERE n > ?1 ORDER BY n LIMIT ?2",
             )?;
-            page(select.query(params![after, limit])?, |row| {
+            let line = decode::of("audit", |row| {
                 Ok(AuditLine {
                     n: row.get(0)?,
                     line: row.get(1)?,
                     hash: row.get(2)?,
                 })
+            });
+            page(select.query(params![after, limit])?, line)
+        })
+        .await
+    }
+
+    /// Rows after number `after` for a check: one that does not hold what the writer writes is a broken record.
+    async fn audit_rows(
+        &self,
+        after: i64,
+    ) -> Result<Vec<(i64, Result<Stored, AuditBreak>)>, ReadError> {
+        self.read("the audit log", move |connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT n, event, line, hash, at FROM audit WHERE n > ?1 ORDER BY n LIMIT 2000",
+            )?;
+            page(select.query([after])?, |row| {
+                let n: i64 = row.get(0)?;
+                Ok((n, stored(row).map_err(|error| broken_row(n, &error))))
             })
         })
         .await
@@ -184,29 +223,32 @@ impl Store {
     /// The store cannot be read.
     pub async fn verify_audit(&self) -> Result<Result<u64, AuditBreak>, ReadError> {
         let mut chain: Option<(u64, String)> = None;
-        let (mut checked, mut first) = (0, None);
+        let (mut checked, mut after) = (0, i64::MIN);
         loop {
-            let after = chain.as_ref().map_or(0, |(n, _)| *n);
-            let lines = self.audit_lines(after, 2000).await?;
-            if lines.is_empty() {
+            let rows = self.audit_rows(after).await?;
+            if rows.is_empty() {
                 break;
             }
-            for line in lines {
-                if chain.is_none() && line.n > 1 {
+            for (n, row) in rows {
+                after = n;
+                let stored = match row {
+                    Ok(stored) => stored,
+                    Err(broken) => return Ok(Err(broken)),
+                };
+                let n = stored.record.n;
+                if chain.is_none() && n > 1 {
                     // What came before was removed by retention; a later record must say up to where, and its hash.
-                    let Some(hash) = self.pruned_hash(line.n - 1).await? else {
+                    let Some(hash) = self.pruned_hash(n - 1).await? else {
                         let why = format!(
-                            "records before {} are missing and no record of their removal says so",
-                            line.n
+                            "records before {n} are missing and no record of their removal says so"
                         );
-                        return Ok(Err(AuditBreak { n: line.n, why }));
+                        return Ok(Err(AuditBreak { n, why }));
                     };
-                    chain = Some((line.n - 1, hash));
+                    chain = Some((n - 1, hash));
                 }
-                if let Err(broken) = check(&mut chain, &line) {
+                if let Err(broken) = check(&mut chain, &stored) {
                     return Ok(Err(broken));
                 }
-                first.get_or_insert(line.n);
                 checked += 1;
             }
         }
@@ -236,6 +278,13 @@ impl Store {
             let why = format!("the newest record is {newest}, but {counted} were written");
             return Ok(Err(AuditBreak { n: newest + 1, why }));
         }
+        if newest > counted {
+            let why = format!("there are {newest} records, but {counted} were written");
+            return Ok(Err(AuditBreak {
+                n: counted + 1,
+                why,
+            }));
+        }
         Ok(Ok(checked))
     }
 
@@ -245,10 +294,13 @@ impl Store {
                 connection.prepare("SELECT line FROM audit WHERE event IS NULL ORDER BY n")?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
-                let line: String = row.get(0)?;
-                let record: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-                if record["type"] == "audit.pruned" && record["removed_to"] == removed_to {
-                    return Ok(record["removed_hash"].as_str().map(str::to_owned));
+                // One that cannot be read is found when its turn in the chain comes.
+                let line = row.get_ref(0)?.as_str().unwrap_or_default();
+                let Ok(record) = serde_json::from_str::<Named>(line) else {
+                    continue;
+                };
+                if record.kind.as_deref() == Some(PRUNED) && record.removed_to == Some(removed_to) {
+                    return Ok(record.removed_hash);
                 }
             }
             Ok(None)
@@ -257,19 +309,56 @@ impl Store {
     }
 }
 
+fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    let stored = |row: &Row<'_>| {
+        row.get::<_, i64>(4)?;
+        Ok(Stored {
+            record: AuditLine {
+                n: row.get(0)?,
+                line: row.get(2)?,
+                hash: row.get(3)?,
+            },
+            event: row.get(1)?,
+        })
+    };
+    decode::of("audit", stored)(row)
+}
+
+fn broken_row(n: i64, error: &rusqlite::Error) -> AuditBreak {
+    let why = decode::what(error);
+    let n = u64::try_from(n).unwrap_or_default();
+    AuditBreak { n, why }
+}
+
 /// Checks one record against the chain so far, and makes it the end of it.
-fn check(chain: &mut Option<(u64, String)>, line: &AuditLine) -> Result<(), AuditBreak> {
+fn check(chain: &mut Option<(u64, String)>, stored: &Stored) -> Result<(), AuditBreak> {
+    let Stored {
+        record: line,
+        event,
+    } = stored;
     let (n, previous) = chain.take().unwrap_or_else(|| (0, NO_HASH.to_owned()));
     let broken = |why: String| AuditBreak { n: line.n, why };
     if line.n != n + 1 {
         return Err(broken(format!("record {} is missing", n + 1)));
     }
-    if !line.line.starts_with(&format!("{{\"n\":{},", line.n)) {
-        return Err(broken("the record names another number".to_owned()));
-    }
     if hash(&previous, &line.line) != line.hash {
         return Err(broken(
             "the hash does not fit the record and the one before it".to_owned(),
+        ));
+    }
+    let named: Named = serde_json::from_str(&line.line).map_err(|error| {
+        broken(format!(
+            "the record is not JSON as docent writes it: {error}"
+        ))
+    })?;
+    if named.n != line.n {
+        return Err(broken("the record names another number".to_owned()));
+    }
+    if named.seq.is_some_and(|seq| *event != Some(seq))
+        || (named.kind.as_deref() == Some(PRUNED) && event.is_some())
+    {
+        return Err(broken(
+            "its row names another event than the record".to_owned(),
         ));
     }
     *chain = Some((line.n, line.hash.clone()));
@@ -300,22 +389,40 @@ mod tests {
             let line = format!("{{\"n\":{n},\"type\":\"x\"}}");
             let hash = hash(&previous, &line);
             previous.clone_from(&hash);
-            lines.push(AuditLine { n, line, hash });
+            lines.push(Stored {
+                record: AuditLine { n, line, hash },
+                event: None,
+            });
         }
-        let run = |lines: &[AuditLine]| {
+        let run = |lines: &[&Stored]| {
             let mut chain = None;
             lines
                 .iter()
                 .try_for_each(|l| check(&mut chain, l))
                 .map_err(|b| b.n)
         };
-        assert_eq!(run(&lines), Ok(()));
-        let mut changed = lines.clone();
-        changed[1].line = changed[1].line.replace('x', "y");
-        assert_eq!(run(&changed), Err(2));
-        assert_eq!(run(&[lines[0].clone(), lines[2].clone()]), Err(3));
-        let mut renumbered = lines.clone();
-        renumbered[2].n = 2;
-        assert_eq!(run(&renumbered), Err(2));
+        let change = |at: usize, change: fn(&mut Stored)| {
+            let mut changed = lines[at].clone();
+            change(&mut changed);
+            changed
+        };
+        let [first, second, third] = &lines[..] else {
+            panic!("three were made");
+        };
+        assert_eq!(run(&[first, second, third]), Ok(()));
+        let changed = change(1, |s| s.record.line = s.record.line.replace('x', "y"));
+        assert_eq!(run(&[first, &changed, third]), Err(2));
+        assert_eq!(run(&[first, third]), Err(3));
+        let renumbered = change(2, |s| s.record.n = 2);
+        assert_eq!(run(&[first, second, &renumbered]), Err(2));
+        let moved = change(1, |s| {
+            s.record.line = r#"{"n":2,"type":"x","seq":5}"#.to_owned();
+            s.event = Some(6);
+        });
+        let mut moved = moved;
+        moved.record.hash = hash(&first.record.hash, &moved.record.line);
+        assert_eq!(run(&[first, &moved]), Err(2));
+        moved.event = Some(5);
+        assert_eq!(run(&[first, &moved]), Ok(()));
     }
 }

@@ -6,9 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::captures::Digest;
-use super::manifest::digest_column;
 use super::readers::page;
-use super::{ReadError, Store, WriteError};
+use super::{ReadError, Store, WriteError, decode};
 use crate::event::Millis;
 
 /// How a document stands.
@@ -32,7 +31,7 @@ impl DocumentState {
         }
     }
 
-    fn read(text: &str) -> rusqlite::Result<Self> {
+    pub(super) fn read(text: &str) -> Result<Self, String> {
         [
             DocumentState::Stored,
             DocumentState::Rejected,
@@ -40,7 +39,7 @@ impl DocumentState {
         ]
         .into_iter()
         .find(|s| s.as_str() == text)
-        .ok_or_else(|| rusqlite::Error::InvalidColumnName(format!("document state {text}")))
+        .ok_or_else(|| format!("there is no document state `{text}`"))
     }
 }
 
@@ -219,23 +218,19 @@ pub(super) fn prune(
 const COLUMNS: &str = "id, collection, path, version, digest, state, reason, title, kind";
 
 fn document(row: &Row<'_>) -> rusqlite::Result<DocumentRow> {
-    let state: String = row.get(5)?;
-    Ok(DocumentRow {
-        id: row.get(0)?,
-        collection: row.get(1)?,
-        path: row.get(2)?,
-        version: row.get(3)?,
-        digest: some_digest(row, 4)?,
-        state: DocumentState::read(&state)?,
-        reason: row.get(6)?,
-        title: row.get(7)?,
-        kind: row.get(8)?,
-    })
-}
-
-fn some_digest(row: &Row<'_>, column: usize) -> rusqlite::Result<Digest> {
-    digest_column(row, column)?
-        .ok_or_else(|| rusqlite::Error::InvalidColumnName("digest".to_owned()))
+    decode::of("document", |row| {
+        Ok(DocumentRow {
+            id: row.get(0)?,
+            collection: row.get(1)?,
+            path: row.get(2)?,
+            version: row.get(3)?,
+            digest: row.get(4)?,
+            state: row.get(5)?,
+            reason: row.get(6)?,
+            title: row.get(7)?,
+            kind: row.get(8)?,
+        })
+    })(row)
 }
 
 impl Store {
@@ -369,12 +364,11 @@ impl Store {
                      WHERE document = ?1 ORDER BY version DESC",
                 )?
                 .query_map([document], |row| {
-                    let state: String = row.get(3)?;
                     Ok(VersionRow {
                         version: row.get(0)?,
-                        digest: some_digest(row, 1)?,
+                        digest: row.get(1)?,
                         size: row.get(2)?,
-                        state: DocumentState::read(&state)?,
+                        state: row.get(3)?,
                         reason: row.get(4)?,
                         title: row.get(5)?,
                         at: Millis(row.get(6)?),
@@ -401,7 +395,7 @@ fn listed(row: &Row<'_>) -> rusqlite::Result<ListedDocument> {
         path: row.get(1)?,
         version: if captured { row.get(2)? } else { 0 },
         digest: if captured {
-            digest_column(row, 9)?.or(digest_column(row, 3)?)
+            row.get::<_, Option<Digest>>(9)?.or(row.get(3)?)
         } else {
             None
         },

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::access::Denied;
 use crate::event::EventId;
 
 /// Why the store cannot be opened.
@@ -10,6 +11,9 @@ pub enum OpenError {
     /// Another daemon works on this `data_dir`.
     #[error("another docent already runs on {dir}; stop that one, or give this one a data_dir of its own", dir = .0.display())]
     InUse(PathBuf),
+    /// A file of the store is not for this user.
+    #[error("{0}; {remedy}", remedy = .0.remedy)]
+    Denied(#[from] Denied),
     /// The operating system refuses.
     #[error("cannot {attempt} {path}", path = .path.display())]
     Io {
@@ -52,10 +56,8 @@ pub enum OpenError {
 /// Why a write did not happen. Nothing of it was written.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum WriteError {
-    /// The store cannot be written at the moment: disk full, I/O error. It may pass.
-    #[error(
-        "the store cannot be written: {0}; free space or mend the disk, the work goes on by itself"
-    )]
+    /// The store cannot be written at the moment: disk full, I/O error, files that were replaced. It may pass.
+    #[error("the store cannot be written: {0}")]
     Unavailable(String),
     /// The id is known, with another type, subject or data.
     #[error("the event {0} is known already, with other content; choose another id")]
@@ -110,12 +112,20 @@ pub(super) fn is_unavailable(error: &rusqlite::Error) -> bool {
     )
 }
 
+/// An error of a store that cannot be written, with what to do.
+pub(super) fn unavailable(error: &rusqlite::Error) -> WriteError {
+    let damage = super::decode::damage(error);
+    WriteError::Unavailable(damage.unwrap_or_else(|| {
+        format!("{error}; free space or mend the disk, the work goes on by itself")
+    }))
+}
+
 impl From<rusqlite::Error> for WriteError {
     fn from(error: rusqlite::Error) -> Self {
         if is_unavailable(&error) {
-            WriteError::Unavailable(error.to_string())
-        } else {
-            WriteError::Invalid(error.to_string())
+            return unavailable(&error);
         }
+        let damage = super::decode::damage(&error);
+        WriteError::Invalid(damage.unwrap_or_else(|| error.to_string()))
     }
 }

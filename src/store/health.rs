@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::documents::DocumentState;
 use super::manifest::FileState;
 use super::readers::page;
-use super::{ReadError, Store, WriteError};
+use super::{ReadError, Store, WriteError, decode};
 use crate::event::Millis;
 
 /// How bad an issue is.
@@ -27,13 +27,11 @@ impl Severity {
         }
     }
 
-    fn read(text: &str) -> rusqlite::Result<Self> {
+    pub(super) fn read(text: &str) -> Result<Self, String> {
         match text {
             "warning" => Ok(Severity::Warning),
             "error" => Ok(Severity::Error),
-            other => Err(rusqlite::Error::InvalidColumnName(format!(
-                "severity {other}"
-            ))),
+            other => Err(format!("there is no severity `{other}`")),
         }
     }
 }
@@ -216,19 +214,21 @@ const ISSUES: &str =
      ORDER BY closed_at IS NOT NULL, opened_at DESC, subject LIMIT ?2 OFFSET ?3";
 
 fn issue_row(row: &Row<'_>) -> rusqlite::Result<Issue> {
-    let severity: String = row.get(3)?;
-    Ok(Issue {
-        subject: row.get(0)?,
-        opened_at: Millis(row.get(1)?),
-        detector: row.get(2)?,
-        severity: Severity::read(&severity)?,
-        value: row.get(4)?,
-        limit: row.get(5)?,
-        closed_at: row.get::<_, Option<i64>>(6)?.map(Millis),
-        fix: row.get(7)?,
-        fix_attempts: row.get(8)?,
-        fix_result: row.get(9)?,
-    })
+    let issue = |row: &Row<'_>| {
+        Ok(Issue {
+            subject: row.get(0)?,
+            opened_at: row.get(1)?,
+            detector: row.get(2)?,
+            severity: row.get(3)?,
+            value: row.get(4)?,
+            limit: row.get(5)?,
+            closed_at: row.get(6)?,
+            fix: row.get(7)?,
+            fix_attempts: row.get(8)?,
+            fix_result: row.get(9)?,
+        })
+    };
+    decode::of("issue", issue)(row)
 }
 
 impl Store {

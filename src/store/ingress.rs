@@ -1,10 +1,10 @@
 //! What came in from other programs: how far their stream was read, and the entries that could not be published.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::readers::page;
-use super::{ReadError, Store, WriteError};
+use super::{ReadError, Store, WriteError, decode};
 use crate::event::Millis;
 
 /// Where the position stands in the table of names.
@@ -108,9 +108,8 @@ fn dead_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<IngressDeadRow> {
         kind: row.get(1)?,
         subject: row.get(2)?,
         reason: row.get(3)?,
-        fields: serde_json::from_str(&fields)
-            .map_err(|_| rusqlite::Error::InvalidColumnName("fields".to_owned()))?,
-        at: Millis(row.get(5)?),
+        fields: serde_json::from_str(&fields).map_err(|e| decode::unreadable(4, e))?,
+        at: row.get(5)?,
     })
 }
 
@@ -145,7 +144,7 @@ impl Store {
             let mut select = connection.prepare_cached(
                 "SELECT entry, type, subject, reason, fields, at, n FROM ingress_dead WHERE n > ?1 ORDER BY n LIMIT ?2",
             )?;
-            page(select.query(params![after, limit])?, dead_row)
+            page(select.query(params![after, limit])?, decode::of("ingress_dead", dead_row))
         })
         .await
     }
@@ -163,7 +162,7 @@ impl Store {
                 .prepare_cached(
                     "SELECT entry, type, subject, reason, fields, at, n FROM ingress_dead WHERE entry = ?1",
                 )?
-                .query_row([entry], dead_row)
+                .query_row([entry], decode::of("ingress_dead", dead_row))
                 .optional()
         })
         .await

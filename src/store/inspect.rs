@@ -1,12 +1,11 @@
 //! A look at the store's file without a daemon: nothing is changed.
 
-use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::schema;
+use super::{lock, schema};
 
 /// How the file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +38,7 @@ pub fn inspect(data_dir: &Path) -> Inspection {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Inspection::Absent,
         Err(error) => return Inspection::Unreadable(error.to_string()),
     }
-    if is_held(data_dir) {
+    if lock::is_held(data_dir) {
         return Inspection::InUse;
     }
     look(&path).unwrap_or_else(|error| match error.sqlite_error_code() {
@@ -101,18 +100,6 @@ fn immutable(path: &Path) -> String {
         })
         .collect();
     format!("file:{encoded}?immutable=1")
-}
-
-/// Whether a daemon holds the lock. It is not kept: a daemon that starts meanwhile must not be refused because of a look.
-fn is_held(data_dir: &Path) -> bool {
-    let Ok(lock) = OpenOptions::new()
-        .write(true)
-        .open(data_dir.join("docent.lock"))
-    else {
-        return false;
-    };
-    let operation = rustix::fs::FlockOperation::NonBlockingLockShared;
-    rustix::fs::flock(&lock, operation) == Err(rustix::io::Errno::WOULDBLOCK)
 }
 
 fn look(path: &Path) -> rusqlite::Result<Inspection> {

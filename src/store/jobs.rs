@@ -7,7 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{ReadError, Store, WriteError};
+use super::{ReadError, Store, WriteError, decode};
 
 /// A job's row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,15 +121,17 @@ fn plan(connection: &Connection, planned: &JobPlanned) -> Result<(), WriteError>
 }
 
 fn job(row: &Row<'_>) -> rusqlite::Result<JobState> {
-    Ok(JobState {
-        name: row.get(0)?,
-        schedule: row.get(1)?,
-        paused: row.get(2)?,
-        next_at: row.get(3)?,
-        last_at: row.get(4)?,
-        last_event: row.get(5)?,
-        missed: row.get(6)?,
-    })
+    decode::of("job", |row| {
+        Ok(JobState {
+            name: row.get(0)?,
+            schedule: row.get(1)?,
+            paused: row.get(2)?,
+            next_at: row.get(3)?,
+            last_at: row.get(4)?,
+            last_event: row.get(5)?,
+            missed: row.get(6)?,
+        })
+    })(row)
 }
 
 impl Store {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
-use super::WriteError;
 use super::writer::Batch;
+use super::{WriteError, decode};
 use crate::event::{AgentName, Data, Event, EventId, EventType, Millis, NewEvent, Seq, Subject};
 
 /// The longest text kept of one failed attempt, in bytes, and how many attempts are remembered.
@@ -131,22 +131,17 @@ fn known_already(
 ) -> Result<Option<Published>, WriteError> {
     let mut select =
         connection.prepare_cached("SELECT seq, type, subject, data FROM event WHERE id = ?1")?;
-    let known = select
-        .query_row([event.id.to_string()], |row| {
-            Ok((
-                Seq(row.get(0)?),
-                row.get::<_, String>(1)?,
-                row.get::<_, String>(2)?,
-                row.get::<_, String>(3)?,
-            ))
-        })
+    let stored = decode::of("event", |row| {
+        let kind: EventType = row.get(1)?;
+        Ok((row.get(0)?, kind, row.get(2)?, row.get(3)?))
+    });
+    let known: Option<(Seq, EventType, Subject, Data)> = select
+        .query_row([event.id.to_string()], stored)
         .optional()?;
     let Some((seq, kind, subject, data)) = known else {
         return Ok(None);
     };
-    let same = kind == event.kind.as_str()
-        && subject == event.subject.as_str()
-        && Data::parse(&data).is_ok_and(|d| d == event.data);
+    let same = kind == event.kind && subject == event.subject && data == event.data;
     if same {
         Ok(Some(Published {
             id: event.id,
@@ -170,9 +165,10 @@ pub(super) fn done(
          WHERE event = ?1 AND agent = ?2 AND state = 'owed' RETURNING attempts",
     )?;
     let attempts: Option<u32> = update
-        .query_row(params![key.seq.0, key.agent.as_str(), now.0], |row| {
-            row.get(0)
-        })
+        .query_row(
+            params![key.seq.0, key.agent.as_str(), now.0],
+            decode::of("delivery", |row| row.get(0)),
+        )
         .optional()?;
     let Some(attempts) = attempts else {
         return Err(WriteError::Refused);
@@ -193,17 +189,18 @@ pub(super) fn fail(
     now: Millis,
 ) -> Result<Settled, WriteError> {
     let mut select = connection.prepare_cached(
-        "SELECT attempts, deaths, errors, subject FROM delivery WHERE event = ?1 AND agent = ?2 AND state = 'owed'",
+        "SELECT event, attempts, deaths, errors, subject FROM delivery WHERE event = ?1 AND agent = ?2 AND state = 'owed'",
     )?;
+    let row = decode::of("delivery", |row| {
+        Ok((
+            row.get::<_, u32>(1)?,
+            row.get::<_, u32>(2)?,
+            row.get::<_, Option<String>>(3)?,
+            row.get::<_, String>(4)?,
+        ))
+    });
     let found = select
-        .query_row(params![key.seq.0, key.agent.as_str()], |row| {
-            Ok((
-                row.get::<_, u32>(0)?,
-                row.get::<_, u32>(1)?,
-                row.get::<_, Option<String>>(2)?,
-                row.get::<_, String>(3)?,
-            ))
-        })
+        .query_row(params![key.seq.0, key.agent.as_str()], row)
         .optional()?;
     let Some((attempts, deaths, errors, subject)) = found else {
         return Err(WriteError::Refused);
@@ -277,9 +274,12 @@ fn tell_death(
 
 /// The error chain with one more entry; the oldest beyond [`ERRORS_MAX`] are dropped.
 pub(super) fn with_note(chain: Option<&str>, (attempt, error): (u32, &str), now: Millis) -> Value {
-    let mut chain = match chain.and_then(|c| serde_json::from_str(c).ok()) {
-        Some(Value::Array(entries)) => entries,
-        _ => Vec::new(),
+    let mut chain: Vec<Value> = match chain.map(serde_json::from_str) {
+        None => Vec::new(),
+        Some(Ok(entries)) => entries,
+        Some(Err(error)) => {
+            vec![json!({"error": format!("earlier notes cannot be read: {error}")})]
+        }
     };
     let mut end = error.len().min(ERROR_BYTES_MAX);
     while !error.is_char_boundary(end) {
@@ -333,40 +333,25 @@ pub(super) fn prune(
 
 /// An event from a row of the nine columns in the order of the table.
 pub(super) fn event_row(row: &Row<'_>) -> rusqlite::Result<Event> {
-    let id = |text: String| {
-        text.parse::<EventId>()
-            .map_err(|_| rusqlite::Error::InvalidColumnName(text))
+    let event = |row: &Row<'_>| {
+        Ok(Event {
+            seq: row.get(0)?,
+            id: row.get(1)?,
+            kind: row.get(2)?,
+            source: row.get(3)?,
+            subject: row.get(4)?,
+            time: row.get(5)?,
+            data: row.get(6)?,
+            causation: row.get(7)?,
+            correlation: row.get(8)?,
+        })
     };
-    let kind: String = row.get(2)?;
-    let subject: String = row.get(4)?;
-    let data: String = row.get(6)?;
-    Ok(Event {
-        seq: Seq(row.get(0)?),
-        id: id(row.get(1)?)?,
-        kind: kind
-            .parse()
-            .map_err(|_| rusqlite::Error::InvalidColumnName(format!("type {kind}")))?,
-        source: row.get(3)?,
-        subject: Subject::parse(&subject)
-            .map_err(|_| rusqlite::Error::InvalidColumnName(format!("subject {subject}")))?,
-        time: Millis(row.get(5)?),
-        data: Data::parse(&data)
-            .map_err(|_| rusqlite::Error::InvalidColumnName("data".to_owned()))?,
-        causation: row.get::<_, Option<String>>(7)?.map(id).transpose()?,
-        correlation: id(row.get(8)?)?,
-    })
+    decode::of("event", event)(row)
 }
 
 /// The columns of an event in the order that [`event_row`] reads.
 pub(super) const EVENT_COLUMNS: &str =
     "e.seq, e.id, e.type, e.source, e.subject, e.time, e.data, e.causation, e.correlation";
-
-/// An agent's name from a column.
-pub(super) fn agent_column(row: &Row<'_>, column: usize) -> rusqlite::Result<AgentName> {
-    let name: String = row.get(column)?;
-    name.parse()
-        .map_err(|_| rusqlite::Error::InvalidColumnName(format!("agent {name}")))
-}
 
 #[cfg(test)]
 mod tests {

@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
-use super::ledger::{DeliveryKey, EVENT_COLUMNS, agent_column, event_row};
+use super::ledger::{DeliveryKey, EVENT_COLUMNS, event_row};
 use super::readers::page;
-use super::{ReadError, Store};
+use super::{ReadError, Shared, Store, decode};
 use crate::event::{AgentName, Event, EventId, EventType, Millis, Seq, Subject};
 
 /// A delivery that may be offered.
@@ -26,6 +26,8 @@ pub enum Verdict {
     Settled,
     /// Owed, but due later.
     NotDue,
+    /// Its row, or that of the oldest of its subject, cannot be read: nobody can handle it. With its subject, if that can.
+    Damaged(Option<Subject>),
     /// Owed and due. The oldest delivery of its subject that is owed and due is the one to handle.
     Due {
         /// The event of the oldest.
@@ -120,14 +122,15 @@ impl Store {
         cursor: Seq,
         limit: usize,
     ) -> Result<Vec<OwedRow>, ReadError> {
+        let shared = self.shared.clone();
         self.read("what is owed", move |connection| {
             let mut select = connection.prepare_cached(
                 "SELECT event, subject, 0 FROM delivery
                  WHERE agent = ?1 AND state = 'owed' AND attempts = 0 AND event > ?2 ORDER BY event LIMIT ?3",
             )?;
-            select
-                .query_map(params![agent.as_str(), cursor.0, limit], owed_row)?
-                .collect()
+            let rows =
+                select.query_map(params![agent.as_str(), cursor.0, limit], owed_row)?;
+            sound(rows, &shared)
         })
         .await
     }
@@ -145,18 +148,15 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<OwedRow>, ReadError> {
         let far = now.plus(backoff_max);
+        let shared = self.shared.clone();
         self.read("retries", move |connection| {
             let mut select = connection.prepare_cached(
                 "SELECT event, subject, due_at FROM delivery WHERE agent = ?1 AND state = 'owed' AND attempts > 0
                    AND (due_at > ?2 OR (due_at = ?2 AND event > ?3)) AND (due_at <= ?4 OR due_at > ?5)
                  ORDER BY due_at, event LIMIT ?6",
             )?;
-            select
-                .query_map(
-                    params![agent.as_str(), from.0.0, from.1.0, now.0, far.0, limit],
-                    owed_row,
-                )?
-                .collect()
+            let of = params![agent.as_str(), from.0.0, from.1.0, now.0, far.0, limit];
+            sound(select.query_map(of, owed_row)?, &shared)
         })
         .await
     }
@@ -206,7 +206,8 @@ impl Store {
         .await
     }
 
-    /// Answers offers: what the ledger says of each delivery, in one read transaction.
+    /// Answers offers: what the ledger says of each delivery, in one read transaction. Of one that is
+    /// damaged [`Store::standing`] tells.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -217,13 +218,20 @@ impl Store {
         (now, backoff_max): (Millis, std::time::Duration),
     ) -> Result<Vec<Look>, ReadError> {
         let far = now.plus(backoff_max);
+        let shared = self.shared.clone();
         self.read("deliveries that were offered", move |connection| {
-            offered
-                .into_iter()
-                .map(|seq| {
-                    look_at(connection, agent, seq, (now, far)).map(|verdict| Look { seq, verdict })
-                })
-                .collect()
+            let look = |seq| {
+                let verdict = match look_at(connection, agent, seq, (now, far)) {
+                    Ok(verdict) => verdict,
+                    Err(error) => {
+                        let damage = decode::damage(&error).ok_or(error)?;
+                        shared.set_damage(&damage);
+                        Verdict::Damaged(subject_of(connection, agent, seq))
+                    }
+                };
+                Ok(Look { seq, verdict })
+            };
+            offered.into_iter().map(look).collect()
         })
         .await
     }
@@ -402,19 +410,26 @@ impl Store {
 
 fn deliveries_of(connection: &Connection, seq: Seq) -> rusqlite::Result<Vec<DeliveryView>> {
     let mut select = connection.prepare(
-        "SELECT agent, state, attempts, errors, settled_at FROM delivery WHERE event = ?1 ORDER BY agent",
+        "SELECT event, agent, state, attempts, errors, settled_at FROM delivery WHERE event = ?1 ORDER BY agent",
     )?;
-    select
-        .query_map([seq.0], |row| {
-            Ok(DeliveryView {
-                agent: agent_column(row, 0)?,
-                state: row.get(1)?,
-                attempts: row.get(2)?,
-                errors: errors_column(row.get(3)?),
-                settled_at: row.get::<_, Option<i64>>(4)?.map(Millis),
-            })
-        })?
-        .collect()
+    let delivery = decode::of("delivery", |row| {
+        Ok(DeliveryView {
+            agent: row.get(1)?,
+            state: row.get(2)?,
+            attempts: row.get(3)?,
+            errors: errors_column(row, 4)?,
+            settled_at: row.get(5)?,
+        })
+    });
+    select.query_map([seq.0], delivery)?.collect()
+}
+
+/// The subject of a delivery, if it can be read.
+fn subject_of(connection: &Connection, agent: AgentName, seq: Seq) -> Option<Subject> {
+    let select = "SELECT subject FROM delivery WHERE event = ?1 AND agent = ?2";
+    connection
+        .query_row(select, params![seq.0, agent.as_str()], |row| row.get(0))
+        .ok()
 }
 
 fn look_at(
@@ -424,16 +439,13 @@ fn look_at(
     (now, far): (Millis, Millis),
 ) -> rusqlite::Result<Verdict> {
     let mut select = connection.prepare_cached(
-        "SELECT state, due_at, subject FROM delivery WHERE event = ?1 AND agent = ?2",
+        "SELECT event, state, due_at, subject FROM delivery WHERE event = ?1 AND agent = ?2",
     )?;
-    let found = select
-        .query_row(params![seq.0, agent.as_str()], |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                Millis(row.get(1)?),
-                row.get::<_, String>(2)?,
-            ))
-        })
+    let delivery = decode::of("delivery", |row| {
+        Ok((row.get(1)?, row.get(2)?, row.get(3)?))
+    });
+    let found: Option<(String, Millis, Subject)> = select
+        .query_row(params![seq.0, agent.as_str()], delivery)
         .optional()?;
     let Some((state, due_at, subject)) = found else {
         return Ok(Verdict::Settled);
@@ -444,8 +456,6 @@ fn look_at(
     if due_at > now && due_at <= far {
         return Ok(Verdict::NotDue);
     }
-    let subject = Subject::parse(&subject)
-        .map_err(|_| rusqlite::Error::InvalidColumnName(format!("subject {subject}")))?;
     let oldest = oldest_due(connection, agent, (&subject, 1), (now, far))?;
     let oldest = oldest.first().copied().unwrap_or(seq);
     let sql = format!(
@@ -476,13 +486,29 @@ fn oldest_due(
 }
 
 fn owed_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<OwedRow> {
-    let subject: String = row.get(1)?;
-    Ok(OwedRow {
-        seq: Seq(row.get(0)?),
-        subject: Subject::parse(&subject)
-            .map_err(|_| rusqlite::Error::InvalidColumnName(format!("subject {subject}")))?,
-        due_at: Millis(row.get(2)?),
-    })
+    let owed = |row: &rusqlite::Row<'_>| {
+        Ok(OwedRow {
+            seq: row.get(0)?,
+            subject: row.get(1)?,
+            due_at: row.get(2)?,
+        })
+    };
+    decode::of("delivery", owed)(row)
+}
+
+/// The rows that can be decoded: one that is damaged holds up nothing but itself.
+fn sound<T>(
+    rows: impl Iterator<Item = rusqlite::Result<T>>,
+    shared: &Shared,
+) -> rusqlite::Result<Vec<T>> {
+    let mut sound = Vec::new();
+    for row in rows {
+        match row {
+            Ok(row) => sound.push(row),
+            Err(error) => shared.set_damage(&decode::damage(&error).ok_or(error)?),
+        }
+    }
+    Ok(sound)
 }
 
 pub(super) const DEAD_SELECT: &str =
@@ -490,24 +516,25 @@ pub(super) const DEAD_SELECT: &str =
     FROM delivery d JOIN event e ON e.seq = d.event";
 
 pub(super) fn dead_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeadLetter> {
-    let wrong = |what: String| rusqlite::Error::InvalidColumnName(what);
-    let id: String = row.get(0)?;
-    let kind: String = row.get(2)?;
-    let subject: String = row.get(3)?;
-    Ok(DeadLetter {
-        event: id.parse().map_err(|_| wrong(id.clone()))?,
-        agent: agent_column(row, 1)?,
-        kind: kind.parse().map_err(|_| wrong(kind.clone()))?,
-        subject: Subject::parse(&subject).map_err(|_| wrong(subject.clone()))?,
-        attempts: row.get(4)?,
-        errors: errors_column(row.get(5)?),
-        at: Millis(row.get::<_, Option<i64>>(6)?.unwrap_or(0)),
-        seq: Seq(row.get(7)?),
-    })
+    let dead = |row: &rusqlite::Row<'_>| {
+        Ok(DeadLetter {
+            event: row.get(0)?,
+            agent: row.get(1)?,
+            kind: row.get(2)?,
+            subject: row.get(3)?,
+            attempts: row.get(4)?,
+            errors: errors_column(row, 5)?,
+            at: row.get(6)?,
+            seq: row.get(7)?,
+        })
+    };
+    decode::of("delivery", dead)(row)
 }
 
 /// The error chain; an empty list where nothing failed yet.
-fn errors_column(text: Option<String>) -> Value {
-    text.and_then(|t| serde_json::from_str(&t).ok())
-        .unwrap_or_else(|| Value::Array(Vec::new()))
+fn errors_column(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Value> {
+    match row.get::<_, Option<String>>(column)? {
+        None => Ok(Value::Array(Vec::new())),
+        Some(text) => serde_json::from_str(&text).map_err(|e| decode::unreadable(column, e)),
+    }
 }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::captures::{Digest, FileStat};
-use super::{ReadError, Store, WriteError};
+use super::{ReadError, Store, WriteError, decode};
 use crate::event::Millis;
 
 /// How a file stands in the manifest.
@@ -31,7 +31,7 @@ impl FileState {
         }
     }
 
-    fn read(text: &str) -> rusqlite::Result<Self> {
+    pub(super) fn read(text: &str) -> Result<Self, String> {
         [
             FileState::Captured,
             FileState::Unsupported,
@@ -40,7 +40,7 @@ impl FileState {
         ]
         .into_iter()
         .find(|s| s.as_str() == text)
-        .ok_or_else(|| rusqlite::Error::InvalidColumnName(format!("file state {text}")))
+        .ok_or_else(|| format!("there is no file state `{text}`"))
     }
 }
 
@@ -94,31 +94,22 @@ const COLUMNS: &str =
     "collection, path, state, digest, size, mtime_ns, ctime_ns, device, inode, reason";
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<ManifestEntry> {
-    let state: String = row.get(2)?;
-    Ok(ManifestEntry {
-        collection: row.get(0)?,
-        path: row.get(1)?,
-        state: FileState::read(&state)?,
-        digest: digest_column(row, 3)?,
-        stat: FileStat {
-            size: row.get(4)?,
-            mtime_ns: row.get(5)?,
-            ctime_ns: row.get(6)?,
-            device: u64::from_ne_bytes(row.get::<_, i64>(7)?.to_ne_bytes()),
-            inode: u64::from_ne_bytes(row.get::<_, i64>(8)?.to_ne_bytes()),
-        },
-        reason: row.get(9)?,
-    })
-}
-
-/// A digest from a column.
-pub(super) fn digest_column(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Digest>> {
-    let text: Option<String> = row.get(column)?;
-    text.map(|t| {
-        t.parse()
-            .map_err(|()| rusqlite::Error::InvalidColumnName(format!("digest {t}")))
-    })
-    .transpose()
+    decode::of("manifest", |row| {
+        Ok(ManifestEntry {
+            collection: row.get(0)?,
+            path: row.get(1)?,
+            state: row.get(2)?,
+            digest: row.get(3)?,
+            stat: FileStat {
+                size: row.get(4)?,
+                mtime_ns: row.get(5)?,
+                ctime_ns: row.get(6)?,
+                device: u64::from_ne_bytes(row.get::<_, i64>(7)?.to_ne_bytes()),
+                inode: u64::from_ne_bytes(row.get::<_, i64>(8)?.to_ne_bytes()),
+            },
+            reason: row.get(9)?,
+        })
+    })(row)
 }
 
 pub(super) fn put(connection: &Connection, entry: &ManifestEntry) -> Result<(), WriteError> {
@@ -163,7 +154,7 @@ pub(super) fn digest_of(
 ) -> Result<Option<Digest>, WriteError> {
     let digest = connection
         .prepare_cached("SELECT digest FROM manifest WHERE collection = ?1 AND path = ?2")?
-        .query_row(params![collection, path], |row| digest_column(row, 0))
+        .query_row(params![collection, path], |row| row.get(0))
         .optional()?;
     Ok(digest.flatten())
 }

@@ -8,13 +8,16 @@
 //! - A verb that writes returns when its commit is durable (`synchronous=FULL`); a batch shares one fsync.
 //! - Readers never wait for the writer; no read transaction outlives its query.
 
+mod access;
 mod audit;
 mod captures;
 mod carry;
 mod chunks;
+mod decode;
 mod documents;
 mod error;
 mod fence;
+mod files;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) mod gate;
 mod health;
@@ -22,6 +25,7 @@ mod ingress;
 mod inspect;
 mod jobs;
 mod ledger;
+mod lock;
 mod look;
 mod manifest;
 mod meta;
@@ -31,6 +35,7 @@ mod outcome;
 mod readers;
 mod schema;
 mod shared;
+mod upkeep;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +44,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use access::{Denied, denied};
 pub use audit::{AuditBreak, AuditLine, AuditRecord};
 pub use captures::{Capture, Digest, FileStat, pack, unpack};
 pub use chunks::{
@@ -47,6 +53,7 @@ pub use chunks::{
 pub use documents::{DocumentRow, DocumentState, DocumentVersion, ListedDocument, VersionRow};
 pub use error::{OpenError, ReadError, WriteError};
 pub use fence::{Fence, Incarnation};
+pub use files::PUT_BACK;
 pub use health::{FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity};
 pub use ingress::{IngressDead, IngressDeadRow};
 pub use inspect::{Inspection, id_in, inspect};
@@ -58,7 +65,7 @@ pub use operate::{Act, Operation};
 pub use outcome::{
     Derived, EFFECTS_VERSION, Effect, Outcome, Settlement, derived_id, effects_weight,
 };
-pub use shared::{AgentCounts, AgentSignal, Head};
+pub use shared::{AgentCounts, AgentSignal, Head, HeldLog, Replaced, Standing};
 
 use crate::event::{AgentName, Millis, NewEvent, Seq};
 use readers::Readers;
@@ -77,6 +84,12 @@ fn keep_plans(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
         true,
     )?;
     Ok(())
+}
+
+/// Leaves the log where it is when this connection ends.
+fn leave_log(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+    let option = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    connection.set_db_config(option, true).map(drop)
 }
 
 /// How the store works: bounds and retention.
@@ -266,6 +279,11 @@ impl Store {
         self.shared.head()
     }
 
+    /// What is wrong with the store's files, as far as it is known.
+    pub fn standing(&self) -> Standing {
+        self.shared.standing()
+    }
+
     /// What wakes an agent's runner.
     pub fn signal(&self, agent: AgentName) -> Arc<AgentSignal> {
         self.shared.signal(agent)
@@ -286,4 +304,4 @@ impl Store {
 pub use open::Closer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,29 +1,29 @@
-//! Opening the store: the lock, the check of the file, migration, the writer's thread; and closing it.
+//! Opening the store: whose its files are, the lock, the check of the file, migration, the threads; and closing it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::mpsc;
 
-use super::readers::Readers;
+use super::files::Files;
+use super::lock::Lock;
+use super::readers::{self, Readers};
 use super::shared::Shared;
+use super::upkeep::{Asker, Upkeep};
 use super::writer::{self, Writer};
-use super::{OpenError, Options, QUEUE, Store, schema};
+use super::{OpenError, Options, QUEUE, Store, access, decode, schema};
 
-/// How long a start waits for the lock of another process, and how often it looks.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
-const LOCK_AGAIN: Duration = Duration::from_millis(20);
-
-/// The end of the store: joins the writer's thread and frees the lock on `data_dir`.
+/// The end of the store: joins its threads and frees the lock on `data_dir`.
 #[derive(Debug)]
 pub struct Closer {
     writer: JoinHandle<()>,
-    lock: File,
+    upkeep: JoinHandle<()>,
+    lock: Arc<Lock>,
 }
 
 impl Closer {
@@ -31,10 +31,9 @@ impl Closer {
     /// waits for it; so it belongs on a thread that may block, under a deadline.
     pub fn close(self) -> bool {
         let clean = self.writer.join().is_ok();
-        // Said aloud: closing alone would leave it to a process that is just being started and has a copy of the file.
-        let unlocked = rustix::fs::flock(&self.lock, rustix::fs::FlockOperation::Unlock);
-        if let Err(error) = unlocked {
-            tracing::warn!(%error, "the lock on data_dir is freed only when this process ends");
+        let clean = self.upkeep.join().is_ok() && clean;
+        if let Some(lock) = Arc::into_inner(self.lock) {
+            lock.free();
         }
         clean
     }
@@ -47,21 +46,46 @@ impl Store {
     /// # Errors
     /// Another daemon has it, it is damaged or newer, or the disk refuses: see [`OpenError`].
     pub fn open(data_dir: &Path, options: Options) -> Result<(Store, Closer), OpenError> {
-        let lock = lock(data_dir)?;
+        private_folder(data_dir)?;
+        if let Some(denied) = access::denied(data_dir).into_iter().next() {
+            return Err(denied.into());
+        }
+        let lock = Arc::new(Lock::take(data_dir)?);
         let path = data_dir.join("store.db");
         private_file(&path)?;
         let connection = prepare(&path)?;
         let shared = Arc::new(Shared::load(&connection).map_err(|e| refuse(&path, &e))?);
         let readers = Arc::new(Readers::open(&path).map_err(|e| refuse(&path, &e))?);
+        let io = |attempt| {
+            let path = path.clone();
+            move |source| OpenError::Io {
+                attempt,
+                path,
+                source,
+            }
+        };
+        let files = Arc::new(Files::note(&path).map_err(io("look at"))?);
         let (queue, receiver) = mpsc::channel(QUEUE);
-        let writer = Writer::new(connection, receiver, shared.clone(), options)
-            .map_err(|e| refuse(&path, &e))?;
+        let (asker, asked, ended) = Asker::new();
+        let upkeep = Upkeep {
+            connection: readers::connect(&path, false).map_err(|e| refuse(&path, &e))?,
+            files: files.clone(),
+            shared: shared.clone(),
+            lock: lock.clone(),
+            asked,
+            not_before: Instant::now(),
+            _ended: ended,
+        };
+        let writer = Writer::new(
+            connection,
+            receiver,
+            (shared.clone(), files, asker),
+            options,
+        )
+        .map_err(|e| refuse(&path, &e))?;
         writer.announce();
-        let thread = spawn(writer).map_err(|source| OpenError::Io {
-            attempt: "start the writer of",
-            path: path.clone(),
-            source,
-        })?;
+        let upkeep = spawn("store-upkeep", move || upkeep.run()).map_err(io("see to"))?;
+        let thread = spawn("store-writer", move || writer.run()).map_err(io("write"))?;
         let store = Store {
             queue,
             readers,
@@ -70,6 +94,7 @@ impl Store {
         };
         let closer = Closer {
             writer: thread,
+            upkeep,
             lock,
         };
         Ok((store, closer))
@@ -78,49 +103,27 @@ impl Store {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one thread that owns the writing connection; joined by Closer"
+    reason = "the threads that own the connections which write; joined by Closer"
 )]
-fn spawn(writer: Writer) -> std::io::Result<JoinHandle<()>> {
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
-        .name("store-writer".to_owned())
-        .spawn(move || writer.run())
+        .name(name.to_owned())
+        .spawn(work)
 }
 
-/// Makes `data_dir` ours alone and takes its lock, which the kernel frees when this process ends, however it ends.
-fn lock(data_dir: &Path) -> Result<File, OpenError> {
-    let io = |attempt, path: &Path| {
-        let path = path.to_owned();
+/// Makes `data_dir` if it is not there, and ours alone.
+fn private_folder(data_dir: &Path) -> Result<(), OpenError> {
+    let io = |attempt| {
         move |source| OpenError::Io {
             attempt,
-            path,
+            path: data_dir.to_owned(),
             source,
         }
     };
-    std::fs::create_dir_all(data_dir).map_err(io("make the folder", data_dir))?;
+    std::fs::create_dir_all(data_dir).map_err(io("make the folder"))?;
+    access::may_use(data_dir)?;
     std::fs::set_permissions(data_dir, std::fs::Permissions::from_mode(0o700))
-        .map_err(io("make private the folder", data_dir))?;
-    let path = data_dir.join("docent.lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(io("open", &path))?;
-    let deadline = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
-            // One that was killed a moment ago may still be ending.
-            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
-                std::thread::park_timeout(LOCK_AGAIN);
-            }
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(OpenError::InUse(data_dir.to_owned()));
-            }
-            Err(errno) => return Err(io("lock", &path)(errno.into())),
-        }
-    }
+        .map_err(io("make private the folder"))
 }
 
 /// Makes the file with its mode before SQLite does, which would ask the umask.
@@ -181,7 +184,7 @@ fn whole(connection: &Connection, path: &Path) -> Result<(), OpenError> {
 
 fn refuse(path: &Path, error: &rusqlite::Error) -> OpenError {
     let path: PathBuf = path.to_owned();
-    let cause = error.to_string();
+    let cause = decode::what(error);
     match error.sqlite_error_code() {
         Some(
             ErrorCode::DiskFull

@@ -3,9 +3,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::ledger::{agent_column, publish, with_note};
+use super::ledger::{publish, with_note};
 use super::writer::{Batch, Done, Work};
-use super::{Store, WriteError};
+use super::{Store, WriteError, decode};
 use crate::event::{AgentName, EventId, Millis, NewEvent, Seq};
 
 /// What is done.
@@ -79,15 +79,16 @@ fn settled(connection: &Connection, operation: &Operation) -> Result<Vec<Settled
         operation.event.to_string(),
         operation.agent.map(AgentName::as_str),
     );
-    let rows = select.query_map(wanted, |row| {
+    let settled = decode::of("delivery", |row| {
         Ok(Settled {
-            seq: Seq(row.get(0)?),
-            agent: agent_column(row, 1)?,
+            seq: row.get(0)?,
+            agent: row.get(1)?,
             state: row.get(2)?,
             attempts: row.get(3)?,
             errors: row.get(4)?,
         })
-    })?;
+    });
+    let rows = select.query_map(wanted, settled)?;
     let mut found: Vec<Settled> = rows.collect::<Result<_, _>>()?;
     found.retain(|delivery| operation.act.takes(&delivery.state));
     Ok(found)

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, Row, Rows};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::{ReadError, Store};
+use super::{ReadError, Store, decode};
 
 /// Reads at once.
 const CONNECTIONS: usize = 4;
@@ -29,7 +29,7 @@ pub(super) struct Readers {
 impl Readers {
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
         let connections = (0..CONNECTIONS)
-            .map(|_| connect(path))
+            .map(|_| connect(path, true))
             .collect::<rusqlite::Result<Vec<_>>>()?;
         Ok(Readers {
             idle: Mutex::new(connections),
@@ -39,13 +39,16 @@ impl Readers {
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+/// A connection that never removes the log at its end: under its name may be another's by then.
+pub(super) fn connect(path: &Path, query_only: bool) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "query_only", query_only)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    super::leave_log(&connection)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     super::keep_plans(&connection)?;
     Ok(connection)
@@ -84,6 +87,7 @@ impl Store {
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, ReadError> {
         let failed = |cause: String| ReadError { what, cause };
+        let shared = self.shared.clone();
         let permit = self
             .readers
             .permits
@@ -109,7 +113,13 @@ impl Store {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(connection);
-            result.map_err(|e| e.to_string())
+            result.map_err(|error| match decode::damage(&error) {
+                Some(damage) => {
+                    shared.set_damage(&damage);
+                    damage
+                }
+                None => error.to_string(),
+            })
         });
         match task.await {
             Ok(result) => result.map_err(failed),

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 
-use super::ledger::agent_column;
+use super::files::PUT_BACK;
 use super::schema;
 use super::writer::{Counters, Delta};
-use crate::event::{AgentName, Seq};
+use crate::event::{AgentName, Millis, Seq};
 
 /// The newest of what is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,11 +77,41 @@ struct AgentState {
     signal: Arc<AgentSignal>,
 }
 
+/// What is wrong with the store's files, as far as it is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Its files are not the ones that were opened. Nothing is written meanwhile.
+    pub replaced: Option<Replaced>,
+    /// What was read is not what docent wrote: where, and what to do.
+    pub damage: Option<String>,
+    /// Since when another process has kept the log from being shortened.
+    pub held_log: Option<HeldLog>,
+}
+
+/// Files that were removed or replaced while they were open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// Which, and how.
+    pub how: String,
+    /// Since when that is known.
+    pub since: Millis,
+}
+
+/// A log that cannot be shortened because another process reads the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldLog {
+    /// The size of `store.db-wal`.
+    pub bytes: u64,
+    /// Since when.
+    pub since: Millis,
+}
+
 /// Shared between the writer and the handles.
 pub(super) struct Shared {
     /// The store's id.
     pub(super) id: String,
     head: watch::Sender<Head>,
+    standing: watch::Sender<Standing>,
     agents: Vec<AgentState>,
     #[cfg(all(test, feature = "testing"))]
     pub(super) gate: super::gate::Gate,
@@ -102,8 +132,9 @@ impl Shared {
         )?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
+            let name: String = row.get(0)?;
             // Deliveries of an agent that this binary does not have stay as they are.
-            let Ok(agent) = agent_column(row, 0) else {
+            let Ok(agent) = name.parse::<AgentName>() else {
                 continue;
             };
             for (slot, column) in agents[agent.index()].counts.iter().zip(1..4) {
@@ -113,10 +144,55 @@ impl Shared {
         Ok(Shared {
             id: schema::id(connection)?,
             head: watch::Sender::new(Head::default()),
+            standing: watch::Sender::default(),
             agents,
             #[cfg(all(test, feature = "testing"))]
             gate: super::gate::Gate::default(),
         })
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        self.standing.borrow().clone()
+    }
+
+    /// Notes what became of the files. What changes is said once.
+    pub(super) fn set_replaced(&self, replaced: Option<String>) {
+        self.standing.send_if_modified(|now| {
+            if now.replaced.as_ref().map(|r| &r.how) == replaced.as_ref() {
+                return false;
+            }
+            match &replaced {
+                Some(how) => tracing::error!("{how}; {PUT_BACK}"),
+                None => {
+                    tracing::info!(
+                        "the store's files are in their places again; it is written again"
+                    )
+                }
+            }
+            let since = Millis::now();
+            now.replaced = replaced.map(|how| Replaced { how, since });
+            true
+        });
+    }
+
+    /// Notes damage that was met. The first is kept and said: the others follow from the same cure.
+    pub(super) fn set_damage(&self, damage: &str) {
+        self.standing.send_if_modified(|now| {
+            let first = now.damage.is_none();
+            if first {
+                tracing::error!("{damage}");
+                now.damage = Some(damage.to_owned());
+            }
+            first
+        });
+    }
+
+    pub(super) fn set_held_log(&self, held: Option<HeldLog>) {
+        self.standing.send_if_modified(|now| {
+            let changed = now.held_log != held;
+            now.held_log = held;
+            changed
+        });
     }
 
     pub(super) fn head(&self) -> watch::Receiver<Head> {

@@ -5,10 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 
+mod damage;
+mod files;
 mod settling;
 
 use super::*;
-use crate::event::{EventType, Subject};
+use crate::event::{Event, EventType, Subject};
 
 pub(crate) fn options() -> Options {
     Options {
@@ -23,6 +25,14 @@ pub(crate) fn options() -> Options {
         versions: 20,
         agents: AgentName::ALL.to_vec(),
     }
+}
+
+/// What stands in the store is changed by another program.
+pub(crate) fn change(store: &Store, sql: &str) {
+    let connection = rusqlite::Connection::open(store.path()).unwrap();
+    connection
+        .execute_batch(sql)
+        .unwrap_or_else(|e| panic!("{sql}: {e}"));
 }
 
 struct Opened {

@@ -4,15 +4,19 @@
 //! and makes them durable with one fsync. A full disk or an I/O error rolls the whole batch back and is told to every member.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::error::unavailable;
+use super::files::{Files, PUT_BACK};
 use super::ledger::{self, DeliveryKey, Published, Settled};
 use super::outcome::{self, Effect, Settlement};
+use super::upkeep::{Asker, LOG_MAX};
 use super::{
     Fence, Operation, Options, Shared, WriteError, audit, captures, chunks, documents, health,
-    manifest, operate,
+    leave_log, manifest, operate,
 };
 use crate::event::{AgentName, Millis, NewEvent, Seq};
 
@@ -146,7 +150,9 @@ impl Batch {
 pub(super) struct Writer {
     connection: Connection,
     queue: mpsc::Receiver<Command>,
-    shared: std::sync::Arc<Shared>,
+    shared: Arc<Shared>,
+    files: Arc<Files>,
+    upkeep: Asker,
     batch: Batch,
 }
 
@@ -154,7 +160,7 @@ impl Writer {
     pub(super) fn new(
         connection: Connection,
         queue: mpsc::Receiver<Command>,
-        shared: std::sync::Arc<Shared>,
+        (shared, files, upkeep): (Arc<Shared>, Arc<Files>, Asker),
         options: Options,
     ) -> rusqlite::Result<Self> {
         let counters = read_counters(&connection)?;
@@ -162,6 +168,8 @@ impl Writer {
             connection,
             queue,
             shared,
+            files,
+            upkeep,
             batch: Batch {
                 options,
                 counters,
@@ -190,13 +198,37 @@ impl Writer {
                 }
             }
             self.commit(commands);
+            if self.files.log_bytes() > LOG_MAX {
+                self.upkeep.ask();
+            }
         }
-        if let Err(error) = self
-            .connection
-            .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
-        {
+        if let Err(error) = self.end() {
             tracing::warn!(%error, "cannot write the store's log back into it; the next start does it");
         }
+    }
+
+    /// Writes the log back. Where the files are not the ones that are open, none is removed under its name.
+    fn end(self) -> rusqlite::Result<()> {
+        self.upkeep.end();
+        if self.files.replaced().is_some() {
+            leave_log(&self.connection)?;
+        }
+        if self.files.can_be_completed() {
+            let pragma = "PRAGMA wal_checkpoint(TRUNCATE)";
+            self.connection.execute_batch(pragma)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the files are still the ones that are open.
+    fn in_place(&self) -> Result<(), WriteError> {
+        let replaced = self.files.replaced();
+        let refused = replaced.as_ref().map(|how| {
+            let cause = format!("{how}; {PUT_BACK}");
+            Err(WriteError::Unavailable(cause))
+        });
+        self.shared.set_replaced(replaced);
+        refused.unwrap_or(Ok(()))
     }
 
     /// One batch: all of it durable, or none of it. Members that break a rule are refused alone.
@@ -204,14 +236,15 @@ impl Writer {
         let before = self.batch.counters.clone();
         let (works, replies): (Vec<Work>, Vec<_>) =
             commands.into_iter().map(|c| (c.work, c.reply)).unzip();
-        let result = self.try_commit(works);
+        let result = self.in_place().and_then(|()| self.try_commit(works));
         match result {
             Ok(results) => {
                 self.shared
                     .committed(&self.batch.counters, &self.batch.deltas);
+                let in_place = self.in_place();
                 for (reply, result) in replies.into_iter().zip(results) {
                     // A caller that no longer waits learns nothing; what was committed stands.
-                    reply.send(result).ok();
+                    reply.send(in_place.clone().and(result)).ok();
                 }
             }
             Err(error) => {
@@ -232,7 +265,7 @@ impl Writer {
         &mut self,
         works: Vec<Work>,
     ) -> Result<Vec<Result<Done, WriteError>>, WriteError> {
-        let unavailable = |e: rusqlite::Error| WriteError::Unavailable(e.to_string());
+        let unavailable = |e: rusqlite::Error| unavailable(&e);
         let before = self.batch.counters.clone();
         #[cfg(all(test, feature = "testing"))]
         self.shared.gate.pass(super::gate::Point::Gathered)?;
@@ -431,7 +464,7 @@ pub(super) fn connect(path: &std::path::Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?; // the upkeep does it
     connection.pragma_update(None, "cache_size", -8000)?;
     super::keep_plans(&connection)?;
     Ok(connection)

@@ -44,6 +44,7 @@ mod redis_health;
 mod redis_loses;
 mod redis_refuses;
 mod redis_wire;
+mod store;
 mod systemd;
 mod trees;
 mod words;

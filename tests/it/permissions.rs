@@ -85,3 +85,65 @@ fn what_may_not_be_read_stays_as_it_is_known_and_is_read_when_it_may_be() {
     assert_eq!(world.search("pyrometer")[0], "secret.md");
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }
+
+#[test]
+#[ignore = "needs root to make files of another user"]
+fn a_file_of_the_store_that_belongs_to_another_user_is_named_with_the_remedy() {
+    let world = World::new("");
+    let own = |path: &std::path::Path, uid: u32| {
+        std::os::unix::fs::chown(path, Some(uid), Some(uid)).expect("another owner");
+    };
+    for path in [world.path(), &world.docs()] {
+        own(path, 65534);
+    }
+    let binary = world.path().join("docent");
+    fs::copy(env!("CARGO_BIN_EXE_docent"), &binary).expect("a copy of the binary");
+    let nobody = |verb: &str| {
+        let mut command = Command::new(&binary);
+        command.arg(verb).arg("--config").arg(world.config());
+        as_nobody(&command)
+    };
+    // Killed, so that it leaves its log behind.
+    let daemon = world.spawn_as(nobody("run"));
+    world.until("the daemon is running", || {
+        world.cli(["status"]).code() <= 1 && world.data().join("index").is_dir()
+    });
+    daemon.kill();
+    for name in [
+        "store.db",
+        "store.db-wal",
+        "store.db-shm",
+        "docent.lock",
+        "index",
+        "",
+    ] {
+        let path = world.data().join(name);
+        let path = path.strip_prefix("").unwrap();
+        own(path, 0);
+        let before = world.log().len();
+        let code = world.spawn_as(nobody("run")).ended();
+        let said = world.log().split_off(before);
+        let shown = path.display().to_string();
+        let shown = shown.trim_end_matches('/');
+        assert_eq!(code, Some(77), "{name}: {said}");
+        for part in [
+            format!("cannot use {shown}"),
+            format!("chown 65534 {shown}"),
+        ] {
+            assert!(said.contains(&part), "{name}: {said}");
+        }
+        let check = nobody("check").output().expect("check runs");
+        let said = String::from_utf8_lossy(&check.stdout).into_owned()
+            + &String::from_utf8_lossy(&check.stderr);
+        assert!(
+            !check.status.success() && said.contains(shown),
+            "{name}: {said}"
+        );
+        own(path, 65534);
+    }
+    let daemon = world.spawn_as(nobody("run"));
+    world.until("the daemon is running", || {
+        world.cli(["status"]).code() <= 1
+    });
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}

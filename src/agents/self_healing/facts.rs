@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::redis::{RedisMemory, RedisView};
 use crate::event::{AgentName, Millis, Subject, awake};
 use crate::runtime::{AgentState, AgentStatus};
-use crate::store::ScanRow;
+use crate::store::{HeldLog, ScanRow};
 
 /// Everything that was gathered for one round. What could not be read is `None`: nothing is concluded from it.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +25,8 @@ pub(super) struct Facts {
     pub(super) free: Option<u64>,
     /// The last verdict on the store's pages; the inner `None`: they are intact.
     pub(super) integrity: Option<Option<String>>,
+    /// A log of the store that another process keeps from being shortened.
+    pub(super) held_log: Option<HeldLog>,
     /// The index; `None` where the agent that feeds it is off.
     pub(super) index: Option<IndexFacts>,
     /// The edge; `None` where `change_detection` is off.

@@ -36,11 +36,16 @@ impl Probe {
             .map(|name| (*name, self.parts.store.counts(*name).dead))
             .filter(|(_, dead)| *dead > 0)
             .collect();
+        let standing = self.parts.store.standing();
         Facts {
             instance: self.parts.options.instance.clone(),
             now,
             free: self.free_space().await,
-            integrity: self.parts.requests.integrity(),
+            integrity: standing
+                .damage
+                .map(Some)
+                .or(self.parts.requests.integrity()),
+            held_log: standing.held_log,
             index: if scope.chunks {
                 Some(self.index(at).await)
             } else {

@@ -117,3 +117,24 @@ async fn a_read_that_fails_does_not_shorten_a_pause() {
     call.succeeds();
     bench.until_settled().await;
 }
+
+#[tokio::test]
+async fn what_is_damaged_holds_its_subject_and_nothing_else() {
+    let mut bench = Bench::new(Setup::default());
+    let _life = bench.live(1);
+    let (one, two) = (bench.publish("a").await, bench.publish("a").await);
+    let other = bench.publish("b").await;
+    let damage = format!("UPDATE event SET data = x'00' WHERE seq = {}", one.0);
+    crate::store::tests::change(&bench.store, &damage);
+    bench
+        .offer(&[(one, "1-0"), (two, "2-0"), (other, "3-0")])
+        .await;
+    let call = bench.call().await;
+    assert_eq!(call.seq, other);
+    call.succeeds();
+    bench
+        .until("the others wait", || bench.table() == (0, 2))
+        .await;
+    let told = bench.store.standing().damage.unwrap();
+    assert!(told.contains("table event, the row with seq"), "{told}");
+}

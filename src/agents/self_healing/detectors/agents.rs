@@ -107,7 +107,7 @@ pub(super) mod tests {
     use crate::agents::self_healing::facts::{Drifted, EdgeFacts, IndexFacts};
     use crate::event::Millis;
     use crate::runtime::Board;
-    use crate::store::ScanRow;
+    use crate::store::{HeldLog, ScanRow};
 
     const LONG: Duration = Duration::from_secs(24 * 3600);
 
@@ -180,6 +180,10 @@ pub(super) mod tests {
         facts.dead = vec![(AgentName::Rag, 2)];
         facts.free = Some(0);
         facts.integrity = Some(Some("page 7 is torn".to_owned()));
+        facts.held_log = Some(HeldLog {
+            bytes: 1 << 30,
+            since: facts.now,
+        });
         facts.index = Some(IndexFacts {
             stopped: Some("disk full".to_owned()),
             unready: LONG,

@@ -71,6 +71,7 @@ pub(super) const ALL: &[Detector] = &[
     detector("dead_letters", (AT_ONCE, AT_ONCE), store::dead_letters),
     detector("disk", (AT_ONCE, AT_ONCE), store::disk),
     detector("integrity", (AT_ONCE, AT_ONCE), store::integrity),
+    detector("log_held", (A_WHILE, AT_ONCE), store::log_held),
     detector("index_stopped", (AT_ONCE, AT_ONCE), index::stopped),
     detector("index_unready", (AT_ONCE, AT_ONCE), index::unready),
     detector("index_behind", (AT_ONCE, A_WHILE), index::behind),

@@ -68,6 +68,22 @@ pub(super) fn integrity(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     Some(found.into_iter().collect())
 }
 
+/// A log that grows because somebody else reads the store without an end. Its size is no part of the value: that stands still.
+pub(super) fn log_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
+    let found = facts.held_log.as_ref().map(|held| Finding {
+        detector: "log_held",
+        subject: Subject::store(),
+        severity: Severity::Warning,
+        value: format!(
+            "store.db-wal grows: another process has been reading the store since {}",
+            held.since
+        ),
+        limit: "no reader that stays: `fuser -v` on store.db lists who has it open; end the one that is not docent".to_owned(),
+        remedy: None,
+    });
+    Some(found.into_iter().collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
