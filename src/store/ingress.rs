@@ -1,6 +1,6 @@
 //! What came in from other programs: how far their stream was read, and the entries that could not be published.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::readers::page;
