@@ -180,7 +180,12 @@ fn collection_line(collection: &CollectionView) -> String {
         [only] => format!("; cannot list {}", plain(only)),
         [first, rest @ ..] => format!("; cannot list {} and {} more", plain(first), rest.len()),
     };
-    let root = root + &unlisted;
+    let shut = match collection.shut.as_slice() {
+        [] => String::new(),
+        [only] => format!("; left out: {}", plain(only)),
+        [first, rest @ ..] => format!("; left out: {} | and {} more", plain(first), rest.len()),
+    };
+    let root = root + &unlisted + &shut;
     match &collection.why_poll {
         None => format!("{place}, watched{root}"),
         Some(why) => format!("{place}, scanned often ({}){root}", plain(why)),
@@ -353,6 +358,7 @@ pub(super) mod tests {
                 watch: "native".to_owned(),
                 why_poll: None,
                 unlisted: Vec::new(),
+                shut: Vec::new(),
             }],
             scan: ScanView {
                 scanning: None,

@@ -1,13 +1,13 @@
 //! What texts may say: names, paths, addresses, patterns, schedules.
 
 use super::choice::FileType;
+use super::patterns::Patterns;
 use super::problem::Wrong;
 use super::secret::redact;
 use super::shape::Shape;
 use croner::Cron;
 use croner::errors::CronError;
 use croner::parser::CronParser;
-use ignore::gitignore::GitignoreBuilder;
 use std::net::SocketAddr;
 
 /// A value as it is quoted in a message: in quotes, short, on one line, without a password.
@@ -101,33 +101,11 @@ pub(crate) fn listen(text: &str) -> Result<(), Wrong> {
     ))
 }
 
-/// Checked by the engine that will use it, so that what passes here is what works there.
+/// Compiled by the code that will use it, so that what passes here is what works there.
 pub(crate) fn glob(text: &str) -> Result<(), Wrong> {
-    let wrong =
-        |what: String, remedy: &str| Err(Wrong::new(format!("{} {what}", quote(text)), remedy));
-    if text.trim().is_empty() || text.contains(['\n', '\0']) {
-        return wrong(
-            "is not a pattern".into(),
-            "write one such as \"docs/**/*.md\"",
-        );
-    }
-    if text.starts_with('#') {
-        return wrong(
-            "is a comment, not a pattern".into(),
-            "write a backslash before the # if it begins a file name",
-        );
-    }
-    if let Err(error) = GitignoreBuilder::new("/").add_line(None, text) {
-        let cause = match error {
-            ignore::Error::Glob { err, .. } => err,
-            other => other.to_string(),
-        };
-        return wrong(
-            format!("is not a pattern: {cause}"),
-            "write one as in a .gitignore, such as \"docs/**/*.md\"",
-        );
-    }
-    Ok(())
+    Patterns::new(&[text.to_owned()], false)
+        .map(drop)
+        .map_err(|error| Wrong::new(format!("{} {}", quote(text), error.what), error.remedy))
 }
 
 pub(crate) fn file_name_glob(text: &str) -> Result<(), Wrong> {
@@ -246,7 +224,7 @@ mod tests {
             &[
                 "*.md", "docs/**", "!keep.md", "/top", "a b", "{a,b}.c", "\\#x",
             ],
-            &["", "  ", "#x", "a\nb", "{a", "[z-a]"],
+            &["", "  ", "#x", "a\nb", "{a", "[a", "[z-a]", "../a", "a\\b"],
         );
         all(file_name_glob, &["*.pem", ".env"], &["a/b", "!x", ""]);
         all(file_type, &["markdown", "toml"], &["Markdown", "pdf", ""]);

@@ -17,6 +17,7 @@ mod keys;
 mod layers;
 mod load;
 mod paths;
+mod patterns;
 mod problem;
 mod redis_url;
 mod rules;
@@ -33,6 +34,7 @@ pub use check::parse_schedule;
 pub use choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed, WatchMode};
 pub use load::{Loaded, Override, REFERENCE, Sources};
 pub use paths::host_name;
+pub use patterns::{PatternError, Patterns, mistake as pattern_mistake};
 pub use problem::{Origin, Problem};
 #[cfg(test)]
 pub(crate) use redis_url::tests::GOOD as REDIS_URLS;

@@ -1,10 +1,13 @@
 //! The rules between keys.
 
+use super::check::quote;
 use super::layers::Findings;
 use super::paths::LONGEST_SOCKET;
+use super::patterns::Patterns;
 use super::problem::{Origin, Wrong};
 use super::tree::Config;
 use super::units::{format_duration, format_size};
+use std::path::Path;
 use std::time::Duration;
 
 /// Between a handler that stalls and the watchdog there must be time to replace the agent.
@@ -18,6 +21,7 @@ pub(crate) fn check(config: &Config, findings: &mut Findings) {
     rules.redis();
     rules.restarts();
     rules.documents();
+    rules.patterns();
     rules.socket();
 }
 
@@ -215,6 +219,48 @@ impl Rules<'_> {
         );
     }
 
+    /// Each pattern was looked at by itself; this is about all of a list.
+    fn patterns(&mut self) {
+        let config = self.config;
+        self.together("documents.secrets", &config.documents.secrets, true);
+        for (n, collection) in config.collections.iter().enumerate() {
+            for (name, list) in [
+                ("include", &collection.include),
+                ("exclude", &collection.exclude),
+            ] {
+                let key = format!("collection[{n}].{name}");
+                self.together(&key, list, false);
+                let only_not = !list.is_empty() && list.iter().all(|p| p.starts_with('!'));
+                self.require(!only_not, &[&key], || {
+                    Wrong::new(
+                        format!("has only patterns with `!`, so {name} matches nothing"),
+                        "write the patterns that they are exceptions from before them",
+                    )
+                });
+                let root = &collection.path;
+                let absolute = list.iter().find(|p| {
+                    root.parent().is_some()
+                        && Path::new(p.trim_start_matches('!')).starts_with(root)
+                });
+                self.require(absolute.is_none(), &[&key], || {
+                    Wrong::new(
+                        format!(
+                            "{} begins with the collection's path, and patterns count from there",
+                            quote(absolute.map_or("", String::as_str))
+                        ),
+                        format!("leave {} out", root.display()),
+                    )
+                });
+            }
+        }
+    }
+
+    fn together(&mut self, key: &str, list: &[String], any_case: bool) {
+        if let Err(error) = Patterns::new(list, any_case) {
+            self.require(false, &[key], || Wrong::new(error.what, error.remedy));
+        }
+    }
+
     fn socket(&mut self) {
         let socket = self.config.socket_path();
         let bytes = socket.as_os_str().len();
@@ -331,6 +377,14 @@ mod tests {
         (
             "[index]\nchunk_size = 200\nchunk_overlap = 200",
             "3: index.chunk_overlap: index.chunk_overlap (200) is not less",
+        ),
+        (
+            "[[collection]]\nname = \"a\"\npath = \"/srv/a\"\ninclude = [\"!x.md\"]",
+            "4: collection[0].include: has only patterns with `!`, so include matches nothing",
+        ),
+        (
+            "[[collection]]\nname = \"a\"\npath = \"/srv/a\"\nexclude = [\"/srv/a/x.md\"]",
+            "4: collection[0].exclude: \"/srv/a/x.md\" begins with the collection's path",
         ),
     ];
 

@@ -172,6 +172,7 @@ fn collection_view(root: &RootReport) -> CollectionView {
             .take(UNLISTED_MAX)
             .map(|path| path.to_string_lossy().into_owned())
             .collect(),
+        shut: root.shut.clone(),
     }
 }
 

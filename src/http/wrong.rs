@@ -439,6 +439,7 @@ mod tests {
             standing,
             polled: None,
             unlisted: Vec::new(),
+            shut: Vec::new(),
         };
         let away = root(RootStanding::Absent("no such file".to_owned()));
         assert_eq!(found(|f| f.progress.roots.push(away)), absent);

@@ -63,6 +63,19 @@ impl ScanProgress {
         })
     }
 
+    /// Collections with directories that are closed because their ignore rules cannot be used, and why.
+    pub fn shut(&self) -> Vec<(String, String)> {
+        self.having(|root| {
+            let causes: Vec<&str> = root.shut.iter().map(String::as_str).take(NAMED).collect();
+            let more = root.shut.len().saturating_sub(NAMED);
+            match (causes.is_empty(), more) {
+                (true, _) => None,
+                (false, 0) => Some(causes.join(" | ")),
+                (false, more) => Some(format!("{} | and {more} more", causes.join(" | "))),
+            }
+        })
+    }
+
     fn having(&self, what: impl Fn(&RootReport) -> Option<String>) -> Vec<(String, String)> {
         let roots = self.roots.iter();
         roots
@@ -84,6 +97,9 @@ pub struct RootReport {
     pub polled: Option<String>,
     /// Directories that could not be listed, a bounded number of them: what is known of their files stays as it is.
     pub unlisted: Vec<PathBuf>,
+    /// Files of ignore rules that cannot be used, each with the reason, a bounded number of them: the directories that
+    /// they are about are closed, and nothing below is taken in.
+    pub shut: Vec<String>,
 }
 
 /// How a root stands.

@@ -62,6 +62,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("tantivy", &["index"]),
     ("notify", &["agents/change_detection"]),
+    ("gix_glob", &["agents/change_detection"]),
+    ("gix_ignore", &["agents/change_detection"]),
     ("axum", &["http"]),
     ("fred", &["bus/redis"]),
     ("clap", &["cli"]),

@@ -105,3 +105,31 @@ fn without_a_config_file_it_says_that_none_was_read() {
     );
     assert_eq!(run.json().expect("JSON")["file"], Value::Null);
 }
+
+#[test]
+fn a_pattern_that_run_refuses_is_a_mistake_with_its_line() {
+    let world = World::new("exclude = [\"[a\"]\ninclude = [\n  \"*.md\",\n  \"../x\",\n]");
+    let (code, found) = check(&world);
+    assert_eq!(code, 78, "{found}");
+    let problems = found["problems"].as_array().expect("a list");
+    let told: Vec<(&str, &str)> = problems
+        .iter()
+        .map(|p| {
+            (
+                p["key"].as_str().unwrap_or(""),
+                p["what"].as_str().unwrap_or(""),
+            )
+        })
+        .collect();
+    assert_eq!(told.len(), 2, "{found}");
+    assert_eq!(
+        (told[0].0, told[1].0),
+        ("collection[0].exclude", "collection[0].include")
+    );
+    assert!(
+        told[0].1.contains("\"[a\"") && told[1].1.contains("\"../x\""),
+        "{found}"
+    );
+    let (code, log) = world.refused();
+    assert_eq!(code, 78, "{log}");
+}

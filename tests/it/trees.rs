@@ -441,3 +441,46 @@ fn a_collection_that_leaves_the_config_leaves_the_search_and_says_why() {
     assert_eq!(world.search("sundial").len(), 1);
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }
+
+#[test]
+fn the_users_own_rules_of_git_count_and_rules_that_cannot_be_used_are_an_issue() {
+    let world = World::new("");
+    let home = world.path().join("home");
+    fs::create_dir(&home).unwrap();
+    fs::write(home.join(".gitconfig"), "[core]\n\texcludesFile = ~/mine\n").unwrap();
+    fs::write(home.join("mine"), "private.md\n").unwrap();
+    git(&world.docs(), &["init", "--quiet"]);
+    world.write("private.md", "# Private\n\nA narwhal.\n");
+    world.write("sub/open.md", "# Open\n\nA narwhal.\n");
+    let mut run = world.command(["run"]);
+    run.env("HOME", &home).env_remove("XDG_CONFIG_HOME");
+    let daemon = world.spawn_as(run);
+    world.until("the daemon is running", || {
+        world
+            .cli(["status", "--json"])
+            .json()
+            .is_some_and(|s| s["state"] != "starting")
+    });
+    world.wait();
+    assert_eq!(world.search("narwhal"), ["sub/open.md"]);
+
+    // The rule moves to a file that cannot be used.
+    fs::write(home.join("mine"), "").unwrap();
+    world.until("the rule is gone", || world.search("narwhal").len() == 2);
+    world.write("sub/.docentignore", "[open.md\n");
+    world.until("its directory has left", || {
+        world.search("narwhal") == ["private.md"]
+    });
+    let file = world.docs().join("sub/.docentignore").display().to_string();
+    world.until("health names the file", || {
+        world.cli(["health"]).stdout().contains(&file)
+    });
+    assert!(
+        world.status()["collections"][0]["shut"][0]
+            .as_str()
+            .is_some_and(|said| said.starts_with(&file) && said.contains("line 1"))
+    );
+    world.write("sub/.docentignore", "# fine\n");
+    world.until("it is open again", || world.search("narwhal").len() == 2);
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}

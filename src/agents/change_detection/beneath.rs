@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use rustix::fd::AsFd;
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -179,38 +180,63 @@ pub(super) fn read(file: &OwnedFd, limit: u64, pulse: &Pulse) -> Result<Reading,
     Ok(Reading::Whole(before, bytes))
 }
 
-/// A small file that steers docent (ignore rules) as text; `None` if it is not there, is no regular file or is larger
-/// than `limit`.
+/// What was found where a small file that steers docent (ignore rules) is expected.
+#[derive(Debug)]
+pub(super) enum Small {
+    /// All its bytes.
+    Whole(Vec<u8>),
+    /// It has more bytes than the limit.
+    TooLarge,
+    /// It is a link, and links are not followed.
+    Link,
+    /// It is a directory, a pipe, a socket or a device.
+    Another,
+    /// It is a file that we may not read.
+    Denied,
+}
+
+/// Reads a small file; a pipe in its place is never waited for.
 pub(super) fn read_small(
-    above: &OwnedFd,
-    name: &[u8],
+    (above, name): (impl AsFd, &[u8]),
+    follow: bool,
     limit: u64,
-) -> Result<Option<String>, Errno> {
-    // A pipe of that name is seen here and never opened.
-    match kind(above, name) {
-        Ok(Kind::File(stat)) if stat.size <= limit => {}
-        Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-        Err(errno) => return Err(errno),
-    }
-    let file = match open_file(above, name) {
-        Ok(file) => file,
-        Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
-        Err(errno) => return Err(errno),
+) -> Result<Small, Errno> {
+    let (at, open) = if follow {
+        (AtFlags::empty(), OFlags::empty())
+    } else {
+        (AtFlags::SYMLINK_NOFOLLOW, OFlags::NOFOLLOW)
     };
+    // A pipe of that name is seen here and never opened.
+    let stat = fs::statat(&above, name, at)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => {}
+        FileType::Symlink => return Ok(Small::Link),
+        _ => return Ok(Small::Another),
+    }
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | open;
+    let file = match fs::openat(&above, name, flags, Mode::empty()) {
+        Err(Errno::ACCESS | Errno::PERM) => return Ok(Small::Denied),
+        opened => opened?,
+    };
+    let Kind::File(stat) = kind_of(&fs::fstat(&file)?) else {
+        return Ok(Small::Another);
+    };
+    if stat.size > limit {
+        return Ok(Small::TooLarge);
+    }
     let mut bytes = Vec::new();
     let mut chunk = vec![0; 8192];
     loop {
         match rustix::io::read(&file, &mut chunk[..]) {
-            Ok(0) => break,
+            Ok(0) => return Ok(Small::Whole(bytes)),
             Ok(n) => bytes.extend_from_slice(&chunk[..n]),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
         if bytes.len() as u64 > limit {
-            return Ok(None);
+            return Ok(Small::TooLarge);
         }
     }
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// Whether changes that another host makes on this file system are never told here, with the name of its kind.
@@ -296,5 +322,8 @@ mod tests {
         );
         let pipe = open_file(&root, b"p.md").unwrap();
         assert!(matches!(read(&pipe, 5, &pulse).unwrap(), Reading::Another));
+        let small = |name: &[u8]| read_small((&root, name), false, 4).unwrap();
+        assert!(matches!(small(b"x.md"), Small::TooLarge));
+        assert!(matches!(small(b"p.md"), Small::Another));
     }
 }

@@ -49,6 +49,8 @@ pub(super) struct RootState {
     pub(super) unwatched: Option<String>,
     /// Directories that could not be looked at in the last walk; a bounded number of them.
     pub(super) gaps: BTreeSet<Vec<u8>>,
+    /// Directories that are closed because their rules cannot be used, with the cause; a bounded number of them.
+    pub(super) shut: BTreeMap<Vec<u8>, String>,
     /// Files seen by the walks of the running scan.
     pub(super) seen: u64,
 }

@@ -124,6 +124,7 @@ impl Looker {
             Ok(folder) => folder,
             Err(Closed::Absent) => return Sight::Gone(device),
             Err(Closed::Out(out)) => return Sight::Out(out),
+            Err(Closed::Rules(_)) => return Sight::Out(Out::Ignored),
             Err(Closed::Unreachable(cause)) => return Sight::Unreachable(cause),
         };
         match beneath::kind(&folder.handle, paths::name_of(path)) {

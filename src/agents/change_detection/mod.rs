@@ -11,11 +11,13 @@
 mod beneath;
 mod captures;
 mod edge;
+mod git;
 mod judge;
 mod look;
 mod marks;
 mod paths;
 mod pulse;
+mod rules;
 mod scans;
 mod scope;
 mod survey;
@@ -34,13 +36,12 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::config::PatternError;
 use crate::event::{AgentName, Event, EventType};
 use crate::runtime::{Agent, Boxed, Compute, Duty, DutyError, Ending, Handling, ScanDesk, Source};
 use crate::store::{Effect, Outcome, ReadError, Store};
 use pulse::Pulse;
 use scope::Scope;
-
-pub use scope::PatternError;
 
 /// A named tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub struct Collection {
     pub include: Vec<String>,
     /// Patterns of the files and directories that do not count.
     pub exclude: Vec<String>,
-    /// Whether `.gitignore` and `.git/info/exclude` count.
+    /// Whether git's ignore rules count.
     pub git: bool,
     /// How its changes are noticed.
     pub watch: WatchMode,

@@ -4,38 +4,26 @@
 //! decide alike. Rules are read from disk each time a directory is entered; nothing is remembered that could be stale.
 
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ignore::Match;
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use gix_glob::pattern::Case;
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
-use thiserror::Error;
 
 use super::Collection;
 use super::beneath::{self, Id};
-use super::paths::{as_path, name_of};
+use super::git::{self, Repository};
+use super::paths::{as_path, below, name_of};
+use super::rules::{self, Chain, Held, Refused, Unknown, Whose};
+use crate::config::{PatternError, Patterns};
 
 /// The names of the files that hold ignore rules.
 pub(super) const GIT_IGNORE: &[u8] = b".gitignore";
 pub(super) const DOCENT_IGNORE: &[u8] = b".docentignore";
 
-/// The largest file of ignore rules that is taken seriously, in bytes.
-const RULES_SIZE_MAX: u64 = 1024 * 1024;
-
 /// Directories below each other, at most: each holds a handle while the ones below it are looked at.
 const DEPTH_MAX: usize = 128;
-
-/// A pattern of the config that cannot be understood.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("cannot use the pattern `{pattern}` of {place}: {cause}")]
-pub struct PatternError {
-    /// The pattern.
-    pub pattern: String,
-    /// Where it stands: `include`, `exclude` or `secrets`.
-    pub place: &'static str,
-    /// What is wrong with it.
-    pub cause: String,
-}
 
 /// Why something is out of scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,36 +41,51 @@ pub(super) enum Closed {
     Out(Out),
     /// It is not there, or is no directory.
     Absent,
+    /// Its rules cannot be used: nothing below it is in scope.
+    Rules(Refused),
     /// It cannot be looked at.
     Unreachable(String),
 }
 
-/// The rules of one directory and of those above it.
-#[derive(Debug)]
+impl From<Unknown> for Closed {
+    fn from(unknown: Unknown) -> Self {
+        match unknown {
+            Unknown::Refused(refused) => Closed::Rules(refused),
+            Unknown::Failed(cause) => Closed::Unreachable(cause),
+        }
+    }
+}
+
+/// The rules in force in one directory.
+#[derive(Debug, Clone)]
 struct Rules {
-    above: Option<Arc<Rules>>,
-    /// The length of the directory's path with the slash after it: what is cut off before a path is matched.
-    prefix: usize,
-    docent: Gitignore,
-    git: Gitignore,
-    /// `.git/info/exclude`.
-    exclude: Gitignore,
+    docent: Chain,
+    /// Those of the repository that the directory is in, or of the `.gitignore` files outside any repository.
+    git: Chain,
+    /// The path of the root with its slash, from the top of the repository that the root is in.
+    lead: Arc<[u8]>,
+    case: Case,
+    /// All that is held for this directory and those above it.
+    held: Held,
 }
 
 /// A directory that was entered: its handle, and the rules for what is in it.
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) handle: OwnedFd,
-    rules: Arc<Rules>,
+    rules: Rules,
     depth: usize,
+    /// Files outside the tree, and git's own, that say what is in scope here.
+    pub(super) depends: Vec<PathBuf>,
 }
 
 /// The rules of a collection that the config gives.
 #[derive(Debug)]
 pub(super) struct Scope {
-    include: Option<Gitignore>,
-    exclude: Gitignore,
-    secrets: Gitignore,
+    root: PathBuf,
+    include: Option<Patterns>,
+    exclude: Patterns,
+    secrets: Patterns,
     git: bool,
     /// The daemon's own files.
     data_dir: Option<Id>,
@@ -97,12 +100,13 @@ impl Scope {
     ) -> Result<Self, PatternError> {
         let include = match collection.include.as_slice() {
             [] => None,
-            patterns => Some(matcher(patterns, "include", false)?),
+            patterns => Some(Patterns::new(patterns, false)?),
         };
         Ok(Scope {
+            root: collection.root.clone(),
             include,
-            exclude: matcher(&collection.exclude, "exclude", false)?,
-            secrets: matcher(secrets, "secrets", true)?,
+            exclude: Patterns::new(&collection.exclude, false)?,
+            secrets: Patterns::new(secrets, true)?,
             git: collection.git,
             data_dir,
         })
@@ -134,7 +138,7 @@ impl Scope {
         if name == b".git" {
             return Some(Out::Ignored);
         }
-        if self.secrets.matched(as_path(name), false).is_ignore() {
+        if self.secrets.matched(as_path(name), false) == Some(true) {
             return Some(Out::Excluded);
         }
         self.patterns(&folder.rules, path, false)
@@ -144,6 +148,11 @@ impl Scope {
     /// Whether git's ignore rules count here.
     pub(super) fn git(&self) -> bool {
         self.git
+    }
+
+    /// The file at `path` in full.
+    fn full(&self, path: &[u8], name: &[u8]) -> PathBuf {
+        self.root.join(as_path(path)).join(as_path(name))
     }
 
     fn admit(
@@ -160,57 +169,114 @@ impl Scope {
         if Some(beneath::id(&handle).map_err(closed)?) == self.data_dir {
             return Err(Closed::Out(Out::Excluded));
         }
-        let rules = self.rules(&handle, path, above.map(|a| a.rules.clone()))?;
+        let mut depends = Vec::new();
+        let mut rules = match above {
+            Some(above) => above.rules.clone(),
+            None => self.rules_above(&mut depends)?,
+        };
+        self.read_rules(&handle, path, &mut rules, &mut depends)?;
         Ok(Folder {
             handle,
             rules,
             depth,
+            depends,
         })
     }
 
-    /// The rules in force in the directory at `path`.
-    fn rules(
+    /// The rules that are in force at the root before its own files are read: those of the repository that it is in.
+    fn rules_above(&self, depends: &mut Vec<PathBuf>) -> Result<Rules, Closed> {
+        let mut rules = Rules {
+            docent: Chain::default(),
+            git: Chain::default(),
+            lead: Arc::from([]),
+            case: Case::Sensitive,
+            held: Held::default(),
+        };
+        if !self.git {
+            return Ok(rules);
+        }
+        // Git goes by the path without links.
+        let root = std::fs::canonicalize(&self.root)
+            .map_err(|error| Closed::Unreachable(error.to_string()))?;
+        let Some(enclosing) = git::enclosing(&root, depends)? else {
+            return Ok(rules);
+        };
+        rules.begin_repository(0, &enclosing.repository)?;
+        let lead = root.strip_prefix(&enclosing.top).unwrap_or(Path::new(""));
+        let lead = lead.as_os_str().as_encoded_bytes();
+        let mut at = enclosing.top;
+        for (slash, _) in below(lead).iter().enumerate().filter(|(_, b)| **b == b'/') {
+            let cut = lead[..slash]
+                .iter()
+                .rposition(|b| *b == b'/')
+                .map_or(0, |s| s + 1);
+            let file = at.join(as_path(GIT_IGNORE));
+            let text = rules::read(
+                (rustix::fs::CWD, file.as_os_str().as_encoded_bytes()),
+                &file,
+                false,
+            );
+            depends.push(file.clone());
+            rules.add_git(cut, text?.as_deref(), &file)?;
+            at.push(as_path(&lead[cut..slash]));
+            if rules.git.ignores(&lead[..slash], true, rules.case) == Some(true) {
+                let why = "is ignored by git, so nothing of the collection is taken in; change git's rules, or set git = false for the collection";
+                return Err(Unknown::refused(&at, why).into());
+            }
+        }
+        rules.lead = below(lead).into();
+        Ok(rules)
+    }
+
+    /// Adds the rules that the directory at `path` has itself.
+    fn read_rules(
         &self,
         handle: &OwnedFd,
         path: &[u8],
-        above: Option<Arc<Rules>>,
-    ) -> Result<Arc<Rules>, Closed> {
-        let docent = read_rules(handle, DOCENT_IGNORE)?;
-        let (git, exclude) = if self.git {
-            (read_rules(handle, GIT_IGNORE)?, read_exclude(handle)?)
-        } else {
-            (Gitignore::empty(), Gitignore::empty())
-        };
-        match above {
-            Some(above) if docent.is_empty() && git.is_empty() && exclude.is_empty() => Ok(above),
-            above => Ok(Arc::new(Rules {
-                above,
-                prefix: if path.is_empty() { 0 } else { path.len() + 1 },
-                docent,
-                git,
-                exclude,
-            })),
+        rules: &mut Rules,
+        depends: &mut Vec<PathBuf>,
+    ) -> Result<(), Closed> {
+        if self.git {
+            let dot = rustix::fs::statat(handle, ".git", AtFlags::SYMLINK_NOFOLLOW);
+            let there = match dot {
+                Ok(_) => true,
+                Err(Errno::NOENT) => false,
+                Err(errno) => return Err(closed(errno)),
+            };
+            if there && !path.is_empty() {
+                let found = git::find(&self.root.join(as_path(path)))?;
+                depends.extend(found.depends);
+                if let Some(repository) = found.repository {
+                    rules.begin_repository(below(path).len(), &repository)?;
+                    rules.lead = Arc::from([]);
+                }
+            }
+            let file = self.full(path, GIT_IGNORE);
+            let text = rules::read((handle, GIT_IGNORE), &file, false)?;
+            rules.add_git(rules.lead.len() + below(path).len(), text.as_deref(), &file)?;
         }
+        let file = self.full(path, DOCENT_IGNORE);
+        if let Some(text) = rules::read((handle, DOCENT_IGNORE), &file, false)? {
+            let added = rules
+                .docent
+                .add(below(path).len(), &text, Whose::Docent, &mut rules.held);
+            added.map_err(|why| Closed::from(Unknown::refused(&file, why)))?;
+        }
+        Ok(())
     }
 
     /// What exclude patterns and ignore files say. Those of the nearest directory count most, `.docentignore` more
-    /// than `.gitignore`, and that more than git's `info/exclude`.
+    /// than git's rules.
     fn patterns(&self, rules: &Rules, path: &[u8], directory: bool) -> Option<Out> {
-        if self.exclude.matched(as_path(path), directory).is_ignore() {
+        if self.exclude.matched(as_path(path), directory) == Some(true) {
             return Some(Out::Excluded);
         }
-        let kinds: [fn(&Rules) -> &Gitignore; 3] = [|r| &r.docent, |r| &r.git, |r| &r.exclude];
-        for kind in kinds {
-            let mut at = Some(rules);
-            while let Some(here) = at {
-                match kind(here).matched(as_path(&path[here.prefix..]), directory) {
-                    Match::Ignore(_) => return Some(Out::Ignored),
-                    Match::Whitelist(_) => return None,
-                    Match::None => at = here.above.as_deref(),
-                }
-            }
-        }
-        None
+        let ours = rules.docent.ignores(path, directory, Case::Sensitive);
+        let ignored = ours.or_else(|| {
+            let path = [&*rules.lead, path].concat();
+            rules.git.ignores(&path, directory, rules.case)
+        });
+        (ignored == Some(true)).then_some(Out::Ignored)
     }
 
     /// Whether an include pattern names the file or a directory above it, or there is no such pattern.
@@ -226,7 +292,27 @@ impl Scope {
             rest = &rest[..slash];
             matched = include.matched(as_path(rest), true);
         }
-        matched.is_ignore()
+        matched == Some(true)
+    }
+}
+
+impl Rules {
+    /// Begins with the rules of a repository whose top's path with its slash has `cut` bytes. Those of a repository
+    /// around it do not reach into it.
+    fn begin_repository(&mut self, cut: usize, repository: &Repository) -> Result<(), Closed> {
+        self.git = Chain::default();
+        self.case = repository.case;
+        for file in &repository.files {
+            self.add_git(cut, git::read(file)?.as_deref(), file)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the rules of a file of git's, if it is there.
+    fn add_git(&mut self, cut: usize, text: Option<&[u8]>, file: &Path) -> Result<(), Closed> {
+        let text = text.unwrap_or_default();
+        let added = self.git.add(cut, text, Whose::Git, &mut self.held);
+        added.map_err(|why| Unknown::refused(file, why).into())
     }
 }
 
@@ -236,69 +322,4 @@ fn closed(errno: Errno) -> Closed {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP => Closed::Absent,
         other => Closed::Unreachable(std::io::Error::from(other).to_string()),
     }
-}
-
-fn matcher(
-    patterns: &[String],
-    place: &'static str,
-    any_case: bool,
-) -> Result<Gitignore, PatternError> {
-    let mut builder = GitignoreBuilder::new("");
-    let refuse = |pattern: &str, cause: String| PatternError {
-        pattern: pattern.to_owned(),
-        place,
-        cause,
-    };
-    builder
-        .case_insensitive(any_case)
-        .map_err(|e| refuse("", e.to_string()))?;
-    builder.allow_unclosed_class(false);
-    for pattern in patterns {
-        builder
-            .add_line(None, pattern)
-            .map_err(|e| refuse(pattern, e.to_string()))?;
-    }
-    builder.build().map_err(|e| refuse("", e.to_string()))
-}
-
-/// The rules in the file `name` of a directory. One that is there and cannot be read closes the directory: without it
-/// files could be taken in that somebody wants left out.
-fn read_rules(directory: &OwnedFd, name: &[u8]) -> Result<Gitignore, Closed> {
-    let text = beneath::read_small(directory, name, RULES_SIZE_MAX).map_err(|errno| {
-        let cause = std::io::Error::from(errno);
-        Closed::Unreachable(format!(
-            "its {} cannot be read: {cause}",
-            String::from_utf8_lossy(name)
-        ))
-    })?;
-    Ok(compile(text.as_deref().unwrap_or_default()))
-}
-
-/// The rules of `.git/info/exclude`, where `.git` is a directory.
-fn read_exclude(directory: &OwnedFd) -> Result<Gitignore, Closed> {
-    let info = beneath::open_directory(directory, b".git")
-        .and_then(|git| beneath::open_directory(&git, b"info"));
-    match info {
-        Ok(info) => read_rules(&info, b"exclude"),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(Gitignore::empty()),
-        Err(errno) => {
-            // Git's own folder may be for its owner alone while the tree is for everybody.
-            let error = std::io::Error::from(errno);
-            tracing::debug!(%error, "git's info/exclude cannot be reached and does not count");
-            Ok(Gitignore::empty())
-        }
-    }
-}
-
-fn compile(text: &str) -> Gitignore {
-    let mut builder = GitignoreBuilder::new("");
-    for line in text.trim_start_matches('\u{feff}').lines() {
-        if let Err(error) = builder.add_line(None, line) {
-            tracing::debug!(line, %error, "an ignore rule is not understood and does not count, as in git");
-        }
-    }
-    builder.build().unwrap_or_else(|error| {
-        tracing::warn!(%error, "the ignore rules of a file cannot be used together, none of them counts");
-        Gitignore::empty()
-    })
 }

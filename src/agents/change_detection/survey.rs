@@ -49,6 +49,8 @@ pub(super) struct Step {
     pub(super) differ: Vec<Vec<u8>>,
     /// Directories that nothing is known of, with the cause.
     pub(super) gaps: Vec<(Vec<u8>, String)>,
+    /// Directories that are closed because their rules cannot be used, with the cause.
+    pub(super) shut: Vec<(Vec<u8>, String)>,
     /// Files seen.
     pub(super) seen: u64,
     /// It was the last step.
@@ -68,6 +70,8 @@ pub(super) struct Survey {
     pub(super) unwatched: Option<String>,
     /// Directories that could not be looked at; a bounded number of them.
     pub(super) gaps: BTreeSet<Vec<u8>>,
+    /// Directories that are closed because their rules cannot be used; a bounded number of them.
+    pub(super) shut: BTreeSet<Vec<u8>>,
     walk: Option<Walk>,
     rows: Rows,
     /// What the paths below a directory that cannot be looked at begin with.
@@ -104,6 +108,7 @@ impl Survey {
             recognised: 0,
             unwatched: None,
             gaps: BTreeSet::new(),
+            shut: BTreeSet::new(),
             walk: begun,
             gap: None,
         };
@@ -167,6 +172,12 @@ impl Survey {
                     self.gaps.insert(path.clone());
                 }
                 step.gaps.push((path, cause));
+            }
+            Item::Shut(path, refused) => {
+                if self.shut.len() < GAPS_MAX {
+                    self.shut.insert(path.clone());
+                }
+                step.shut.push((path, refused.to_string()));
             }
             Item::File(path, stat) => {
                 step.seen += 1;

@@ -49,8 +49,8 @@ impl Edge {
     fn hear_of(&mut self, tree: usize, path: &[u8], git: bool, now: Instant) {
         let within_git = |name: &[u8]| name == b".git";
         let marked = if path.split(|b| *b == b'/').any(within_git) {
-            // Of git's own files one counts: it says what is in scope beside it.
-            match path.strip_suffix(b".git/info/exclude") {
+            // Whether there is a repository says whose rules count in the directory that it is in.
+            match path.strip_suffix(b".git") {
                 Some(repository) if git => repository.strip_suffix(b"/").unwrap_or(repository),
                 _ => return,
             }
@@ -222,6 +222,7 @@ impl Edge {
                     .iter()
                     .map(|path| tree.root.join(paths::as_path(path)))
                     .collect(),
+                shut: root.shut.values().cloned().collect(),
             })
             .collect();
         let marked = self.marks.len() as u64;

@@ -1,11 +1,13 @@
 //! Walking a tree: every file in scope in the order of the paths, and every directory watched before it is listed.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::vec::IntoIter;
 
 use super::beneath::{self, Entry, Id, Kind};
 use super::paths;
 use super::pulse::Pulse;
+use super::rules::Refused;
 use super::scope::{Closed, Folder};
 use super::watch::{Armed, Watches};
 use super::{Scope, Tree, WatchMode};
@@ -18,6 +20,8 @@ pub(super) enum Item {
     File(Vec<u8>, FileStat),
     /// A directory that cannot be looked at, with the cause: nothing is known of what is below it.
     Gap(Vec<u8>, String),
+    /// A directory whose rules cannot be used: nothing below it is in scope.
+    Shut(Vec<u8>, Refused),
 }
 
 impl Item {
@@ -25,7 +29,7 @@ impl Item {
     pub(super) fn key(&self) -> Vec<u8> {
         match self {
             Item::File(path, _) => path.clone(),
-            Item::Gap(path, _) => paths::below(path),
+            Item::Gap(path, _) | Item::Shut(path, _) => paths::below(path),
         }
     }
 }
@@ -83,8 +87,15 @@ impl Walk {
             device: standing.id.device,
         };
         match reach(ground.scope, root, base) {
-            Ok(folder) => walk.early = walk.push(ground, folder, base.to_vec()).err(),
+            Ok(folder) => {
+                walk.depend(ground, base, &folder.depends);
+                walk.early = walk.push(ground, folder, base.to_vec()).err();
+            }
             Err((path, Closed::Unreachable(cause))) => walk.early = Some(Item::Gap(path, cause)),
+            Err((path, Closed::Rules(refused))) => {
+                walk.arm_shut(ground, &path, &refused);
+                walk.early = Some(Item::Shut(path, refused));
+            }
             Err((_, Closed::Absent | Closed::Out(_))) => {}
         }
         Ok((walk, standing))
@@ -129,9 +140,23 @@ impl Walk {
 
     fn descend(&mut self, ground: &Ground<'_>, path: Vec<u8>) -> Option<Item> {
         let above = &self.frames.last()?.folder;
-        match ground.scope.enter(above, &path) {
+        let mut entered = ground.scope.enter(above, &path);
+        // What changed before the watch was there would not be notified: it is entered anew.
+        let anew = match &entered {
+            Ok(folder) => self.depend(ground, &path, &folder.depends),
+            Err(Closed::Rules(refused)) => {
+                self.arm_shut(ground, &path, &refused.clone());
+                true
+            }
+            Err(_) => false,
+        };
+        if anew {
+            entered = ground.scope.enter(&self.frames.last()?.folder, &path);
+        }
+        match entered {
             Ok(folder) => self.push(ground, folder, path).err(),
             Err(Closed::Unreachable(cause)) => Some(Item::Gap(path, cause)),
+            Err(Closed::Rules(refused)) => Some(Item::Shut(path, refused)),
             Err(Closed::Absent | Closed::Out(_)) => None,
         }
     }
@@ -144,16 +169,37 @@ impl Walk {
             Ok(entries) => entries,
             Err(error) => return Err(Item::Gap(path, error.to_string())),
         };
-        if ground.scope.git() && entries.iter().any(|e| e.directory && e.name == b".git") {
-            // The one of git's own files that says what is in scope.
-            self.arm(ground, &paths::join(&path, b".git/info"));
-        }
         self.frames.push(Frame {
             path,
             folder,
             entries: entries.into_iter(),
         });
         Ok(())
+    }
+
+    /// Watches a directory that stays closed until its rules are mended.
+    fn arm_shut(&mut self, ground: &Ground<'_>, path: &[u8], refused: &Refused) {
+        self.arm(ground, path);
+        self.depend(ground, path, std::slice::from_ref(&refused.file));
+    }
+
+    /// Watches files of rules that are not in the directory that they are about; whether some were not watched before.
+    /// A change that is not notified is seen by the next scan.
+    fn depend(&self, ground: &Ground<'_>, path: &[u8], files: &[PathBuf]) -> bool {
+        if ground.tree.watch == WatchMode::Poll {
+            return false;
+        }
+        let mut some = false;
+        let directory = ground.tree.root.join(paths::as_path(path));
+        for file in files {
+            if let Some(beside) = file.parent().filter(|beside| **beside != *directory) {
+                some |= ground.watches.depend(file, &directory);
+                if let Armed::No(cause) = ground.watches.arm(beside) {
+                    tracing::debug!(file = %file.display(), cause, "changes of a file of rules are not notified");
+                }
+            }
+        }
+        some
     }
 
     /// Looks at the file system where the walk comes to another one.

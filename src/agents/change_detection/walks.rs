@@ -102,6 +102,9 @@ impl Edge {
         for (path, cause) in &step.gaps {
             self.note_gap(tree, path, cause);
         }
+        for (path, cause) in &step.shut {
+            self.note_shut(tree, path, cause);
+        }
         let changed = step.differ.len() as u64;
         if of_scan {
             if survey.order.base.is_empty() {
@@ -145,6 +148,19 @@ impl Edge {
         if base.is_empty() {
             root.gaps = survey.gaps;
         }
+        let (below, shut) = (paths::below(&base), survey.shut);
+        root.shut.retain(|path, _| {
+            let opened = (*path == base || path.starts_with(&below)) && !shut.contains(path);
+            if opened {
+                let path = String::from_utf8_lossy(path).into_owned();
+                tracing::info!(
+                    collection = name,
+                    path,
+                    "the rules of a directory can be used again"
+                );
+            }
+            !opened
+        });
         if !survey.holding {
             return;
         }
@@ -166,6 +182,25 @@ impl Edge {
                 "the root is on another device than before and has none of its files: removals are held; mount it again, or let them go ahead with: docent scan {name} --accept-removals"
             );
         }
+    }
+
+    /// Says once that a directory is closed, until a walk finds that it is not.
+    fn note_shut(&mut self, tree: usize, path: &[u8], cause: &str) {
+        let shut = &mut self.roots[tree].shut;
+        if shut.get(path).is_some_and(|known| known == cause)
+            || (shut.len() >= GAPS_MAX && !shut.contains_key(path))
+        {
+            return;
+        }
+        shut.insert(path.to_owned(), cause.to_owned());
+        let own = &self.means.trees[tree];
+        let directory = own.root.join(paths::as_path(path));
+        tracing::warn!(
+            collection = own.name,
+            directory = %directory.display(),
+            cause,
+            "the rules of a directory cannot be used; nothing below it is taken in until they can"
+        );
     }
 
     /// Says once that a directory cannot be looked at, until a walk of everything finds that it can.

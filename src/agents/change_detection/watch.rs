@@ -1,6 +1,6 @@
 //! Watches: the kernel's notifications, one watch a directory. They only say where to look.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +10,9 @@ use tokio::sync::Notify;
 
 /// Paths that wait to be marked, at most; beyond, everything is scanned.
 const INBOX_MAX: usize = 65_536;
+
+/// Files of rules that are watched for directories elsewhere, at most; what is beyond is seen by scans alone.
+const DEPENDS_MAX: usize = 50_000;
 
 /// What was notified since the last time.
 #[derive(Debug, Default)]
@@ -72,6 +75,8 @@ pub(super) enum Armed {
 pub(super) struct Watches {
     inbox: Arc<Inbox>,
     watcher: Arc<Mutex<Result<RecommendedWatcher, String>>>,
+    /// Directories that are to be looked at when a file changes, by the file.
+    depends: Arc<Mutex<BTreeMap<PathBuf, BTreeSet<PathBuf>>>>,
 }
 
 impl Watches {
@@ -85,6 +90,7 @@ impl Watches {
         Watches {
             inbox,
             watcher: Arc::new(Mutex::new(watcher)),
+            depends: Arc::default(),
         }
     }
 
@@ -108,14 +114,36 @@ impl Watches {
         }
     }
 
+    /// Whenever something happens at `file`, the directory is news too. Whether that was not so before.
+    pub(super) fn depend(&self, file: &Path, directory: &Path) -> bool {
+        let mut depends = self.depends.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = depends.len() < DEPENDS_MAX || depends.contains_key(file);
+        room && {
+            let directories = depends.entry(file.to_owned()).or_default();
+            directories.len() < DEPENDS_MAX && directories.insert(directory.to_owned())
+        }
+    }
+
     /// What was notified since the last call.
     pub(super) fn take(&self) -> News {
-        let mut news = self
-            .inbox
-            .news
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *news)
+        let mut news = {
+            let mut inbox = self
+                .inbox
+                .news
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *inbox)
+        };
+        let depends = self.depends.lock().unwrap_or_else(PoisonError::into_inner);
+        let directories: Vec<PathBuf> = news
+            .paths
+            .iter()
+            .filter_map(|path| depends.get(path))
+            .flatten()
+            .cloned()
+            .collect();
+        news.paths.extend(directories);
+        news
     }
 
     /// Waits until there is something to take.

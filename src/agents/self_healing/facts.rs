@@ -87,6 +87,8 @@ pub(super) struct EdgeFacts {
     pub(super) removals_held: Vec<(String, String)>,
     /// Collections with directories that cannot be listed, and which.
     pub(super) unlisted: Vec<(String, String)>,
+    /// Collections with directories whose ignore rules cannot be used, and why.
+    pub(super) shut: Vec<(String, String)>,
     /// Why captures stand still.
     pub(super) held: Option<String>,
     /// The collection that is being scanned.

@@ -129,6 +129,7 @@ impl Probe {
             absent: progress.absent(),
             removals_held: progress.removals_held(),
             unlisted: progress.unlisted(),
+            shut: progress.shut(),
             held: progress.held,
             scanning: progress.scanning,
             scans: self.known(scans),

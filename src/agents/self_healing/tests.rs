@@ -209,6 +209,7 @@ async fn an_issue_is_told_when_it_opens_and_when_it_closes_across_restarts() {
         standing: RootStanding::Absent("no such folder".to_owned()),
         polled: None,
         unlisted: Vec::new(),
+        shut: Vec::new(),
     };
     bench.desk.report(|progress| progress.roots.push(absent));
     let mut probe = bench.probe();

@@ -221,6 +221,9 @@ pub struct CollectionView {
     /// Directories that cannot be listed, a bounded number of them.
     #[serde(default)]
     pub unlisted: Vec<String>,
+    /// Files of ignore rules that cannot be used, with the reason: nothing below them is taken in.
+    #[serde(default)]
+    pub shut: Vec<String>,
 }
 
 /// How the index stands.

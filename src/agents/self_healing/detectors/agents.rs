@@ -195,6 +195,7 @@ pub(super) mod tests {
             absent: vec![("docs".to_owned(), "no such folder".to_owned())],
             removals_held: vec![("wiki".to_owned(), "another device".to_owned())],
             unlisted: vec![("docs".to_owned(), "/docs/locked".to_owned())],
+            shut: vec![("docs".to_owned(), "/docs/.gitignore: too large".to_owned())],
             held: Some("the disk is full".to_owned()),
             scanning: None,
             scans: Some(vec![scan("code", facts.now.minus(LONG))]),

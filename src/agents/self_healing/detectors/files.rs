@@ -49,6 +49,20 @@ pub(super) fn unlisted(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     Some(found.collect())
 }
 
+/// Ignore rules cannot be used: what they are about is left out as a whole.
+pub(super) fn shut(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
+    let shut = facts.edge.iter().flat_map(|edge| &edge.shut);
+    let found = shut.map(|(collection, which)| Finding {
+        detector: "ignore_rules",
+        subject: Subject::collection(collection),
+        severity: Severity::Warning,
+        value: format!("cannot be used, so nothing below is taken in: {which}"),
+        limit: "every file of ignore rules can be used".to_owned(),
+        remedy: None,
+    });
+    Some(found.collect())
+}
+
 /// Captures stand still.
 pub(super) fn captures_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let held = facts.edge.as_ref().and_then(|edge| edge.held.clone());

@@ -79,6 +79,7 @@ pub(super) const ALL: &[Detector] = &[
     detector(ROOT_ABSENT, (AT_ONCE, AT_ONCE), files::root_absent),
     detector("removals_held", (AT_ONCE, AT_ONCE), files::removals_held),
     detector("directories_unlisted", (AT_ONCE, AT_ONCE), files::unlisted),
+    detector("ignore_rules", (AT_ONCE, AT_ONCE), files::shut),
     detector("captures_held", (AT_ONCE, AT_ONCE), files::captures_held),
     detector("scan_overdue", (AT_ONCE, AT_ONCE), files::scan_overdue),
     detector("file_drift", (TWICE, AT_ONCE), files::drift),
