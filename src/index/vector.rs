@@ -83,15 +83,16 @@ fn dot(query: &[i16; DIMENSIONS], values: &[i8; DIMENSIONS]) -> i32 {
 /// The dot product of `query` with each of `values`, by the widest instructions of this processor.
 fn dots(query: &[i16; DIMENSIONS], values: &[[i8; DIMENSIONS]]) -> Vec<i32> {
     let mut dots = vec![0; values.len()];
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (result, values) in dots.iter_mut().zip(values) {
-                *result = dot(query, values);
-            }
-        },
-    );
+    fearless_simd::dispatch!(fearless_simd::Level::new(), _level => scan(query, values, &mut dots));
     dots
+}
+
+/// Compiled once for each set of instructions: inlined into the dispatch, so that it may use them.
+#[inline(always)]
+fn scan(query: &[i16; DIMENSIONS], values: &[[i8; DIMENSIONS]], dots: &mut [i32]) {
+    for (result, values) in dots.iter_mut().zip(values) {
+        *result = dot(query, values);
+    }
 }
 
 #[cfg(test)]
