@@ -390,6 +390,7 @@ fn settings(redis: &Redis) -> Settings {
         journal_bytes: 256 << 20,
         ingress_dead: 10_000,
         known: Known::default(),
+        event_size: 64 << 10,
         backoff_max: BACKOFF_MAX,
         falls_back: false,
     }

@@ -183,7 +183,7 @@ impl Accounts {
         };
         let known = |name: &&str| users.iter().any(|u| u.first().is_some_and(|n| n == name));
         let mut members = users.iter().filter(is_member);
-        named.iter().all(|name| known(name))
+        named.iter().all(known)
             && members.all(|user| field(user, 2).is_some_and(|uid| owners.contains(&uid)))
     }
 }
