@@ -52,6 +52,8 @@ pub struct Fatal {
     /// None: there is nothing to say, or it was said.
     error: Option<Box<dyn Error + Send + Sync>>,
     hint: Option<String>,
+    /// Which config was meant.
+    config: Option<String>,
 }
 
 impl Fatal {
@@ -61,6 +63,7 @@ impl Fatal {
             exit,
             error: Some(error.into()),
             hint: None,
+            config: None,
         }
     }
 
@@ -70,6 +73,7 @@ impl Fatal {
             exit,
             error: None,
             hint: None,
+            config: None,
         }
     }
 
@@ -78,6 +82,25 @@ impl Fatal {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same with its hint, if it has one, as `change` makes it.
+    #[must_use]
+    pub fn map_hint(mut self, change: impl FnOnce(&str) -> String) -> Self {
+        self.hint = self.hint.map(|hint| change(&hint));
+        self
+    }
+
+    /// The same, with the config that was meant.
+    #[must_use]
+    pub fn config(mut self, line: impl Into<String>) -> Self {
+        self.config = Some(line.into());
+        self
+    }
+
+    /// The error, if it is of this type.
+    pub fn cause<E: Error + 'static>(&self) -> Option<&E> {
+        self.error.as_ref()?.downcast_ref()
     }
 
     /// The exit code.
@@ -100,6 +123,10 @@ impl Fatal {
         if let Some(hint) = &self.hint {
             text.push_str("\nhint: ");
             text.push_str(&visible(hint));
+        }
+        if let Some(config) = &self.config {
+            text.push_str("\nconfig: ");
+            text.push_str(&visible(config));
         }
         text
     }

@@ -5,13 +5,10 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::text::{counted, plain};
-use crate::config::Problem;
+use super::which::{Choice, Why};
+use crate::config::{Problem, shell_word};
 use crate::environment;
 use crate::error::{Exit, Fatal};
-
-/// Said where no config file was named and none is in its place.
-const NO_FILE: &str = "no config file was read: there is no /etc/docent/docent.toml, and no ./config/docent.toml of yours; \
-                       what is checked are the defaults and the DOCENT__ variables";
 
 /// The flags of `check`.
 #[derive(Debug, Args)]
@@ -60,11 +57,14 @@ struct Missing {
 
 /// 0 without a mistake, 78 with one, 1 if only the environment fails.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
-    let file = context.file()?;
-    let (problems, found) = match context.load_from(file.clone())? {
+    let choice = context.choice();
+    let (problems, found) = match context.load(&choice)? {
         Err(problems) => (problems, environment::Findings::default()),
         Ok(_) if arguments.no_environment => (Vec::new(), environment::Findings::default()),
-        Ok(loaded) => (Vec::new(), environment::examine(&loaded.config)),
+        Ok(loaded) => {
+            let found = environment::examine(&loaded.config, &again(&choice));
+            (Vec::new(), found)
+        }
     };
     let exit = match problems.iter().any(|problem| problem.denied) {
         true => Exit::Permission,
@@ -76,8 +76,16 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         return Ok(exit);
     }
     let mut notes = found.notes;
-    if file.is_none() {
-        notes.insert(0, NO_FILE.to_owned());
+    match choice.why {
+        Why::Flag => {}
+        Why::Nothing => notes.insert(
+            0,
+            format!(
+                "no config file was read, what is checked are the defaults and the DOCENT__ variables: {}",
+                choice.reason()
+            ),
+        ),
+        _ => notes.insert(0, format!("the config is {}", choice.line())),
     }
     let lacks = found.lacks.into_iter().map(|lack| Missing {
         check: lack.check,
@@ -85,7 +93,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         remedy: lack.remedy,
     });
     let findings = Findings {
-        file: file.map(|file| file.to_string_lossy().into_owned()),
+        file: choice.file.map(|file| file.to_string_lossy().into_owned()),
         problems: problems.into_iter().map(mistake).collect(),
         environment: lacks.collect(),
         notes,
@@ -96,6 +104,16 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         tell(context, &findings)?;
     }
     Ok(exit)
+}
+
+/// The command, without its program, that checks this config again wherever and by whom it is called.
+fn again(choice: &Choice) -> String {
+    let file = choice.file.as_deref().map(std::path::absolute);
+    let file = file.and_then(Result::ok);
+    file.map_or_else(
+        || "check".to_owned(),
+        |file| format!("check --config {}", shell_word(&file)),
+    )
 }
 
 fn tell(context: &mut Context, findings: &Findings) -> Result<(), Fatal> {

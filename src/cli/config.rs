@@ -28,6 +28,12 @@ enum Verb {
 /// `config show --json`
 #[derive(Serialize)]
 struct Values {
+    /// The file that was read; null: none, the defaults and variables alone.
+    file: Option<String>,
+    /// Why it is this one.
+    why: String,
+    /// Files that would rule without it.
+    others: Vec<String>,
     values: Vec<Value>,
 }
 
@@ -41,17 +47,27 @@ struct Value {
 /// Prints the values.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
     let Verb::Show { json } = arguments.verb;
-    let loaded = context.config()?;
+    let choice = context.choice();
+    let loaded = context.load(&choice)??;
     if json {
         let values = loaded.show().iter().map(|shown| Value {
             key: shown.key.clone(),
             value: shown.value.clone(),
             origin: shown.origin.to_string(),
         });
+        let text = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
         context.out.json(&Values {
+            file: choice.file.as_ref().map(text),
+            why: choice.reason(),
+            others: choice.others.iter().map(text).collect(),
             values: values.collect(),
         })?;
     } else {
+        let head = context
+            .out
+            .style
+            .dim(&format!("# config: {}", plain(&choice.line())));
+        context.out.line(&head)?;
         let text = render(loaded.show(), context.out.style);
         context.out.text(&text)?;
     }

@@ -2,25 +2,22 @@
 
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::output::{Color, Output};
-use crate::config::{Config, Loaded, Override, Problem, Sources, host_name};
+use super::which::{Choice, Places, SYSTEM_CONFIG, Why};
+use crate::config::{Config, Loaded, Override, Problem, Sources, host_name, shell_word};
+use crate::environment;
 use crate::error::{Exit, Fatal};
-use crate::http::Client;
-
-/// The config of an installed system.
-const SYSTEM_CONFIG: &str = "/etc/docent/docent.toml";
-/// The config of the present folder.
-const LOCAL_CONFIG: &str = "config/docent.toml";
+use crate::http::{Client, ClientError};
 
 /// Flags that every verb has.
 #[derive(Debug, Args)]
 pub(super) struct Global {
-    /// The config file [default: /etc/docent/docent.toml, then ./config/docent.toml if it is yours]
+    /// The config file [default: what DOCENT_CONFIG names, else $XDG_CONFIG_HOME/docent/docent.toml (in ~/.config where
+    /// that is not set), else /etc/docent/docent.toml]
     #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// When to use colours; NO_COLOR is heeded
@@ -48,26 +45,16 @@ impl Context {
         Context { global, out }
     }
 
-    /// The config that rules, or every mistake in it.
-    pub(super) fn load(&self) -> Result<Result<Loaded, Vec<Problem>>, Fatal> {
-        let file = self.file()?;
-        self.load_from(file)
+    /// The config file that rules.
+    pub(super) fn choice(&self) -> Choice {
+        let flag = self.global.config.clone();
+        let variable = |name: &str| std::env::var_os(name);
+        Places::new(flag, variable, Path::new(SYSTEM_CONFIG)).choose()
     }
 
-    /// The config file; none: the defaults and the environment alone.
-    pub(super) fn file(&self) -> Result<Option<PathBuf>, Fatal> {
-        Ok(match &self.global.config {
-            Some(file) => Some(file.clone()),
-            None => self.default_file(Path::new(SYSTEM_CONFIG), present_folder().ok().as_deref()),
-        })
-    }
-
-    /// The config that rules with this file, or every mistake in it.
-    pub(super) fn load_from(
-        &self,
-        file: Option<PathBuf>,
-    ) -> Result<Result<Loaded, Vec<Problem>>, Fatal> {
-        let directory = match (present_folder(), &file) {
+    /// The config that rules with this choice of a file, or every mistake in it.
+    pub(super) fn load(&self, choice: &Choice) -> Result<Result<Loaded, Vec<Problem>>, Fatal> {
+        let directory = match (present_folder(), &choice.file) {
             (Ok(folder), _) => folder,
             (Err(cause), Some(file)) if file.is_relative() => return Err(no_folder(file, cause)),
             // Absolute paths do not need it.
@@ -85,7 +72,8 @@ impl Context {
             })
         });
         Ok(Config::load(Sources {
-            file,
+            file: choice.file.clone(),
+            named_by: choice.named_by(),
             variables: std::env::vars_os().collect(),
             overrides: overrides.collect(),
             directory,
@@ -96,7 +84,14 @@ impl Context {
 
     /// The config that rules.
     pub(super) fn config(&self) -> Result<Loaded, Fatal> {
-        Ok(self.load()??)
+        let choice = self.choice();
+        for unseen in &choice.unseen {
+            self.out.note(&format!(
+                "docent: {unseen}; the config is {}",
+                choice.shown()
+            ));
+        }
+        Ok(self.load(&choice)??)
     }
 
     /// The way to the daemon of the config that rules.
@@ -105,20 +100,60 @@ impl Context {
         Ok(Client::new(&config.socket_path(), &config.data_dir))
     }
 
-    /// The config file where none is named; none: the defaults and the environment alone.
-    fn default_file(&self, system: &Path, directory: Option<&Path>) -> Option<PathBuf> {
-        // One that cannot be looked at is taken, so that its problem is told.
-        let is_there = |path: &Path| !matches!(path.symlink_metadata(), Err(e) if e.kind() == io::ErrorKind::NotFound);
-        if is_there(system) {
-            return Some(system.to_owned());
+    /// The name that this program was called by, as a shell takes it.
+    pub(super) fn program() -> String {
+        let name = std::env::args_os()
+            .next()
+            .unwrap_or_else(|| "docent".into());
+        shell_word(Path::new(&name))
+    }
+
+    /// Advice with its commands, which stand as `` `docent …` ``, made such that they reach the same daemon when they are pasted.
+    pub(super) fn advice(&self, text: &str) -> String {
+        let flag = self.choice().flag();
+        let mut parts = text.split('`');
+        let mut advice = parts.next().unwrap_or_default().to_owned();
+        for (number, part) in parts.enumerate() {
+            advice.push('`');
+            match part.strip_prefix("docent ") {
+                Some(rest) if number % 2 == 0 => {
+                    advice.push_str(&format!("{} {rest}{flag}", Self::program()));
+                }
+                _ => advice.push_str(part),
+            }
         }
-        let local = directory?.join(LOCAL_CONFIG);
-        let owner = local.metadata().ok()?.uid();
-        if owner == rustix::process::geteuid().as_raw() {
-            return Some(PathBuf::from(LOCAL_CONFIG));
+        advice
+    }
+
+    /// The same end of the process with advice that can be pasted; where the daemon that was meant does not answer, with
+    /// the config that says which one was meant.
+    pub(super) fn explained(&self, fatal: Fatal) -> Fatal {
+        let away = match fatal.cause::<ClientError>() {
+            Some(ClientError::Unreachable { .. }) => true,
+            Some(ClientError::Foreign { .. } | ClientError::Forbidden { .. }) => false,
+            _ => return fatal.map_hint(|hint| self.advice(hint)),
+        };
+        let fatal = if away {
+            fatal.hint(self.start())
+        } else {
+            fatal
+        };
+        fatal.config(self.choice().line())
+    }
+
+    /// How the daemon of the config that rules is started.
+    pub(super) fn start(&self) -> String {
+        let choice = self.choice();
+        match choice.why {
+            Why::System if environment::is_service() => {
+                "start it with `systemctl start docent`".to_owned()
+            }
+            Why::Nothing => format!(
+                "name the config of the daemon that you mean, with --config FILE or in DOCENT_CONFIG; or start one with `{} run`",
+                Self::program()
+            ),
+            _ => format!("start it with `{} run{}`", Self::program(), choice.flag()),
         }
-        self.out.note(&format!("docent: ./{LOCAL_CONFIG} is left alone: it belongs to another user; name it with --config"));
-        None
     }
 }
 
@@ -160,27 +195,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_s_config_comes_before_the_folder_s_own() {
-        let folder = tempfile::tempdir().unwrap();
+    fn commands_in_advice_reach_the_same_daemon() {
         let global = Global {
-            config: None,
+            config: Some(PathBuf::from("/srv/my notes.toml")),
             color: Color::Never,
             log_level: None,
             log_format: None,
         };
         let context = Context::new(global);
-        let system = folder.path().join("docent.toml");
-        assert_eq!(context.default_file(&system, Some(folder.path())), None);
-        std::fs::create_dir(folder.path().join("config")).unwrap();
-        std::fs::write(folder.path().join(LOCAL_CONFIG), "").unwrap();
+        let program = Context::program();
         assert_eq!(
-            context.default_file(&system, Some(folder.path())),
-            Some(PathBuf::from(LOCAL_CONFIG))
+            context.advice(
+                "see `docent dead list`; `enabled = false` is what docent says, `docent health`"
+            ),
+            format!(
+                "see `{program} dead list --config '/srv/my notes.toml'`; `enabled = false` is what docent says, \
+                 `{program} health --config '/srv/my notes.toml'`"
+            )
         );
-        std::fs::write(&system, "").unwrap();
-        assert_eq!(
-            context.default_file(&system, Some(folder.path())),
-            Some(system.clone())
-        );
+        assert_eq!(context.advice("free space"), "free space");
     }
 }

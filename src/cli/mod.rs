@@ -27,6 +27,7 @@ mod table;
 mod tail;
 mod text;
 mod wait;
+mod which;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -130,6 +131,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match ended {
         Ok(exit) => exit,
         Err(fatal) => {
+            let fatal = context.explained(fatal);
             context.out.complain(&fatal.report());
             fatal.exit()
         }

@@ -8,11 +8,16 @@ use crate::telemetry;
 
 /// Runs the daemon until it is told to stop.
 pub(super) fn run(context: &Context) -> Result<Exit, Fatal> {
-    let config = context.config()?.config;
+    let choice = context.choice();
+    let config = context.load(&choice)??.config;
     let bound = heap::bound();
     telemetry::init(&config.log).map_err(|e| Fatal::new(Exit::Internal, e))?;
     if let Err(error) = bound {
         tracing::warn!(%error, "cannot begin anew with bounds on free memory; docent will take more of it");
+    }
+    tracing::info!(file = %choice.shown(), why = choice.reason(), "config");
+    for unseen in &choice.unseen {
+        tracing::warn!("{unseen}: no config was looked for there");
     }
     daemon::run(config)
 }

@@ -23,12 +23,14 @@ pub(super) struct Arguments {
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
     let client = context.client()?;
     let answer = block_on(async { Ok(client.get::<Status>(&Target::new("/status")).await) })?;
-    let status = match answer {
+    let mut status = match answer {
         Ok(status) => status,
         Err(ClientError::Unreachable { path, .. }) => {
             let text = format!(
-                "docent is not running: nobody answers on {}",
-                plain(&path.to_string_lossy())
+                "docent is not running: nobody answers on {}\nhint: {}\nconfig: {}",
+                plain(&path.to_string_lossy()),
+                context.start(),
+                plain(&context.choice().line())
             );
             if arguments.json {
                 context.out.note(&text);
@@ -50,6 +52,9 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
     if arguments.json {
         context.out.json(&status)?;
     } else {
+        for wrong in &mut status.wrong {
+            wrong.remedy = context.advice(&wrong.remedy);
+        }
         let text = render(&status, context.out.style);
         context.out.text(&text)?;
     }

@@ -28,6 +28,8 @@ const LARGEST_FILE: u64 = 1 << 20;
 pub struct Sources {
     /// The config file, if there is one.
     pub file: Option<PathBuf>,
+    /// The variable that names the file; none: the command line does, or it is in its place.
+    pub named_by: Option<&'static str>,
     /// The environment; what does not begin with `DOCENT__` is left alone.
     pub variables: Vec<(OsString, OsString)>,
     /// What the command line sets; of two for one key the last wins.
@@ -83,7 +85,7 @@ impl Config {
         let mut base = sources.directory.clone();
         if let Some(file) = &sources.file {
             base = paths::base_of(file, &sources.directory);
-            match read(file, &absolute(&sources.directory, file)) {
+            match read(file, &absolute(&sources.directory, file), sources.named_by) {
                 Ok(text) => layers.lay_file(&Source::parse(file, &text)),
                 Err(problem) => layers.findings.problems.push(*problem),
             }
@@ -96,13 +98,17 @@ impl Config {
     }
 }
 
-/// Reads a config file that is called `name` and is at `path`.
-fn read(name: &Path, path: &Path) -> Result<String, Box<Problem>> {
+/// Reads a config file that is called `name` and is at `path`; a variable may have named it.
+fn read(name: &Path, path: &Path, named_by: Option<&str>) -> Result<String, Box<Problem>> {
     let unreadable = |error: io::Error| {
-        let remedy = match error.kind() {
-            io::ErrorKind::NotFound => "name a file that is there with --config",
-            io::ErrorKind::PermissionDenied => "let this user read it",
-            _ => "name a file with --config",
+        let remedy = match (error.kind(), named_by) {
+            (io::ErrorKind::PermissionDenied, _) => "let this user read it".to_owned(),
+            (_, Some(variable)) => format!(
+                "{variable} names it, which is {} here: set that to a file that is there, or unset it",
+                path.display()
+            ),
+            (io::ErrorKind::NotFound, None) => "name a file that is there with --config".to_owned(),
+            (_, None) => "name a file with --config".to_owned(),
         };
         let wrong = Wrong::new(format!("cannot be read: {error}"), remedy);
         Box::new(Problem {

@@ -33,7 +33,7 @@ mod units;
 pub use check::parse_schedule;
 pub use choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed, WatchMode};
 pub use load::{Loaded, Override, REFERENCE, Sources};
-pub use paths::host_name;
+pub use paths::{host_name, shell_word};
 pub use patterns::{PatternError, Patterns, mistake as pattern_mistake};
 pub use problem::{Origin, Problem};
 #[cfg(test)]

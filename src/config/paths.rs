@@ -51,6 +51,16 @@ pub(crate) fn real(path: &Path) -> PathBuf {
     there.unwrap_or_else(|| path.to_owned())
 }
 
+/// `path` as a word of a shell command: in quotes where it needs them.
+pub fn shell_word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// Where the control socket of a daemon with this `data_dir` is unless the config says otherwise.
 pub(crate) fn default_socket(data_dir: &Path) -> PathBuf {
     if data_dir == Path::new(SYSTEM_DATA_DIR) {
@@ -116,6 +126,18 @@ mod tests {
         std::fs::create_dir_all(&real_folder).expect("writable");
         std::os::unix::fs::symlink(&real_folder, dir.path().join("link")).expect("writable");
         assert_eq!(base_of(Path::new("link/x.toml"), dir.path()), real_folder);
+    }
+
+    #[test]
+    fn a_word_of_a_command_is_one_word() {
+        for (path, word) in [
+            ("/srv/a-b_c.d", "/srv/a-b_c.d"),
+            ("/srv/my notes", "'/srv/my notes'"),
+            ("/srv/it's $HOME", r"'/srv/it'\''s $HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
     }
 
     #[test]

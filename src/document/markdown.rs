@@ -179,7 +179,8 @@ impl OpenHeading {
         let inner = run[brace + 1..].trim_end().strip_suffix('}')?;
         let before = &source[..in_source.start + brace];
         let escapes = before.len() - before.trim_end_matches('\\').len();
-        (escapes.is_multiple_of(2) && !before.ends_with('{') && are_attributes(inner)).then(|| start + brace)
+        (escapes.is_multiple_of(2) && !before.ends_with('{') && are_attributes(inner))
+            .then(|| start + brace)
     }
 }
 

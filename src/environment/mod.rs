@@ -9,6 +9,8 @@ mod store;
 mod unit;
 mod watches;
 
+use std::path::Path;
+
 use crate::config::Config;
 
 /// Something that the config needs and this machine has not.
@@ -41,24 +43,31 @@ impl Findings {
     }
 }
 
-/// Tries everything.
-pub fn examine(config: &Config) -> Findings {
+/// Whether docent is installed as a service of the system.
+pub fn is_service() -> bool {
+    unit::path(unit::FOLDERS).is_some()
+}
+
+/// Tries everything. `again` are the arguments by which docent does it again.
+pub fn examine(config: &Config, again: &str) -> Findings {
     let mut findings = Findings::default();
+    let unit = unit::installed(unit::FOLDERS, &mut findings);
+    let makes = |folder: &Path| unit.as_ref().and_then(|unit| unit.makes(folder));
     paths::collections(config, &mut findings);
-    paths::data_dir(&config.data_dir, &mut findings);
-    paths::socket(&config.socket_path(), &mut findings);
+    paths::data_dir(&config.data_dir, &makes, &mut findings);
+    paths::socket(&config.socket_path(), &makes, &mut findings);
     watches::room(config, &mut findings);
     store::store(config, &mut findings);
     store::free_space(config, &mut findings);
-    unit::relations(config, unit::FOLDERS, &mut findings);
+    if let Some(unit) = &unit {
+        unit.relations(config, again, &mut findings);
+    }
     redis::reachable(config, &mut findings);
     findings
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::config::Sources;
 
@@ -79,8 +88,8 @@ mod tests {
     fn what_is_there_lacks_nothing_and_nothing_is_made() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("docs")).unwrap();
-        let text = "data_dir = \"new/one\"\n[store]\nfree_space_floor = \"1B\"\n[[collection]]\nname = \"docs\"\npath = \"docs\"\n";
-        let mut findings = examine(&config(folder.path(), text));
+        let text = "data_dir = \"new/one\"\n[bus]\nmode = \"embedded\"\n[store]\nfree_space_floor = \"1B\"\n[[collection]]\nname = \"docs\"\npath = \"docs\"\n";
+        let mut findings = examine(&config(folder.path(), text), "check");
         // Whether docent is installed on the machine that runs this is not the question.
         findings.lacks.retain(|lack| lack.check != "unit");
         assert_eq!(findings.lacks, []);

@@ -7,7 +7,10 @@ use std::path::Path;
 use rustix::fs::Access;
 
 use super::Findings;
-use crate::config::{Config, trusted};
+use crate::config::{Config, shell_word, trusted};
+
+/// Says what makes a folder when the service starts, if something does.
+type Makes<'a> = &'a dyn Fn(&Path) -> Option<String>;
 
 /// Each root can be listed and entered.
 pub(super) fn collections(config: &Config, findings: &mut Findings) {
@@ -17,22 +20,26 @@ pub(super) fn collections(config: &Config, findings: &mut Findings) {
             findings.lack(
                 "collections",
                 format!("the collection {name}: cannot list {path}: {cause}"),
-                "make it, or let this user read it",
+                "make it, let this user read it, or name another path",
             );
         } else if let Err(cause) = rustix::fs::access(&collection.path, Access::EXEC_OK) {
             findings.lack(
                 "collections",
                 format!("the collection {name}: cannot enter {path}: {cause}"),
-                format!("let this user enter it: chmod +x {path}"),
+                format!(
+                    "let this user enter it, or all: `chmod a+x {}`",
+                    shell_word(&collection.path)
+                ),
             );
         }
     }
 }
 
 /// `data_dir` can be made or written, and nobody else can read it.
-pub(super) fn data_dir(data_dir: &Path, findings: &mut Findings) {
+pub(super) fn data_dir(data_dir: &Path, makes: Makes<'_>, findings: &mut Findings) {
     safe("data_dir", data_dir, findings);
-    writable_folder("data_dir", data_dir, "set another data_dir", findings);
+    let topic = ("data_dir", "set another data_dir");
+    writable_folder(topic, data_dir, makes, findings);
     let Ok(found) = std::fs::metadata(data_dir) else {
         return;
     };
@@ -45,7 +52,10 @@ pub(super) fn data_dir(data_dir: &Path, findings: &mut Findings) {
                 "data_dir: {path} belongs to the user {}, and this is {us}",
                 found.uid()
             ),
-            "run as the user that docent runs as, or give it to this one with chown",
+            format!(
+                "do this as that user, or give it to this one: `chown -R {us} {}`",
+                shell_word(data_dir)
+            ),
         );
     } else if found.mode() & 0o077 != 0 {
         findings.lack(
@@ -54,13 +64,16 @@ pub(super) fn data_dir(data_dir: &Path, findings: &mut Findings) {
                 "data_dir: others may use {path}: its mode is {:04o}",
                 found.mode() & 0o7777
             ),
-            format!("chmod 700 {path}; it holds the text of the documents"),
+            format!(
+                "it holds the text of the documents: `chmod 700 {}`",
+                shell_word(data_dir)
+            ),
         );
     }
 }
 
 /// The control socket can be made where it is to be, or is there already.
-pub(super) fn socket(socket: &Path, findings: &mut Findings) {
+pub(super) fn socket(socket: &Path, makes: Makes<'_>, findings: &mut Findings) {
     if let Some(folder) = socket.parent() {
         safe("socket", folder, findings);
     }
@@ -73,7 +86,8 @@ pub(super) fn socket(socket: &Path, findings: &mut Findings) {
         Ok(_) => {}
         Err(_) => {
             if let Some(folder) = socket.parent() {
-                writable_folder("socket", folder, "set another [control] socket", findings);
+                let topic = ("socket", "set another [control] socket");
+                writable_folder(topic, folder, makes, findings);
             }
         }
     }
@@ -90,8 +104,13 @@ fn safe(check: &'static str, path: &Path, findings: &mut Findings) {
     }
 }
 
-/// That a folder can be written, or be made where it is missing.
-fn writable_folder(check: &'static str, folder: &Path, otherwise: &str, findings: &mut Findings) {
+/// That a folder can be written, or be made where it is missing: by docent, or by the service manager before docent starts.
+fn writable_folder(
+    (check, otherwise): (&'static str, &str),
+    folder: &Path,
+    makes: Makes<'_>,
+    findings: &mut Findings,
+) {
     let Some(nearest) = folder
         .ancestors()
         .find(|above| above.symlink_metadata().is_ok())
@@ -103,12 +122,14 @@ fn writable_folder(check: &'static str, folder: &Path, otherwise: &str, findings
         findings.lack(check, what, format!("move it away, or {otherwise}"));
         return;
     }
+    let made = makes(folder).filter(|_| nearest != folder);
     match rustix::fs::access(nearest, Access::WRITE_OK | Access::EXEC_OK) {
         Ok(()) => {}
+        Err(_) if made.is_some() => findings.notes.extend(made),
         Err(cause) if nearest == folder => findings.lack(
             check,
             format!("{check}: cannot write to {}: {cause}", folder.display()),
-            "let this user write to it",
+            format!("let this user write to it, or {otherwise}"),
         ),
         Err(cause) => findings.lack(
             check,
@@ -117,7 +138,7 @@ fn writable_folder(check: &'static str, folder: &Path, otherwise: &str, findings
                 folder.display(),
                 nearest.display()
             ),
-            "make it and give it to this user",
+            format!("make it and give it to this user, or {otherwise}"),
         ),
     }
 }
@@ -137,8 +158,8 @@ mod tests {
         let config = config(folder.path(), text);
         let mut findings = Findings::default();
         collections(&config, &mut findings);
-        data_dir(&config.data_dir, &mut findings);
-        socket(&config.socket_path(), &mut findings);
+        data_dir(&config.data_dir, &|_| None, &mut findings);
+        socket(&config.socket_path(), &|_| None, &mut findings);
         let what: Vec<&str> = findings.lacks.iter().map(|l| l.what.as_str()).collect();
         assert_eq!(what.len(), 3, "{what:?}");
         assert!(
@@ -155,8 +176,12 @@ mod tests {
         let open = std::fs::Permissions::from_mode(0o777);
         std::fs::set_permissions(folder.path(), open).unwrap();
         let mut findings = Findings::default();
-        data_dir(&folder.path().join("data"), &mut findings);
-        socket(&folder.path().join("run/docent.sock"), &mut findings);
+        data_dir(&folder.path().join("data"), &|_| None, &mut findings);
+        socket(
+            &folder.path().join("run/docent.sock"),
+            &|_| None,
+            &mut findings,
+        );
         assert_eq!(findings.lacks.len(), 2);
         for lack in &findings.lacks {
             assert!(lack.what.contains("its mode is 0777"), "{}", lack.what);
@@ -172,12 +197,12 @@ mod tests {
         for (mode, lacks) in [(0o755, 1), (0o700, 0)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             let mut findings = Findings::default();
-            data_dir(&path, &mut findings);
+            data_dir(&path, &|_| None, &mut findings);
             assert_eq!(findings.lacks.len(), lacks, "{mode:o}");
         }
         std::fs::write(path.join("docent.sock"), "").unwrap();
         let mut findings = Findings::default();
-        socket(&path.join("docent.sock"), &mut findings);
+        socket(&path.join("docent.sock"), &|_| None, &mut findings);
         assert!(findings.lacks[0].what.ends_with("is not a socket"));
     }
 }

@@ -1,10 +1,10 @@
 //! Whether the service unit that is installed leaves docent the time that the config gives it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Findings;
-use crate::config::{Config, WATCHDOG_MARGIN, format_duration};
+use crate::config::{Config, WATCHDOG_MARGIN, format_duration, shell_word};
 
 /// Where systemd looks for units, the first one that has it rules.
 pub(super) const FOLDERS: &[&str] = &[
@@ -20,69 +20,118 @@ const UNIT: &str = "docent.service";
 /// What systemd waits for when a unit does not say how long.
 const STOP_DEFAULT: Duration = Duration::from_secs(90);
 
-/// Compares the unit's times, if one is installed in one of these folders, with those of the config.
-pub(super) fn relations(config: &Config, folders: &[&str], findings: &mut Findings) {
-    let Some(unit) = folders
-        .iter()
-        .map(|folder| Path::new(folder).join(UNIT))
-        .find(|unit| unit.exists())
-    else {
-        return;
-    };
-    let text = match std::fs::read_to_string(&unit) {
-        Ok(text) => text + &drop_ins(folders),
+/// Folders that the service manager makes for the service before it starts, by the key that names them.
+const MADE: [(&str, &str); 5] = [
+    ("RuntimeDirectory", "/run"),
+    ("StateDirectory", "/var/lib"),
+    ("CacheDirectory", "/var/cache"),
+    ("LogsDirectory", "/var/log"),
+    ("ConfigurationDirectory", "/etc"),
+];
+
+/// The unit that is installed, with its drop-in files.
+pub(super) struct Unit {
+    path: PathBuf,
+    text: String,
+}
+
+/// The file of the unit that rules.
+pub(super) fn path(folders: &[&str]) -> Option<PathBuf> {
+    let mut paths = folders.iter().map(|folder| Path::new(folder).join(UNIT));
+    paths.find(|unit| unit.exists())
+}
+
+/// The unit, if one is installed in one of these folders.
+pub(super) fn installed(folders: &[&str], findings: &mut Findings) -> Option<Unit> {
+    let path = path(folders)?;
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Some(Unit {
+            text: text + &drop_ins(folders),
+            path,
+        }),
         Err(cause) => {
             findings.notes.push(format!(
                 "cannot read {}: {cause}; its times were not compared",
-                unit.display()
+                path.display()
             ));
-            return;
+            None
         }
-    };
-    let unit = unit.display();
-    if let Some(user) = user(&text).filter(|_| rustix::process::geteuid().is_root()) {
-        findings.notes.push(format!(
-            "this is root, and {unit} runs docent as {user}: whether that user may read the collections was not tried; \
-             runuser -u {user} -- docent check does"
-        ));
     }
-    let stop = value(&text, "TimeoutStopSec").unwrap_or(Some(STOP_DEFAULT));
-    let needed = config.shutdown_timeout;
-    if stop.is_some_and(|stop| stop <= needed) {
-        let stop = stop.unwrap_or_default();
-        findings.lack(
-            "unit",
-            format!(
+}
+
+impl Unit {
+    /// What makes `folder` when the service starts; none: nothing does.
+    pub(super) fn makes(&self, folder: &Path) -> Option<String> {
+        let (key, _) = MADE.into_iter().find(|(key, base)| {
+            let mut made = words(&self.text, key).into_iter();
+            made.any(|name| folder.starts_with(Path::new(base).join(name)))
+        })?;
+        Some(format!(
+            "{} is not there yet: {} makes it when the service starts ({key})",
+            folder.display(),
+            self.path.display()
+        ))
+    }
+
+    /// Compares the unit's times with those of the config; tells root what only the service's user can try, by the
+    /// arguments `again`.
+    pub(super) fn relations(&self, config: &Config, again: &str, findings: &mut Findings) {
+        let (unit, text) = (self.path.display(), &self.text);
+        if let Some(user) = user(text).filter(|_| rustix::process::geteuid().is_root()) {
+            findings.notes.push(format!(
+                "this is root, and {unit} runs docent as {user}: whether that user may read the collections was not tried; \
+                 this does: `runuser -u {user} -- {} {again}`",
+                shell_word(&program(text))
+            ));
+        }
+        let stop = value(text, "TimeoutStopSec").unwrap_or(Some(STOP_DEFAULT));
+        let needed = config.shutdown_timeout;
+        if let Some(stop) = stop.filter(|stop| *stop <= needed) {
+            let what = format!(
                 "the unit: {unit} has TimeoutStopSec {}, and a stop may take shutdown_timeout = \"{}\": systemd would kill docent before it ends",
                 format_duration(stop),
                 format_duration(needed)
-            ),
-            format!(
-                "write TimeoutStopSec={} in it, or a shorter shutdown_timeout",
-                (needed + Duration::from_secs(15)).as_secs()
-            ),
-        );
-    }
-    let needed = config.delivery.stall_timeout + WATCHDOG_MARGIN;
-    // Zero is none, as for systemd.
-    let watchdog = value(&text, "WatchdogSec")
-        .flatten()
-        .filter(|w| !w.is_zero());
-    if let Some(watchdog) = watchdog.filter(|watchdog| *watchdog <= needed) {
-        findings.lack(
-            "unit",
-            format!(
+            );
+            let enough = (needed + Duration::from_secs(15)).as_secs();
+            let remedy = edit(&format!("TimeoutStopSec={enough}"), "shutdown_timeout");
+            findings.lack("unit", what, remedy);
+        }
+        let needed = config.delivery.stall_timeout + WATCHDOG_MARGIN;
+        // Zero is none, as for systemd.
+        let watchdog = value(text, "WatchdogSec")
+            .flatten()
+            .filter(|w| !w.is_zero());
+        if let Some(watchdog) = watchdog.filter(|watchdog| *watchdog <= needed) {
+            let what = format!(
                 "the unit: {unit} has WatchdogSec {}, which is not more than delivery.stall_timeout (\"{}\") and {}: systemd would kill docent before it replaces an agent",
                 format_duration(watchdog),
                 format_duration(config.delivery.stall_timeout),
                 format_duration(WATCHDOG_MARGIN)
-            ),
-            format!(
-                "write WatchdogSec={} in it, or a shorter stall_timeout",
-                (needed + WATCHDOG_MARGIN).as_secs()
-            ),
-        );
+            );
+            let enough = (needed + WATCHDOG_MARGIN).as_secs();
+            let remedy = edit(&format!("WatchdogSec={enough}"), "stall_timeout");
+            findings.lack("unit", what, remedy);
+        }
     }
+}
+
+/// How a line gets into the unit, or what makes that needless.
+fn edit(line: &str, key: &str) -> String {
+    format!("`systemctl edit docent`, and write {line} below [Service], or set a shorter {key}")
+}
+
+/// The program that the service runs, if it is there; else the one that this is.
+fn program(text: &str) -> PathBuf {
+    let started = text.lines().rev().find_map(|line| {
+        let command = line.trim().strip_prefix("ExecStart=")?;
+        let program = command.trim_start_matches(['@', '-', ':', '+', '!']);
+        program.split_whitespace().next().map(PathBuf::from)
+    });
+    let this = || std::env::args_os().next().map(PathBuf::from);
+    let started = started.filter(|program| program.is_file());
+    started
+        .or_else(this)
+        .unwrap_or_else(|| PathBuf::from("docent"))
 }
 
 /// The user whom the unit names, unless that is root.
@@ -90,6 +139,25 @@ fn user(text: &str) -> Option<&str> {
     let mut lines = text.lines().rev();
     let user = lines.find_map(|line| line.trim().strip_prefix("User="))?;
     Some(user.trim()).filter(|user| !user.is_empty() && *user != "root")
+}
+
+/// The words of a key that may stand several times; an empty one begins anew. A link's name behind a colon is left out.
+fn words<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
+    let mut words = Vec::new();
+    for line in text.lines() {
+        let Some((name, value)) = line.split_once('=') else {
+            continue;
+        };
+        if name.trim() != key {
+            continue;
+        }
+        if value.trim().is_empty() {
+            words.clear();
+        }
+        let names = value.split_whitespace().map(|word| word.split(':').next());
+        words.extend(names.flatten().filter(|name| !name.is_empty()));
+    }
+    words
 }
 
 /// The texts of the unit's drop-in files, in the order in which they rule.
@@ -169,6 +237,42 @@ mod tests {
     }
 
     #[test]
+    fn what_the_service_manager_makes_is_not_missing() {
+        let unit = Unit {
+            path: PathBuf::from("/etc/systemd/system/docent.service"),
+            text: "[Service]\nRuntimeDirectory=docent other/deep:link\nStateDirectory=gone\nStateDirectory=\n StateDirectory = docent\n"
+                .to_owned(),
+        };
+        for (folder, key) in [
+            ("/run/docent", Some("RuntimeDirectory")),
+            ("/run/docent/below", Some("RuntimeDirectory")),
+            ("/run/other/deep", Some("RuntimeDirectory")),
+            ("/var/lib/docent", Some("StateDirectory")),
+            ("/run/docent-too", None),
+            ("/run/other", None),
+            ("/var/lib/gone", None),
+            ("/srv/docent", None),
+        ] {
+            let made = unit.makes(Path::new(folder));
+            assert_eq!(made.is_some(), key.is_some(), "{folder}: {made:?}");
+            assert!(
+                made.is_none_or(|made| made.contains(key.unwrap())),
+                "{folder}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_units_program_is_named_where_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let there = folder.path().join("docent");
+        let text = format!("[Service]\nExecStart=-{} run --config x\n", there.display());
+        assert_ne!(program(&text), there);
+        std::fs::write(&there, "").unwrap();
+        assert_eq!(program(&text), there);
+    }
+
+    #[test]
     fn the_units_user_is_the_last_that_is_named() {
         assert_eq!(user("[Service]\nUser=docent\n"), Some("docent"));
         assert_eq!(user("User=a\nUser=root"), None);
@@ -182,7 +286,10 @@ mod tests {
         let at = folder.path().to_str().unwrap();
         let look = || {
             let mut findings = Findings::default();
-            relations(&config, &["/no/such/folder", at], &mut findings);
+            let unit = installed(&["/no/such/folder", at], &mut findings);
+            if let Some(unit) = unit {
+                unit.relations(&config, "check", &mut findings);
+            }
             let what = findings.lacks.into_iter().map(|l| l.what);
             what.collect::<Vec<_>>()
         };

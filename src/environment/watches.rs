@@ -39,8 +39,8 @@ fn judge(needed: u64, limit: u64, findings: &mut Findings) {
                 "watches: the collections have {needed} directories, and one user may watch {limit} (fs.inotify.max_user_watches)"
             ),
             format!(
-                "sysctl fs.inotify.max_user_watches={wanted}, and the same line in /etc/sysctl.d/docent.conf; without it \
-                 they are scanned every [watch] poll"
+                "raise it, as root: `echo fs.inotify.max_user_watches={wanted} > /etc/sysctl.d/docent.conf && sysctl --system`; \
+                 without it they are scanned every [watch] poll"
             ),
         );
     }
@@ -93,7 +93,7 @@ mod tests {
         assert!(
             findings.lacks[0]
                 .remedy
-                .starts_with("sysctl fs.inotify.max_user_watches=524288")
+                .contains("`echo fs.inotify.max_user_watches=524288 >")
         );
     }
 }

@@ -121,7 +121,7 @@ pub(super) fn unknown_event(id: EventId) -> Problem {
     let detail = format!("there is no event {id} in the ledger");
     Problem::new(ProblemKind::NotFound, detail).hint(
         "if it was there once, it was done and has left after [delivery] ledger_keep; `docent audit list` has it longer, \
-         and what it was about can be looked at anew with `docent scan` or `docent publish document.check_requested`",
+         and what it was about can be looked at anew with `docent scan`",
     )
 }
 

@@ -407,7 +407,7 @@ impl Runner {
         let fine = result.is_ok();
         if let (Ok(Settled::Dead), Some(flight)) = (&result, self.flights.get(&seq)) {
             tracing::error!(name: "event.dead_lettered", agent = %self.name, event = %flight.event.id, subject = %flight.event.subject,
-                "a delivery failed for good; `docent dead list` says why, `docent dead replay` has it tried again");
+                "a delivery failed for good; `docent dead show {id}` says why, `docent dead replay {id}` has it tried again", id = flight.event.id);
         }
         match result {
             Ok(Settled::Dead) => self.leave(seq, Left::Dead),

@@ -310,7 +310,7 @@ impl Supervisor {
             }
             Verdict::Park => {
                 tracing::error!(name: "agent.parked", agent = %name, reason, restarts = self.policy.restarts, window = ?self.policy.window,
-                    "an agent failed too often and is parked; the others go on; mend the cause, then `docent agent restart` it, or wait for self_healing");
+                    "an agent failed too often and is parked; the others go on; mend the cause, then `docent agent restart {name}`, or wait for self_healing");
                 // No new life follows.
                 (EventType::AgentParked, AgentState::Parked, ward.lives - 1)
             }

@@ -85,25 +85,20 @@ fn without_a_config_file_it_says_that_none_was_read() {
     if std::path::Path::new("/etc/docent/docent.toml").exists() {
         return; // docent is installed here: then there is a file
     }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_docent"));
-    let run = Run::of(
-        command
-            .args(["check", "--no-environment"])
-            .current_dir(world.path()),
-    );
+    let check = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_docent"));
+        command.args(["check", "--no-environment"]).args(more);
+        Run::of(command.env_clear().current_dir(world.path()))
+    };
+    let run = check(&[]);
     assert_eq!(run.code(), 0, "{}", run.stderr());
     assert!(
         run.stderr().contains("no config file was read"),
         "{}",
         run.stderr()
     );
-    let mut command = Command::new(env!("CARGO_BIN_EXE_docent"));
-    let run = Run::of(
-        command
-            .args(["check", "--no-environment", "--json"])
-            .current_dir(world.path()),
-    );
-    assert_eq!(run.json().expect("JSON")["file"], Value::Null);
+    let found = check(&["--json"]).json().expect("JSON");
+    assert_eq!(found["file"], Value::Null);
 }
 
 #[test]

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// The binary under test, built with the feature `testing`.
-const DOCENT: &str = env!("CARGO_BIN_EXE_docent");
+pub(crate) const DOCENT: &str = env!("CARGO_BIN_EXE_docent");
 
 /// How long a condition may take to come true. Generous: a test that passes does not wait for it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -123,6 +124,7 @@ impl World {
             .arg("--config")
             .arg(self.config())
             .env("NO_COLOR", "1")
+            .env_remove("DOCENT_CONFIG")
             .env_remove("DOCENT_TEST_LOG");
         command
     }
@@ -278,10 +280,7 @@ impl Daemon {
 
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let done = Command::new("kill")
-            .args(["-s", name, &self.pid().to_string()])
-            .status();
-        assert!(done.expect("kill runs").success());
+        signal(&self.child, name);
     }
 
     /// SIGTERM, and the exit code; `None` if a signal ended it.
@@ -327,6 +326,18 @@ impl Drop for Daemon {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// Sends a signal to a process that was started here.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let signal = match name {
+        "TERM" => Signal::TERM,
+        "HUP" => Signal::HUP,
+        "STOP" => Signal::STOP,
+        "CONT" => Signal::CONT,
+        other => panic!("no test sends {other}"),
+    };
+    kill_process(Pid::from_child(child), signal).expect("the signal is sent");
 }
 
 /// The JSON objects of an output that has one a line.

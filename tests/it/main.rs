@@ -27,6 +27,7 @@ mod backlog;
 mod bad_input;
 mod check;
 mod cli;
+mod config;
 mod control;
 mod disk;
 mod drain;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use crate::helper::{DEADLINE, World};
+use crate::helper::{DEADLINE, World, signal};
 
 /// A Redis that this test alone uses. Killed when dropped.
 pub(crate) struct RedisServer {
@@ -79,10 +79,7 @@ impl RedisServer {
 
     fn signal(&self, name: &str) {
         let child = self.child.as_ref().expect("it runs");
-        let done = Command::new("kill")
-            .args(["-s", name, &child.id().to_string()])
-            .status();
-        assert!(done.expect("kill runs").success());
+        signal(child, name);
     }
 
     /// Where it listens.

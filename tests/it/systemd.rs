@@ -152,6 +152,15 @@ impl Lab {
 #[ignore = "needs root to boot a systemd of its own"]
 fn systemd_starts_watches_and_stops_it_and_the_journal_has_its_fields() {
     let lab = Lab::boot();
+    // Before the first start nothing that systemd makes is missing, and root is told how the service's user looks for itself.
+    let checked = lab.text("check-as");
+    assert!(
+        checked.contains("no mistakes")
+            && checked.contains("exit 0")
+            && checked.contains("(StateDirectory)"),
+        "{}{checked}",
+        lab.text("check")
+    );
     // Type=notify: it is active because READY=1 came.
     let running = ("SubState", "running");
     lab.unit_is(
