@@ -14,11 +14,13 @@ mod kind;
 mod lines;
 mod markdown;
 mod parse;
+mod secrets;
 mod split;
 
 pub use chunk::{CHUNKING, Chunk, ChunkOptions, chunks};
 pub use kind::{Kind, kind_of};
 pub use parse::{MAX_BYTES, Rejection, parse};
+pub use secrets::{PrivateKey, private_key};
 
 use lines::LineRange;
 

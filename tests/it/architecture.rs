@@ -74,6 +74,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("croner", &["config", "agents/scheduler"]),
     ("pulldown_cmark", &["document"]),
     ("serde_saphyr", &["document"]),
+    ("memchr", &["document"]),
 ];
 
 fn source() -> PathBuf {
