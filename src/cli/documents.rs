@@ -15,7 +15,7 @@ pub(super) struct Arguments {
     /// Only of this collection
     #[arg(long, value_name = "NAME")]
     collection: Option<String>,
-    /// Only in this state: stored, rejected, unsupported, unreadable, captured
+    /// Only in this state: stored, rejected, unsupported, unreadable, withheld, captured
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
     /// Print JSON

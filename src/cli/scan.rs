@@ -16,7 +16,7 @@ use crate::http::wire::{Absent, ScanAnswer};
 pub(super) struct Arguments {
     /// Tell of this collection alone (every one is scanned)
     collection: Option<String>,
-    /// Let removals go ahead that are held because a root is on another device than before
+    /// Take a root as it is: absent (name its collection), or another directory than before
     #[arg(long)]
     accept_removals: bool,
     /// Print JSON
@@ -64,10 +64,7 @@ fn render(answer: &ScanAnswer, style: Style) -> String {
             plain(&absent.collection),
             plain(&absent.cause)
         );
-        text.push_str(&format!(
-            "  {} {what}; its documents are kept\n",
-            style.wrong("!")
-        ));
+        text.push_str(&format!("  {} {what}\n", style.wrong("!")));
     }
     for unlisted in &answer.unlisted {
         text.push_str(&format!(
@@ -79,10 +76,10 @@ fn render(answer: &ScanAnswer, style: Style) -> String {
     text
 }
 
-/// Directories of a collection that could not be listed.
+/// What of a collection could not be read.
 pub(super) fn unlisted_line(unlisted: &Absent) -> String {
     format!(
-        "{} has directories that cannot be listed: {}; what is known of their files stays as it is",
+        "{} has places that cannot be read: {}",
         plain(&unlisted.collection),
         plain(&unlisted.cause)
     )
@@ -106,7 +103,7 @@ mod tests {
             }],
             absent: vec![Absent {
                 collection: "wiki".to_owned(),
-                cause: "no such file".to_owned(),
+                cause: "no such file; its documents are kept".to_owned(),
             }],
             unlisted: vec![Absent {
                 collection: "docs".to_owned(),
@@ -116,7 +113,7 @@ mod tests {
         };
         let expected = "scanned 1,234 files, 7 read anew (1.5s)\n  docs  1,234 files\n  \
                         ! wiki cannot be reached: no such file; its documents are kept\n  \
-                        ! docs has directories that cannot be listed: /docs/locked; what is known of their files stays as it is\n";
+                        ! docs has places that cannot be read: /docs/locked\n";
         assert_eq!(render(&answer, Style::new(false)), expected);
     }
 }

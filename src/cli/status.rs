@@ -182,8 +182,8 @@ fn collection_line(collection: &CollectionView) -> String {
     };
     let unlisted = match collection.unlisted.as_slice() {
         [] => String::new(),
-        [only] => format!("; cannot list {}", plain(only)),
-        [first, rest @ ..] => format!("; cannot list {} and {} more", plain(first), rest.len()),
+        [only] => format!("; cannot read {}", plain(only)),
+        [first, rest @ ..] => format!("; cannot read {} and {} more", plain(first), rest.len()),
     };
     let shut = match collection.shut.as_slice() {
         [] => String::new(),

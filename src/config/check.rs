@@ -108,11 +108,13 @@ pub(crate) fn glob(text: &str) -> Result<(), Wrong> {
         .map_err(|error| Wrong::new(format!("{} {}", quote(text), error.what), error.remedy))
 }
 
-pub(crate) fn file_name_glob(text: &str) -> Result<(), Wrong> {
-    if text.contains('/') || text.starts_with('!') {
+/// A pattern of file names or of the ends of paths: it counts in every directory, so it begins in none.
+pub(crate) fn secret_glob(text: &str) -> Result<(), Wrong> {
+    if text.starts_with(['/', '!']) || text.ends_with('/') {
         return Err(Wrong::new(
             format!("{} is not a pattern of file names", quote(text)),
-            "write one without / and !, such as \"*.pem\"",
+            "write a name or the end of a path, such as \"*.pem\" or \".aws/credentials\"; \
+             what is no secret after all stands in `allow_secrets` of a [[collection]]",
         ));
     }
     glob(text)
@@ -226,7 +228,11 @@ mod tests {
             ],
             &["", "  ", "#x", "a\nb", "{a", "[a", "[z-a]", "../a", "a\\b"],
         );
-        all(file_name_glob, &["*.pem", ".env"], &["a/b", "!x", ""]);
+        all(
+            secret_glob,
+            &["*.pem", ".env", ".aws/credentials", ".gnupg/**"],
+            &["/a", "a/", "!x", ""],
+        );
         all(file_type, &["markdown", "toml"], &["Markdown", "pdf", ""]);
     }
 

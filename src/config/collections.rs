@@ -141,7 +141,15 @@ mod tests {
             .map(|shown| shown.key.as_str())
             .filter(|key| key.starts_with("collection[2]"))
             .collect();
-        let names = ["name", "path", "include", "exclude", "git", "watch"];
+        let names = [
+            "name",
+            "path",
+            "include",
+            "exclude",
+            "allow_secrets",
+            "git",
+            "watch",
+        ];
         assert_eq!(keys, names.map(|name| format!("collection[2].{name}")));
     }
 

@@ -146,6 +146,7 @@ const COLLECTION: &[Field] = &[
     key("path", Text(check::path)),
     key("include", List(check::glob)),
     key("exclude", List(check::glob)),
+    key("allow_secrets", List(check::glob)),
     key("git", Switch),
     key("watch", Choice(WatchMode::NAMES)),
 ];
@@ -154,7 +155,7 @@ const DOCUMENTS: &[Field] = &[
     key("file_types", List(check::file_type)),
     key("file_size", Size(KIB, GIB)),
     key("versions", Count(1, 100_000)),
-    key("secrets", List(check::file_name_glob)),
+    key("secrets", List(check::secret_glob)),
 ];
 
 const WATCH: &[Field] = &[

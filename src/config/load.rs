@@ -83,7 +83,9 @@ impl Config {
         let mut layers = Layers::default();
         layers.lay_defaults(&Source::parse(Path::new("docent.toml"), REFERENCE));
         let mut base = sources.directory.clone();
+        let mut own_files = credentials(&sources);
         if let Some(file) = &sources.file {
+            own_files.push(absolute(&sources.directory, file));
             base = paths::base_of(file, &sources.directory);
             match read(file, &absolute(&sources.directory, file), sources.named_by) {
                 Ok(text) => layers.lay_file(&Source::parse(file, &text)),
@@ -94,7 +96,36 @@ impl Config {
         for Override { flag, key, value } in sources.overrides {
             layers.lay_one(&key, &value, Origin::Flag(flag));
         }
-        finish(layers, &base, sources.host_name.as_deref())
+        named_files(&layers.values, &base, &mut own_files);
+        let mut loaded = finish(layers, &base, sources.host_name.as_deref())?;
+        loaded.config.own_files = own_files;
+        Ok(loaded)
+    }
+}
+
+/// The directory of the credentials that the service manager hands over.
+fn credentials(sources: &Sources) -> Vec<PathBuf> {
+    let variables = sources.variables.iter();
+    let directory = variables.filter(|(name, _)| name == "CREDENTIALS_DIRECTORY");
+    directory.map(|(_, value)| PathBuf::from(value)).collect()
+}
+
+/// Every file that a value names: keys that end in `_file` or `_key`, such as those of passwords and of TLS.
+fn named_files(table: &toml::Table, base: &Path, files: &mut Vec<PathBuf>) {
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => named_files(inner, base, files),
+            Value::Array(list) => {
+                let tables = list.iter().filter_map(Value::as_table);
+                tables.for_each(|inner| named_files(inner, base, files));
+            }
+            Value::String(path)
+                if !path.is_empty() && (key.ends_with("_file") || key.ends_with("_key")) =>
+            {
+                files.push(absolute(base, Path::new(path)));
+            }
+            _ => {}
+        }
     }
 }
 
@@ -317,6 +348,7 @@ pub(crate) mod tests {
                 socket: PathBuf::from("/run/docent/docent.sock"),
                 ..Default::default()
             },
+            own_files: loaded.config.own_files.clone(),
             ..Config::default()
         };
         assert_eq!(loaded.config, expected);
@@ -439,6 +471,24 @@ listen = "localhost"
             told[0].contains("docent.toml:1: shutdown_timeout: "),
             "{told:#?}"
         );
+    }
+
+    #[test]
+    fn the_files_of_a_config_and_of_its_credentials_are_its_own() {
+        let (dir, mut sources) = sources("");
+        sources.variables = vec![("CREDENTIALS_DIRECTORY".into(), "/run/credentials/x".into())];
+        let loaded = Config::load(sources).expect("there is no mistake");
+        let file = dir.path().join("docent.toml");
+        assert_eq!(
+            loaded.config.own_files,
+            [PathBuf::from("/run/credentials/x"), file]
+        );
+        let named = "a_file = \"x\"\nb_key = \"\"\n[t]\nc_key = \"/y\"\nd = \"z\"\n[[l]]\ne_file = \"../w\"\n";
+        let (table, mut files) = (named.parse().expect("TOML"), Vec::new());
+        named_files(&table, Path::new("/etc/docent"), &mut files);
+        files.sort();
+        let expected = ["/etc/docent/x", "/etc/w", "/y"].map(PathBuf::from);
+        assert_eq!(files, expected);
     }
 
     #[test]

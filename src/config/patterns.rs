@@ -72,6 +72,14 @@ impl Patterns {
             Match::None => None,
         }
     }
+
+    /// The pattern that names the file at `path`, as it is written.
+    pub fn naming(&self, path: &Path) -> Option<&str> {
+        match self.0.matched(path, false) {
+            Match::Ignore(glob) => Some(glob.original()),
+            Match::Whitelist(_) | Match::None => None,
+        }
+    }
 }
 
 /// The pattern without a leading `./`, which stands for the directory that patterns count from.

@@ -57,6 +57,10 @@ pub struct Config {
     pub control: Control,
     /// The TCP listener.
     pub http: Http,
+    /// The files that this config was read from, and those with credentials that it names: no documents. Absolute; a
+    /// directory stands for the files in it.
+    #[serde(skip)]
+    pub own_files: Vec<PathBuf>,
 }
 
 /// `[bus]`
@@ -205,6 +209,9 @@ pub struct Collection {
     /// Patterns, as in a `.gitignore`, of the files that do not count.
     #[serde(default)]
     pub exclude: Vec<String>,
+    /// Patterns, as in a `.gitignore`, of the files that are read although they look like secrets.
+    #[serde(default)]
+    pub allow_secrets: Vec<String>,
     /// Whether git's ignore rules count.
     #[serde(default = "yes")]
     pub git: bool,
@@ -232,7 +239,7 @@ pub struct Documents {
     pub file_size: u64,
     /// Versions of a document that are kept.
     pub versions: u32,
-    /// Patterns of file names that are never read.
+    /// Patterns of file names, or of the ends of paths, that are never read.
     pub secrets: Vec<String>,
 }
 

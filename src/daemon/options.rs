@@ -24,6 +24,7 @@ pub(super) fn edge(config: &Config) -> change_detection::Options {
         root: c.path.clone(),
         include: c.include.clone(),
         exclude: c.exclude.clone(),
+        allow_secrets: c.allow_secrets.clone(),
         git: c.git,
         watch: match c.watch {
             config::WatchMode::Auto => change_detection::WatchMode::Auto,
@@ -35,6 +36,7 @@ pub(super) fn edge(config: &Config) -> change_detection::Options {
         collections: config.collections.iter().map(collection).collect(),
         supported: Arc::new(supported),
         secrets: config.documents.secrets.clone(),
+        own_files: config.own_files.clone(),
         file_size: config.documents.file_size,
         debounce: config.watch.debounce,
         stable_after: config.watch.stable_after,

@@ -23,7 +23,7 @@ use crate::runtime::{ACCEPT_REMOVALS, AgentState};
 pub(super) struct ScanQuery {
     /// Only this one is told of.
     collection: Option<String>,
-    /// Removals that are held go ahead (in this collection, or wherever they are held).
+    /// The root is taken as it is: absent, or another directory than before (of this collection, or wherever one is held).
     #[serde(default)]
     accept_removals: bool,
 }
@@ -77,7 +77,12 @@ async fn accept_removals(
     if state.is_draining() {
         return Err(stopping());
     }
-    let held = state.scans.progress().borrow().removals_held();
+    // Files of a root that is only away go by the collection's name alone: it may be back in a moment.
+    let progress = state.scans.progress().borrow().clone();
+    let held = match collection {
+        Some(_) => progress.to_let_go(),
+        None => progress.removals_held(),
+    };
     let mut events = Vec::new();
     for (name, cause) in held {
         if collection.is_none_or(|wanted| wanted == name) {
@@ -98,7 +103,7 @@ async fn accept_removals(
         let of = collection.map_or_else(String::new, |name| format!(" in {name}"));
         return Err(
             Problem::new(ProblemKind::NotFound, format!("no removals are held{of}"))
-                .hint("`docent status` tells how each root stands"),
+                .hint("`docent status` tells how each root stands; the files of one that is absent go by its collection's name"),
         );
     }
     let published = state

@@ -151,7 +151,9 @@ fn bus(state: &State, ingress_dead: u64) -> BusView {
 fn collection_view(root: &RootReport) -> CollectionView {
     let (standing, cause) = match &root.standing {
         RootStanding::There => ("there", None),
-        RootStanding::Absent(cause) => ("absent", Some(cause.clone())),
+        RootStanding::Absent(cause) | RootStanding::Denied(cause) | RootStanding::LetGo(cause) => {
+            ("absent", Some(cause.clone()))
+        }
         RootStanding::RemovalsHeld(cause) => ("removals held", Some(cause.clone())),
     };
     CollectionView {

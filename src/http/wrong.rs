@@ -7,7 +7,7 @@ use super::wire::{FreeSpace, HealthIssue, NamedAgent, Wrong};
 use crate::config::format_size;
 use crate::event::{AgentName, Millis, Subject};
 use crate::index::FollowerState;
-use crate::runtime::{AgentState, ScanProgress};
+use crate::runtime::{AgentState, RootStanding, ScanProgress};
 use crate::store::{Issue, PUT_BACK, Severity, Standing};
 
 /// The detectors of `self_healing` whose open issues say that something is not intact.
@@ -275,23 +275,30 @@ fn captures(facts: &Facts<'_>) -> Option<Fault> {
 }
 
 fn absent(facts: &Facts<'_>) -> Vec<Fault> {
-    let absent = facts.progress.absent().into_iter();
-    let absent = absent.map(|(collection, cause)| {
-        because(
-            ("root_absent", &Subject::collection(&collection)),
-            format!("the root of {collection} cannot be reached: {cause}"),
-            "mount it or put it back; its documents are kept until then",
-        )
+    let roots = facts.progress.roots.iter();
+    let wrong = roots.filter_map(|root| {
+        let name = &root.collection;
+        let accept = format!("docent scan {name} --accept-removals");
+        if let RootStanding::RemovalsHeld(cause) = &root.standing {
+            return Some(because(
+                ("removals_held", &Subject::collection(name)),
+                format!("the removals in {name} are held: {cause}"),
+                &format!("mount the volume again or put the directory back; to take what is at its place now: {accept}"),
+            ));
+        }
+        let (cause, then) = root.standing.away()?;
+        let remedy = match root.standing {
+            RootStanding::Denied(_) => format!("let docent's user read it; {then}"),
+            RootStanding::LetGo(_) => format!("put it back, or take the collection out of the config; {then}"),
+            _ => format!("mount it or put it back; {then} until then, or let them go: {accept}"),
+        };
+        Some(because(
+            ("root_absent", &Subject::collection(name)),
+            format!("the root of {name} cannot be reached: {cause}"),
+            &remedy,
+        ))
     });
-    let held = facts.progress.removals_held().into_iter();
-    let held = held.map(|(collection, cause)| {
-        because(
-            ("removals_held", &Subject::collection(&collection)),
-            format!("the removals in {collection} are held: {cause}"),
-            &format!("mount the volume again; if its files are really gone: docent scan {collection} --accept-removals"),
-        )
-    });
-    absent.chain(held).collect()
+    wrong.collect()
 }
 
 fn dead(facts: &Facts<'_>) -> Option<Fault> {
@@ -312,7 +319,7 @@ fn dead(facts: &Facts<'_>) -> Option<Fault> {
 mod tests {
     use super::*;
     use crate::http::wire::AgentView;
-    use crate::runtime::{RootReport, RootStanding};
+    use crate::runtime::RootReport;
 
     fn agent(state: AgentState, dead: u64) -> NamedAgent {
         NamedAgent {
@@ -441,8 +448,11 @@ mod tests {
             unlisted: Vec::new(),
             shut: Vec::new(),
         };
-        let away = root(RootStanding::Absent("no such file".to_owned()));
-        assert_eq!(found(|f| f.progress.roots.push(away)), absent);
+        let away = RootStanding::Absent;
+        for away in [away, RootStanding::Denied, RootStanding::LetGo] {
+            let away = root(away("no such file".to_owned()));
+            assert_eq!(found(|f| f.progress.roots.push(away)), absent);
+        }
         let held = root(RootStanding::RemovalsHeld("another device".to_owned()));
         assert_eq!(
             found(|f| f.progress.roots.push(held)),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, watch};
 
-/// The reason in a `scan.requested` that lets removals go ahead which are held because the root's device changed.
+/// The reason in a `scan.requested` that takes a root as it is: absent, or another directory than before.
 pub const ACCEPT_REMOVALS: &str = "accept-removals";
 
 /// Directories that are named in a text; the rest is counted.
@@ -33,15 +33,25 @@ pub struct ScanProgress {
 }
 
 impl ScanProgress {
-    /// Roots that cannot be reached, with the cause.
+    /// Roots that cannot be reached, with the cause and what it means for their documents.
     pub fn absent(&self) -> Vec<(String, String)> {
-        self.having(|root| match &root.standing {
-            RootStanding::Absent(cause) => Some(cause.clone()),
-            _ => None,
+        self.having(|root| {
+            let (cause, then) = root.standing.away()?;
+            Some(format!("{cause}; {then}"))
         })
     }
 
-    /// Collections whose removals are held, with the cause.
+    /// Collections whose files an operator may let go: the root is away, or another directory is at its place.
+    pub fn to_let_go(&self) -> Vec<(String, String)> {
+        self.having(|root| match &root.standing {
+            RootStanding::Absent(cause)
+            | RootStanding::Denied(cause)
+            | RootStanding::RemovalsHeld(cause) => Some(cause.clone()),
+            RootStanding::There | RootStanding::LetGo(_) => None,
+        })
+    }
+
+    /// Collections at whose root another directory is that is left alone, with the cause.
     pub fn removals_held(&self) -> Vec<(String, String)> {
         self.having(|root| match &root.standing {
             RootStanding::RemovalsHeld(cause) => Some(cause.clone()),
@@ -49,7 +59,7 @@ impl ScanProgress {
         })
     }
 
-    /// Collections with directories that could not be listed, and which.
+    /// Collections with directories or files that could not be read, and which.
     pub fn unlisted(&self) -> Vec<(String, String)> {
         self.having(|root| {
             let names = root.unlisted.iter().map(|path| path.display().to_string());
@@ -95,7 +105,8 @@ pub struct RootReport {
     pub standing: RootStanding,
     /// Why it is scanned often instead of being notified of changes, if it is.
     pub polled: Option<String>,
-    /// Directories that could not be listed, a bounded number of them: what is known of their files stays as it is.
+    /// Directories that could not be listed and files that could not be read, a bounded number of them. What is known of
+    /// them stays as it is, unless it is docent that may not read them.
     pub unlisted: Vec<PathBuf>,
     /// Files of ignore rules that cannot be used, each with the reason, a bounded number of them: the directories that
     /// they are about are closed, and nothing below is taken in.
@@ -109,8 +120,27 @@ pub enum RootStanding {
     There,
     /// It cannot be reached: what is known of its files stays.
     Absent(String),
-    /// It is another one than its files were in: what is missing is not taken for removed.
+    /// docent may not read it: its files are not searchable.
+    Denied(String),
+    /// It cannot be reached, and no files of it are known: an operator let them go, or there never were any.
+    LetGo(String),
+    /// It is another one than its files were in: nothing of it is read, and nothing is taken for removed.
     RemovalsHeld(String),
+}
+
+impl RootStanding {
+    /// Why the root cannot be reached, if it cannot, and what that means for its documents.
+    pub fn away(&self) -> Option<(&str, &'static str)> {
+        match self {
+            RootStanding::Absent(cause) => Some((cause, "its documents are kept")),
+            RootStanding::Denied(cause) => Some((
+                cause,
+                "its documents are not searchable until docent may read them",
+            )),
+            RootStanding::LetGo(cause) => Some((cause, "no documents of it are known")),
+            RootStanding::There | RootStanding::RemovalsHeld(_) => None,
+        }
+    }
 }
 
 /// The desk. Cheap to clone.

@@ -121,7 +121,7 @@ pub struct ListedDocument {
     pub version: u32,
     /// The digest of the present version.
     pub digest: Option<Digest>,
-    /// `stored`, `rejected`, `unsupported`, `unreadable`, or `captured` while it waits for its handler.
+    /// `stored`, `rejected`, `unsupported`, `unreadable`, `withheld`, or `captured` while it waits for its handler.
     pub state: String,
     /// Why, unless stored; of a stored one, what is wrong in it.
     pub reason: Option<String>,

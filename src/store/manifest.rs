@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::captures::{Digest, FileStat};
-use super::{ReadError, Store, WriteError, decode};
+use super::{Effect, ReadError, Store, WriteError, decode};
 use crate::event::Millis;
 
 /// How a file stands in the manifest.
@@ -18,6 +19,8 @@ pub enum FileState {
     TooLarge,
     /// It could not be read.
     Unreadable,
+    /// It holds a secret; its bytes are not kept.
+    Withheld,
 }
 
 impl FileState {
@@ -28,6 +31,7 @@ impl FileState {
             FileState::Unsupported => "unsupported",
             FileState::TooLarge => "too large",
             FileState::Unreadable => "unreadable",
+            FileState::Withheld => "withheld",
         }
     }
 
@@ -37,6 +41,7 @@ impl FileState {
             FileState::Unsupported,
             FileState::TooLarge,
             FileState::Unreadable,
+            FileState::Withheld,
         ]
         .into_iter()
         .find(|s| s.as_str() == text)
@@ -59,6 +64,38 @@ pub struct ManifestEntry {
     pub stat: FileStat,
     /// Why it is not captured.
     pub reason: Option<String>,
+}
+
+/// The directory that the files of a collection were taken from, and by what they were found to be secrets or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownTree {
+    /// Its path in the config, exact bytes.
+    pub path: Vec<u8>,
+    /// The device that it is on.
+    pub device: u64,
+    /// Its inode.
+    pub inode: u64,
+    /// When it was made, nanoseconds since 1970; 0 where the file system does not tell.
+    pub born_ns: i64,
+    /// What identifies the rules by which the files that are known were judged.
+    pub judged_by: String,
+}
+
+/// The name of the fact that a [`KnownTree`] is.
+const TREE: &str = "tree/";
+
+impl KnownTree {
+    /// What remembers it.
+    pub fn effect(&self, collection: &str) -> Effect {
+        let value = json!({
+            "path": self.path, "device": self.device, "inode": self.inode, "born_ns": self.born_ns,
+            "judged_by": self.judged_by,
+        });
+        Effect::Remember {
+            name: format!("{TREE}{collection}"),
+            value: value.to_string(),
+        }
+    }
 }
 
 /// A row as it is read: the same.
@@ -176,6 +213,10 @@ pub(super) fn want_scan(
 
 /// Forgets when collections were scanned last that have not been since `before`: they left the config.
 pub(super) fn prune(connection: &Connection, before: Millis) -> Result<usize, WriteError> {
+    connection.execute(
+        "DELETE FROM meta WHERE name IN (SELECT ?2 || collection FROM scan WHERE ended_at < ?1)",
+        params![before.0, TREE],
+    )?;
     let gone = connection.execute("DELETE FROM scan WHERE ended_at < ?1", [before.0])?;
     Ok(gone)
 }
@@ -238,6 +279,51 @@ impl Store {
             connection
                 .prepare_cached(&sql)?
                 .query_map(params![collection, after, limit], entry)?
+                .collect()
+        })
+        .await
+    }
+
+    /// What is known of a collection's root; `None`: it was never scanned.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn known_tree(&self, collection: &str) -> Result<Option<KnownTree>, ReadError> {
+        let value = self.remembered(&format!("{TREE}{collection}")).await?;
+        let read = |text: String| serde_json::from_str(&text);
+        value.map(read).transpose().map_err(|error| ReadError {
+            what: "what a root is known to be",
+            cause: error.to_string(),
+        })
+    }
+
+    /// Other paths of the file with this stat's device and inode, at most `limit` of them, whose rows do not say this stat.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn other_names(
+        &self,
+        stat: FileStat,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        let signed = |number: u64| i64::from_ne_bytes(number.to_ne_bytes());
+        self.read("the manifest", move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT collection, path FROM manifest WHERE inode = ?1 AND device = ?2
+                       AND NOT (size = ?3 AND mtime_ns = ?4 AND ctime_ns = ?5) LIMIT ?6",
+                )?
+                .query_map(
+                    params![
+                        signed(stat.inode),
+                        signed(stat.device),
+                        stat.size,
+                        stat.mtime_ns,
+                        stat.ctime_ns,
+                        limit
+                    ],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )?
                 .collect()
         })
         .await

@@ -35,7 +35,8 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn remembered(&self, name: &'static str) -> Result<Option<String>, ReadError> {
+    pub async fn remembered(&self, name: &str) -> Result<Option<String>, ReadError> {
+        let name = name.to_owned();
         self.read("what is remembered", move |connection| {
             connection
                 .prepare_cached("SELECT value FROM meta WHERE name = ?1")?

@@ -60,7 +60,7 @@ pub use inspect::{Inspection, id_in, inspect};
 pub use jobs::{JobChange, JobPlanned, JobRow, JobState};
 pub use ledger::{DeliveryKey, Published, RetryPolicy, Settled};
 pub use look::{DeadLetter, DeliveryView, EventFilter, Look, OwedRow, Verdict};
-pub use manifest::{FileState, ManifestEntry, ManifestRow, ScanRow, ScanWish};
+pub use manifest::{FileState, KnownTree, ManifestEntry, ManifestRow, ScanRow, ScanWish};
 pub use operate::{Act, Operation};
 pub use outcome::{
     Derived, EFFECTS_VERSION, Effect, Outcome, Settlement, derived_id, effects_weight,

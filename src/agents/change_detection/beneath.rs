@@ -24,6 +24,16 @@ pub(super) struct Id {
     pub(super) inode: u64,
 }
 
+/// What tells the directory at a root's place from another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RootId {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    /// When it was made, nanoseconds since 1970; 0 where the file system does not tell. An inode's number is given to
+    /// others when it is free again.
+    pub(super) born_ns: i64,
+}
+
 /// What a name stands for, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -78,6 +88,47 @@ pub(super) fn id(handle: &OwnedFd) -> Result<Id, Errno> {
     })
 }
 
+/// The directory that the handle of a root stands for.
+pub(super) fn root_id(handle: &OwnedFd) -> Result<RootId, Errno> {
+    let Id { device, inode } = id(handle)?;
+    let wanted = fs::StatxFlags::BTIME;
+    let born_ns = match fs::statx(handle, c"", AtFlags::EMPTY_PATH, wanted) {
+        Ok(seen) if fs::StatxFlags::from_bits_retain(seen.stx_mask).contains(wanted) => {
+            nanoseconds(seen.stx_btime.tv_sec, u64::from(seen.stx_btime.tv_nsec))
+        }
+        _ => 0,
+    };
+    Ok(RootId {
+        device,
+        inode,
+        born_ns,
+    })
+}
+
+/// Whether docent may not: what it may no longer read must not be shown. Any other error says nothing about that.
+pub(super) fn is_denied(errno: Errno) -> bool {
+    matches!(errno, Errno::ACCESS | Errno::PERM)
+}
+
+/// Whether docent may read the file `name` in `above`, as far as that can be told without opening it.
+pub(super) fn may_read(above: &OwnedFd, name: &[u8]) -> bool {
+    let asked = fs::accessat(above, name, fs::Access::READ_OK, AtFlags::EACCESS);
+    !asked.is_err_and(is_denied)
+}
+
+/// Whether docent may look for names in a directory.
+pub(super) fn may_enter(directory: &OwnedFd) -> Result<(), Errno> {
+    match fs::accessat(directory, c".", fs::Access::EXEC_OK, AtFlags::EACCESS) {
+        Err(errno) if is_denied(errno) => Err(errno),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the file `name` in `above` has other names too.
+pub(super) fn has_other_names(above: &OwnedFd, name: &[u8]) -> bool {
+    fs::statat(above, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| stat.st_nlink > 1)
+}
+
 /// What `name` in `above` is. A link is a link.
 pub(super) fn kind(above: &OwnedFd, name: &[u8]) -> Result<Kind, Errno> {
     fs::statat(above, name, AtFlags::SYMLINK_NOFOLLOW).map(|s| kind_of(&s))
@@ -91,13 +142,14 @@ fn kind_of(stat: &Stat) -> Kind {
     }
 }
 
+fn nanoseconds(seconds: i64, fraction: u64) -> i64 {
+    let fraction = i64::try_from(fraction).unwrap_or(0);
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(fraction)
+}
+
 fn file_stat(stat: &Stat) -> FileStat {
-    let nanoseconds = |seconds: i64, fraction: u64| {
-        let fraction = i64::try_from(fraction).unwrap_or(0);
-        seconds
-            .saturating_mul(1_000_000_000)
-            .saturating_add(fraction)
-    };
     FileStat {
         size: u64::try_from(stat.st_size).unwrap_or(0),
         mtime_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),

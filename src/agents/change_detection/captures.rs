@@ -7,14 +7,15 @@ use tokio::time::Instant;
 
 use super::edge::{Edge, Pause};
 use super::judge::{Change, Here};
-use super::look::{self, Looker, Sight, Task};
+use super::look::{self, Looker, Rootless, Sight, Task};
 use super::marks::{Class, Mark, Place};
-use super::paths;
+use super::roots::Away;
 use super::survey::{Means, Order};
-use super::{Halt, blocking};
+use super::walks::GAPS_MAX;
+use super::{Halt, blocking, paths};
 use crate::event::NewEvent;
 use crate::runtime::{DutyError, Submitted};
-use crate::store::{Effect, Published, WriteError};
+use crate::store::{Effect, FileStat, Published, WriteError};
 
 /// Paths looked at in one go.
 const BATCH: usize = 64;
@@ -34,6 +35,11 @@ pub(super) enum Landing {
         mark: Mark,
         /// To be read again when it has come to rest.
         young: bool,
+        result: Result<Vec<Published>, WriteError>,
+    },
+    /// What a root is known to be.
+    Root {
+        tree: usize,
         result: Result<Vec<Published>, WriteError>,
     },
     /// The end of a scan.
@@ -64,6 +70,7 @@ impl Edge {
         let looker = Looker {
             trees: self.means.trees.clone(),
             options: self.means.options.clone(),
+            footings: self.footings(),
             may_read: self.space_low.is_none(),
         };
         let seen = blocking(&self.means.compute, &self.means.pulse, move |pulse| {
@@ -101,9 +108,16 @@ impl Edge {
             });
         }
         match sight {
-            Sight::RootAbsent(cause) => {
-                self.root_is_absent(tree, cause);
+            Sight::Rootless(Rootless::Absent(cause)) => {
+                let denied = false;
+                self.root_is_away(tree, Away { cause, denied });
                 self.marks.settled(&task.mark);
+            }
+            // Said in the report; the walk when it is decided finds what differs.
+            Sight::Rootless(_) if self.roots[tree].held.is_some() => self.marks.settled(&task.mark),
+            Sight::Rootless(_) => {
+                self.walk_all(tree);
+                self.marks.put_back(task.place, after(task.mark, SOON));
             }
             Sight::Young(stat, wait) => {
                 let mark = look::put_off(task.mark, stat, wait, now);
@@ -113,37 +127,21 @@ impl Edge {
             Sight::Held => self
                 .marks
                 .put_back(task.place, after(task.mark, Duration::from_secs(1))),
-            Sight::Gone(device)
-                if task.row.is_some() && self.roots[tree].device != Some(device) =>
-            {
-                self.doubt_removal(task, after);
-            }
             sight => return self.carry_out(task, sight).await,
         }
         Ok(())
     }
 
-    /// A file is missing below a root that may not be the one it was in.
-    fn doubt_removal(&mut self, task: Task, after: impl Fn(Mark, Duration) -> Mark) {
-        let root = &self.roots[task.place.tree];
-        if root.held {
-            // Said in the report; the walk when it is decided finds the row.
-            self.marks.settled(&task.mark);
-            return;
-        }
-        if root.device.is_some() {
-            self.walk_all(task.place.tree);
-        }
-        self.marks.put_back(task.place, after(task.mark, SOON));
-    }
-
     /// Submits the transaction that a sight asks for, if it does.
     async fn carry_out(&mut self, task: Task, sight: Sight) -> Result<(), Halt> {
-        let young = matches!(&sight, Sight::Read(bytes) if bytes.young)
-            || matches!(&sight, Sight::Unreadable(..))
-                && task.mark.since.elapsed() >= self.means.options.stable_after;
-        if let Sight::Unreadable(_, error) = &sight {
-            tracing::debug!(path = %String::from_utf8_lossy(&task.place.path), error, "a file cannot be read");
+        let young = matches!(&sight, Sight::Read(bytes) if bytes.young);
+        let out = matches!(&sight, Sight::Out(_));
+        match &sight {
+            Sight::Failed(_, error) => self.note_failure(&task, error),
+            _ if self.roots[task.place.tree].failed.is_empty() => {}
+            _ => {
+                self.roots[task.place.tree].failed.remove(&*task.place.path);
+            }
         }
         let here = Here {
             collection: &self.means.trees[task.place.tree].name,
@@ -151,7 +149,11 @@ impl Edge {
             source: &self.speaker,
             row: task.row.as_ref(),
         };
-        let Some(Change { effects, events }) = here.judge(sight) else {
+        let change = here.judge(sight);
+        if let Some(stat) = task.shared.filter(|_| out || change.is_some()) {
+            self.mark_other_names(stat).await?;
+        }
+        let Some(Change { effects, events }) = change else {
             self.marks.settled(&task.mark);
             return Ok(());
         };
@@ -166,6 +168,37 @@ impl Edge {
                 result: submitted.committed().await,
             }
         }));
+        Ok(())
+    }
+
+    /// A file that could not be read for another reason than that docent may not: it is reported, and tried again ever
+    /// later.
+    fn note_failure(&mut self, task: &Task, error: &str) {
+        let (tree, path) = (task.place.tree, task.place.path.to_vec());
+        let failed = &mut self.roots[tree].failed;
+        let place = task.place.clone();
+        if failed.len() < GAPS_MAX && failed.insert(path) {
+            let path = String::from_utf8_lossy(&place.path);
+            let collection = &self.means.trees[tree].name;
+            tracing::warn!(collection, %path, error, "a file cannot be read; what is known of it stays as it is");
+        }
+        let (now, refused) = (Instant::now(), task.mark.refused + 1);
+        let again = Mark {
+            refused,
+            ..Mark::new(Class::Watch, now, later(refused))
+        };
+        self.mark(place, again);
+    }
+
+    /// Marks the paths of a file that has other names than the one that was notified.
+    async fn mark_other_names(&mut self, stat: FileStat) -> Result<(), Halt> {
+        let names = self.means.store.other_names(stat, BATCH).await?;
+        for (collection, path) in names {
+            if let Some(tree) = self.tree_named(&collection) {
+                let mark = Mark::new(Class::Watch, Instant::now(), self.means.options.debounce);
+                self.mark(Place::new(tree, &path), mark);
+            }
+        }
         Ok(())
     }
 
@@ -200,6 +233,13 @@ impl Edge {
                 }
                 self.scan_has_ended(number, written);
             }
+            Landing::Root { tree, result } => {
+                let written = self.is_written(&result, now)?;
+                self.roots[tree].unsaved |= !written;
+                if let (Err(error), None) = (&result, &self.pause) {
+                    self.pause_for(&error.to_string(), now);
+                }
+            }
             Landing::Path {
                 place,
                 mark,
@@ -228,8 +268,7 @@ impl Edge {
     fn refuse(&mut self, place: Place, mut mark: Mark, now: Instant) {
         if self.pause.is_none() {
             mark.refused += 1;
-            let wait = SOON.saturating_mul(1 << mark.refused.min(7));
-            mark.due = now + wait;
+            mark.due = now + later(mark.refused);
             if mark.refused == 3 {
                 let path = String::from_utf8_lossy(&place.path).into_owned();
                 tracing::warn!(
@@ -284,6 +323,11 @@ impl Edge {
     }
 }
 
+/// How long to wait before the next of so many attempts.
+fn later(attempts: u32) -> Duration {
+    SOON.saturating_mul(1 << attempts.min(7))
+}
+
 /// A mark with what the manifest says of its path.
 async fn task(means: &Means, place: Place, mark: Mark) -> Result<Task, Halt> {
     let store = &means.store;
@@ -302,5 +346,6 @@ async fn task(means: &Means, place: Place, mark: Mark) -> Result<Task, Halt> {
         mark,
         row,
         below,
+        shared: None,
     })
 }

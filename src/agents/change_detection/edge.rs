@@ -9,16 +9,18 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::beneath::{self, Id};
+use super::beneath;
 use super::captures::Landing;
 use super::marks::{Class, Marks, Place};
 use super::pulse::Pulse;
+use super::roots::Away;
 use super::scans::Scan;
 use super::survey::{Means, Order, Survey};
 use super::watch::Watches;
 use super::{ChangeDetection, Halt, Scope, Tree, WatchMode, blocking};
 use crate::event::AgentName;
 use crate::runtime::{Boxed, DutyError, ScanDesk, Source};
+use crate::store::{Digest, KnownTree};
 
 /// Marks at once; beyond, what a watch says becomes a scan of everything.
 const MARKS_MAX: usize = 200_000;
@@ -33,26 +35,57 @@ const TICK: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_millis(50);
 
 /// What is known of a root.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RootState {
-    /// The directory, when it was walked last.
-    pub(super) id: Option<Id>,
-    /// The device whose files the manifest has, once that is sure.
-    pub(super) device: Option<u64>,
+    /// The directory that the manifest's files are of, once that is sure.
+    pub(super) known: Option<KnownTree>,
+    /// That is not in the store yet.
+    pub(super) unsaved: bool,
     /// Why the root cannot be opened.
-    pub(super) absent: Option<String>,
-    /// Its device is another one than before: removals are held.
-    pub(super) held: bool,
+    pub(super) absent: Option<Away>,
+    /// The manifest has files of it.
+    pub(super) kept: bool,
+    /// While it is absent its files are taken for removed: somebody said so.
+    pub(super) let_go: bool,
+    /// Why another directory is at its place, which is left alone.
+    pub(super) held: Option<String>,
     /// The next walk takes the root as it is.
     pub(super) accept: bool,
+    /// Every file is to be read again: what tells a secret is another than it was.
+    pub(super) anew: bool,
     /// Why not all changes are notified: it is walked often.
     pub(super) unwatched: Option<String>,
     /// Directories that could not be looked at in the last walk; a bounded number of them.
     pub(super) gaps: BTreeSet<Vec<u8>>,
     /// Directories that are closed because their rules cannot be used, with the cause; a bounded number of them.
     pub(super) shut: BTreeMap<Vec<u8>, String>,
+    /// There are files that the last walk of everything could not reach.
+    pub(super) hidden: bool,
+    /// Files that could not be read though docent may; a bounded number of them.
+    pub(super) failed: BTreeSet<Vec<u8>>,
     /// Files seen by the walks of the running scan.
     pub(super) seen: u64,
+}
+
+impl RootState {
+    fn new(known: Option<KnownTree>) -> Self {
+        RootState {
+            known,
+            unsaved: false,
+            absent: None,
+            kept: true,
+            let_go: false,
+            held: None,
+            accept: false,
+            anew: false,
+            unwatched: None,
+            gaps: BTreeSet::new(),
+            hidden: false,
+            failed: BTreeSet::new(),
+            shut: BTreeMap::new(),
+            seen: 0,
+        }
+    }
 }
 
 /// Why the store is left alone for a while.
@@ -78,7 +111,7 @@ pub(super) struct Edge {
     pub(super) roots: Vec<RootState>,
     /// By class.
     pub(super) orders: [VecDeque<Order>; 2],
-    pub(super) surveys: [Option<Survey>; 2],
+    pub(super) surveys: [Option<Box<Survey>>; 2],
     pub(super) scan: Option<Scan>,
     /// Why a scan of everything is to begin.
     pub(super) scan_wanted: Option<&'static str>,
@@ -125,13 +158,17 @@ impl Edge {
         })
         .await?;
         let trees = Arc::new(trees.map_err(|e| Halt::Failed(DutyError::Failed(e)))?);
+        let mut roots = Vec::with_capacity(trees.len());
+        for tree in trees.iter() {
+            roots.push(RootState::new(agent.store.known_tree(&tree.name).await?));
+        }
         let now = Instant::now();
         Ok(Edge {
             speaker: format!("agent/{}@{}", AgentName::ChangeDetection, options.instance),
             marks: Marks::new(MARKS_MAX, options.stable_after),
             busy: HashSet::new(),
             flights: FuturesUnordered::new(),
-            roots: trees.iter().map(|_| RootState::default()).collect(),
+            roots,
             orders: Default::default(),
             surveys: [None, None],
             scan: None,
@@ -165,6 +202,7 @@ impl Edge {
             self.upkeep(now).await?;
         }
         self.begin_scan().await?;
+        self.save_roots().await?;
         let mut worked = false;
         for class in [Class::Watch, Class::Scan] {
             if self.may_work(class) {
@@ -209,7 +247,7 @@ impl Edge {
         let over = step.over;
         self.take_step(&survey, step);
         if over {
-            self.end_survey(survey);
+            self.end_survey(*survey);
         } else {
             self.surveys[class as usize] = Some(survey);
         }
@@ -275,6 +313,7 @@ fn trees(options: &super::Options, known: &[String]) -> Result<Vec<Tree>, String
             name: collection.name.clone(),
             root: std::path::absolute(&collection.root).map_err(|e| e.to_string())?,
             watch: collection.watch,
+            judged_by: judged_by(collection),
             scope: Some(scope.map_err(|e| e.to_string())?),
         });
     }
@@ -283,7 +322,16 @@ fn trees(options: &super::Options, known: &[String]) -> Result<Vec<Tree>, String
         name: name.clone(),
         root: std::path::PathBuf::new(),
         watch: WatchMode::Auto,
+        judged_by: String::new(),
         scope: None,
     }));
     Ok(trees)
+}
+
+/// What identifies the rules by which a file's content makes it a secret or not.
+fn judged_by(collection: &super::Collection) -> String {
+    /// Raised when `document` finds other private keys than before.
+    const VERSION: u32 = 1;
+    let rules = format!("{VERSION} {:?}", collection.allow_secrets);
+    Digest::of(rules.as_bytes()).to_string()
 }

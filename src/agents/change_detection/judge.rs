@@ -29,14 +29,16 @@ impl Here<'_> {
     /// else than a transaction.
     pub(super) fn judge(&self, sight: Sight) -> Option<Change> {
         match sight {
-            Sight::Gone(_) | Sight::Directory => self.unlist("absent"),
+            Sight::Gone | Sight::Directory => self.unlist("absent"),
             Sight::Out(Out::Ignored) => self.unlist("ignored"),
             Sight::Out(Out::Excluded) => self.unlist("excluded"),
             Sight::CollectionGone => self.unlist("collection removed"),
             Sight::Listed(state, stat, reason) => self.list(state, stat, reason),
             Sight::Unreadable(stat, error) => self.unreadable(stat, error),
+            Sight::Denied(error) => self.denied(error),
+            Sight::Failed(stat, error) => self.failed(stat, error),
             Sight::Read(bytes) => self.capture(bytes),
-            Sight::RootAbsent(_)
+            Sight::Rootless(_)
             | Sight::Unreachable(_)
             | Sight::Same
             | Sight::Young(..)
@@ -85,6 +87,22 @@ impl Here<'_> {
         })
     }
 
+    /// A directory above it is closed: what is known of the file is not shown any more.
+    fn denied(&self, error: String) -> Option<Change> {
+        let told =
+            |row: &&ManifestRow| matches!(row.state, FileState::Captured | FileState::Unreadable);
+        let row = self.row.filter(told)?;
+        self.unreadable(row.stat, error)
+    }
+
+    /// Reading failed, but not because docent may not: what is known stays as it is.
+    fn failed(&self, stat: FileStat, error: String) -> Option<Change> {
+        match self.row {
+            Some(row) if row.state == FileState::Captured => None,
+            _ => self.unreadable(stat, error),
+        }
+    }
+
     fn capture(&self, bytes: Bytes) -> Option<Change> {
         let previous = self.row.and_then(|r| r.digest.clone());
         if previous.as_ref() == Some(&bytes.digest) {
@@ -126,13 +144,16 @@ impl Here<'_> {
         }
     }
 
-    /// `file.removed`, if anybody was ever told of the file: what is too large or of no known type is a row only.
+    /// `file.removed`, if anybody was ever told of the file: what is too large, withheld or of no known type is
+    /// a row only.
     fn removed(&self, reason: &str) -> Vec<NewEvent> {
         match self.row.map(|r| r.state) {
             Some(FileState::Captured | FileState::Unreadable) => {
                 self.event(EventType::FileRemoved, json!({"reason": reason}))
             }
-            Some(FileState::TooLarge | FileState::Unsupported) | None => Vec::new(),
+            Some(FileState::TooLarge | FileState::Unsupported | FileState::Withheld) | None => {
+                Vec::new()
+            }
         }
     }
 
@@ -234,13 +255,14 @@ mod tests {
 
     #[test]
     fn what_nobody_was_told_of_leaves_without_an_event() {
-        let gone = |state| judged(Some(&row(state, None, None)), Sight::Gone(0)).unwrap();
+        let gone = |state| judged(Some(&row(state, None, None)), Sight::Gone).unwrap();
         let removed = (EventType::FileRemoved, json!({"reason": "absent"}));
         assert_eq!(gone(FileState::Captured), (1, vec![removed.clone()]));
         assert_eq!(gone(FileState::Unreadable), (1, vec![removed]));
         assert_eq!(gone(FileState::Unsupported), (1, vec![]));
         assert_eq!(gone(FileState::TooLarge), (1, vec![]));
-        assert_eq!(judged(None, Sight::Gone(0)), None);
+        assert_eq!(gone(FileState::Withheld), (1, vec![]));
+        assert_eq!(judged(None, Sight::Gone), None);
     }
 
     #[test]
@@ -253,5 +275,36 @@ mod tests {
             judged(Some(&row(FileState::TooLarge, None, Some("big"))), sight()),
             None
         );
+    }
+
+    #[test]
+    fn a_document_that_holds_a_secret_leaves_and_stays_listed() {
+        let why = || "it holds a private key".to_owned();
+        let sight = || Sight::Listed(FileState::Withheld, FileStat::default(), why());
+        let standing = row(FileState::Captured, Some("x"), None);
+        let removed = (EventType::FileRemoved, json!({"reason": "withheld"}));
+        assert_eq!(judged(Some(&standing), sight()), Some((1, vec![removed])));
+        assert_eq!(judged(None, sight()), Some((1, vec![])));
+        let listed = row(FileState::Withheld, None, Some("it holds a private key"));
+        assert_eq!(judged(Some(&listed), sight()), None);
+    }
+
+    #[test]
+    fn what_docent_may_not_read_leaves_and_any_other_error_leaves_it_as_it_is() {
+        let told = |sight: Sight, state| judged(Some(&row(state, Some("x"), None)), sight);
+        let denied = || Sight::Denied("no".to_owned());
+        let error = (
+            EventType::FileChanged,
+            json!({"digest": null, "error": "no"}),
+        );
+        assert_eq!(
+            told(denied(), FileState::Captured),
+            Some((1, vec![error.clone()]))
+        );
+        assert_eq!(told(denied(), FileState::Withheld), None);
+        assert_eq!(judged(None, denied()), None);
+        let failed = || Sight::Failed(FileStat::default(), "no".to_owned());
+        assert_eq!(told(failed(), FileState::Captured), None);
+        assert_eq!(judged(None, failed()), Some((1, vec![error])));
     }
 }

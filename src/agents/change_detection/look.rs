@@ -6,17 +6,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::io::Errno;
 use tokio::time::Instant;
 
-use super::beneath::{self, Kind, Reading};
-use super::marks::{Mark, Place};
-use super::paths;
+use super::beneath::{self, Id, Kind, Reading};
+use super::marks::{Class, Mark, Place};
 use super::pulse::Pulse;
+use super::roots::Away;
 use super::scope::{Closed, Folder, Out};
-use super::{Options, Scope, Tree};
+use super::{Options, Scope, Tree, own, paths, roots};
+use crate::document::private_key;
 use crate::event::Subject;
-use crate::store::{Digest, FileStat, FileState, ManifestRow, pack};
+use crate::store::{Digest, FileStat, FileState, KnownTree, ManifestRow, pack};
 
 /// Bytes read in one go, about: they are in memory until they are handed over.
 const BATCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// What the reason of a file begins with that is withheld for what it holds.
+const HOLDS_A_KEY: &str = "it holds a private key";
 
 /// A path to look at, with the manifest row that what is found there is compared with.
 #[derive(Debug)]
@@ -26,15 +30,17 @@ pub(super) struct Task {
     pub(super) row: Option<ManifestRow>,
     /// The manifest has rows below the path.
     pub(super) below: bool,
+    /// The file's stat, if it has other names: a write through one of them is notified for that one alone.
+    pub(super) shared: Option<FileStat>,
 }
 
 /// What stands at a path.
 #[derive(Debug, PartialEq)]
 pub(super) enum Sight {
-    /// The root cannot be opened.
-    RootAbsent(String),
-    /// No file; seen below a root on this device.
-    Gone(u64),
+    /// There is no root to look below.
+    Rootless(Rootless),
+    /// No file.
+    Gone,
     /// Out of scope.
     Out(Out),
     /// The collection is not in the config any more.
@@ -43,10 +49,14 @@ pub(super) enum Sight {
     Directory,
     /// A directory above it cannot be looked at: nothing is known.
     Unreachable(String),
+    /// A directory above it may not be looked at.
+    Denied(String),
     /// A file that is not read, and why.
     Listed(FileState, FileStat, String),
     /// A file that cannot be read, and why.
     Unreadable(FileStat, String),
+    /// A file that may be read, but reading it failed.
+    Failed(FileStat, String),
     /// The file that the manifest knows.
     Same,
     /// It changed too recently; look again after so long.
@@ -74,6 +84,8 @@ pub(super) struct Bytes {
 pub(super) struct Looker {
     pub(super) trees: Arc<Vec<Tree>>,
     pub(super) options: Arc<Options>,
+    /// What each tree's root is known to be.
+    pub(super) footings: Vec<Footing>,
     /// False while captures stand still.
     pub(super) may_read: bool,
 }
@@ -83,10 +95,10 @@ impl Looker {
     pub(super) fn look(&self, mut tasks: Vec<Task>, pulse: &Pulse) -> Vec<(Task, Option<Sight>)> {
         // In the order of the paths, so that a directory is entered once.
         tasks.sort_by(|a, b| a.place.cmp(&b.place));
-        let mut trail: Option<(usize, Result<Trail<'_>, String>)> = None;
+        let mut trail: Option<(usize, Result<Trail<'_>, Rootless>)> = None;
         let mut bytes = 0;
         let mut seen = Vec::with_capacity(tasks.len());
-        for task in tasks {
+        for mut task in tasks {
             if pulse.stopped() || bytes >= BATCH_BYTES_MAX {
                 seen.push((task, None));
                 continue;
@@ -98,11 +110,14 @@ impl Looker {
                 continue;
             };
             if trail.as_ref().is_none_or(|(of, _)| *of != task.place.tree) {
-                trail = Some((task.place.tree, Trail::open(tree, scope)));
+                let footing = &self.footings[task.place.tree];
+                trail = Some((task.place.tree, Trail::open(tree, scope, footing)));
             }
             let sight = match &mut trail {
-                Some((_, Ok(trail))) => self.look_at(trail, &task, pulse),
-                Some((_, Err(cause))) => Sight::RootAbsent(cause.clone()),
+                Some((_, Ok(trail))) => self.look_at(trail, &mut task, pulse),
+                Some((_, Err(Rootless::LetGo))) => Sight::Gone,
+                Some((_, Err(Rootless::Denied(cause)))) => Sight::Denied(cause.clone()),
+                Some((_, Err(rootless))) => Sight::Rootless(rootless.clone()),
                 None => Sight::Again,
             };
             if let Sight::Read(read) = &sight {
@@ -113,57 +128,62 @@ impl Looker {
         seen
     }
 
-    fn look_at(&self, trail: &mut Trail<'_>, task: &Task, pulse: &Pulse) -> Sight {
-        let path = &*task.place.path;
+    fn look_at(&self, trail: &mut Trail<'_>, task: &mut Task, pulse: &Pulse) -> Sight {
+        let path = task.place.path.clone();
+        let path = &*path;
         if path.is_empty() {
             return Sight::Directory;
         }
-        let device = trail.device;
         let scope = trail.scope;
         let folder = match trail.folder(paths::parent_of(path)) {
             Ok(folder) => folder,
-            Err(Closed::Absent) => return Sight::Gone(device),
+            Err(Closed::Absent) => return Sight::Gone,
             Err(Closed::Out(out)) => return Sight::Out(out),
             Err(Closed::Rules(_)) => return Sight::Out(Out::Ignored),
+            Err(Closed::Denied(cause)) => return Sight::Denied(cause),
             Err(Closed::Unreachable(cause)) => return Sight::Unreachable(cause),
         };
-        match beneath::kind(&folder.handle, paths::name_of(path)) {
+        let name = paths::name_of(path);
+        match beneath::kind(&folder.handle, name) {
             Ok(Kind::Directory) => Sight::Directory,
             // A pipe, a device or a link is no document.
-            Ok(Kind::Other) | Err(Errno::NOENT) => Sight::Gone(device),
+            Ok(Kind::Other) | Err(Errno::NOENT) => Sight::Gone,
+            Err(errno) if beneath::is_denied(errno) => {
+                Sight::Denied(std::io::Error::from(errno).to_string())
+            }
             Err(errno) => Sight::Unreachable(std::io::Error::from(errno).to_string()),
-            Ok(Kind::File(stat)) => match scope.file(folder, path) {
-                Some(out) => Sight::Out(out),
-                None => self.look_at_file(folder, task, stat, pulse),
-            },
+            Ok(Kind::File(stat)) => {
+                let notified = task.mark.class == Class::Watch;
+                task.shared =
+                    (notified && beneath::has_other_names(&folder.handle, name)).then_some(stat);
+                match scope.file(folder, path) {
+                    Some(out) => Sight::Out(out),
+                    None => self.look_at_file((scope, folder), task, stat, pulse),
+                }
+            }
         }
     }
 
-    fn look_at_file(&self, folder: &Folder, task: &Task, stat: FileStat, pulse: &Pulse) -> Sight {
+    fn look_at_file(
+        &self,
+        (scope, folder): (&Scope, &Folder),
+        task: &Task,
+        stat: FileStat,
+        pulse: &Pulse,
+    ) -> Sight {
         let path = &*task.place.path;
         if let Err(error) = Subject::file(&self.trees[task.place.tree].name, path) {
             return Sight::Unreadable(stat, format!("the path is too long: {error}"));
         }
-        if !(self.options.supported)(path) {
-            return Sight::Listed(
-                FileState::Unsupported,
-                stat,
-                "docent reads no files of this type".to_owned(),
-            );
-        }
-        let limit = self.options.file_size;
-        if stat.size > limit {
-            let reason = format!(
-                "the file has {} bytes, more than the limit of {limit}",
-                stat.size
-            );
-            return Sight::Listed(FileState::TooLarge, stat, reason);
+        let terms = Terms::new(scope, &self.options);
+        if let Some((state, reason)) = terms.unread(path, &stat) {
+            return Sight::Listed(state, stat, reason);
         }
         let known = task
             .row
             .as_ref()
-            .is_some_and(|row| is_settled(row, &stat, &self.options));
-        if known && !task.mark.reread {
+            .is_some_and(|row| terms.is_settled(row, &stat));
+        if known && !task.mark.reread && beneath::may_read(&folder.handle, paths::name_of(path)) {
             return Sight::Same;
         }
         if !self.may_read {
@@ -180,24 +200,44 @@ impl Looker {
             Some(wait) if patient => Sight::Young(stat, wait),
             wait => match self.read(folder, path, pulse) {
                 Err(Errno::NOENT | Errno::LOOP) => Sight::Again,
-                Err(errno) => {
-                    let error = std::io::Error::from(errno);
-                    Sight::Unreadable(stat, format!("the file cannot be read: {error}"))
-                }
+                Err(errno) => unread(stat, errno),
                 Ok(Reading::Another) => Sight::Again,
                 Ok(Reading::Changed) if patient => Sight::Young(stat, self.options.debounce),
-                Ok(Reading::Changed) => Sight::Unreadable(
+                Ok(Reading::Changed) => Sight::Failed(
                     stat,
                     "the file changes faster than it can be read".to_owned(),
                 ),
-                Ok(Reading::Whole(stat, bytes)) => Sight::Read(Bytes {
-                    stat,
-                    digest: Digest::of(&bytes),
-                    packed: pack(&bytes),
-                    young: wait.is_some(),
-                }),
+                Ok(Reading::Whole(stat, bytes)) => {
+                    self.sight_of(scope, path, (stat, bytes), wait.is_some())
+                }
             },
         }
+    }
+
+    /// What was read, unless it must not be kept.
+    fn sight_of(
+        &self,
+        scope: &Scope,
+        path: &[u8],
+        (stat, bytes): (FileStat, Vec<u8>),
+        young: bool,
+    ) -> Sight {
+        // Another file may have come to the path, or become docent's own config, since it was looked at.
+        if own::holds(&own::ids(&self.options.own_files), &stat) {
+            return Sight::Listed(FileState::Withheld, stat, own::OWN.to_owned());
+        }
+        if !scope.allows(path)
+            && let Some(key) = private_key(&bytes)
+        {
+            let reason = format!("{HOLDS_A_KEY} ({}, line {})", key.form, key.line);
+            return Sight::Listed(FileState::Withheld, stat, reason);
+        }
+        Sight::Read(Bytes {
+            stat,
+            digest: Digest::of(&bytes),
+            packed: pack(&bytes),
+            young,
+        })
     }
 
     fn read(&self, folder: &Folder, path: &[u8], pulse: &Pulse) -> Result<Reading, Errno> {
@@ -206,18 +246,71 @@ impl Looker {
     }
 }
 
-/// Whether a file with this stat is as its row says, so that nothing is to be done.
-pub(super) fn is_settled(row: &ManifestRow, stat: &FileStat, options: &Options) -> bool {
-    let supported = (options.supported)(&row.path);
-    let fits = stat.size <= options.file_size;
-    let right = match row.state {
-        FileState::Captured => supported && fits,
-        FileState::TooLarge => supported && !fits,
-        FileState::Unsupported => !supported,
-        // It is tried again whenever somebody comes by.
-        FileState::Unreadable => false,
-    };
-    right && row.stat == *stat
+/// A file that could not be read.
+fn unread(stat: FileStat, errno: Errno) -> Sight {
+    let error = format!("the file cannot be read: {}", std::io::Error::from(errno));
+    if beneath::is_denied(errno) {
+        Sight::Unreadable(stat, error)
+    } else {
+        Sight::Failed(stat, error)
+    }
+}
+
+/// By what files of a collection are read or not.
+pub(super) struct Terms<'a> {
+    scope: &'a Scope,
+    options: &'a Options,
+    /// docent's own files.
+    own: Vec<Id>,
+}
+
+impl<'a> Terms<'a> {
+    pub(super) fn new(scope: &'a Scope, options: &'a Options) -> Self {
+        Terms::with(scope, options, own::ids(&options.own_files))
+    }
+
+    pub(super) fn with(scope: &'a Scope, options: &'a Options, own: Vec<Id>) -> Self {
+        Terms {
+            scope,
+            options,
+            own,
+        }
+    }
+
+    /// Why the file is not read, if it is not.
+    fn unread(&self, path: &[u8], stat: &FileStat) -> Option<(FileState, String)> {
+        if own::holds(&self.own, stat) {
+            return Some((FileState::Withheld, own::OWN.to_owned()));
+        }
+        if let Some(reason) = self.scope.secret(path) {
+            return Some((FileState::Withheld, reason));
+        }
+        if !(self.options.supported)(path) {
+            let reason = "docent reads no files of this type".to_owned();
+            return Some((FileState::Unsupported, reason));
+        }
+        let limit = self.options.file_size;
+        (stat.size > limit).then(|| {
+            let reason = format!(
+                "the file has {} bytes, more than the limit of {limit}",
+                stat.size
+            );
+            (FileState::TooLarge, reason)
+        })
+    }
+
+    /// Whether a file with this stat is as its row says, so that nothing is to be done.
+    pub(super) fn is_settled(&self, row: &ManifestRow, stat: &FileStat) -> bool {
+        let right = match (self.unread(&row.path, stat), &row.reason) {
+            (Some((state, reason)), told) => row.state == state && told.as_ref() == Some(&reason),
+            (None, Some(told)) if row.state == FileState::Withheld => {
+                told.starts_with(HOLDS_A_KEY) && !self.scope.allows(&row.path)
+            }
+            // One that is unreadable is tried again whenever somebody comes by.
+            (None, _) => row.state == FileState::Captured,
+        };
+        right && row.stat == *stat
+    }
 }
 
 /// How long a file must still be left alone before it is read; `None`: it has come to rest. It has when its last change
@@ -247,21 +340,50 @@ fn wall_clock_ns() -> i64 {
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// Why there is no root to look below.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Rootless {
+    /// It cannot be opened.
+    Absent(String),
+    /// It may not be opened.
+    Denied(String),
+    /// It cannot be opened, and its files are to be taken for removed.
+    LetGo,
+    /// It is not the directory that it was, or was not looked at yet.
+    Another,
+}
+
+/// What a root is known to be.
+#[derive(Debug, Clone)]
+pub(super) struct Footing {
+    pub(super) known: Option<KnownTree>,
+    pub(super) let_go: bool,
+}
+
 /// The directories from the root to where the looking is, each entered once.
 struct Trail<'a> {
     scope: &'a Scope,
-    device: u64,
     root: Result<Folder, Closed>,
     below: Vec<(Vec<u8>, Result<Folder, Closed>)>,
 }
 
 impl<'a> Trail<'a> {
-    fn open(tree: &Tree, scope: &'a Scope) -> Result<Self, String> {
-        let root = beneath::open_root(&tree.root).map_err(|e| e.to_string())?;
-        let id = beneath::id(&root).map_err(|e| std::io::Error::from(e).to_string())?;
+    fn open(tree: &Tree, scope: &'a Scope, footing: &Footing) -> Result<Self, Rootless> {
+        let (root, id) = roots::open(&tree.root).map_err(|away| match away {
+            _ if footing.let_go => Rootless::LetGo,
+            Away {
+                cause,
+                denied: true,
+            } => Rootless::Denied(cause),
+            Away { cause, .. } => Rootless::Absent(cause),
+        })?;
+        // What is read is read below this very handle.
+        let known = footing.known.as_ref();
+        if !known.is_some_and(|known| roots::is(known, id)) {
+            return Err(Rootless::Another);
+        }
         Ok(Trail {
             scope,
-            device: id.device,
             root: scope.enter_root(root),
             below: Vec::new(),
         })

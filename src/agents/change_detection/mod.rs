@@ -5,7 +5,9 @@
 //!
 //! - A file is read once, below its root, through directory handles that follow no link.
 //! - A scan ends when every file that it saw is captured or reported.
-//! - An absent root, or one on another device than before, is never a deletion of its files.
+//! - An absent root is never a deletion of its files. Another directory in its place is not read until it is accepted.
+//! - What docent may no longer read leaves search. Any other error leaves what is known as it is.
+//! - What holds a secret is listed and never stored.
 //! - Two transactions of one path are never under way at once.
 
 mod beneath;
@@ -15,8 +17,10 @@ mod git;
 mod judge;
 mod look;
 mod marks;
+mod own;
 mod paths;
 mod pulse;
+mod roots;
 mod rules;
 mod scans;
 mod scope;
@@ -54,6 +58,8 @@ pub struct Collection {
     pub include: Vec<String>,
     /// Patterns of the files and directories that do not count.
     pub exclude: Vec<String>,
+    /// Patterns of the files that are read although they look like secrets.
+    pub allow_secrets: Vec<String>,
     /// Whether git's ignore rules count.
     pub git: bool,
     /// How its changes are noticed.
@@ -81,8 +87,10 @@ pub struct Options {
     pub collections: Vec<Collection>,
     /// Whether docent reads files of this type.
     pub supported: Supported,
-    /// Patterns of file names that are never read, in any case of letters.
+    /// Patterns of file names, or of the ends of paths, that are never read, in any case of letters.
     pub secrets: Vec<String>,
+    /// docent's own config and credentials, never read under any name; a directory stands for the files in it.
+    pub own_files: Vec<PathBuf>,
     /// The largest file that is read, in bytes.
     pub file_size: u64,
     /// How long a file must be unchanged before it is read.
@@ -128,6 +136,8 @@ struct Tree {
     name: String,
     root: PathBuf,
     watch: WatchMode,
+    /// By what its files are found to be secrets or not: another text, and they are all to be read again.
+    judged_by: String,
     /// `None`: the collection is not in the config any more.
     scope: Option<Scope>,
 }

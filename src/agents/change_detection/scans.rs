@@ -11,7 +11,7 @@ use super::marks::{Class, Mark, Place};
 use super::survey::Order;
 use crate::event::Millis;
 use crate::runtime::ACCEPT_REMOVALS;
-use crate::store::{Effect, ScanWish};
+use crate::store::{Effect, KnownTree, ScanWish};
 
 /// A scan under way.
 #[derive(Debug)]
@@ -198,7 +198,25 @@ impl Edge {
                 files,
             }
         };
-        Ok(errands.map(effect).collect())
+        let mut effects: Vec<Effect> = errands.map(effect).collect();
+        for (tree, known) in self.judged_anew() {
+            effects.push(known.effect(&self.means.trees[tree].name));
+        }
+        Ok(effects)
+    }
+
+    /// The trees of which the running scan has read every file again.
+    fn judged_anew(&self) -> Vec<(usize, KnownTree)> {
+        let errands = self.scan.iter().flat_map(|s| &s.errands);
+        let whole = errands.filter(|e| e.whole).filter_map(|e| e.tree);
+        let all = whole.filter_map(|tree| {
+            let root = &self.roots[tree];
+            let here = root.absent.is_none() && root.held.is_none() && !root.hidden;
+            let known = root.known.clone().filter(|_| here && root.anew)?;
+            let judged_by = self.means.trees[tree].judged_by.clone();
+            Some((tree, KnownTree { judged_by, ..known }))
+        });
+        all.collect()
     }
 
     /// The end of the scan is in the store, or could not be written and is tried again.
@@ -208,6 +226,10 @@ impl Edge {
                 scan.ending = false;
             }
             return;
+        }
+        for (tree, known) in self.judged_anew() {
+            self.roots[tree].known = Some(known);
+            self.roots[tree].anew = false;
         }
         let Some(scan) = self.scan.take() else {
             return;
@@ -225,7 +247,7 @@ impl Edge {
         self.desk.report(|p| p.scanning = None);
     }
 
-    fn tree_named(&self, collection: &str) -> Option<usize> {
+    pub(super) fn tree_named(&self, collection: &str) -> Option<usize> {
         self.means.trees.iter().position(|t| t.name == collection)
     }
 }

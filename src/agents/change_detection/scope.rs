@@ -1,4 +1,5 @@
-//! Which files of a collection are in scope: git's ignore rules, `.docentignore`, include and exclude patterns, secrets.
+//! Which files of a collection are in scope: git's ignore rules, `.docentignore`, include and exclude patterns. And which
+//! of these usually hold secrets.
 //!
 //! A scan and a look at a single path go through the same two doors, [`Scope::enter`] and [`Scope::file`], so that they
 //! decide alike. Rules are read from disk each time a directory is entered; nothing is remembered that could be stale.
@@ -14,7 +15,7 @@ use rustix::io::Errno;
 use super::Collection;
 use super::beneath::{self, Id};
 use super::git::{self, Repository};
-use super::paths::{as_path, below, name_of};
+use super::paths::{as_path, below, join, name_of};
 use super::rules::{self, Chain, Held, Refused, Unknown, Whose};
 use crate::config::{PatternError, Patterns};
 
@@ -43,6 +44,8 @@ pub(super) enum Closed {
     Absent,
     /// Its rules cannot be used: nothing below it is in scope.
     Rules(Refused),
+    /// docent may not look into it, with the cause.
+    Denied(String),
     /// It cannot be looked at.
     Unreachable(String),
 }
@@ -85,7 +88,10 @@ pub(super) struct Scope {
     root: PathBuf,
     include: Option<Patterns>,
     exclude: Patterns,
+    /// What usually holds secrets, by the whole path.
     secrets: Patterns,
+    /// What is read all the same.
+    allowed: Patterns,
     git: bool,
     /// The daemon's own files.
     data_dir: Option<Id>,
@@ -106,7 +112,8 @@ impl Scope {
             root: collection.root.clone(),
             include,
             exclude: Patterns::new(&collection.exclude, false)?,
-            secrets: Patterns::new(secrets, true)?,
+            secrets: Patterns::new(&anywhere(secrets), true)?,
+            allowed: Patterns::new(&collection.allow_secrets, false)?,
             git: collection.git,
             data_dir,
         })
@@ -138,11 +145,26 @@ impl Scope {
         if name == b".git" {
             return Some(Out::Ignored);
         }
-        if self.secrets.matched(as_path(name), false) == Some(true) {
-            return Some(Out::Excluded);
-        }
         self.patterns(&folder.rules, path, false)
             .or_else(|| (!self.is_included(path)).then_some(Out::Excluded))
+    }
+
+    /// Why the file at `path` usually holds a secret, by its name or the end of its path.
+    pub(super) fn secret(&self, path: &[u8]) -> Option<String> {
+        // The root's own name counts too: `config` is one thing in `docs` and another one in `.kube`.
+        let whole = join(below_the_top(&self.root), path);
+        let pattern = self.secrets.naming(as_path(&whole))?;
+        let pattern = pattern.trim_start_matches("**/");
+        (!self.allows(path)).then(|| {
+            format!(
+                "files like `{pattern}` usually hold secrets; if this one does not, `allow_secrets` of its collection can name it"
+            )
+        })
+    }
+
+    /// Whether the config says that the file at `path` is read although it looks like a secret.
+    pub(super) fn allows(&self, path: &[u8]) -> bool {
+        is_named(&self.allowed, path)
     }
 
     /// Whether git's ignore rules count here.
@@ -166,6 +188,7 @@ impl Scope {
             let cause = format!("it lies deeper than {DEPTH_MAX} directories");
             return Err(Closed::Unreachable(cause));
         }
+        beneath::may_enter(&handle).map_err(closed)?;
         if Some(beneath::id(&handle).map_err(closed)?) == self.data_dir {
             return Err(Closed::Out(Out::Excluded));
         }
@@ -281,18 +304,9 @@ impl Scope {
 
     /// Whether an include pattern names the file or a directory above it, or there is no such pattern.
     fn is_included(&self, path: &[u8]) -> bool {
-        let Some(include) = &self.include else {
-            return true;
-        };
-        let mut matched = include.matched(as_path(path), false);
-        let mut rest = path;
-        while matched.is_none()
-            && let Some(slash) = rest.iter().rposition(|b| *b == b'/')
-        {
-            rest = &rest[..slash];
-            matched = include.matched(as_path(rest), true);
-        }
-        matched == Some(true)
+        self.include
+            .as_ref()
+            .is_none_or(|include| is_named(include, path))
     }
 }
 
@@ -316,10 +330,41 @@ impl Rules {
     }
 }
 
+/// Whether a pattern names the file or a directory above it.
+fn is_named(patterns: &Patterns, path: &[u8]) -> bool {
+    let mut matched = patterns.matched(as_path(path), false);
+    let mut rest = path;
+    while matched.is_none()
+        && let Some(slash) = rest.iter().rposition(|b| *b == b'/')
+    {
+        rest = &rest[..slash];
+        matched = patterns.matched(as_path(rest), true);
+    }
+    matched == Some(true)
+}
+
+/// A root's path without the slash at its beginning.
+fn below_the_top(root: &Path) -> &[u8] {
+    let bytes = root.as_os_str().as_encoded_bytes();
+    bytes.strip_prefix(b"/").unwrap_or(bytes)
+}
+
+/// The patterns so that those of paths count in every directory, as those of names do.
+fn anywhere(patterns: &[String]) -> Vec<String> {
+    let floating = |pattern: &String| match pattern.contains('/') {
+        true if !pattern.starts_with("**/") => format!("**/{pattern}"),
+        _ => pattern.clone(),
+    };
+    patterns.iter().map(floating).collect()
+}
+
 fn closed(errno: Errno) -> Closed {
     match errno {
         // A link in place of a directory is not followed: what was below it is not there.
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP => Closed::Absent,
+        denied if beneath::is_denied(denied) => {
+            Closed::Denied(std::io::Error::from(denied).to_string())
+        }
         other => Closed::Unreachable(std::io::Error::from(other).to_string()),
     }
 }

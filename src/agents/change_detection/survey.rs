@@ -4,16 +4,17 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::Halt;
-use super::look::is_settled;
+use super::beneath::RootId;
+use super::look::Terms;
 use super::marks::Class;
-use super::paths;
 use super::pulse::Pulse;
-use super::walk::{Ground, Item, Standing, Walk};
+use super::roots::{Away, Ruling};
+use super::walk::{Gap, Ground, Item, Walk};
 use super::walks::GAPS_MAX;
 use super::watch::Watches;
-use super::{Options, Tree, blocking};
+use super::{Options, Tree, blocking, own, paths, roots};
 use crate::runtime::Compute;
-use crate::store::{FileStat, ManifestRow, Store};
+use crate::store::{FileStat, KnownTree, ManifestRow, Store};
 
 /// Entries walked, and rows compared, in one go.
 const SLICE: usize = 512;
@@ -47,8 +48,8 @@ pub(super) struct Means {
 pub(super) struct Step {
     /// Paths that differ from the manifest.
     pub(super) differ: Vec<Vec<u8>>,
-    /// Directories that nothing is known of, with the cause.
-    pub(super) gaps: Vec<(Vec<u8>, String)>,
+    /// Directories that nothing is known of.
+    pub(super) gaps: Vec<Gap>,
     /// Directories that are closed because their rules cannot be used, with the cause.
     pub(super) shut: Vec<(Vec<u8>, String)>,
     /// Files seen.
@@ -60,60 +61,98 @@ pub(super) struct Step {
 /// The walk of one order, under way.
 pub(super) struct Survey {
     pub(super) order: Order,
-    /// The root when the walk began; `None` for a collection that is not in the config.
-    pub(super) standing: Option<Standing>,
-    /// Rows without a file are not told: the root may not be the one that they are of.
-    pub(super) holding: bool,
+    /// The root when the walk began; `None` where nothing is walked: all rows are told.
+    pub(super) root: Option<RootId>,
+    /// Whether the root is the known one is not sure: nothing is told, files are only compared with their rows.
+    pub(super) doubting: bool,
+    /// Every file is told, also one that is as its row says.
+    pub(super) anew: bool,
     /// Files that were found as their rows say, but for the device.
     pub(super) recognised: u64,
+    /// Whether there was any row.
+    pub(super) had_rows: bool,
     /// Why changes in a part of it will not be notified.
     pub(super) unwatched: Option<String>,
     /// Directories that could not be looked at; a bounded number of them.
     pub(super) gaps: BTreeSet<Vec<u8>>,
     /// Directories that are closed because their rules cannot be used; a bounded number of them.
     pub(super) shut: BTreeSet<Vec<u8>>,
+    /// Files may be left that nothing is known of.
+    pub(super) hidden: bool,
     walk: Option<Walk>,
     rows: Rows,
     /// What the paths below a directory that cannot be looked at begin with.
     gap: Option<Vec<u8>>,
 }
 
+/// How a survey begins.
+pub(super) enum Begun {
+    /// Below this root, which is what the ruling says.
+    Rooted(Box<Survey>, RootId, Ruling),
+    /// There is nothing to walk: the collection is not in the config.
+    Unrooted(Box<Survey>),
+    /// The root cannot be opened.
+    Away(Order, Away),
+}
+
 impl Survey {
-    /// Begins to walk. `device` is that of the root as it was known before, if it was.
-    /// Gives the cause instead if the root cannot be opened.
+    /// Begins to walk. `known` is what the root is known to be; with `accept` it is taken as it is now.
     pub(super) async fn begin(
         means: &Means,
         order: Order,
-        device: Option<u64>,
-    ) -> Result<Result<Survey, String>, Halt> {
-        let (begun, standing) = if means.trees[order.tree].scope.is_some() {
-            let (own, base, tree) = (means.clone(), order.base.clone(), order.tree);
-            let begun = blocking(&means.compute, &means.pulse, move |_| {
-                let ground = own.ground(tree)?;
-                Some(Walk::begin(&ground, &base))
-            });
-            match begun.await? {
-                Some(Ok((walk, standing))) => (Some(walk), Some(standing)),
-                Some(Err(cause)) => return Ok(Err(cause)),
-                None => (None, None),
-            }
-        } else {
-            (None, None)
+        known: Option<KnownTree>,
+        accept: bool,
+    ) -> Result<Begun, Halt> {
+        if means.trees[order.tree].scope.is_none() {
+            return Ok(Begun::Unrooted(Box::new(Survey::of_rows(means, order))));
+        }
+        let path = means.trees[order.tree].root.as_os_str();
+        let known = known.filter(|known| !accept && known.path == path.as_encoded_bytes());
+        let (own, base, tree) = (means.clone(), order.base.clone(), order.tree);
+        let begun = blocking(&means.compute, &means.pulse, move |_| {
+            let (root, id) = roots::open(&own.trees[tree].root)?;
+            let ruling = known.map(|known| roots::rule(&known, id));
+            // Of another directory not even the names are looked at.
+            let ground = match ruling {
+                Some(Ruling::Hold(_)) => None,
+                _ => own.ground(tree),
+            };
+            let walk = ground.map(|ground| Walk::begin(&ground, root, id.device, &base));
+            Ok::<_, Away>((walk, id, ruling))
+        });
+        let (walk, id, ruling) = match begun.await? {
+            Ok(begun) => begun,
+            Err(away) => return Ok(Begun::Away(order, away)),
         };
-        let mut survey = Survey {
+        let mut survey = Survey::of_rows(means, order);
+        survey.walk = walk;
+        survey.root = Some(id);
+        let ruling = match ruling {
+            _ if accept => Ruling::Trust,
+            Some(ruling) => ruling,
+            None => survey.first_sight(means, id).await?,
+        };
+        survey.doubting = matches!(ruling, Ruling::Doubt(_));
+        Ok(Begun::Rooted(Box::new(survey), id, ruling))
+    }
+
+    /// One that tells every row and walks nothing.
+    pub(super) fn of_rows(means: &Means, order: Order) -> Survey {
+        Survey {
             rows: Rows::new(&means.trees[order.tree].name, &order.base),
             order,
-            standing,
-            holding: false,
+            root: None,
+            doubting: false,
+            anew: false,
             recognised: 0,
+            had_rows: false,
             unwatched: None,
             gaps: BTreeSet::new(),
             shut: BTreeSet::new(),
-            walk: begun,
+            hidden: false,
+            walk: None,
             gap: None,
-        };
-        survey.holding = survey.is_suspicious(means, device).await?;
-        Ok(Ok(survey))
+        }
     }
 
     /// Goes a step on.
@@ -121,13 +160,18 @@ impl Survey {
         let mut step = Step::default();
         if let Some(mut walk) = self.walk.take() {
             let (own, tree) = (means.clone(), self.order.tree);
-            let (walk, items) = blocking(&means.compute, &means.pulse, move |pulse| {
+            let (walk, items, own_files) = blocking(&means.compute, &means.pulse, move |pulse| {
                 let items = own.ground(tree).map(|g| walk.step(&g, SLICE, pulse));
-                (walk, items.unwrap_or_default())
+                let own_files = own::ids(&own.options.own_files);
+                (walk, items.unwrap_or_default(), own_files)
             })
             .await?;
-            for item in items {
-                self.compare(item, means, &mut step).await?;
+            let scope = means.trees[tree].scope.as_ref();
+            if let Some(scope) = scope {
+                let terms = Terms::with(scope, &means.options, own_files);
+                for item in items {
+                    self.compare(item, (means, &terms), &mut step).await?;
+                }
             }
             if walk.is_over() {
                 self.unwatched = walk.unwatched().map(str::to_owned);
@@ -146,32 +190,44 @@ impl Survey {
         Ok(step)
     }
 
-    /// Whether the root looks like another one than the manifest's: its device is not that of before, or not that of
-    /// any row. An unmounted volume leaves an empty directory behind, and that is no deletion of its files.
-    async fn is_suspicious(&mut self, means: &Means, device: Option<u64>) -> Result<bool, Halt> {
-        let Some(standing) = self.standing.filter(|_| self.order.base.is_empty()) else {
-            return Ok(false);
-        };
-        if let Some(device) = device {
-            return Ok(device != standing.id.device);
-        }
+    /// What to think of a root that is not known. One without any of the rows' files on its device may be what an
+    /// unmounted volume leaves behind.
+    async fn first_sight(&mut self, means: &Means, id: RootId) -> Result<Ruling, Halt> {
         let page = self.rows.peek_page(&means.store).await?;
-        let another = |row: &ManifestRow| row.stat.device != standing.id.device;
-        Ok(!page.is_empty() && page.iter().all(another))
+        let elsewhere = |row: &ManifestRow| row.stat.device != id.device;
+        Ok(match !page.is_empty() && page.iter().all(elsewhere) {
+            true => Ruling::Doubt(roots::ANOTHER_DEVICE.to_owned()),
+            false => Ruling::Trust,
+        })
     }
 
-    async fn compare(&mut self, item: Item, means: &Means, step: &mut Step) -> Result<(), Halt> {
+    async fn compare(
+        &mut self,
+        item: Item,
+        (means, terms): (&Means, &Terms<'_>),
+        step: &mut Step,
+    ) -> Result<(), Halt> {
         let key = item.key();
         while let Some(row) = self.rows.next_before(&key, &means.store).await? {
             self.without_file(row, step);
         }
         match item {
-            Item::Gap(path, cause) => {
-                self.gap = Some(paths::below(&path));
-                if self.gaps.len() < GAPS_MAX {
-                    self.gaps.insert(path.clone());
+            Item::Gap(gap) => {
+                if !gap.denied {
+                    self.gap = Some(paths::below(&gap.path));
+                    self.hidden = true;
                 }
-                step.gaps.push((path, cause));
+                if !self.doubting {
+                    if self.gaps.len() < GAPS_MAX {
+                        self.gaps.insert(gap.path.clone());
+                    }
+                    step.gaps.push(gap);
+                }
+            }
+            Item::Closed(path) => {
+                step.seen += 1;
+                self.had_rows |= self.rows.next_if(&path, &means.store).await?.is_some();
+                self.tell(path, step);
             }
             Item::Shut(path, refused) => {
                 if self.shut.len() < GAPS_MAX {
@@ -182,22 +238,27 @@ impl Survey {
             Item::File(path, stat) => {
                 step.seen += 1;
                 let row = self.rows.next_if(&path, &means.store).await?;
+                self.had_rows |= row.is_some();
                 self.recognised += u64::from(row.as_ref().is_some_and(|r| is_likely(r, &stat)));
-                if !row.is_some_and(|row| is_settled(&row, &stat, &means.options)) {
-                    step.differ.push(path);
+                if self.anew || !row.is_some_and(|row| terms.is_settled(&row, &stat)) {
+                    self.tell(path, step);
                 }
             }
         }
         Ok(())
     }
 
-    fn without_file(&self, row: ManifestRow, step: &mut Step) {
-        let hidden = self
-            .gap
-            .as_ref()
-            .is_some_and(|gap| row.path.starts_with(gap));
-        if !hidden && !self.holding {
-            step.differ.push(row.path);
+    fn without_file(&mut self, row: ManifestRow, step: &mut Step) {
+        self.had_rows = true;
+        let gap = self.gap.as_ref();
+        if !gap.is_some_and(|gap| row.path.starts_with(gap)) {
+            self.tell(row.path, step);
+        }
+    }
+
+    fn tell(&self, path: Vec<u8>, step: &mut Step) {
+        if !self.doubting {
+            step.differ.push(path);
         }
     }
 }
@@ -314,29 +375,29 @@ mod tests {
             class: Class::Scan,
             of_scan: false,
         };
-        let mut survey = Survey::begin(&edge.means, order, None)
-            .await
-            .unwrap()
-            .unwrap();
-        // In place of the walk: `a.md` is not there, `b` cannot be listed, `b.md` and `f.md` are as they were.
-        survey.walk = None;
+        // In place of a walk: `a.md` is not there, `b` cannot be listed, `b.md` and `f.md` are as they were.
+        let mut survey = Survey::of_rows(&edge.means, order);
         let mut step = Step::default();
+        let gap = |denied| Gap {
+            path: b"b".to_vec(),
+            cause: "no".to_owned(),
+            denied,
+        };
         let file = |path: &str| {
             Item::File(
                 path.as_bytes().to_vec(),
                 crate::agents::change_detection::tests::stat(&bed.at(path)),
             )
         };
-        let items = [
-            file("b.md"),
-            Item::Gap(b"b".to_vec(), "no".to_owned()),
-            file("f.md"),
-        ];
+        let items = [file("b.md"), Item::Gap(gap(false)), file("f.md")];
+        let (trees, options) = (edge.means.trees.clone(), edge.means.options.clone());
+        let terms = Terms::new(trees[0].scope.as_ref().unwrap(), &options);
         for item in items {
-            survey.compare(item, &edge.means, &mut step).await.unwrap();
+            let means = (&edge.means, &terms);
+            survey.compare(item, means, &mut step).await.unwrap();
         }
         assert_eq!(step.differ, [b"a.md"]);
-        assert_eq!(step.gaps, [(b"b".to_vec(), "no".to_owned())]);
+        assert_eq!(step.gaps, [gap(false)]);
         assert_eq!((step.seen, survey.recognised), (2, 2));
         let rest = survey.step(&edge.means).await.unwrap();
         assert!(rest.over && rest.differ.is_empty());

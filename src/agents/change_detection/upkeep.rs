@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::beneath::{self, Id};
-use super::edge::{Edge, RootState};
+use super::beneath;
+use super::edge::Edge;
 use super::marks::{Class, Mark, Place};
 use super::paths;
 use super::scope::{DOCENT_IGNORE, GIT_IGNORE};
 use super::survey::Order;
 use super::{Halt, blocking};
-use crate::runtime::{RootReport, RootStanding};
+use crate::runtime::RootReport;
 
 /// How often roots, free space and wishes are looked at.
 const UPKEEP: Duration = Duration::from_secs(1);
@@ -95,7 +95,7 @@ impl Edge {
         if now >= self.next_poll {
             self.next_poll = now + self.means.options.poll;
             for tree in 0..self.roots.len() {
-                if self.roots[tree].unwatched.is_some() || self.roots[tree].held {
+                if self.roots[tree].unwatched.is_some() || self.roots[tree].held.is_some() {
                     self.walk_all(tree);
                 }
             }
@@ -141,37 +141,6 @@ impl Edge {
         Ok(())
     }
 
-    /// Sees that a root has come, has gone, or is another directory than before.
-    async fn check_roots(&mut self) -> Result<(), Halt> {
-        let trees = self.means.trees.clone();
-        let found: Vec<Option<Result<Id, String>>> =
-            blocking(&self.means.compute, &self.means.pulse, move |pulse| {
-                let look = |path: &std::path::Path| {
-                    pulse.beat();
-                    let root = beneath::open_root(path)?;
-                    Ok::<Id, std::io::Error>(beneath::id(&root)?)
-                };
-                let roots = trees.iter().map(|t| t.scope.as_ref().map(|_| &t.root));
-                roots
-                    .map(|r| r.map(|r| look(r).map_err(|e| e.to_string())))
-                    .collect()
-            })
-            .await?;
-        for (tree, found) in found.into_iter().enumerate() {
-            match found {
-                Some(Err(cause)) => self.root_is_absent(tree, cause),
-                Some(Ok(id))
-                    if self.roots[tree].id.is_some_and(|known| known != id)
-                        || self.roots[tree].absent.is_some() =>
-                {
-                    self.walk_all(tree);
-                }
-                Some(Ok(_)) | None => {}
-            }
-        }
-        Ok(())
-    }
-
     /// Orders a walk of a whole collection, unless one is under way.
     pub(super) fn walk_all(&mut self, tree: usize) {
         let running = self.surveys.iter().flatten();
@@ -188,17 +157,6 @@ impl Edge {
         }
     }
 
-    /// Takes note that a root cannot be opened: nothing is concluded from that about its files.
-    pub(super) fn root_is_absent(&mut self, tree: usize, cause: String) {
-        // The walk when it is back finds what is marked now.
-        self.marks.clear(tree);
-        let before = self.roots[tree].absent.replace(cause.clone());
-        if before.is_none() {
-            let own = &self.means.trees[tree];
-            tracing::warn!(collection = own.name, root = %own.root.display(), cause, "the root cannot be opened; its files stay as they are known");
-        }
-    }
-
     /// Tells the desk how things are.
     pub(super) fn report(&mut self) {
         let held = match (&self.pause, self.space_low) {
@@ -209,20 +167,22 @@ impl Edge {
             )),
             (None, None) => None,
         };
-        let trees = self.means.trees.iter().zip(&self.roots);
+        let trees = self.means.trees.iter().enumerate();
         let roots = trees
-            .filter(|(tree, _)| tree.scope.is_some())
-            .map(|(tree, root)| RootReport {
-                collection: tree.name.clone(),
-                path: tree.root.clone(),
-                standing: standing(root),
-                polled: root.unwatched.clone(),
-                unlisted: root
-                    .gaps
-                    .iter()
-                    .map(|path| tree.root.join(paths::as_path(path)))
-                    .collect(),
-                shut: root.shut.values().cloned().collect(),
+            .filter(|(_, own)| own.scope.is_some())
+            .map(|(tree, own)| {
+                let root = &self.roots[tree];
+                let unread = root.gaps.iter().chain(&root.failed);
+                RootReport {
+                    collection: own.name.clone(),
+                    path: own.root.clone(),
+                    standing: self.standing(tree),
+                    polled: root.unwatched.clone(),
+                    unlisted: unread
+                        .map(|path| own.root.join(paths::as_path(path)))
+                        .collect(),
+                    shut: root.shut.values().cloned().collect(),
+                }
             })
             .collect();
         let marked = self.marks.len() as u64;
@@ -231,15 +191,5 @@ impl Edge {
             p.held = held;
             p.roots = roots;
         });
-    }
-}
-
-fn standing(root: &RootState) -> RootStanding {
-    match &root.absent {
-        Some(cause) => RootStanding::Absent(cause.clone()),
-        None if root.held => RootStanding::RemovalsHeld(
-            "it is on another device than before and has none of its files".to_owned(),
-        ),
-        None => RootStanding::There,
     }
 }

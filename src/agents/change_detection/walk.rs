@@ -4,7 +4,9 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::vec::IntoIter;
 
-use super::beneath::{self, Entry, Id, Kind};
+use rustix::io::Errno;
+
+use super::beneath::{self, Entry, Kind};
 use super::paths;
 use super::pulse::Pulse;
 use super::rules::Refused;
@@ -18,18 +20,40 @@ use crate::store::FileStat;
 pub(super) enum Item {
     /// A file in scope.
     File(Vec<u8>, FileStat),
-    /// A directory that cannot be looked at, with the cause: nothing is known of what is below it.
-    Gap(Vec<u8>, String),
+    /// A file in scope that docent may not read.
+    Closed(Vec<u8>),
+    /// A directory that cannot be looked at: nothing is known of what is below it.
+    Gap(Gap),
     /// A directory whose rules cannot be used: nothing below it is in scope.
     Shut(Vec<u8>, Refused),
+}
+
+/// A directory that cannot be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Gap {
+    pub(super) path: Vec<u8>,
+    pub(super) cause: String,
+    /// Because docent may not: what was read below it before must not be shown any more.
+    pub(super) denied: bool,
+}
+
+impl Gap {
+    fn new(path: Vec<u8>, errno: Errno) -> Self {
+        Gap {
+            path,
+            cause: std::io::Error::from(errno).to_string(),
+            denied: beneath::is_denied(errno),
+        }
+    }
 }
 
 impl Item {
     /// Where it stands in the order of paths: a gap where the first path below it would.
     pub(super) fn key(&self) -> Vec<u8> {
         match self {
-            Item::File(path, _) => path.clone(),
-            Item::Gap(path, _) | Item::Shut(path, _) => paths::below(path),
+            Item::File(path, _) | Item::Closed(path) => path.clone(),
+            Item::Gap(gap) => paths::below(&gap.path),
+            Item::Shut(path, _) => paths::below(path),
         }
     }
 }
@@ -52,12 +76,6 @@ pub(super) struct Walk {
     device: u64,
 }
 
-/// The root as it was when a walk began.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Standing {
-    pub(super) id: Id,
-}
-
 /// A tree that is walked: what it needs for that.
 pub(super) struct Ground<'a> {
     pub(super) tree: &'a Tree,
@@ -66,16 +84,9 @@ pub(super) struct Ground<'a> {
 }
 
 impl Walk {
-    /// Begins a walk of the directory `base` (empty: of everything). One that is not there or out of scope is walked
-    /// without finding anything.
-    ///
-    /// # Errors
-    /// The root cannot be opened; the text says why.
-    pub(super) fn begin(ground: &Ground<'_>, base: &[u8]) -> Result<(Walk, Standing), String> {
-        let root = beneath::open_root(&ground.tree.root).map_err(|e| e.to_string())?;
-        let standing = Standing {
-            id: beneath::id(&root).map_err(|e| std::io::Error::from(e).to_string())?,
-        };
+    /// Begins a walk of the directory `base` (empty: of everything) below an open root. One that is not there or out of
+    /// scope is walked without finding anything.
+    pub(super) fn begin(ground: &Ground<'_>, root: OwnedFd, device: u64, base: &[u8]) -> Walk {
         let mut walk = Walk {
             frames: Vec::new(),
             early: None,
@@ -84,21 +95,21 @@ impl Walk {
                 WatchMode::Native => None,
                 WatchMode::Poll => Some("the config says so".to_owned()),
             },
-            device: standing.id.device,
+            device,
         };
         match reach(ground.scope, root, base) {
             Ok(folder) => {
                 walk.depend(ground, base, &folder.depends);
                 walk.early = walk.push(ground, folder, base.to_vec()).err();
             }
-            Err((path, Closed::Unreachable(cause))) => walk.early = Some(Item::Gap(path, cause)),
-            Err((path, Closed::Rules(refused))) => {
-                walk.arm_shut(ground, &path, &refused);
-                walk.early = Some(Item::Shut(path, refused));
+            Err((path, closed)) => {
+                if let Closed::Rules(refused) = &closed {
+                    walk.arm_shut(ground, &path, refused);
+                }
+                walk.early = not_entered(path, closed);
             }
-            Err((_, Closed::Absent | Closed::Out(_))) => {}
         }
-        Ok((walk, standing))
+        walk
     }
 
     /// Goes on for about `limit` entries. Gives nothing when the walk has come to its end.
@@ -119,7 +130,7 @@ impl Walk {
             if entry.directory {
                 items.extend(self.descend(ground, path));
             } else if let Some(item) = look(ground.scope, frame, &entry, path) {
-                if matches!(item, Item::Gap(..)) {
+                if matches!(item, Item::Gap(_)) {
                     self.frames.pop();
                 }
                 items.push(item);
@@ -155,9 +166,7 @@ impl Walk {
         }
         match entered {
             Ok(folder) => self.push(ground, folder, path).err(),
-            Err(Closed::Unreachable(cause)) => Some(Item::Gap(path, cause)),
-            Err(Closed::Rules(refused)) => Some(Item::Shut(path, refused)),
-            Err(Closed::Absent | Closed::Out(_)) => None,
+            Err(closed) => not_entered(path, closed),
         }
     }
 
@@ -167,7 +176,15 @@ impl Walk {
         self.arm(ground, &path);
         let entries = match beneath::list(&folder.handle) {
             Ok(entries) => entries,
-            Err(error) => return Err(Item::Gap(path, error.to_string())),
+            Err(error) => {
+                let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+                let cause = error.to_string();
+                return Err(Item::Gap(Gap {
+                    path,
+                    cause,
+                    denied,
+                }));
+            }
         };
         self.frames.push(Frame {
             path,
@@ -262,12 +279,27 @@ fn look(scope: &Scope, frame: &Frame, entry: &Entry, path: Vec<u8>) -> Option<It
         return None;
     }
     match beneath::kind(&frame.folder.handle, &entry.name) {
-        Ok(Kind::File(stat)) => Some(Item::File(path, stat)),
-        Ok(_) | Err(rustix::io::Errno::NOENT) => None,
-        // Names can be listed, but nothing can be asked about them.
-        Err(errno) => {
-            let cause = std::io::Error::from(errno).to_string();
-            Some(Item::Gap(frame.path.clone(), cause))
+        Ok(Kind::File(_)) if !beneath::may_read(&frame.folder.handle, &entry.name) => {
+            Some(Item::Closed(path))
         }
+        Ok(Kind::File(stat)) => Some(Item::File(path, stat)),
+        Ok(_) | Err(Errno::NOENT) => None,
+        // Names can be listed, but nothing can be asked about them.
+        Err(errno) => Some(Item::Gap(Gap::new(frame.path.clone(), errno))),
     }
+}
+
+/// What a walk comes by where it cannot enter a directory.
+fn not_entered(path: Vec<u8>, closed: Closed) -> Option<Item> {
+    let (cause, denied) = match closed {
+        Closed::Denied(cause) => (cause, true),
+        Closed::Unreachable(cause) => (cause, false),
+        Closed::Rules(refused) => return Some(Item::Shut(path, refused)),
+        Closed::Absent | Closed::Out(_) => return None,
+    };
+    Some(Item::Gap(Gap {
+        path,
+        cause,
+        denied,
+    }))
 }

@@ -6,8 +6,10 @@ use tokio::time::Instant;
 
 use super::edge::Edge;
 use super::marks::{Class, Mark, Place};
-use super::survey::{Order, Step, Survey};
-use super::{Halt, WatchMode, paths};
+use super::roots::{Away, Ruling};
+use super::survey::{Begun, Order, Step, Survey};
+use super::walk::Gap;
+use super::{Halt, WatchMode, paths, roots};
 
 /// Orders that wait, of a class; beyond, they become one of everything.
 const ORDERS_MAX: usize = 4096;
@@ -41,7 +43,7 @@ impl Edge {
         }
     }
 
-    /// Begins to walk, or takes note that the root is absent.
+    /// Begins to walk, if the root is there and is the known one.
     pub(super) async fn begin_survey(&mut self, order: Order) -> Result<(), Halt> {
         let (tree, class, whole) = (order.tree, order.class, order.base.is_empty());
         if order.of_scan {
@@ -50,28 +52,48 @@ impl Edge {
         }
         let accept = whole && std::mem::take(&mut self.roots[tree].accept);
         self.mark_what_is_under_way(&order);
-        let device = self.roots[tree].device;
-        let mut survey = match Survey::begin(&self.means, order, device).await? {
-            Ok(survey) => survey,
-            Err(cause) => {
-                self.root_is_absent(tree, cause);
-                return Ok(());
+        let known = self.roots[tree].known.clone();
+        let survey = match Survey::begin(&self.means, order, known, accept).await? {
+            Begun::Unrooted(survey) => Some(survey),
+            Begun::Away(order, away) => self.survey_without_root(order, away, accept).await?,
+            Begun::Rooted(mut survey, id, Ruling::Trust) => {
+                self.adopt(tree, id);
+                survey.anew = self.roots[tree].anew;
+                Some(survey)
+            }
+            Begun::Rooted(survey, _, Ruling::Doubt(_)) if whole => Some(survey),
+            Begun::Rooted(_, _, Ruling::Hold(why)) => {
+                self.hold(tree, why);
+                None
+            }
+            Begun::Rooted(..) => {
+                self.walk_all(tree);
+                None
             }
         };
-        survey.holding &= !accept;
-        let root = &mut self.roots[tree];
-        if let Some(standing) = survey.standing {
-            root.id = Some(standing.id);
-            if whole && !survey.holding {
-                root.device = Some(standing.id.device);
-                root.held = false;
-            }
-            if root.absent.take().is_some() {
-                tracing::info!(collection = self.means.trees[tree].name, "the root is back");
-            }
+        if survey.is_some() {
+            self.surveys[class as usize] = survey;
         }
-        self.surveys[class as usize] = Some(survey);
         Ok(())
+    }
+
+    /// A root that cannot be opened is walked over in the manifest alone, where that says something about its files.
+    async fn survey_without_root(
+        &mut self,
+        order: Order,
+        away: Away,
+        accept: bool,
+    ) -> Result<Option<Box<Survey>>, Halt> {
+        let tree = order.tree;
+        let denied = away.denied;
+        self.root_is_away(tree, away);
+        let name = &self.means.trees[tree].name;
+        let rows = self.means.store.manifest_rows(name, b"", 1).await?;
+        let root = &mut self.roots[tree];
+        root.kept = !rows.is_empty();
+        root.let_go |= accept;
+        let told = (denied || root.let_go) && root.kept;
+        Ok(told.then(|| Box::new(Survey::of_rows(&self.means, order))))
     }
 
     /// Marks the paths of an order that have a transaction under way: the survey may read the manifest before the
@@ -99,8 +121,8 @@ impl Edge {
             of_scan,
             ..
         } = survey.order;
-        for (path, cause) in &step.gaps {
-            self.note_gap(tree, path, cause);
+        for gap in &step.gaps {
+            self.note_gap(tree, gap);
         }
         for (path, cause) in &step.shut {
             self.note_shut(tree, path, cause);
@@ -116,7 +138,10 @@ impl Edge {
             });
         }
         for path in step.differ {
-            let mark = Mark::new(class, now, Duration::ZERO).of_scan(of_scan);
+            let mark = Mark {
+                reread: survey.anew,
+                ..Mark::new(class, now, Duration::ZERO).of_scan(of_scan)
+            };
             self.mark(Place::new(tree, &path), mark);
         }
     }
@@ -130,7 +155,9 @@ impl Edge {
             ..
         } = survey.order;
         let name = &self.means.trees[tree].name;
-        let Some(standing) = survey.standing else {
+        let Some(id) = survey.root else {
+            let root = &mut self.roots[tree];
+            root.kept &= !root.let_go;
             return;
         };
         let root = &mut self.roots[tree];
@@ -147,6 +174,7 @@ impl Edge {
         }
         if base.is_empty() {
             root.gaps = survey.gaps;
+            root.hidden = survey.hidden;
         }
         let (below, shut) = (paths::below(&base), survey.shut);
         root.shut.retain(|path, _| {
@@ -161,26 +189,21 @@ impl Edge {
             }
             !opened
         });
-        if !survey.holding {
+        if !survey.doubting {
             return;
         }
-        if survey.recognised > 0 {
-            // The same tree on another device number: a restart, another mount.
-            root.device = Some(standing.id.device);
-            root.held = false;
-            root.seen = 0;
+        if survey.recognised > 0 || !survey.had_rows {
+            // The same tree after all: a restart or another mount gave its device another number.
+            self.adopt(tree, id);
+            self.roots[tree].seen = 0;
             self.order(Order {
                 tree,
                 base,
                 class: Class::Scan,
                 of_scan,
             });
-        } else if !root.held {
-            root.held = true;
-            tracing::warn!(
-                collection = name,
-                "the root is on another device than before and has none of its files: removals are held; mount it again, or let them go ahead with: docent scan {name} --accept-removals"
-            );
+        } else {
+            self.hold(tree, roots::ANOTHER_DEVICE.to_owned());
         }
     }
 
@@ -204,17 +227,22 @@ impl Edge {
     }
 
     /// Says once that a directory cannot be looked at, until a walk of everything finds that it can.
-    fn note_gap(&mut self, tree: usize, path: &[u8], cause: &str) {
+    fn note_gap(&mut self, tree: usize, gap: &Gap) {
         let gaps = &mut self.roots[tree].gaps;
-        if gaps.len() >= GAPS_MAX || !gaps.insert(path.to_owned()) {
+        if gaps.len() >= GAPS_MAX || !gaps.insert(gap.path.clone()) {
             return;
         }
-        let directory = self.means.trees[tree].root.join(paths::as_path(path));
+        let own = &self.means.trees[tree];
+        let directory = own.root.join(paths::as_path(&gap.path));
+        let then = match gap.denied {
+            true => "its files are not searchable until docent may read them",
+            false => "what is known of its files stays as it is",
+        };
         tracing::warn!(
-            collection = self.means.trees[tree].name,
+            collection = own.name,
             directory = %directory.display(),
-            cause,
-            "a directory cannot be looked at; what is known of its files stays as it is"
+            cause = gap.cause,
+            "a directory cannot be looked at; {then}"
         );
     }
 }

@@ -218,7 +218,7 @@ async fn an_issue_is_told_when_it_opens_and_when_it_closes_across_restarts() {
     let issue = (EventType::HealthIssue, "docs".to_owned());
     assert_eq!(bench.told().await, std::slice::from_ref(&issue));
     let event = bench.events(Some(EventType::HealthIssue)).await.remove(0);
-    let expected = json!({"severity": "error", "detector": "root_absent", "value": "no such folder",
+    let expected = json!({"severity": "error", "detector": "root_absent", "value": "no such folder; its documents are kept",
         "limit": "every root can be reached"});
     assert_eq!(event.data, expected);
     let open = bench.open().await;

@@ -15,7 +15,8 @@ pub struct Document {
     pub version: u32,
     /// The digest of the present version's bytes; null if nothing was read.
     pub digest: Option<String>,
-    /// `stored`, `rejected`, `unsupported`, `unreadable`, or `captured` while it waits for its handler.
+    /// `stored`, `rejected`, `unsupported`, `unreadable`, `withheld` (it holds a secret), or `captured` while it waits
+    /// for its handler.
     pub state: String,
     /// Why, unless stored; of a stored one, what is wrong in it.
     pub reason: Option<String>,

@@ -7,6 +7,7 @@ use crate::agents::change_detection::captures::Landing;
 use crate::agents::change_detection::edge::Edge;
 use crate::agents::change_detection::marks::{Class, Mark, Place};
 use crate::agents::change_detection::pulse::Pulse;
+use crate::agents::change_detection::roots;
 use crate::store::{Published, WriteError};
 
 /// A loop that has not turned yet, with one path in hand.
@@ -100,6 +101,8 @@ async fn what_was_read_while_it_was_young_is_read_again() {
 async fn a_capture_under_way_below_a_directory_that_went_is_looked_at_again() {
     let bed = Bed::made(&[]);
     let mut edge = Edge::new(&bed.agent(), Pulse::default()).await.unwrap();
+    let (_, id) = roots::open(&bed.root()).unwrap();
+    edge.adopt(0, id);
     let file = Place::new(0, b"d/x.md");
     edge.busy.insert(file.clone());
     edge.busy.insert(Place::new(0, b"dx.md"));

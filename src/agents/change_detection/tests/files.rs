@@ -170,6 +170,25 @@ async fn what_is_no_regular_file_is_no_document_and_no_link_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_write_through_one_name_of_a_file_is_seen_under_the_others() {
+    let mut bed = Bed::made(&[]);
+    bed.write("a/one.md", "one");
+    bed.write(".docentignore", "ignored.md\n");
+    for name in ["two.md", "b/three.md", "ignored.md"] {
+        fs::create_dir_all(bed.at("b")).unwrap();
+        fs::hard_link(bed.at("a/one.md"), bed.at(name)).unwrap();
+    }
+    bed.start();
+    bed.scan().await;
+    bed.agrees().await;
+    assert_eq!(bed.known().await.len(), 4);
+    for (name, text) in [("two.md", "2"), ("a/one.md", "first"), ("ignored.md", "x")] {
+        bed.write(name, text);
+        bed.follows().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_are_exact_bytes() {
     let bed = Bed::with(&[
         ("A.md", "1"),

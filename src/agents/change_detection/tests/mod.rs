@@ -5,6 +5,7 @@ mod files;
 mod roots;
 mod rules;
 mod scans;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -66,6 +67,7 @@ impl Bed {
             root: dir.path().join("tree"),
             include: Vec::new(),
             exclude: Vec::new(),
+            allow_secrets: Vec::new(),
             git: true,
             watch: super::WatchMode::Auto,
         };
@@ -77,6 +79,7 @@ impl Bed {
                 "*.pem".to_owned(),
                 "secrets.*".to_owned(),
             ],
+            own_files: Vec::new(),
             file_size: 100_000,
             debounce: Duration::from_millis(60),
             stable_after: Duration::from_millis(600),

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::runtime::RootStanding;
 
 fn away(progress: &crate::runtime::ScanProgress) -> usize {
     progress.absent().len() + progress.removals_held().len()
@@ -51,16 +52,97 @@ async fn a_root_that_is_absent_at_the_start_is_taken_in_when_it_comes() {
     bed.follows().await;
 }
 
+/// A directory beside the tree with a file that is not the collection's.
+fn private(bed: &Bed) -> PathBuf {
+    let private = bed.dir.path().join("private");
+    fs::create_dir_all(private.join("tree")).unwrap();
+    for path in ["a.md", "s.md", "tree/s.md"] {
+        fs::write(private.join(path), "private").unwrap();
+    }
+    private
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn another_directory_in_the_place_of_the_root_is_the_tree_now() {
-    let bed = Bed::with(&[("a.md", "a"), ("b.md", "b")]).await;
-    let other = bed.dir.path().join("other");
-    fs::create_dir(&other).unwrap();
-    fs::write(other.join("b.md"), "b, the other").unwrap();
-    fs::rename(bed.root(), bed.dir.path().join("aside")).unwrap();
-    fs::rename(&other, bed.root()).unwrap();
+async fn another_directory_in_the_place_of_the_root_is_not_read_until_it_is_accepted() {
+    let mut bed = Bed::with(&[("a.md", "a"), ("b.md", "b")]).await;
+    let before = bed.known().await;
+    let (private, aside) = (private(&bed), bed.dir.path().join("aside"));
+    fs::rename(bed.root(), &aside).unwrap();
+    // A link, or the directory itself; the tree's own files in it do not make it the tree.
+    fs::hard_link(aside.join("b.md"), private.join("b.md")).unwrap();
+    std::os::unix::fs::symlink(&private, bed.root()).unwrap();
+    reported(&bed, 1).await;
+    fs::write(private.join("later.md"), "private too").unwrap();
+    bed.scan().await;
+    bed.request("docs/s.md", "somebody asks for just this one")
+        .await;
+    bed.fulfilled().await;
+    assert_eq!(bed.known().await, before);
+    // Also for a life that never saw the other one.
+    bed.stop().await;
+    bed.start();
+    bed.scan().await;
+    assert_eq!((bed.known().await, absent(&bed)), (before.clone(), 1));
+    fs::remove_file(bed.root()).unwrap();
+    fs::rename(&private, bed.root()).unwrap();
+    bed.scan().await;
+    assert_eq!((bed.known().await, absent(&bed)), (before, 1));
+    bed.request("docs", crate::runtime::ACCEPT_REMOVALS).await;
+    reported(&bed, 0).await;
     bed.follows().await;
-    bed.write("b.md", "edited");
+    bed.write("s.md", "edited");
+    bed.follows().await;
+    // What was accepted is known by the next life.
+    bed.stop().await;
+    bed.start();
+    bed.scan().await;
+    bed.agrees().await;
+    assert_eq!(absent(&bed), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_below_another_parent_is_another_root_and_the_first_is_taken_back() {
+    let mut bed = Bed::made(&[]);
+    // The path leads through a link from the beginning: that is how it is configured.
+    let parent = bed.dir.path().join("parent");
+    fs::create_dir(bed.dir.path().join("real")).unwrap();
+    fs::rename(bed.root(), bed.dir.path().join("real/tree")).unwrap();
+    std::os::unix::fs::symlink("real", &parent).unwrap();
+    bed.options.collections[0].root = parent.join("tree");
+    bed.write("a.md", "a");
+    bed.start();
+    bed.scan().await;
+    bed.agrees().await;
+    let before = bed.known().await;
+    let private = private(&bed);
+    fs::remove_file(&parent).unwrap();
+    std::os::unix::fs::symlink(&private, &parent).unwrap();
+    reported(&bed, 1).await;
+    bed.scan().await;
+    assert_eq!(bed.known().await, before);
+    fs::remove_file(&parent).unwrap();
+    std::os::unix::fs::symlink("real", &parent).unwrap();
+    reported(&bed, 0).await;
+    bed.write("a.md", "edited");
+    bed.follows().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_an_absent_root_go_when_somebody_says_so_and_its_return_is_taken_in() {
+    let bed = Bed::with(&[("a.md", "a"), ("sub/b.md", "b")]).await;
+    let aside = bed.dir.path().join("aside");
+    fs::rename(bed.root(), &aside).unwrap();
+    reported(&bed, 1).await;
+    let standing = || bed.desk.progress().borrow().roots[0].standing.clone();
+    assert!(matches!(standing(), RootStanding::Absent(_)));
+    bed.request("docs", crate::runtime::ACCEPT_REMOVALS).await;
+    bed.until("the files go", Known::is_empty).await;
+    bed.fulfilled().await;
+    assert_eq!(bed.removals("sub/b.md").await, ["absent"]);
+    bed.scan().await;
+    assert!(matches!(standing(), RootStanding::LetGo(_)));
+    fs::rename(&aside, bed.root()).unwrap();
+    reported(&bed, 0).await;
     bed.follows().await;
 }
 

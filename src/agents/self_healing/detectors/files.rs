@@ -7,7 +7,7 @@ use crate::agents::self_healing::remedy::Remedy;
 use crate::event::{AgentName, Subject};
 use crate::store::Severity;
 
-/// A collection's root cannot be reached: nothing of it is taken for removed.
+/// A collection's root cannot be reached.
 pub(super) fn root_absent(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let absent = facts.edge.iter().flat_map(|edge| &edge.absent);
     let found = absent.map(|(collection, cause)| Finding {
@@ -21,7 +21,7 @@ pub(super) fn root_absent(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     Some(found.collect())
 }
 
-/// A root is on another device than its files were: what is missing there is not taken for removed.
+/// Another directory is at a root's place than its files were in: nothing of it is read, and nothing is taken for removed.
 pub(super) fn removals_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let held = facts.edge.iter().flat_map(|edge| &edge.removals_held);
     let found = held.map(|(collection, cause)| Finding {
@@ -29,21 +29,21 @@ pub(super) fn removals_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
         subject: Subject::collection(collection),
         severity: Severity::Error,
         value: cause.clone(),
-        limit: format!("the volume is mounted again, or `docent scan {collection} --accept-removals` accepts the removals"),
+        limit: format!("the directory that was there is back, or `docent scan {collection} --accept-removals` accepts the one that is there"),
         remedy: None,
     });
     Some(found.collect())
 }
 
-/// Directories cannot be listed: what is new in them is not seen, and what is known of their files stays.
+/// Directories cannot be listed, or files cannot be read: what is new in them is not seen.
 pub(super) fn unlisted(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let unlisted = facts.edge.iter().flat_map(|edge| &edge.unlisted);
     let found = unlisted.map(|(collection, which)| Finding {
         detector: "directories_unlisted",
         subject: Subject::collection(collection),
         severity: Severity::Warning,
-        value: format!("directories cannot be listed: {which}"),
-        limit: "every directory can be listed, or `exclude` names it".to_owned(),
+        value: format!("cannot be read: {which}"),
+        limit: "everything can be read, or `exclude` names it".to_owned(),
         remedy: None,
     });
     Some(found.collect())
