@@ -15,9 +15,8 @@ pub(super) fn run(context: &Context) -> Result<Exit, Fatal> {
     if let Err(error) = bound {
         tracing::warn!(%error, "cannot begin anew with bounds on free memory; docent will take more of it");
     }
-    tracing::info!(file = %choice.shown(), why = choice.reason(), "config");
     for unseen in &choice.unseen {
-        tracing::warn!("{unseen}: no config was looked for there");
+        tracing::warn!("{unseen}; the config is {}", choice.shown());
     }
     daemon::run(config)
 }
