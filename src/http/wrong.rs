@@ -302,12 +302,19 @@ fn absent(facts: &Facts<'_>) -> Vec<Fault> {
 }
 
 fn dead(facts: &Facts<'_>) -> Option<Fault> {
-    let deliveries = facts.agents.iter().map(|a| a.agent.dead).sum::<u64>();
-    let what = match deliveries + facts.ingress_dead {
+    let agents = facts.agents.iter().map(|a| (a.name.as_str(), a.agent.dead));
+    let each = agents.chain([("ingress", facts.ingress_dead)]);
+    let each: Vec<(&str, u64)> = each.filter(|(_, dead)| *dead > 0).collect();
+    let what = match each.iter().map(|(_, dead)| dead).sum::<u64>() {
         0 => return None,
         1 => "1 delivery is dead".to_owned(),
         dead => format!("{dead} deliveries are dead"),
     };
+    let each: Vec<String> = each
+        .iter()
+        .map(|(name, dead)| format!("{name} {dead}"))
+        .collect();
+    let what = format!("{what}: {}", each.join(", "));
     Some(because(
         ("dead_letters", &Subject::collection("dead")),
         what,
@@ -410,7 +417,7 @@ mod tests {
         );
         assert_eq!(
             found(|f| f.agents[0].agent.dead = 2),
-            ["2 deliveries are dead"]
+            ["2 deliveries are dead: rag 2"]
         );
         assert_eq!(
             found(|f| f.issues[0] = issue(STORE_DETECTOR)),

@@ -114,7 +114,7 @@ fn a_redis_that_comes_and_goes_and_a_stranger_in_the_group_are_issues() {
     );
     redis.cli(&["XADD", "docent:ingress", "*", "id", "1", "data", "{}"]);
     let open = until_issue(&world, "dead_letters");
-    assert_eq!(open["value"], "1: ingress 1", "{open}");
+    assert_eq!(open["value"], "1 delivery is dead: ingress 1", "{open}");
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }
 

@@ -23,12 +23,16 @@ pub(super) fn dead_letters(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let mut each: Vec<String> = agents
         .map(|(agent, count)| format!("{agent} {count}"))
         .collect();
+    let what = match total {
+        1 => "1 delivery is dead".to_owned(),
+        total => format!("{total} deliveries are dead"),
+    };
     each.extend((ingress > 0).then(|| format!("ingress {ingress}")));
     Some(vec![Finding {
         detector: "dead_letters",
         subject: named("dead"),
         severity: Severity::Error,
-        value: format!("{total} dead: {}", each.join(", ")),
+        value: format!("{what}: {}", each.join(", ")),
         limit: "no delivery is dead".to_owned(),
         remedy: None,
     }])
@@ -127,11 +131,14 @@ mod tests {
         let found = dead_letters(&facts, &Limits::default()).unwrap();
         assert_eq!(
             found[0].value,
-            "7 dead: document_management 1, rag 2, ingress 4"
+            "7 deliveries are dead: document_management 1, rag 2, ingress 4"
         );
         facts.ingress_dead = Some(0);
         let found = dead_letters(&facts, &Limits::default()).unwrap();
-        assert_eq!(found[0].value, "3 dead: document_management 1, rag 2");
+        assert_eq!(
+            found[0].value,
+            "3 deliveries are dead: document_management 1, rag 2"
+        );
         assert_eq!(found[0].key(), "dead_letters:dead");
     }
 }
