@@ -10,7 +10,7 @@ pub(super) struct Line {
     pub(super) id: &'static str,
 }
 
-/// All of them. README.md lists them too.
+/// All of them. docs/operating.md lists them too.
 pub(super) const LINES: &[Line] = &[
     line("docent.started", "2c2b1163c7da4c78a863d7cdae6448a5"),
     line("docent.ready", "4474ee75c08a49b88f638b5044c97b81"),

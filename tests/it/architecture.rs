@@ -277,17 +277,17 @@ fn every_line_that_has_a_name_is_known_to_the_journal_and_to_the_reader() {
         .filter(|name| name.contains('.'))
         .collect();
     assert_eq!(said, known);
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(readme).expect("README.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md");
+    let page = fs::read_to_string(page).expect("docs/operating.md");
     for row in table.split("    line(\"").skip(1) {
         let mut parts = row.split('"');
         let (name, id) = (
             parts.next().unwrap_or_default(),
             parts.nth(1).unwrap_or_default(),
         );
-        let listed = readme
+        let listed = page
             .lines()
             .any(|line| line.contains(&format!("`{name}`")) && line.contains(id));
-        assert!(listed, "README.md does not list {name} with {id}");
+        assert!(listed, "docs/operating.md does not list {name} with {id}");
     }
 }

@@ -1005,12 +1005,9 @@ fn anybody_can_check_the_audit_log() {
             .expect("hash is the last key");
         assert_eq!(sha256(&[&previous, "\n", stored, "}"]), hash, "{line}");
         hash.clone_into(&mut previous);
-        match record.get("data") {
-            Some(data) => assert_eq!(
-                record["data_sha256"],
-                sha256(&[&data.to_string()]),
-                "{line}"
-            ),
+        // Data is hashed as it was written: the line has it so, a number that was read would lose digits.
+        match stored.split_once(",\"data\":") {
+            Some((_, data)) => assert_eq!(record["data_sha256"], sha256(&[data]), "{line}"),
             None => assert_eq!(
                 record["event"],
                 large.trim(),

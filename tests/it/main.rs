@@ -30,6 +30,7 @@ mod cli;
 mod config;
 mod control;
 mod disk;
+mod docs;
 mod drain;
 mod faults;
 mod flow;

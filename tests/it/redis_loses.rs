@@ -1,4 +1,4 @@
-//! Why there is a ledger: what a real Redis loses of what it has acknowledged when it is killed. README names these figures.
+//! Why there is a ledger: what a real Redis loses of what it has acknowledged when it is killed. docs/redis.md names these figures.
 
 use crate::redis_server::RedisServer;
 

@@ -128,6 +128,8 @@ impl Chain {
                 refuse_mistake(line).map_err(|why| format!("line {} {why}", n + 1))?;
             }
         }
+        // As git does: so that a carriage return before the end of the file belongs to the line's end.
+        let text = &[text, b"\n"].concat();
         let mut patterns = Vec::new();
         for (pattern, line, _) in gix_ignore::parse(text, false) {
             let pattern = simplified(pattern);
@@ -320,6 +322,15 @@ mod tests {
             "docs/*.md",
         ] {
             assert!(chain(line, Whose::Docent).is_ok(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_carriage_return_at_the_end_of_a_line_is_no_part_of_it_also_where_the_file_ends() {
+        for text in ["x.md\r", "x.md\r\n", "x.md\n"] {
+            let chain = chain(text, Whose::Git).unwrap();
+            let ignored = chain.ignores(b"x.md", false, Case::Sensitive);
+            assert_eq!(ignored, Some(true), "{text:?}");
         }
     }
 
