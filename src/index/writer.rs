@@ -43,7 +43,10 @@ impl Writer {
         for replacement in batch {
             tantivy.delete_term(self.fields.document_term(replacement));
             for at in 0..replacement.passages.len() {
-                tantivy.add_document(self.fields.document(replacement, at))?;
+                if let Err(killed) = tantivy.add_document(self.fields.document(replacement, at)) {
+                    // It says only that the thread that writes has ended; why, that thread tells whoever joins it.
+                    return Err(tantivy.prepare_commit().err().unwrap_or(killed));
+                }
             }
         }
         let mut prepared = tantivy.prepare_commit()?;

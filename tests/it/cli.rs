@@ -1210,7 +1210,7 @@ fn what_comes_from_outside_reaches_neither_terminal_nor_log_as_it_is() {
         ),
     );
     world.write(&format!("{hostile}.bin"), "\0");
-    world.write("broken.md", b"the word \xff".to_vec());
+    world.write("broken.md", b"the word \xff");
     let daemon = world.start();
     world.wait();
     let scan = ["publish", "scan.requested", "--subject", hostile];

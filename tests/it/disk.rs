@@ -213,10 +213,11 @@ fn a_full_disk_under_the_index_stops_the_follower_alone_and_it_goes_on_by_itself
     });
     world.wait();
     assert_eq!(world.search("zeppelin")[0], "b.md");
-    world.until("the issue is closed", || {
-        issues().iter().all(|issue| issue["closed_at"].is_string())
-    });
-    assert_eq!(issues().len(), 1, "{:?}", issues());
+    // What is no longer so is not shown as open; it is in the history once the next round has closed it.
+    world.until(
+        "the issue is closed",
+        || matches!(&issues()[..], [issue] if issue["closed_at"].is_string()),
+    );
     let status = world.status();
     assert_eq!(status["bus"]["dead"], 0, "{status}");
     assert_eq!(status["index"]["rebuilt"], "there was no index", "{status}");

@@ -465,7 +465,8 @@ async fn shut(bed: &Bed, files: &[&str]) {
 async fn rules_that_cannot_be_used_close_their_directory_until_they_are_mended() {
     let bed = Bed::with(&[("ok.md", "ok"), ("sub/a.md", "a"), ("sub/c/d.md", "d")]).await;
     bed.agrees().await;
-    let spoil: [(&str, fn(&Path)); 6] = [
+    type Spoil = fn(&Path);
+    let spoil: [(&str, Spoil); 6] = [
         (".gitignore", |path| {
             fs::write(path, "# long\n".repeat(200_000)).unwrap()
         }),
