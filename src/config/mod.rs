@@ -13,6 +13,7 @@ mod check;
 mod choice;
 mod collections;
 mod defaults;
+mod groups;
 mod keys;
 mod layers;
 mod load;
@@ -32,6 +33,7 @@ mod units;
 
 pub use check::parse_schedule;
 pub use choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed, WatchMode};
+pub use groups::{GROUPS, group_id};
 pub use load::{Loaded, Override, REFERENCE, Sources};
 pub use paths::{host_name, shell_word};
 pub use patterns::{PatternError, Patterns, mistake as pattern_mistake};

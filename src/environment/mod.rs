@@ -56,6 +56,7 @@ pub fn examine(config: &Config, again: &str) -> Findings {
     paths::collections(config, &mut findings);
     paths::data_dir(&config.data_dir, &makes, &mut findings);
     paths::socket(&config.socket_path(), &makes, &mut findings);
+    paths::group(&config.control.group, &mut findings);
     watches::room(config, &mut findings);
     store::store(config, &mut findings);
     store::free_space(config, &mut findings);

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::Access;
 
 use super::Findings;
-use crate::config::{Config, shell_word, trusted};
+use crate::config::{Config, GROUPS, group_id, shell_word, trusted};
 
 /// Says what makes a folder when the service starts, if something does.
 type Makes<'a> = &'a dyn Fn(&Path) -> Option<String>;
@@ -90,6 +90,27 @@ pub(super) fn socket(socket: &Path, makes: Makes<'_>, findings: &mut Findings) {
                 writable_folder(topic, folder, makes, findings);
             }
         }
+    }
+}
+
+/// The group that may use the control socket exists.
+pub(super) fn group(name: &str, findings: &mut Findings) {
+    match group_id(name) {
+        _ if name.is_empty() => {}
+        Ok(Some(_)) => {}
+        Ok(None) => findings.lack(
+            "socket",
+            format!("the control socket: there is no group `{name}`"),
+            format!(
+                "make it (groupadd {}), or set another [control] group",
+                shell_word(Path::new(name))
+            ),
+        ),
+        Err(cause) => findings.lack(
+            "socket",
+            format!("the control socket: {GROUPS} cannot be read: {cause}"),
+            "let docent's user read it, or set no [control] group",
+        ),
     }
 }
 
@@ -204,5 +225,14 @@ mod tests {
         let mut findings = Findings::default();
         socket(&path.join("docent.sock"), &|_| None, &mut findings);
         assert!(findings.lacks[0].what.ends_with("is not a socket"));
+    }
+
+    #[test]
+    fn a_group_that_does_not_exist_is_told() {
+        for (name, lacks) in [("", 0), ("root", 0), ("no-such-group", 1)] {
+            let mut findings = Findings::default();
+            group(name, &mut findings);
+            assert_eq!(findings.lacks.len(), lacks, "{name}: {findings:?}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags};
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
-use crate::config::{Untrusted, trusted};
+use crate::config::{GROUPS, Untrusted, group_id, trusted};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 128;
@@ -124,7 +124,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 pub async fn bind(path: &Path, group: &str) -> Result<ControlSocket, BindError> {
     let gid = match group {
         "" => None,
-        name => Some(group_id(name)?),
+        name => {
+            let found = group_id(name).map_err(failed("read", Path::new(GROUPS)))?;
+            Some(found.ok_or_else(|| BindError::NoGroup(name.to_owned()))?)
+        }
     };
     if let Some(folder) = path.parent() {
         trusted(folder).map_err(|cause| untrusted(path, cause))?;
@@ -248,31 +251,9 @@ async fn clear(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// The number of a group, from `/etc/group`.
-fn group_id(name: &str) -> Result<u32, BindError> {
-    let path = Path::new("/etc/group");
-    let table = std::fs::read_to_string(path).map_err(failed("read", path))?;
-    find_group(&table, name).ok_or_else(|| BindError::NoGroup(name.to_owned()))
-}
-
-fn find_group(table: &str, name: &str) -> Option<u32> {
-    table.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let found = fields.next() == Some(name);
-        fields.nth(1).filter(|_| found)?.parse().ok()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_group_is_found_by_its_whole_name() {
-        let table = "root:x:0:\ndocent-admin:x:7:\ndocent:x:990:alice,bob\n";
-        assert_eq!(find_group(table, "docent"), Some(990));
-        assert_eq!(find_group(table, "doc"), None);
-    }
 
     #[tokio::test]
     async fn the_socket_is_private_and_replaces_only_one_that_is_dead() {
