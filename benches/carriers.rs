@@ -5,7 +5,7 @@
 //! - *bare fred*: XADD, XREADGROUP, XACK and XDEL for each event, 64 at a time on one connection, and nothing else.
 //! - *bare rusqlite*: for each event the rows that the ledger has, inserted in one transaction and updated to done in the
 //!   next, 64 of each a transaction, each synced; docent's own tables and settings, and nothing else.
-//! - *direct* and *redis*: docent with its default bounds: a source publishes, with at most 64 transactions outstanding; the
+//! - *embedded* and *redis*: docent with its default bounds: a source publishes, with at most 64 transactions outstanding; the
 //!   runner handles; every event has an effect.
 //!
 //! What counts is the ratio to the slower of the two bare loops of the same round: this is what docent's promises cost.
@@ -20,15 +20,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use docent::bus::redis::{Inbox, Link, LinkState, Settings};
-use docent::bus::{Carrier, Direct};
+use docent::bus::redis::{Inbox, Link, LinkState, RedisSettings};
+use docent::bus::{Carrier, Embedded};
 use docent::event::{AgentName, Event, EventType, Known, NewEvent, Subject};
 use docent::runtime::shutdown::{Level, stop_pair};
 use docent::runtime::{
     Agent, Board, Boxed, CarrierFactory, Ending, Handling, LifePlan, RestartPolicy, RunnerOptions,
     Source, Supervisor, supervisor_channel,
 };
-use docent::store::{Closer, Effect, Options, Outcome, RetryPolicy, Store};
+use docent::store::{Closer, Effect, Outcome, RetryPolicy, Store, StoreOptions};
 use fred::prelude::{Builder, Client, ClientLike, Config, StreamsInterface};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
@@ -54,25 +54,25 @@ fn main() -> Result<(), Failure> {
     );
     println!(
         "{:>5} {:>11} {:>14} {:>15} {:>15}",
-        "round", "bare fred", "bare rusqlite", "direct", "redis"
+        "round", "bare fred", "bare rusqlite", "embedded", "redis"
     );
     let mut ratios = [Vec::new(), Vec::new()];
     for round in 1..=ROUNDS {
         let fred = rate(runtime.block_on(bare_fred(&redis))?);
         let rusqlite = rate(runtime.block_on(async { bare_rusqlite() })?);
-        let direct = rate(runtime.block_on(through_docent(None))?);
+        let embedded = rate(runtime.block_on(through_docent(None))?);
         let carried = rate(runtime.block_on(through_docent(Some(&redis)))?);
         let least = fred.min(rusqlite);
         let shown = |rate: f64| format!("{rate:.0} ({:.0} %)", 100.0 * rate / least);
         println!(
             "{round:>5} {fred:>11.0} {rusqlite:>14.0} {:>15} {:>15}",
-            shown(direct),
+            shown(embedded),
             shown(carried)
         );
-        ratios[0].push(direct / least);
+        ratios[0].push(embedded / least);
         ratios[1].push(carried / least);
     }
-    for (name, mut ratios) in ["direct", "redis"].into_iter().zip(ratios) {
+    for (name, mut ratios) in ["embedded", "redis"].into_iter().zip(ratios) {
         ratios.sort_by(f64::total_cmp);
         println!(
             "{name}: median {:.0} % of the slower bare loop",
@@ -264,7 +264,7 @@ fn settle(connection: &Connection, n: usize) -> rusqlite::Result<()> {
 }
 
 fn open(dir: &std::path::Path) -> Result<(Store, Closer), Failure> {
-    let options = Options {
+    let options = StoreOptions {
         retry: RetryPolicy {
             max_retries: 3,
             backoff_min: Duration::from_secs(1),
@@ -308,7 +308,7 @@ async fn through_docent(redis: Option<&Redis>) -> Result<Duration, Failure> {
         None => {
             let store = store.clone();
             Arc::new(move || {
-                Box::new(Direct::new(store.clone(), AgentName::Test, BACKOFF_MAX))
+                Box::new(Embedded::new(store.clone(), AgentName::Test, BACKOFF_MAX))
                     as Box<dyn Carrier>
             })
         }
@@ -352,7 +352,7 @@ fn supervisor(store: &Store, carrier: CarrierFactory) -> Supervisor {
             concurrency: 16,
             unsettled: 64,
             unsettled_bytes: 32 << 20,
-            room: 256,
+            capacity: 256,
             stall_timeout: Duration::from_secs(20),
             backoff_max: BACKOFF_MAX,
             pause_min: Duration::from_secs(1),
@@ -376,8 +376,8 @@ fn supervisor(store: &Store, carrier: CarrierFactory) -> Supervisor {
     )
 }
 
-fn settings(redis: &Redis) -> Settings {
-    Settings {
+fn settings(redis: &Redis) -> RedisSettings {
+    RedisSettings {
         url: redis.url(),
         shown: redis.url(),
         namespace: "docent".to_owned(),

@@ -25,7 +25,7 @@ use crate::runtime::{
     Board, Compute, Notifier, RestartPolicy, RestartRequest, ScanDesk, Summary, Supervisor,
     supervisor_channel, tell_switched,
 };
-use crate::store::{Closer, Options, RetryPolicy, Store};
+use crate::store::{Closer, RetryPolicy, Store, StoreOptions};
 use agents::{Parts, plans};
 use carriers::Carriers;
 
@@ -127,7 +127,7 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
 
 /// Opens the store; bringing an older one forward may take long.
 #[expect(clippy::disallowed_methods, reason = "awaited right here")]
-async fn open(config: &Config, options: Options) -> Result<(Store, Closer), Fatal> {
+async fn open(config: &Config, options: StoreOptions) -> Result<(Store, Closer), Fatal> {
     let data_dir = config.data_dir.clone();
     let opening = tokio::task::spawn_blocking(move || Store::open(&data_dir, options));
     let opened = opening.await.map_err(|e| Fatal::new(Exit::Internal, e))?;
@@ -225,8 +225,8 @@ fn enabled(config: &Config) -> Vec<AgentName> {
         .collect()
 }
 
-fn store_options(config: &Config, on: &[AgentName]) -> Options {
-    Options {
+fn store_options(config: &Config, on: &[AgentName]) -> StoreOptions {
+    StoreOptions {
         retry: RetryPolicy {
             max_retries: config.redis.max_retries,
             backoff_min: config.delivery.backoff_min,
@@ -326,7 +326,7 @@ async fn close(
 }
 
 /// How Redis is used by this config; `falls_back`: work goes on directly without it.
-pub fn redis_settings(config: &Config, falls_back: bool) -> crate::bus::redis::Settings {
+pub fn redis_settings(config: &Config, falls_back: bool) -> crate::bus::redis::RedisSettings {
     carriers::settings(config, falls_back)
 }
 

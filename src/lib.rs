@@ -1,6 +1,10 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 // In the order of the data: what a module names stands above it.
+pub mod backoff;
+pub mod disk;
+pub mod hex;
+pub mod log_once;
 pub mod json;
 pub mod event;
 pub mod config;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::event::{AgentName, Event};
+use crate::hex;
 use crate::runtime::{Agent, Boxed, Ending, Handling};
 use crate::store::{AuditRecord, Effect, Outcome};
 
@@ -34,10 +35,7 @@ impl Agent for LoggingAudit {
 /// The record of an event, one line of JSON.
 fn body(event: &Event) -> String {
     let data = event.data.text();
-    let digest: String = Sha256::digest(data.as_bytes())
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let digest = hex::encode(&Sha256::digest(data.as_bytes()));
     let mut record = Map::new();
     let mut put = |key: &str, value: Value| record.insert(key.to_owned(), value);
     put("event", json!(event.id.to_string()));

@@ -11,11 +11,10 @@ use serde_json::json;
 
 use crate::document::{CHUNKING, Chunk, ChunkOptions, chunks, kind_of, parse};
 use crate::embed::Table;
-use crate::event::{AgentName, Event, EventType, NewEvent, Subject, awake};
+use crate::event::{AgentName, Event, EventType, Heartbeat, NewEvent, Subject, awake};
+use crate::hex;
 use crate::index::{FollowerOptions, Identity, Searcher, follow};
-use crate::runtime::{
-    Agent, Boxed, Compute, Duty, DutyContext, DutyError, Ending, Handling, Progress,
-};
+use crate::runtime::{Agent, Boxed, Compute, Duty, DutyContext, DutyError, Ending, Handling};
 use crate::store::{
     ChunkRow, ChunkSet, DocumentRow, DocumentState, Effect, IndexedState, Outcome, Store,
 };
@@ -72,18 +71,18 @@ impl Rag {
         }
     }
 
-    async fn decide(&self, event: &Event, progress: &Progress) -> Result<Outcome, Ending> {
+    async fn decide(&self, event: &Event, heartbeat: &Heartbeat) -> Result<Outcome, Ending> {
         match event.kind {
             EventType::DocumentStored
             | EventType::DocumentRemoved
-            | EventType::DocumentRejected => self.look_at(event, progress).await,
-            EventType::IndexVerifyRequested => self.verify(event, progress).await,
+            | EventType::DocumentRejected => self.look_at(event, heartbeat).await,
+            EventType::IndexVerifyRequested => self.verify(event, heartbeat).await,
             _ => Ok(Outcome::nothing()),
         }
     }
 
     /// Brings the chunks of the document at the event's path in line with the document.
-    async fn look_at(&self, event: &Event, progress: &Progress) -> Result<Outcome, Ending> {
+    async fn look_at(&self, event: &Event, heartbeat: &Heartbeat) -> Result<Outcome, Ending> {
         let (collection, Some(path)) = event.subject.as_place() else {
             return Ok(Outcome::nothing());
         };
@@ -99,7 +98,7 @@ impl Rag {
         if same {
             Ok(Outcome::nothing())
         } else {
-            self.index(event, document, progress).await
+            self.index(event, document, heartbeat).await
         }
     }
 
@@ -107,7 +106,7 @@ impl Rag {
         &self,
         event: &Event,
         document: DocumentRow,
-        progress: &Progress,
+        heartbeat: &Heartbeat,
     ) -> Result<Outcome, Ending> {
         let Some(bytes) = self.store.content(document.digest.clone()).await? else {
             return Err(Ending::Permanent(format!(
@@ -122,18 +121,18 @@ impl Rag {
             .await
             .map_err(Ending::Transient)?;
         let cut = cut.map_err(Ending::Permanent)?;
-        progress.mark();
+        heartbeat.beat();
         let known = self
             .store
             .embedded(self.embedder.clone(), cut.iter().map(hash).collect())
             .await?;
         let known: HashSet<String> = known.into_iter().collect();
         let reused = cut.iter().filter(|c| known.contains(&hash(c))).count();
-        let marked = progress.clone();
+        let beaten = heartbeat.clone();
         let (cut, embeddings) = self
             .compute
             .run(move || {
-                let embeddings = embed(&cut, known, &marked);
+                let embeddings = embed(&cut, known, &beaten);
                 (cut, embeddings)
             })
             .await
@@ -182,7 +181,7 @@ impl Rag {
     }
 
     /// Compares files' chunks with documents, and the index with the store: what differs is repaired and told.
-    async fn verify(&self, event: &Event, progress: &Progress) -> Result<Outcome, Ending> {
+    async fn verify(&self, event: &Event, heartbeat: &Heartbeat) -> Result<Outcome, Ending> {
         let after = event.data["after"].as_str();
         let stale = self
             .store
@@ -190,7 +189,7 @@ impl Rag {
             .await?;
         // The index was compared when the first page was.
         let differences = match after {
-            None => self.compare(progress).await.map_err(Ending::Unavailable)?,
+            None => self.compare(heartbeat).await.map_err(Ending::Unavailable)?,
             Some(_) => (0, 0),
         };
         let mut outcome = Outcome::nothing();
@@ -219,15 +218,15 @@ impl Rag {
         Ok(outcome)
     }
 
-    /// Has the follower compare the index with the store. That may take long, so progress is marked meanwhile, up to a limit.
-    async fn compare(&self, progress: &Progress) -> Result<(u64, u64), String> {
+    /// Has the follower compare the index with the store. That may take long, so its heart beats meanwhile, up to a limit.
+    async fn compare(&self, heartbeat: &Heartbeat) -> Result<(u64, u64), String> {
         let compared = async {
             let verify = self.searcher.verify();
             tokio::pin!(verify);
             loop {
                 tokio::select! {
                     done = &mut verify => return done.map_err(|e| e.to_string()),
-                    () = tokio::time::sleep(Duration::from_secs(1)) => progress.mark(),
+                    () = tokio::time::sleep(Duration::from_secs(1)) => heartbeat.beat(),
                 }
             }
         };
@@ -256,7 +255,7 @@ impl Rag {
             );
             self.store.publish(event).await?;
         }
-        context.progress.mark();
+        context.heartbeat.beat();
         Ok(())
     }
 }
@@ -280,7 +279,7 @@ fn cut(path: &[u8], bytes: &[u8], options: ChunkOptions) -> Result<Vec<Chunk>, S
 fn embed(
     cut: &[Chunk],
     mut known: HashSet<String>,
-    progress: &Progress,
+    heartbeat: &Heartbeat,
 ) -> Vec<(String, Option<Vec<u8>>)> {
     let table = Table::embedded();
     let mut embeddings = Vec::new();
@@ -289,14 +288,14 @@ fn embed(
         if known.insert(hash.clone()) {
             let vector = table.embed(&format!("{}\n{}", chunk.heading, chunk.text));
             embeddings.push((hash, vector.map(|v| v.quantise().to_bytes().to_vec())));
-            progress.mark();
+            heartbeat.beat();
         }
     }
     embeddings
 }
 
 fn hash(chunk: &Chunk) -> String {
-    chunk.hash.iter().map(|b| format!("{b:02x}")).collect()
+    hex::encode(&chunk.hash)
 }
 
 fn row(chunk: Chunk) -> ChunkRow {
@@ -316,7 +315,7 @@ impl Agent for Rag {
 
     fn handle<'a>(&'a self, event: &'a Event, handling: &'a Handling) -> Boxed<'a, Ending> {
         Box::pin(async move {
-            self.decide(event, &handling.progress)
+            self.decide(event, &handling.heartbeat)
                 .await
                 .map_or_else(|ending| ending, Ending::Outcome)
         })
@@ -327,8 +326,8 @@ impl Agent for Rag {
             "follower",
             move |context: DutyContext| async move {
                 self.catch_up(&context).await?;
-                let progress = context.progress.clone();
-                let alive = move || progress.mark();
+                let heartbeat = context.heartbeat.clone();
+                let alive = move || heartbeat.beat();
                 follow(
                     self.searcher.clone(),
                     self.options.follower.clone(),

@@ -69,7 +69,7 @@ impl Test {
             let left = until - tokio::time::Instant::now();
             tokio::time::sleep(left.min(Duration::from_millis(100))).await;
             if progress {
-                handling.progress.mark();
+                handling.heartbeat.beat();
             }
         }
         let times = data["times"].as_u64().unwrap_or(0);
@@ -138,7 +138,7 @@ impl Agent for Test {
             "faults",
             move |context: DutyContext| async move {
                 loop {
-                    context.progress.mark();
+                    context.heartbeat.beat();
                     let fault = tokio::select! {
                         () = context.stop.cancelled() => return Ok(()),
                         fault = faults.recv() => fault,

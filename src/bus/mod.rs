@@ -4,11 +4,11 @@
 //! what is owed stands in the ledger, so a carrier may lose, repeat, reorder or delay an offer and nothing is lost. A carrier
 //! never changes the ledger.
 //!
-//! - [`Direct`] hands deliveries straight from the ledger to the runner. It is the embedded bus.
+//! - [`Embedded`] hands deliveries straight from the ledger to the runner. It is the embedded bus.
 //! - [`redis`] carries them over Redis Streams: a *copy* of each in the agent's *inbox*, read through one shared consumer group.
-//! - [`Switch`] is the one that runners have: Redis while it answers, else direct.
+//! - [`Switch`] is the one that runners have: Redis while it answers, else embedded.
 
-mod direct;
+mod embedded;
 mod monitor;
 mod order;
 mod poll;
@@ -21,10 +21,10 @@ mod tests;
 use std::future::Future;
 use std::pin::Pin;
 
-pub use direct::Direct;
+pub use embedded::Embedded;
 pub use monitor::Monitor;
-pub use poll::LastPoll;
-pub use switch::{Active, Choice, Switch, active};
+pub use poll::PollWatch;
+pub use switch::{Active, CarrierChoice, Switch, active};
 
 use crate::event::{Seq, Subject};
 use crate::store::ReadError;
@@ -48,13 +48,13 @@ pub struct Offer {
     pub seq: Seq,
     /// What it is about, if the carrier knows.
     pub subject: Option<Subject>,
-    /// The copy that it came by; the direct carrier makes none.
+    /// The copy that it came by; the embedded carrier makes none.
     pub copy: Option<CopyId>,
 }
 
 /// What a carrier may ask of the runner's table.
 pub trait TableView: Send + Sync {
-    /// Whether this delivery is in hand: running, submitted or kept.
+    /// Whether this delivery is in hand: running, submitted or queued.
     fn contains(&self, seq: Seq) -> bool;
     /// Whether a delivery of this subject is in flight or paused.
     fn holds(&self, subject: &Subject) -> bool;
@@ -64,11 +64,11 @@ pub trait TableView: Send + Sync {
 
 /// What a runner has place for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hunger {
+pub struct Demand {
     /// Deliveries that could start at once.
     pub permits: usize,
-    /// Deliveries that its table has room for.
-    pub room: usize,
+    /// Deliveries that its table has capacity for.
+    pub capacity: usize,
 }
 
 /// How a delivery left the table, or why it did not come into it.
@@ -88,7 +88,7 @@ pub enum Left {
 pub trait Carrier: Send {
     /// Works on what it has under way, and waits until there may be something new to offer to a runner that has place for so
     /// much. May be dropped at any moment.
-    fn woken(&mut self, hunger: Hunger) -> Boxed<'_, ()>;
+    fn woken(&mut self, demand: Demand) -> Boxed<'_, ()>;
 
     /// Deliveries that are owed and due, as far as the carrier knows, no more than there is place for.
     ///
@@ -97,7 +97,7 @@ pub trait Carrier: Send {
     fn offer<'a>(
         &'a mut self,
         table: &'a dyn TableView,
-        hunger: Hunger,
+        demand: Demand,
     ) -> Boxed<'a, Result<Vec<Offer>, ReadError>>;
 
     /// A delivery has left the table, or was offered and did not come into it: the next of its subject may be offered.
@@ -107,8 +107,8 @@ pub trait Carrier: Send {
     /// copy is offered again and meets a settled delivery.
     fn acknowledge(&mut self, copies: Vec<CopyId>);
 
-    /// When its reader last polled, for a carrier that has one: a reader must not stand still while it carries.
-    fn last_poll(&self) -> Option<LastPoll> {
+    /// Watches its reader, for a carrier that has one: it must not stand still while it carries.
+    fn poll_watch(&self) -> Option<PollWatch> {
         None
     }
 

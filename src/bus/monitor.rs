@@ -1,20 +1,24 @@
 //! What can be seen of the carriers from outside.
 
-use super::redis::{Facts, Link, LinkState};
-use super::switch::{Active, Choice, active};
+use super::redis::{Link, LinkState, PreflightFacts};
+use super::switch::{Active, CarrierChoice, active};
 use crate::event::AgentName;
 
 /// What carries, and why. Cheap to clone.
 #[derive(Clone)]
 pub struct Monitor {
-    choice: Choice,
-    agents: Vec<(AgentName, Choice)>,
+    choice: CarrierChoice,
+    agents: Vec<(AgentName, CarrierChoice)>,
     link: Option<Link>,
 }
 
 impl Monitor {
     /// What carries by `choice`, but for the agents that have one of their own.
-    pub fn new(choice: Choice, agents: Vec<(AgentName, Choice)>, link: Option<Link>) -> Self {
+    pub fn new(
+        choice: CarrierChoice,
+        agents: Vec<(AgentName, CarrierChoice)>,
+        link: Option<Link>,
+    ) -> Self {
         Monitor {
             choice,
             agents,
@@ -42,7 +46,7 @@ impl Monitor {
     /// Why that carries, for a person.
     pub fn why(&self) -> String {
         match (self.choice, self.state()) {
-            (Choice::Embedded, _) | (_, None) => "the config says embedded".to_owned(),
+            (CarrierChoice::Embedded, _) | (_, None) => "the config says embedded".to_owned(),
             (_, Some(LinkState::Connecting)) => "Redis is being looked for".to_owned(),
             (_, Some(LinkState::Up { facts, .. })) => format!(
                 "Redis {} answers, durability {}: {}",
@@ -57,7 +61,8 @@ impl Monitor {
 
     /// Somebody is carried by Redis alone.
     pub fn needs_redis(&self) -> bool {
-        self.choice == Choice::Redis || self.agents.iter().any(|(_, c)| *c == Choice::Redis)
+        self.choice == CarrierChoice::Redis
+            || self.agents.iter().any(|(_, c)| *c == CarrierChoice::Redis)
     }
 
     /// Redis is wanted and cannot carry: for `redis` that is a degraded state.
@@ -75,7 +80,7 @@ impl Monitor {
     }
 
     /// What the preflight found out about the present Redis.
-    pub fn facts(&self) -> Option<Facts> {
+    pub fn facts(&self) -> Option<PreflightFacts> {
         match self.state() {
             Some(LinkState::Up { facts, .. }) => Some(facts),
             _ => None,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::event::{AgentName, Millis, Seq, Subject};
-use crate::store::{AgentSignal, OwedRow, ReadError, Store};
+use crate::store::{AgentSignal, DueBy, OwedRow, ReadError, RetryCursor, Store};
 
 /// Rows read at once, and how often in one call: a backlog of one busy subject is passed over in several calls.
 const ROWS: usize = 256;
@@ -35,16 +35,16 @@ pub(super) enum Judged {
 }
 
 /// How far one agent's ledger has been looked at.
-pub(super) struct Order {
+pub(super) struct LedgerOrder {
     store: Store,
     agent: AgentName,
     backoff_max: Duration,
     /// Deliveries of one subject that its carrier may have in hand at once.
     per_subject: usize,
     signal: Arc<AgentSignal>,
-    place: Place,
+    position: LedgerCursor,
     /// First attempts behind the cursor that were read and not looked at yet. What became offerable among them since is told
-    /// by [`Order::back_to`] or a rewind, and what was settled since is answered so when it is offered.
+    /// by [`LedgerOrder::back_to`] or a rewind, and what was settled since is answered so when it is offered.
     ahead: VecDeque<OwedRow>,
     /// Subjects of which something was passed because another of theirs was in hand.
     skipped: HashSet<Subject>,
@@ -57,28 +57,26 @@ pub(super) struct Order {
 }
 
 #[derive(Clone)]
-struct Place {
+struct LedgerCursor {
     /// First attempts up to here are passed.
     cursor: Seq,
-    /// Retries up to this moment and delivery are passed.
-    ripe: (Millis, Seq),
+    /// Retries up to here are passed.
+    retries: RetryCursor,
     /// Subjects whose next is to be looked at.
     asked: Vec<Subject>,
 }
 
-impl Default for Place {
+impl Default for LedgerCursor {
     fn default() -> Self {
-        Place {
+        LedgerCursor {
             cursor: Seq(0),
-            ripe: FIRST_RIPE,
+            retries: RetryCursor::START,
             asked: Vec::new(),
         }
     }
 }
 
-const FIRST_RIPE: (Millis, Seq) = (Millis(i64::MIN), Seq(0));
-
-impl Order {
+impl LedgerOrder {
     /// From the beginning, for a carrier that may have `per_subject` deliveries of one subject in hand at once.
     pub(super) fn new(
         store: Store,
@@ -86,13 +84,13 @@ impl Order {
         backoff_max: Duration,
         per_subject: usize,
     ) -> Self {
-        Order {
+        LedgerOrder {
             signal: store.signal(agent),
             store,
             agent,
             backoff_max,
             per_subject,
-            place: Place::default(),
+            position: LedgerCursor::default(),
             ahead: VecDeque::new(),
             skipped: HashSet::new(),
             retry_at: None,
@@ -107,7 +105,7 @@ impl Order {
         let retry = self.retry_at.is_some_and(|at| at <= Millis::now());
         // Now and then it looks without having been told, so that no slip could leave something owed for ever.
         let afresh = self.afresh_at <= Instant::now();
-        self.more || self.fresh || retry || afresh || !self.place.asked.is_empty()
+        self.more || self.fresh || retry || afresh || !self.position.asked.is_empty()
     }
 
     /// Waits until looking may find something. May be dropped at any moment.
@@ -130,30 +128,30 @@ impl Order {
         self.fresh = true;
     }
 
-    /// Up to `room` deliveries that come next and that `judge` takes.
+    /// Up to `capacity` deliveries that come next and that `judge` takes.
     ///
     /// # Errors
     /// The store cannot be read; nothing was passed over.
     pub(super) async fn next(
         &mut self,
-        room: usize,
+        capacity: usize,
         judge: &mut (dyn FnMut(&OwedRow) -> Judged + Send),
     ) -> Result<Vec<OwedRow>, ReadError> {
-        if room == 0 || !self.has_something() {
+        if capacity == 0 || !self.has_something() {
             return Ok(Vec::new());
         }
-        let before = self.place.clone();
+        let before = self.position.clone();
         self.more = false;
         self.fresh = false;
         let mut picked = Picked {
             rows: Vec::new(),
-            room,
+            capacity,
         };
         match self.gather(&mut picked, judge).await {
             Ok(()) => Ok(picked.rows),
             Err(error) => {
                 // What was picked is not handed over, so it must be found again.
-                self.place = before;
+                self.position = before;
                 self.ahead.clear();
                 self.more = true;
                 Err(error)
@@ -166,20 +164,20 @@ impl Order {
         // What left may have failed, and is due again sooner than anything that was seen.
         self.fresh |= self.store.counts(self.agent).retrying > 0;
         if self.skipped.remove(subject) {
-            self.place.asked.push(subject.clone());
+            self.position.asked.push(subject.clone());
         }
     }
 
     /// This delivery became offerable again without having left the table.
     pub(super) fn back_to(&mut self, seq: Seq) {
         self.cursor_back_to(seq);
-        self.place.ripe = FIRST_RIPE;
+        self.position.retries = RetryCursor::START;
         self.more = true;
     }
 
     /// What was read ahead may lack it, so that is read again.
     fn cursor_back_to(&mut self, seq: Seq) {
-        self.place.cursor = self.place.cursor.min(Seq(seq.0.saturating_sub(1)));
+        self.position.cursor = self.position.cursor.min(Seq(seq.0.saturating_sub(1)));
         self.ahead.clear();
     }
 
@@ -201,18 +199,21 @@ impl Order {
         picked: &mut Picked,
         judge: &mut (dyn FnMut(&OwedRow) -> Judged + Send),
     ) -> Result<(), ReadError> {
-        if self.place.asked.is_empty() {
+        if self.position.asked.is_empty() {
             return Ok(());
         }
-        let now = (Millis::now(), self.backoff_max);
+        let due = DueBy::new(Millis::now(), self.backoff_max);
+        let asked = self.position.asked.clone();
         // One of them has left, so the one that may follow is among so many.
-        let asked = (self.place.asked.clone(), self.per_subject);
-        let rows = self.store.next_of_subjects(self.agent, asked, now).await?;
-        self.place.asked.clear();
+        let rows = self
+            .store
+            .next_of_subjects(self.agent, asked, self.per_subject, due)
+            .await?;
+        self.position.asked.clear();
         for row in rows {
             if picked.full() {
-                if self.place.asked.last() != Some(&row.subject) {
-                    self.place.asked.push(row.subject);
+                if self.position.asked.last() != Some(&row.subject) {
+                    self.position.asked.push(row.subject);
                 }
             } else {
                 // There may be more behind it: its subject is asked again when this one leaves, until nothing is found.
@@ -229,7 +230,7 @@ impl Order {
         judge: &mut (dyn FnMut(&OwedRow) -> Judged + Send),
     ) -> Result<(), ReadError> {
         if self.afresh_at <= Instant::now() {
-            self.place.ripe = FIRST_RIPE;
+            self.position.retries = RetryCursor::START;
             self.afresh_at = Instant::now() + AFRESH;
         }
         if self.store.counts(self.agent).retrying == 0 {
@@ -237,9 +238,10 @@ impl Order {
             return Ok(());
         }
         let now = Millis::now();
+        let due = DueBy::new(now, self.backoff_max);
         let rows = self
             .store
-            .ripe_retries(self.agent, self.place.ripe, (now, self.backoff_max), ROWS)
+            .ripe_retries(self.agent, self.position.retries, due, ROWS)
             .await?;
         for row in rows {
             if picked.full() {
@@ -248,7 +250,10 @@ impl Order {
             }
             // A failure that is being committed may be due at nearly the same moment, so the last ones are looked at again.
             if row.due_at < now.minus(RETRIES_OVERLAP) {
-                self.place.ripe = (row.due_at, row.seq);
+                self.position.retries = RetryCursor {
+                    due_at: row.due_at,
+                    seq: row.seq,
+                };
             }
             self.pick(row, picked, judge);
         }
@@ -269,7 +274,7 @@ impl Order {
             }
             let rows = self
                 .store
-                .first_attempts(self.agent, self.place.cursor, ROWS)
+                .first_attempts(self.agent, self.position.cursor, ROWS)
                 .await?;
             let last = rows.len() < ROWS;
             self.ahead = rows.into();
@@ -282,7 +287,7 @@ impl Order {
         Ok(())
     }
 
-    /// Goes on with what was read ahead, while there is room.
+    /// Goes on with what was read ahead, while there is capacity.
     fn take_ahead(
         &mut self,
         picked: &mut Picked,
@@ -291,7 +296,7 @@ impl Order {
         while !picked.full()
             && let Some(row) = self.ahead.pop_front()
         {
-            self.place.cursor = row.seq;
+            self.position.cursor = row.seq;
             self.pick(row, picked, judge);
         }
     }
@@ -315,11 +320,11 @@ impl Order {
 /// What one call has found so far.
 struct Picked {
     rows: Vec<OwedRow>,
-    room: usize,
+    capacity: usize,
 }
 
 impl Picked {
     fn full(&self) -> bool {
-        self.rows.len() >= self.room
+        self.rows.len() >= self.capacity
     }
 }

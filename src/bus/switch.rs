@@ -1,4 +1,4 @@
-//! The carrier that a runner has: Redis while it can carry, else direct, decided again all the time.
+//! The carrier that a runner has: Redis while it can carry, else embedded, decided again all the time.
 //!
 //! Nothing is copied at a switch. What Redis still holds meets the table or a settled delivery when it comes back, in the first
 //! round, before anything is relayed; so switching to and fro cannot pile up copies.
@@ -6,18 +6,18 @@
 use std::time::Duration;
 
 use super::redis::{Inbox, Link, LinkState};
-use super::{Boxed, Carrier, CopyId, Direct, Hunger, LastPoll, Left, Offer, TableView};
+use super::{Boxed, Carrier, CopyId, Demand, Embedded, Left, Offer, PollWatch, TableView};
 use crate::event::{AgentName, Seq, Subject};
 use crate::store::{ReadError, Store};
 
 /// What an agent's config says of its carrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice {
-    /// Redis while it can carry, else direct.
+pub enum CarrierChoice {
+    /// Redis while it can carry, else embedded.
     Auto,
     /// Redis alone: while it cannot carry, nothing is offered.
     Redis,
-    /// Direct alone.
+    /// Embedded alone.
     Embedded,
 }
 
@@ -41,39 +41,43 @@ impl Active {
 }
 
 /// What carries by this choice, while the link is in this state.
-pub fn active(choice: Choice, link: Option<&LinkState>) -> Active {
+pub fn active(choice: CarrierChoice, link: Option<&LinkState>) -> Active {
     match (choice, link) {
-        (Choice::Redis, _) | (Choice::Auto, Some(LinkState::Up { .. })) => Active::Redis,
+        (CarrierChoice::Redis, _) | (CarrierChoice::Auto, Some(LinkState::Up { .. })) => {
+            Active::Redis
+        }
         _ => Active::Embedded,
     }
 }
 
 /// One agent's carrier, whichever it is at the moment.
 pub struct Switch {
-    choice: Choice,
+    choice: CarrierChoice,
     link: Option<Link>,
     inbox: Option<Inbox>,
-    direct: Option<Direct>,
-    make_direct: Box<dyn Fn() -> Direct + Send>,
+    embedded: Option<Embedded>,
+    make_embedded: Box<dyn Fn() -> Embedded + Send>,
 }
 
 impl Switch {
-    /// The carrier of `agent`. Without a link it is the direct one.
+    /// The carrier of `agent`. Without a link it is the embedded one.
     pub fn new(
-        choice: Choice,
+        choice: CarrierChoice,
         link: Option<Link>,
-        (store, agent, backoff_max): (Store, AgentName, Duration),
+        store: Store,
+        agent: AgentName,
+        backoff_max: Duration,
     ) -> Self {
         let inbox = match choice {
-            Choice::Embedded => None,
+            CarrierChoice::Embedded => None,
             _ => link.clone().map(|link| Inbox::new(link, agent)),
         };
         Switch {
             choice,
             link,
             inbox,
-            direct: None,
-            make_direct: Box::new(move || Direct::new(store.clone(), agent, backoff_max)),
+            embedded: None,
+            make_embedded: Box::new(move || Embedded::new(store.clone(), agent, backoff_max)),
         }
     }
 
@@ -89,30 +93,30 @@ impl Switch {
     fn carrier(&mut self) -> &mut dyn Carrier {
         match (self.active(), &mut self.inbox) {
             (Active::Redis, Some(inbox)) => {
-                self.direct = None;
+                self.embedded = None;
                 inbox
             }
             (_, inbox) => {
-                if self.direct.is_none()
+                if self.embedded.is_none()
                     && let Some(inbox) = inbox
                 {
                     inbox.suspend();
                 }
-                self.direct.get_or_insert_with(|| (self.make_direct)())
+                self.embedded.get_or_insert_with(|| (self.make_embedded)())
             }
         }
     }
 }
 
 impl Carrier for Switch {
-    fn woken(&mut self, hunger: Hunger) -> Boxed<'_, ()> {
+    fn woken(&mut self, demand: Demand) -> Boxed<'_, ()> {
         let mut state = self.link.as_ref().map(Link::state);
         let carrier = self.carrier();
         Box::pin(async move {
             match &mut state {
-                None => carrier.woken(hunger).await,
+                None => carrier.woken(demand).await,
                 Some(state) => tokio::select! {
-                    () = carrier.woken(hunger) => {}
+                    () = carrier.woken(demand) => {}
                     // The carrier may be another one now. A link whose task has ended changes no more.
                     changed = state.changed() => if changed.is_err() { std::future::pending().await },
                 },
@@ -123,18 +127,18 @@ impl Carrier for Switch {
     fn offer<'a>(
         &'a mut self,
         table: &'a dyn TableView,
-        hunger: Hunger,
+        demand: Demand,
     ) -> Boxed<'a, Result<Vec<Offer>, ReadError>> {
-        self.carrier().offer(table, hunger)
+        self.carrier().offer(table, demand)
     }
 
     fn left(&mut self, seq: Seq, subject: Option<&Subject>, how: Left) {
-        // What is noted on Redis ends with the commit, whoever carried it.
+        // An outstanding entry ends with the commit, whoever carried it.
         if let Some(inbox) = &mut self.inbox {
             inbox.left(seq, subject, how);
         }
-        if let Some(direct) = &mut self.direct {
-            direct.left(seq, subject, how);
+        if let Some(embedded) = &mut self.embedded {
+            embedded.left(seq, subject, how);
         }
     }
 
@@ -144,8 +148,8 @@ impl Carrier for Switch {
         }
     }
 
-    fn last_poll(&self) -> Option<LastPoll> {
-        self.inbox.as_ref().map(Inbox::last_poll)
+    fn poll_watch(&self) -> Option<PollWatch> {
+        self.inbox.as_ref().map(Inbox::poll_watch)
     }
 
     fn close(&mut self) -> Boxed<'_, ()> {

@@ -65,7 +65,7 @@ fn runner_options(config: &Config, name: AgentName) -> RunnerOptions {
         }),
         unsettled: delivery.unsettled,
         unsettled_bytes: size(delivery.unsettled_size),
-        room: delivery.room,
+        capacity: delivery.room,
         stall_timeout: delivery.stall_timeout,
         backoff_max: delivery.backoff_max,
         pause_min: delivery.unavailable_min,

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{options, redis_facts};
 use crate::agents::self_healing::RedisLook;
 use crate::bus::redis::{self, Ingress, Link, LinkState, LinkTask, StreamView, Surveyor};
-use crate::bus::{Carrier, Choice, Monitor, Switch};
+use crate::bus::{Carrier, CarrierChoice, Monitor, Switch};
 use crate::config::{self, BusMode, Config};
 use crate::error::{Exit, Fatal};
 use crate::event::AgentName;
@@ -20,12 +20,12 @@ use crate::store::Store;
 /// How long a start waits for a Redis without which it cannot carry.
 const REDIS_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long it waits for the first verdict when it can carry directly meanwhile.
+/// How long it waits for the first verdict when the embedded carrier can carry meanwhile.
 const FIRST_VERDICT: Duration = Duration::from_secs(5);
 
 /// Why docent does not start with this Redis.
 #[derive(Debug, Error)]
-enum NoRedis {
+enum CarrierError {
     #[error("{0}")]
     Foreign(String),
     #[error("Redis at {url} cannot carry events after {deadline:?}: {why}", deadline = REDIS_DEADLINE)]
@@ -34,8 +34,8 @@ enum NoRedis {
 
 /// Everything about carriers that outlives an agent's life.
 pub(super) struct Carriers {
-    choice: Choice,
-    agents: Vec<(AgentName, Choice)>,
+    choice: CarrierChoice,
+    agents: Vec<(AgentName, CarrierChoice)>,
     link: Option<Link>,
     streams: watch::Receiver<Option<Vec<StreamView>>>,
     tasks: JoinSet<()>,
@@ -51,8 +51,8 @@ impl Carriers {
         let mut tasks = JoinSet::new();
         let (_, mut streams) = watch::channel(None);
         let all = || std::iter::once(choice).chain(agents.iter().map(|(_, c)| *c));
-        let link = all().any(|c| c != Choice::Embedded).then(|| {
-            let falls_back = !all().any(|c| c == Choice::Redis);
+        let link = all().any(|c| c != CarrierChoice::Embedded).then(|| {
+            let falls_back = !all().any(|c| c == CarrierChoice::Redis);
             let (link, task): (Link, LinkTask) =
                 Link::new(settings(config, falls_back), store.clone());
             tasks.spawn(task.run(stop.clone()));
@@ -112,9 +112,9 @@ impl Carriers {
             LinkState::Up { .. } => Ok(()),
             // Whoever can write one key of a Redis must not be able to keep docent down.
             _ if !needed => Ok(()),
-            LinkState::Foreign { why } => Err(Fatal::new(Exit::Config, NoRedis::Foreign(why))),
+            LinkState::Foreign { why } => Err(Fatal::new(Exit::Config, CarrierError::Foreign(why))),
             _ => {
-                let absent = NoRedis::Absent {
+                let absent = CarrierError::Absent {
                     url: link.settings().shown.clone(),
                     why: self.monitor().why(),
                 };
@@ -136,11 +136,8 @@ impl Carriers {
         let choice = own.map_or(self.choice, |(_, choice)| *choice);
         let (link, store) = (self.link.clone(), store.clone());
         std::sync::Arc::new(move || -> Box<dyn Carrier> {
-            Box::new(Switch::new(
-                choice,
-                link.clone(),
-                (store.clone(), name, backoff_max),
-            ))
+            let (link, store) = (link.clone(), store.clone());
+            Box::new(Switch::new(choice, link, store, name, backoff_max))
         })
     }
 
@@ -151,35 +148,35 @@ impl Carriers {
     }
 }
 
-fn choice_of(config: &Config) -> Choice {
+fn choice_of(config: &Config) -> CarrierChoice {
     match config.bus.mode {
-        BusMode::Auto => Choice::Auto,
-        BusMode::Redis => Choice::Redis,
-        BusMode::Embedded => Choice::Embedded,
+        BusMode::Auto => CarrierChoice::Auto,
+        BusMode::Redis => CarrierChoice::Redis,
+        BusMode::Embedded => CarrierChoice::Embedded,
     }
 }
 
 /// The agents that are on and that Redis may carry.
 fn carried_by_redis(
     config: &Config,
-    choice: Choice,
-    own: &[(AgentName, Choice)],
+    choice: CarrierChoice,
+    own: &[(AgentName, CarrierChoice)],
 ) -> Vec<AgentName> {
     let may = |name: &AgentName| {
         let own = own.iter().find(|(agent, _)| agent == name);
-        own.map_or(choice, |(_, choice)| *choice) != Choice::Embedded
+        own.map_or(choice, |(_, choice)| *choice) != CarrierChoice::Embedded
     };
     super::enabled(config).into_iter().filter(may).collect()
 }
 
 /// The agents whose config says something of its own.
-fn agent_choices(config: &Config) -> Vec<(AgentName, Choice)> {
+fn agent_choices(config: &Config) -> Vec<(AgentName, CarrierChoice)> {
     let choice = |(name, agent): (&str, &config::Agent)| {
         let choice = match agent.carrier {
             config::Carrier::Bus => return None,
-            config::Carrier::Auto => Choice::Auto,
-            config::Carrier::Redis => Choice::Redis,
-            config::Carrier::Embedded => Choice::Embedded,
+            config::Carrier::Auto => CarrierChoice::Auto,
+            config::Carrier::Redis => CarrierChoice::Redis,
+            config::Carrier::Embedded => CarrierChoice::Embedded,
         };
         name.parse().ok().map(|name: AgentName| (name, choice))
     };
@@ -192,9 +189,9 @@ fn agent_choices(config: &Config) -> Vec<(AgentName, Choice)> {
 }
 
 /// How Redis is used, by this config.
-pub(super) fn settings(config: &Config, falls_back: bool) -> redis::Settings {
+pub(super) fn settings(config: &Config, falls_back: bool) -> redis::RedisSettings {
     let redis = &config.redis;
-    redis::Settings {
+    redis::RedisSettings {
         url: redis.url.expose().to_owned(),
         shown: redis.url.to_string(),
         namespace: redis.namespace.clone(),

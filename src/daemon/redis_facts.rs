@@ -17,12 +17,12 @@ const JOURNAL_SLACK: u64 = 20_000;
 const COPIES: u64 = 2;
 
 /// The bounds of streams.
-struct Bounds {
+struct StreamBounds {
     window: u64,
     journal: u64,
 }
 
-impl Bounds {
+impl StreamBounds {
     fn of(&self, agent: Option<AgentName>) -> Option<u64> {
         let carried = self.window * COPIES;
         match agent? {
@@ -38,7 +38,7 @@ pub(super) fn look(
     streams: watch::Receiver<Option<Vec<StreamView>>>,
     config: &Config,
 ) -> RedisLook {
-    let bounds = Bounds {
+    let bounds = StreamBounds {
         window: config.redis.window as u64,
         journal: config.redis.inbox_keep,
     };
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn an_inbox_may_hold_what_is_carried_the_journal_what_it_keeps_and_the_ingress_anything() {
-        let bounds = Bounds {
+        let bounds = StreamBounds {
             window: 256,
             journal: 10_000,
         };

@@ -2,6 +2,7 @@
 
 use super::tokenize::Vocabulary;
 use super::{DIMENSIONS, Vector};
+use crate::hex;
 use sha2::{Digest, Sha256};
 use std::sync::OnceLock;
 
@@ -77,11 +78,7 @@ impl Table {
             return Err(TableError::Checksum);
         }
         hasher.update(checksum);
-        let identity = hasher
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let identity = hex::encode(&hasher.finalize());
 
         let dimensions = figure(bytes, 8);
         if dimensions != DIMENSIONS {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Findings;
-use crate::bus::redis::{Probed, Settings, probe};
+use crate::bus::redis::{Probed, RedisSettings, probe};
 use crate::config::{BusMode, Carrier, Config};
 use crate::daemon::redis_settings;
 use crate::store::id_in;
@@ -62,7 +62,7 @@ pub(super) fn reachable(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn attempt(settings: &Settings, is_ours: impl Fn(&str) -> bool) -> Result<Probed, String> {
+fn attempt(settings: &RedisSettings, is_ours: impl Fn(&str) -> bool) -> Result<Probed, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

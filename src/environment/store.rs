@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Findings;
 use crate::config::{Config, format_size};
+use crate::disk;
 use crate::index;
 use crate::store::{Inspection, denied, inspect};
 
@@ -64,9 +65,8 @@ pub(super) fn free_space(config: &Config, findings: &mut Findings) {
         return;
     };
     let floor = config.store.free_space_floor;
-    match rustix::fs::statvfs(nearest) {
-        Ok(disk) => {
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    match disk::free_space(nearest) {
+        Ok(free) => {
             if free < floor {
                 findings.lack(
                     "space",

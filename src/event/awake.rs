@@ -34,14 +34,14 @@ const PAUSES: usize = 64;
 /// In the place of the last tick: nobody ticks.
 const NOBODY: u64 = u64::MAX;
 
-static CLOCK: LazyLock<Clock> = LazyLock::new(|| Clock {
+static CLOCK: LazyLock<ProcessClock> = LazyLock::new(|| ProcessClock {
     epoch: Instant::now(),
     lost: AtomicU64::new(0),
     ticked: AtomicU64::new(NOBODY),
     pauses: Mutex::default(),
 });
 
-struct Clock {
+struct ProcessClock {
     epoch: Instant,
     /// Nanoseconds of the monotonic clock in which the process did not run.
     lost: AtomicU64,
@@ -51,7 +51,7 @@ struct Clock {
     pauses: Mutex<VecDeque<(Millis, Duration)>>,
 }
 
-impl Clock {
+impl ProcessClock {
     fn passed(&self) -> Duration {
         // In this order: a tick stores what is lost first, so time never runs backwards here.
         let ticked = self.ticked.load(Ordering::SeqCst);
@@ -63,7 +63,7 @@ impl Clock {
         }
     }
 
-    fn tick(&self, gap: &Gap) {
+    fn tick(&self, gap: &ClockGap) {
         let lost = nanos(gap.monotonic.saturating_sub(AHEAD));
         self.lost.fetch_add(lost, Ordering::SeqCst);
         let lost = Duration::from_nanos(self.lost.load(Ordering::SeqCst));
@@ -143,14 +143,14 @@ pub struct Ticker {
 /// There is no thread to be had.
 #[expect(clippy::disallowed_methods, reason = "joined by Ticker")]
 pub fn tick() -> io::Result<Ticker> {
-    CLOCK.tick(&Gap::default());
+    CLOCK.tick(&ClockGap::default());
     let stop = Arc::new(AtomicBool::new(false));
     let told = stop.clone();
     let work = move || {
-        let mut last = Reading::now();
+        let mut last = ClockReading::now();
         while !told.load(Ordering::SeqCst) {
             std::thread::park_timeout(TICK);
-            let reading = Reading::now();
+            let reading = ClockReading::now();
             let gap = reading.after(&last);
             CLOCK.tick(&gap);
             gap.tell();
@@ -179,7 +179,7 @@ impl Drop for Ticker {
 }
 
 /// The clocks at one moment.
-struct Reading {
+struct ClockReading {
     /// Stands still while the machine is suspended.
     monotonic: Duration,
     /// Goes on while the machine is suspended.
@@ -188,20 +188,20 @@ struct Reading {
     day: Millis,
 }
 
-impl Reading {
+impl ClockReading {
     fn now() -> Self {
         let boot = clock_gettime(ClockId::Boottime);
         let seconds = Duration::from_secs(u64::try_from(boot.tv_sec).unwrap_or(0));
-        Reading {
+        ClockReading {
             monotonic: CLOCK.epoch.elapsed(),
             boot: seconds + Duration::from_nanos(u64::try_from(boot.tv_nsec).unwrap_or(0)),
             day: Millis::now(),
         }
     }
 
-    fn after(&self, last: &Reading) -> Gap {
+    fn after(&self, last: &ClockReading) -> ClockGap {
         let boot = self.boot.saturating_sub(last.boot);
-        Gap {
+        ClockGap {
             monotonic: self.monotonic.saturating_sub(last.monotonic),
             boot,
             set_forward: self.day.since(last.day.plus(boot)),
@@ -212,14 +212,14 @@ impl Reading {
 
 /// What lies between two ticks.
 #[derive(Debug, Default)]
-struct Gap {
+struct ClockGap {
     monotonic: Duration,
     boot: Duration,
     set_forward: Duration,
     set_back: Duration,
 }
 
-impl Gap {
+impl ClockGap {
     /// For how long the process did not run, if that is worth a line.
     fn stopped(&self) -> Option<Duration> {
         Some(self.boot.saturating_sub(TICK)).filter(|late| *late >= WORTH_A_LINE)
@@ -259,8 +259,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn clock(ticked: u64) -> Clock {
-        Clock {
+    fn clock(ticked: u64) -> ProcessClock {
+        ProcessClock {
             epoch: Instant::now().checked_sub(40 * SECOND).unwrap(),
             lost: AtomicU64::new(0),
             ticked: AtomicU64::new(ticked),
@@ -268,8 +268,8 @@ mod tests {
         }
     }
 
-    fn reading(monotonic: u64, boot: u64, day: i64) -> Reading {
-        Reading {
+    fn reading(monotonic: u64, boot: u64, day: i64) -> ClockReading {
+        ClockReading {
             monotonic: Duration::from_secs(monotonic),
             boot: Duration::from_secs(boot),
             day: Millis(day * 1000),
@@ -281,10 +281,10 @@ mod tests {
         // The last tick was 30 s ago, when 10 s had passed.
         let clock = clock(nanos(10 * SECOND));
         assert_eq!(clock.passed(), 11 * SECOND);
-        let gap = Gap {
+        let gap = ClockGap {
             monotonic: 30 * SECOND,
             boot: 30 * SECOND,
-            ..Gap::default()
+            ..ClockGap::default()
         };
         clock.tick(&gap);
         let after = clock.passed();
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn a_gap_tells_a_freeze_from_a_suspended_machine_and_from_a_clock_that_was_set() {
         let last = reading(100, 200, 300);
-        let told = |now: Reading| {
+        let told = |now: ClockReading| {
             let gap = now.after(&last);
             (
                 gap.stopped().map(|d| d.as_secs()),

@@ -5,6 +5,7 @@
 pub mod awake;
 pub mod codec;
 mod data;
+mod heartbeat;
 mod id;
 mod known;
 pub mod routing;
@@ -12,6 +13,7 @@ mod subject;
 mod time;
 
 pub use data::{Data, DataError};
+pub use heartbeat::Heartbeat;
 pub use id::{EventId, Seq};
 pub use known::{Known, NotKnown};
 pub use routing::{AgentName, EventType};

@@ -11,7 +11,7 @@ use super::params::{Params, limited};
 use super::wire::{Dead, DeadView, Envelope, Problem, ProblemKind};
 use super::{State, count, ingress};
 use crate::event::{AgentName, EventId, Seq};
-use crate::store::DeadLetter;
+use crate::store::{DeadLetter, DeliveryState};
 
 /// Dead letters in one answer.
 const LIST_MAX: usize = 10_000;
@@ -127,7 +127,7 @@ pub(super) async fn show(
     };
     let dead: Vec<Dead> = deliveries
         .into_iter()
-        .filter(|d| d.state == "dead" && agent.is_none_or(|a| a == d.agent))
+        .filter(|d| d.state == DeliveryState::Dead && agent.is_none_or(|a| a == d.agent))
         .map(|d| Dead {
             event: id.to_string(),
             agent: d.agent.to_string(),

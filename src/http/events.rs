@@ -102,7 +102,7 @@ pub(super) async fn show(
     };
     let deliveries = deliveries.into_iter().map(|delivery| Delivery {
         agent: delivery.agent.to_string(),
-        state: delivery.state,
+        state: delivery.state.as_str().to_owned(),
         attempts: delivery.attempts,
         errors: delivery.errors,
         settled_at: delivery.settled_at.map(|at| at.to_string()),

@@ -11,7 +11,7 @@ use super::status::judgement;
 use super::wire::{HealthIssue, Job, JobList, JobRun, Problem};
 use super::{State, agents};
 use crate::event::{Event, Millis};
-use crate::store::{DeliveryView, Issue};
+use crate::store::{DeliveryState, DeliveryView, Issue};
 
 /// The query of `GET /api/v1/health`.
 #[derive(Deserialize)]
@@ -121,14 +121,14 @@ async fn last_run(state: &State, event: Option<&str>) -> Result<Option<JobRun>, 
 }
 
 fn run_of(event: &Event, deliveries: &[DeliveryView]) -> JobRun {
-    let any = |state: &str| deliveries.iter().find(|d| d.state == state);
+    let any = |state| deliveries.iter().find(|d| d.state == state);
     let failure = |delivery: &DeliveryView| {
         let errors = delivery.errors.as_array();
         let last = errors.and_then(|errors| errors.last());
         let error = last.and_then(|entry| entry["error"].as_str());
         error.map(|error| format!("{}: {error}", delivery.agent))
     };
-    let (state, reason) = match (any("dead"), any("owed")) {
+    let (state, reason) = match (any(DeliveryState::Dead), any(DeliveryState::Owed)) {
         (Some(dead), _) => ("failed", failure(dead)),
         (None, Some(owed)) => ("running", failure(owed)),
         (None, None) => ("ok", None),
@@ -149,10 +149,10 @@ mod tests {
     use super::*;
     use crate::event::{AgentName, EventType, Seq, Subject};
 
-    fn delivery(state: &str, settled_at: Option<i64>) -> DeliveryView {
+    fn delivery(state: DeliveryState, settled_at: Option<i64>) -> DeliveryView {
         DeliveryView {
             agent: AgentName::Rag,
-            state: state.to_owned(),
+            state,
             attempts: 1,
             errors: json!([{"error": "first"}, {"error": "disk full"}]),
             settled_at: settled_at.map(Millis),
@@ -178,15 +178,18 @@ mod tests {
             causation: None,
             correlation: new.id,
         };
-        let done = delivery("done", Some(1250));
-        let run = run_of(&event, &[done.clone(), delivery("done", Some(1500))]);
+        let done = delivery(DeliveryState::Done, Some(1250));
+        let run = run_of(
+            &event,
+            &[done.clone(), delivery(DeliveryState::Done, Some(1500))],
+        );
         assert_eq!(
             (run.state.as_str(), run.reason, run.took_ms),
             ("ok", None, Some(500))
         );
-        let run = run_of(&event, &[done.clone(), delivery("owed", None)]);
+        let run = run_of(&event, &[done.clone(), delivery(DeliveryState::Owed, None)]);
         assert_eq!((run.state.as_str(), run.took_ms), ("running", None));
-        let run = run_of(&event, &[done, delivery("dead", Some(1400))]);
+        let run = run_of(&event, &[done, delivery(DeliveryState::Dead, Some(1400))]);
         assert_eq!((run.state.as_str(), run.took_ms), ("failed", Some(400)));
         assert_eq!(run.reason.as_deref(), Some("rag: disk full"));
     }

@@ -16,7 +16,7 @@ use super::wire::{Dropped, Problem, ProblemKind, Replayed, Restarted};
 use super::{State, ingress};
 use crate::event::{AgentName, EventId, EventType, NewEvent, Subject};
 use crate::runtime::{AgentState, RequestError};
-use crate::store::{Act, DeliveryView, Operation};
+use crate::store::{Act, DeliveryState, DeliveryView, Operation};
 
 /// How long a restart is waited for before its answer says how far it is.
 const RESTART: Duration = Duration::from_secs(10);
@@ -144,13 +144,15 @@ fn nothing_to_do(
         Some(agent) if act != Act::Drop && off(agent) => missing(agent, AgentState::Off),
         Some(agent) => {
             let found = match wanted.next() {
-                Some(delivery) => format!("it is {}", delivery.state),
+                Some(delivery) => format!("it is {}", delivery.state.as_str()),
                 None => format!("{agent} does not take events of its type"),
             };
             let detail = format!("the event {id} has no {kind} of {agent}: {found}");
             Problem::new(ProblemKind::NotFound, detail)
         }
-        None => match wanted.find(|d| d.state == "dead" && act != Act::Drop && off(d.agent)) {
+        None => match wanted
+            .find(|d| d.state == DeliveryState::Dead && act != Act::Drop && off(d.agent))
+        {
             Some(delivery) => missing(delivery.agent, AgentState::Off),
             None => {
                 let detail = format!("the event {id} has no {kind}");

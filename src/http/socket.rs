@@ -12,6 +12,7 @@ use thiserror::Error;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use crate::config::{GROUPS, Untrusted, group_id, trusted};
+use crate::log_once::LogOnce;
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 128;
@@ -64,7 +65,7 @@ pub struct ControlSocket {
     /// Device and inode of the file.
     file: (u64, u64),
     /// Why it could not be bound again, as it was said last.
-    trouble: Option<String>,
+    unbound: LogOnce<Option<String>>,
 }
 
 impl ControlSocket {
@@ -83,7 +84,7 @@ impl ControlSocket {
     pub(super) async fn rebind(&mut self) {
         let path = self.path.display();
         let attempt = tokio::time::timeout(REBIND, bind(&self.path, &self.group));
-        let trouble = match attempt.await {
+        let why = match attempt.await {
             Ok(Ok(anew)) => {
                 tracing::warn!(name: "control.bound_again", socket = %path, "the control socket was not where it was bound; it is bound again");
                 *self = anew;
@@ -92,9 +93,8 @@ impl ControlSocket {
             Ok(Err(error)) => chain(&error),
             Err(_) => format!("nobody answers within {REBIND:?} what stands in its place"),
         };
-        if self.trouble.as_ref() != Some(&trouble) {
-            tracing::error!(socket = %path, trouble, "the control socket is gone and cannot be bound again, so no command reaches docent; it is tried again until it can");
-            self.trouble = Some(trouble);
+        if self.unbound.is_new(Some(why.clone())) {
+            tracing::error!(socket = %path, why, "the control socket is gone and cannot be bound again, so no command reaches docent; it is tried again until it can");
         }
     }
 
@@ -154,7 +154,7 @@ pub async fn bind(path: &Path, group: &str) -> Result<ControlSocket, BindError> 
         group: group.to_owned(),
         listener,
         file: (file.found.dev(), file.found.ino()),
-        trouble: None,
+        unbound: LogOnce::default(),
     })
 }
 
@@ -300,11 +300,18 @@ mod tests {
         std::fs::write(&path, "foreign").unwrap();
         socket.rebind().await;
         assert!(!socket.is_there());
-        assert!(socket.trouble.as_ref().unwrap().contains("is not a socket"));
+        assert!(
+            socket
+                .unbound
+                .last()
+                .as_ref()
+                .unwrap()
+                .contains("is not a socket")
+        );
         std::fs::remove_file(&path).unwrap();
         let other = bind(&path, "").await.unwrap();
         socket.rebind().await;
-        assert!(socket.trouble.as_ref().unwrap().contains("in use"));
+        assert!(socket.unbound.last().as_ref().unwrap().contains("in use"));
         socket.close();
         assert!(other.is_there(), "it is not ours to remove");
         other.close();

@@ -12,6 +12,7 @@ use super::wire::{
 };
 use super::wrong::{Facts, Judgement, judge};
 use super::{State, agents, count};
+use crate::disk;
 use crate::event::{AgentName, Millis};
 use crate::index::FollowerState;
 use crate::runtime::{AgentState, Phase, RootReport, RootStanding, ScanProgress};
@@ -211,13 +212,10 @@ pub(super) fn unlisted(progress: &ScanProgress) -> Vec<Absent> {
 
 /// Room on the disk of `data_dir`. A disk that does not tell counts as full: nothing can be captured on it either.
 fn free_space(state: &State) -> FreeSpace {
-    let bytes = match rustix::fs::statvfs(&state.info.data_dir) {
-        Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
-        Err(error) => {
-            tracing::warn!(%error, data_dir = %state.info.data_dir.display(), "free space unknown");
-            0
-        }
-    };
+    let bytes = disk::free_space(&state.info.data_dir).unwrap_or_else(|error| {
+        tracing::warn!(%error, data_dir = %state.info.data_dir.display(), "free space unknown");
+        0
+    });
     FreeSpace {
         bytes,
         floor: state.info.free_space_floor,

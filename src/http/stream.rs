@@ -179,7 +179,7 @@ impl Publishing {
     async fn hand_over(
         &mut self,
         line: Line,
-    ) -> Result<crate::store::Pending<Vec<crate::store::Published>>, Problem> {
+    ) -> Result<crate::store::Pending<Vec<crate::store::PublishedEvent>>, Problem> {
         if self.state.is_draining() {
             return Err(stopping());
         }

@@ -3,18 +3,16 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::event::{AgentName, Event, awake};
+use crate::event::{AgentName, Event, Heartbeat};
 use crate::store::{Outcome, ReadError, WriteError};
 
-/// How often a duty that waits for something marks its progress.
-const PROGRESS: Duration = Duration::from_millis(500);
+/// How often a duty that waits for something beats.
+const BEAT: Duration = Duration::from_millis(500);
 
 /// A future on the heap.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -39,37 +37,6 @@ impl From<ReadError> for Ending {
     }
 }
 
-/// When something last got on, on the clock that stands still while the process does. Marked by what works, read by who
-/// watches it.
-#[derive(Debug, Clone)]
-pub struct Progress {
-    epoch: Instant,
-    last: Arc<AtomicU64>,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Progress {
-            epoch: awake::now(),
-            last: Arc::default(),
-        }
-    }
-}
-
-impl Progress {
-    /// It got on just now.
-    pub fn mark(&self) {
-        let since = u64::try_from(awake::since(self.epoch).as_millis()).unwrap_or(u64::MAX);
-        self.last.fetch_max(since, Ordering::SeqCst);
-    }
-
-    /// How long ago that was.
-    pub fn idle(&self) -> Duration {
-        let last = Duration::from_millis(self.last.load(Ordering::SeqCst));
-        awake::since(self.epoch).saturating_sub(last)
-    }
-}
-
 /// What a handler is given besides the event.
 #[derive(Debug, Clone)]
 pub struct Handling {
@@ -77,8 +44,8 @@ pub struct Handling {
     pub attempt: u32,
     /// Which life of the agent handles it, from 1.
     pub incarnation: u64,
-    /// To be marked by a handler that takes long; one that does not for `stall_timeout` is stopped.
-    pub progress: Progress,
+    /// Beaten by a handler that takes long; one that does not for `stall_timeout` is stopped.
+    pub heartbeat: Heartbeat,
 }
 
 /// Why a duty ended before it was told to.
@@ -100,21 +67,21 @@ pub enum DutyError {
 pub struct DutyContext {
     /// Told to stop: the duty returns soon.
     pub stop: CancellationToken,
-    /// To be marked at least every second: a duty that does not for `stall_timeout` is replaced.
-    pub progress: Progress,
+    /// Beaten at least every second: a duty that does not for `stall_timeout` is replaced.
+    pub heartbeat: Heartbeat,
 }
 
 impl DutyContext {
-    /// Waits for `work` while marking progress; `None`: told to stop meanwhile, the work is dropped.
+    /// Waits for `work` while its heart beats; `None`: told to stop meanwhile, the work is dropped.
     pub async fn during<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         loop {
-            self.progress.mark();
+            self.heartbeat.beat();
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,
                 done = &mut work => return Some(done),
-                () = tokio::time::sleep(PROGRESS) => {}
+                () = tokio::time::sleep(BEAT) => {}
             }
         }
     }
@@ -164,32 +131,18 @@ pub type Factory = Arc<dyn Fn() -> Arc<dyn Agent> + Send + Sync>;
 mod tests {
     use super::*;
 
-    #[test]
-    fn progress_is_measured_from_the_last_mark() {
-        let long_ago = Instant::now()
-            .checked_sub(Duration::from_secs(60))
-            .expect("the machine runs for longer than a minute");
-        let progress = Progress {
-            epoch: long_ago,
-            last: Arc::default(),
-        };
-        assert!(progress.idle() >= Duration::from_secs(60));
-        progress.mark();
-        assert!(progress.idle() < Duration::from_secs(30));
-    }
-
     #[tokio::test]
-    async fn a_duty_that_waits_marks_progress_until_it_is_done_or_told_to_stop() {
+    async fn a_duty_that_waits_beats_until_it_is_done_or_told_to_stop() {
         let context = DutyContext {
             stop: CancellationToken::new(),
-            progress: Progress::default(),
+            heartbeat: Heartbeat::default(),
         };
-        let progress = context.progress.clone();
+        let heartbeat = context.heartbeat.clone();
         let marked_again = async {
-            while progress.idle() < PROGRESS / 5 {
+            while heartbeat.idle() < BEAT / 5 {
                 tokio::task::yield_now().await;
             }
-            while progress.idle() > PROGRESS / 10 {
+            while heartbeat.idle() > BEAT / 10 {
                 tokio::task::yield_now().await;
             }
         };

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::agent::{Agent, DutyContext, Factory, Progress};
-use super::runner::{Parts, Runner, RunnerEnd, RunnerOptions, panic_text};
+use super::agent::{Agent, Duty, DutyContext, Factory};
+use super::runner::{Runner, RunnerEnd, RunnerOptions, RunnerParts, panic_text};
 use super::shutdown::{Level, Stop, StopSwitch, stop_pair};
 use super::status::Board;
 use super::watched::Watched;
 use crate::bus::Carrier;
-use crate::event::{AgentName, awake};
+use crate::event::{AgentName, Heartbeat, awake};
 use crate::store::{Incarnation, Store};
 
 /// How long a thread that may block stays without work: each holds memory.
@@ -96,7 +96,7 @@ impl Drop for Threads {
 }
 
 /// What did not end by itself when its life was wound up.
-struct Late {
+struct WoundUp {
     /// Tasks that were cut off.
     cut: usize,
     /// One of them blocks its thread.
@@ -106,41 +106,33 @@ struct Late {
 /// Lives one life of an agent until it ends, for whatever reason. When this returns, everything that the life handed to the
 /// writer and the writer had taken is committed, and the rest will be refused.
 pub(super) async fn live(plan: Arc<LifePlan>, life: u64, around: Around) -> LifeEnd {
-    let Around {
-        store,
-        board,
-        stop,
-        instance,
-    } = around;
     let incarnation = Incarnation::begin();
-    let mut tasks = match start(
-        &plan,
-        life,
-        (&store, &board, &stop, &instance),
-        &incarnation,
-    ) {
+    let mut tasks = match start(&plan, life, &around, &incarnation) {
         Ok(tasks) => tasks,
         Err(error) => return LifeEnd::Failed(format!("cannot start its threads: {error}")),
     };
+    let board = &around.board;
     board.watch(plan.name.as_str(), tasks.watched.clone());
-    let end = watch(&mut tasks, &stop).await;
+    let end = watch(&mut tasks, &around.stop).await;
     // It ends, by its own deadlines: nothing of it must get on any more.
     board.watch(plan.name.as_str(), Vec::new());
-    let late = wind_up(&mut tasks).await;
+    let wound_up = wind_up(&mut tasks).await;
     incarnation.end();
-    if store.barrier().await.is_err() {
+    if around.store.barrier().await.is_err() {
         tracing::debug!(agent = %plan.name, "the store closed before the agent's last commits were reported");
     }
     drop(tasks.threads);
     match end {
         LifeEnd::Stopped(mut unfinished) => {
-            if late.cut > 0 {
-                unfinished.push(format!("{} duties", late.cut));
+            if wound_up.cut > 0 {
+                unfinished.push(format!("{} duties", wound_up.cut));
             }
             LifeEnd::Stopped(unfinished)
         }
         // What could not be cut off blocks a thread: it is left behind and counted by the supervisor.
-        LifeEnd::Failed(why) | LifeEnd::Panicked(why) | LifeEnd::Stalled(why) if late.blocked => {
+        LifeEnd::Failed(why) | LifeEnd::Panicked(why) | LifeEnd::Stalled(why)
+            if wound_up.blocked =>
+        {
             LifeEnd::Blocked(why)
         }
         other => other,
@@ -154,7 +146,7 @@ pub(super) async fn live(plan: Arc<LifePlan>, life: u64, around: Around) -> Life
 fn start(
     plan: &LifePlan,
     life: u64,
-    (store, board, stop, instance): (&Store, &Board, &Stop, &str),
+    around: &Around,
     incarnation: &Incarnation,
 ) -> std::io::Result<Tasks> {
     // Threads of this life alone: a handler that blocks harms no other agent, and is left behind with them.
@@ -165,65 +157,72 @@ fn start(
         .thread_name(plan.name.as_str())
         .enable_all()
         .build()?;
+    let threads = runtime.handle().clone();
     let agent: Arc<dyn Agent> = (plan.agent)();
-    let mut set = JoinSet::new();
-    let mut watched = Vec::new();
-    let duties_stop = CancellationToken::new();
+    let (runner_stop, runner_stopped) = stop_pair();
+    runner_stop.raise(around.stop.level());
+    let mut tasks = Tasks {
+        set: JoinSet::new(),
+        watched: Vec::new(),
+        duties_stop: CancellationToken::new(),
+        runner_stop,
+        threads: Threads(Some(runtime)),
+    };
+    let limit = stall_limit(plan);
     for duty in agent.clone().duties() {
-        let progress = Progress::default();
+        tasks.begin(duty, limit, &threads);
+    }
+    let heartbeat = Heartbeat::default();
+    let beaten = heartbeat.clone();
+    let runner = Watched::new("runner", limit, move || beaten.idle());
+    let carrier = (plan.carrier)();
+    let reader = carrier.poll_watch();
+    let reader =
+        reader.map(|polls| Watched::reader(polls, limit, DUTY_MARGIN, around.stop.clone()));
+    tasks
+        .watched
+        .extend([Some(runner), reader].into_iter().flatten());
+    let runner = Runner::new(RunnerParts {
+        agent,
+        store: around.store.clone(),
+        carrier,
+        options: plan.options,
+        board: around.board.clone(),
+        stop: runner_stopped,
+        heartbeat,
+        incarnation: incarnation.clone(),
+        life,
+        handlers: threads,
+        source: format!("agent/{}@{}", plan.name, around.instance),
+    });
+    tasks
+        .set
+        .spawn(async move { TaskEnd::Runner(runner.run().await) });
+    Ok(tasks)
+}
+
+impl Tasks {
+    /// Begins a duty that may stand still for less than `limit`.
+    #[expect(clippy::disallowed_methods, reason = "joined by watch and wind_up")]
+    fn begin(&mut self, duty: Duty, limit: Duration, threads: &Handle) {
+        let heartbeat = Heartbeat::default();
         let context = DutyContext {
-            stop: duties_stop.clone(),
-            progress: progress.clone(),
+            stop: self.duties_stop.clone(),
+            heartbeat: heartbeat.clone(),
         };
-        let name = duty.name;
-        let stop = duties_stop.clone();
+        let (name, stop) = (duty.name, self.duties_stop.clone());
         // One that was told to stop is waited for by wind_up.
-        watched.push(Watched::new(name, stall_limit(plan), move || {
+        self.watched.push(Watched::new(name, limit, move || {
             if stop.is_cancelled() {
                 Duration::ZERO
             } else {
-                progress.idle()
+                heartbeat.idle()
             }
         }));
         let work = (duty.run)(context);
-        set.spawn_on(
-            async move { TaskEnd::Duty(name, work.await.map_err(|e| e.to_string())) },
-            runtime.handle(),
-        );
+        let task = async move { TaskEnd::Duty(name, work.await.map_err(|e| e.to_string())) };
+        self.set.spawn_on(task, threads);
     }
-    let progress = Progress::default();
-    let marked = progress.clone();
-    watched.push(Watched::new("runner", stall_limit(plan), move || {
-        marked.idle()
-    }));
-    let carrier = (plan.carrier)();
-    let reader = carrier.last_poll();
-    watched.extend(
-        reader.map(|poll| Watched::reader(poll, (stall_limit(plan), DUTY_MARGIN), stop.clone())),
-    );
-    let (runner_stop, runner_stopped) = stop_pair();
-    runner_stop.raise(stop.level());
-    let runner = Runner::new(Parts {
-        agent,
-        store: store.clone(),
-        carrier,
-        options: plan.options,
-        board: board.clone(),
-        stop: runner_stopped,
-        progress,
-        incarnation: incarnation.clone(),
-        life,
-        handlers: runtime.handle().clone(),
-        source: format!("agent/{}@{instance}", plan.name),
-    });
-    set.spawn(async move { TaskEnd::Runner(runner.run().await) });
-    Ok(Tasks {
-        set,
-        watched,
-        duties_stop,
-        runner_stop,
-        threads: Threads(Some(runtime)),
-    })
 }
 
 /// Watches until the first task ends that was not told to, or, told to stop, the runner has drained.
@@ -265,7 +264,7 @@ fn stall_limit(plan: &LifePlan) -> Duration {
 
 /// Tells the remaining tasks to end and joins them: duties return, the runner finishes what is in flight and starts nothing
 /// more. What takes too long is cut off.
-async fn wind_up(tasks: &mut Tasks) -> Late {
+async fn wind_up(tasks: &mut Tasks) -> WoundUp {
     tasks.duties_stop.cancel();
     tasks.runner_stop.raise(Level::GiveBack);
     join_within(&mut tasks.set, DUTY_GRACE).await;
@@ -273,7 +272,7 @@ async fn wind_up(tasks: &mut Tasks) -> Late {
     // A task that waits for something ends now; one that does not blocks its thread.
     tasks.set.abort_all();
     join_within(&mut tasks.set, CUT_GRACE).await;
-    Late {
+    WoundUp {
         cut,
         blocked: !tasks.set.is_empty(),
     }
@@ -288,7 +287,7 @@ async fn join_within(set: &mut JoinSet<TaskEnd>, time: Duration) {
         if let Err(error) = joined {
             tracing::debug!(
                 error = panic_text(error),
-                "a task ended badly while its agent was ended"
+                "a task failed while its agent was being stopped"
             );
         }
     }

@@ -20,7 +20,7 @@ mod switched;
 mod table;
 mod watched;
 
-pub use agent::{Agent, Boxed, Duty, DutyContext, DutyError, Ending, Factory, Handling, Progress};
+pub use agent::{Agent, Boxed, Duty, DutyContext, DutyError, Ending, Factory, Handling};
 pub use compute::Compute;
 pub use life::{CarrierFactory, LifePlan};
 pub use notifier::Notifier;

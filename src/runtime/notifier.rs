@@ -19,6 +19,7 @@ use super::shutdown::Stop;
 use super::status::{AgentState, Board, Phase};
 use super::watched::Still;
 use crate::event::AgentName;
+use crate::log_once::LogOnce;
 use crate::store::Store;
 
 /// How often it is looked whether there is something to tell, at most; sooner where the watchdog is impatient.
@@ -191,22 +192,20 @@ struct Told {
     ready: bool,
     stopping: bool,
     pinged: Option<Instant>,
-    /// The log says that there are no pings.
-    silent: bool,
+    /// There are no pings.
+    silent: LogOnce<bool>,
 }
 
 impl Told {
     /// Says in the log, once, that there are no pings and why.
     fn still(&mut self, still: Option<Still>, limit: Duration) {
         match still {
-            Some(Still { whose, task, idle }) if !self.silent => {
-                self.silent = true;
+            Some(Still { whose, task, idle }) if self.silent.is_new(true) => {
                 tracing::error!(name: "docent.stands_still", agent = whose, task, idle = ?idle, watchdog = ?limit,
-                    "a task stands still; if it does not get on, the service manager ends this process and starts it again");
+                    "a task makes no progress; if that goes on, the service manager ends this process and starts it again");
             }
-            None if self.silent => {
-                self.silent = false;
-                tracing::info!("every task gets on again");
+            None if self.silent.is_new(false) => {
+                tracing::info!("every task makes progress again");
             }
             _ => {}
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::backoff::{Backoff, half_jitter};
+
 /// When an agent is started again, and when no more.
 #[derive(Debug, Clone, Copy)]
 pub struct RestartPolicy {
@@ -15,9 +17,9 @@ pub struct RestartPolicy {
     pub backoff_max: Duration,
 }
 
-/// The verdict on an agent whose life has ended.
+/// The decision about an agent whose life has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum RestartDecision {
     /// Begin a new life after this long.
     Restart {
         /// The wait.
@@ -34,22 +36,18 @@ pub(super) fn decide(
     ends: &[Duration],
     now: Duration,
     jitter: f64,
-) -> Verdict {
+) -> RestartDecision {
     let recent = ends
         .iter()
         .filter(|end| now.saturating_sub(**end) <= policy.window)
         .count();
     if recent >= policy.restarts {
-        return Verdict::Park;
+        return RestartDecision::Park;
     }
-    let doublings = u32::try_from(recent).unwrap_or(u32::MAX).min(30);
-    let ceiling = policy
-        .backoff_min
-        .saturating_mul(1 << doublings)
-        .min(policy.backoff_max);
-    // Half of it fixed, half at random: agents that failed together do not come back together, and none at once.
-    Verdict::Restart {
-        after: ceiling.mul_f64(0.5 + jitter / 2.0),
+    let failures = u32::try_from(recent).unwrap_or(u32::MAX).saturating_add(1);
+    let backoff = Backoff::new(policy.backoff_min, policy.backoff_max);
+    RestartDecision::Restart {
+        after: half_jitter(backoff.after(failures), jitter),
     }
 }
 
@@ -70,13 +68,13 @@ mod tests {
 
     fn after(list: &[u64], now: u64, jitter: f64) -> Option<u64> {
         match decide(&POLICY, &seconds(list), Duration::from_secs(now), jitter) {
-            Verdict::Restart { after } => Some(u64::try_from(after.as_millis()).unwrap()),
-            Verdict::Park => None,
+            RestartDecision::Restart { after } => Some(u64::try_from(after.as_millis()).unwrap()),
+            RestartDecision::Park => None,
         }
     }
 
     #[test]
-    fn the_table_of_verdicts() {
+    fn the_table_of_decisions() {
         let cases: &[(&[u64], u64, f64, Option<u64>)] = &[
             (&[], 100, 1.0, Some(1_000)),
             (&[], 100, 0.0, Some(500)),
@@ -104,7 +102,7 @@ mod tests {
         let ends = seconds(&[100; 50]);
         assert_eq!(
             decide(&policy, &ends, Duration::from_secs(100), 1.0),
-            Verdict::Restart {
+            RestartDecision::Restart {
                 after: Duration::from_secs(30)
             }
         );

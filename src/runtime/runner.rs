@@ -13,13 +13,15 @@ use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::agent::{Agent, Boxed, Ending, Handling, Progress};
+use super::agent::{Agent, Boxed, Ending, Handling};
 use super::shutdown::Stop;
 use super::status::Board;
-use super::table::{Limits, Table};
-use crate::bus::{Carrier, Hunger, Left, Offer, TableView};
-use crate::event::{AgentName, Event, Millis, Seq, Subject, awake};
-use crate::store::{Fence, Incarnation, Look, Settled, Settlement, Store, Verdict, WriteError};
+use super::table::{DeliveryTable, TableLimits};
+use crate::backoff::Backoff;
+use crate::bus::{Carrier, Demand, Left, Offer, TableView};
+use crate::event::{AgentName, Event, Heartbeat, Millis, Seq, Subject, awake};
+use crate::log_once::LogOnce;
+use crate::store::{DueBy, Fence, Incarnation, OfferClass, Settled, Settlement, Store, WriteError};
 
 /// How often the runner looks at its clocks when nothing happens.
 const TICK: Duration = Duration::from_millis(500);
@@ -40,7 +42,7 @@ pub struct RunnerOptions {
     /// Bytes handed to the writer.
     pub unsettled_bytes: usize,
     /// Deliveries in the table.
-    pub room: usize,
+    pub capacity: usize,
     /// A handler that makes no progress for this long is stopped.
     pub stall_timeout: Duration,
     /// The longest backoff of a retry: what is due later than this from now is due now.
@@ -63,14 +65,14 @@ pub(super) enum RunnerEnd {
 }
 
 /// What a runner is made of.
-pub(super) struct Parts {
+pub(super) struct RunnerParts {
     pub(super) agent: Arc<dyn Agent>,
     pub(super) store: Store,
     pub(super) carrier: Box<dyn Carrier>,
     pub(super) options: RunnerOptions,
     pub(super) board: Board,
     pub(super) stop: Stop,
-    pub(super) progress: Progress,
+    pub(super) heartbeat: Heartbeat,
     pub(super) incarnation: Incarnation,
     pub(super) life: u64,
     /// Where handlers run: threads of this life alone.
@@ -83,60 +85,62 @@ pub(super) struct Parts {
 struct Flight {
     event: Arc<Event>,
     fence: Fence,
-    progress: Progress,
+    heartbeat: Heartbeat,
     abort: AbortHandle,
     stopped_at: Option<Instant>,
 }
 
 /// What the handlers work with is not there: nothing is started until then.
-struct Pause {
+#[derive(Default)]
+struct UnavailablePause {
     until: Option<Instant>,
-    step: Duration,
+    /// Pauses in a row; none: everything is available.
+    count: u32,
 }
 
-type Report = (Seq, Result<Settled, WriteError>);
+/// The end of a commit.
+struct CommitReport {
+    seq: Seq,
+    result: Result<Settled, WriteError>,
+}
 
 pub(super) struct Runner {
-    parts: Parts,
+    parts: RunnerParts,
     name: AgentName,
-    table: Table,
+    table: DeliveryTable,
     flights: HashMap<Seq, Flight>,
     tasks: HashMap<Id, Seq>,
     running: JoinSet<Ending>,
-    settling: FuturesUnordered<Boxed<'static, Report>>,
-    pause: Pause,
-    /// Where a failed read is told once.
-    reads_fail: bool,
+    settling: FuturesUnordered<Boxed<'static, CommitReport>>,
+    pause: UnavailablePause,
+    reads_fail: LogOnce<bool>,
 }
 
 impl Runner {
-    pub(super) fn new(parts: Parts) -> Self {
+    pub(super) fn new(parts: RunnerParts) -> Self {
         let options = parts.options;
         Runner {
             name: parts.agent.name(),
-            table: Table::new(Limits {
+            table: DeliveryTable::new(TableLimits {
                 permits: options.concurrency,
                 unsettled: options.unsettled.max(options.concurrency),
                 unsettled_bytes: options.unsettled_bytes,
-                room: options.room,
+                capacity: options.capacity,
             }),
             parts,
             flights: HashMap::new(),
             tasks: HashMap::new(),
             running: JoinSet::new(),
             settling: FuturesUnordered::new(),
-            pause: Pause {
-                until: None,
-                step: Duration::ZERO,
-            },
-            reads_fail: false,
+            pause: UnavailablePause::default(),
+            reads_fail: LogOnce::default(),
         }
     }
 
     /// Works until it is told to stop.
     pub(super) async fn run(mut self) -> RunnerEnd {
         loop {
-            self.parts.progress.mark();
+            self.parts.heartbeat.beat();
             if let Some(end) = self.check_stop() {
                 self.parts.carrier.close().await;
                 return end;
@@ -146,7 +150,7 @@ impl Runner {
             if let Some(blocked) = self.check_stalls() {
                 return self.give_up(blocked).await;
             }
-            let hunger = self.hunger();
+            let demand = self.demand();
             let stop = self.parts.stop.clone();
             let tick = Instant::now() + TICK;
             let tick = self.pause.until.map_or(tick, |until| until.min(tick));
@@ -155,7 +159,7 @@ impl Runner {
                 Some(report) = self.settling.next(), if !self.settling.is_empty() => {
                     if self.settled(report) { return RunnerEnd::Closed; }
                 }
-                () = self.parts.carrier.woken(hunger) => {}
+                () = self.parts.carrier.woken(demand) => {}
                 () = stop.changed() => {}
                 () = tokio::time::sleep_until(tick) => {}
             }
@@ -206,20 +210,20 @@ impl Runner {
     }
 
     /// What there is place for; nothing in a drain.
-    fn hunger(&self) -> Hunger {
+    fn demand(&self) -> Demand {
         if self.parts.stop.draining() {
-            return Hunger {
+            return Demand {
                 permits: 0,
-                room: 0,
+                capacity: 0,
             };
         }
-        Hunger {
+        Demand {
             permits: self.permits(),
-            room: self.table.room(),
+            capacity: self.table.capacity(),
         }
     }
 
-    /// Answers what is kept, then what the carrier offers, while there is place for it.
+    /// Answers what is queued, then what the carrier offers, while there is place for it.
     async fn fill(&mut self) {
         if self
             .pause
@@ -230,48 +234,48 @@ impl Runner {
             self.table.resume();
         }
         loop {
-            self.parts.progress.mark();
+            self.parts.heartbeat.beat();
             let offers = match self.next_offers().await {
                 Ok(offers) if offers.is_empty() => return,
                 Ok(offers) => offers,
                 Err(error) => return self.reads_fail(&error.to_string()),
             };
-            let now = (Millis::now(), self.parts.options.backoff_max);
             let seqs = offers.iter().map(|o| o.seq).collect();
-            match self.parts.store.look(self.name, seqs, now).await {
-                Ok(looks) => self.answer(offers, looks),
+            let due = DueBy::new(Millis::now(), self.parts.options.backoff_max);
+            match self.parts.store.classify(self.name, seqs, due).await {
+                Ok(classes) => self.answer(offers, classes),
                 Err(error) => {
                     self.reads_fail(&error.to_string());
-                    // Not answered, so kept. One whose subject nobody knows is offered again by its carrier.
+                    // Not answered, so queued. One whose subject nobody knows is offered again by its carrier.
                     for Offer { seq, subject, copy } in offers {
                         match subject {
-                            Some(subject) => self.table.keep(seq, &subject, copy),
+                            Some(subject) => self.table.queue(seq, &subject, copy),
                             None => self.parts.carrier.left(seq, None, Left::Unanswered),
                         }
                     }
                     return;
                 }
             }
-            self.reads_fail = false;
+            self.reads_fail.is_new(false);
         }
     }
 
     async fn next_offers(&mut self) -> Result<Vec<Offer>, crate::store::ReadError> {
-        let kept = self.table.answerable(self.permits());
-        if !kept.is_empty() {
+        let queued = self.table.answerable(self.permits());
+        if !queued.is_empty() {
             let again = |seq| Offer {
                 seq,
                 subject: None,
                 copy: None,
             };
-            return Ok(kept.into_iter().map(again).collect());
+            return Ok(queued.into_iter().map(again).collect());
         }
         loop {
-            let hunger = self.hunger();
-            if hunger.room == 0 {
+            let demand = self.demand();
+            if demand.capacity == 0 {
                 return Ok(Vec::new());
             }
-            let mut offers = self.parts.carrier.offer(&self.table, hunger).await?;
+            let mut offers = self.parts.carrier.offer(&self.table, demand).await?;
             if offers.is_empty() {
                 return Ok(offers);
             }
@@ -284,19 +288,18 @@ impl Runner {
     }
 
     fn reads_fail(&mut self, error: &str) {
-        if !self.reads_fail {
+        if self.reads_fail.is_new(true) {
             tracing::warn!(agent = %self.name, error, "cannot read what is owed; trying again");
         }
-        self.reads_fail = true;
         // A longer pause that is under way goes on.
         let again = Instant::now() + self.parts.options.pause_min;
         self.pause.until = Some(self.pause.until.map_or(again, |until| until.max(again)));
     }
 
-    fn answer(&mut self, offers: Vec<Offer>, looks: Vec<Look>) {
-        for (offer, look) in offers.into_iter().zip(looks) {
-            match look.verdict {
-                Verdict::Settled | Verdict::NotDue | Verdict::Damaged(None) => {
+    fn answer(&mut self, offers: Vec<Offer>, classes: Vec<OfferClass>) {
+        for (offer, class) in offers.into_iter().zip(classes) {
+            match class {
+                OfferClass::Settled | OfferClass::NotDue | OfferClass::Damaged(None) => {
                     let mut copies: Vec<_> = offer.copy.into_iter().collect();
                     let left = self.table.leave(offer.seq).map(|(subject, held)| {
                         copies.extend(held);
@@ -309,18 +312,18 @@ impl Runner {
                     self.parts.carrier.acknowledge(copies);
                 }
                 // It stays owed and holds its subject. What is damaged mends itself no sooner than anything that is paused.
-                Verdict::Damaged(Some(subject)) => {
-                    self.table.keep(offer.seq, &subject, offer.copy);
+                OfferClass::Damaged(Some(subject)) => {
+                    self.table.queue(offer.seq, &subject, offer.copy);
                     self.table.pause(offer.seq);
                 }
-                Verdict::Due { oldest, attempts } => {
+                OfferClass::Due { oldest, attempts } => {
                     let subject = oldest.subject.clone();
                     if self.table.holds(&subject) || self.permits() == 0 {
-                        self.table.keep(offer.seq, &subject, offer.copy);
+                        self.table.queue(offer.seq, &subject, offer.copy);
                         continue;
                     }
-                    // An older one of its subject goes first, offered or not; this one is kept then.
-                    self.table.keep(offer.seq, &subject, offer.copy);
+                    // An older one of its subject goes first, offered or not; this one is queued then.
+                    self.table.queue(offer.seq, &subject, offer.copy);
                     self.start(Arc::new(*oldest), &subject, attempts);
                 }
             }
@@ -337,12 +340,12 @@ impl Runner {
         let handling = Handling {
             attempt: attempts + 1,
             incarnation: self.parts.life,
-            progress: Progress::default(),
+            heartbeat: Heartbeat::default(),
         };
-        let (agent, handled, progress) = (
+        let (agent, handled, heartbeat) = (
             self.parts.agent.clone(),
             event.clone(),
-            handling.progress.clone(),
+            handling.heartbeat.clone(),
         );
         let handler = async move { agent.handle(&handled, &handling).await };
         let abort = self.running.spawn_on(handler, &self.parts.handlers);
@@ -353,7 +356,7 @@ impl Runner {
             Flight {
                 event,
                 fence,
-                progress,
+                heartbeat,
                 abort,
                 stopped_at: None,
             },
@@ -398,12 +401,13 @@ impl Runner {
                 Ok(pending) => pending.committed().await,
                 Err(error) => Err(error),
             };
-            (seq, result)
+            CommitReport { seq, result }
         }));
     }
 
     /// A commit is reported: the flight leaves the table with its copies, then they are acknowledged. True: the store is closed.
-    fn settled(&mut self, (seq, result): Report) -> bool {
+    fn settled(&mut self, report: CommitReport) -> bool {
+        let CommitReport { seq, result } = report;
         let fine = result.is_ok();
         if let (Ok(Settled::Dead), Some(flight)) = (&result, self.flights.get(&seq)) {
             tracing::error!(name: "event.dead_lettered", agent = %self.name, event = %flight.event.id, subject = %flight.event.subject,
@@ -426,7 +430,7 @@ impl Runner {
                 self.submit(seq, settlement);
             }
         }
-        if fine && self.pause.step > Duration::ZERO && self.pause.until.is_none() {
+        if fine && self.pause.count > 0 && self.pause.until.is_none() {
             self.available();
         }
         false
@@ -440,18 +444,18 @@ impl Runner {
         }
     }
 
-    /// No attempt, nothing written: it goes back to kept, holds its subject, and nothing new starts for a pause.
+    /// No attempt, nothing written: it goes back to queued, holds its subject, and nothing new starts for a pause.
     fn unavailable(&mut self, seq: Seq, cause: &str) {
         self.flights.remove(&seq);
         self.table.pause(seq);
-        if self.pause.until.is_some() && self.pause.step > Duration::ZERO {
+        if self.pause.until.is_some() && self.pause.count > 0 {
             return;
         }
         let options = self.parts.options;
-        let first = self.pause.step == Duration::ZERO;
-        self.pause.step = (self.pause.step * 2).clamp(options.pause_min, options.pause_max);
-        self.pause.until = Some(Instant::now() + self.pause.step);
-        if first {
+        let backoff = Backoff::new(options.pause_min, options.pause_max);
+        self.pause.count = self.pause.count.saturating_add(1);
+        self.pause.until = Some(Instant::now() + backoff.after(self.pause.count));
+        if self.pause.count == 1 {
             tracing::warn!(agent = %self.name, cause, "what the agent works with is not available; it starts nothing new and tries again");
             let since = Millis::now();
             self.parts.board.update(self.name, |status| {
@@ -461,7 +465,7 @@ impl Runner {
     }
 
     fn available(&mut self) {
-        self.pause.step = Duration::ZERO;
+        self.pause.count = 0;
         tracing::info!(agent = %self.name, "what the agent works with is available again");
         self.parts
             .board
@@ -476,7 +480,7 @@ impl Runner {
                 continue;
             }
             match flight.stopped_at {
-                None if flight.progress.idle() >= limit => {
+                None if flight.heartbeat.idle() >= limit => {
                     tracing::warn!(agent = %self.name, event = %flight.event.id, subject = %flight.event.subject,
                         "a handler made no progress for {limit:?} and is stopped");
                     flight.stopped_at = Some(awake::now());
@@ -498,11 +502,11 @@ impl Runner {
             .map_or_else(String::new, |flight| flight.event.subject.to_string());
         self.submit(seq, Settlement::Transient(text.to_owned()));
         let deadline = awake::now() + LAST_COMMIT;
-        while let Ok(Some((settled, result))) =
+        while let Ok(Some(report)) =
             awake::timeout(deadline.duration_since(awake::now()), self.settling.next()).await
         {
-            if settled == seq {
-                if let Err(error) = result {
+            if report.seq == seq {
+                if let Err(error) = report.result {
                     tracing::error!(agent = %self.name, %error, "the failure of a blocked handler could not be written; it is handled again");
                 }
                 break;
@@ -512,10 +516,10 @@ impl Runner {
     }
 
     fn show(&self) {
-        let (in_flight, kept) = (self.table.in_flight(), self.table.kept());
+        let (in_flight, queued) = (self.table.in_flight(), self.table.queued());
         self.parts.board.update(self.name, |status| {
             status.in_flight = in_flight;
-            status.kept = kept;
+            status.queued = queued;
         });
     }
 }

@@ -17,7 +17,7 @@ pub enum Level {
     Run,
     /// Take nothing new; finish what is pending.
     Drain,
-    /// Half of the time is over: what is kept is given back, only what is in flight is finished.
+    /// Half of the time is over: what is queued is given back, only what is in flight is finished.
     GiveBack,
     /// The time is over: end now, what is unfinished is still owed.
     Abandon,
@@ -64,7 +64,7 @@ impl Stop {
         self.level() >= Level::Drain
     }
 
-    /// What is kept is to be given back.
+    /// What is queued is to be given back.
     pub fn giving_back(&self) -> bool {
         self.level() >= Level::GiveBack
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::event::NewEvent;
-use crate::store::{Effect, Pending, Published, Store, WriteError, effects_weight};
+use crate::store::{Effect, Pending, PublishedEvent, Store, WriteError, effects_weight};
 
 /// Bytes that one permit stands for.
 const BYTES_UNIT: usize = 1024;
@@ -22,12 +22,12 @@ pub struct Source {
 
 /// A transaction that was handed over. Its place is free again when this is awaited to its end or dropped.
 pub struct Submitted {
-    pending: Pending<Vec<Published>>,
+    pending: Pending<Vec<PublishedEvent>>,
     _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
 impl Source {
-    /// A way with room for `transactions` and `bytes`.
+    /// A way with capacity for `transactions` and `bytes`.
     pub fn new(store: Store, transactions: usize, bytes: usize) -> Self {
         let units = u32::try_from(bytes / BYTES_UNIT).unwrap_or(u32::MAX).max(1);
         Source {
@@ -38,7 +38,7 @@ impl Source {
         }
     }
 
-    /// Waits for room, hands the transaction over and gives a way to wait for its commit.
+    /// Waits for capacity, hands the transaction over and gives a way to wait for its commit.
     ///
     /// # Errors
     /// The store is closed.
@@ -76,7 +76,7 @@ impl Submitted {
     ///
     /// # Errors
     /// See [`WriteError`]; nothing was written then.
-    pub async fn committed(self) -> Result<Vec<Published>, WriteError> {
+    pub async fn committed(self) -> Result<Vec<PublishedEvent>, WriteError> {
         self.pending.committed().await
     }
 }

@@ -63,7 +63,7 @@ pub struct AgentStatus {
     /// Running and submitted deliveries.
     pub in_flight: usize,
     /// Deliveries that wait in its table.
-    pub kept: usize,
+    pub queued: usize,
     /// Why and since when it starts nothing new: what its handlers work with is not there.
     pub unavailable: Option<(String, Millis)>,
 }
@@ -91,7 +91,7 @@ impl Board {
                 restarts: 0,
                 reason: None,
                 in_flight: 0,
-                kept: 0,
+                queued: 0,
                 unavailable: None,
             })
             .collect();

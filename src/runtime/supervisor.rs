@@ -10,14 +10,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-use super::agent::Progress;
 use super::life::{Around, FOR_RESTART, LifeEnd, LifePlan, live};
-use super::restart::{RestartPolicy, Verdict, decide};
+use super::restart::{RestartDecision, RestartPolicy, decide};
 use super::runner::panic_text;
 use super::shutdown::{Level, Stop, StopSwitch, stop_pair};
 use super::status::{AgentState, Board, Phase};
 use super::watched::Watched;
-use crate::event::{AgentName, EventType, NewEvent, Subject};
+use crate::event::{AgentName, EventType, Heartbeat, NewEvent, Subject};
 use crate::store::Store;
 
 /// Requests that wait, at most.
@@ -121,7 +120,7 @@ pub struct Supervisor {
     tasks: HashMap<Id, AgentName>,
     began: Instant,
     leaked: usize,
-    progress: Progress,
+    heartbeat: Heartbeat,
 }
 
 impl Supervisor {
@@ -160,21 +159,21 @@ impl Supervisor {
             tasks: HashMap::new(),
             began: now,
             leaked: 0,
-            progress: Progress::default(),
+            heartbeat: Heartbeat::default(),
         }
     }
 
     /// Runs until every agent has ended after `stop` was raised, or until it gives up.
     pub async fn run(mut self, stop: Stop) -> Summary {
-        let progress = self.progress.clone();
-        progress.mark();
-        let task = Watched::new("loop", STILL, move || progress.idle());
+        let heartbeat = self.heartbeat.clone();
+        heartbeat.beat();
+        let task = Watched::new("loop", STILL, move || heartbeat.idle());
         self.board.watch("supervisor", vec![task]);
         self.begin_due();
         self.board.enter(Phase::Running);
         tracing::info!(name: "docent.ready", agents = self.wards.len(), "ready");
         while !stop.draining() {
-            self.progress.mark();
+            self.heartbeat.beat();
             let look = Instant::now() + LOOK;
             let next = self.wards.values().filter_map(Ward::next_moment).min();
             let next = next.map_or(look, |moment| moment.min(look));
@@ -278,19 +277,20 @@ impl Supervisor {
         match asked {
             Some(reason) => {
                 let after = Duration::ZERO;
-                self.follow(name, &reason, Verdict::Restart { after }).await;
+                self.follow(name, &reason, RestartDecision::Restart { after })
+                    .await;
             }
             None => {
-                let verdict = decide(&self.policy, &ward.ends, since, fastrand::f64());
+                let decision = decide(&self.policy, &ward.ends, since, fastrand::f64());
                 ward.ends.push(since);
-                self.follow(name, &reason, verdict).await;
+                self.follow(name, &reason, decision).await;
             }
         }
         None
     }
 
     /// Restart or park, and say so.
-    async fn follow(&mut self, name: AgentName, reason: &str, verdict: Verdict) {
+    async fn follow(&mut self, name: AgentName, reason: &str, decision: RestartDecision) {
         let since = self.began.elapsed();
         let Some(ward) = self.wards.get_mut(&name) else {
             return;
@@ -298,8 +298,8 @@ impl Supervisor {
         ward.ends
             .retain(|end| since.saturating_sub(*end) <= self.policy.window);
         ward.unwell = true;
-        let (kind, state, restarts) = match verdict {
-            Verdict::Restart { after } => {
+        let (kind, state, restarts) = match decision {
+            RestartDecision::Restart { after } => {
                 ward.again_at = Some(Instant::now() + after);
                 tracing::warn!(name: "agent.restarted", agent = %name, reason, after = ?after, "an agent ended; it is started again");
                 (
@@ -308,7 +308,7 @@ impl Supervisor {
                     ward.lives,
                 )
             }
-            Verdict::Park => {
+            RestartDecision::Park => {
                 tracing::error!(name: "agent.parked", agent = %name, reason, restarts = self.policy.restarts, window = ?self.policy.window,
                     "an agent failed too often and is parked; the others go on; mend the cause, then `docent agent restart {name}`, or wait for self_healing");
                 // No new life follows.
@@ -321,7 +321,7 @@ impl Supervisor {
             status.restarts = restarts;
             status.reason = Some(reason.to_owned());
             status.in_flight = 0;
-            status.kept = 0;
+            status.queued = 0;
             status.unavailable = None;
         });
         self.tell(kind, name, json!({"reason": reason, "restarts": restarts}))
@@ -389,7 +389,7 @@ impl Supervisor {
         let mut told = Instant::now();
         let mut level = Level::Run;
         while !self.lives.is_empty() {
-            self.progress.mark();
+            self.heartbeat.beat();
             if stop.level() > level {
                 level = stop.level();
                 for switch in self.wards.values().filter_map(|ward| ward.switch.as_ref()) {
@@ -416,8 +416,13 @@ impl Supervisor {
                     .agents()
                     .borrow()
                     .iter()
-                    .filter(|a| a.in_flight + a.kept > 0)
-                    .map(|a| format!("{} ({} in flight, {} kept)", a.name, a.in_flight, a.kept))
+                    .filter(|a| a.in_flight + a.queued > 0)
+                    .map(|a| {
+                        format!(
+                            "{} ({} in flight, {} queued)",
+                            a.name, a.in_flight, a.queued
+                        )
+                    })
                     .collect();
                 tracing::info!(waiting = waiting.join(", "), "still stopping");
             }

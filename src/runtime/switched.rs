@@ -83,7 +83,7 @@ pub async fn tell_switched(
         .committed()
         .await?;
     for agent in switched {
-        tracing::info!(%agent, on = on.contains(&agent), "the config has switched an agent");
+        tracing::info!(%agent, on = on.contains(&agent), "the config has turned an agent on or off");
     }
     Ok(behind)
 }

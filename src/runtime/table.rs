@@ -1,6 +1,6 @@
-//! What a runner has in hand: the deliveries that are running, submitted or kept. No clock, no I/O: it can be tried exhaustively.
+//! What a runner has in hand: the deliveries that are running, submitted or queued. No clock, no I/O: it can be tried exhaustively.
 //!
-//! *Running* holds a permit; *submitted* was handed to the writer and holds none; *kept* waits. *In flight* is running or
+//! *Running* holds a permit; *submitted* was handed to the writer and holds none; *queued* waits. *In flight* is running or
 //! submitted. What is in flight or paused holds its subject. Unsettled flights (running and submitted) are bounded besides the
 //! permits, in number and in bytes.
 
@@ -11,7 +11,7 @@ use crate::event::{Seq, Subject};
 
 /// The bounds of a table.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct TableLimits {
     /// Deliveries that run at once.
     pub(super) permits: usize,
     /// Running and submitted ones.
@@ -19,38 +19,38 @@ pub(super) struct Limits {
     /// Bytes of submitted outcomes beyond which nothing is started.
     pub(super) unsettled_bytes: usize,
     /// Deliveries in the table beyond which nothing is asked for.
-    pub(super) room: usize,
+    pub(super) capacity: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum EntryState {
     Running,
     Submitted {
         bytes: usize,
     },
-    Kept,
-    /// Kept, and it holds its subject: what its handler works with was not there.
+    Queued,
+    /// Queued, and it holds its subject: what its handler works with was not there.
     Paused,
 }
 
-impl State {
+impl EntryState {
     fn holds_subject(self) -> bool {
-        self != State::Kept
+        self != EntryState::Queued
     }
 }
 
 #[derive(Debug)]
-struct Entry {
+struct TableEntry {
     subject: Subject,
-    state: State,
+    state: EntryState,
     copies: Vec<CopyId>,
 }
 
 /// The table of one runner, which owns it alone.
 #[derive(Debug)]
-pub(super) struct Table {
-    limits: Limits,
-    entries: BTreeMap<Seq, Entry>,
+pub(super) struct DeliveryTable {
+    limits: TableLimits,
+    entries: BTreeMap<Seq, TableEntry>,
     holders: HashMap<Subject, Seq>,
     /// The copies of all entries.
     copies: HashSet<CopyId>,
@@ -59,9 +59,9 @@ pub(super) struct Table {
     bytes: usize,
 }
 
-impl Table {
-    pub(super) fn new(limits: Limits) -> Self {
-        Table {
+impl DeliveryTable {
+    pub(super) fn new(limits: TableLimits) -> Self {
+        DeliveryTable {
             limits,
             entries: BTreeMap::new(),
             holders: HashMap::new(),
@@ -84,16 +84,16 @@ impl Table {
         self.limits.permits.saturating_sub(self.running).min(places)
     }
 
-    /// How many more it has room for.
-    pub(super) fn room(&self) -> usize {
-        self.limits.room.saturating_sub(self.entries.len())
+    /// How many more it has capacity for.
+    pub(super) fn capacity(&self) -> usize {
+        self.limits.capacity.saturating_sub(self.entries.len())
     }
 
     pub(super) fn in_flight(&self) -> usize {
         self.running + self.submitted
     }
 
-    pub(super) fn kept(&self) -> usize {
+    pub(super) fn queued(&self) -> usize {
         self.entries.len() - self.in_flight()
     }
 
@@ -112,30 +112,30 @@ impl Table {
     }
 
     /// Takes a delivery in without starting it; one that is in hand stays as it is.
-    pub(super) fn keep(&mut self, seq: Seq, subject: &Subject, copy: Option<CopyId>) {
-        let entry = self.entries.entry(seq).or_insert_with(|| Entry {
+    pub(super) fn queue(&mut self, seq: Seq, subject: &Subject, copy: Option<CopyId>) {
+        let entry = self.entries.entry(seq).or_insert_with(|| TableEntry {
             subject: subject.clone(),
-            state: State::Kept,
+            state: EntryState::Queued,
             copies: Vec::new(),
         });
         self.copies.extend(copy.clone());
         entry.copies.extend(copy);
     }
 
-    /// Starts a delivery, kept or new: it takes a permit and its subject. Its subject must be free.
+    /// Starts a delivery, queued or new: it takes a permit and its subject. Its subject must be free.
     pub(super) fn start(&mut self, seq: Seq, subject: &Subject) {
-        self.keep(seq, subject, None);
-        self.set(seq, State::Running);
+        self.queue(seq, subject, None);
+        self.set(seq, EntryState::Running);
     }
 
     /// Its outcome or failure was handed to the writer: the permit is free, the subject is not.
     pub(super) fn submit(&mut self, seq: Seq, bytes: usize) {
-        self.set(seq, State::Submitted { bytes });
+        self.set(seq, EntryState::Submitted { bytes });
     }
 
-    /// It goes back to kept and holds its subject.
+    /// It goes back to queued and holds its subject.
     pub(super) fn pause(&mut self, seq: Seq) {
-        self.set(seq, State::Paused);
+        self.set(seq, EntryState::Paused);
     }
 
     /// The pause is over: what was paused is answered anew, before anything else of its subject.
@@ -143,18 +143,18 @@ impl Table {
         let paused: Vec<Seq> = self
             .entries
             .iter()
-            .filter(|(_, entry)| entry.state == State::Paused)
+            .filter(|(_, entry)| entry.state == EntryState::Paused)
             .map(|(seq, _)| *seq)
             .collect();
         for seq in &paused {
-            self.set(*seq, State::Kept);
+            self.set(*seq, EntryState::Queued);
         }
         paused.len()
     }
 
     /// Leaves the table; gives its subject and its copies.
     pub(super) fn leave(&mut self, seq: Seq) -> Option<(Subject, Vec<CopyId>)> {
-        self.set(seq, State::Kept);
+        self.set(seq, EntryState::Queued);
         let entry = self.entries.remove(&seq)?;
         for copy in &entry.copies {
             self.copies.remove(copy);
@@ -162,13 +162,13 @@ impl Table {
         Some((entry.subject, entry.copies))
     }
 
-    /// The kept deliveries that may be answered anew: of each free subject the oldest, oldest first, at most `most`.
+    /// The queued deliveries that may be answered anew: of each free subject the oldest, oldest first, at most `most`.
     pub(super) fn answerable(&self, most: usize) -> Vec<Seq> {
         let mut subjects = std::collections::HashSet::new();
         self.entries
             .iter()
             .filter(|(_, entry)| {
-                entry.state == State::Kept && !self.holders.contains_key(&entry.subject)
+                entry.state == EntryState::Queued && !self.holders.contains_key(&entry.subject)
             })
             .filter(|(_, entry)| subjects.insert(&entry.subject))
             .map(|(seq, _)| *seq)
@@ -176,15 +176,16 @@ impl Table {
             .collect()
     }
 
-    /// Gives back all that is kept, for a drain.
+    /// Gives back all that is queued, for a drain.
     pub(super) fn give_back(&mut self) -> Vec<CopyId> {
-        let kept: Vec<Seq> = self
+        let queued: Vec<Seq> = self
             .entries
             .iter()
-            .filter(|(_, entry)| matches!(entry.state, State::Kept | State::Paused))
+            .filter(|(_, entry)| matches!(entry.state, EntryState::Queued | EntryState::Paused))
             .map(|(seq, _)| *seq)
             .collect();
-        kept.into_iter()
+        queued
+            .into_iter()
             .filter_map(|seq| self.leave(seq))
             .flat_map(|(_, copies)| copies)
             .collect()
@@ -194,30 +195,30 @@ impl Table {
     pub(super) fn flying(&self) -> Vec<String> {
         self.entries
             .values()
-            .filter(|e| matches!(e.state, State::Running | State::Submitted { .. }))
+            .filter(|e| matches!(e.state, EntryState::Running | EntryState::Submitted { .. }))
             .map(|e| e.subject.to_string())
             .collect()
     }
 
-    fn set(&mut self, seq: Seq, state: State) {
+    fn set(&mut self, seq: Seq, state: EntryState) {
         let Some(entry) = self.entries.get_mut(&seq) else {
             return;
         };
         match entry.state {
-            State::Running => self.running -= 1,
-            State::Submitted { bytes } => {
+            EntryState::Running => self.running -= 1,
+            EntryState::Submitted { bytes } => {
                 self.submitted -= 1;
                 self.bytes -= bytes;
             }
-            State::Kept | State::Paused => {}
+            EntryState::Queued | EntryState::Paused => {}
         }
         match state {
-            State::Running => self.running += 1,
-            State::Submitted { bytes } => {
+            EntryState::Running => self.running += 1,
+            EntryState::Submitted { bytes } => {
                 self.submitted += 1;
                 self.bytes += bytes;
             }
-            State::Kept | State::Paused => {}
+            EntryState::Queued | EntryState::Paused => {}
         }
         if state.holds_subject() {
             self.holders.insert(entry.subject.clone(), seq);
@@ -228,7 +229,7 @@ impl Table {
     }
 }
 
-impl TableView for Table {
+impl TableView for DeliveryTable {
     fn contains(&self, seq: Seq) -> bool {
         self.entries.contains_key(&seq)
     }
@@ -248,11 +249,11 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: TableLimits = TableLimits {
         permits: 2,
         unsettled: 3,
         unsettled_bytes: 100,
-        room: 6,
+        capacity: 6,
     };
 
     fn subject(name: &str) -> Subject {
@@ -261,14 +262,14 @@ mod tests {
 
     #[test]
     fn a_permit_comes_back_at_submit_and_the_subject_only_when_it_leaves() {
-        let mut table = Table::new(LIMITS);
+        let mut table = DeliveryTable::new(LIMITS);
         let a = subject("a");
         table.start(Seq(1), &a);
         assert_eq!(table.free(), 1);
         table.submit(Seq(1), 10);
         assert_eq!(table.free(), 2);
         assert!(table.holds(&a));
-        table.keep(Seq(2), &a, None);
+        table.queue(Seq(2), &a, None);
         assert!(table.answerable(9).is_empty());
         assert_eq!(table.leave(Seq(1)), Some((a, vec![])));
         assert_eq!(table.answerable(9), [Seq(2)]);
@@ -276,13 +277,13 @@ mod tests {
 
     #[test]
     fn unsettled_flights_are_bounded_in_number_and_bytes() {
-        let mut table = Table::new(LIMITS);
+        let mut table = DeliveryTable::new(LIMITS);
         for n in 0..3 {
             table.start(Seq(n), &subject(&n.to_string()));
             table.submit(Seq(n), 10);
         }
         assert_eq!(table.free(), 0);
-        let mut table = Table::new(LIMITS);
+        let mut table = DeliveryTable::new(LIMITS);
         table.start(Seq(1), &subject("a"));
         table.submit(Seq(1), 100);
         assert_eq!(table.free(), 0);
@@ -290,10 +291,10 @@ mod tests {
 
     #[test]
     fn what_is_paused_holds_its_subject_and_is_answered_first() {
-        let mut table = Table::new(LIMITS);
+        let mut table = DeliveryTable::new(LIMITS);
         let a = subject("a");
         table.start(Seq(1), &a);
-        table.keep(Seq(2), &a, None);
+        table.queue(Seq(2), &a, None);
         table.pause(Seq(1));
         assert!(table.holds(&a) && table.answerable(9).is_empty());
         assert_eq!(table.resume(), 1);
@@ -302,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_copy_is_added_to_what_is_in_hand_and_given_when_it_leaves() {
-        let mut table = Table::new(LIMITS);
+        let mut table = DeliveryTable::new(LIMITS);
         let copy = |n: &str| {
             Some(CopyId {
                 session: 1,
@@ -310,7 +311,7 @@ mod tests {
             })
         };
         assert!(!table.add_copy(Seq(1), copy("1-0")));
-        table.keep(Seq(1), &subject("a"), copy("1-0"));
+        table.queue(Seq(1), &subject("a"), copy("1-0"));
         assert!(table.add_copy(Seq(1), copy("2-0")));
         table.start(Seq(1), &subject("a"));
         let (_, copies) = table.leave(Seq(1)).unwrap();
@@ -321,22 +322,22 @@ mod tests {
         /// Whatever is done to it, the counts are those of the entries, and a subject is held by one delivery.
         #[test]
         fn the_counts_are_those_of_the_entries(steps in proptest::collection::vec((0u8..6, 0u64..8, 0u8..3), 1..80)) {
-            let mut table = Table::new(LIMITS);
+            let mut table = DeliveryTable::new(LIMITS);
             for (step, seq, name) in steps {
                 let seq = Seq(seq);
                 let name = table.entries.get(&seq).map_or_else(|| subject(&name.to_string()), |e| e.subject.clone());
                 match step {
-                    0 => table.keep(seq, &name, None),
+                    0 => table.queue(seq, &name, None),
                     1 if table.free() > 0 && !table.holds(&name) => table.start(seq, &name),
-                    2 if table.entries.get(&seq).is_some_and(|e| e.state == State::Running) => table.submit(seq, 7),
-                    3 if table.entries.get(&seq).is_some_and(|e| e.state != State::Kept) => table.pause(seq),
+                    2 if table.entries.get(&seq).is_some_and(|e| e.state == EntryState::Running) => table.submit(seq, 7),
+                    3 if table.entries.get(&seq).is_some_and(|e| e.state != EntryState::Queued) => table.pause(seq),
                     4 => { table.leave(seq); }
                     5 => { table.resume(); }
                     _ => {}
                 }
-                let count = |wanted: fn(&State) -> bool| table.entries.values().filter(|e| wanted(&e.state)).count();
-                prop_assert_eq!(table.running, count(|s| *s == State::Running));
-                prop_assert_eq!(table.submitted, count(|s| matches!(s, State::Submitted { .. })));
+                let count = |wanted: fn(&EntryState) -> bool| table.entries.values().filter(|e| wanted(&e.state)).count();
+                prop_assert_eq!(table.running, count(|s| *s == EntryState::Running));
+                prop_assert_eq!(table.submitted, count(|s| matches!(s, EntryState::Submitted { .. })));
                 prop_assert_eq!(table.bytes, 7 * table.submitted);
                 prop_assert!(table.running <= LIMITS.permits && table.in_flight() <= LIMITS.unsettled);
                 for (subject, seq) in &table.holders {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::shutdown::Stop;
-use crate::bus::LastPoll;
+use crate::bus::PollWatch;
 
 /// Something that must get on: how long it stands still now, and how long it may.
 #[derive(Clone)]
@@ -35,17 +35,13 @@ impl Watched {
 
     /// The reader of an agent's inbox, which must not go without a poll for `limit`, or for longer than one may take and
     /// `margin` more; in a drain nothing is read.
-    pub(super) fn reader(
-        poll: LastPoll,
-        (limit, margin): (Duration, Duration),
-        stop: Stop,
-    ) -> Self {
-        let limit = limit.max(poll.longest() + margin);
+    pub(super) fn reader(poll: PollWatch, limit: Duration, margin: Duration, stop: Stop) -> Self {
+        let limit = limit.max(poll.longest + margin);
         Watched::new("reader", limit, move || {
             if stop.draining() {
                 Duration::ZERO
             } else {
-                poll.idle()
+                poll.heartbeat.idle()
             }
         })
     }
@@ -123,22 +119,26 @@ impl WatchList {
 mod tests {
     use super::super::shutdown::{Level, stop_pair};
     use super::*;
+    use crate::event::Heartbeat;
 
     #[test]
     fn a_reader_stands_still_without_a_poll_but_not_while_it_is_exempt_or_in_a_drain() {
         let (switch, stop) = stop_pair();
         let (limit, margin) = (Duration::from_secs(25), Duration::from_secs(5));
-        let watched =
-            |poll: &LastPoll| Watched::reader(poll.clone(), (limit, margin), stop.clone());
-        let poll = LastPoll::new(limit);
+        let watched = |poll: &PollWatch| Watched::reader(poll.clone(), limit, margin, stop.clone());
+        let stood_still = || PollWatch {
+            heartbeat: Heartbeat::stood_still(limit),
+            longest: Duration::ZERO,
+        };
+        let poll = PollWatch::new(limit);
         assert_eq!(watched(&poll).late(), None, "it has not begun");
         assert_eq!(watched(&poll).limit, limit + margin);
-        let poll = LastPoll::stood_still(limit);
+        let poll = stood_still();
         let reader = watched(&poll);
         assert!(reader.late() >= Some(limit));
-        poll.polled();
+        poll.heartbeat.beat();
         assert_eq!(reader.late(), None);
-        let poll = LastPoll::stood_still(limit);
+        let poll = stood_still();
         let reader = watched(&poll);
         switch.raise(Level::Drain);
         assert_eq!(reader.late(), None);

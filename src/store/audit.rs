@@ -11,6 +11,7 @@ use super::readers::page;
 use super::writer::Batch;
 use super::{ReadError, Store, WriteError, decode};
 use crate::event::Millis;
+use crate::hex;
 use crate::json;
 
 /// What the first record's hash is computed over.
@@ -82,11 +83,7 @@ fn hash(previous: &str, line: &str) -> String {
     hasher.update(previous.as_bytes());
     hasher.update(b"\n");
     hasher.update(line.as_bytes());
-    hasher
-        .finalize()
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    hex::encode(&hasher.finalize())
 }
 
 /// The hash of the newest record.
@@ -139,7 +136,7 @@ fn write(
     let hash = hash(&batch.counters.audit_hash, &line);
     connection
         .prepare_cached("INSERT INTO audit (n, event, line, hash, at) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![n, event, line, hash, now.0])?;
+        .execute(params![n, event, line, hash, now])?;
     batch.counters.audit_n = n;
     batch.counters.audit_hash = hash;
     Ok(())
@@ -162,7 +159,7 @@ pub(super) fn prune(
     let last = connection
         .query_row(
             "SELECT n, hash FROM audit WHERE n < ?1 AND n < ?2 AND at < ?3 ORDER BY n DESC LIMIT 1",
-            params![oldest + PRUNE_SLICE, batch.counters.audit_n, before.0],
+            params![oldest + PRUNE_SLICE, batch.counters.audit_n, before],
             |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?)),
         )
         .optional()?;

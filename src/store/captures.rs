@@ -93,11 +93,11 @@ pub(super) fn apply(connection: &Connection, capture: &Capture) -> Result<(), Wr
         let mut insert = connection.prepare_cached(
             "INSERT INTO content (digest, size, packed) VALUES (?1, ?2, ?3) ON CONFLICT (digest) DO NOTHING",
         )?;
-        insert.execute(params![capture.digest.as_str(), capture.stat.size, packed])?;
+        insert.execute(params![capture.digest, capture.stat.size, packed])?;
     }
     let there: bool = connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM content WHERE digest = ?1)")?
-        .query_row([capture.digest.as_str()], |row| row.get(0))?;
+        .query_row([&capture.digest], |row| row.get(0))?;
     if !there {
         return Err(WriteError::Invalid(format!(
             "the bytes of {} are not in the store",
@@ -138,7 +138,7 @@ impl Store {
             .read("captured bytes", move |connection| {
                 connection
                     .prepare_cached("SELECT packed FROM content WHERE digest = ?1")?
-                    .query_row([digest.as_str()], |row| row.get::<_, Vec<u8>>(0))
+                    .query_row([digest], |row| row.get::<_, Vec<u8>>(0))
                     .optional()
             })
             .await?;
@@ -162,7 +162,7 @@ impl Store {
         self.read("captured bytes", move |connection| {
             connection
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM content WHERE digest = ?1)")?
-                .query_row([digest.as_str()], |row| row.get(0))
+                .query_row([digest], |row| row.get(0))
         })
         .await
     }

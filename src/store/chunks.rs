@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::captures::Digest;
+use super::readers::column;
 use super::writer::Batch;
 use super::{ReadError, Store, WriteError};
 use crate::event::Millis;
@@ -170,23 +171,32 @@ pub(super) fn put(
             chunk.hash
         ])?;
     }
-    let state = (
-        set.version,
-        set.digest.as_str(),
-        set.embedder.as_str(),
-        set.chunks.len(),
-    );
-    record(connection, &set.document, (change, now), state)
+    let state = IndexedState {
+        change,
+        version: set.version,
+        digest: set.digest.as_str().to_owned(),
+        embedder: set.embedder.clone(),
+        chunks: set.chunks.len() as u64,
+    };
+    record(connection, &set.document, &state, now)
 }
 
 pub(super) fn remove(
     connection: &Connection,
-    (document, embedder): (&str, &str),
+    document: &str,
+    embedder: &str,
     batch: &mut Batch,
     now: Millis,
 ) -> Result<(), WriteError> {
     let change = replace(connection, document, batch)?;
-    record(connection, document, (change, now), (0, "", embedder, 0))
+    let state = IndexedState {
+        change,
+        version: 0,
+        digest: String::new(),
+        embedder: embedder.to_owned(),
+        chunks: 0,
+    };
+    record(connection, document, &state, now)
 }
 
 /// Marks the document's present chunks as replaced by a new change; gives its number.
@@ -203,8 +213,8 @@ fn replace(connection: &Connection, document: &str, batch: &mut Batch) -> Result
 fn record(
     connection: &Connection,
     document: &str,
-    (change, now): (u64, Millis),
-    (version, digest, embedder, chunks): (u32, &str, &str, usize),
+    state: &IndexedState,
+    now: Millis,
 ) -> Result<(), WriteError> {
     connection
         .prepare_cached(
@@ -212,7 +222,15 @@ fn record(
              ON CONFLICT (document) DO UPDATE SET change = excluded.change, version = excluded.version,
                digest = excluded.digest, embedder = excluded.embedder, chunks = excluded.chunks, at = excluded.at",
         )?
-        .execute(params![document, change, version, digest, embedder, chunks, now.0])?;
+        .execute(params![
+            document,
+            state.change,
+            state.version,
+            state.digest,
+            state.embedder,
+            state.chunks,
+            now
+        ])?;
     Ok(())
 }
 
@@ -222,12 +240,8 @@ pub(super) fn prune(
     position: u64,
     slice: usize,
 ) -> Result<usize, WriteError> {
-    let numbers: Vec<u64> = connection
-        .prepare_cached(
-            "SELECT number FROM chunk WHERE replaced_by <= ?1 ORDER BY replaced_by LIMIT ?2",
-        )?
-        .query_map(params![position, slice], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+    let sql = "SELECT number FROM chunk WHERE replaced_by <= ?1 ORDER BY replaced_by LIMIT ?2";
+    let numbers: Vec<u64> = column(connection, sql, params![position, slice])?;
     let mut delete = connection.prepare_cached("DELETE FROM chunk WHERE number = ?1")?;
     for number in &numbers {
         delete.execute([number])?;
@@ -334,7 +348,7 @@ impl Store {
                 let rows = passages_of(connection, &document, &embedder)?;
                 passages += rows.len();
                 feed.position = row.get(0)?;
-                feed.at = Millis(row.get(5)?);
+                feed.at = row.get(5)?;
                 feed.changes.push(FeedChange {
                     change: feed.position,
                     document,
@@ -418,14 +432,14 @@ impl Store {
     }
 
     /// Documents whose chunks are missing, of another version or of another embedder, and rejected ones that may be
-    /// read otherwise now; at most `limit`.
+    /// read otherwise now, by collection and path from the one after `after` on; at most `limit`.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn stale_documents(
         &self,
         embedder: String,
-        (collection, path): (String, Vec<u8>),
+        after: (String, Vec<u8>),
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
         self.read("documents that are not in the index", move |connection| {
@@ -438,7 +452,7 @@ impl Store {
                          OR (d.state <> 'stored' AND i.chunks > 0))
                      ORDER BY d.collection, d.path LIMIT ?4",
                 )?
-                .query_map(params![embedder, collection, path, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .query_map(params![embedder, after.0, after.1, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
         })
         .await

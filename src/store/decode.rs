@@ -1,12 +1,13 @@
-//! Strict decoding: a column that does not hold what docent wrote there is damage, and the damage is named.
+//! How values stand in columns. Decoding is strict: a column that does not hold what docent wrote there is damage, and the
+//! damage is named.
 
 use std::fmt::Display;
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
 use rusqlite::{Error, ErrorCode, Row};
 use thiserror::Error as ThisError;
 
-use super::{Digest, DocumentState, FileState, Severity};
+use super::Digest;
 use crate::event::{AgentName, Data, EventId, EventType, Millis, Seq, Subject};
 
 /// The longest text of a key in a message, in characters.
@@ -112,9 +113,72 @@ from_text! {
     Subject => Subject::parse,
     Data => Data::parse,
     Digest => |text: &str| text.parse::<Digest>().map_err(|()| "it is no digest"),
-    DocumentState => DocumentState::read,
-    FileState => FileState::read,
-    Severity => Severity::read,
+}
+
+/// Stores what has a text of its own as that text.
+macro_rules! to_text {
+    ($($type:ty),* $(,)?) => {$(
+        impl ToSql for $type {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(self.as_str().into())
+            }
+        }
+    )*};
+}
+
+to_text! { AgentName, EventType, Subject, Digest }
+
+/// How the values of an enum stand in a column.
+macro_rules! stored_as_text {
+    ($type:ident, $what:literal: $($variant:ident = $text:literal),* $(,)?) => {
+        impl $type {
+            /// As it stands in the table.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $($type::$variant => $text),*
+                }
+            }
+        }
+
+        impl rusqlite::types::FromSql for $type {
+            fn column_result(
+                value: rusqlite::types::ValueRef<'_>,
+            ) -> rusqlite::types::FromSqlResult<Self> {
+                match value.as_str()? {
+                    $($text => Ok($type::$variant),)*
+                    other => {
+                        let why = format!(concat!("there is no ", $what, " `{}`"), other);
+                        Err(rusqlite::types::FromSqlError::Other(why.into()))
+                    }
+                }
+            }
+        }
+
+        impl rusqlite::ToSql for $type {
+            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+                Ok(self.as_str().into())
+            }
+        }
+    };
+}
+pub(super) use stored_as_text;
+
+impl ToSql for EventId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_string().into())
+    }
+}
+
+impl ToSql for Seq {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl ToSql for Millis {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
 }
 
 impl FromSql for Seq {

@@ -6,7 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::captures::Digest;
-use super::readers::page;
+use super::decode::stored_as_text;
+use super::manifest::FileState;
+use super::readers::{column, page};
 use super::{ReadError, Store, WriteError, decode};
 use crate::event::Millis;
 
@@ -21,26 +23,10 @@ pub enum DocumentState {
     Removed,
 }
 
-impl DocumentState {
-    /// As it stands in the table.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            DocumentState::Stored => "stored",
-            DocumentState::Rejected => "rejected",
-            DocumentState::Removed => "removed",
-        }
-    }
-
-    pub(super) fn read(text: &str) -> Result<Self, String> {
-        [
-            DocumentState::Stored,
-            DocumentState::Rejected,
-            DocumentState::Removed,
-        ]
-        .into_iter()
-        .find(|s| s.as_str() == text)
-        .ok_or_else(|| format!("there is no document state `{text}`"))
-    }
+stored_as_text! { DocumentState, "document state":
+    Stored = "stored",
+    Rejected = "rejected",
+    Removed = "removed",
 }
 
 /// A version as a handler gives it: the present one of its document.
@@ -147,12 +133,12 @@ pub(super) fn put(
             version.collection,
             version.path,
             version.version,
-            version.digest.as_str(),
-            version.state.as_str(),
+            version.digest,
+            version.state,
             version.reason,
             version.title,
             version.kind,
-            now.0
+            now
         ])?;
     connection
         .prepare_cached(
@@ -163,12 +149,12 @@ pub(super) fn put(
         .execute(params![
             version.document,
             version.version,
-            version.digest.as_str(),
+            version.digest,
             version.size,
-            version.state.as_str(),
+            version.state,
             version.reason,
             version.title,
-            now.0
+            now
         ])?;
     connection
         .prepare_cached("DELETE FROM document_version WHERE document = ?1 AND version <= ?2")?
@@ -186,7 +172,7 @@ pub(super) fn remove(
 ) -> Result<(), WriteError> {
     connection
         .prepare_cached("UPDATE document SET state = 'removed', changed_at = ?2 WHERE id = ?1")?
-        .execute(params![document, now.0])?;
+        .execute(params![document, now])?;
     Ok(())
 }
 
@@ -196,14 +182,13 @@ pub(super) fn prune(
     before: Millis,
     slice: usize,
 ) -> Result<usize, WriteError> {
-    let ids: Vec<String> = connection
-        .prepare_cached(
-            // One whose chunks are still there (rag is off) stays until they are gone: nobody would find them without it.
-            "SELECT id FROM document WHERE state = 'removed' AND changed_at < ?1
-               AND NOT EXISTS (SELECT 1 FROM indexed i WHERE i.document = document.id AND i.chunks > 0) LIMIT ?2",
-        )?
-        .query_map(params![before.0, slice], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+    let ids: Vec<String> = column(
+        connection,
+        // One whose chunks are still there (rag is off) stays until they are gone: nobody would find them without it.
+        "SELECT id FROM document WHERE state = 'removed' AND changed_at < ?1
+           AND NOT EXISTS (SELECT 1 FROM indexed i WHERE i.document = document.id AND i.chunks > 0) LIMIT ?2",
+        params![before, slice],
+    )?;
     for id in &ids {
         connection.execute("DELETE FROM document_version WHERE document = ?1", [id])?;
         connection.execute(
@@ -347,7 +332,8 @@ impl Store {
                      WHERE (?1 IS NULL OR m.collection = ?1) AND (m.collection > ?2 OR (m.collection = ?2 AND m.path > ?3))
                      ORDER BY m.collection, m.path LIMIT ?4",
                 )?;
-            page(select.query(params![collection, after.0, after.1, limit])?, listed)
+            let rows = select.query(params![collection, after.0, after.1, limit])?;
+            page(rows, decode::of("manifest", listed))
         })
         .await
     }
@@ -371,7 +357,7 @@ impl Store {
                         state: row.get(3)?,
                         reason: row.get(4)?,
                         title: row.get(5)?,
-                        at: Millis(row.get(6)?),
+                        at: row.get(6)?,
                     })
                 })?
                 .collect()
@@ -381,15 +367,14 @@ impl Store {
 }
 
 fn listed(row: &Row<'_>) -> rusqlite::Result<ListedDocument> {
-    let file_state: String = row.get(4)?;
-    let document_state: Option<String> = row.get(6)?;
-    let (state, reason) = match (file_state.as_str(), document_state) {
-        ("captured", Some(state)) => (state, row.get(7)?),
-        ("captured", None) => ("captured".to_owned(), None),
-        ("too large", _) => ("rejected".to_owned(), row.get(5)?),
-        (other, _) => (other.to_owned(), row.get(5)?),
+    let file: FileState = row.get(4)?;
+    let document: Option<DocumentState> = row.get(6)?;
+    let captured = file == FileState::Captured;
+    let (state, reason) = match (file, document) {
+        (FileState::Captured, Some(document)) => (document.as_str(), row.get(7)?),
+        (FileState::TooLarge, _) => (DocumentState::Rejected.as_str(), row.get(5)?),
+        (file, _) => (file.as_str(), row.get(5)?),
     };
-    let captured = file_state == "captured";
     Ok(ListedDocument {
         collection: row.get(0)?,
         path: row.get(1)?,
@@ -399,7 +384,7 @@ fn listed(row: &Row<'_>) -> rusqlite::Result<ListedDocument> {
         } else {
             None
         },
-        state,
+        state: state.to_owned(),
         reason,
         title: row.get(8)?,
     })

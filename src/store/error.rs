@@ -1,4 +1,7 @@
-use std::path::PathBuf;
+//! Why the store cannot be opened, written or read.
+
+use std::io;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -23,7 +26,7 @@ pub enum OpenError {
         path: PathBuf,
         /// Why not.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file is not a store, or is damaged.
     #[error("the store {path} is damaged: {cause}; move it away together with its -wal file and start again (documents are read anew from disk, the audit log and what was owed are lost), or put back a copy", path = .path.display())]
@@ -43,7 +46,7 @@ pub enum OpenError {
         /// The newest schema that this docent knows.
         known: i64,
     },
-    /// There is no room, or the disk fails.
+    /// The disk is full or fails.
     #[error("cannot open the store {path}: {cause}", path = .path.display())]
     Unavailable {
         /// The file.
@@ -51,6 +54,18 @@ pub enum OpenError {
         /// What SQLite says.
         cause: String,
     },
+}
+
+impl OpenError {
+    /// The error of an attempt on `path` that the operating system refuses.
+    pub(super) fn io(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+        let path = path.to_owned();
+        move |source| OpenError::Io {
+            attempt,
+            path,
+            source,
+        }
+    }
 }
 
 /// Why a write did not happen. Nothing of it was written.

@@ -15,7 +15,7 @@ pub const PUT_BACK: &str =
 
 /// One file that is open.
 #[derive(Debug)]
-struct Opened {
+struct OpenFile {
     path: PathBuf,
     id: (u64, u64),
 }
@@ -23,14 +23,14 @@ struct Opened {
 /// The files of the store that are open.
 #[derive(Debug)]
 pub(super) struct Files {
-    store: Opened,
-    log: Opened,
-    shared_memory: Opened,
+    store: OpenFile,
+    log: OpenFile,
+    shared_memory: OpenFile,
 }
 
 /// What stands under the name of an open file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum FileStanding {
     Same,
     Gone,
     Another,
@@ -40,19 +40,19 @@ fn id(found: &Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
 }
 
-impl Opened {
+impl OpenFile {
     fn note(path: PathBuf) -> io::Result<Self> {
         let id = id(&std::fs::metadata(&path)?);
-        Ok(Opened { path, id })
+        Ok(OpenFile { path, id })
     }
 
-    fn standing(&self) -> Standing {
+    fn standing(&self) -> FileStanding {
         match std::fs::metadata(&self.path) {
-            Ok(found) if id(&found) == self.id => Standing::Same,
-            Ok(_) => Standing::Another,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Standing::Gone,
+            Ok(found) if id(&found) == self.id => FileStanding::Same,
+            Ok(_) => FileStanding::Another,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => FileStanding::Gone,
             // It cannot be looked at: nothing is known of it.
-            Err(_) => Standing::Same,
+            Err(_) => FileStanding::Same,
         }
     }
 }
@@ -63,10 +63,10 @@ impl Files {
         let beside = |suffix: &str| {
             let mut name = path.as_os_str().to_owned();
             name.push(suffix);
-            Opened::note(name.into())
+            OpenFile::note(name.into())
         };
         Ok(Files {
-            store: Opened::note(path.to_owned())?,
+            store: OpenFile::note(path.to_owned())?,
             log: beside("-wal")?,
             shared_memory: beside("-shm")?,
         })
@@ -78,10 +78,10 @@ impl Files {
         let (file, standing) = files
             .into_iter()
             .map(|file| (file, file.standing()))
-            .find(|(_, standing)| *standing != Standing::Same)?;
+            .find(|(_, standing)| *standing != FileStanding::Same)?;
         let path = file.path.display();
         let how = match standing {
-            Standing::Another => "was replaced by another file",
+            FileStanding::Another => "was replaced by another file",
             _ => "was removed or renamed",
         };
         Some(format!(
@@ -91,12 +91,12 @@ impl Files {
 
     /// Whether what the log holds can still be written into the store: that is there, and nobody began another log.
     pub(super) fn can_be_completed(&self) -> bool {
-        self.store.standing() == Standing::Same && self.log.standing() != Standing::Another
+        self.store.standing() == FileStanding::Same && self.log.standing() != FileStanding::Another
     }
 
     /// Whether the log is gone, and with its name the way of others to what it holds.
     pub(super) fn log_is_gone(&self) -> bool {
-        self.log.standing() == Standing::Gone
+        self.log.standing() == FileStanding::Gone
     }
 
     /// The size of the log, in bytes; nothing if it is gone.

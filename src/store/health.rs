@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
+use super::decode::stored_as_text;
 use super::documents::DocumentState;
 use super::manifest::FileState;
 use super::readers::page;
@@ -18,22 +19,9 @@ pub enum Severity {
     Error,
 }
 
-impl Severity {
-    /// As it stands in the table.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        }
-    }
-
-    pub(super) fn read(text: &str) -> Result<Self, String> {
-        match text {
-            "warning" => Ok(Severity::Warning),
-            "error" => Ok(Severity::Error),
-            other => Err(format!("there is no severity `{other}`")),
-        }
-    }
+stored_as_text! { Severity, "severity":
+    Warning = "warning",
+    Error = "error",
 }
 
 /// An issue begins. One that is open already with this subject is left as it is, its value brought up to date.
@@ -128,16 +116,16 @@ const FILE_JOINS: &str = "LEFT JOIN manifest m ON m.collection = k.collection AN
     LEFT JOIN indexed i ON i.document = d.id";
 
 fn file_view(row: &Row<'_>) -> rusqlite::Result<FileView> {
-    let listed: Option<String> = row.get(2)?;
-    let state: Option<String> = row.get(4)?;
-    let captured = listed.as_deref() == Some(FileState::Captured.as_str());
+    let listed: Option<FileState> = row.get(2)?;
+    let state: Option<DocumentState> = row.get(4)?;
+    let captured = listed == Some(FileState::Captured);
     Ok(FileView {
         collection: row.get(0)?,
         path: row.get(1)?,
         listed: listed.is_some(),
         captured: if captured { row.get(3)? } else { None },
         document: match state {
-            Some(state) => Some((state == DocumentState::Stored.as_str(), row.get(5)?)),
+            Some(state) => Some((state == DocumentState::Stored, row.get(5)?)),
             None => None,
         },
         indexed: match row.get::<_, Option<String>>(6)? {
@@ -154,13 +142,13 @@ pub(super) fn open(
 ) -> Result<(), WriteError> {
     let standing = connection.execute(
         "UPDATE issue SET severity = ?2, value = ?3, bound = ?4 WHERE subject = ?1 AND closed_at IS NULL",
-        params![issue.subject, issue.severity.as_str(), issue.value, issue.limit],
+        params![issue.subject, issue.severity, issue.value, issue.limit],
     )?;
     if standing == 0 {
         connection.execute(
             "INSERT INTO issue (subject, opened_at, detector, severity, value, bound) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (subject, opened_at) DO UPDATE SET closed_at = NULL, value = excluded.value",
-            params![issue.subject, now.0, issue.detector, issue.severity.as_str(), issue.value, issue.limit],
+            params![issue.subject, now, issue.detector, issue.severity, issue.value, issue.limit],
         )?;
     }
     Ok(())
@@ -173,7 +161,7 @@ pub(super) fn close(
 ) -> Result<(), WriteError> {
     connection.execute(
         "UPDATE issue SET closed_at = ?2 WHERE subject = ?1 AND closed_at IS NULL",
-        params![issue.subject, now.0],
+        params![issue.subject, now],
     )?;
     Ok(())
 }
@@ -195,9 +183,7 @@ pub(super) fn prune(
 ) -> Result<usize, WriteError> {
     let keys: Vec<(String, i64)> = connection
         .prepare_cached("SELECT subject, opened_at FROM issue WHERE closed_at < ?1 LIMIT ?2")?
-        .query_map(params![before.0, slice], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?
+        .query_map(params![before, slice], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     for (subject, opened_at) in &keys {
         connection.execute(

@@ -56,8 +56,8 @@ pub(super) fn read_up_to(connection: &Connection, entry: &str) -> Result<(), Wri
     Ok(())
 }
 
-/// Keeps an entry that cannot be published; one that is kept already stays as it is.
-pub(super) fn keep(
+/// Stores an entry that cannot be published as a dead letter; one that is there already stays as it is.
+pub(super) fn bury(
     connection: &Connection,
     dead: &IngressDead,
     now: Millis,
@@ -75,7 +75,7 @@ pub(super) fn keep(
             dead.subject,
             dead.reason,
             fields,
-            now.0
+            now
         ])?;
     let mut cap = connection.prepare_cached(
         "DELETE FROM ingress_dead WHERE n <= (SELECT n FROM ingress_dead ORDER BY n DESC LIMIT 1 OFFSET ?1)",

@@ -118,7 +118,7 @@ fn look(path: &Path) -> rusqlite::Result<Inspection> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Options, RetryPolicy, Store};
+    use super::super::{RetryPolicy, Store, StoreOptions};
     use super::*;
 
     #[tokio::test]
@@ -127,7 +127,7 @@ mod tests {
         let folder = parent.path().join("a b?#%41é");
         assert_eq!(id_in(&folder), Ok(None));
         let hour = std::time::Duration::from_secs(3600);
-        let options = Options {
+        let options = StoreOptions {
             retry: RetryPolicy {
                 max_retries: 0,
                 backoff_min: hour,

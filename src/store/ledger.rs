@@ -5,8 +5,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
-use super::writer::Batch;
+use super::decode::stored_as_text;
+use super::writer::{Batch, Pruned};
 use super::{WriteError, decode};
+use crate::backoff::{Backoff, full_jitter};
 use crate::event::{AgentName, Data, Event, EventId, EventType, Millis, NewEvent, Seq, Subject};
 
 /// The longest text kept of one failed attempt, in bytes, and how many attempts are remembered.
@@ -26,6 +28,23 @@ pub struct DeliveryKey {
     pub correlation: EventId,
 }
 
+/// How a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// It is still to be handled.
+    Owed,
+    /// It was handled, or dropped.
+    Done,
+    /// It failed for good.
+    Dead,
+}
+
+stored_as_text! { DeliveryState, "delivery state":
+    Owed = "owed",
+    Done = "done",
+    Dead = "dead",
+}
+
 /// How often a failed delivery is tried again, and when.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
@@ -41,18 +60,14 @@ impl RetryPolicy {
     /// How long to wait after failed attempt number `attempts` (from 1): exponential with full jitter;
     /// `jitter` is a random number from 0 to 1.
     fn backoff(&self, attempts: u32, jitter: f64) -> Duration {
-        let doublings = attempts.saturating_sub(1).min(30);
-        let ceiling = self
-            .backoff_min
-            .saturating_mul(1 << doublings)
-            .min(self.backoff_max);
-        ceiling.mul_f64(jitter)
+        let backoff = Backoff::new(self.backoff_min, self.backoff_max);
+        full_jitter(backoff.after(attempts), jitter)
     }
 }
 
 /// What became of an event that was published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
+pub struct PublishedEvent {
     /// Its id.
     pub id: EventId,
     /// Its place.
@@ -78,7 +93,7 @@ pub(super) fn publish(
     event: &NewEvent,
     batch: &mut Batch,
     now: Millis,
-) -> Result<Published, WriteError> {
+) -> Result<PublishedEvent, WriteError> {
     let data = event.data.text();
     let bytes = data.len() + event.subject.as_str().len() + event.source.len() + 256;
     if bytes > batch.options().event_size {
@@ -96,28 +111,28 @@ pub(super) fn publish(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     insert.execute(params![
-        seq.0,
-        event.id.to_string(),
-        event.kind.as_str(),
+        seq,
+        event.id,
+        event.kind,
         event.source,
-        event.subject.as_str(),
-        now.0,
+        event.subject,
+        now,
         data,
-        event.causation.map(|id| id.to_string()),
-        event.correlation.unwrap_or(event.id).to_string(),
+        event.causation,
+        event.correlation.unwrap_or(event.id),
     ])?;
     let mut owe = connection.prepare_cached(
         "INSERT INTO delivery (event, agent, subject, state, due_at) VALUES (?1, ?2, ?3, 'owed', 0)",
     )?;
     for agent in event.kind.subscribers() {
         if batch.options().agents.contains(agent) {
-            owe.execute(params![seq.0, agent.as_str(), event.subject.as_str()])?;
+            owe.execute(params![seq, agent, event.subject])?;
             let delta = batch.delta(*agent);
             delta.owed += 1;
             delta.fresh = true;
         }
     }
-    Ok(Published {
+    Ok(PublishedEvent {
         id: event.id,
         seq,
         fresh: true,
@@ -128,22 +143,21 @@ pub(super) fn publish(
 fn known_already(
     connection: &Connection,
     event: &NewEvent,
-) -> Result<Option<Published>, WriteError> {
+) -> Result<Option<PublishedEvent>, WriteError> {
     let mut select =
         connection.prepare_cached("SELECT seq, type, subject, data FROM event WHERE id = ?1")?;
     let stored = decode::of("event", |row| {
         let kind: EventType = row.get(1)?;
         Ok((row.get(0)?, kind, row.get(2)?, row.get(3)?))
     });
-    let known: Option<(Seq, EventType, Subject, Data)> = select
-        .query_row([event.id.to_string()], stored)
-        .optional()?;
+    let known: Option<(Seq, EventType, Subject, Data)> =
+        select.query_row([event.id], stored).optional()?;
     let Some((seq, kind, subject, data)) = known else {
         return Ok(None);
     };
     let same = kind == event.kind && subject == event.subject && data == event.data;
     if same {
-        Ok(Some(Published {
+        Ok(Some(PublishedEvent {
             id: event.id,
             seq,
             fresh: false,
@@ -166,7 +180,7 @@ pub(super) fn done(
     )?;
     let attempts: Option<u32> = update
         .query_row(
-            params![key.seq.0, key.agent.as_str(), now.0],
+            params![key.seq, key.agent, now],
             decode::of("delivery", |row| row.get(0)),
         )
         .optional()?;
@@ -180,11 +194,20 @@ pub(super) fn done(
     Ok(())
 }
 
+/// What the ledger has of a delivery that failed.
+struct FailedRow {
+    attempts: u32,
+    deaths: u32,
+    errors: Option<String>,
+    subject: Subject,
+}
+
 /// One failed attempt: due again later, or dead, and then `event.dead_lettered` is published with it.
 pub(super) fn fail(
     connection: &Connection,
     key: &DeliveryKey,
-    (error, permanent): (&str, bool),
+    error: &str,
+    permanent: bool,
     batch: &mut Batch,
     now: Millis,
 ) -> Result<Settled, WriteError> {
@@ -192,93 +215,94 @@ pub(super) fn fail(
         "SELECT event, attempts, deaths, errors, subject FROM delivery WHERE event = ?1 AND agent = ?2 AND state = 'owed'",
     )?;
     let row = decode::of("delivery", |row| {
-        Ok((
-            row.get::<_, u32>(1)?,
-            row.get::<_, u32>(2)?,
-            row.get::<_, Option<String>>(3)?,
-            row.get::<_, String>(4)?,
-        ))
+        Ok(FailedRow {
+            attempts: row.get(1)?,
+            deaths: row.get(2)?,
+            errors: row.get(3)?,
+            subject: row.get(4)?,
+        })
     });
     let found = select
-        .query_row(params![key.seq.0, key.agent.as_str()], row)
+        .query_row(params![key.seq, key.agent], row)
         .optional()?;
-    let Some((attempts, deaths, errors, subject)) = found else {
+    let Some(before) = found else {
         return Err(WriteError::Refused);
     };
-    let tried = attempts + 1;
-    let errors = with_note(errors.as_deref(), (tried, error), now);
+    let attempt = before.attempts + 1;
+    let errors = with_error(before.errors.as_deref(), attempt, error, now);
     let retry = batch.options().retry;
-    let dead = permanent || tried > retry.max_retries;
-    let due_at = now.plus(retry.backoff(tried, fastrand::f64()));
-    let mut update = connection.prepare_cached(
-        "UPDATE delivery SET state = ?3, attempts = ?4, due_at = ?5, errors = ?6, deaths = ?7, settled_at = ?8
-         WHERE event = ?1 AND agent = ?2",
-    )?;
-    update.execute(params![
-        key.seq.0,
-        key.agent.as_str(),
-        if dead { "dead" } else { "owed" },
-        tried,
-        due_at.0,
-        errors.to_string(),
-        deaths + u32::from(dead),
-        dead.then_some(now.0),
-    ])?;
+    let dead = permanent || attempt > retry.max_retries;
+    let due_at = now.plus(retry.backoff(attempt, fastrand::f64()));
+    let deaths = before.deaths + u32::from(dead);
+    let state = match dead {
+        true => DeliveryState::Dead,
+        false => DeliveryState::Owed,
+    };
+    connection
+        .prepare_cached(
+            "UPDATE delivery SET state = ?3, attempts = ?4, due_at = ?5, errors = ?6, deaths = ?7, settled_at = ?8
+             WHERE event = ?1 AND agent = ?2",
+        )?
+        .execute(params![
+            key.seq,
+            key.agent,
+            state,
+            attempt,
+            due_at,
+            errors.to_string(),
+            deaths,
+            dead.then_some(now),
+        ])?;
     let delta = batch.delta(key.agent);
     delta.failed += 1;
     if !dead {
-        delta.retrying += i64::from(attempts == 0);
+        delta.retrying += i64::from(before.attempts == 0);
         return Ok(Settled::Retry(due_at));
     }
     delta.owed -= 1;
     delta.dead += 1;
-    delta.retrying -= i64::from(attempts > 0);
-    tell_death(connection, key, (&subject, deaths + 1, &errors), batch, now)?;
+    delta.retrying -= i64::from(before.attempts > 0);
+    let kind: EventType =
+        connection.query_row("SELECT type FROM event WHERE seq = ?1", [key.seq], |row| {
+            row.get(0)
+        })?;
+    // None for a delivery of such an event: no loops.
+    if kind != EventType::EventDeadLettered {
+        let death = death(key, kind, before.subject, deaths, &errors);
+        publish(connection, &death, batch, now)?;
+    }
     Ok(Settled::Dead)
 }
 
-/// Publishes `event.dead_lettered`, except for a delivery of such an event: no loops.
-fn tell_death(
-    connection: &Connection,
+/// The event that tells of a delivery's death number `deaths`.
+fn death(
     key: &DeliveryKey,
-    (subject, deaths, errors): (&str, u32, &Value),
-    batch: &mut Batch,
-    now: Millis,
-) -> Result<(), WriteError> {
-    let kind: String = connection.query_row(
-        "SELECT type FROM event WHERE seq = ?1",
-        [key.seq.0],
-        |row| row.get(0),
-    )?;
-    if kind == EventType::EventDeadLettered.as_str() {
-        return Ok(());
-    }
-    let event = NewEvent {
-        id: EventId::derived(&[
-            &key.event.to_string(),
-            key.agent.as_str(),
-            "dead",
-            &deaths.to_string(),
-        ]),
+    kind: EventType,
+    subject: Subject,
+    deaths: u32,
+    errors: &Value,
+) -> NewEvent {
+    let (event, agent) = (key.event.to_string(), key.agent.as_str());
+    NewEvent {
+        id: EventId::derived(&[&event, agent, "dead", &deaths.to_string()]),
         kind: EventType::EventDeadLettered,
         source: "store".to_owned(),
-        subject: Subject::parse(subject).map_err(|e| WriteError::Invalid(e.to_string()))?,
-        data: json!({"event": key.event.to_string(), "agent": key.agent.as_str(), "type": kind,
+        subject,
+        data: json!({"event": event, "agent": agent, "type": kind.as_str(),
                      "deaths": deaths, "errors": errors})
         .into(),
         causation: Some(key.event),
         correlation: Some(key.correlation),
-    };
-    publish(connection, &event, batch, now).map(|_| ())
+    }
 }
 
 /// The error chain with one more entry; the oldest beyond [`ERRORS_MAX`] are dropped.
-pub(super) fn with_note(chain: Option<&str>, (attempt, error): (u32, &str), now: Millis) -> Value {
+pub(super) fn with_error(chain: Option<&str>, attempt: u32, error: &str, now: Millis) -> Value {
     let mut chain: Vec<Value> = match chain.map(serde_json::from_str) {
         None => Vec::new(),
         Some(Ok(entries)) => entries,
         Some(Err(error)) => {
-            vec![json!({"error": format!("earlier notes cannot be read: {error}")})]
+            vec![json!({"error": format!("earlier errors cannot be read: {error}")})]
         }
     };
     let mut end = error.len().min(ERROR_BYTES_MAX);
@@ -292,13 +316,14 @@ pub(super) fn with_note(chain: Option<&str>, (attempt, error): (u32, &str), now:
 }
 
 /// Removes up to `slice` of the oldest events from `from` upwards whose deliveries are all done and that are older than
-/// `before` or below `floor`. Gives how many are gone and where to go on (`None`: nothing more is prunable now).
+/// `before` or below `floor`. Without a next slice nothing more can be pruned now.
 pub(super) fn prune(
     connection: &Connection,
     from: Seq,
-    (before, floor): (Millis, Seq),
+    before: Millis,
+    floor: Seq,
     slice: usize,
-) -> Result<(usize, Option<Seq>), WriteError> {
+) -> Result<Pruned, WriteError> {
     // Bounded whatever the ledger holds: the slice ends at the first event that is still to be kept. Where a clock that
     // jumped back has put an older one behind it, that one goes when its predecessor does.
     let mut select = connection.prepare_cached(
@@ -306,8 +331,8 @@ pub(super) fn prune(
                 EXISTS (SELECT 1 FROM delivery d WHERE d.event = event.seq AND d.state <> 'done')
          FROM event WHERE seq >= ?1 ORDER BY seq LIMIT ?4",
     )?;
-    let mut rows: Vec<(u64, bool)> = Vec::new();
-    let mut found = select.query(params![from.0, before.0, floor.0, slice])?;
+    let mut rows: Vec<(Seq, bool)> = Vec::new();
+    let mut found = select.query(params![from, before, floor, slice])?;
     while let Some(row) = found.next()? {
         if !row.get::<_, bool>(1)? {
             break;
@@ -328,7 +353,8 @@ pub(super) fn prune(
         }
     }
     let next = rows.last().filter(|_| rows.len() == slice);
-    Ok((gone, next.map(|(seq, _)| Seq(seq + 1))))
+    let next = next.map(|(seq, _)| Seq(seq.0 + 1));
+    Ok(Pruned { gone, next })
 }
 
 /// An event from a row of the nine columns in the order of the table.
@@ -374,7 +400,7 @@ mod tests {
     fn the_error_chain_keeps_the_newest_and_cuts_long_texts() {
         let mut chain = None;
         for attempt in 1..=12 {
-            let next = with_note(chain.as_deref(), (attempt, &"ä".repeat(3000)), Millis(0));
+            let next = with_error(chain.as_deref(), attempt, &"ä".repeat(3000), Millis(0));
             chain = Some(next.to_string());
         }
         let entries: Vec<Value> = serde_json::from_str(&chain.unwrap()).unwrap();

@@ -17,6 +17,7 @@ use rustix::fs::FlockOperation;
 use sha2::{Digest, Sha256};
 
 use super::OpenError;
+use crate::hex;
 
 const FILE: &str = "docent.lock";
 
@@ -40,14 +41,7 @@ impl Lock {
     /// Takes the lock on `data_dir`, which is there. Needs a runtime.
     pub(super) fn take(data_dir: &Path) -> Result<Lock, OpenError> {
         let path = data_dir.join(FILE);
-        let io = |attempt| {
-            let path = path.clone();
-            move |source| OpenError::Io {
-                attempt,
-                path,
-                source,
-            }
-        };
+        let io = |attempt| OpenError::io(attempt, &path);
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -70,7 +64,7 @@ impl Lock {
         let name = match wait(until, || bind(&address)).map_err(io("lock"))? {
             None if is_trusted(&address, data_dir) => return Err(in_use()),
             None => {
-                tracing::warn!(data_dir = %data_dir.display(), "another user holds the name of data_dir; the lock is docent.lock alone");
+                tracing::warn!(data_dir = %data_dir.display(), "another user holds the socket name of data_dir; docent.lock alone protects it");
                 None
             }
             held => held,
@@ -125,9 +119,8 @@ fn wait<T>(
 /// The name of a folder: where it is, whatever file or folder is there.
 fn address(data_dir: &Path) -> io::Result<SocketAddr> {
     let path = std::fs::canonicalize(data_dir)?;
-    let digest = Sha256::digest(path.as_os_str().as_bytes());
-    let digits: String = digest.iter().map(|b| format!("{b:02x}")).collect();
-    SocketAddr::from_abstract_name(format!("docent/{digits}"))
+    let digest = hex::encode(&Sha256::digest(path.as_os_str().as_bytes()));
+    SocketAddr::from_abstract_name(format!("docent/{digest}"))
 }
 
 fn bind(address: &SocketAddr) -> io::Result<Option<UnixListener>> {

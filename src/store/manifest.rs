@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::captures::{Digest, FileStat};
+use super::decode::stored_as_text;
+use super::readers::column;
 use super::{Effect, ReadError, Store, WriteError, decode};
 use crate::event::Millis;
 
@@ -23,30 +25,12 @@ pub enum FileState {
     Withheld,
 }
 
-impl FileState {
-    /// As it stands in the table.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            FileState::Captured => "captured",
-            FileState::Unsupported => "unsupported",
-            FileState::TooLarge => "too large",
-            FileState::Unreadable => "unreadable",
-            FileState::Withheld => "withheld",
-        }
-    }
-
-    pub(super) fn read(text: &str) -> Result<Self, String> {
-        [
-            FileState::Captured,
-            FileState::Unsupported,
-            FileState::TooLarge,
-            FileState::Unreadable,
-            FileState::Withheld,
-        ]
-        .into_iter()
-        .find(|s| s.as_str() == text)
-        .ok_or_else(|| format!("there is no file state `{text}`"))
-    }
+stored_as_text! { FileState, "file state":
+    Captured = "captured",
+    Unsupported = "unsupported",
+    TooLarge = "too large",
+    Unreadable = "unreadable",
+    Withheld = "withheld",
 }
 
 /// One row of the manifest.
@@ -160,8 +144,8 @@ pub(super) fn put(connection: &Connection, entry: &ManifestEntry) -> Result<(), 
     put.execute(params![
         entry.collection,
         entry.path,
-        entry.state.as_str(),
-        entry.digest.as_ref().map(Digest::as_str),
+        entry.state,
+        entry.digest,
         entry.stat.size,
         entry.stat.mtime_ns,
         entry.stat.ctime_ns,
@@ -206,7 +190,7 @@ pub(super) fn want_scan(
     connection.execute(
         "INSERT INTO scan_wanted (id, collection, path, reason, at)
          VALUES ((SELECT COALESCE(MAX(id), 0) + 1 FROM scan_wanted), ?1, ?2, ?3, ?4)",
-        params![collection, path, reason, now.0],
+        params![collection, path, reason, now],
     )?;
     Ok(())
 }
@@ -215,9 +199,9 @@ pub(super) fn want_scan(
 pub(super) fn prune(connection: &Connection, before: Millis) -> Result<usize, WriteError> {
     connection.execute(
         "DELETE FROM meta WHERE name IN (SELECT ?2 || collection FROM scan WHERE ended_at < ?1)",
-        params![before.0, TREE],
+        params![before, TREE],
     )?;
-    let gone = connection.execute("DELETE FROM scan WHERE ended_at < ?1", [before.0])?;
+    let gone = connection.execute("DELETE FROM scan WHERE ended_at < ?1", [before])?;
     Ok(gone)
 }
 
@@ -225,8 +209,9 @@ pub(super) fn end_scan(
     connection: &Connection,
     collection: &str,
     up_to: u64,
-    (began_at, now): (i64, Millis),
+    began_at: i64,
     files: u64,
+    now: Millis,
 ) -> Result<(), WriteError> {
     connection.execute(
         "DELETE FROM scan_wanted WHERE collection = ?1 AND id <= ?2",
@@ -235,7 +220,7 @@ pub(super) fn end_scan(
     connection.execute(
         "INSERT INTO scan (collection, began_at, ended_at, files) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (collection) DO UPDATE SET began_at = excluded.began_at, ended_at = excluded.ended_at, files = excluded.files",
-        params![collection, began_at, now.0, files],
+        params![collection, began_at, now, files],
     )?;
     Ok(())
 }
@@ -335,10 +320,8 @@ impl Store {
     /// The store cannot be read.
     pub async fn manifest_collections(&self) -> Result<Vec<String>, ReadError> {
         self.read("the manifest", move |connection| {
-            connection
-                .prepare("SELECT DISTINCT collection FROM manifest ORDER BY collection")?
-                .query_map([], |row| row.get(0))?
-                .collect()
+            let sql = "SELECT DISTINCT collection FROM manifest ORDER BY collection";
+            column(connection, sql, [])
         })
         .await
     }
@@ -379,8 +362,8 @@ impl Store {
                 .query_map([], |row| {
                     Ok(ScanRow {
                         collection: row.get(0)?,
-                        began_at: Millis(row.get(1)?),
-                        ended_at: Millis(row.get(2)?),
+                        began_at: row.get(1)?,
+                        ended_at: row.get(2)?,
                         files: row.get(3)?,
                     })
                 })?

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::readers::column;
 use super::{ReadError, Store, WriteError, schema};
 
 pub(super) fn remember(connection: &Connection, name: &str, value: &str) -> Result<(), WriteError> {
@@ -52,13 +53,12 @@ impl Store {
     /// The store cannot be read.
     pub async fn known_collections(&self) -> Result<Vec<String>, ReadError> {
         self.read("collections", |connection| {
-            connection
-                .prepare_cached(
-                    "SELECT DISTINCT collection FROM manifest
-                     UNION SELECT DISTINCT collection FROM document WHERE state <> 'removed' ORDER BY 1",
-                )?
-                .query_map([], |row| row.get(0))?
-                .collect()
+            column(
+                connection,
+                "SELECT DISTINCT collection FROM manifest
+                 UNION SELECT DISTINCT collection FROM document WHERE state <> 'removed' ORDER BY 1",
+                [],
+            )
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! The truth: one file, one writer. What is owed stands here, and all that docent knows.
 //!
-//! The verbs are those of the ledger: [`Store::publish`], [`Store::look`] (an offer is answered by it), [`Store::settle`],
+//! The verbs are those of the ledger: [`Store::publish`], [`Store::classify`] (an offer is answered by it), [`Store::settle`],
 //! [`Store::operate`]; the rest reads. They are asynchronous and name no type of SQLite, so that another store can stand
 //! behind them. SQL stands in this folder alone.
 //!
@@ -11,11 +11,12 @@
 mod access;
 mod audit;
 mod captures;
-mod carry;
 mod chunks;
+mod dead;
 mod decode;
 mod documents;
 mod error;
+mod events;
 mod fence;
 mod files;
 #[cfg(all(test, feature = "testing"))]
@@ -26,12 +27,12 @@ mod inspect;
 mod jobs;
 mod ledger;
 mod lock;
-mod look;
 mod manifest;
 mod meta;
 mod open;
 mod operate;
 mod outcome;
+mod owed;
 mod readers;
 mod schema;
 mod shared;
@@ -50,27 +51,29 @@ pub use captures::{Capture, Digest, FileStat, pack, unpack};
 pub use chunks::{
     ChunkRow, ChunkSet, Feed, FeedChange, IndexedState, PassageRow, PassageVector, StoredChunk,
 };
+pub use dead::DeadLetter;
 pub use documents::{DocumentRow, DocumentState, DocumentVersion, ListedDocument, VersionRow};
 pub use error::{OpenError, ReadError, WriteError};
+pub use events::{DeliveryView, EventFilter};
 pub use fence::{Fence, Incarnation};
 pub use files::PUT_BACK;
 pub use health::{FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity};
 pub use ingress::{IngressDead, IngressDeadRow};
 pub use inspect::{Inspection, id_in, inspect};
 pub use jobs::{JobChange, JobPlanned, JobRow, JobState};
-pub use ledger::{DeliveryKey, Published, RetryPolicy, Settled};
-pub use look::{DeadLetter, DeliveryView, EventFilter, Look, OwedRow, Verdict};
+pub use ledger::{DeliveryKey, DeliveryState, PublishedEvent, RetryPolicy, Settled};
 pub use manifest::{FileState, KnownTree, ManifestEntry, ManifestRow, ScanRow, ScanWish};
 pub use operate::{Act, Operation};
 pub use outcome::{
     Derived, EFFECTS_VERSION, Effect, Outcome, Settlement, derived_id, effects_weight,
 };
+pub use owed::{DueBy, OfferClass, OwedRow, RetryCursor};
 pub use shared::{AgentCounts, AgentSignal, Head, HeldLog, Replaced, Standing};
 
 use crate::event::{AgentName, Millis, NewEvent, Seq};
 use readers::Readers;
-use shared::Shared;
-use writer::{Command, Done, Housekeeping, Work};
+use shared::StoreShared;
+use writer::{Command, Done, Prune, Pruned, Work};
 
 /// Statements that a connection keeps parsed.
 const STATEMENTS: usize = 64;
@@ -94,7 +97,7 @@ fn leave_log(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
 
 /// How the store works: bounds and retention.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct StoreOptions {
     /// Retries and their backoff.
     pub retry: RetryPolicy,
     /// The largest event, in bytes.
@@ -117,7 +120,7 @@ const QUEUE: usize = 1024;
 pub struct Store {
     queue: mpsc::Sender<Command>,
     readers: Arc<Readers>,
-    shared: Arc<Shared>,
+    shared: Arc<StoreShared>,
     path: Arc<PathBuf>,
 }
 
@@ -169,7 +172,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub async fn publish(&self, event: NewEvent) -> Result<Published, WriteError> {
+    pub async fn publish(&self, event: NewEvent) -> Result<PublishedEvent, WriteError> {
         let published = self
             .submit(Vec::new(), vec![event])
             .await?
@@ -187,7 +190,7 @@ impl Store {
         &self,
         effects: Vec<Effect>,
         events: Vec<NewEvent>,
-    ) -> Result<Pending<Vec<Published>>, WriteError> {
+    ) -> Result<Pending<Vec<PublishedEvent>>, WriteError> {
         self.send(Work::Publish(effects, events), |done| match done {
             Done::Published(published) => Some(published),
             _ => None,
@@ -233,9 +236,9 @@ impl Store {
         .await
     }
 
-    async fn keep(&self, what: Housekeeping) -> Result<(usize, Option<Seq>), WriteError> {
-        self.send(Work::Keep(what), |done| match done {
-            Done::Kept(gone, next) => Some((gone, next)),
+    async fn prune(&self, what: Prune) -> Result<Pruned, WriteError> {
+        self.send(Work::Prune(what), |done| match done {
+            Done::Pruned(pruned) => Some(pruned),
             _ => None,
         })
         .await?
@@ -249,7 +252,8 @@ impl Store {
     /// # Errors
     /// See [`WriteError`].
     pub async fn prune_ledger(&self, from: Seq) -> Result<(usize, Option<Seq>), WriteError> {
-        self.keep(Housekeeping::Ledger(from)).await
+        let Pruned { gone, next } = self.prune(Prune::Ledger(from)).await?;
+        Ok((gone, next))
     }
 
     /// Removes one slice of the chunks that were replaced at or before `position`, which the index has passed.
@@ -257,20 +261,21 @@ impl Store {
     /// # Errors
     /// See [`WriteError`].
     pub async fn prune_chunks(&self, position: u64) -> Result<usize, WriteError> {
-        self.keep(Housekeeping::Chunks(position)).await.map(|k| k.0)
+        Ok(self.prune(Prune::Chunks(position)).await?.gone)
     }
 
     /// Removes one slice of each: bytes and embeddings that nothing names; removed documents, closed issues, scans of
-    /// collections that left the config, and audit records older than `retention`. Gives how many rows are gone; call again while it is not 0.
+    /// collections that left the config, and audit records older than `retention`. Gives how many rows are gone; call again
+    /// while it is not 0.
     ///
     /// # Errors
     /// See [`WriteError`].
     pub async fn prune_retained(&self, retention: Duration) -> Result<usize, WriteError> {
         let before = Millis::now().minus(retention);
-        let mut gone = self.keep(Housekeeping::Documents(before)).await?.0;
-        gone += self.keep(Housekeeping::Audit(before)).await?.0;
-        gone += self.keep(Housekeeping::Content).await?.0;
-        gone += self.keep(Housekeeping::Embeddings).await?.0;
+        let mut gone = self.prune(Prune::Documents(before)).await?.gone;
+        gone += self.prune(Prune::Audit(before)).await?.gone;
+        gone += self.prune(Prune::Content).await?.gone;
+        gone += self.prune(Prune::Embeddings).await?.gone;
         Ok(gone)
     }
 

@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 use super::files::Files;
 use super::lock::Lock;
 use super::readers::{self, Readers};
-use super::shared::Shared;
+use super::shared::StoreShared;
 use super::upkeep::{Asker, Upkeep};
 use super::writer::{self, Writer};
-use super::{OpenError, Options, QUEUE, Store, access, decode, schema};
+use super::{OpenError, QUEUE, Store, StoreOptions, access, decode, schema};
 
 /// The end of the store: joins its threads and frees the lock on `data_dir`.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Store {
     ///
     /// # Errors
     /// Another daemon has it, it is damaged or newer, or the disk refuses: see [`OpenError`].
-    pub fn open(data_dir: &Path, options: Options) -> Result<(Store, Closer), OpenError> {
+    pub fn open(data_dir: &Path, options: StoreOptions) -> Result<(Store, Closer), OpenError> {
         private_folder(data_dir)?;
         if let Some(denied) = access::denied(data_dir).into_iter().next() {
             return Err(denied.into());
@@ -54,16 +54,9 @@ impl Store {
         let path = data_dir.join("store.db");
         private_file(&path)?;
         let connection = prepare(&path)?;
-        let shared = Arc::new(Shared::load(&connection).map_err(|e| refuse(&path, &e))?);
+        let shared = Arc::new(StoreShared::load(&connection).map_err(|e| refuse(&path, &e))?);
         let readers = Arc::new(Readers::open(&path).map_err(|e| refuse(&path, &e))?);
-        let io = |attempt| {
-            let path = path.clone();
-            move |source| OpenError::Io {
-                attempt,
-                path,
-                source,
-            }
-        };
+        let io = |attempt| OpenError::io(attempt, &path);
         let files = Arc::new(Files::note(&path).map_err(io("look at"))?);
         let (queue, receiver) = mpsc::channel(QUEUE);
         let (asker, asked, ended) = Asker::new();
@@ -76,13 +69,8 @@ impl Store {
             not_before: Instant::now(),
             _ended: ended,
         };
-        let writer = Writer::new(
-            connection,
-            receiver,
-            (shared.clone(), files, asker),
-            options,
-        )
-        .map_err(|e| refuse(&path, &e))?;
+        let writer = Writer::new(connection, receiver, shared.clone(), files, asker, options)
+            .map_err(|e| refuse(&path, &e))?;
         writer.announce();
         let upkeep = spawn("store-upkeep", move || upkeep.run()).map_err(io("see to"))?;
         let thread = spawn("store-writer", move || writer.run()).map_err(io("write"))?;
@@ -113,17 +101,10 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
 
 /// Makes `data_dir` if it is not there, and ours alone.
 fn private_folder(data_dir: &Path) -> Result<(), OpenError> {
-    let io = |attempt| {
-        move |source| OpenError::Io {
-            attempt,
-            path: data_dir.to_owned(),
-            source,
-        }
-    };
-    std::fs::create_dir_all(data_dir).map_err(io("make the folder"))?;
+    std::fs::create_dir_all(data_dir).map_err(OpenError::io("make the folder", data_dir))?;
     access::may_use(data_dir)?;
     std::fs::set_permissions(data_dir, std::fs::Permissions::from_mode(0o700))
-        .map_err(io("make private the folder"))
+        .map_err(OpenError::io("make private the folder", data_dir))
 }
 
 /// Makes the file with its mode before SQLite does, which would ask the umask.
@@ -135,11 +116,7 @@ fn private_file(path: &Path) -> Result<(), OpenError> {
         .mode(0o600)
         .open(path)
         .map(drop)
-        .map_err(|source| OpenError::Io {
-            attempt: "make",
-            path: path.to_owned(),
-            source,
-        })
+        .map_err(OpenError::io("make", path))
 }
 
 /// Opens the writing connection on a file that is whole and of a schema that this docent knows.

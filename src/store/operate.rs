@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::ledger::{publish, with_note};
+use super::ledger::{DeliveryState, publish, with_error};
 use super::writer::{Batch, Done, Work};
 use super::{Store, WriteError, decode};
 use crate::event::{AgentName, EventId, Millis, NewEvent, Seq};
@@ -20,8 +20,12 @@ pub enum Act {
 }
 
 impl Act {
-    fn takes(self, state: &str) -> bool {
-        state == "dead" || (state == "done" && self == Act::ReplaySettled)
+    fn takes(self, state: DeliveryState) -> bool {
+        match state {
+            DeliveryState::Dead => true,
+            DeliveryState::Done => self == Act::ReplaySettled,
+            DeliveryState::Owed => false,
+        }
     }
 }
 
@@ -38,10 +42,10 @@ pub struct Operation {
     pub record: NewEvent,
 }
 
-struct Settled {
+struct SettledDelivery {
     seq: Seq,
     agent: AgentName,
-    state: String,
+    state: DeliveryState,
     attempts: u32,
     errors: Option<String>,
 }
@@ -70,17 +74,17 @@ pub(super) fn apply(
 }
 
 /// The deliveries that the operation takes.
-fn settled(connection: &Connection, operation: &Operation) -> Result<Vec<Settled>, WriteError> {
+fn settled(
+    connection: &Connection,
+    operation: &Operation,
+) -> Result<Vec<SettledDelivery>, WriteError> {
     let mut select = connection.prepare_cached(
         "SELECT d.event, d.agent, d.state, d.attempts, d.errors FROM delivery d JOIN event e ON e.seq = d.event
          WHERE e.id = ?1 AND d.state <> 'owed' AND (?2 IS NULL OR d.agent = ?2)",
     )?;
-    let wanted = (
-        operation.event.to_string(),
-        operation.agent.map(AgentName::as_str),
-    );
+    let wanted = params![operation.event, operation.agent];
     let settled = decode::of("delivery", |row| {
-        Ok(Settled {
+        Ok(SettledDelivery {
             seq: row.get(0)?,
             agent: row.get(1)?,
             state: row.get(2)?,
@@ -89,52 +93,49 @@ fn settled(connection: &Connection, operation: &Operation) -> Result<Vec<Settled
         })
     });
     let rows = select.query_map(wanted, settled)?;
-    let mut found: Vec<Settled> = rows.collect::<Result<_, _>>()?;
-    found.retain(|delivery| operation.act.takes(&delivery.state));
+    let mut found: Vec<SettledDelivery> = rows.collect::<Result<_, _>>()?;
+    found.retain(|delivery| operation.act.takes(delivery.state));
     Ok(found)
 }
 
 fn replay_one(
     connection: &Connection,
-    delivery: &Settled,
+    delivery: &SettledDelivery,
     batch: &mut Batch,
 ) -> Result<(), WriteError> {
-    let Settled { seq, agent, .. } = delivery;
+    let SettledDelivery { seq, agent, .. } = delivery;
     connection
         .prepare_cached(
             "UPDATE delivery SET state = 'owed', attempts = 0, due_at = 0, settled_at = NULL
              WHERE event = ?1 AND agent = ?2",
         )?
-        .execute(params![seq.0, agent.as_str()])?;
+        .execute(params![seq, agent])?;
     // What an earlier attempt of that number left is no second effect of one attempt.
     #[cfg(feature = "testing")]
     if *agent == AgentName::Test {
-        connection.execute("DELETE FROM test_effect WHERE event = ?1", [seq.0])?;
+        connection.execute("DELETE FROM test_effect WHERE event = ?1", [seq])?;
     }
     let delta = batch.delta(*agent);
     delta.owed += 1;
-    delta.dead -= i64::from(delivery.state == "dead");
+    delta.dead -= i64::from(delivery.state == DeliveryState::Dead);
     delta.rewind = Some(delta.rewind.map_or(*seq, |lowest: Seq| lowest.min(*seq)));
     Ok(())
 }
 
 fn drop_one(
     connection: &Connection,
-    delivery: &Settled,
+    delivery: &SettledDelivery,
     batch: &mut Batch,
     now: Millis,
 ) -> Result<(), WriteError> {
-    let Settled { seq, agent, .. } = delivery;
-    let errors = with_note(
-        delivery.errors.as_deref(),
-        (delivery.attempts, "dropped"),
-        now,
-    );
+    let SettledDelivery { seq, agent, .. } = delivery;
+    let chain = delivery.errors.as_deref();
+    let errors = with_error(chain, delivery.attempts, "dropped", now);
     connection
         .prepare_cached(
             "UPDATE delivery SET state = 'done', settled_at = ?3, errors = ?4 WHERE event = ?1 AND agent = ?2",
         )?
-        .execute(params![seq.0, agent.as_str(), now.0, errors.to_string()])?;
+        .execute(params![seq, agent, now, errors.to_string()])?;
     batch.delta(*agent).dead -= 1;
     Ok(())
 }

@@ -221,14 +221,14 @@ pub(super) fn apply(
             up_to,
             began_at,
             files,
-        } => manifest::end_scan(connection, collection, *up_to, (*began_at, now), *files),
+        } => manifest::end_scan(connection, collection, *up_to, *began_at, *files, now),
         Effect::Document(version) => {
             documents::put(connection, version, batch.versions_kept(), now)
         }
         Effect::DocumentGone { document } => documents::remove(connection, document, now),
         Effect::Index(set) => chunks::put(connection, set, batch, now),
         Effect::Unindex { document, embedder } => {
-            chunks::remove(connection, (document, embedder), batch, now)
+            chunks::remove(connection, document, embedder, batch, now)
         }
         Effect::Audit(record) => audit::append(connection, record, batch, now),
         Effect::Job(change) => jobs::apply(connection, change),
@@ -236,7 +236,7 @@ pub(super) fn apply(
         Effect::IssueClosed(issue) => health::close(connection, issue, now),
         Effect::FixAttempted(fix) => health::fix(connection, fix),
         Effect::IngressRead { entry } => ingress::read_up_to(connection, entry),
-        Effect::IngressDead(dead) => ingress::keep(connection, dead, now),
+        Effect::IngressDead(dead) => ingress::bury(connection, dead, now),
         Effect::IngressDropped { entry } => ingress::drop_one(connection, entry),
         Effect::Remember { name, value } => meta::remember(connection, name, value),
         Effect::Forget { name, value } => meta::forget(connection, name, value),

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Row, Rows};
+use rusqlite::types::{FromSql, ValueRef};
+use rusqlite::{Connection, OpenFlags, Params, Row, Rows};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -52,6 +52,18 @@ pub(super) fn connect(path: &Path, query_only: bool) -> rusqlite::Result<Connect
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     super::keep_plans(&connection)?;
     Ok(connection)
+}
+
+/// The first column of all rows that a statement gives.
+pub(super) fn column<T: FromSql>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> rusqlite::Result<Vec<T>> {
+    connection
+        .prepare_cached(sql)?
+        .query_map(params, |row| row.get(0))?
+        .collect()
 }
 
 /// The rows of one page, each made of its row by `of`: no more than have `PAGE_BYTES`, but always one if there is one.

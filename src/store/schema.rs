@@ -116,7 +116,6 @@ pub(super) fn name(connection: &Connection) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-/// The store's id.
 pub(super) fn id(connection: &Connection) -> rusqlite::Result<String> {
     connection.query_row("SELECT value FROM meta WHERE name = 'store'", [], |row| {
         row.get(0)

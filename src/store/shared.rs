@@ -72,7 +72,7 @@ impl AgentSignal {
 }
 
 #[derive(Debug, Default)]
-struct AgentState {
+struct AgentSlot {
     counts: [AtomicI64; 5],
     signal: Arc<AgentSignal>,
 }
@@ -106,23 +106,22 @@ pub struct HeldLog {
     pub since: Millis,
 }
 
-/// Shared between the writer and the handles.
-pub(super) struct Shared {
-    /// The store's id.
+/// StoreShared between the writer and the handles.
+pub(super) struct StoreShared {
     pub(super) id: String,
     head: watch::Sender<Head>,
     standing: watch::Sender<Standing>,
-    agents: Vec<AgentState>,
+    agents: Vec<AgentSlot>,
     #[cfg(all(test, feature = "testing"))]
     pub(super) gate: super::gate::Gate,
 }
 
-impl Shared {
+impl StoreShared {
     /// Loads the counts once.
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let agents: Vec<AgentState> = AgentName::ALL
+        let agents: Vec<AgentSlot> = AgentName::ALL
             .iter()
-            .map(|_| AgentState::default())
+            .map(|_| AgentSlot::default())
             .collect();
         // Two partial indexes answer this without looking at what is done.
         let mut select = connection.prepare(
@@ -141,7 +140,7 @@ impl Shared {
                 slot.fetch_add(row.get(column)?, Ordering::SeqCst);
             }
         }
-        Ok(Shared {
+        Ok(StoreShared {
             id: schema::id(connection)?,
             head: watch::Sender::new(Head::default()),
             standing: watch::Sender::default(),
@@ -164,9 +163,7 @@ impl Shared {
             match &replaced {
                 Some(how) => tracing::error!("{how}; {PUT_BACK}"),
                 None => {
-                    tracing::info!(
-                        "the store's files are in their places again; it is written again"
-                    )
+                    tracing::info!("the store's files are back in their places; writing goes on")
                 }
             }
             let since = Millis::now();

@@ -12,8 +12,8 @@ mod settling;
 use super::*;
 use crate::event::{Event, EventType, Subject};
 
-pub(crate) fn options() -> Options {
-    Options {
+pub(crate) fn options() -> StoreOptions {
+    StoreOptions {
         retry: RetryPolicy {
             max_retries: 1,
             backoff_min: Duration::from_millis(1),
@@ -257,22 +257,26 @@ async fn an_outcome_that_breaks_a_rule_applies_nothing_of_itself_and_harms_no_ne
 }
 
 #[tokio::test]
-async fn a_look_names_the_oldest_of_the_subject_that_is_owed_and_due() {
+async fn an_offer_is_answered_with_the_oldest_of_the_subject_that_is_owed_and_due() {
     let opened = open();
     let one = opened.store.publish(report("a")).await.unwrap().seq;
     let two = opened.store.publish(report("a")).await.unwrap().seq;
-    let now = (Millis::now(), Duration::from_secs(60));
-    let looks = opened
+    let due = DueBy::new(Millis::now(), Duration::from_secs(60));
+    let classes = opened
         .store
-        .look(AUDIT, vec![two, Seq(99)], now)
+        .classify(AUDIT, vec![two, Seq(99)], due)
         .await
         .unwrap();
-    assert!(matches!(&looks[0].verdict, Verdict::Due { oldest, attempts: 0 } if oldest.seq == one));
-    assert_eq!(looks[1].verdict, Verdict::Settled);
+    assert!(matches!(&classes[0], OfferClass::Due { oldest, attempts: 0 } if oldest.seq == one));
+    assert_eq!(classes[1], OfferClass::Settled);
     settle(&opened.store, one, done()).await.unwrap();
-    let looks = opened.store.look(AUDIT, vec![one, two], now).await.unwrap();
-    assert_eq!(looks[0].verdict, Verdict::Settled);
-    assert!(matches!(&looks[1].verdict, Verdict::Due { oldest, .. } if oldest.seq == two));
+    let classes = opened
+        .store
+        .classify(AUDIT, vec![one, two], due)
+        .await
+        .unwrap();
+    assert_eq!(classes[0], OfferClass::Settled);
+    assert!(matches!(&classes[1], OfferClass::Due { oldest, .. } if oldest.seq == two));
 }
 
 #[tokio::test]
@@ -283,15 +287,15 @@ async fn a_moment_beyond_the_longest_backoff_is_due_now() {
         .await
         .unwrap();
     let long_before = Millis::now().minus(Duration::from_secs(24 * 3600));
-    let now = (long_before, Duration::from_secs(60));
+    let due = DueBy::new(long_before, Duration::from_secs(60));
     let ripe = opened
         .store
-        .ripe_retries(AUDIT, (Millis(i64::MIN), Seq(0)), now, 10)
+        .ripe_retries(AUDIT, RetryCursor::START, due, 10)
         .await
         .unwrap();
     assert_eq!(ripe.len(), 1);
-    let looks = opened.store.look(AUDIT, vec![seq], now).await.unwrap();
-    assert!(matches!(looks[0].verdict, Verdict::Due { attempts: 1, .. }));
+    let classes = opened.store.classify(AUDIT, vec![seq], due).await.unwrap();
+    assert!(matches!(classes[0], OfferClass::Due { attempts: 1, .. }));
 }
 
 #[tokio::test]
@@ -305,7 +309,7 @@ async fn what_is_done_is_pruned_and_numbers_are_never_given_twice() {
     let dir = opened.dir;
     drop(opened.store);
     assert!(opened.closer.close());
-    let few = Options {
+    let few = StoreOptions {
         ledger_keep_events: 0,
         ledger_keep: Duration::ZERO,
         ..options()
@@ -492,7 +496,7 @@ async fn a_dead_delivery_that_is_dropped_is_done_and_says_so() {
     assert_eq!(store.operate(drop()).await, Ok(1));
     assert_eq!(store.operate(drop()).await, Ok(0));
     let (_, deliveries, _) = store.event(published.id).await.unwrap().unwrap();
-    assert_eq!(deliveries[0].state, "done");
+    assert_eq!(deliveries[0].state, DeliveryState::Done);
     let errors = deliveries[0].errors.as_array().unwrap();
     assert_eq!(errors.len(), 2);
     assert_eq!(
@@ -511,7 +515,7 @@ async fn nothing_is_replayed_to_an_agent_that_is_off() {
     let dir = opened.dir;
     drop(opened.store);
     assert!(opened.closer.close());
-    let off = Options {
+    let off = StoreOptions {
         agents: vec![AgentName::Rag],
         ..options()
     };

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::files::Files;
 use super::lock::Lock;
-use super::shared::{HeldLog, Shared};
+use super::shared::{HeldLog, StoreShared};
 use crate::event::Millis;
 
 /// How often it looks without being asked.
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub(super) struct Upkeep {
     pub(super) connection: Connection,
     pub(super) files: Arc<Files>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<StoreShared>,
     pub(super) lock: Arc<Lock>,
     /// The writer asks for a look; it is gone when the writer is.
     pub(super) asked: Receiver<()>,
@@ -73,7 +73,7 @@ impl Upkeep {
     /// Works until the writer is gone.
     pub(super) fn run(mut self) {
         if let Err(error) = self.connection.busy_timeout(PATIENCE) {
-            tracing::warn!(%error, "the writer may wait for long while the log is cut");
+            tracing::warn!(%error, "cannot set a timeout; the writer may wait while the write-ahead log is shortened");
         }
         while self.asked.recv_timeout(TICK) != Err(RecvTimeoutError::Disconnected) {
             self.look();
@@ -92,7 +92,7 @@ impl Upkeep {
                 Ok(true) => {}
                 Ok(false) => self.not_before = Instant::now() + PAUSE,
                 Err(error) => {
-                    tracing::debug!(%error, "the store's log cannot be shortened");
+                    tracing::debug!(%error, "cannot shorten the write-ahead log");
                     self.not_before = Instant::now() + PAUSE;
                 }
             }

@@ -11,12 +11,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::unavailable;
 use super::files::{Files, PUT_BACK};
-use super::ledger::{self, DeliveryKey, Published, Settled};
+use super::ledger::{self, DeliveryKey, PublishedEvent, Settled};
 use super::outcome::{self, Effect, Settlement};
 use super::upkeep::{Asker, LOG_MAX};
 use super::{
-    Fence, Operation, Options, Shared, WriteError, audit, captures, chunks, documents, health,
-    leave_log, manifest, operate,
+    Fence, Operation, StoreOptions, StoreShared, WriteError, audit, captures, chunks, documents,
+    health, leave_log, manifest, operate,
 };
 use crate::event::{AgentName, Millis, NewEvent, Seq};
 
@@ -37,14 +37,14 @@ pub(super) enum Work {
     },
     /// What an operator does to deliveries.
     Operate(Box<Operation>),
-    /// One slice of what keeps the store small.
-    Keep(Housekeeping),
+    /// One slice of what has outlived its use.
+    Prune(Prune),
     /// Nothing: its reply says that all that was queued before is committed or refused.
     Barrier,
 }
 
 /// Removal of what has outlived its use, a slice at a time.
-pub(super) enum Housekeeping {
+pub(super) enum Prune {
     /// Events from this place on that are done.
     Ledger(Seq),
     /// Chunks that were replaced at or before this change, which the follower has passed.
@@ -62,12 +62,20 @@ pub(super) enum Housekeeping {
 /// What a transaction gave.
 #[derive(Debug, Clone)]
 pub(super) enum Done {
-    Published(Vec<Published>),
+    Published(Vec<PublishedEvent>),
     Settled(Settled),
     Operated(usize),
-    /// How many rows are gone, and where to go on.
-    Kept(usize, Option<Seq>),
+    Pruned(Pruned),
     Passed,
+}
+
+/// What one slice of pruning did.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pruned {
+    /// Rows that are gone.
+    pub(super) gone: usize,
+    /// Where the next slice of the ledger begins, if there may be more.
+    pub(super) next: Option<Seq>,
 }
 
 /// One transaction with the way back.
@@ -112,13 +120,13 @@ pub(super) struct Counters {
 
 /// The state of the commit that is being put together.
 pub(super) struct Batch {
-    options: Options,
+    options: StoreOptions,
     pub(super) counters: Counters,
     deltas: HashMap<AgentName, Delta>,
 }
 
 impl Batch {
-    pub(super) fn options(&self) -> &Options {
+    pub(super) fn options(&self) -> &StoreOptions {
         &self.options
     }
 
@@ -150,7 +158,7 @@ impl Batch {
 pub(super) struct Writer {
     connection: Connection,
     queue: mpsc::Receiver<Command>,
-    shared: Arc<Shared>,
+    shared: Arc<StoreShared>,
     files: Arc<Files>,
     upkeep: Asker,
     batch: Batch,
@@ -160,8 +168,10 @@ impl Writer {
     pub(super) fn new(
         connection: Connection,
         queue: mpsc::Receiver<Command>,
-        (shared, files, upkeep): (Arc<Shared>, Arc<Files>, Asker),
-        options: Options,
+        shared: Arc<StoreShared>,
+        files: Arc<Files>,
+        upkeep: Asker,
+        options: StoreOptions,
     ) -> rusqlite::Result<Self> {
         let counters = read_counters(&connection)?;
         Ok(Writer {
@@ -203,7 +213,7 @@ impl Writer {
             }
         }
         if let Err(error) = self.end() {
-            tracing::warn!(%error, "cannot write the store's log back into it; the next start does it");
+            tracing::warn!(%error, "cannot write the write-ahead log back; the next start does it");
         }
     }
 
@@ -250,7 +260,7 @@ impl Writer {
             Err(error) => {
                 self.batch.counters = before;
                 if let Err(error) = self.connection.execute_batch("ROLLBACK") {
-                    tracing::debug!(%error, "the transaction had ended by itself");
+                    tracing::debug!(%error, "the transaction was rolled back already");
                 }
                 tracing::debug!(%error, members = replies.len(), "a commit was rolled back");
                 for reply in replies {
@@ -340,11 +350,11 @@ fn apply(connection: &Connection, work: Work, batch: &mut Batch) -> Result<Done,
             settlement,
             source,
             ..
-        } => settle(connection, &key, settlement, &source, (batch, now)).map(Done::Settled),
+        } => settle(connection, &key, settlement, &source, batch, now).map(Done::Settled),
         Work::Operate(operation) => {
             operate::apply(connection, &operation, batch, now).map(Done::Operated)
         }
-        Work::Keep(what) => keep(connection, what, batch, now),
+        Work::Prune(what) => prune(connection, what, batch, now).map(Done::Pruned),
         Work::Barrier => Ok(Done::Passed),
     }
 }
@@ -354,14 +364,15 @@ fn settle(
     key: &DeliveryKey,
     settlement: Settlement,
     source: &str,
-    (batch, now): (&mut Batch, Millis),
+    batch: &mut Batch,
+    now: Millis,
 ) -> Result<Settled, WriteError> {
     let outcome = match settlement {
         Settlement::Transient(error) => {
-            return ledger::fail(connection, key, (&error, false), batch, now);
+            return ledger::fail(connection, key, &error, false, batch, now);
         }
         Settlement::Permanent(error) => {
-            return ledger::fail(connection, key, (&error, true), batch, now);
+            return ledger::fail(connection, key, &error, true, batch, now);
         }
         Settlement::Done(outcome) => outcome,
     };
@@ -370,7 +381,7 @@ fn settle(
         outcome::apply(connection, effect, batch, now)?;
     }
     for (ordinal, event) in outcome::derived(&outcome.events, key, source).enumerate() {
-        publish_derived(connection, event, (key, ordinal), batch, now)?;
+        publish_derived(connection, event, key, ordinal, batch, now)?;
     }
     Ok(Settled::Done)
 }
@@ -379,14 +390,15 @@ fn settle(
 fn publish_derived(
     connection: &Connection,
     mut event: NewEvent,
-    (key, ordinal): (&DeliveryKey, usize),
+    key: &DeliveryKey,
+    ordinal: usize,
     batch: &mut Batch,
     now: Millis,
 ) -> Result<(), WriteError> {
     for replay in 1_u64.. {
         match ledger::publish(connection, &event, batch, now) {
-            Ok(Published { fresh: true, .. }) => break,
-            Ok(Published { fresh: false, .. }) | Err(WriteError::Conflict(_)) => {
+            Ok(PublishedEvent { fresh: true, .. }) => break,
+            Ok(PublishedEvent { fresh: false, .. }) | Err(WriteError::Conflict(_)) => {
                 event.id = outcome::derived_again_id(key, ordinal, replay);
             }
             Err(error) => return Err(error),
@@ -395,36 +407,36 @@ fn publish_derived(
     Ok(())
 }
 
-/// How many rows one slice of housekeeping looks at: it shares its commit with work that somebody waits for.
+/// How many rows one slice of pruning reads: it shares its commit with work that somebody waits for.
 const SLICE: usize = 500;
 
-fn keep(
+fn prune(
     connection: &Connection,
-    what: Housekeeping,
+    what: Prune,
     batch: &mut Batch,
     now: Millis,
-) -> Result<Done, WriteError> {
+) -> Result<Pruned, WriteError> {
     let gone = match what {
-        Housekeeping::Ledger(from) => {
-            let before = now.minus(batch.options.ledger_keep);
-            let floor = batch
+        Prune::Ledger(from) => {
+            let options = &batch.options;
+            let before = now.minus(options.ledger_keep);
+            let floor = Seq(batch
                 .counters
                 .seq
-                .saturating_sub(batch.options.ledger_keep_events);
-            let (gone, next) = ledger::prune(connection, from, (before, Seq(floor)), SLICE)?;
-            return Ok(Done::Kept(gone, next));
+                .saturating_sub(options.ledger_keep_events));
+            return ledger::prune(connection, from, before, floor, SLICE);
         }
-        Housekeeping::Chunks(position) => chunks::prune(connection, position, SLICE)?,
-        Housekeeping::Content => captures::prune(connection, SLICE)?,
-        Housekeeping::Embeddings => chunks::prune_embeddings(connection, SLICE)?,
-        Housekeeping::Documents(before) => {
+        Prune::Chunks(position) => chunks::prune(connection, position, SLICE)?,
+        Prune::Content => captures::prune(connection, SLICE)?,
+        Prune::Embeddings => chunks::prune_embeddings(connection, SLICE)?,
+        Prune::Documents(before) => {
             documents::prune(connection, before, SLICE)?
                 + health::prune(connection, before, SLICE)?
                 + manifest::prune(connection, before)?
         }
-        Housekeeping::Audit(before) => audit::prune(connection, before, batch, now)?,
+        Prune::Audit(before) => audit::prune(connection, before, batch, now)?,
     };
-    Ok(Done::Kept(gone, None))
+    Ok(Pruned { gone, next: None })
 }
 
 fn read_counters(connection: &Connection) -> rusqlite::Result<Counters> {

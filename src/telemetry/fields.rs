@@ -11,11 +11,11 @@ use tracing_subscriber::fmt::format::Writer;
 use crate::visible::visible;
 
 /// `message name=value name="text"`.
-pub(super) struct Fields;
+pub(super) struct LogFields;
 
-impl<'writer> FormatFields<'writer> for Fields {
+impl<'writer> FormatFields<'writer> for LogFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut line = Line {
+        let mut line = FieldLine {
             writer,
             begun: false,
             result: Ok(()),
@@ -25,13 +25,13 @@ impl<'writer> FormatFields<'writer> for Fields {
     }
 }
 
-struct Line<'writer> {
+struct FieldLine<'writer> {
     writer: Writer<'writer>,
     begun: bool,
     result: fmt::Result,
 }
 
-impl Line<'_> {
+impl FieldLine<'_> {
     fn write(&mut self, name: &str, value: &str) -> fmt::Result {
         if std::mem::replace(&mut self.begun, true) {
             self.writer.write_char(' ')?;
@@ -47,7 +47,7 @@ impl Line<'_> {
     }
 }
 
-impl Visit for Line<'_> {
+impl Visit for FieldLine<'_> {
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         self.record_debug(field, &format_args!("{value}"));
     }

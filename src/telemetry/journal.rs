@@ -39,7 +39,7 @@ impl Journal {
     /// # Errors
     /// Its socket is not there.
     pub(super) fn open() -> io::Result<Self> {
-        let named = |line: &super::lines::Line| {
+        let named = |line: &super::lines::NamedLine| {
             let layer = layer(Priority::Notice)?.with_custom_fields([("MESSAGE_ID", line.id)]);
             Ok((line.name, layer))
         };

@@ -3,7 +3,7 @@
 use tracing::{Level, Metadata};
 
 /// A line with a name. Its name is that of the event that it tells of, where there is one.
-pub(super) struct Line {
+pub(super) struct NamedLine {
     /// What the code calls it: `tracing::info!(name: "docent.ready", …)`.
     pub(super) name: &'static str,
     /// 128 random bits, made once.
@@ -11,7 +11,7 @@ pub(super) struct Line {
 }
 
 /// All of them. docs/operating.md lists them too.
-pub(super) const LINES: &[Line] = &[
+pub(super) const LINES: &[NamedLine] = &[
     line("docent.started", "2c2b1163c7da4c78a863d7cdae6448a5"),
     line("docent.ready", "4474ee75c08a49b88f638b5044c97b81"),
     line("docent.stopping", "7fab5fb8f0074a5abe6998c81eb1f4e9"),
@@ -27,8 +27,8 @@ pub(super) const LINES: &[Line] = &[
     line("docent.suppressed", "4a59b22d34864a149d96a9d3b83eb4da"),
 ];
 
-const fn line(name: &'static str, id: &'static str) -> Line {
-    Line { name, id }
+const fn line(name: &'static str, id: &'static str) -> NamedLine {
+    NamedLine { name, id }
 }
 
 /// The severity of a line, as syslog and the journal count.

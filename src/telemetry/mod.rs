@@ -24,7 +24,7 @@ pub use journal::stderr_is_journal;
 
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::json;
-use fields::Fields;
+use fields::LogFields;
 use journal::Journal;
 use limit::Limit;
 use prefixed::Prefixed;
@@ -105,7 +105,7 @@ where
         fmt::layer()
             .with_ansi(terminal && colors_wanted())
             .with_target(false)
-            .fmt_fields(Fields)
+            .fmt_fields(LogFields)
             .with_writer(stderr)
     };
     let json = || {
@@ -127,7 +127,7 @@ where
         Err(error) => {
             let prefixed = fmt::layer()
                 .event_format(Prefixed::default())
-                .fmt_fields(Fields)
+                .fmt_fields(LogFields)
                 .with_writer(stderr);
             (prefixed.boxed(), Some(error))
         }

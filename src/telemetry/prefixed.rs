@@ -48,7 +48,7 @@ mod tests {
     use tracing_subscriber::fmt::MakeWriter;
     use tracing_subscriber::layer::SubscriberExt;
 
-    use super::super::fields::Fields;
+    use super::super::fields::LogFields;
     use super::*;
 
     #[derive(Clone, Default)]
@@ -77,7 +77,7 @@ mod tests {
         let lines = Lines::default();
         let layer = tracing_subscriber::fmt::layer()
             .event_format(Prefixed::default())
-            .fmt_fields(Fields)
+            .fmt_fields(LogFields)
             .with_writer(lines.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             tracing::error!(agent = "rag", "a");

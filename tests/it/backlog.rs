@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use docent::event::{AgentName, EventType, NewEvent, Subject};
 use docent::runtime::Source;
-use docent::store::{Options, RetryPolicy, Store};
+use docent::store::{RetryPolicy, Store, StoreOptions};
 use serde_json::json;
 
 use crate::helper::{Daemon, World};
@@ -97,7 +97,7 @@ fn drain(world: &World, count: usize, redis: Option<&RedisServer>) -> Drained {
 
 /// Publishes into the world's store, before there is a daemon; the ids in ledger order.
 fn owe(world: &World, count: usize) -> Vec<String> {
-    let options = Options {
+    let options = StoreOptions {
         retry: RetryPolicy {
             max_retries: 3,
             backoff_min: Duration::from_millis(10),

@@ -315,12 +315,6 @@ pub(super) fn is_remote(root: &OwnedFd) -> Option<&'static str> {
         .map(|(_, name)| *name)
 }
 
-/// Bytes that are free for us on the file system of `path`.
-pub(super) fn free_space(path: &Path) -> io::Result<u64> {
-    let space = fs::statvfs(path)?;
-    Ok(space.f_bavail.saturating_mul(space.f_frsize))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ use super::walks::GAPS_MAX;
 use super::{Halt, blocking, paths};
 use crate::event::NewEvent;
 use crate::runtime::{DutyError, Submitted};
-use crate::store::{Effect, FileStat, Published, WriteError};
+use crate::store::{Effect, FileStat, PublishedEvent, WriteError};
 
 /// Paths looked at in one go.
 const BATCH: usize = 64;
@@ -35,17 +35,17 @@ pub(super) enum Landing {
         mark: Mark,
         /// To be read again when it has come to rest.
         young: bool,
-        result: Result<Vec<Published>, WriteError>,
+        result: Result<Vec<PublishedEvent>, WriteError>,
     },
     /// What a root is known to be.
     Root {
         tree: usize,
-        result: Result<Vec<Published>, WriteError>,
+        result: Result<Vec<PublishedEvent>, WriteError>,
     },
     /// The end of a scan.
     Scan {
         number: Option<u64>,
-        result: Result<Vec<Published>, WriteError>,
+        result: Result<Vec<PublishedEvent>, WriteError>,
     },
 }
 
@@ -283,7 +283,7 @@ impl Edge {
     /// Whether a transaction was written; a store that cannot be written is left alone for a while.
     fn is_written(
         &mut self,
-        result: &Result<Vec<Published>, WriteError>,
+        result: &Result<Vec<PublishedEvent>, WriteError>,
         now: Instant,
     ) -> Result<bool, Halt> {
         match result {

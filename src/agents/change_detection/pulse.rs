@@ -2,19 +2,20 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::runtime::{DutyContext, Progress};
+use crate::event::Heartbeat;
+use crate::runtime::DutyContext;
 
 /// What blocking work carries with it. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pulse {
-    progress: Progress,
+    heartbeat: Heartbeat,
     stop: CancellationToken,
 }
 
 impl From<DutyContext> for Pulse {
     fn from(context: DutyContext) -> Self {
         Pulse {
-            progress: context.progress,
+            heartbeat: context.heartbeat,
             stop: context.stop,
         }
     }
@@ -23,7 +24,7 @@ impl From<DutyContext> for Pulse {
 impl Pulse {
     /// It got on.
     pub(super) fn beat(&self) {
-        self.progress.mark();
+        self.heartbeat.beat();
     }
 
     /// Whether it is to stop.

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::beneath;
 use super::edge::Edge;
 use super::marks::{Class, Mark, Place};
 use super::paths;
 use super::scope::{DOCENT_IGNORE, GIT_IGNORE};
 use super::survey::Order;
 use super::{Halt, blocking};
+use crate::disk;
 use crate::runtime::RootReport;
 
 /// How often roots, free space and wishes are looked at.
@@ -121,7 +121,7 @@ impl Edge {
     async fn check_space(&mut self) -> Result<(), Halt> {
         let options = self.means.options.clone();
         let free = blocking(&self.means.compute, &self.means.pulse, move |_| {
-            beneath::free_space(&options.data_dir)
+            disk::free_space(&options.data_dir)
         })
         .await?;
         let floor = self.means.options.free_space_floor;

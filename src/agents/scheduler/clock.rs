@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{Job, Timetable, plan};
 use crate::event::{EventId, Millis, NewEvent};
+use crate::log_once::LogOnce;
 use crate::runtime::{DutyContext, DutyError, Source};
 use crate::store::{Effect, JobChange, JobPlanned, JobState, ReadError, Store, WriteError};
 
@@ -37,7 +38,7 @@ impl Clock {
     pub(super) async fn run(self, context: DutyContext) -> Result<(), DutyError> {
         let mut wake: Option<Millis> = None;
         let mut read_at: Option<Instant> = None;
-        let mut failing = false;
+        let mut failing = LogOnce::default();
         loop {
             let fresh = read_at.is_some_and(|at| at.elapsed() < REREAD);
             if !fresh || wake.is_some_and(|at| at <= Millis::now()) {
@@ -46,7 +47,7 @@ impl Clock {
                 };
                 match ticked {
                     Ok(next) => {
-                        if std::mem::take(&mut failing) {
+                        if failing.is_new(false) {
                             tracing::info!("jobs are run again");
                         }
                         wake = next;
@@ -56,7 +57,7 @@ impl Clock {
                         return Err(WriteError::Closed.into());
                     }
                     Err(error) => {
-                        if !std::mem::replace(&mut failing, true) {
+                        if failing.is_new(true) {
                             tracing::warn!(%error, "jobs are not run");
                         }
                         (wake, read_at) = (None, None);
@@ -271,13 +272,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_duty_plans_at_its_start_marks_progress_and_ends_when_told() {
+    async fn the_duty_plans_at_its_start_beats_and_ends_when_told() {
         let bench = Bench::new(vec![option("sweep", "0 0 1 1 *", Missed::Once)]);
         let context = DutyContext {
             stop: tokio_util::sync::CancellationToken::new(),
-            progress: crate::runtime::Progress::default(),
+            heartbeat: crate::event::Heartbeat::default(),
         };
-        let (stop, progress) = (context.stop.clone(), context.progress.clone());
+        let (stop, heartbeat) = (context.stop.clone(), context.heartbeat.clone());
         let planned = async {
             while bench.store.jobs().await.unwrap().is_empty() {
                 tokio::task::yield_now().await;
@@ -290,6 +291,6 @@ mod tests {
             .unwrap();
         ended.unwrap();
         assert_eq!(bench.row("sweep").await.missed, 0);
-        assert!(progress.idle() < Duration::from_secs(2));
+        assert!(heartbeat.idle() < Duration::from_secs(2));
     }
 }

@@ -5,11 +5,11 @@
 //! follows the wall clock: nothing in the missing hour, and the repeated hour twice.
 
 use croner::Cron;
-use croner::parser::{CronParser, Seconds, Year};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use thiserror::Error;
 
+use crate::config::parse_schedule;
 use crate::event::Millis;
 
 /// Why a schedule is none.
@@ -51,12 +51,8 @@ impl Schedule {
 
     /// A schedule from its pattern and the name of its zone.
     pub(crate) fn parse(pattern: &str, zone: &str) -> Result<Self, ScheduleError> {
-        let cron = CronParser::builder()
-            .seconds(Seconds::Disallowed)
-            .year(Year::Disallowed)
-            .build()
-            .parse(pattern)
-            .map_err(|e| ScheduleError::Pattern(pattern.to_owned(), e))?;
+        let cron =
+            parse_schedule(pattern).map_err(|e| ScheduleError::Pattern(pattern.to_owned(), e))?;
         let zone_found =
             TimeZone::get(zone).map_err(|e| ScheduleError::Zone(zone.to_owned(), e))?;
         let schedule = Schedule {

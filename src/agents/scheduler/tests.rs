@@ -3,10 +3,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::event::NewEvent;
-use crate::runtime::Progress;
+use crate::event::{Heartbeat, NewEvent};
 use crate::store::{
-    Closer, EventFilter, Incarnation, JobState, Options as StoreOptions, RetryPolicy, Settlement,
+    Closer, EventFilter, Incarnation, JobState, RetryPolicy, Settlement, StoreOptions,
 };
 
 pub(super) use super::Missed;
@@ -101,7 +100,7 @@ impl Bench {
         let handling = Handling {
             attempt: 1,
             incarnation: 1,
-            progress: Progress::default(),
+            heartbeat: Heartbeat::default(),
         };
         let ending = agent.handle(&event, &handling).await;
         if let Ending::Outcome(outcome) = ending.clone() {

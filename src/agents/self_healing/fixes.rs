@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::remedy::Remedy;
+use crate::backoff::Backoff;
 use crate::store::Issue;
 
 /// Attempts go on counting for an issue that is back so soon after it was gone: what breaks again is not mended for ever.
@@ -204,7 +205,8 @@ fn pause(patience: Patience, remedy: &Remedy, made: u32) -> Duration {
     if made == 0 && !remedy.waits_first() {
         return Duration::ZERO;
     }
-    patience.backoff.saturating_mul(1 << doublings.min(16))
+    let backoff = Backoff::new(patience.backoff, Duration::MAX);
+    backoff.after(doublings.saturating_add(1))
 }
 
 #[cfg(test)]

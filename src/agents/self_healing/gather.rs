@@ -1,7 +1,6 @@
 //! Gathers the facts of one round. Cheap: a few small reads, nothing that waits for somebody.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use tokio::time::Instant;
 
@@ -9,6 +8,7 @@ use super::drift::Scope;
 use super::facts::{AgentFacts, EdgeFacts, Facts, IndexFacts};
 use super::probe::Probe;
 use super::redis::RedisView;
+use crate::disk::free_space;
 use crate::event::{AgentName, Millis};
 use crate::runtime::{AgentState, AgentStatus};
 use crate::store::ReadError;
@@ -167,7 +167,7 @@ impl Probe {
 
     async fn free_space(&mut self) -> Option<u64> {
         let folder = self.parts.options.data_dir.clone();
-        let asked = self.parts.compute.run(move || free_bytes(&folder)).await;
+        let asked = self.parts.compute.run(move || free_space(&folder)).await;
         match asked {
             Ok(Ok(free)) => Some(free),
             Ok(Err(error)) => {
@@ -190,23 +190,5 @@ impl Probe {
                 None
             }
         }
-    }
-}
-
-/// Bytes free for this process on the file system of `folder`.
-fn free_bytes(folder: &Path) -> std::io::Result<u64> {
-    let stat = rustix::fs::statvfs(folder)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_free_space_of_a_folder_is_known_and_of_none_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(free_bytes(folder.path()).unwrap() > 0);
-        assert!(free_bytes(&folder.path().join("none")).is_err());
     }
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::requests::Requests;
 use crate::event::Seq;
+use crate::log_once::LogOnce;
 use crate::runtime::{DutyContext, DutyError};
 use crate::store::{Effect, Store, WriteError};
 
@@ -59,18 +60,18 @@ impl Keeper {
             check: now + CHECK,
             seen: None,
         };
-        let mut failing = false;
+        let mut failing = LogOnce::default();
         loop {
             match context.during(self.round(&mut plan)).await {
                 None => return Ok(()),
                 Some(Ok(())) => {
-                    if std::mem::take(&mut failing) {
+                    if failing.is_new(false) {
                         tracing::info!("the store is pruned again");
                     }
                 }
                 Some(Err(WriteError::Closed)) => return Err(WriteError::Closed.into()),
                 Some(Err(error)) => {
-                    if !std::mem::replace(&mut failing, true) {
+                    if failing.is_new(true) {
                         tracing::warn!(%error, "the store is not pruned");
                     }
                     plan.pass = Instant::now() + PAUSE;

@@ -20,6 +20,7 @@ use super::remedy::{Hands, Remedy};
 use super::requests::Requests;
 use crate::event::{Millis, awake};
 use crate::index::FollowerState;
+use crate::log_once::LogOnce;
 use crate::runtime::{Board, Boxed, Compute, DutyContext, DutyError, Phase, ScanProgress, Source};
 use crate::store::{Effect, Issue, ReadError, Severity, Store, WriteError};
 
@@ -55,7 +56,7 @@ pub(super) struct Probe {
     sightings: Sightings,
     fixes: Fixes,
     running: FuturesUnordered<Boxed<'static, (String, Result<String, String>)>>,
-    failing: bool,
+    failing: LogOnce<bool>,
 }
 
 /// Why a round did not come to its end.
@@ -89,7 +90,7 @@ impl Probe {
             sightings: Sightings::new(awake::now()),
             fixes: Fixes::new(patience),
             running: FuturesUnordered::new(),
-            failing: false,
+            failing: LogOnce::default(),
         }
     }
 
@@ -146,14 +147,12 @@ impl Probe {
             Err(RoundError::Write(WriteError::Closed)) => return Err(WriteError::Closed.into()),
             Err(error) => (false, Some(error.to_string())),
         };
-        match &failure {
-            Some(error) if !self.failing => {
-                tracing::warn!(error, "health cannot be judged in full")
+        if self.failing.is_new(failure.is_some()) {
+            match failure {
+                Some(error) => tracing::warn!(error, "health cannot be judged in full"),
+                None => tracing::info!("health is judged in full again"),
             }
-            None if self.failing => tracing::info!("health is judged in full again"),
-            _ => {}
         }
-        self.failing = failure.is_some();
         Ok(again)
     }
 

@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::remedy::{Hands, Remedy};
 use super::*;
-use crate::event::{Event, Millis, NewEvent, Subject};
+use crate::event::{Event, Heartbeat, Millis, NewEvent, Subject};
 use crate::index::FollowerState;
-use crate::runtime::{AgentState, DutyContext, Phase, Progress, RootReport, RootStanding};
+use crate::runtime::{AgentState, DutyContext, Phase, RootReport, RootStanding};
 use crate::store::{
     Closer, Digest, Effect, EventFilter, FileStat, FileState, FixAttempt, Incarnation, Issue,
-    ManifestEntry, Options as StoreOptions, RetryPolicy, Settlement,
+    ManifestEntry, RetryPolicy, Settlement, StoreOptions,
 };
 
 /// A store in a folder of its own, and a process around it that the test plays.
@@ -616,13 +616,13 @@ fn events_are_passed_on_as_what_they_ask_for() {
 }
 
 #[tokio::test]
-async fn the_duty_looks_when_it_is_asked_marks_progress_and_ends_when_told() {
+async fn the_duty_looks_when_it_is_asked_beats_and_ends_when_told() {
     let bench = Bench::new();
     let context = DutyContext {
         stop: CancellationToken::new(),
-        progress: Progress::default(),
+        heartbeat: Heartbeat::default(),
     };
-    let (stop, progress) = (context.stop.clone(), context.progress.clone());
+    let (stop, heartbeat) = (context.stop.clone(), context.heartbeat.clone());
     let probe = bench.probe();
     let play = async {
         let opened = |count: usize| {
@@ -639,7 +639,7 @@ async fn the_duty_looks_when_it_is_asked_marks_progress_and_ends_when_told() {
         bench.park(AgentName::Scheduler);
         pass_on(EventType::AgentParked, &bench.requests);
         opened(2).await;
-        assert!(progress.idle() < Duration::from_secs(2));
+        assert!(heartbeat.idle() < Duration::from_secs(2));
         stop.cancel();
     };
     let both = async { tokio::join!(probe.run(context), play) };

@@ -16,7 +16,7 @@ use fred::types::{ClusterHash, CustomCommand};
 use thiserror::Error as ThisError;
 use tokio::task::JoinHandle;
 
-use super::refusal;
+use super::remedy;
 
 /// How long making a connection may take, with everything that fred sends by itself.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -29,7 +29,7 @@ const BUFFER: usize = 10_000;
 
 /// Why a call gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
-pub(super) enum Trouble {
+pub(super) enum RedisError {
     /// The connection is of no use any more, and whether the call was done is not known.
     #[error("Redis cannot be reached: {0}")]
     Lost(String),
@@ -54,7 +54,7 @@ pub(super) enum Trouble {
     Garbled(&'static str),
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for RedisError {
     fn from(error: Error) -> Self {
         let details = error.details();
         let code = details.split_whitespace().next().unwrap_or_default();
@@ -63,18 +63,20 @@ impl From<Error> for Trouble {
                 .chars()
                 .all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit());
         match error.kind() {
-            _ if code == "NOGROUP" || code == "UNBLOCKED" => Trouble::Missing(details.to_owned()),
+            _ if code == "NOGROUP" || code == "UNBLOCKED" => {
+                RedisError::Missing(details.to_owned())
+            }
             _ if from_server && details.contains("no such key") => {
-                Trouble::Missing(details.to_owned())
+                RedisError::Missing(details.to_owned())
             }
-            ErrorKind::Parse => Trouble::Garbled("a call"),
+            ErrorKind::Parse => RedisError::Garbled("a call"),
             // Whatever else it answers: it does not do what was asked, though it can be reached.
-            _ if from_server => Trouble::Refused(refusal::explained(details)),
+            _ if from_server => RedisError::Refused(remedy::explained(details)),
             ErrorKind::InvalidArgument | ErrorKind::InvalidCommand | ErrorKind::Config => {
-                Trouble::Refused(details.to_owned())
+                RedisError::Refused(details.to_owned())
             }
-            ErrorKind::Tls => Trouble::Lost(refusal::of_tls(details)),
-            _ => Trouble::Lost(refusal::of_tls(&plain(details))),
+            ErrorKind::Tls => RedisError::Lost(remedy::of_tls(details)),
+            _ => RedisError::Lost(remedy::of_tls(&plain(details))),
         }
     }
 }
@@ -93,8 +95,7 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Connects.
-    pub(super) async fn open(url: &str) -> Result<Self, Trouble> {
+    pub(super) async fn open(url: &str) -> Result<Self, RedisError> {
         let config = config(url)?;
         let client = Builder::from_config(config)
             .with_connection_config(|connection| {
@@ -108,7 +109,7 @@ impl Connection {
         match tokio::time::timeout(CONNECT * 2, client.init()).await {
             Ok(Ok(task)) => Ok(Connection { client, task }),
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(Trouble::Lost(format!(
+            Err(_) => Err(RedisError::Lost(format!(
                 "no connection within {:?}",
                 CONNECT * 2
             ))),
@@ -120,7 +121,7 @@ impl Connection {
         &self,
         command: &'static str,
         args: Vec<Value>,
-    ) -> Result<Value, Trouble> {
+    ) -> Result<Value, RedisError> {
         self.call_within(command, args, CALL).await
     }
 
@@ -130,7 +131,7 @@ impl Connection {
         command: &'static str,
         args: Vec<Value>,
         deadline: Duration,
-    ) -> Result<Value, Trouble> {
+    ) -> Result<Value, RedisError> {
         let command = CustomCommand::new_static(command, ClusterHash::FirstKey, false);
         let client = self.client.with_options(&options(deadline));
         Ok(client.custom(command, args).await?)
@@ -140,7 +141,7 @@ impl Connection {
     pub(super) async fn calls(
         &self,
         calls: Vec<(&'static str, Vec<Value>)>,
-    ) -> Vec<Result<Value, Trouble>> {
+    ) -> Vec<Result<Value, RedisError>> {
         let count = calls.len();
         let client = self.client.with_options(&options(CALL));
         let pipeline = client.pipeline();
@@ -148,29 +149,28 @@ impl Connection {
             let command = CustomCommand::new_static(command, ClusterHash::FirstKey, false);
             // Only queued: the results come together below.
             if let Err(error) = pipeline.custom::<(), Value>(command, args).await {
-                return vec![Err(Trouble::from(error)); count];
+                return vec![Err(RedisError::from(error)); count];
             }
         }
         // fred's own deadline does not hold for what is written together.
         let Ok(replies) = tokio::time::timeout(CALL, pipeline.try_all::<Value>()).await else {
-            return vec![Err(Trouble::Lost(format!("no reply within {CALL:?}"))); count];
+            return vec![Err(RedisError::Lost(format!("no reply within {CALL:?}"))); count];
         };
-        let mut results: Vec<Result<Value, Trouble>> = replies
+        let mut results: Vec<Result<Value, RedisError>> = replies
             .into_iter()
-            .map(|result| result.map_err(Trouble::from))
+            .map(|result| result.map_err(RedisError::from))
             .collect();
         // Where fred gives fewer results than there were calls, the rest is unknown.
-        results.resize(count, Err(Trouble::Lost("no reply".to_owned())));
+        results.resize(count, Err(RedisError::Lost("no reply".to_owned())));
         results
     }
 
-    /// Runs a script.
     pub(super) async fn script(
         &self,
         script: &'static str,
         key: &str,
         args: Vec<Value>,
-    ) -> Result<Value, Trouble> {
+    ) -> Result<Value, RedisError> {
         let mut all = vec![Value::from_static_str(script), 1.into(), key.into()];
         all.extend(args);
         self.call("EVAL", all).await
@@ -185,7 +185,7 @@ impl Connection {
     pub(super) async fn quit(&self) {
         let quitting = tokio::time::timeout(Duration::from_millis(500), self.client.quit());
         if !matches!(quitting.await, Ok(Ok(()))) {
-            tracing::debug!("a connection to Redis was closed without goodbye");
+            tracing::debug!("a connection to Redis was closed without QUIT");
         }
     }
 }
@@ -265,14 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn only_a_key_that_is_not_there_is_missing_and_every_other_answer_is_a_refusal() {
-        let trouble =
-            |details: &'static str| Trouble::from(Error::new(ErrorKind::Unknown, details));
+    fn only_a_key_that_is_not_there_is_missing_and_every_other_error_means_refused() {
+        let error =
+            |details: &'static str| RedisError::from(Error::new(ErrorKind::Unknown, details));
         for gone in [
             "NOGROUP No such key 'k' or consumer group 'g' script: 1f, on @user_script:1.",
             "ERR no such key",
         ] {
-            assert!(matches!(trouble(gone), Trouble::Missing(_)), "{gone}");
+            assert!(matches!(error(gone), RedisError::Missing(_)), "{gone}");
         }
         for refused in [
             "READONLY You can't write against a read only replica.",
@@ -289,9 +289,12 @@ mod tests {
             "ERR max number of clients reached",
             "NEWCODE what no version says yet",
         ] {
-            assert!(matches!(trouble(refused), Trouble::Refused(_)), "{refused}");
+            assert!(
+                matches!(error(refused), RedisError::Refused(_)),
+                "{refused}"
+            );
         }
-        assert!(matches!(trouble("Request timed out."), Trouble::Lost(_)));
+        assert!(matches!(error("Request timed out."), RedisError::Lost(_)));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::client::{Connection, Trouble, args};
-use super::reply::{self, Entry, StreamId, list, text};
+use super::client::{Connection, RedisError, args};
+use super::reply::{self, StreamEntry, StreamId, list, text};
 use super::scripts;
 
 /// Entries claimed at once from consumers of another name.
@@ -43,11 +43,11 @@ pub(super) struct Group {
 impl Group {
     /// Makes the group if it is not there, from the stream's beginning: what was carried before it was there must be read. And
     /// our consumer, so that everybody sees who owns it, also while it has never been given an entry.
-    pub(super) async fn make(&self, connection: &Connection) -> Result<(), Trouble> {
+    pub(super) async fn make(&self, connection: &Connection) -> Result<(), RedisError> {
         let create = ["CREATE", &self.stream, &self.name, "0", "MKSTREAM"];
         match connection.call("XGROUP", args(create)).await {
             Ok(_) => {}
-            Err(Trouble::Refused(why)) if why.starts_with("BUSYGROUP") => {}
+            Err(RedisError::Refused(why)) if why.starts_with("BUSYGROUP") => {}
             Err(other) => return Err(other),
         }
         let consumer = ["CREATECONSUMER", &self.stream, &self.name, &self.consumer];
@@ -60,9 +60,10 @@ impl Group {
     pub(super) async fn read(
         &self,
         connection: &Connection,
-        (from, count): (&str, usize),
+        from: &str,
+        count: usize,
         wanted: Wanted,
-    ) -> Result<Vec<Entry>, Trouble> {
+    ) -> Result<Vec<StreamEntry>, RedisError> {
         let (most, only) = wanted.arguments();
         let count = count.to_string();
         let arguments = [
@@ -84,7 +85,7 @@ impl Group {
         connection: &Connection,
         mut ids: &[StreamId],
         wanted: Wanted,
-    ) -> Result<Vec<Entry>, Trouble> {
+    ) -> Result<Vec<StreamEntry>, RedisError> {
         let (most, only) = wanted.arguments();
         let mut entries = Vec::with_capacity(ids.len());
         while !ids.is_empty() {
@@ -96,7 +97,7 @@ impl Group {
             entries.extend(found);
             ids = ids
                 .get(looked.max(1)..)
-                .ok_or(Trouble::Garbled("the script that reads"))?;
+                .ok_or(RedisError::Garbled("the script that reads"))?;
         }
         Ok(entries)
     }
@@ -106,7 +107,7 @@ impl Group {
         &self,
         connection: &Connection,
         idle: Duration,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RedisError> {
         let idle = idle.as_millis().to_string();
         let mut cursor = "0-0".to_owned();
         loop {
@@ -122,7 +123,7 @@ impl Group {
             ];
             let value = connection.call("XAUTOCLAIM", args(claim)).await?;
             let next = list(value).and_then(|parts| parts.first().and_then(text));
-            cursor = next.ok_or(Trouble::Garbled("XAUTOCLAIM"))?;
+            cursor = next.ok_or(RedisError::Garbled("XAUTOCLAIM"))?;
             if cursor == "0-0" {
                 return Ok(());
             }

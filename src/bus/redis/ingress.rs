@@ -9,25 +9,28 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Connection, Trouble, args};
+use super::client::{Connection, RedisError, args};
 use super::group::{Group, Wanted};
+use super::keeper::{self, Keeper};
 use super::link::{FULL, Link};
-use super::reply::{Content, Entry, StreamId};
-use super::{keys, owner, scripts};
+use super::owner::OwnerCheck;
+use super::reply::{Content, StreamEntry, StreamId};
+use super::{keys, scripts};
 use crate::event::codec::Submission;
 use crate::event::{Data, EventId, Known, NewEvent};
-use crate::store::{Effect, IngressDead, Pending, Published, WriteError};
+use crate::log_once::LogOnce;
+use crate::store::{Effect, IngressDead, Pending, PublishedEvent, WriteError};
 
 /// Entries read at once: published together, acknowledged together.
 const BATCH: usize = 100;
 
-/// Between two looks at a stream in which nothing is new.
+/// Between two reads of a stream in which nothing is new.
 const EVERY: Duration = Duration::from_millis(200);
 
 /// Bytes of an entry besides what counts as the event: the names of its fields, its id and time.
 const AROUND: u64 = 4096;
 
-/// After something went wrong.
+/// While the store takes nothing.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest text kept of one field.
@@ -41,8 +44,8 @@ pub struct Ingress {
 
 /// An entry that was handed to the writer.
 struct Handed {
-    entry: Entry,
-    pending: Result<Pending<Vec<Published>>, WriteError>,
+    entry: StreamEntry,
+    pending: Result<Pending<Vec<PublishedEvent>>, WriteError>,
 }
 
 impl Ingress {
@@ -54,66 +57,72 @@ impl Ingress {
     /// Works until it is told to stop.
     pub async fn run(self) {
         let mut state = self.link.state();
-        let mut said = false;
+        let mut keeper = Keeper::new();
+        let mut failing = LogOnce::default();
         while !self.stop.is_cancelled() {
             state.mark_unchanged();
-            if let Some(epoch) = self.link.ingress_epoch() {
-                match self.session(epoch).await {
-                    Ok(()) => said = false,
-                    Err(trouble) => {
-                        if !std::mem::replace(&mut said, true) {
-                            tracing::debug!(%trouble, "the ingress lost its connection");
-                        }
-                        self.complain(epoch, trouble);
-                    }
-                }
+            let Some(epoch) = self.link.ingress_epoch() else {
                 tokio::select! {
                     () = self.stop.cancelled() => {}
-                    () = tokio::time::sleep(PAUSE) => {}
+                    changed = state.changed() => if changed.is_err() { return },
                 }
                 continue;
+            };
+            let session = self.session(epoch, &mut keeper).await;
+            match session {
+                Ok(()) => {
+                    failing.is_new(false);
+                    keeper.give_up(Duration::ZERO);
+                }
+                Err(error) => {
+                    if failing.is_new(true) {
+                        tracing::debug!(%error, "the ingress lost its connection");
+                    }
+                    keeper.failed();
+                    if !matches!(error, RedisError::Lost(_) | RedisError::Missing(_)) {
+                        self.link.report(epoch, error);
+                    }
+                }
             }
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                changed = state.changed() => if changed.is_err() { return },
+                () = keeper.due() => {}
             }
-        }
-    }
-
-    fn complain(&self, epoch: u64, trouble: Trouble) {
-        if !matches!(trouble, Trouble::Lost(_) | Trouble::Missing(_)) {
-            self.link.complain(epoch, trouble);
         }
     }
 
     /// Works on one connection until it is lost, replaced, or there is a stop.
-    async fn session(&self, epoch: u64) -> Result<(), Trouble> {
-        let settings = self.link.settings();
-        let stream = Stream {
-            connection: Connection::open(&settings.url).await?,
+    async fn session(
+        &self,
+        epoch: u64,
+        keeper: &mut Keeper<IngressStream>,
+    ) -> Result<(), RedisError> {
+        let (settings, store) = (self.link.settings(), self.link.store().id());
+        // Nothing can be claimed or made on a Redis that is full, and need not.
+        let check = match epoch {
+            FULL => OwnerCheck::Own,
+            _ => OwnerCheck::Claim,
+        };
+        let stream = keeper.opened(IngressStream {
+            connection: keeper::connect(settings, store, check).await?,
             group: Group {
                 stream: keys::ingress(&settings.namespace),
                 name: settings.group.clone(),
                 consumer: format!("ingress@{}", settings.instance),
             },
             largest: settings.event_size.saturating_add(AROUND),
-        };
-        let store = self.link.store().id();
-        if epoch == FULL {
-            // Nothing can be claimed or made then, and need not.
-            let owner = owner::look(&stream.connection, &settings.namespace).await?;
-            if owner.as_deref() != Some(store) {
-                return Err(Trouble::Missing("the owner of the namespace".to_owned()));
-            }
-        } else {
-            owner::check(&stream.connection, settings, store).await?;
+        });
+        if epoch != FULL {
             stream.group.make(&stream.connection).await?;
         }
-        let group = &stream.group;
-        group.claim(&stream.connection, Duration::ZERO).await?;
+        stream
+            .group
+            .claim(&stream.connection, Duration::ZERO)
+            .await?;
         let mut own = true;
         while !self.stop.is_cancelled() && self.link.ingress_epoch() == Some(epoch) {
             let entries = stream.read(own).await?;
+            keeper.works();
             if entries.is_empty() {
                 own = false;
                 continue;
@@ -129,13 +138,17 @@ impl Ingress {
     }
 
     /// Publishes entries in their order, waits for the commits, and acknowledges. False: some could not be written now.
-    async fn publish_all(&self, entries: Vec<Entry>, stream: &Stream) -> Result<bool, Trouble> {
+    async fn publish_all(
+        &self,
+        entries: Vec<StreamEntry>,
+        stream: &IngressStream,
+    ) -> Result<bool, RedisError> {
         let mut handed = Vec::with_capacity(entries.len());
         for entry in entries {
             let pending = match self.event_of(&entry).await {
                 Ok(event) => self.publish(&entry, event).await,
-                Err(Refusal::Unfit(reason)) => self.bury(&entry, reason).await,
-                Err(Refusal::NotNow) => return Ok(false),
+                Err(EntryError::Invalid(reason)) => self.bury(&entry, reason).await,
+                Err(EntryError::NotNow) => return Ok(false),
             };
             handed.push(Handed { entry, pending });
         }
@@ -153,9 +166,9 @@ impl Ingress {
 
     async fn publish(
         &self,
-        entry: &Entry,
+        entry: &StreamEntry,
         event: NewEvent,
-    ) -> Result<Pending<Vec<Published>>, WriteError> {
+    ) -> Result<Pending<Vec<PublishedEvent>>, WriteError> {
         let read = Effect::IngressRead {
             entry: entry.id.to_string(),
         };
@@ -164,9 +177,9 @@ impl Ingress {
 
     async fn bury(
         &self,
-        entry: &Entry,
+        entry: &StreamEntry,
         reason: String,
-    ) -> Result<Pending<Vec<Published>>, WriteError> {
+    ) -> Result<Pending<Vec<PublishedEvent>>, WriteError> {
         tracing::warn!(entry = %entry.id, reason, "an entry of another program cannot be published; it is kept as a dead letter");
         let dead = IngressDead {
             entry: entry.id.to_string(),
@@ -182,11 +195,11 @@ impl Ingress {
             .await
     }
 
-    /// Whether an entry is answered for good: published, or kept as a dead letter.
+    /// Whether an entry is settled: published, or kept as a dead letter.
     async fn settled(
         &self,
-        entry: &Entry,
-        pending: Result<Pending<Vec<Published>>, WriteError>,
+        entry: &StreamEntry,
+        pending: Result<Pending<Vec<PublishedEvent>>, WriteError>,
     ) -> bool {
         let result = match pending {
             Ok(pending) => pending.committed().await,
@@ -206,20 +219,20 @@ impl Ingress {
     }
 
     /// The event that an entry asks to publish.
-    async fn event_of(&self, entry: &Entry) -> Result<NewEvent, Refusal> {
+    async fn event_of(&self, entry: &StreamEntry) -> Result<NewEvent, EntryError> {
         if let Content::Unread { size } = entry.content {
             let most = self.link.settings().event_size;
-            return Err(Refusal::Unfit(format!(
+            return Err(EntryError::Invalid(format!(
                 "it holds {size} bytes and was not read: an event may have {most}, in at most 500 fields; publish a smaller one that says where the rest is"
             )));
         }
         let known = &self.link.settings().known;
-        let event = read_event(entry, known).map_err(Refusal::Unfit)?;
+        let event = read_event(entry, known).map_err(EntryError::Invalid)?;
         let store = self.link.store();
         let position = store
             .ingress_position()
             .await
-            .map_err(|_| Refusal::NotNow)?;
+            .map_err(|_| EntryError::NotNow)?;
         let old = position
             .and_then(|p| StreamId::parse(&p))
             .is_some_and(|position| entry.id <= position);
@@ -227,9 +240,9 @@ impl Ingress {
             let known = store
                 .seqs_of(vec![event.id])
                 .await
-                .map_err(|_| Refusal::NotNow)?;
+                .map_err(|_| EntryError::NotNow)?;
             if known.first().copied().flatten().is_none() {
-                return Err(Refusal::Unfit(
+                return Err(EntryError::Invalid(
                     "it is older than what was read already and its event is not known: an older Redis was restored, and the event may have been handled long ago; publish it again under a new id if it was not".to_owned(),
                 ));
             }
@@ -239,9 +252,9 @@ impl Ingress {
 }
 
 /// Why an entry is not published.
-enum Refusal {
+enum EntryError {
     /// It never can be.
-    Unfit(String),
+    Invalid(String),
     /// The store cannot be read at the moment.
     NotNow,
 }
@@ -255,7 +268,7 @@ pub fn event_of_entry(fields: &[(String, String)], known: &Known) -> Result<NewE
     let fields = fields
         .iter()
         .map(|(name, value)| (bytes(name), bytes(value)));
-    let entry = Entry {
+    let entry = StreamEntry {
         id: StreamId::default(),
         content: Content::Fields(fields.collect()),
     };
@@ -263,7 +276,7 @@ pub fn event_of_entry(fields: &[(String, String)], known: &Known) -> Result<NewE
 }
 
 /// Reads the CloudEvents fields of an entry.
-fn read_event(entry: &Entry, known: &Known) -> Result<NewEvent, String> {
+fn read_event(entry: &StreamEntry, known: &Known) -> Result<NewEvent, String> {
     let field = |name: &str| {
         entry
             .text(name)
@@ -301,7 +314,7 @@ fn read_event(entry: &Entry, known: &Known) -> Result<NewEvent, String> {
 }
 
 /// The fields of an entry as text.
-fn shown(entry: &Entry) -> Vec<(String, String)> {
+fn shown(entry: &StreamEntry) -> Vec<(String, String)> {
     let text = |bytes: &[u8]| {
         let bytes = &bytes[..bytes.len().min(FIELD_MAX)];
         match std::str::from_utf8(bytes) {
@@ -316,30 +329,34 @@ fn shown(entry: &Entry) -> Vec<(String, String)> {
 }
 
 /// The stream of other programs, on one connection that nothing else uses.
-struct Stream {
+struct IngressStream {
     connection: Connection,
     group: Group,
     /// Bytes of the largest entry that is read.
     largest: u64,
 }
 
-impl Stream {
+impl IngressStream {
     /// Reads what is pending on our consumer, or what is new; waits a little if there is nothing new.
-    async fn read(&self, own: bool) -> Result<Vec<Entry>, Trouble> {
-        let from = (if own { "0" } else { ">" }, BATCH);
+    async fn read(&self, own: bool) -> Result<Vec<StreamEntry>, RedisError> {
+        let from = if own { "0" } else { ">" };
         let wanted = Wanted::Fields(self.largest);
-        let entries = self.group.read(&self.connection, from, wanted).await?;
+        let entries = self
+            .group
+            .read(&self.connection, from, BATCH, wanted)
+            .await?;
         if entries.is_empty() && !own {
             tokio::time::sleep(EVERY).await;
         }
         // What was deleted while it was pending holds nothing that could be published.
-        let (gone, there): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(Entry::is_gone);
+        let (gone, there): (Vec<StreamEntry>, Vec<StreamEntry>) =
+            entries.into_iter().partition(StreamEntry::is_gone);
         let gone: Vec<String> = gone.iter().map(|e| e.id.to_string()).collect();
         self.acknowledge(&gone).await?;
         Ok(there)
     }
 
-    async fn acknowledge(&self, ids: &[String]) -> Result<(), Trouble> {
+    async fn acknowledge(&self, ids: &[String]) -> Result<(), RedisError> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -360,9 +377,9 @@ impl Stream {
 mod tests {
     use super::*;
 
-    fn entry(fields: &[(&str, &str)]) -> Entry {
+    fn entry(fields: &[(&str, &str)]) -> StreamEntry {
         let bytes = |text: &str| text.as_bytes().to_vec();
-        Entry {
+        StreamEntry {
             id: StreamId::default(),
             content: Content::Fields(fields.iter().map(|(k, v)| (bytes(k), bytes(v))).collect()),
         }

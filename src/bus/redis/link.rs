@@ -1,7 +1,9 @@
-//! Whether Redis can carry, decided again all the time: a health connection of its own, asked every 500 ms with a deadline of
-//! 1 s, by turns whether it answers (PING) and whether it still does what is needed (it lets the owner be written, its policy
-//! evicts nothing); two misses or one refusal, and it cannot. A new connection is checked (owner, preflight) before anybody hears of
-//! it, and so is one that a carrier has complained about.
+//! Whether Redis can carry, decided again all the time.
+//!
+//! A health connection of its own is asked every 500 ms with a deadline of 1 s, by turns whether it answers (PING) and whether it
+//! still does what is needed (it lets the owner be written, its policy evicts nothing). After two misses, or one error that Redis
+//! answers, it cannot carry. A new connection is checked (owner, preflight) before anybody hears of it, and so is one that a
+//! carrier has reported a failure of.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +14,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Connection, Trouble};
-use super::preflight::{self, Facts};
-use super::{Settings, owner};
+use super::RedisSettings;
+use super::client::{Connection, RedisError};
+use super::keeper::{self, Keeper};
+use super::owner::{self, OwnerCheck};
+use super::preflight::{self, PreflightFacts};
+use crate::backoff::Backoff;
 use crate::event::{AgentName, EventType, Millis, NewEvent, Subject};
 use crate::store::Store;
 
@@ -22,15 +27,11 @@ const PING_EVERY: Duration = Duration::from_millis(500);
 const PING_DEADLINE: Duration = Duration::from_secs(1);
 const MISSES: u32 = 2;
 
-/// Between attempts to reach a Redis that does not answer.
-const BACKOFF_MIN: Duration = Duration::from_millis(100);
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
-
-/// How long Redis is left alone after a carrier could not work with it, at first and at most.
-const HOLD_MIN: Duration = Duration::from_millis(500);
+/// How long Redis is left alone after a carrier could not work with it.
 const HOLD_MAX: Duration = Duration::from_secs(60);
+const HOLD: Backoff = Backoff::new(Duration::from_secs(1), HOLD_MAX);
 
-/// How long Redis must carry without a complaint, after one, until that is told: by then it was asked for real work.
+/// How long Redis must carry without a report of a failure, after one, until that is told: by then it was asked for real work.
 const PROVEN: Duration = Duration::from_secs(10);
 
 /// How long a connection that was closed may take to be replaced before work goes on without Redis.
@@ -49,7 +50,7 @@ pub enum LinkState {
         /// The number of the connection.
         epoch: u64,
         /// What the preflight found.
-        facts: Facts,
+        facts: PreflightFacts,
     },
     /// It cannot.
     Down {
@@ -70,29 +71,29 @@ pub enum LinkState {
 }
 
 /// A carrier cannot work though Redis answers.
-struct Complaint {
+struct FailureReport {
     epoch: u64,
-    trouble: Trouble,
+    error: RedisError,
 }
 
-struct Shared {
-    settings: Settings,
+struct LinkShared {
+    settings: RedisSettings,
     store: Store,
     state: watch::Sender<LinkState>,
-    complaints: mpsc::Sender<Complaint>,
+    reports: mpsc::Sender<FailureReport>,
     lost: AtomicU64,
 }
 
 /// What everybody knows of Redis. Cheap to clone.
 #[derive(Clone)]
 pub struct Link {
-    shared: Arc<Shared>,
+    shared: Arc<LinkShared>,
 }
 
 /// The task behind a [`Link`].
 pub struct LinkTask {
     link: Link,
-    complaints: mpsc::Receiver<Complaint>,
+    reports: mpsc::Receiver<FailureReport>,
     epoch: u64,
     /// Redis could carry when this was last told.
     told: Option<bool>,
@@ -101,23 +102,24 @@ pub struct LinkTask {
 }
 
 /// Why a connection is watched no more.
-enum End {
+enum WatchEnd {
     Stopped,
     Closed,
-    Silent(String),
-    Refused(Trouble),
-    Complained(Trouble),
+    /// The health connection found it.
+    Failed(RedisError),
+    /// A carrier found it.
+    Reported(RedisError),
 }
 
 impl Link {
     /// A link that has found out nothing yet, and the task that does.
-    pub fn new(settings: Settings, store: Store) -> (Self, LinkTask) {
-        let (complaints, receiver) = mpsc::channel(16);
-        let shared = Shared {
+    pub fn new(settings: RedisSettings, store: Store) -> (Self, LinkTask) {
+        let (reports, receiver) = mpsc::channel(16);
+        let shared = LinkShared {
             settings,
             store,
             state: watch::Sender::new(LinkState::Connecting),
-            complaints,
+            reports,
             lost: AtomicU64::new(0),
         };
         let link = Link {
@@ -125,7 +127,7 @@ impl Link {
         };
         let task = LinkTask {
             link: link.clone(),
-            complaints: receiver,
+            reports: receiver,
             epoch: 0,
             told: None,
             doubted: false,
@@ -134,7 +136,7 @@ impl Link {
     }
 
     /// How Redis is used.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &RedisSettings {
         &self.shared.settings
     }
 
@@ -181,11 +183,11 @@ impl Link {
     }
 
     /// A carrier cannot work with this connection though Redis answers.
-    pub(super) fn complain(&self, epoch: u64, trouble: Trouble) {
-        // More complaints than fit are about the same thing.
+    pub(super) fn report(&self, epoch: u64, error: RedisError) {
+        // More reports than fit are about the same thing.
         self.shared
-            .complaints
-            .try_send(Complaint { epoch, trouble })
+            .reports
+            .try_send(FailureReport { epoch, error })
             .ok();
     }
 
@@ -213,8 +215,8 @@ impl Link {
 impl LinkTask {
     /// Finds out and watches until it is told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut backoff = BACKOFF_MIN;
-        let mut hold = HOLD_MIN;
+        let mut keeper = Keeper::new();
+        let mut holds = 0;
         let mut first_attempt_within = None;
         loop {
             let attempt = self.establish(first_attempt_within.take());
@@ -222,75 +224,65 @@ impl LinkTask {
                 () = stop.cancelled() => return,
                 established = attempt => established,
             };
-            let wait = match established {
-                Err(trouble) => {
+            match established {
+                Err(error) => {
                     // What the preflight finds it also finds gone.
                     self.doubted = false;
-                    self.enter_down(&trouble).await;
-                    backoff = (backoff * 2).min(BACKOFF_MAX);
-                    backoff.mul_f64(0.5 + fastrand::f64() / 2.0)
+                    self.enter_down(&error).await;
+                    keeper.failed();
                 }
                 Ok((connection, facts)) => {
-                    backoff = BACKOFF_MIN;
+                    keeper.works();
                     self.enter_up(facts).await;
                     let since = Instant::now();
-                    let end = self.watch(&connection, &stop).await;
-                    drop(connection);
+                    let end = self.watch(&keeper.opened(connection), &stop).await;
                     match end {
-                        End::Stopped => return,
-                        End::Closed => {
+                        WatchEnd::Stopped => return,
+                        WatchEnd::Closed => {
                             first_attempt_within = Some(REPLACE);
-                            Duration::ZERO
+                            keeper.give_up(Duration::ZERO);
                         }
-                        End::Silent(why) => {
-                            self.enter_down(&Trouble::Lost(why)).await;
-                            BACKOFF_MIN
+                        WatchEnd::Failed(error) => {
+                            keeper.failed();
+                            self.enter_down(&error).await;
                         }
-                        End::Refused(trouble) => {
-                            self.enter_down(&trouble).await;
-                            BACKOFF_MIN
-                        }
-                        End::Complained(trouble) => {
-                            self.enter_down(&trouble).await;
+                        WatchEnd::Reported(error) => {
+                            holds = if since.elapsed() > HOLD_MAX {
+                                1
+                            } else {
+                                holds + 1
+                            };
+                            keeper.give_up(HOLD.after(holds));
+                            self.enter_down(&error).await;
                             self.doubted = true;
-                            if since.elapsed() > HOLD_MAX {
-                                hold = HOLD_MIN;
-                            }
-                            hold = (hold * 2).min(HOLD_MAX);
-                            hold
                         }
                     }
                 }
-            };
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(wait) => {}
+                () = keeper.due() => {}
             }
         }
     }
 
     /// A connection that was checked.
-    async fn establish(&self, within: Option<Duration>) -> Result<(Connection, Facts), Trouble> {
-        let settings = &self.link.shared.settings;
+    async fn establish(
+        &self,
+        within: Option<Duration>,
+    ) -> Result<(Connection, PreflightFacts), RedisError> {
+        let (settings, store) = (&self.link.shared.settings, self.link.store().id());
         let attempt = async {
-            let connection = Connection::open(&settings.url).await?;
-            let store = self.link.store().id();
-            let owner = owner::look(&connection, &settings.namespace).await?;
-            let ours = owner.as_deref() == Some(store);
+            let connection = keeper::connect(settings, store, OwnerCheck::NotForeign).await?;
             let tried = async {
-                if owner.is_some() && !ours {
-                    owner::check(&connection, settings, store).await?;
-                }
                 let facts = preflight::check(&connection, settings).await?;
                 // A Redis that cannot carry need not be claimed, and may not know how.
-                if !ours {
-                    owner::check(&connection, settings, store).await?;
-                }
+                owner::check(&connection, settings, store, OwnerCheck::Claim).await?;
                 Ok(facts)
             };
-            let facts = tried.await.map_err(|trouble| match trouble {
+            let facts = tried.await.map_err(|error| match error {
                 // What was read before was answered.
-                Trouble::Lost(why) if why.contains("timed out") => Trouble::Refused(format!(
+                RedisError::Lost(why) if why.contains("timed out") => RedisError::Refused(format!(
                     "it answers, but there is no answer to a write ({why})"
                 )),
                 other => other,
@@ -301,38 +293,40 @@ impl LinkTask {
             None => attempt.await,
             Some(within) => tokio::time::timeout(within, attempt)
                 .await
-                .unwrap_or_else(|_| Err(Trouble::Lost(format!("no connection within {within:?}")))),
+                .unwrap_or_else(|_| {
+                    Err(RedisError::Lost(format!("no connection within {within:?}")))
+                }),
         }
     }
 
-    async fn watch(&mut self, connection: &Connection, stop: &CancellationToken) -> End {
+    async fn watch(&mut self, connection: &Connection, stop: &CancellationToken) -> WatchEnd {
         let (since, mut misses, mut beats) = (Instant::now(), 0, 0_u64);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return End::Stopped,
-                Some(complaint) = self.complaints.recv() => {
-                    if complaint.epoch == self.epoch {
-                        return End::Complained(complaint.trouble);
+                () = stop.cancelled() => return WatchEnd::Stopped,
+                Some(report) = self.reports.recv() => {
+                    if report.epoch == self.epoch {
+                        return WatchEnd::Reported(report.error);
                     }
                 }
                 () = tokio::time::sleep(PING_EVERY) => {
                     if connection.ended() {
-                        return End::Closed;
+                        return WatchEnd::Closed;
                     }
                     beats += 1;
                     // What was missed is asked for again, or a PING would make up for it.
                     let thorough = beats.is_multiple_of(2) || misses > 0;
                     match self.ask(connection, thorough).await {
                         Ok(()) => misses = 0,
-                        Err(Trouble::Lost(why)) => {
+                        Err(RedisError::Lost(why)) => {
                             misses += 1;
                             if misses >= MISSES {
-                                return End::Silent(why);
+                                return WatchEnd::Failed(RedisError::Lost(why));
                             }
                         }
-                        // The owner's key has gone between two looks: the next one claims it.
-                        Err(Trouble::Missing(_)) => {}
-                        Err(trouble) => return End::Refused(trouble),
+                        // The owner's key has gone between two reads: the next check claims it.
+                        Err(RedisError::Missing(_)) => {}
+                        Err(error) => return WatchEnd::Failed(error),
                     }
                     if self.doubted && since.elapsed() >= PROVEN {
                         self.doubted = false;
@@ -344,26 +338,32 @@ impl LinkTask {
     }
 
     /// Whether Redis answers; `thorough`: and still does what is needed.
-    async fn ask(&self, connection: &Connection, thorough: bool) -> Result<(), Trouble> {
+    async fn ask(&self, connection: &Connection, thorough: bool) -> Result<(), RedisError> {
         let settings = &self.link.shared.settings;
         let asking = async {
             if !thorough {
                 return connection.call("PING", Vec::new()).await.map(drop);
             }
-            owner::check(connection, settings, self.link.store().id()).await?;
+            owner::check(
+                connection,
+                settings,
+                self.link.store().id(),
+                OwnerCheck::Claim,
+            )
+            .await?;
             preflight::check_again(connection).await
         };
         tokio::time::timeout(PING_DEADLINE, asking)
             .await
             .unwrap_or_else(|_| {
                 let what = if thorough { "to a write" } else { "to PING" };
-                Err(Trouble::Lost(format!(
+                Err(RedisError::Lost(format!(
                     "no answer {what} within {PING_DEADLINE:?}"
                 )))
             })
     }
 
-    async fn enter_up(&mut self, facts: Facts) {
+    async fn enter_up(&mut self, facts: PreflightFacts) {
         self.epoch += 1;
         let state = LinkState::Up {
             epoch: self.epoch,
@@ -371,7 +371,7 @@ impl LinkTask {
         };
         self.link.shared.state.send_replace(state);
         if self.told == Some(true) || self.doubted {
-            tracing::debug!("there is a new connection to Redis");
+            tracing::debug!("connected to Redis again");
             return;
         }
         self.tell_up().await;
@@ -394,20 +394,20 @@ impl LinkTask {
         self.link.publish(EventType::RedisChanged, data).await;
     }
 
-    async fn enter_down(&mut self, trouble: &Trouble) {
-        let why = trouble.to_string();
+    async fn enter_down(&mut self, error: &RedisError) {
+        let why = error.to_string();
         self.link.shared.state.send_modify(|state| {
             let since = match state {
                 LinkState::Down { since, .. } => *since,
                 _ => Millis::now(),
             };
-            *state = match trouble {
-                Trouble::Foreign { .. } => LinkState::Foreign { why: why.clone() },
+            *state = match error {
+                RedisError::Foreign { .. } => LinkState::Foreign { why: why.clone() },
                 _ => LinkState::Down {
                     why: why.clone(),
                     since,
-                    answers: !matches!(trouble, Trouble::Lost(_)),
-                    full: matches!(trouble, Trouble::Refused(why) if why.contains("OOM command")),
+                    answers: !matches!(error, RedisError::Lost(_)),
+                    full: matches!(error, RedisError::Refused(why) if why.contains("OOM command")),
                 },
             };
         });
@@ -415,7 +415,7 @@ impl LinkTask {
         // At the start of one that needs Redis it is what the start ends with.
         let refused = self.told.is_none()
             && !settings.falls_back
-            && matches!(trouble, Trouble::Foreign { .. });
+            && matches!(error, RedisError::Foreign { .. });
         if self.told == Some(false) || refused {
             tracing::debug!(why, "Redis still cannot carry");
             return;
@@ -425,7 +425,7 @@ impl LinkTask {
             tracing::warn!(
                 redis = settings.shown,
                 why,
-                "Redis cannot carry events; they are carried directly until it can"
+                "Redis cannot carry events; the embedded carrier carries them until it can"
             );
             "embedded"
         } else {

@@ -10,6 +10,7 @@
 //! - [`Ingress`] publishes what other programs have written.
 //! - [`Surveyor`] looks at how the streams stand, for whoever judges health.
 //!
+//! Each of them has a keeper of its connection (`keeper.rs`).
 //! All calls and types of fred stay in this folder.
 
 mod client;
@@ -17,12 +18,13 @@ mod entry;
 mod group;
 mod inbox;
 mod ingress;
+mod keeper;
 mod keys;
 mod link;
-mod notes;
+mod outstanding;
 mod owner;
 mod preflight;
-mod refusal;
+mod remedy;
 mod reply;
 mod round;
 mod scripts;
@@ -39,14 +41,14 @@ use std::time::Duration;
 pub use inbox::Inbox;
 pub use ingress::{Ingress, event_of_entry};
 pub use link::{Link, LinkState, LinkTask};
-pub use preflight::{Durability, Facts};
+pub use preflight::{Durability, PreflightFacts};
 pub use survey::{StreamView, Surveyor};
 
 use crate::event::Known;
 
 /// How Redis is used.
 #[derive(Clone)]
-pub struct Settings {
+pub struct RedisSettings {
     /// Where it is, with its password.
     pub url: String,
     /// The same for people, without the password.
@@ -75,7 +77,7 @@ pub struct Settings {
     pub event_size: u64,
     /// The longest backoff of a retry: what is due later than this from now is due now.
     pub backoff_max: Duration,
-    /// Work goes on directly when Redis cannot carry.
+    /// The embedded carrier takes over while Redis cannot carry.
     pub falls_back: bool,
 }
 
@@ -85,7 +87,7 @@ pub enum Probed {
     /// Redis can carry.
     Carries {
         /// What the preflight found.
-        facts: Facts,
+        facts: PreflightFacts,
         /// The store that the namespace belongs to, if it belongs to one.
         owner: Option<String>,
     },
@@ -98,7 +100,7 @@ pub enum Probed {
     },
 }
 
-impl Settings {
+impl RedisSettings {
     /// What a person calls to have this Redis do something.
     fn cli(&self, command: &str) -> String {
         let place = self.shown.split('?').next().unwrap_or_default();
@@ -125,10 +127,13 @@ pub fn understood(url: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// A sentence that says why not and what to do.
-pub async fn probe(settings: &Settings, is_ours: impl Fn(&str) -> bool) -> Result<Probed, String> {
+pub async fn probe(
+    settings: &RedisSettings,
+    is_ours: impl Fn(&str) -> bool,
+) -> Result<Probed, String> {
     let attempt = async {
         let connection = client::Connection::open(&settings.url).await?;
-        let owner = owner::look(&connection, &settings.namespace).await?;
+        let owner = owner::read(&connection, &settings.namespace).await?;
         let probed = match owner {
             Some(owner) if !is_ours(&owner) => {
                 let key = keys::store(&settings.namespace);
@@ -143,6 +148,6 @@ pub async fn probe(settings: &Settings, is_ours: impl Fn(&str) -> bool) -> Resul
         connection.quit().await;
         probed
     };
-    let probed: Result<Probed, client::Trouble> = attempt.await;
-    probed.map_err(|trouble| trouble.to_string())
+    let probed: Result<Probed, client::RedisError> = attempt.await;
+    probed.map_err(|error| error.to_string())
 }

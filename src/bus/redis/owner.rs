@@ -2,41 +2,62 @@
 
 use fred::prelude::Value;
 
-use super::client::{Connection, Trouble, args};
+use super::client::{Connection, RedisError, args};
 use super::reply::{bytes, text};
-use super::{Settings, keys};
+use super::{RedisSettings, keys};
 
 /// Bytes of a name that are read; the id of a store has 36. Whoever can write the key decides how long it is.
 const LONGEST: usize = 100;
 
-/// Claims the namespace for this store if nobody has it, and makes sure that nobody else does. To be called on every connection
-/// before anything else is read, written or acknowledged, again whenever one of our keys was found missing, and now and then.
+/// What the owner of the namespace must be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum OwnerCheck {
+    /// This store, which claims the namespace if nobody has it.
+    Claim,
+    /// This store. Nothing is written.
+    Own,
+    /// Any but another store. Nothing is written.
+    NotForeign,
+}
+
+/// Makes sure that no other store owns the namespace. To be called on every connection before anything else is read, written or
+/// acknowledged, again whenever one of our keys was found missing, and now and then.
 pub(super) async fn check(
     connection: &Connection,
-    settings: &Settings,
+    settings: &RedisSettings,
     store: &str,
-) -> Result<(), Trouble> {
+    check: OwnerCheck,
+) -> Result<(), RedisError> {
     let key = keys::store(&settings.namespace);
-    // Where somebody has it this changes nothing, and shows all the same whether Redis lets itself be written to.
-    let claim = connection.call("SET", args([&key, store, "NX"])).await?;
-    if claim != Value::Null {
-        return Ok(());
+    if let OwnerCheck::Claim = check {
+        // Where somebody has it this changes nothing, and shows all the same whether Redis lets itself be written to.
+        let claim = connection.call("SET", args([&key, store, "NX"])).await?;
+        if claim != Value::Null {
+            return Ok(());
+        }
     }
-    match look(connection, &settings.namespace).await? {
+    match read(connection, &settings.namespace).await? {
         Some(owner) if owner == store => Ok(()),
-        Some(owner) => Err(Trouble::Foreign {
+        Some(owner) => Err(RedisError::Foreign {
             owner,
             command: settings.cli(&format!("DEL {key}")),
         }),
-        None => Err(Trouble::Missing(format!("{key} was there a moment ago"))),
+        None => match check {
+            OwnerCheck::NotForeign => Ok(()),
+            OwnerCheck::Own => Err(RedisError::Missing(format!("nobody owns {key}"))),
+            OwnerCheck::Claim => {
+                let why = format!("{key} was there a moment ago");
+                Err(RedisError::Missing(why))
+            }
+        },
     }
 }
 
-/// Who owns the namespace, without claiming it; in words where what stands there is no name.
-pub(super) async fn look(
+/// Who owns the namespace, in words where what stands there is no name.
+pub(super) async fn read(
     connection: &Connection,
     namespace: &str,
-) -> Result<Option<String>, Trouble> {
+) -> Result<Option<String>, RedisError> {
     let key = keys::store(namespace);
     let kind = connection.call("TYPE", args([&key])).await?;
     match text(&kind).as_deref() {
@@ -75,9 +96,18 @@ mod tests {
         let settings = redis.settings();
         let connection = Connection::open(&settings.url).await.unwrap();
         let key = "docent:store";
-        assert_eq!(look(&connection, "docent").await, Ok(None));
-        assert_eq!(check(&connection, &settings, "mine").await, Ok(()));
-        assert_eq!(check(&connection, &settings, "mine").await, Ok(()));
+        let check = |how| check(&connection, &settings, "mine", how);
+        assert_eq!(read(&connection, "docent").await, Ok(None));
+        let nobody = check(OwnerCheck::Own).await;
+        assert!(matches!(nobody, Err(RedisError::Missing(_))), "{nobody:?}");
+        for how in [
+            OwnerCheck::NotForeign,
+            OwnerCheck::Claim,
+            OwnerCheck::Claim,
+            OwnerCheck::Own,
+        ] {
+            assert_eq!(check(how).await, Ok(()), "{how:?}");
+        }
         let cases: [(&[&str], &str); 5] = [
             (&["SET", key, "another"], "another"),
             (
@@ -91,8 +121,8 @@ mod tests {
         for (command, told) in cases {
             redis.cli(&["DEL", key]);
             redis.cli(command);
-            match check(&connection, &settings, "mine").await {
-                Err(Trouble::Foreign { owner, command }) => {
+            match check(OwnerCheck::Claim).await {
+                Err(RedisError::Foreign { owner, command }) => {
                     assert!(owner.contains(told) && owner.len() < 500, "{owner}");
                     assert!(command.ends_with("DEL docent:store"), "{command}");
                 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use fred::prelude::Value;
 
-use super::Settings;
-use super::client::{Connection, Trouble, args, args_of};
+use super::RedisSettings;
+use super::client::{Connection, RedisError, args, args_of};
 use super::reply::{list, text};
-use super::{keys, refusal, scripts};
+use super::{keys, remedy, scripts};
 use crate::event::AgentName;
 
 /// What a Redis that crashes may lose. Shown, not relied upon: what is owed stands in the ledger.
@@ -61,7 +61,7 @@ impl Durability {
 
 /// What the preflight found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct PreflightFacts {
     /// The version that Redis tells, if it does.
     pub version: String,
     /// What a crash may cost.
@@ -69,7 +69,10 @@ pub struct Facts {
 }
 
 /// Tries everything that docent will do: on a key of its own, and on the keys that it uses in a way that changes nothing.
-pub(super) async fn check(connection: &Connection, settings: &Settings) -> Result<Facts, Trouble> {
+pub(super) async fn check(
+    connection: &Connection,
+    settings: &RedisSettings,
+) -> Result<PreflightFacts, RedisError> {
     let info = info(connection, args([])).await?;
     let version = info.get("redis_version").map_or("unknown", String::as_str);
     eviction(&info)?;
@@ -78,8 +81,8 @@ pub(super) async fn check(connection: &Connection, settings: &Settings) -> Resul
         types(connection, settings).await?;
         own_keys(connection, settings).await
     };
-    tried.await.map_err(|trouble| old(trouble, version))?;
-    Ok(Facts {
+    tried.await.map_err(|error| old(error, version))?;
+    Ok(PreflightFacts {
         version: version.to_owned(),
         durability: durability(connection, &info).await?,
     })
@@ -87,15 +90,15 @@ pub(super) async fn check(connection: &Connection, settings: &Settings) -> Resul
 
 /// What may change while a connection stands, and nobody would say so. That Redis takes what is written is seen when the owner is
 /// checked.
-pub(super) async fn check_again(connection: &Connection) -> Result<(), Trouble> {
+pub(super) async fn check_again(connection: &Connection) -> Result<(), RedisError> {
     eviction(&info(connection, args(["memory"])).await?)
 }
 
 /// A command that is not known, or not in this form, is that of a Redis that is too old.
-fn old(trouble: Trouble, version: &str) -> Trouble {
-    match trouble {
-        Trouble::Refused(why) if why.contains(": ERR ") && !why.contains(refusal::ACL) => {
-            Trouble::Refused(format!(
+fn old(error: RedisError, version: &str) -> RedisError {
+    match error {
+        RedisError::Refused(why) if why.contains(": ERR ") && !why.contains(remedy::ACL) => {
+            RedisError::Refused(format!(
                 "{why} (docent needs Redis 7.0 or newer; this one says that it is {version})"
             ))
         }
@@ -106,13 +109,13 @@ fn old(trouble: Trouble, version: &str) -> Trouble {
 type Info = HashMap<String, String>;
 
 /// All that INFO tells; nothing where an ACL denies it.
-async fn info(connection: &Connection, section: Vec<Value>) -> Result<Info, Trouble> {
+async fn info(connection: &Connection, section: Vec<Value>) -> Result<Info, RedisError> {
     let value = match connection.call("INFO", section).await {
         Ok(value) => value,
-        Err(Trouble::Refused(_)) => return Ok(Info::new()),
+        Err(RedisError::Refused(_)) => return Ok(Info::new()),
         Err(other) => return Err(other),
     };
-    let text = text(&value).ok_or(Trouble::Garbled("INFO"))?;
+    let text = text(&value).ok_or(RedisError::Garbled("INFO"))?;
     let pair = |line: &str| {
         let (key, value) = line.trim().split_once(':')?;
         Some((key.to_owned(), value.to_owned()))
@@ -121,23 +124,23 @@ async fn info(connection: &Connection, section: Vec<Value>) -> Result<Info, Trou
 }
 
 /// A Redis that may drop a stream for want of memory drops its group too.
-fn eviction(info: &Info) -> Result<(), Trouble> {
+fn eviction(info: &Info) -> Result<(), RedisError> {
     match info.get("maxmemory_policy") {
-        Some(policy) if policy.starts_with("allkeys") => Err(Trouble::Refused(format!(
+        Some(policy) if policy.starts_with("allkeys") => Err(RedisError::Refused(format!(
             "its maxmemory-policy is {policy}, which drops streams when memory is short; set it to noeviction"
         ))),
         _ => Ok(()),
     }
 }
 
-async fn dry_run(connection: &Connection, settings: &Settings) -> Result<(), Trouble> {
+async fn dry_run(connection: &Connection, settings: &RedisSettings) -> Result<(), RedisError> {
     let key = keys::probe(&settings.namespace, &settings.instance);
     let result = steps(connection, &key, &settings.group).await;
     let cleaned = connection.call("DEL", args([&key])).await;
     result.and_then(|()| named("DEL", cleaned))
 }
 
-async fn steps(connection: &Connection, key: &str, group: &str) -> Result<(), Trouble> {
+async fn steps(connection: &Connection, key: &str, group: &str) -> Result<(), RedisError> {
     let call = async |command, arguments| named(command, connection.call(command, arguments).await);
     let script =
         async |script, arguments| named("EVAL", connection.script(script, key, arguments).await);
@@ -163,7 +166,7 @@ async fn steps(connection: &Connection, key: &str, group: &str) -> Result<(), Tr
 }
 
 /// The streams that docent reads.
-fn streams(settings: &Settings) -> Vec<String> {
+fn streams(settings: &RedisSettings) -> Vec<String> {
     let inboxes = AgentName::ALL
         .iter()
         .map(|agent| keys::inbox(&settings.namespace, *agent));
@@ -174,7 +177,7 @@ fn streams(settings: &Settings) -> Vec<String> {
 
 /// What is done to each stream, in a form that changes nothing: an id that cannot be added, a group that is not there. It comes as
 /// far as the rules of Redis go (an ACL, a replica, a full memory), which may be other ones for these keys than for the probe's.
-async fn own_keys(connection: &Connection, settings: &Settings) -> Result<(), Trouble> {
+async fn own_keys(connection: &Connection, settings: &RedisSettings) -> Result<(), RedisError> {
     let nobody = format!("{}:preflight", settings.group);
     let forms: [(&'static str, &[&str], &str); 5] = [
         ("XADD", &["0-0", "id", "probe"], "must be greater than 0-0"),
@@ -198,8 +201,8 @@ async fn own_keys(connection: &Connection, settings: &Settings) -> Result<(), Tr
         .flat_map(|form| std::iter::repeat_n(form, keys.len()));
     for ((command, _, expected), result) in tried.zip(results) {
         match result {
-            Err(Trouble::Missing(_)) => {}
-            Err(Trouble::Refused(why)) if !expected.is_empty() && why.contains(expected) => {}
+            Err(RedisError::Missing(_)) => {}
+            Err(RedisError::Refused(why)) if !expected.is_empty() && why.contains(expected) => {}
             other => named(command, other)?,
         }
     }
@@ -207,14 +210,14 @@ async fn own_keys(connection: &Connection, settings: &Settings) -> Result<(), Tr
 }
 
 /// Whatever stands under a key of ours must be a stream.
-async fn types(connection: &Connection, settings: &Settings) -> Result<(), Trouble> {
+async fn types(connection: &Connection, settings: &RedisSettings) -> Result<(), RedisError> {
     let keys = streams(settings);
     let calls = keys.iter().map(|key| ("TYPE", args([key]))).collect();
     for (key, kind) in keys.iter().zip(connection.calls(calls).await) {
-        let kind = text(&kind?).ok_or(Trouble::Garbled("TYPE"))?;
+        let kind = text(&kind?).ok_or(RedisError::Garbled("TYPE"))?;
         if kind != "none" && kind != "stream" {
             let command = settings.cli(&format!("DEL '{key}'"));
-            return Err(Trouble::Refused(format!(
+            return Err(RedisError::Refused(format!(
                 "the key {key} holds a {kind} and no stream; if nobody needs it, remove it: {command}"
             )));
         }
@@ -223,15 +226,15 @@ async fn types(connection: &Connection, settings: &Settings) -> Result<(), Troub
 }
 
 /// The error of a call with the command's name in it.
-fn named(command: &str, result: Result<Value, Trouble>) -> Result<(), Trouble> {
+fn named(command: &str, result: Result<Value, RedisError>) -> Result<(), RedisError> {
     match result {
         Ok(_) => Ok(()),
-        Err(Trouble::Refused(why)) => Err(Trouble::Refused(format!("{command}: {why}"))),
+        Err(RedisError::Refused(why)) => Err(RedisError::Refused(format!("{command}: {why}"))),
         Err(other) => Err(other),
     }
 }
 
-async fn durability(connection: &Connection, info: &Info) -> Result<Durability, Trouble> {
+async fn durability(connection: &Connection, info: &Info) -> Result<Durability, RedisError> {
     let Some(aof) = info.get("aof_enabled") else {
         return Ok(Durability::Unknown);
     };
@@ -250,10 +253,10 @@ async fn durability(connection: &Connection, info: &Info) -> Result<Durability, 
 }
 
 /// A setting of Redis; `None` where an ACL hides it.
-async fn config(connection: &Connection, name: &'static str) -> Result<Option<String>, Trouble> {
+async fn config(connection: &Connection, name: &'static str) -> Result<Option<String>, RedisError> {
     match connection.call("CONFIG", args(["GET", name])).await {
         Ok(value) => Ok(list(value).and_then(|pair| pair.get(1).and_then(text))),
-        Err(Trouble::Refused(_)) => Ok(None),
+        Err(RedisError::Refused(_)) => Ok(None),
         Err(other) => Err(other),
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use fred::prelude::Value;
 
-use super::client::Trouble;
+use super::client::RedisError;
 
 /// An entry's id. Ids mean something on one connection only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -45,14 +45,12 @@ pub(super) enum Content {
 
 /// One entry of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    /// Its id.
+pub(super) struct StreamEntry {
     pub(super) id: StreamId,
-    /// What it holds.
     pub(super) content: Content,
 }
 
-impl Entry {
+impl StreamEntry {
     /// Its fields; none where they were not read.
     pub(super) fn fields(&self) -> &[(Vec<u8>, Vec<u8>)] {
         match &self.content {
@@ -115,17 +113,17 @@ pub(super) fn number(value: &Value) -> Option<u64> {
 }
 
 /// The reply of [`READ`](super::scripts::READ): how many ids it has looked at, and the entries.
-pub(super) fn read(value: Value) -> Result<(usize, Vec<Entry>), Trouble> {
-    let garbled = || Trouble::Garbled("the script that reads");
+pub(super) fn read(value: Value) -> Result<(usize, Vec<StreamEntry>), RedisError> {
+    let garbled = || RedisError::Garbled("the script that reads");
     let mut parts = list(value).ok_or_else(garbled)?.into_iter();
     let looked = parts.next().as_ref().and_then(number);
     let looked = looked.and_then(|n| usize::try_from(n).ok());
     let entries = parts.next().and_then(list).ok_or_else(garbled)?;
-    let entries: Option<Vec<Entry>> = entries.into_iter().map(entry).collect();
+    let entries: Option<Vec<StreamEntry>> = entries.into_iter().map(entry).collect();
     Ok((looked.ok_or_else(garbled)?, entries.ok_or_else(garbled)?))
 }
 
-fn entry(value: Value) -> Option<Entry> {
+fn entry(value: Value) -> Option<StreamEntry> {
     let mut parts = list(value)?.into_iter();
     let id = StreamId::parse(&text(&parts.next()?)?)?;
     let size = number(&parts.next()?)?;
@@ -140,12 +138,12 @@ fn entry(value: Value) -> Option<Entry> {
             Content::Fields(fields)
         }
     };
-    Some(Entry { id, content })
+    Some(StreamEntry { id, content })
 }
 
 /// The ids of a page of XPENDING.
-pub(super) fn pending(value: Value) -> Result<Vec<StreamId>, Trouble> {
-    let garbled = || Trouble::Garbled("XPENDING");
+pub(super) fn pending(value: Value) -> Result<Vec<StreamId>, RedisError> {
+    let garbled = || RedisError::Garbled("XPENDING");
     let rows = list(value).ok_or_else(garbled)?;
     rows.into_iter()
         .map(|row| {

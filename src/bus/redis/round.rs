@@ -1,7 +1,7 @@
 //! The reader's rounds, as a state machine without I/O and without a clock of its own.
 //!
-//! A round (1) notes what is carried and not in hand, and *then* asks for the stream's last id; (2) reads `>` until a read comes
-//! back empty or has passed that id; (3) *then* reads what is pending on its own consumer; (4) judges: what was noted and never
+//! A round (1) lists what is outstanding and not in hand, and *then* asks for the stream's last id; (2) reads `>` until a read comes
+//! back empty or has passed that id; (3) *then* reads what is pending on its own consumer; (4) judges: what was listed and never
 //! came was lost by Redis. It begins, on every new connection, with what is pending, so that nothing of before is missed.
 //! Nothing here is a guess: no timeout decides that a copy is lost.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::notes::Noted;
+use super::outstanding::EntryKey;
 use super::reply::StreamId;
 
 /// Pending entries asked for at once.
@@ -18,22 +18,22 @@ pub(super) const PAGE: usize = 200;
 /// What the reader does next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Nothing: it waits for a reply, or for room.
+    /// Nothing: it waits for a reply, or for capacity.
     Wait,
-    /// Note what is carried, give it to [`Round::begun`], and ask for the stream's last id.
+    /// List what is outstanding, give it to [`Round::begun`], and ask for the stream's last id.
     Begin,
-    /// Read `>`, as much as there is room for.
+    /// Read `>`, as much as there is capacity for.
     Read,
     /// Ask for the page of own pending entries after this id.
     AskPending(Option<StreamId>),
     /// Read these pending entries.
     Fetch(Vec<StreamId>),
-    /// The round has ended: judge what was noted, if it noted anything.
-    Judge(Option<Noted>),
+    /// The round has ended: judge what was listed, if anything was.
+    Judge(Option<Vec<EntryKey>>),
 }
 
 #[derive(Debug)]
-enum Phase {
+enum RoundPhase {
     Held,
     Begin,
     AwaitLastId,
@@ -58,8 +58,8 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct Round {
     block_time: Duration,
-    phase: Phase,
-    noted: Option<Noted>,
+    phase: RoundPhase,
+    listed: Option<Vec<EntryKey>>,
     /// The stream's last id when this round began.
     until: StreamId,
     /// Everything up to `until` was read.
@@ -75,8 +75,8 @@ impl Round {
     pub(super) fn new(block_time: Duration) -> Self {
         Round {
             block_time,
-            phase: Phase::Pending { after: None },
-            noted: None,
+            phase: RoundPhase::Pending { after: None },
+            listed: None,
             until: StreamId::default(),
             passed: false,
             read_up_to: StreamId::default(),
@@ -92,68 +92,68 @@ impl Round {
 
     /// Whether a read of `>` is under way.
     pub(super) fn reading(&self) -> bool {
-        matches!(self.phase, Phase::AwaitRead)
+        matches!(self.phase, RoundPhase::AwaitRead)
     }
 
-    /// What to do now, with so much room in the table. `in_hand` tells of a pending entry that needs not be read.
+    /// What to do now, with so much capacity left in the table. `in_hand` tells of a pending entry that needs not be read.
     pub(super) fn next(
         &mut self,
         now: Instant,
-        room: usize,
+        capacity: usize,
         in_hand: impl Fn(StreamId) -> bool,
     ) -> Next {
         loop {
             match &mut self.phase {
-                Phase::AwaitLastId
-                | Phase::AwaitRead
-                | Phase::AwaitPending
-                | Phase::Held
-                | Phase::AwaitFetched { .. } => return Next::Wait,
-                Phase::Begin => {
-                    self.phase = Phase::AwaitLastId;
+                RoundPhase::AwaitLastId
+                | RoundPhase::AwaitRead
+                | RoundPhase::AwaitPending
+                | RoundPhase::Held
+                | RoundPhase::AwaitFetched { .. } => return Next::Wait,
+                RoundPhase::Begin => {
+                    self.phase = RoundPhase::AwaitLastId;
                     return Next::Begin;
                 }
-                Phase::New => {
+                RoundPhase::New => {
                     if self.passed && self.may_end(now) {
-                        self.phase = Phase::Pending { after: None };
+                        self.phase = RoundPhase::Pending { after: None };
                         continue;
                     }
-                    if room == 0 {
+                    if capacity == 0 {
                         return Next::Wait;
                     }
-                    self.phase = Phase::AwaitRead;
+                    self.phase = RoundPhase::AwaitRead;
                     return Next::Read;
                 }
-                Phase::Pending { after } => {
+                RoundPhase::Pending { after } => {
                     let after = *after;
-                    self.phase = Phase::AwaitPending;
+                    self.phase = RoundPhase::AwaitPending;
                     return Next::AskPending(after);
                 }
-                Phase::Fetch { ids, more } => {
+                RoundPhase::Fetch { ids, more } => {
                     ids.retain(|id| !in_hand(*id));
                     if ids.is_empty() {
                         self.phase = match more.take() {
-                            Some(id) => Phase::Pending { after: Some(id) },
-                            None => Phase::Judge,
+                            Some(id) => RoundPhase::Pending { after: Some(id) },
+                            None => RoundPhase::Judge,
                         };
                         continue;
                     }
-                    if room == 0 {
+                    if capacity == 0 {
                         return Next::Wait;
                     }
-                    let rest = ids.split_off(room.min(ids.len()));
+                    let rest = ids.split_off(capacity.min(ids.len()));
                     let (now, more) = (std::mem::take(ids), more.take());
-                    self.phase = Phase::AwaitFetched { rest, more };
+                    self.phase = RoundPhase::AwaitFetched { rest, more };
                     return Next::Fetch(now);
                 }
-                Phase::Judge => {
-                    self.phase = Phase::Begin;
-                    let noted = self.noted.take();
-                    if noted.is_some() {
+                RoundPhase::Judge => {
+                    self.phase = RoundPhase::Begin;
+                    let listed = self.listed.take();
+                    if listed.is_some() {
                         self.rounds += 1;
                         self.ended_at = Some(now);
                     }
-                    return Next::Judge(noted);
+                    return Next::Judge(listed);
                 }
             }
         }
@@ -167,29 +167,29 @@ impl Round {
 
     /// Nothing is read until [`Round::release`].
     pub(super) fn hold(&mut self) {
-        self.phase = Phase::Held;
+        self.phase = RoundPhase::Held;
     }
 
     /// Begins with what is pending.
     pub(super) fn release(&mut self) {
-        if matches!(self.phase, Phase::Held) {
-            self.phase = Phase::Pending { after: None };
+        if matches!(self.phase, RoundPhase::Held) {
+            self.phase = RoundPhase::Pending { after: None };
         }
     }
 
-    /// What was noted, before the last id is asked for.
-    pub(super) fn begun(&mut self, noted: Noted) {
-        self.noted = Some(noted);
+    /// What was listed, before the last id is asked for.
+    pub(super) fn begun(&mut self, listed: Vec<EntryKey>) {
+        self.listed = Some(listed);
     }
 
     /// The stream's last id.
     pub(super) fn last_id(&mut self, id: StreamId) {
-        if !matches!(self.phase, Phase::AwaitLastId) {
+        if !matches!(self.phase, RoundPhase::AwaitLastId) {
             return;
         }
         self.until = id;
         self.passed = id <= self.read_up_to;
-        self.phase = Phase::New;
+        self.phase = RoundPhase::New;
     }
 
     /// A read of `>` has ended; `last` is the largest id that it gave.
@@ -204,23 +204,23 @@ impl Round {
                 self.passed |= id >= self.until;
             }
         }
-        self.phase = Phase::New;
+        self.phase = RoundPhase::New;
     }
 
     /// A page of own pending entries.
     pub(super) fn pending(&mut self, ids: Vec<StreamId>) {
-        if !matches!(self.phase, Phase::AwaitPending) {
+        if !matches!(self.phase, RoundPhase::AwaitPending) {
             return;
         }
         let more = (ids.len() >= PAGE).then(|| ids.last().copied()).flatten();
-        self.phase = Phase::Fetch { ids, more };
+        self.phase = RoundPhase::Fetch { ids, more };
     }
 
     /// What [`Next::Fetch`] asked for was read.
     pub(super) fn fetched(&mut self) {
-        if let Phase::AwaitFetched { rest, more } = &mut self.phase {
+        if let RoundPhase::AwaitFetched { rest, more } = &mut self.phase {
             let (ids, more) = (std::mem::take(rest), more.take());
-            self.phase = Phase::Fetch { ids, more };
+            self.phase = RoundPhase::Fetch { ids, more };
         }
     }
 }
@@ -287,13 +287,13 @@ mod tests {
     }
 
     #[test]
-    fn without_room_it_neither_reads_nor_fetches() {
+    fn without_capacity_it_neither_reads_nor_fetches() {
         let (mut round, now) = started();
         round.next(now, 9, |_| false);
         round.begun(vec![]);
         round.last_id(id(5));
         assert_eq!(round.next(now, 0, |_| false), Next::Wait);
-        round.phase = Phase::AwaitPending;
+        round.phase = RoundPhase::AwaitPending;
         round.pending(vec![id(1), id(2)]);
         assert_eq!(round.next(now, 0, |_| false), Next::Wait);
         assert_eq!(round.next(now, 1, |_| false), Next::Fetch(vec![id(1)]));
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn pages_follow_each_other_to_the_end() {
         let (mut round, now) = started();
-        round.phase = Phase::AwaitPending;
+        round.phase = RoundPhase::AwaitPending;
         let page: Vec<StreamId> = (0..PAGE as u64).map(id).collect();
         let last = page.last().copied();
         round.pending(page);

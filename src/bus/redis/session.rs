@@ -6,11 +6,12 @@ use fred::prelude::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::client::{Connection, Trouble, args};
+use super::client::{Connection, RedisError, args};
 use super::group::{Group, Wanted};
-use super::reply::{Entry, StreamId, number, pending, text};
+use super::owner::{self, OwnerCheck};
+use super::reply::{StreamEntry, StreamId, number, pending, text};
 use super::round::PAGE;
-use super::{Settings, entry, keys, owner, scripts};
+use super::{RedisSettings, entry, keeper, keys, scripts};
 use crate::event::{AgentName, Event};
 
 /// Dead letters that are kept on Redis for other programs.
@@ -31,12 +32,11 @@ impl Session {
     /// Connects, checks the owner, makes the group if it is not there, and takes over what is pending on
     /// consumers of another name.
     pub(super) async fn open(
-        settings: &Settings,
+        settings: &RedisSettings,
         store: &str,
         agent: AgentName,
-    ) -> Result<Self, Trouble> {
-        let connection = Connection::open(&settings.url).await?;
-        owner::check(&connection, settings, store).await?;
+    ) -> Result<Self, RedisError> {
+        let connection = keeper::connect(settings, store, OwnerCheck::Claim).await?;
         let session = Session {
             connection,
             added: Notify::new(),
@@ -55,13 +55,17 @@ impl Session {
     }
 
     /// Makes what was found missing anew, after the owner was checked again.
-    pub(super) async fn mend(&self, settings: &Settings, store: &str) -> Result<(), Trouble> {
-        owner::check(&self.connection, settings, store).await?;
+    pub(super) async fn mend(
+        &self,
+        settings: &RedisSettings,
+        store: &str,
+    ) -> Result<(), RedisError> {
+        owner::check(&self.connection, settings, store, OwnerCheck::Claim).await?;
         self.group.make(&self.connection).await
     }
 
     /// Takes over what is pending on consumers of another name for at least so long, and removes those that hold nothing.
-    pub(super) async fn claim(&self, idle: Duration) -> Result<(), Trouble> {
+    pub(super) async fn claim(&self, idle: Duration) -> Result<(), RedisError> {
         self.group.claim(&self.connection, idle).await?;
         let arguments = args([&self.group.name, &self.group.consumer]);
         self.connection
@@ -75,25 +79,24 @@ impl Session {
     }
 
     /// The id of the stream's newest entry, deleted or not.
-    pub(super) async fn last_id(&self) -> Result<StreamId, Trouble> {
+    pub(super) async fn last_id(&self) -> Result<StreamId, RedisError> {
         let value = self
             .connection
             .script(scripts::LAST_ID, &self.group.stream, Vec::new())
             .await?;
         text(&value)
             .and_then(|id| StreamId::parse(&id))
-            .ok_or(Trouble::Garbled("XINFO STREAM"))
+            .ok_or(RedisError::Garbled("XINFO STREAM"))
     }
 
     /// Reads what was not delivered to the group yet; waits for up to `block_time` until there is something. What this session
     /// adds is seen at once, what others add when the time is up.
-    pub(super) async fn read_new(&self, count: usize) -> Result<Vec<Entry>, Trouble> {
+    pub(super) async fn read_new(&self, count: usize) -> Result<Vec<StreamEntry>, RedisError> {
         let until = Instant::now() + self.block_time;
         loop {
-            let new = (">", count);
             let entries = self
                 .group
-                .read(&self.connection, new, Wanted::EventId)
+                .read(&self.connection, ">", count, Wanted::EventId)
                 .await?;
             let waits = entries.is_empty();
             if !waits
@@ -107,7 +110,10 @@ impl Session {
     }
 
     /// A page of what is pending on our consumer.
-    pub(super) async fn pending(&self, after: Option<StreamId>) -> Result<Vec<StreamId>, Trouble> {
+    pub(super) async fn pending(
+        &self,
+        after: Option<StreamId>,
+    ) -> Result<Vec<StreamId>, RedisError> {
         let from = after.map_or_else(|| "-".to_owned(), |id| format!("({id}"));
         let page = PAGE.to_string();
         let arguments = args([
@@ -122,14 +128,14 @@ impl Session {
     }
 
     /// The entries of these ids; one that was deleted is left out.
-    pub(super) async fn fetch(&self, ids: &[StreamId]) -> Result<Vec<Entry>, Trouble> {
+    pub(super) async fn fetch(&self, ids: &[StreamId]) -> Result<Vec<StreamEntry>, RedisError> {
         self.group
             .fetch(&self.connection, ids, Wanted::EventId)
             .await
     }
 
     /// Carries these events, in this order; each has a result of its own.
-    pub(super) async fn add(&self, events: &[Event]) -> Vec<Result<(), Trouble>> {
+    pub(super) async fn add(&self, events: &[Event]) -> Vec<Result<(), RedisError>> {
         let whole = self.agent == AgentName::LoggingAudit;
         let call = |event: &Event| {
             let mut arguments: Vec<Value> = vec![self.group.stream.as_str().into(), "*".into()];
@@ -143,7 +149,7 @@ impl Session {
     }
 
     /// Acknowledges entries; all but the journal's are deleted in the same step.
-    pub(super) async fn acknowledge(&self, ids: &[String]) -> Result<(), Trouble> {
+    pub(super) async fn acknowledge(&self, ids: &[String]) -> Result<(), RedisError> {
         let ids = ids.iter().map(|id| Value::from(id.as_str()));
         let group = Value::from(self.group.name.as_str());
         if self.agent == AgentName::LoggingAudit {
@@ -163,18 +169,18 @@ impl Session {
     }
 
     /// Removes what the journal keeps no longer; gives how many entries are gone.
-    pub(super) async fn trim(&self, entries: u64, bytes: u64) -> Result<u64, Trouble> {
+    pub(super) async fn trim(&self, entries: u64, bytes: u64) -> Result<u64, RedisError> {
         let (entries, bytes) = (entries.to_string(), bytes.to_string());
         let arguments = args([self.group.name.as_str(), &entries, &bytes]);
         let value = self
             .connection
             .script(scripts::TRIM, &self.group.stream, arguments)
             .await?;
-        number(&value).ok_or(Trouble::Garbled("EVAL"))
+        number(&value).ok_or(RedisError::Garbled("EVAL"))
     }
 
     /// Shows a dead letter to other programs.
-    pub(super) async fn show_dead(&self, fields: Vec<(String, String)>) -> Result<(), Trouble> {
+    pub(super) async fn show_dead(&self, fields: Vec<(String, String)>) -> Result<(), RedisError> {
         let mut arguments = args([&self.dead, "MAXLEN", "~", DEAD_KEPT, "*"]);
         for (name, value) in fields {
             arguments.extend([Value::from(name), Value::from(value)]);
@@ -182,7 +188,6 @@ impl Session {
         self.connection.call("XADD", arguments).await.map(drop)
     }
 
-    /// Says goodbye.
     pub(super) async fn quit(&self) {
         self.connection.quit().await;
     }

@@ -1,4 +1,4 @@
-//! How the streams stand, looked at now and then on a connection of its own, for whoever judges health. It changes nothing, and
+//! How the streams stand, read now and then on a connection of its own, for whoever judges health. It changes nothing, and
 //! nothing waits for it: an answer that does not come in time is not known.
 
 use std::time::Duration;
@@ -8,16 +8,18 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Connection, Trouble, args};
+use super::client::{Connection, RedisError, args};
+use super::keeper::{self, Keeper};
 use super::link::Link;
+use super::owner::OwnerCheck;
 use super::reply::{StreamId, bytes, list, number, text};
-use super::{keys, owner, scripts};
+use super::{keys, scripts};
 use crate::event::AgentName;
 
-/// Between two looks.
+/// Between two reads.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// How long one look may take.
+/// How long one read may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// A consumer on which nothing is pending counts as there if it was at work within this.
@@ -29,7 +31,7 @@ const STUCK_MAX: &str = "1000";
 /// Consumers of other names that are told, at most.
 const STRANGERS_MAX: usize = 5;
 
-const GARBLED: Trouble = Trouble::Garbled("the script that looks how a stream stands");
+const GARBLED: RedisError = RedisError::Garbled("the script that reads how a stream stands");
 
 /// How one stream stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,24 +50,24 @@ pub struct StreamView {
     pub standing: Duration,
 }
 
-/// Looks at the streams while Redis can carry.
+/// Reads how the streams stand while Redis can carry.
 pub struct Surveyor {
     link: Link,
     agents: Vec<AgentName>,
     stuck_after: Duration,
-    connection: Option<Connection>,
+    keeper: Keeper<Connection>,
     first: Option<(StreamId, Instant)>,
     seen: watch::Sender<Option<Vec<StreamView>>>,
 }
 
 impl Surveyor {
-    /// One that looks at the inboxes of `agents` and at the ingress. Entries pending for more than `stuck_after` are counted.
+    /// One that reads the inboxes of `agents` and the ingress. Entries pending for more than `stuck_after` are counted.
     pub fn new(link: Link, agents: Vec<AgentName>, stuck_after: Duration) -> Self {
         Surveyor {
             link,
             agents,
             stuck_after,
-            connection: None,
+            keeper: Keeper::new(),
             first: None,
             seen: watch::Sender::new(None),
         }
@@ -76,7 +78,7 @@ impl Surveyor {
         self.seen.subscribe()
     }
 
-    /// Looks until it is told to stop.
+    /// Reads now and then until it is told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             tokio::select! {
@@ -90,27 +92,36 @@ impl Surveyor {
         }
     }
 
-    /// One look. It only reads, so it may be dropped at any moment.
+    /// Reads once. It changes nothing, so it may be dropped at any moment.
     async fn once(&mut self) {
         let views = match self.link.epoch() {
-            None => Err(Trouble::Lost("Redis cannot carry".to_owned())),
-            Some(_) => tokio::time::timeout(DEADLINE, self.look())
+            None => Err(RedisError::Lost("Redis cannot carry".to_owned())),
+            Some(_) => tokio::time::timeout(DEADLINE, self.read())
                 .await
-                .unwrap_or_else(|_| Err(Trouble::Lost(format!("no answer within {DEADLINE:?}")))),
+                .unwrap_or_else(|_| {
+                    Err(RedisError::Lost(format!("no answer within {DEADLINE:?}")))
+                }),
         };
-        if let Err(trouble) = &views {
-            tracing::debug!(%trouble, "how the streams stand is not known");
-            self.connection = None;
+        match &views {
+            Ok(_) => self.keeper.works(),
+            Err(error) => {
+                tracing::debug!(%error, "cannot read the state of the streams");
+                self.keeper.failed();
+            }
         }
         self.seen.send_replace(views.ok());
     }
 
-    async fn look(&mut self) -> Result<Vec<StreamView>, Trouble> {
-        let connection = match self.connection.take().filter(|c| !c.ended()) {
+    async fn read(&mut self) -> Result<Vec<StreamView>, RedisError> {
+        let (settings, store) = (self.link.settings(), self.link.store().id());
+        let connection = match self.keeper.connection().filter(|c| !c.ended()) {
             Some(connection) => connection,
-            None => self.connect().await?,
+            None => {
+                let connected = keeper::connect(settings, store, OwnerCheck::Own).await?;
+                self.keeper.opened(connected)
+            }
         };
-        let namespace = self.link.settings().namespace.clone();
+        let namespace = settings.namespace.clone();
         let mut views = Vec::with_capacity(self.agents.len() + 1);
         for agent in self.agents.clone() {
             let key = keys::inbox(&namespace, agent);
@@ -118,20 +129,7 @@ impl Surveyor {
         }
         let key = keys::ingress(&namespace);
         views.extend(self.stream(&connection, key, None).await?);
-        self.connection = Some(connection);
         Ok(views)
-    }
-
-    async fn connect(&self) -> Result<Connection, Trouble> {
-        let settings = self.link.settings();
-        let connection = Connection::open(&settings.url).await?;
-        let owner = owner::look(&connection, &settings.namespace).await?;
-        match owner {
-            Some(owner) if owner == self.link.store().id() => Ok(connection),
-            _ => Err(Trouble::Missing(
-                "the namespace is not this store's".to_owned(),
-            )),
-        }
     }
 
     /// How a stream stands; nothing where there is none, or our group is not there yet.
@@ -140,7 +138,7 @@ impl Surveyor {
         connection: &Connection,
         key: String,
         agent: Option<AgentName>,
-    ) -> Result<Option<StreamView>, Trouble> {
+    ) -> Result<Option<StreamView>, RedisError> {
         let settings = self.link.settings();
         let own = match agent {
             Some(agent) => format!("{agent}@{}", settings.instance),
@@ -158,7 +156,7 @@ impl Surveyor {
         ];
         let standing = connection.script(scripts::STANDING, &key, args(arguments));
         let value = match standing.await {
-            Err(Trouble::Missing(_)) => return Ok(None),
+            Err(RedisError::Missing(_)) => return Ok(None),
             other => other?,
         };
         let parts = list(value).unwrap_or_default();
@@ -198,7 +196,7 @@ mod tests {
     use super::*;
     use crate::bus::redis::LinkState;
     use crate::bus::redis::testing::TestRedis;
-    use crate::store::{Closer, Options, RetryPolicy, Store};
+    use crate::store::{Closer, RetryPolicy, Store, StoreOptions};
 
     const INBOX: &str = "docent:{rag}:inbox";
     const INGRESS: &str = "docent:ingress";
@@ -209,7 +207,7 @@ mod tests {
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(1),
         };
-        let options = Options {
+        let options = StoreOptions {
             retry,
             event_size: 65536,
             ledger_keep: Duration::from_secs(3600),
@@ -274,7 +272,7 @@ mod tests {
             let third = surveyor.seen().borrow().clone().unwrap();
             assert!(third[1].standing < second[1].standing, "another is first");
             redis.cli(&["SET", "docent:store", "another"]);
-            surveyor.connection = None;
+            surveyor.keeper.give_up(Duration::ZERO);
             surveyor.once().await;
             assert_eq!(*surveyor.seen().borrow(), None, "not ours to look at");
             stop.cancel();

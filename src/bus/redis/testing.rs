@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use super::Settings;
+use super::RedisSettings;
 use crate::event::Known;
 
 /// A Redis that keeps nothing. Killed when dropped.
@@ -46,13 +46,13 @@ impl TestRedis {
         String::from_utf8_lossy(&self.run(arguments).stdout).into_owned()
     }
 
-    /// Settings with small bounds, so that a test meets them.
-    pub(crate) fn settings(&self) -> Settings {
+    /// RedisSettings with small bounds, so that a test meets them.
+    pub(crate) fn settings(&self) -> RedisSettings {
         let url = format!(
             "redis+unix://{}",
             self.dir.path().join("redis.sock").display()
         );
-        Settings {
+        RedisSettings {
             shown: url.clone(),
             url,
             namespace: "docent".to_owned(),

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod direct;
+mod embedded;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use serde_json::json;
 use super::{CopyId, TableView};
 use crate::event::{AgentName, EventId, EventType, NewEvent, Seq, Subject};
 use crate::store::{
-    Closer, DeliveryKey, Incarnation, Options, Outcome, RetryPolicy, Settled, Settlement, Store,
+    Closer, DeliveryKey, Incarnation, Outcome, RetryPolicy, Settled, Settlement, Store,
+    StoreOptions,
 };
 
 /// What a runner has in hand, as the test says.
@@ -66,7 +67,7 @@ pub(super) fn subject(name: &str) -> Subject {
 impl Ledger {
     pub(super) fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options {
+        let options = StoreOptions {
             retry: RetryPolicy {
                 max_retries: 2,
                 backoff_min: Duration::from_millis(1),

@@ -19,9 +19,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::bus::{Choice, Monitor};
+use crate::bus::{CarrierChoice, Monitor};
 use crate::event::{AgentName, Event, EventType, NewEvent, Seq, Subject};
-use crate::store::{Closer, Incarnation, Options, Outcome, RetryPolicy, Settlement};
+use crate::store::{Closer, Incarnation, Outcome, RetryPolicy, Settlement, StoreOptions};
 
 /// A search that gives what it was told to give.
 struct PlayedSearch {
@@ -56,8 +56,8 @@ struct Daemon {
     _closer: Closer,
 }
 
-fn options() -> Options {
-    Options {
+fn options() -> StoreOptions {
+    StoreOptions {
         retry: RetryPolicy {
             max_retries: 0,
             backoff_min: Duration::from_millis(1),
@@ -109,7 +109,7 @@ impl Daemon {
         let socket = data_dir.join("docent.sock");
         Daemon {
             state: State {
-                carriers: Monitor::new(Choice::Embedded, Vec::new(), None),
+                carriers: Monitor::new(CarrierChoice::Embedded, Vec::new(), None),
                 store,
                 searcher: search.clone(),
                 board,

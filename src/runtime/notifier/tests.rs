@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::super::shutdown::{Level, stop_pair};
 use super::super::watched::Watched;
 use super::*;
-use crate::store::{Options, RetryPolicy};
+use crate::store::{RetryPolicy, StoreOptions};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -30,7 +30,7 @@ impl Manager {
     }
 
     fn store(&self) -> Store {
-        let options = Options {
+        let options = StoreOptions {
             retry: RetryPolicy {
                 max_retries: 3,
                 backoff_min: Duration::from_secs(1),

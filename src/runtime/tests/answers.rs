@@ -38,7 +38,7 @@ async fn a_copy_of_what_is_settled_is_acknowledged_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_copy_of_what_is_not_due_yet_is_acknowledged_and_not_kept() {
+async fn a_copy_of_what_is_not_due_yet_is_acknowledged_and_not_queued() {
     let setup = Setup {
         backoff: NEVER,
         ..Setup::default()
@@ -78,7 +78,7 @@ async fn copies_are_acknowledged_together_after_the_commit_and_after_leaving_the
 }
 
 #[tokio::test]
-async fn what_there_is_no_permit_for_is_kept_and_handled_without_another_offer() {
+async fn what_there_is_no_permit_for_is_queued_and_handled_without_another_offer() {
     let mut bench = Bench::new(Setup::default());
     let _life = bench.live(1);
     let (one, two) = (bench.publish("a").await, bench.publish("b").await);

@@ -11,14 +11,14 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::carrier::{Script, Scripted, Told};
-use crate::bus::{Carrier, Direct};
-use crate::event::{AgentName, Event, EventType, NewEvent, Seq, Subject};
-use crate::runtime::agent::{Agent, Boxed, Ending, Handling, Progress};
-use crate::runtime::runner::{Parts, Runner, RunnerEnd, RunnerOptions};
+use crate::bus::{Carrier, Embedded};
+use crate::event::{AgentName, Event, EventType, Heartbeat, NewEvent, Seq, Subject};
+use crate::runtime::agent::{Agent, Boxed, Ending, Handling};
+use crate::runtime::runner::{Runner, RunnerEnd, RunnerOptions, RunnerParts};
 use crate::runtime::shutdown::{StopSwitch, stop_pair};
 use crate::runtime::status::Board;
 use crate::store::{
-    Closer, DeliveryKey, Effect, Incarnation, Options, Outcome, RetryPolicy, Store,
+    Closer, DeliveryKey, Effect, Incarnation, Outcome, RetryPolicy, Store, StoreOptions,
 };
 
 /// How long anything may take that a test waits for.
@@ -36,8 +36,8 @@ pub(super) struct Setup {
     pub(super) pause_max: Duration,
     pub(super) backoff: Duration,
     pub(super) stall_timeout: Duration,
-    /// The direct carrier instead of the script.
-    pub(super) direct: bool,
+    /// The embedded carrier instead of the script.
+    pub(super) embedded: bool,
 }
 
 impl Default for Setup {
@@ -49,7 +49,7 @@ impl Default for Setup {
             pause_max: Duration::from_millis(300),
             backoff: Duration::from_millis(1),
             stall_timeout: NEVER,
-            direct: false,
+            embedded: false,
         }
     }
 }
@@ -60,7 +60,7 @@ impl Setup {
             concurrency: self.concurrency,
             unsettled: self.unsettled,
             unsettled_bytes: 1 << 20,
-            room: 6,
+            capacity: 6,
             stall_timeout: self.stall_timeout,
             backoff_max: self.backoff,
             pause_min: self.pause_min,
@@ -147,7 +147,7 @@ impl Bench {
     /// A bench on which no runner works yet.
     pub(super) fn new(setup: Setup) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options {
+        let options = StoreOptions {
             retry: RetryPolicy {
                 max_retries: 2,
                 backoff_min: setup.backoff,
@@ -180,22 +180,22 @@ impl Bench {
         reason = "the test stands in for the supervisor"
     )]
     pub(super) fn live(&self, life: u64) -> Life {
-        let carrier: Box<dyn Carrier> = if self.setup.direct {
+        let carrier: Box<dyn Carrier> = if self.setup.embedded {
             let agent = AgentName::Test;
-            Box::new(Direct::new(self.store.clone(), agent, self.setup.backoff))
+            Box::new(Embedded::new(self.store.clone(), agent, self.setup.backoff))
         } else {
             Box::new(Scripted(self.script.clone()))
         };
         let (switch, stop) = stop_pair();
         let incarnation = Incarnation::begin();
-        let runner = Runner::new(Parts {
+        let runner = Runner::new(RunnerParts {
             agent: self.agent.clone(),
             store: self.store.clone(),
             carrier,
             options: self.setup.runner(),
             board: self.board.clone(),
             stop,
-            progress: Progress::default(),
+            heartbeat: Heartbeat::default(),
             incarnation: incarnation.clone(),
             life,
             handlers: Handle::current(),
@@ -277,10 +277,10 @@ impl Bench {
         self.until("nothing is owed", owed).await;
     }
 
-    /// Deliveries in flight and kept, as of when the runner last began to wait.
+    /// Deliveries in flight and queued, as of when the runner last began to wait.
     pub(super) fn table(&self) -> (usize, usize) {
         let status = self.board.agent(AgentName::Test);
-        (status.in_flight, status.kept)
+        (status.in_flight, status.queued)
     }
 
     /// Waits until the runner has told its carrier exactly this since the bench was set up.

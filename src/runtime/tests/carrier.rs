@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, watch};
 
-use crate::bus::{Boxed, Carrier, CopyId, Hunger, Left, Offer, TableView};
+use crate::bus::{Boxed, Carrier, CopyId, Demand, Left, Offer, TableView};
 use crate::event::{Seq, Subject};
 use crate::store::ReadError;
 
@@ -93,13 +93,13 @@ impl Script {
 pub(super) struct Scripted(pub(super) Arc<Script>);
 
 impl Carrier for Scripted {
-    fn woken(&mut self, hunger: Hunger) -> Boxed<'_, ()> {
+    fn woken(&mut self, demand: Demand) -> Boxed<'_, ()> {
         Box::pin(async move {
             let ready = {
                 let state = self.0.state.lock().unwrap();
                 self.0.answered.send_replace(state.taken);
                 let next = state.batches.front();
-                next.is_some_and(|batch| batch.len() <= hunger.room)
+                next.is_some_and(|batch| batch.len() <= demand.capacity)
             };
             if !ready {
                 self.0.wake.notified().await;
@@ -110,10 +110,10 @@ impl Carrier for Scripted {
     fn offer<'a>(
         &'a mut self,
         _table: &'a dyn TableView,
-        hunger: Hunger,
+        demand: Demand,
     ) -> Boxed<'a, Result<Vec<Offer>, ReadError>> {
         let mut state = self.0.state.lock().unwrap();
-        let fits = |batch: &Vec<Offer>| batch.len() <= hunger.room;
+        let fits = |batch: &Vec<Offer>| batch.len() <= demand.capacity;
         let result = if state.fails {
             state.failed += 1;
             Err(ReadError {

@@ -106,7 +106,7 @@ async fn a_handler_that_was_stopped_holds_its_subject_until_its_failure_is_commi
 }
 
 #[tokio::test]
-async fn at_half_time_of_a_drain_what_is_kept_is_given_back_and_stays_owed() {
+async fn at_half_time_of_a_drain_what_is_queued_is_given_back_and_stays_owed() {
     let mut bench = Bench::new(Setup::default());
     let life = bench.live(1);
     let (one, two) = (bench.publish("a").await, bench.publish("b").await);

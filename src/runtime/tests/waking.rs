@@ -1,4 +1,4 @@
-//! What is kept is answered anew whenever a permit or a place is freed or anything has left the table.
+//! What is queued is answered anew whenever a permit or a place is freed or anything has left the table.
 
 use super::bench::{Bench, Setup};
 use crate::runtime::Ending;
@@ -6,7 +6,7 @@ use crate::store::gate::Point;
 use crate::store::{Incarnation, Outcome, Settlement};
 
 #[tokio::test]
-async fn a_permit_that_is_freed_at_submit_starts_what_is_kept_for_another_subject() {
+async fn a_permit_that_is_freed_at_submit_starts_what_is_queued_for_another_subject() {
     let mut bench = Bench::new(Setup::default());
     let _life = bench.live(1);
     let (one, two) = (bench.publish("a").await, bench.publish("b").await);
@@ -43,7 +43,7 @@ async fn the_next_of_a_subject_starts_when_the_commit_is_reported_and_not_before
 }
 
 #[tokio::test]
-async fn a_place_that_a_commit_frees_starts_what_is_kept_for_another_subject() {
+async fn a_place_that_a_commit_frees_starts_what_is_queued_for_another_subject() {
     let setup = Setup {
         unsettled: 1,
         ..Setup::default()
@@ -66,7 +66,7 @@ async fn a_place_that_a_commit_frees_starts_what_is_kept_for_another_subject() {
 #[tokio::test]
 async fn whatever_leaves_the_table_makes_the_carrier_look_at_the_next_of_its_subject() {
     let setup = Setup {
-        direct: true,
+        embedded: true,
         concurrency: 2,
         ..Setup::default()
     };

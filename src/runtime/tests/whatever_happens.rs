@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::redis::testing::TestRedis;
 use crate::bus::redis::{Inbox, Link, LinkState};
-use crate::bus::{Carrier, Direct};
-use crate::event::{AgentName, Event, EventId, EventType, NewEvent, Seq, Subject};
-use crate::runtime::agent::{Agent, Boxed, Ending, Handling, Progress};
-use crate::runtime::runner::{Parts, Runner, RunnerEnd, RunnerOptions};
+use crate::bus::{Carrier, Embedded};
+use crate::event::{AgentName, Event, EventId, EventType, Heartbeat, NewEvent, Seq, Subject};
+use crate::runtime::agent::{Agent, Boxed, Ending, Handling};
+use crate::runtime::runner::{Runner, RunnerEnd, RunnerOptions, RunnerParts};
 use crate::runtime::shutdown::{Level, StopSwitch, stop_pair};
 use crate::runtime::status::Board;
-use crate::store::{Closer, Effect, Incarnation, Options, Outcome, RetryPolicy, Store};
+use crate::store::{Closer, Effect, Incarnation, Outcome, RetryPolicy, Store, StoreOptions};
 
 const MAX_RETRIES: u32 = 2;
 
@@ -279,13 +279,13 @@ struct World {
     expected: HashMap<EventId, Fate>,
 }
 
-fn store_options() -> Options {
+fn store_options() -> StoreOptions {
     let retry = RetryPolicy {
         max_retries: MAX_RETRIES,
         backoff_min: Duration::from_millis(1),
         backoff_max: Duration::from_millis(4),
     };
-    Options {
+    StoreOptions {
         retry,
         event_size: 64 * 1024,
         ledger_keep: Duration::from_secs(3600),
@@ -302,7 +302,7 @@ fn store_options() -> Options {
 fn run(store: &Store, redis: Option<&Redis>, seen: &Arc<Mutex<Seen>>, life: u64) -> Running {
     let carrier: Box<dyn Carrier> = match redis {
         Some(redis) => Box::new(Inbox::new(redis.link.clone(), AgentName::Test)),
-        None => Box::new(Direct::new(
+        None => Box::new(Embedded::new(
             store.clone(),
             AgentName::Test,
             Duration::from_millis(4),
@@ -310,7 +310,7 @@ fn run(store: &Store, redis: Option<&Redis>, seen: &Arc<Mutex<Seen>>, life: u64)
     };
     let (switch, stop) = stop_pair();
     let incarnation = Incarnation::begin();
-    let runner = Runner::new(Parts {
+    let runner = Runner::new(RunnerParts {
         agent: Arc::new(Scripted {
             seen: seen.clone(),
             life,
@@ -321,7 +321,7 @@ fn run(store: &Store, redis: Option<&Redis>, seen: &Arc<Mutex<Seen>>, life: u64)
             concurrency: 2,
             unsettled: 3,
             unsettled_bytes: 1 << 20,
-            room: 6,
+            capacity: 6,
             stall_timeout: Duration::from_secs(20),
             backoff_max: Duration::from_millis(4),
             pause_min: Duration::from_millis(1),
@@ -329,7 +329,7 @@ fn run(store: &Store, redis: Option<&Redis>, seen: &Arc<Mutex<Seen>>, life: u64)
         },
         board: Board::new(&[AgentName::Test]),
         stop,
-        progress: Progress::default(),
+        heartbeat: Heartbeat::default(),
         incarnation: incarnation.clone(),
         life,
         handlers: Handle::current(),

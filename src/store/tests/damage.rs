@@ -115,11 +115,11 @@ async fn a_row_that_cannot_be_read_is_named_and_holds_up_nothing_else() {
         let damage = store.standing().damage.unwrap();
         assert!(damage.contains("table event"), "{damage}");
         // The delivery of the other event is answered.
-        let now = (Millis::now(), Duration::from_secs(1));
-        let looks = store.look(AUDIT, vec![one, other], now).await.unwrap();
-        let damaged = Verdict::Damaged(Some(Subject::parse("a").unwrap()));
-        assert_eq!(looks[0].verdict, damaged, "{column}");
-        assert!(matches!(looks[1].verdict, Verdict::Due { .. }), "{column}");
+        let due = DueBy::new(Millis::now(), Duration::from_secs(1));
+        let classes = store.classify(AUDIT, vec![one, other], due).await.unwrap();
+        let damaged = OfferClass::Damaged(Some(Subject::parse("a").unwrap()));
+        assert_eq!(classes[0], damaged, "{column}");
+        assert!(matches!(classes[1], OfferClass::Due { .. }), "{column}");
         if column == "data" {
             let again = store.publish(first_event.clone()).await.unwrap_err();
             assert!(

@@ -25,7 +25,7 @@ impl Opened {
     }
 }
 
-fn refused(result: Result<Published, WriteError>, file: &str, how: &str) {
+fn refused(result: Result<PublishedEvent, WriteError>, file: &str, how: &str) {
     let Err(WriteError::Unavailable(cause)) = result else {
         panic!("it was published: {result:?}");
     };

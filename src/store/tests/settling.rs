@@ -29,14 +29,14 @@ async fn one_that_is_due_further_off_than_any_backoff_goes_before_younger_ones_o
     settle(store, one, failure).await.unwrap();
     // The clock has jumped back by a day since.
     let long_before = Millis::now().minus(Duration::from_secs(24 * 3600));
-    let now = (long_before, Duration::from_secs(60));
-    let looks = store.look(AUDIT, vec![two], now).await.unwrap();
-    let Verdict::Due { oldest, attempts } = &looks[0].verdict else {
-        panic!("{looks:?}");
+    let due = DueBy::new(long_before, Duration::from_secs(60));
+    let classes = store.classify(AUDIT, vec![two], due).await.unwrap();
+    let OfferClass::Due { oldest, attempts } = &classes[0] else {
+        panic!("{classes:?}");
     };
     assert_eq!((oldest.seq, *attempts), (one, 1));
     let subject = Subject::parse("a").unwrap();
-    let next = store.next_of_subjects(AUDIT, (vec![subject], 9), now);
+    let next = store.next_of_subjects(AUDIT, vec![subject], 9, due);
     let next: Vec<Seq> = next.await.unwrap().iter().map(|row| row.seq).collect();
     assert_eq!(next, [one, two]);
 }

@@ -8,7 +8,7 @@ use crate::agents::change_detection::edge::Edge;
 use crate::agents::change_detection::marks::{Class, Mark, Place};
 use crate::agents::change_detection::pulse::Pulse;
 use crate::agents::change_detection::roots;
-use crate::store::{Published, WriteError};
+use crate::store::{PublishedEvent, WriteError};
 
 /// A loop that has not turned yet, with one path in hand.
 async fn in_hand(bed: &Bed) -> (Edge, Place, Mark) {
@@ -27,7 +27,7 @@ fn take(edge: &mut Edge) -> (Place, Mark) {
     taken
 }
 
-fn landing(place: &Place, mark: &Mark, result: Result<Vec<Published>, WriteError>) -> Landing {
+fn landing(place: &Place, mark: &Mark, result: Result<Vec<PublishedEvent>, WriteError>) -> Landing {
     Landing::Path {
         place: place.clone(),
         mark: mark.clone(),

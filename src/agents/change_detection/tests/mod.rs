@@ -21,10 +21,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{ChangeDetection, Collection, Options};
-use crate::event::{AgentName, Event, EventType, Seq, Subject};
-use crate::runtime::{
-    Agent, Compute, DutyContext, DutyError, Ending, Handling, Progress, ScanDesk, Source,
-};
+use crate::event::{AgentName, Event, EventType, Heartbeat, Seq, Subject};
+use crate::runtime::{Agent, Compute, DutyContext, DutyError, Ending, Handling, ScanDesk, Source};
 use crate::store::{Closer, Digest, FileStat, FileState, RetryPolicy, Store};
 
 /// The longest that anything may take on a busy machine.
@@ -49,7 +47,7 @@ impl Bed {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("tree")).unwrap();
         let data_dir = dir.path().join("data");
-        let options = crate::store::Options {
+        let options = crate::store::StoreOptions {
             retry: RetryPolicy {
                 max_retries: 3,
                 backoff_min: Duration::from_secs(1),
@@ -133,7 +131,7 @@ impl Bed {
         let stop = CancellationToken::new();
         let context = DutyContext {
             stop: stop.clone(),
-            progress: Progress::default(),
+            heartbeat: Heartbeat::default(),
         };
         self.life = Some((stop, tokio::spawn((duty.run)(context))));
     }
@@ -340,7 +338,7 @@ impl Bed {
         let handling = Handling {
             attempt: 1,
             incarnation: 1,
-            progress: Progress::default(),
+            heartbeat: Heartbeat::default(),
         };
         let Ending::Outcome(outcome) = self.agent().handle(&event, &handling).await else {
             panic!("a request fails");

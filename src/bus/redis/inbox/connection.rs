@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::Instant;
 
-use super::{Connected, Inbox, Reply};
-use crate::bus::redis::client::Trouble;
+use super::{Inbox, Reply};
+use crate::bus::redis::client::RedisError;
 use crate::bus::redis::round::Round;
 use crate::bus::redis::session::Session;
 use crate::event::awake;
+use crate::log_once::LogOnce;
 
-/// Between attempts to open a session.
-const BACKOFF_MIN: Duration = Duration::from_millis(50);
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// How long Redis is left alone after it refused something.
+const REFUSED: Duration = Duration::from_secs(1);
 
 /// Connections that may be lost, one after the other, before the link is told.
 const STRIKES: u32 = 4;
@@ -28,10 +27,7 @@ const END_MARGIN: Duration = Duration::from_millis(500);
 
 impl Inbox {
     pub(super) fn session(&self) -> Option<Arc<Session>> {
-        match &self.connected {
-            Connected::Yes(session) => Some(session.clone()),
-            _ => None,
-        }
+        self.keeper.connection()
     }
 
     /// Follows the link: opens a session when Redis can carry, and drops one of an earlier connection.
@@ -43,24 +39,21 @@ impl Inbox {
             self.disconnect(Duration::ZERO);
         }
         if self.epoch.is_none() {
-            self.poll.exempt();
+            self.poll.heartbeat.exempt();
             return;
         }
-        self.poll.resume();
-        let deaf = self.round.reading() && awake::since(self.read_began) > self.poll.longest();
+        self.poll.heartbeat.resume();
+        let deaf = self.round.reading() && awake::since(self.read_began) > self.poll.longest;
         if deaf {
-            self.fail(Trouble::Lost("a read did not end in time".to_owned()));
+            self.fail(RedisError::Lost("a read did not end in time".to_owned()));
         }
-        if let Connected::No { retry_at } = self.connected
-            && retry_at <= Instant::now()
-        {
+        if self.keeper.begin() {
             self.open();
         }
     }
 
     pub(super) fn open(&mut self) {
         self.number += 1;
-        self.connected = Connected::Opening;
         self.round = Round::new(self.settings().block_time);
         let (link, agent) = (self.link.clone(), self.agent);
         self.start(async move {
@@ -69,12 +62,15 @@ impl Inbox {
         });
     }
 
-    /// Gives the connection up, and all that is under way on it: a read that went on would take entries that nobody sees.
+    /// Gives the connection up until then.
     pub(super) fn disconnect(&mut self, wait: Duration) {
+        self.keeper.give_up(wait);
+        self.forget_session();
+    }
+
+    /// Forgets all that is under way on the connection: a read that went on would take entries that nobody sees.
+    fn forget_session(&mut self) {
         self.number += 1;
-        self.connected = Connected::No {
-            retry_at: Instant::now() + wait,
-        };
         self.round = Round::new(self.settings().block_time);
         // The relay has passed these over. If Redis has lost them by the next connection, nobody else would carry them.
         for (seq, _) in self.ready.drain(..) {
@@ -85,42 +81,42 @@ impl Inbox {
         self.acknowledged.clear();
         self.acknowledging = 0;
         self.trimming = false;
-        self.said_unreadable = false;
-        self.replies.clear();
-        for seq in self.notes.end_unreplied() {
+        self.unreadable = LogOnce::default();
+        self.read.clear();
+        for seq in self.outstanding.end_unreplied() {
             self.order.back_to(seq);
         }
     }
 
     /// What is to be done about a call that gave nothing.
-    pub(super) fn fail(&mut self, trouble: Trouble) {
-        match trouble {
+    pub(super) fn fail(&mut self, error: RedisError) {
+        match error {
             // While it is being opened there is nothing to mend yet: it is opened again.
-            Trouble::Missing(_) if self.session().is_some() => self.mend(),
-            Trouble::Lost(_) | Trouble::Garbled(_) | Trouble::Missing(_) => {
-                tracing::debug!(agent = %self.agent, %trouble, "a connection to Redis was given up");
-                self.failures += 1;
+            RedisError::Missing(_) if self.session().is_some() => self.mend(),
+            RedisError::Lost(_) | RedisError::Garbled(_) | RedisError::Missing(_) => {
+                tracing::debug!(agent = %self.agent, %error, "a connection to Redis was given up");
                 self.strikes += 1;
-                let step = BACKOFF_MIN * 2u32.saturating_pow(self.failures.min(8));
-                let wait = step.min(BACKOFF_MAX).mul_f64(0.5 + fastrand::f64() / 2.0);
-                self.disconnect(wait);
+                self.keeper.failed();
+                self.forget_session();
                 // The health connection may be well, and nothing goes on all the same.
-                if self.strikes >= STRIKES
-                    && let Some(epoch) = self.epoch
-                {
-                    self.link.complain(epoch, trouble);
+                if self.strikes >= STRIKES {
+                    self.report(error);
                 }
             }
-            Trouble::Refused(_) | Trouble::Foreign { .. } => {
-                self.disconnect(BACKOFF_MAX);
-                if let Some(epoch) = self.epoch {
-                    self.link.complain(epoch, trouble);
-                }
+            RedisError::Refused(_) | RedisError::Foreign { .. } => {
+                self.disconnect(REFUSED);
+                self.report(error);
             }
         }
     }
 
-    /// The stream or its group is gone: it is made anew, and a new round begins from the start. The notes stay: what does not
+    fn report(&self, error: RedisError) {
+        if let Some(epoch) = self.epoch {
+            self.link.report(epoch, error);
+        }
+    }
+
+    /// The stream or its group is gone: it is made anew, and a new round begins from the start. Outstanding entries stay: what does not
     /// come in that round was lost.
     pub(super) fn mend(&mut self) {
         let Some(session) = self.session() else {
@@ -147,7 +143,7 @@ impl Inbox {
         let (link, agent) = (self.link.clone(), self.agent);
         let ended = match Session::open(link.settings(), link.store().id(), agent).await {
             Ok(session) => acknowledge_pending(&session).await,
-            Err(trouble) => Err(trouble),
+            Err(error) => Err(error),
         };
         if let Err(error) = ended {
             tracing::debug!(%agent, %error, "entries may stay pending on Redis; the next start finds them");
@@ -157,7 +153,7 @@ impl Inbox {
 }
 
 /// Acknowledges everything that is pending on our consumer, and says goodbye: the table is empty, what is not settled is owed.
-async fn acknowledge_pending(session: &Session) -> Result<(), Trouble> {
+async fn acknowledge_pending(session: &Session) -> Result<(), RedisError> {
     loop {
         let ids = session.pending(None).await?;
         if ids.is_empty() {

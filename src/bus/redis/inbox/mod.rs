@@ -1,32 +1,33 @@
-//! The carrier Redis of one agent: the *relay* writes owed deliveries into the agent's inbox, the *reader* reads them back in
+//! The Redis carrier of one agent: the *relay* writes owed deliveries into the agent's inbox, the *reader* reads them back in
 //! rounds and offers them.
 //!
 //! It is driven by its runner's task and owns no task of its own: what is under way is a set of futures that outlives any one
-//! call, so a read is awaited and never dropped while the connection lives. What it has noted stays when a connection is
+//! call, so a read is awaited and never dropped while the connection lives. Outstanding entries stay when a connection is
 //! replaced; what it has read but not handed over is read again.
 
 mod connection;
 mod reader;
 mod relay;
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::Settings;
-use super::client::Trouble;
+use super::RedisSettings;
+use super::client::RedisError;
+use super::keeper::Keeper;
 use super::link::Link;
-use super::notes::Notes;
-use super::reply::{Entry, StreamId};
+use super::outstanding::{EntryKey, Outstanding};
+use super::reply::{StreamEntry, StreamId};
 use super::round::Round;
 use super::session::Session;
-use crate::bus::order::Order;
-use crate::bus::{Boxed, Carrier, CopyId, Hunger, LastPoll, Left, Offer, TableView};
+use crate::bus::order::LedgerOrder;
+use crate::bus::{Boxed, Carrier, CopyId, Demand, Left, Offer, PollWatch, TableView};
 use crate::event::{AgentName, Seq, Subject, awake};
+use crate::log_once::LogOnce;
 use crate::store::ReadError;
 
 /// Entries acknowledged with one call.
@@ -37,42 +38,44 @@ const TRIMMED_AT_ONCE: u64 = 1000;
 
 /// What a call under way has ended with.
 enum Reply {
-    Opened(Result<Session, Trouble>),
-    Mended(Result<(), Trouble>),
-    LastId(Result<StreamId, Trouble>),
-    Read(Result<Vec<Entry>, Trouble>),
-    Pending(Result<Vec<StreamId>, Trouble>),
-    Fetched(Vec<StreamId>, Result<Vec<Entry>, Trouble>),
-    Added(Vec<(Seq, u64)>, Vec<Result<(), Trouble>>),
-    Acknowledged(Result<(), Trouble>),
-    Claimed(Result<(), Trouble>),
-    Trimmed(Result<u64, Trouble>),
+    Opened(Result<Session, RedisError>),
+    Mended(Result<(), RedisError>),
+    LastId(Result<StreamId, RedisError>),
+    Read(Result<Vec<StreamEntry>, RedisError>),
+    Pending(Result<Vec<StreamId>, RedisError>),
+    Fetched(Vec<StreamId>, Result<Vec<StreamEntry>, RedisError>),
+    Added(Vec<EntryKey>, Vec<Result<(), RedisError>>),
+    Acknowledged(Result<(), RedisError>),
+    Claimed(Result<(), RedisError>),
+    Trimmed(Result<u64, RedisError>),
     /// Something was told to somebody else; nothing hangs on it.
     Told,
 }
 
-/// Where the connection is.
-enum Connected {
-    /// There is none; the next attempt is due then.
-    No { retry_at: Instant },
-    /// It is being opened.
-    Opening,
-    /// It is there.
-    Yes(Arc<Session>),
+/// The end of a call, and the session that it was made on.
+struct CallEnd {
+    session: u64,
+    reply: Reply,
 }
 
-/// The carrier Redis of one agent.
+/// Entries that were read and not looked up yet.
+struct ReadEntries {
+    entries: Vec<StreamEntry>,
+    /// The pending ids that were asked for; `None`: these are new.
+    asked: Option<Vec<StreamId>>,
+}
+
+/// The Redis carrier of one agent.
 pub struct Inbox {
     link: Link,
     agent: AgentName,
-    order: Order,
-    notes: Notes,
+    order: LedgerOrder,
+    outstanding: Outstanding,
     round: Round,
     /// Which session this is: replies and copies of an earlier one mean nothing.
     number: u64,
     epoch: Option<u64>,
-    connected: Connected,
-    failures: u32,
+    keeper: Keeper<Session>,
     /// Connections of this epoch on which a call gave nothing, since something was last added.
     strikes: u32,
     /// Entries that were read and not handed over yet.
@@ -84,14 +87,14 @@ pub struct Inbox {
     trimming: bool,
     read_began: Instant,
     claimed_at: Instant,
-    /// That entries could not be read was said on this connection.
-    said_unreadable: bool,
+    /// Whether this connection has brought entries that cannot be read.
+    unreadable: LogOnce<bool>,
     /// Calls of this session: they end with it.
-    under_way: FuturesUnordered<Boxed<'static, (u64, Reply)>>,
+    under_way: FuturesUnordered<Boxed<'static, CallEnd>>,
     /// What is being told about Redis, whatever becomes of the session.
     telling: FuturesUnordered<Boxed<'static, ()>>,
-    replies: VecDeque<Reply>,
-    poll: LastPoll,
+    read: VecDeque<ReadEntries>,
+    poll: PollWatch,
 }
 
 impl Inbox {
@@ -100,7 +103,7 @@ impl Inbox {
         let now = Instant::now();
         let (settings, store) = (link.settings().clone(), link.store().clone());
         Inbox {
-            order: Order::new(
+            order: LedgerOrder::new(
                 store,
                 agent,
                 settings.backoff_max,
@@ -108,12 +111,11 @@ impl Inbox {
             ),
             link,
             agent,
-            notes: Notes::default(),
+            outstanding: Outstanding::default(),
             round: Round::new(settings.block_time),
             number: 0,
             epoch: None,
-            connected: Connected::No { retry_at: now },
-            failures: 0,
+            keeper: Keeper::new(),
             strikes: 0,
             ready: VecDeque::new(),
             adding: false,
@@ -122,105 +124,97 @@ impl Inbox {
             trimming: false,
             read_began: awake::now(),
             claimed_at: now,
-            said_unreadable: false,
+            unreadable: LogOnce::default(),
             under_way: FuturesUnordered::new(),
             telling: FuturesUnordered::new(),
-            replies: VecDeque::new(),
-            poll: LastPoll::new(settings.block_time * 2 + connection::READ_MARGIN),
+            read: VecDeque::new(),
+            poll: PollWatch::new(settings.block_time * 2 + connection::READ_MARGIN),
         }
     }
 
-    /// When it last polled.
-    pub fn last_poll(&self) -> LastPoll {
+    /// Watches its reader.
+    pub fn poll_watch(&self) -> PollWatch {
         self.poll.clone()
     }
 
-    /// Another carrier takes over: the connection is given up, what is noted stays.
+    /// Another carrier takes over: the connection is given up, outstanding entries stay.
     pub fn suspend(&mut self) {
         self.disconnect(Duration::ZERO);
         self.epoch = None;
-        self.poll.exempt();
+        self.poll.heartbeat.exempt();
     }
 
     /// How many deliveries are carried.
     #[cfg(all(test, feature = "testing"))]
     pub(super) fn carried(&self) -> usize {
-        self.notes.len()
+        self.outstanding.len()
     }
 
-    fn settings(&self) -> &Settings {
+    fn settings(&self) -> &RedisSettings {
         self.link.settings()
     }
 
     /// Puts a call under way.
     fn start(&mut self, call: impl Future<Output = Reply> + Send + 'static) {
-        let number = self.number;
-        self.under_way
-            .push(Box::pin(async move { (number, call.await) }));
+        let session = self.number;
+        self.under_way.push(Box::pin(async move {
+            let reply = call.await;
+            CallEnd { session, reply }
+        }));
     }
 
-    /// Takes what calls have ended with.
-    async fn take_replies(&mut self) -> Result<(), ReadError> {
-        while let Some(reply) = self.replies.pop_front() {
-            match reply {
-                Reply::Opened(Ok(session)) => self.connected = Connected::Yes(Arc::new(session)),
-                Reply::Mended(Ok(())) => self.round.release(),
-                Reply::LastId(Ok(id)) => self.round.last_id(id),
-                Reply::Pending(Ok(ids)) => self.round.pending(ids),
-                Reply::Read(Ok(entries)) => {
-                    self.failures = 0;
-                    let last = entries.iter().map(|entry| entry.id).max();
-                    if let Err(error) = self.take_entries(&entries).await {
-                        self.replies.push_front(Reply::Read(Ok(entries)));
-                        return Err(error);
-                    }
-                    self.round.read(last);
-                }
-                Reply::Fetched(ids, Ok(entries)) => {
-                    if let Err(error) = self.take_entries(&entries).await {
-                        self.replies.push_front(Reply::Fetched(ids, Ok(entries)));
-                        return Err(error);
-                    }
-                    // What is pending and was deleted carries nothing any more.
-                    let there: HashSet<StreamId> = entries.iter().map(|entry| entry.id).collect();
-                    let gone = ids.iter().filter(|id| !there.contains(id));
-                    self.acknowledged.extend(gone.map(ToString::to_string));
-                    self.round.fetched();
-                }
-                Reply::Opened(Err(trouble))
-                | Reply::Mended(Err(trouble))
-                | Reply::LastId(Err(trouble))
-                | Reply::Pending(Err(trouble))
-                | Reply::Read(Err(trouble))
-                | Reply::Fetched(_, Err(trouble)) => self.fail(trouble),
-                light => self.take_light(light),
-            }
+    /// Takes the end of a call; true: there is something for [`Carrier::offer`] to do.
+    fn hear(&mut self, ended: CallEnd) -> bool {
+        if ended.session != self.number {
+            return false;
         }
-        Ok(())
-    }
-
-    /// Takes a reply on which neither the table nor the round hangs.
-    fn take_light(&mut self, reply: Reply) {
-        match reply {
-            Reply::Added(sent, results) => self.take_added(&sent, results),
-            Reply::Acknowledged(result) => {
+        let (mut polled, mut to_offer) = (true, true);
+        let result = match ended.reply {
+            Reply::Opened(opened) => opened.map(|session| drop(self.keeper.opened(session))),
+            Reply::Mended(mended) => mended.map(|()| self.round.release()),
+            Reply::LastId(id) => id.map(|id| self.round.last_id(id)),
+            Reply::Pending(ids) => ids.map(|ids| self.round.pending(ids)),
+            Reply::Read(read) => read.map(|entries| {
+                let asked = None;
+                self.read.push_back(ReadEntries { entries, asked });
+            }),
+            Reply::Fetched(ids, fetched) => fetched.map(|entries| {
+                let asked = Some(ids);
+                self.read.push_back(ReadEntries { entries, asked });
+            }),
+            Reply::Added(sent, results) => {
+                polled = false;
+                self.take_added(&sent, results)
+            }
+            // On the rest neither the table nor the round hangs.
+            Reply::Acknowledged(done) => {
+                (polled, to_offer) = (false, false);
                 self.acknowledging = self.acknowledging.saturating_sub(1);
                 // One that failed is not repeated: the copy is offered again and meets a settled delivery.
-                if let Err(trouble) = result {
-                    self.fail(trouble);
-                }
+                done
             }
-            Reply::Claimed(Err(trouble)) => self.fail(trouble),
-            Reply::Trimmed(result) => {
+            Reply::Trimmed(gone) => {
+                (polled, to_offer) = (false, false);
                 self.trimming = false;
-                match result {
-                    Ok(gone) if gone >= TRIMMED_AT_ONCE => self.trim(),
-                    Ok(_) => {}
-                    Err(trouble) => self.fail(trouble),
-                }
+                gone.map(|gone| {
+                    if gone >= TRIMMED_AT_ONCE {
+                        self.trim();
+                    }
+                })
             }
-            _ => {}
+            Reply::Claimed(done) => {
+                (polled, to_offer) = (false, false);
+                done
+            }
+            Reply::Told => return false,
+        };
+        if polled {
+            self.poll.heartbeat.beat();
         }
+        if let Err(error) = result {
+            self.fail(error);
+        }
+        to_offer
     }
 
     /// Acknowledges what has been gathered, with at most two calls under way.
@@ -238,57 +232,37 @@ impl Inbox {
         }
     }
 
-    /// Takes the end of a call; true: there is something for [`Carrier::offer`] to do.
-    fn hear(&mut self, (number, reply): (u64, Reply)) -> bool {
-        match reply {
-            _ if number != self.number => false,
-            Reply::Added(..) => {
-                self.take_light(reply);
-                true
-            }
-            Reply::Acknowledged(_) | Reply::Claimed(_) | Reply::Trimmed(_) | Reply::Told => {
-                self.take_light(reply);
-                false
-            }
-            _ => {
-                self.poll.polled();
-                self.replies.push_back(reply);
-                true
-            }
-        }
-    }
-
     fn has_work(&self) -> bool {
-        let due = match self.connected {
-            Connected::No { retry_at } => self.epoch.is_some() && retry_at <= Instant::now(),
-            _ => false,
-        };
-        !self.replies.is_empty() || !self.ready.is_empty() || due || self.link.epoch() != self.epoch
+        let due = self
+            .keeper
+            .retry_at()
+            .is_some_and(|at| at <= Instant::now());
+        let connects = self.epoch.is_some() && due;
+        let handed = !self.read.is_empty() || !self.ready.is_empty();
+        handed || connects || self.link.epoch() != self.epoch
     }
 
     /// When to look without having been told.
     fn next_moment(&self) -> Instant {
         let soon = Instant::now() + Duration::from_millis(500);
-        match self.connected {
-            Connected::No { retry_at } if self.epoch.is_some() => retry_at.min(soon),
-            _ => soon,
-        }
+        let retry_at = self.keeper.retry_at().filter(|_| self.epoch.is_some());
+        retry_at.map_or(soon, |at| at.min(soon))
     }
 }
 
 impl Carrier for Inbox {
-    fn woken(&mut self, hunger: Hunger) -> Boxed<'_, ()> {
+    fn woken(&mut self, demand: Demand) -> Boxed<'_, ()> {
         Box::pin(async move {
-            if hunger.room == 0 {
-                self.poll.exempt();
+            if demand.capacity == 0 {
+                self.poll.heartbeat.exempt();
             }
             let mut link = self.link.state();
             loop {
                 self.flush_acknowledged();
-                if hunger.room > 0 && self.has_work() {
+                if demand.capacity > 0 && self.has_work() {
                     return;
                 }
-                let relays = hunger.room > 0 && self.may_relay();
+                let relays = demand.capacity > 0 && self.may_relay();
                 let moment = self.next_moment();
                 let heard = tokio::select! {
                     Some(ended) = self.under_way.next(), if !self.under_way.is_empty() => ended,
@@ -299,11 +273,11 @@ impl Carrier for Inbox {
                         Err(_) => return std::future::pending().await,
                     },
                     () = tokio::time::sleep_until(moment) => {
-                        if hunger.room > 0 { return; }
+                        if demand.capacity > 0 { return; }
                         continue;
                     }
                 };
-                if self.hear(heard) && hunger.room > 0 {
+                if self.hear(heard) && demand.capacity > 0 {
                     return;
                 }
             }
@@ -313,37 +287,37 @@ impl Carrier for Inbox {
     fn offer<'a>(
         &'a mut self,
         table: &'a dyn TableView,
-        hunger: Hunger,
+        demand: Demand,
     ) -> Boxed<'a, Result<Vec<Offer>, ReadError>> {
         Box::pin(async move {
             self.follow_link();
-            if let Err(error) = self.take_replies().await {
-                self.poll.exempt(); // it is the store that holds it up
+            if let Err(error) = self.look_up_read().await {
+                self.poll.heartbeat.exempt(); // it is the store that holds it up
                 return Err(error);
             }
             self.flush_acknowledged();
-            self.advance(table, hunger.room);
+            self.advance(table, demand.capacity);
             self.relay(table).await?;
-            Ok(self.hand_over(hunger.room))
+            Ok(self.hand_over(demand.capacity))
         })
     }
 
     fn left(&mut self, seq: Seq, subject: Option<&Subject>, how: Left) {
         match how {
             Left::Settled => {
-                self.notes.end(seq);
+                self.outstanding.end(seq);
             }
             Left::Dead => {
-                self.notes.end(seq);
+                self.outstanding.end(seq);
                 self.show_dead(seq);
             }
-            // If it was carried, its note has ended without a commit.
+            // If it was carried, its outstanding entry has ended without a commit.
             Left::Answered => {
-                if self.notes.end(seq) {
+                if self.outstanding.end(seq) {
                     self.order.back_to(seq);
                 }
             }
-            // Its copy is offered again, if Redis still has it; else it must be carried again. The note stays.
+            // Its copy is offered again, if Redis still has it; else it must be carried again. The outstanding entry stays.
             Left::Unanswered => self.order.back_to(seq),
         }
         if let Some(subject) = subject {
@@ -362,7 +336,7 @@ impl Carrier for Inbox {
             let deadline = self.settings().block_time * 2 + Duration::from_secs(1);
             let ending = tokio::time::timeout(deadline, self.end());
             if ending.await.is_err() {
-                tracing::debug!(agent = %self.agent, "Redis did not answer at the end; what is pending there is found at the next start");
+                tracing::debug!(agent = %self.agent, "Redis did not answer while docent was stopping; the next start finds what is pending there");
             }
         })
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Inbox, Reply};
-use crate::bus::redis::reply::{Entry, StreamId};
+use crate::bus::redis::reply::{StreamEntry, StreamId};
 use crate::bus::redis::round::Next;
 use crate::bus::{CopyId, Offer, TableView};
 use crate::event::{AgentName, EventId, Seq, awake};
@@ -17,8 +17,33 @@ const CLAIM_EVERY: Duration = Duration::from_secs(5);
 const CLAIM_IDLE: Duration = Duration::from_secs(3);
 
 impl Inbox {
-    /// Entries that were read: what they carry is looked up by the event's id alone.
-    pub(super) async fn take_entries(&mut self, entries: &[Entry]) -> Result<(), ReadError> {
+    /// Looks up what the entries carry that were read.
+    pub(super) async fn look_up_read(&mut self) -> Result<(), ReadError> {
+        while let Some(read) = self.read.pop_front() {
+            if let Err(error) = self.take_entries(&read.entries).await {
+                self.read.push_front(read);
+                return Err(error);
+            }
+            let ids = read.entries.iter().map(|entry| entry.id);
+            match read.asked {
+                None => {
+                    self.keeper.works();
+                    self.round.read(ids.max());
+                }
+                Some(asked) => {
+                    // What is pending and was deleted carries nothing any more.
+                    let there: HashSet<StreamId> = ids.collect();
+                    let gone = asked.iter().filter(|id| !there.contains(id));
+                    self.acknowledged.extend(gone.map(ToString::to_string));
+                    self.round.fetched();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes entries: what each carries is looked up by the event's id alone.
+    async fn take_entries(&mut self, entries: &[StreamEntry]) -> Result<(), ReadError> {
         let ids: Vec<Option<EventId>> = entries
             .iter()
             .map(|entry| entry.text("id").and_then(|id| id.parse().ok()))
@@ -34,7 +59,7 @@ impl Inbox {
             let seq = id.and_then(|_| seqs.next().flatten());
             match seq {
                 Some(seq) => {
-                    self.notes.came(seq);
+                    self.outstanding.came(seq);
                     self.ready.push_back((seq, entry.id));
                 }
                 // An event that everybody has handled long ago, or nothing that docent wrote.
@@ -44,37 +69,37 @@ impl Inbox {
                 }
             }
         }
-        if unreadable > 0 && !std::mem::replace(&mut self.said_unreadable, true) {
+        if unreadable > 0 && self.unreadable.is_new(true) {
             tracing::warn!(agent = %self.agent, unreadable, "the inbox held entries that docent did not write; they are acknowledged and left alone");
         }
         Ok(())
     }
 
     /// Goes on with the round as far as it can.
-    pub(super) fn advance(&mut self, table: &dyn TableView, room: usize) {
+    pub(super) fn advance(&mut self, table: &dyn TableView, capacity: usize) {
         let Some(session) = self.session() else {
             return;
         };
         loop {
             let now = Instant::now();
-            let room = room.saturating_sub(self.ready.len());
+            let capacity = capacity.saturating_sub(self.ready.len());
             let (number, ready) = (self.number, &self.ready);
             let in_hand = |entry: StreamId| {
                 table.has_copy(&copy(number, entry)) || ready.iter().any(|(_, id)| *id == entry)
             };
             let session = session.clone();
-            match self.round.next(now, room, in_hand) {
+            match self.round.next(now, capacity, in_hand) {
                 Next::Wait => return,
                 Next::Begin => {
                     let ready: HashSet<Seq> = self.ready.iter().map(|(seq, _)| *seq).collect();
                     let in_hand = |seq| table.contains(seq) || ready.contains(&seq);
-                    let noted = self.notes.begin_round(in_hand);
-                    self.round.begun(noted);
+                    let listed = self.outstanding.list(in_hand);
+                    self.round.begun(listed);
                     self.start(async move { Reply::LastId(session.last_id().await) });
                 }
                 Next::Read => {
                     self.read_began = awake::now();
-                    self.start(async move { Reply::Read(session.read_new(room).await) });
+                    self.start(async move { Reply::Read(session.read_new(capacity).await) });
                 }
                 Next::AskPending(after) => {
                     self.start(async move { Reply::Pending(session.pending(after).await) });
@@ -84,8 +109,8 @@ impl Inbox {
                     Reply::Fetched(ids, entries)
                 }),
                 Next::Judge(None) => {}
-                Next::Judge(Some(noted)) => {
-                    let lost = self.notes.judge(&noted);
+                Next::Judge(Some(listed)) => {
+                    let lost = self.outstanding.judge(&listed);
                     for seq in &lost {
                         self.order.back_to(*seq);
                     }
@@ -127,8 +152,8 @@ impl Inbox {
         self.start(async move { Reply::Trimmed(session.trim(entries, bytes).await) });
     }
 
-    pub(super) fn hand_over(&mut self, room: usize) -> Vec<Offer> {
-        let (number, count) = (self.number, room.min(self.ready.len()));
+    pub(super) fn hand_over(&mut self, capacity: usize) -> Vec<Offer> {
+        let (number, count) = (self.number, capacity.min(self.ready.len()));
         let entries: Vec<(Seq, StreamId)> = self.ready.drain(..count).collect();
         let offer = |(seq, entry)| Offer {
             seq,

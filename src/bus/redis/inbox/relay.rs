@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Connected, Inbox, Reply};
+use super::{Inbox, Reply};
 use crate::bus::TableView;
 use crate::bus::order::Judged;
-use crate::bus::redis::client::Trouble;
+use crate::bus::redis::client::RedisError;
+use crate::bus::redis::outstanding::EntryKey;
 use crate::event::{Seq, Subject};
 use crate::store::{OwedRow, ReadError};
 
@@ -14,10 +15,10 @@ const BATCH: usize = 256;
 
 impl Inbox {
     pub(super) fn may_relay(&self) -> bool {
-        matches!(self.connected, Connected::Yes(_))
+        self.session().is_some()
             && self.round.one_has_ended()
             && !self.adding
-            && self.notes.len() < self.settings().window
+            && self.outstanding.len() < self.settings().window
     }
 
     /// Carries what is owed and due, and neither carried nor in hand, in ledger order.
@@ -32,22 +33,22 @@ impl Inbox {
         let ready: HashSet<Seq> = self.ready.iter().map(|(seq, _)| *seq).collect();
         let mut picked: HashMap<Subject, usize> = HashMap::new();
         let mut seqs: HashSet<Seq> = HashSet::new();
-        let notes = &self.notes;
+        let outstanding = &self.outstanding;
         let mut judge = |row: &OwedRow| {
             let in_hand = table.contains(row.seq) || ready.contains(&row.seq);
-            if in_hand || notes.contains(row.seq) || seqs.contains(&row.seq) {
+            if in_hand || outstanding.contains(row.seq) || seqs.contains(&row.seq) {
                 return Judged::InHand;
             }
             let of_subject = picked.entry(row.subject.clone()).or_default();
-            if notes.of_subject(&row.subject) + *of_subject >= per_subject {
+            if outstanding.of_subject(&row.subject) + *of_subject >= per_subject {
                 return Judged::Waits;
             }
             *of_subject += 1;
             seqs.insert(row.seq);
             Judged::Take
         };
-        let room = (window - notes.len()).min(BATCH);
-        let rows = self.order.next(room, &mut judge).await?;
+        let capacity = (window - outstanding.len()).min(BATCH);
+        let rows = self.order.next(capacity, &mut judge).await?;
         let Some(first) = rows.iter().map(|row| row.seq).min() else {
             return Ok(());
         };
@@ -63,9 +64,9 @@ impl Inbox {
                 return Err(error);
             }
         };
-        let sent: Vec<(Seq, u64)> = events
+        let sent: Vec<EntryKey> = events
             .iter()
-            .map(|event| (event.seq, self.notes.sent(event.seq, &event.subject)))
+            .map(|event| self.outstanding.sent(event.seq, &event.subject))
             .collect();
         self.adding = true;
         self.start(async move {
@@ -75,25 +76,29 @@ impl Inbox {
         Ok(())
     }
 
-    pub(super) fn take_added(&mut self, sent: &[(Seq, u64)], results: Vec<Result<(), Trouble>>) {
+    pub(super) fn take_added(
+        &mut self,
+        sent: &[EntryKey],
+        results: Vec<Result<(), RedisError>>,
+    ) -> Result<(), RedisError> {
         self.adding = false;
-        let mut failed = None;
-        for ((seq, generation), result) in sent.iter().zip(results) {
+        let mut added = Ok(());
+        for (key, result) in sent.iter().zip(results) {
             match result {
-                Ok(()) => self.notes.replied(*seq, *generation),
-                Err(trouble) => {
+                Ok(()) => self.outstanding.replied(*key),
+                Err(error) => {
                     // Failed or unknown: it is carried again. A second copy does no harm.
-                    if self.notes.end_generation(*seq, *generation) {
-                        self.order.back_to(*seq);
+                    if self.outstanding.end_entry(*key) {
+                        self.order.back_to(key.seq);
                     }
-                    failed = Some(trouble);
+                    added = Err(error);
                 }
             }
         }
-        match failed {
-            None => self.strikes = 0,
-            Some(trouble) => self.fail(trouble),
+        if added.is_ok() {
+            self.strikes = 0;
         }
+        added
     }
 
     pub(super) fn show_dead(&mut self, seq: Seq) {
@@ -113,7 +118,7 @@ impl Inbox {
                     ("time".to_owned(), letter.at.to_string()),
                 ];
                 if let Err(error) = session.show_dead(fields).await {
-                    tracing::debug!(%error, "a dead letter was not shown on Redis");
+                    tracing::debug!(%error, "a dead letter could not be written to Redis");
                 }
             }
             Reply::Told

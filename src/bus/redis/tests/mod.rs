@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::testing::TestRedis;
 use super::{Inbox, Link, LinkState};
 use crate::bus::tests::{Ledger, Table};
-use crate::bus::{Carrier, CopyId, Hunger, Left, Offer};
+use crate::bus::{Carrier, CopyId, Demand, Left, Offer};
 use crate::event::{AgentName, Seq};
 
 const INBOX: &str = "docent:{test}:inbox";
@@ -26,15 +26,15 @@ const INBOX: &str = "docent:{test}:inbox";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a runner has place for.
-const HUNGRY: Hunger = Hunger {
+const HUNGRY: Demand = Demand {
     permits: 9,
-    room: 9,
+    capacity: 9,
 };
 
-/// Without room the reader reads nothing.
-const FULL: Hunger = Hunger {
+/// Without capacity the reader reads nothing.
+const FULL: Demand = Demand {
     permits: 9,
-    room: 0,
+    capacity: 0,
 };
 
 /// A link to a Redis, and its task.
@@ -93,8 +93,8 @@ impl Bench {
     }
 
     /// Asks for offers; the table takes them in.
-    async fn ask(&mut self, hunger: Hunger) {
-        let offers = self.inbox.offer(&self.table, hunger).await.unwrap();
+    async fn ask(&mut self, demand: Demand) {
+        let offers = self.inbox.offer(&self.table, demand).await.unwrap();
         for Offer { seq, copy, .. } in offers {
             self.table.take(seq, self.ledger.subject(seq), copy.clone());
             self.offered.push((seq, copy.unwrap()));
@@ -102,20 +102,20 @@ impl Bench {
     }
 
     /// Hears what calls have ended with, for a moment.
-    async fn hear(&mut self, hunger: Hunger) {
+    async fn hear(&mut self, demand: Demand) {
         let moment = Duration::from_millis(20);
         // Nothing to hear is no fault.
-        tokio::time::timeout(moment, self.inbox.woken(hunger))
+        tokio::time::timeout(moment, self.inbox.woken(demand))
             .await
             .ok();
     }
 
-    /// Lets it work, with so much room, until this is so.
-    async fn until(&mut self, hunger: Hunger, what: &str, so: impl Fn(&Bench) -> bool) {
+    /// Lets it work, with so much capacity, until this is so.
+    async fn until(&mut self, demand: Demand, what: &str, so: impl Fn(&Bench) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !so(self) {
             assert!(Instant::now() < deadline, "not so: {what}");
-            self.ask(hunger).await;
+            self.ask(demand).await;
             self.hear(HUNGRY).await;
         }
     }
@@ -160,7 +160,7 @@ impl Bench {
         self.linked.link.lost()
     }
 
-    /// Works until the first round has ended and no read is under way; without room none begins.
+    /// Works until the first round has ended and no read is under way; without capacity none begins.
     async fn stand_still(&mut self) {
         self.rounds(2).await;
         let no_reader = |bench: &Bench| {
@@ -193,7 +193,7 @@ impl Bench {
             }
             assert!(Instant::now() < deadline, "nothing is carried");
             self.hear(HUNGRY).await;
-            assert_eq!(self.added(), before, "it was sent and not noted");
+            assert_eq!(self.added(), before, "it was sent and is not outstanding");
         }
     }
 

@@ -22,7 +22,8 @@ async fn no_more_than_the_window_is_carried_and_the_next_one_when_one_has_left()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_noted_when_it_is_sent_and_a_late_reply_does_not_revive_a_note_that_has_ended() {
+async fn it_is_outstanding_when_it_is_sent_and_a_late_reply_does_not_revive_an_entry_that_has_ended()
+ {
     let mut bench = Bench::new().await;
     bench.stand_still().await;
     let seq = bench.ledger.publish("a").await;

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{Bench, FULL, HUNGRY, INBOX, PATIENCE, read_as};
 use crate::bus::redis::testing::TestRedis;
 use crate::bus::tests::Ledger;
-use crate::bus::{Carrier, Hunger, Left};
+use crate::bus::{Carrier, Demand, Left};
 
 /// A Redis where an entry is pending on this consumer since an earlier life.
 async fn pending_on(consumer: &str) -> (Bench, crate::event::Seq, String) {
@@ -83,10 +83,10 @@ async fn what_was_read_but_not_handed_over_is_carried_again_though_redis_lost_it
     let mut bench = Bench::over(server, ledger).await;
     let both = |bench: &Bench| bench.pending().len() == 2;
     bench.until(HUNGRY, "both are read", both).await;
-    // By now there is room for one of them alone; rounds go on, and the relay sees that the other was read.
-    let one_more = Hunger {
+    // By now there is capacity for one of them alone; rounds go on, and the relay sees that the other was read.
+    let one_more = Demand {
         permits: 9,
-        room: 1,
+        capacity: 1,
     };
     let first = |bench: &Bench| !bench.offered.is_empty();
     bench.until(one_more, "one is offered", first).await;

@@ -61,7 +61,7 @@ async fn what_is_gone_was_lost_by_redis_and_is_counted_and_carried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_flush_the_notes_stay_and_what_they_name_is_counted_and_carried_again() {
+async fn after_a_flush_outstanding_entries_stay_and_are_counted_and_carried_again() {
     let mut bench = Bench::new().await;
     let (seq, _) = bench.carry("a").await;
     bench.server.cli(&["FLUSHALL"]);

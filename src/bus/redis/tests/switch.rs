@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{HUNGRY, INBOX, Linked, PATIENCE};
 use crate::bus::redis::testing::TestRedis;
 use crate::bus::tests::{Ledger, Table};
-use crate::bus::{Carrier, Choice, Offer, Switch};
+use crate::bus::{Carrier, CarrierChoice, Offer, Switch};
 use crate::event::AgentName;
 
 async fn next(switch: &mut Switch, table: &Table) -> Option<Offer> {
@@ -22,12 +22,12 @@ async fn next(switch: &mut Switch, table: &Table) -> Option<Offer> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_carried_is_offered_directly_when_redis_is_gone_for_good() {
+async fn what_was_carried_is_offered_by_the_embedded_carrier_when_redis_is_gone_for_good() {
     let (server, mut ledger) = (TestRedis::start(), Ledger::open());
     let linked = Linked::to(&server, &ledger).await;
     let backoff = Duration::from_millis(4);
-    let of = (ledger.store.clone(), AgentName::Test, backoff);
-    let mut switch = Switch::new(Choice::Auto, Some(linked.link.clone()), of);
+    let (link, store) = (Some(linked.link.clone()), ledger.store.clone());
+    let mut switch = Switch::new(CarrierChoice::Auto, link, store, AgentName::Test, backoff);
     let table = Table::default();
     let seq = ledger.publish("a").await;
     let deadline = Instant::now() + PATIENCE;
@@ -41,13 +41,13 @@ async fn what_was_carried_is_offered_directly_when_redis_is_gone_for_good() {
     assert!(carried.seq == seq && carried.copy.is_some());
     assert_eq!(server.cli(&["XLEN", INBOX]).trim(), "1");
     drop(server);
-    let direct = loop {
+    let embedded = loop {
         assert!(Instant::now() < deadline, "it is not offered");
         match next(&mut switch, &table).await {
             Some(offer) if offer.copy.is_none() => break offer,
             _ => {}
         }
     };
-    assert_eq!(direct.seq, seq);
+    assert_eq!(embedded.seq, seq);
     linked.end().await;
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::{Ledger, Table, subject};
-use crate::bus::{Carrier, Direct, Hunger, Left};
+use crate::bus::{Carrier, Demand, Embedded, Left};
 use crate::event::{AgentName, Seq};
 use crate::store::Settlement;
 
 struct Bench {
     ledger: Ledger,
     table: Table,
-    carrier: Direct,
+    carrier: Embedded,
 }
 
 impl Bench {
@@ -26,8 +26,11 @@ impl Bench {
 
     /// What is offered to a runner with so many permits; the table takes it.
     async fn offered(&mut self, permits: usize) -> Vec<Seq> {
-        let hunger = Hunger { permits, room: 9 };
-        let offers = self.carrier.offer(&self.table, hunger).await.unwrap();
+        let demand = Demand {
+            permits,
+            capacity: 9,
+        };
+        let offers = self.carrier.offer(&self.table, demand).await.unwrap();
         for offer in &offers {
             let subject = offer.subject.clone().unwrap();
             self.table.take(offer.seq, &subject, None);
@@ -37,11 +40,11 @@ impl Bench {
 
     /// The carrier hears that there may be something new.
     async fn hears(&mut self) {
-        let hunger = Hunger {
+        let demand = Demand {
             permits: 9,
-            room: 9,
+            capacity: 9,
         };
-        let heard = tokio::time::timeout(Duration::from_secs(20), self.carrier.woken(hunger));
+        let heard = tokio::time::timeout(Duration::from_secs(20), self.carrier.woken(demand));
         heard.await.expect("it is woken");
     }
 
@@ -57,9 +60,9 @@ impl Bench {
     }
 }
 
-fn carrier(ledger: &Ledger) -> Direct {
+fn carrier(ledger: &Ledger) -> Embedded {
     let backoff = Duration::from_millis(4);
-    Direct::new(ledger.store.clone(), AgentName::Test, backoff)
+    Embedded::new(ledger.store.clone(), AgentName::Test, backoff)
 }
 
 #[tokio::test]

@@ -1,32 +1,32 @@
-//! The direct carrier: owed, due deliveries in ledger order whose subject is free, straight from the ledger.
+//! The embedded carrier: owed, due deliveries in ledger order whose subject is free, straight from the ledger.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::order::{Judged, Order};
-use super::{Boxed, Carrier, CopyId, Hunger, Left, Offer, TableView};
+use super::order::{Judged, LedgerOrder};
+use super::{Boxed, Carrier, CopyId, Demand, Left, Offer, TableView};
 use crate::event::{AgentName, Seq, Subject};
 use crate::store::{OwedRow, ReadError, Store};
 
 /// The embedded bus of one agent. The subjects that its order remembers are held by something in the table, so there are never
-/// more of them than the table has room.
-pub struct Direct {
-    order: Order,
+/// more of them than the capacity of the table.
+pub struct Embedded {
+    order: LedgerOrder,
 }
 
-impl Direct {
+impl Embedded {
     /// A carrier that has passed nothing yet.
     pub fn new(store: Store, agent: AgentName, backoff_max: Duration) -> Self {
-        Direct {
-            order: Order::new(store, agent, backoff_max, 1),
+        Embedded {
+            order: LedgerOrder::new(store, agent, backoff_max, 1),
         }
     }
 }
 
-impl Carrier for Direct {
-    fn woken(&mut self, hunger: Hunger) -> Boxed<'_, ()> {
+impl Carrier for Embedded {
+    fn woken(&mut self, demand: Demand) -> Boxed<'_, ()> {
         Box::pin(async move {
-            if hunger.permits.min(hunger.room) == 0 {
+            if demand.permits.min(demand.capacity) == 0 {
                 return std::future::pending().await;
             }
             self.order.woken().await;
@@ -36,7 +36,7 @@ impl Carrier for Direct {
     fn offer<'a>(
         &'a mut self,
         table: &'a dyn TableView,
-        hunger: Hunger,
+        demand: Demand,
     ) -> Boxed<'a, Result<Vec<Offer>, ReadError>> {
         Box::pin(async move {
             let (mut seqs, mut subjects) = (HashSet::new(), HashSet::new());
@@ -51,8 +51,8 @@ impl Carrier for Direct {
                     Judged::Take
                 }
             };
-            let room = hunger.permits.min(hunger.room);
-            let rows = self.order.next(room, &mut judge).await?;
+            let capacity = demand.permits.min(demand.capacity);
+            let rows = self.order.next(capacity, &mut judge).await?;
             let offer = |row: OwedRow| Offer {
                 seq: row.seq,
                 subject: Some(row.subject),

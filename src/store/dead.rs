@@ -1,0 +1,129 @@
+//! Dead letters: deliveries that failed for good.
+
+use rusqlite::{OptionalExtension, Row, params};
+use serde_json::Value;
+
+use super::readers::page;
+use super::{ReadError, Store, decode};
+use crate::event::{AgentName, EventId, EventType, Millis, Seq, Subject};
+
+/// A dead letter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeadLetter {
+    /// The event's place.
+    pub seq: Seq,
+    /// The event.
+    pub event: EventId,
+    /// Who could not handle it.
+    pub agent: AgentName,
+    /// Its type.
+    pub kind: EventType,
+    /// Its subject.
+    pub subject: Subject,
+    /// Attempts that failed.
+    pub attempts: u32,
+    /// The error chain, oldest first.
+    pub errors: Value,
+    /// When it died.
+    pub at: Millis,
+}
+
+const SELECT: &str =
+    "SELECT e.id, d.agent, e.type, e.subject, d.attempts, d.errors, d.settled_at, d.event
+    FROM delivery d JOIN event e ON e.seq = d.event";
+
+impl Store {
+    /// Whether `agent` owes anything up to `seq`, and which delivery up to it is dead with no later done one of its
+    /// subject that has made up for it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn owes_up_to(
+        &self,
+        agent: AgentName,
+        seq: Seq,
+    ) -> Result<(bool, Option<DeadLetter>), ReadError> {
+        self.read("what is owed up to an event", move |connection| {
+            let owes: bool = connection.query_row(
+                "SELECT EXISTS (SELECT 1 FROM delivery WHERE agent = ?1 AND state = 'owed' AND attempts = 0 AND event <= ?2)
+                     OR EXISTS (SELECT 1 FROM delivery WHERE agent = ?1 AND state = 'owed' AND attempts > 0 AND event <= ?2)",
+                params![agent, seq],
+                |row| row.get(0),
+            )?;
+            let sql = format!(
+                "{SELECT} WHERE d.agent = ?1 AND d.state = 'dead' AND d.event <= ?2
+                   AND NOT EXISTS (SELECT 1 FROM delivery later JOIN event le ON le.seq = later.event
+                                   WHERE later.agent = d.agent AND later.subject = d.subject
+                                     AND later.event > d.event AND later.state = 'done')
+                 ORDER BY d.event LIMIT 1"
+            );
+            let dead = connection
+                .query_row(&sql, params![agent, seq], dead_row)
+                .optional()?;
+            Ok((owes, dead))
+        })
+        .await
+    }
+
+    /// A page of dead letters, oldest first, at most `limit` from the one after `after` on.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn dead_letters(
+        &self,
+        after: Option<(Seq, AgentName)>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, ReadError> {
+        self.read("dead letters", move |connection| {
+            let sql = format!(
+                "{SELECT} WHERE d.state = 'dead' AND (d.event, d.agent) > (?1, ?2) ORDER BY d.event, d.agent LIMIT ?3"
+            );
+            let (seq, agent) = after.map_or((0, ""), |(seq, agent)| (seq.0, agent.as_str()));
+            let mut select = connection.prepare_cached(&sql)?;
+            page(select.query(params![seq, agent, limit])?, dead_row)
+        })
+        .await
+    }
+
+    /// The dead letter of one delivery, if it is dead.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn dead_letter(
+        &self,
+        seq: Seq,
+        agent: AgentName,
+    ) -> Result<Option<DeadLetter>, ReadError> {
+        self.read("a dead letter", move |connection| {
+            let sql = format!("{SELECT} WHERE d.event = ?1 AND d.agent = ?2 AND d.state = 'dead'");
+            connection
+                .query_row(&sql, params![seq, agent], dead_row)
+                .optional()
+        })
+        .await
+    }
+}
+
+fn dead_row(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
+    let dead = |row: &Row<'_>| {
+        Ok(DeadLetter {
+            event: row.get(0)?,
+            agent: row.get(1)?,
+            kind: row.get(2)?,
+            subject: row.get(3)?,
+            attempts: row.get(4)?,
+            errors: errors_column(row, 5)?,
+            at: row.get(6)?,
+            seq: row.get(7)?,
+        })
+    };
+    decode::of("delivery", dead)(row)
+}
+
+/// The error chain; an empty list where nothing failed yet.
+pub(super) fn errors_column(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
+    match row.get::<_, Option<String>>(column)? {
+        None => Ok(Value::Array(Vec::new())),
+        Some(text) => serde_json::from_str(&text).map_err(|e| decode::unreadable(column, e)),
+    }
+}

@@ -1,0 +1,305 @@
+//! What is owed: which deliveries come next, and what the ledger says of those that were offered.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::ledger::{DeliveryKey, DeliveryState, EVENT_COLUMNS, event_row};
+use super::readers::column;
+use super::{ReadError, Store, StoreShared, decode};
+use crate::event::{AgentName, Event, Millis, Seq, Subject};
+
+/// A delivery that may be offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwedRow {
+    /// The event's place.
+    pub seq: Seq,
+    /// What the event is about.
+    pub subject: Subject,
+    /// When it is due; 0 for a first attempt.
+    pub due_at: Millis,
+}
+
+/// How far the retries of an agent were looked at, in the order of their moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryCursor {
+    /// The moment of the last one.
+    pub due_at: Millis,
+    /// Its event.
+    pub seq: Seq,
+}
+
+impl RetryCursor {
+    /// Before the first retry.
+    pub const START: RetryCursor = RetryCursor {
+        due_at: Millis(i64::MIN),
+        seq: Seq(0),
+    };
+}
+
+/// What counts as due: a moment that has come, and one that is further off than any backoff, for then the clock jumped back.
+#[derive(Debug, Clone, Copy)]
+pub struct DueBy {
+    now: Millis,
+    far: Millis,
+}
+
+impl DueBy {
+    /// What is due at `now`, where no backoff is longer than `backoff_max`.
+    pub fn new(now: Millis, backoff_max: Duration) -> Self {
+        let far = now.plus(backoff_max);
+        DueBy { now, far }
+    }
+
+    fn includes(self, due_at: Millis) -> bool {
+        due_at <= self.now || due_at > self.far
+    }
+}
+
+/// What the ledger says of a delivery that was offered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OfferClass {
+    /// Unknown, done or dead: nothing is owed.
+    Settled,
+    /// Owed, but due later.
+    NotDue,
+    /// Its row, or that of the oldest of its subject, cannot be read: nobody can handle it. With its subject, if that can.
+    Damaged(Option<Subject>),
+    /// Owed and due. The oldest delivery of its subject that is owed and due is the one to handle.
+    Due {
+        /// The event of the oldest.
+        oldest: Box<Event>,
+        /// Failed attempts of the oldest.
+        attempts: u32,
+    },
+}
+
+impl Event {
+    /// The key of the delivery that `agent` owes this event.
+    pub fn key(&self, agent: AgentName) -> DeliveryKey {
+        DeliveryKey {
+            seq: self.seq,
+            agent,
+            event: self.id,
+            correlation: self.correlation,
+        }
+    }
+}
+
+impl Store {
+    /// First attempts that `agent` owes, from the one after `cursor` upwards, in ledger order.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn first_attempts(
+        &self,
+        agent: AgentName,
+        cursor: Seq,
+        limit: usize,
+    ) -> Result<Vec<OwedRow>, ReadError> {
+        let shared = self.shared.clone();
+        self.read("what is owed", move |connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT event, subject, 0 FROM delivery
+                 WHERE agent = ?1 AND state = 'owed' AND attempts = 0 AND event > ?2 ORDER BY event LIMIT ?3",
+            )?;
+            let rows =
+                select.query_map(params![agent, cursor, limit], owed_row)?;
+            sound(rows, &shared)
+        })
+        .await
+    }
+
+    /// Retries that are due, from the one after `cursor` upwards in the order of their moments.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn ripe_retries(
+        &self,
+        agent: AgentName,
+        cursor: RetryCursor,
+        due: DueBy,
+        limit: usize,
+    ) -> Result<Vec<OwedRow>, ReadError> {
+        let shared = self.shared.clone();
+        self.read("retries", move |connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT event, subject, due_at FROM delivery WHERE agent = ?1 AND state = 'owed' AND attempts > 0
+                   AND (due_at > ?2 OR (due_at = ?2 AND event > ?3)) AND (due_at <= ?4 OR due_at > ?5)
+                 ORDER BY due_at, event LIMIT ?6",
+            )?;
+            let of = params![agent, cursor.due_at, cursor.seq, due.now, due.far, limit];
+            sound(select.query_map(of, owed_row)?, &shared)
+        })
+        .await
+    }
+
+    /// When the next retry of `agent` after `now` is due.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn next_retry(
+        &self,
+        agent: AgentName,
+        now: Millis,
+    ) -> Result<Option<Millis>, ReadError> {
+        self.read("the next retry", move |connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT MIN(due_at) FROM delivery WHERE agent = ?1 AND state = 'owed' AND attempts > 0 AND due_at > ?2",
+            )?;
+            select.query_row(params![agent, now], |row| row.get(0))
+        })
+        .await
+    }
+
+    /// Of each subject the oldest deliveries that are owed to `agent` and due, at most `each` of them.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn next_of_subjects(
+        &self,
+        agent: AgentName,
+        subjects: Vec<Subject>,
+        each: usize,
+        due: DueBy,
+    ) -> Result<Vec<OwedRow>, ReadError> {
+        self.read("what is owed of a subject", move |connection| {
+            let mut rows = Vec::new();
+            for subject in subjects {
+                let seqs = oldest_due(connection, agent, &subject, each, due)?;
+                rows.extend(seqs.into_iter().map(|seq| OwedRow {
+                    seq,
+                    subject: subject.clone(),
+                    due_at: Millis(0),
+                }));
+            }
+            Ok(rows)
+        })
+        .await
+    }
+
+    /// Classifies deliveries that were offered, in one read transaction and in their order. Of one that is damaged
+    /// [`Store::standing`] tells.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn classify(
+        &self,
+        agent: AgentName,
+        offered: Vec<Seq>,
+        due: DueBy,
+    ) -> Result<Vec<OfferClass>, ReadError> {
+        let shared = self.shared.clone();
+        self.read("deliveries that were offered", move |connection| {
+            let classify = |seq| {
+                classify(connection, agent, seq, due).or_else(|error| {
+                    let damage = decode::damage(&error).ok_or(error)?;
+                    shared.set_damage(&damage);
+                    Ok(OfferClass::Damaged(subject_of(connection, agent, seq)))
+                })
+            };
+            offered.into_iter().map(classify).collect()
+        })
+        .await
+    }
+
+    /// When the oldest event that `agent` owes was published.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn oldest_owed(&self, agent: AgentName) -> Result<Option<Millis>, ReadError> {
+        self.read("the oldest that is owed", move |connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT MIN(time) FROM event WHERE seq IN (
+                   SELECT MIN(event) FROM delivery WHERE agent = ?1 AND state = 'owed' AND attempts = 0
+                   UNION ALL SELECT MIN(event) FROM delivery WHERE agent = ?1 AND state = 'owed' AND attempts > 0)",
+            )?;
+            select.query_row([agent], |row| row.get(0))
+        })
+        .await
+    }
+}
+
+/// The subject of a delivery, if it can be read.
+fn subject_of(connection: &Connection, agent: AgentName, seq: Seq) -> Option<Subject> {
+    let select = "SELECT subject FROM delivery WHERE event = ?1 AND agent = ?2";
+    connection
+        .query_row(select, params![seq, agent], |row| row.get(0))
+        .ok()
+}
+
+fn classify(
+    connection: &Connection,
+    agent: AgentName,
+    seq: Seq,
+    due: DueBy,
+) -> rusqlite::Result<OfferClass> {
+    let mut select = connection.prepare_cached(
+        "SELECT event, state, due_at, subject FROM delivery WHERE event = ?1 AND agent = ?2",
+    )?;
+    let delivery = decode::of("delivery", |row| {
+        Ok((row.get(1)?, row.get(2)?, row.get(3)?))
+    });
+    let found: Option<(DeliveryState, Millis, Subject)> =
+        select.query_row(params![seq, agent], delivery).optional()?;
+    let Some((DeliveryState::Owed, due_at, subject)) = found else {
+        return Ok(OfferClass::Settled);
+    };
+    if !due.includes(due_at) {
+        return Ok(OfferClass::NotDue);
+    }
+    let oldest = oldest_due(connection, agent, &subject, 1, due)?;
+    let oldest = oldest.first().copied().unwrap_or(seq);
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS}, d.attempts FROM event e JOIN delivery d ON d.event = e.seq AND d.agent = ?2 WHERE e.seq = ?1"
+    );
+    let mut select = connection.prepare_cached(&sql)?;
+    select.query_row(params![oldest, agent], |row| {
+        Ok(OfferClass::Due {
+            oldest: Box::new(event_row(row)?),
+            attempts: row.get(9)?,
+        })
+    })
+}
+
+/// The oldest deliveries of a subject that are owed and due.
+fn oldest_due(
+    connection: &Connection,
+    agent: AgentName,
+    subject: &Subject,
+    limit: usize,
+    due: DueBy,
+) -> rusqlite::Result<Vec<Seq>> {
+    column(
+        connection,
+        "SELECT event FROM delivery WHERE agent = ?1 AND subject = ?2 AND state = 'owed' AND (due_at <= ?3 OR due_at > ?4)
+         ORDER BY event LIMIT ?5",
+        params![agent, subject, due.now, due.far, limit],
+    )
+}
+
+fn owed_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<OwedRow> {
+    let owed = |row: &rusqlite::Row<'_>| {
+        Ok(OwedRow {
+            seq: row.get(0)?,
+            subject: row.get(1)?,
+            due_at: row.get(2)?,
+        })
+    };
+    decode::of("delivery", owed)(row)
+}
+
+/// The rows that can be decoded: one that is damaged holds up nothing but itself.
+fn sound<T>(
+    rows: impl Iterator<Item = rusqlite::Result<T>>,
+    shared: &StoreShared,
+) -> rusqlite::Result<Vec<T>> {
+    let mut sound = Vec::new();
+    for row in rows {
+        match row {
+            Ok(row) => sound.push(row),
+            Err(error) => shared.set_damage(&decode::damage(&error).ok_or(error)?),
+        }
+    }
+    Ok(sound)
+}
