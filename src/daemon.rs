@@ -92,7 +92,7 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
         supervisor: supervisor_handle,
         monitor: carriers.monitor(),
         notifier,
-        redis: carriers.redis_look(&config),
+        redis: carriers.redis_facts(&config),
         on,
         store,
         config,

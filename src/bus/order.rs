@@ -52,7 +52,7 @@ pub(super) struct LedgerOrder {
     afresh_at: Instant,
     /// There is more to look at, without waiting.
     more: bool,
-    /// Somebody said that there may be something new since the last look.
+    /// It was signalled that there may be something new since the last read.
     fresh: bool,
 }
 

@@ -79,8 +79,8 @@ impl Carriers {
     }
 
     /// What self_healing is told of Redis.
-    pub(super) fn redis_look(&self, config: &Config) -> RedisLook {
-        redis_facts::look(self.monitor(), self.streams.clone(), config)
+    pub(super) fn redis_facts(&self, config: &Config) -> RedisLook {
+        redis_facts::reader(self.monitor(), self.streams.clone(), config)
     }
 
     /// Waits until something can carry.

@@ -32,8 +32,8 @@ impl StreamBounds {
     }
 }
 
-/// Tells how Redis stands by what is known already: it asks nobody.
-pub(super) fn look(
+/// Tells how Redis stands by what is known already; it waits for nothing.
+pub(super) fn reader(
     monitor: Monitor,
     streams: watch::Receiver<Option<Vec<StreamView>>>,
     config: &Config,

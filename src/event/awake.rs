@@ -1,8 +1,8 @@
 //! Time that passes only while this process runs.
 //!
 //! A process that is frozen (SIGSTOP, a paused container, a suspended machine) does nothing, so nothing in it may be judged by
-//! the time that went by meanwhile. Whatever measures whether something gets on takes its moments from [`now`]: they stand
-//! still during a freeze. A thread of its own ticks; a tick that comes far too late is a freeze, and is said in the log.
+//! the time that went by meanwhile. Whatever measures whether something makes progress takes its moments from [`now`]: they stand
+//! still during a freeze. A thread of its own ticks; a tick that comes far too late is a freeze, and is logged.
 //! Where nobody ticks, as in the command line, [`now`] is the monotonic clock.
 
 use std::collections::VecDeque;

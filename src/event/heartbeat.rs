@@ -1,4 +1,4 @@
-//! A heartbeat: when something last got on, written by what works, read by whoever watches it.
+//! A heartbeat: when something last made progress, written by what works, read by whoever watches it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +30,7 @@ impl Default for Heartbeat {
 }
 
 impl Heartbeat {
-    /// It gets on.
+    /// It makes progress.
     pub fn beat(&self) {
         self.last.store(self.elapsed(), Ordering::SeqCst);
     }

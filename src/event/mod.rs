@@ -30,7 +30,7 @@ pub struct Event {
     pub id: EventId,
     /// What happened.
     pub kind: EventType,
-    /// Who said so: `agent/<name>@<instance>`, `cli`, `supervisor`, `store`.
+    /// Who published it: `agent/<name>@<instance>`, `cli`, `supervisor`, `store`.
     pub source: String,
     /// What it is about.
     pub subject: Subject,
@@ -51,7 +51,7 @@ pub struct NewEvent {
     pub id: EventId,
     /// What happened.
     pub kind: EventType,
-    /// Who says so.
+    /// Who publishes it.
     pub source: String,
     /// What it is about.
     pub subject: Subject,

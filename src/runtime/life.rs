@@ -114,7 +114,7 @@ pub(super) async fn live(plan: Arc<LifePlan>, life: u64, around: Around) -> Life
     let board = &around.board;
     board.watch(plan.name.as_str(), tasks.watched.clone());
     let end = watch(&mut tasks, &around.stop).await;
-    // It ends, by its own deadlines: nothing of it must get on any more.
+    // It ends, by its own deadlines: nothing of it must make progress any more.
     board.watch(plan.name.as_str(), Vec::new());
     let wound_up = wind_up(&mut tasks).await;
     incarnation.end();

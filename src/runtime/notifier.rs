@@ -1,6 +1,6 @@
-//! What the service manager is told, by the protocol of `sd_notify(3)`: ready, stopping, how it stands, and that it gets on.
+//! What the service manager is told, by the protocol of `sd_notify(3)`: ready, stopping, how it stands, and that it makes progress.
 //!
-//! **WATCH-1** A ping says that the supervisor's loop and every task of every agent get on, never just that a timer ran. While
+//! **WATCH-1** A ping says that the supervisor's loop and every task of every agent make progress, never just that a timer ran. While
 //! one of them stands still there is none, and the service manager ends the process. Where there is no service manager nothing
 //! happens.
 
@@ -135,7 +135,7 @@ impl Notifier {
         }
     }
 
-    /// Pings if it is time to and everything gets on; looks again soon if something does not.
+    /// Pings if it is time to and everything makes progress; looks again soon if something does not.
     fn ping(&self, board: &Board, told: &mut Told) {
         let Some(limit) = self.watchdog else { return };
         // A look early rather than late: half of the limit is what the protocol asks for.

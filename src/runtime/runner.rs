@@ -3,6 +3,8 @@
 //! It is one task that owns its table; there is no mutex. It looks in the table first, then in the ledger. A flight is settled
 //! once: its fence is taken by the writer with the outcome or the failure, whichever comes first.
 
+mod ends;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,20 +19,13 @@ use super::agent::{Agent, Boxed, Ending, Handling};
 use super::shutdown::Stop;
 use super::status::Board;
 use super::table::{DeliveryTable, TableLimits};
-use crate::backoff::Backoff;
 use crate::bus::{Carrier, Demand, Left, Offer, TableView};
-use crate::event::{AgentName, Event, Heartbeat, Millis, Seq, Subject, awake};
+use crate::event::{AgentName, Event, Heartbeat, Millis, Seq, Subject};
 use crate::log_once::LogOnce;
-use crate::store::{DueBy, Fence, Incarnation, OfferClass, Settled, Settlement, Store, WriteError};
+use crate::store::{DueBy, Fence, Incarnation, OfferClass, Settled, Store, WriteError};
 
 /// How often the runner looks at its clocks when nothing happens.
 const TICK: Duration = Duration::from_millis(500);
-
-/// How long a handler that was stopped may take to end; then its thread counts as blocked.
-const ABORT_GRACE: Duration = Duration::from_secs(2);
-
-/// How long the failure of a blocked flight may take to be committed before the agent is replaced all the same.
-const LAST_COMMIT: Duration = Duration::from_secs(10);
 
 /// How a runner works.
 #[derive(Debug, Clone, Copy)]
@@ -363,158 +358,6 @@ impl Runner {
         );
     }
 
-    /// A handler has ended: its outcome or failure goes to the writer, its permit is free.
-    fn ended(&mut self, joined: Result<(Id, Ending), JoinError>) {
-        let id = joined.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some(seq) = self.tasks.remove(&id) else {
-            return;
-        };
-        let settlement = match joined {
-            Ok((_, Ending::Outcome(outcome))) => Settlement::Done(outcome),
-            Ok((_, Ending::Transient(error))) => Settlement::Transient(error),
-            Ok((_, Ending::Permanent(error))) => Settlement::Permanent(error),
-            Ok((_, Ending::Unavailable(cause))) => return self.unavailable(seq, &cause),
-            Err(error) if error.is_panic() => {
-                Settlement::Transient(format!("the handler panicked: {}", panic_text(error)))
-            }
-            Err(_) => Settlement::Transient(format!(
-                "the handler made no progress for {:?} and was stopped",
-                self.parts.options.stall_timeout
-            )),
-        };
-        self.submit(seq, settlement);
-    }
-
-    fn submit(&mut self, seq: Seq, settlement: Settlement) {
-        let Some(flight) = self.flights.get(&seq) else {
-            return;
-        };
-        self.table.submit(seq, settlement.weight());
-        let (store, key, fence) = (
-            self.parts.store.clone(),
-            flight.event.key(self.name),
-            flight.fence.clone(),
-        );
-        let source = self.parts.source.clone();
-        self.settling.push(Box::pin(async move {
-            let result = match store.settle(key, fence, settlement, &source).await {
-                Ok(pending) => pending.committed().await,
-                Err(error) => Err(error),
-            };
-            CommitReport { seq, result }
-        }));
-    }
-
-    /// A commit is reported: the flight leaves the table with its copies, then they are acknowledged. True: the store is closed.
-    fn settled(&mut self, report: CommitReport) -> bool {
-        let CommitReport { seq, result } = report;
-        let fine = result.is_ok();
-        if let (Ok(Settled::Dead), Some(flight)) = (&result, self.flights.get(&seq)) {
-            tracing::error!(name: "event.dead_lettered", agent = %self.name, event = %flight.event.id, subject = %flight.event.subject,
-                "a delivery failed for good; `docent dead show {id}` says why, `docent dead replay {id}` has it tried again", id = flight.event.id);
-        }
-        match result {
-            Ok(Settled::Dead) => self.leave(seq, Left::Dead),
-            Ok(_) | Err(WriteError::Refused) => self.leave(seq, Left::Settled),
-            Err(WriteError::Closed) => return true,
-            Err(WriteError::Unavailable(cause)) => self.unavailable(seq, &cause),
-            Err(error) => {
-                // The outcome breaks a rule of the store: that is a failed attempt, with a fence of its own.
-                if let Some(flight) = self.flights.get_mut(&seq) {
-                    flight.fence = self.parts.incarnation.flight();
-                }
-                let settlement = match error {
-                    WriteError::TooLarge { .. } => Settlement::Permanent(error.to_string()),
-                    _ => Settlement::Transient(error.to_string()),
-                };
-                self.submit(seq, settlement);
-            }
-        }
-        if fine && self.pause.count > 0 && self.pause.until.is_none() {
-            self.available();
-        }
-        false
-    }
-
-    fn leave(&mut self, seq: Seq, how: Left) {
-        self.flights.remove(&seq);
-        if let Some((subject, copies)) = self.table.leave(seq) {
-            self.parts.carrier.left(seq, Some(&subject), how);
-            self.parts.carrier.acknowledge(copies);
-        }
-    }
-
-    /// No attempt, nothing written: it goes back to queued, holds its subject, and nothing new starts for a pause.
-    fn unavailable(&mut self, seq: Seq, cause: &str) {
-        self.flights.remove(&seq);
-        self.table.pause(seq);
-        if self.pause.until.is_some() && self.pause.count > 0 {
-            return;
-        }
-        let options = self.parts.options;
-        let backoff = Backoff::new(options.pause_min, options.pause_max);
-        self.pause.count = self.pause.count.saturating_add(1);
-        self.pause.until = Some(Instant::now() + backoff.after(self.pause.count));
-        if self.pause.count == 1 {
-            tracing::warn!(agent = %self.name, cause, "what the agent works with is not available; it starts nothing new and tries again");
-            let since = Millis::now();
-            self.parts.board.update(self.name, |status| {
-                status.unavailable = Some((cause.to_owned(), since))
-            });
-        }
-    }
-
-    fn available(&mut self) {
-        self.pause.count = 0;
-        tracing::info!(agent = %self.name, "what the agent works with is available again");
-        self.parts
-            .board
-            .update(self.name, |status| status.unavailable = None);
-    }
-
-    /// Stops handlers that make no progress; gives the one whose thread cannot be stopped.
-    fn check_stalls(&mut self) -> Option<Seq> {
-        let limit = self.parts.options.stall_timeout;
-        for (seq, flight) in &mut self.flights {
-            if flight.abort.is_finished() {
-                continue;
-            }
-            match flight.stopped_at {
-                None if flight.heartbeat.idle() >= limit => {
-                    tracing::warn!(agent = %self.name, event = %flight.event.id, subject = %flight.event.subject,
-                        "a handler made no progress for {limit:?} and is stopped");
-                    flight.stopped_at = Some(awake::now());
-                    flight.abort.abort();
-                }
-                Some(at) if awake::since(at) >= ABORT_GRACE => return Some(*seq),
-                _ => {}
-            }
-        }
-        None
-    }
-
-    /// The thread of this flight is lost: the flight fails, and the agent is to be replaced.
-    async fn give_up(mut self, seq: Seq) -> RunnerEnd {
-        let text = "the handler blocks its thread and cannot be stopped";
-        let subject = self
-            .flights
-            .get(&seq)
-            .map_or_else(String::new, |flight| flight.event.subject.to_string());
-        self.submit(seq, Settlement::Transient(text.to_owned()));
-        let deadline = awake::now() + LAST_COMMIT;
-        while let Ok(Some(report)) =
-            awake::timeout(deadline.duration_since(awake::now()), self.settling.next()).await
-        {
-            if report.seq == seq {
-                if let Err(error) = report.result {
-                    tracing::error!(agent = %self.name, %error, "the failure of a blocked handler could not be written; it is handled again");
-                }
-                break;
-            }
-        }
-        RunnerEnd::Blocked(format!("{text} ({subject})"))
-    }
-
     fn show(&self) {
         let (in_flight, queued) = (self.table.in_flight(), self.table.queued());
         self.parts.board.update(self.name, |status| {
@@ -524,7 +367,7 @@ impl Runner {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(super) fn panic_text(error: JoinError) -> String {
     match error.try_into_panic() {
         Ok(payload) => payload

@@ -127,13 +127,13 @@ impl Board {
                 .all(|a| a.state != AgentState::Parked)
     }
 
-    /// From now on these tasks of `whose` (an agent, or the supervisor) must get on, and no others of it.
+    /// From now on these tasks of `whose` (an agent, or the supervisor) must make progress, and no others of it.
     pub fn watch(&self, whose: &'static str, tasks: Vec<Watched>) {
         self.watched.set(whose, tasks);
     }
 
     /// What stands still for too long, if anything does. An agent that is off, parked or between two lives has nothing that
-    /// must get on.
+    /// must make progress.
     pub fn still(&self) -> Option<Still> {
         self.watched.still()
     }

@@ -66,9 +66,6 @@ pub fn supervisor_channel() -> (SupervisorHandle, mpsc::Receiver<RestartRequest>
 
 impl SupervisorHandle {
     /// Ends the agent's present life and begins a new one; brings a parked agent back.
-    ///
-    /// # Errors
-    /// See [`RequestError`].
     pub async fn restart(&self, agent: AgentName, reason: &str) -> Result<(), RequestError> {
         let (reply, answer) = oneshot::channel();
         let request = RestartRequest {

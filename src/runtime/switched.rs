@@ -14,7 +14,7 @@ use crate::store::{Effect, ReadError, Store, WriteError};
 /// The name under which the store remembers which agents were on.
 const REMEMBERED: &str = "agents";
 
-/// Who says so.
+/// Who publishes it.
 const SOURCE: &str = "supervisor";
 
 /// Why nothing was told.

@@ -138,7 +138,7 @@ impl DeliveryTable {
         self.set(seq, EntryState::Paused);
     }
 
-    /// The pause is over: what was paused is answered anew, before anything else of its subject.
+    /// The pause is over: what was paused is answered again, before anything else of its subject.
     pub(super) fn resume(&mut self) -> usize {
         let paused: Vec<Seq> = self
             .entries
@@ -162,7 +162,7 @@ impl DeliveryTable {
         Some((entry.subject, entry.copies))
     }
 
-    /// The queued deliveries that may be answered anew: of each free subject the oldest, oldest first, at most `most`.
+    /// The queued deliveries that may be answered again: of each free subject the oldest, oldest first, at most `most`.
     pub(super) fn answerable(&self, most: usize) -> Vec<Seq> {
         let mut subjects = std::collections::HashSet::new();
         self.entries

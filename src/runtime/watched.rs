@@ -1,4 +1,4 @@
-//! What must get on, and whether it does: every task of every life, and the supervisor's loop.
+//! What must make progress, and whether it does: every task of every life, and the supervisor's loop.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::shutdown::Stop;
 use crate::bus::PollWatch;
 
-/// Something that must get on: how long it stands still now, and how long it may.
+/// Something that must make progress: how long it stands still now, and how long it may.
 #[derive(Clone)]
 pub struct Watched {
     task: &'static str,
@@ -20,7 +20,7 @@ pub struct Watched {
 
 impl Watched {
     /// A task of this name that may stand still for less than `limit`. `idle` tells how long it has; zero while it need not
-    /// get on at all. It is called often, and must not wait.
+    /// make progress at all. It is called often, and must not wait.
     pub fn new(
         task: &'static str,
         limit: Duration,
@@ -83,7 +83,7 @@ pub struct Still {
     pub idle: Duration,
 }
 
-/// Everything that must get on, by whose it is. Cheap to clone.
+/// Everything that must make progress, by whose it is. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct WatchList(Arc<watch::Sender<BTreeMap<&'static str, Vec<Watched>>>>);
 
@@ -94,7 +94,7 @@ impl Default for WatchList {
 }
 
 impl WatchList {
-    /// From now on these tasks of `whose` must get on, and no others of it; none of them: it is exempt.
+    /// From now on these tasks of `whose` must make progress, and no others of it; none of them: it is exempt.
     pub(super) fn set(&self, whose: &'static str, tasks: Vec<Watched>) {
         self.0.send_modify(|list| {
             list.insert(whose, tasks);

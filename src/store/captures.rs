@@ -155,9 +155,6 @@ impl Store {
     }
 
     /// Whether the store holds the bytes of this digest.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn has_content(&self, digest: Digest) -> Result<bool, ReadError> {
         self.read("captured bytes", move |connection| {
             connection

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::captures::Digest;
 use super::readers::column;
-use super::writer::Batch;
+use super::work::Batch;
 use super::{ReadError, Store, WriteError};
 use crate::event::Millis;
 
@@ -280,9 +280,6 @@ fn chunk_row(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<ChunkRow>
 
 impl Store {
     /// What the store has of a document's chunks.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn indexed(&self, document: String) -> Result<Option<IndexedState>, ReadError> {
         self.read("chunks", move |connection| {
             connection
@@ -302,9 +299,6 @@ impl Store {
     }
 
     /// Which of `hashes` have an embedding of this model.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn embedded(
         &self,
         model: String,
@@ -326,9 +320,6 @@ impl Store {
     }
 
     /// The next batch of the feed after `position`: whole documents, until there are `passages_max` passages.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn feed(&self, position: u64, passages_max: usize) -> Result<Feed, ReadError> {
         self.read("the index's feed", move |connection| {
             let mut select = connection.prepare_cached(
@@ -365,9 +356,6 @@ impl Store {
     /// The passages that an index which stands at `position` has, with their vectors but without their text, by document and
     /// number, from the one after `after` on. Exact whatever is committed meanwhile, as long as what was replaced after
     /// `position` is not pruned.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn passages_at(
         &self,
         position: u64,
@@ -400,9 +388,6 @@ impl Store {
     }
 
     /// The chunks of these numbers, in the order asked for; what is no longer there is left out.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn chunks(&self, numbers: Vec<u64>) -> Result<Vec<StoredChunk>, ReadError> {
         self.read("chunks", move |connection| {
             let mut select = connection.prepare_cached(
@@ -433,9 +418,6 @@ impl Store {
 
     /// Documents whose chunks are missing, of another version or of another embedder, and rejected ones that may be
     /// read otherwise now, by collection and path from the one after `after` on; at most `limit`.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn stale_documents(
         &self,
         embedder: String,
@@ -459,9 +441,6 @@ impl Store {
     }
 
     /// How many chunks belong into the index.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn chunk_count(&self) -> Result<u64, ReadError> {
         self.read("chunks", move |connection| {
             connection.query_row("SELECT COALESCE(SUM(chunks), 0) FROM indexed", [], |row| {

@@ -35,9 +35,6 @@ const SELECT: &str =
 impl Store {
     /// Whether `agent` owes anything up to `seq`, and which delivery up to it is dead with no later done one of its
     /// subject that has made up for it.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn owes_up_to(
         &self,
         agent: AgentName,
@@ -66,9 +63,6 @@ impl Store {
     }
 
     /// A page of dead letters, oldest first, at most `limit` from the one after `after` on.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn dead_letters(
         &self,
         after: Option<(Seq, AgentName)>,
@@ -86,9 +80,6 @@ impl Store {
     }
 
     /// The dead letter of one delivery, if it is dead.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn dead_letter(
         &self,
         seq: Seq,

@@ -220,9 +220,6 @@ fn document(row: &Row<'_>) -> rusqlite::Result<DocumentRow> {
 
 impl Store {
     /// The document at a path, also a removed one.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn document_at(
         &self,
         collection: &str,
@@ -240,9 +237,6 @@ impl Store {
     }
 
     /// Documents of a collection that are not removed, by path, from the one after `after` on.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn documents_of(
         &self,
         collection: &str,
@@ -263,9 +257,6 @@ impl Store {
     }
 
     /// How many documents are stored, and how many files are in scope.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn document_counts(&self) -> Result<(u64, u64), ReadError> {
         self.read("documents", move |connection| {
             let stored = connection.query_row(
@@ -281,9 +272,6 @@ impl Store {
     }
 
     /// How many files in scope are in each state, as [`Store::listed_documents`] names them.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn file_states(&self) -> Result<BTreeMap<String, u64>, ReadError> {
         self.read("files by state", move |connection| {
             let counts = |sql: &str| -> rusqlite::Result<BTreeMap<String, u64>> {
@@ -315,9 +303,6 @@ impl Store {
     }
 
     /// A page of the files in scope, by collection and path, from the one after `after` on.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn listed_documents(
         &self,
         collection: Option<String>,
@@ -339,9 +324,6 @@ impl Store {
     }
 
     /// The versions of a document, newest first.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn versions(&self, document: String) -> Result<Vec<VersionRow>, ReadError> {
         self.read("versions", move |connection| {
             connection

@@ -43,9 +43,6 @@ pub struct DeliveryView {
 
 impl Store {
     /// A page of events, newest first.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn events(&self, filter: EventFilter) -> Result<Vec<Event>, ReadError> {
         self.read("events", move |connection| {
             let sql = format!(
@@ -70,9 +67,6 @@ impl Store {
     }
 
     /// A page of events after `cursor` in ledger order: what `tail` follows.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn events_after(&self, cursor: Seq, limit: usize) -> Result<Vec<Event>, ReadError> {
         self.read("events", move |connection| {
             let sql = format!(
@@ -85,9 +79,6 @@ impl Store {
     }
 
     /// The events whose ids begin or end with `part`, the newest first, at most so many.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn events_named(&self, part: String, limit: usize) -> Result<Vec<Event>, ReadError> {
         self.read("events by a part of their ids", move |connection| {
             // Digits of ids and dashes come before `g`; the beginning is looked up in the index, the end is not.
@@ -105,9 +96,6 @@ impl Store {
     }
 
     /// One event with its deliveries and a page of what it caused.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn event(
         &self,
         id: EventId,
@@ -130,9 +118,6 @@ impl Store {
     }
 
     /// The events at these places; one that is gone is left out.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn events_at(&self, seqs: Vec<Seq>) -> Result<Vec<Event>, ReadError> {
         self.read("events to carry", move |connection| {
             let sql = format!("SELECT {EVENT_COLUMNS} FROM event e WHERE e.seq = ?1");
@@ -147,9 +132,6 @@ impl Store {
     }
 
     /// The places of the events of these ids, in the same order; `None` for one that the ledger does not have.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn seqs_of(&self, ids: Vec<EventId>) -> Result<Vec<Option<Seq>>, ReadError> {
         self.read("the places of events", move |connection| {
             ids.iter().map(|id| seq_of(connection, *id)).collect()
@@ -158,9 +140,6 @@ impl Store {
     }
 
     /// The effects that the agent `test` has left: (event, attempt).
-    ///
-    /// # Errors
-    /// The store cannot be read.
     #[cfg(feature = "testing")]
     pub async fn test_effects(&self) -> Result<Vec<(u64, u32)>, ReadError> {
         self.read("what the agent test has done", move |connection| {

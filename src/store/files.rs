@@ -41,7 +41,7 @@ fn id(found: &Metadata) -> (u64, u64) {
 }
 
 impl OpenFile {
-    fn note(path: PathBuf) -> io::Result<Self> {
+    fn at(path: PathBuf) -> io::Result<Self> {
         let id = id(&std::fs::metadata(&path)?);
         Ok(OpenFile { path, id })
     }
@@ -58,15 +58,15 @@ impl OpenFile {
 }
 
 impl Files {
-    /// Notes the files of the store at `path`, all of which are open.
-    pub(super) fn note(path: &Path) -> io::Result<Self> {
+    /// The files of the store at `path`, all of which are open.
+    pub(super) fn opened(path: &Path) -> io::Result<Self> {
         let beside = |suffix: &str| {
             let mut name = path.as_os_str().to_owned();
             name.push(suffix);
-            OpenFile::note(name.into())
+            OpenFile::at(name.into())
         };
         Ok(Files {
-            store: OpenFile::note(path.to_owned())?,
+            store: OpenFile::at(path.to_owned())?,
             log: beside("-wal")?,
             shared_memory: beside("-shm")?,
         })

@@ -219,9 +219,6 @@ fn issue_row(row: &Row<'_>) -> rusqlite::Result<Issue> {
 
 impl Store {
     /// Issues, the open ones first, then the newest; without `closed` only the open ones.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn issues(&self, closed: bool, limit: usize) -> Result<Vec<Issue>, ReadError> {
         self.read("health issues", move |connection| {
             let mut select = connection.prepare_cached(ISSUES)?;
@@ -233,9 +230,6 @@ impl Store {
     }
 
     /// A page of issues in the same order, without the first `known` ones.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn issues_page(&self, closed: bool, known: usize) -> Result<Vec<Issue>, ReadError> {
         self.read("health issues", move |connection| {
             let mut select = connection.prepare_cached(ISSUES)?;
@@ -245,9 +239,6 @@ impl Store {
     }
 
     /// The next paths, by collection and path, from the one after `after` on, that the manifest lists or that have a document.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn file_views(
         &self,
         after: (String, Vec<u8>),
@@ -269,9 +260,6 @@ impl Store {
     }
 
     /// These paths (collection, path) as they are now, in one read; one that is gone everywhere has nothing in it.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn file_views_of(
         &self,
         places: Vec<(String, Vec<u8>)>,
@@ -295,9 +283,6 @@ impl Store {
 
     /// Whether the store's pages are intact, as SQLite's quick check sees them; the first fault otherwise.
     /// Reads the whole file: for a slow job, not for a request.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn quick_check(&self) -> Result<Option<String>, ReadError> {
         self.read("the store's integrity", |connection| {
             let verdict: String =

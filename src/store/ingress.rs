@@ -115,9 +115,6 @@ fn dead_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<IngressDeadRow> {
 
 impl Store {
     /// How far the stream of other programs was read: the id of its newest entry that was published.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn ingress_position(&self) -> Result<Option<String>, ReadError> {
         self.read("how far the ingress was read", |connection| {
             connection
@@ -132,9 +129,6 @@ impl Store {
     }
 
     /// A page of entries of other programs that could not be published, oldest first, from the one after `after` on.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn ingress_dead(
         &self,
         after: u64,
@@ -150,9 +144,6 @@ impl Store {
     }
 
     /// The entry of this id, if it is kept.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn ingress_dead_entry(
         &self,
         entry: String,
@@ -169,9 +160,6 @@ impl Store {
     }
 
     /// How many entries of other programs are kept because they could not be published.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn ingress_dead_count(&self) -> Result<u64, ReadError> {
         self.read("the dead letters of the ingress", |connection| {
             connection.query_row("SELECT COUNT(*) FROM ingress_dead", [], |row| row.get(0))

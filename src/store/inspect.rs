@@ -1,4 +1,4 @@
-//! A look at the store's file without a daemon: nothing is changed.
+//! Inspects the store without a daemon; nothing is changed.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub enum Inspection {
     Unreadable(String),
 }
 
-/// Looks at the store in `data_dir`. Reads the whole file.
+/// Inspects the store in `data_dir`. Reads the whole file.
 pub fn inspect(data_dir: &Path) -> Inspection {
     let path = data_dir.join("store.db");
     match std::fs::metadata(&path) {
@@ -41,7 +41,7 @@ pub fn inspect(data_dir: &Path) -> Inspection {
     if lock::is_held(data_dir) {
         return Inspection::InUse;
     }
-    look(&path).unwrap_or_else(|error| match error.sqlite_error_code() {
+    examine(&path).unwrap_or_else(|error| match error.sqlite_error_code() {
         Some(
             ErrorCode::CannotOpen
             | ErrorCode::PermissionDenied
@@ -102,7 +102,7 @@ fn immutable(path: &Path) -> String {
     format!("file:{encoded}?immutable=1")
 }
 
-fn look(path: &Path) -> rusqlite::Result<Inspection> {
+fn examine(path: &Path) -> rusqlite::Result<Inspection> {
     let connection = read_only(path)?;
     let found = schema::version(&connection)?;
     if found > schema::VERSION {

@@ -136,9 +136,6 @@ fn job(row: &Row<'_>) -> rusqlite::Result<JobState> {
 
 impl Store {
     /// All jobs that were ever seen, by name.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn jobs(&self) -> Result<Vec<JobRow>, ReadError> {
         self.read("jobs", |connection| {
             connection

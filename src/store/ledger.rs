@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
 use super::decode::stored_as_text;
-use super::writer::{Batch, Pruned};
+use super::work::{Batch, Pruned};
 use super::{WriteError, decode};
 use crate::backoff::{Backoff, full_jitter};
 use crate::event::{AgentName, Data, Event, EventId, EventType, Millis, NewEvent, Seq, Subject};
@@ -209,8 +209,8 @@ pub(super) fn fail(
     error: &str,
     permanent: bool,
     batch: &mut Batch,
-    now: Millis,
 ) -> Result<Settled, WriteError> {
+    let now = batch.now;
     let mut select = connection.prepare_cached(
         "SELECT event, attempts, deaths, errors, subject FROM delivery WHERE event = ?1 AND agent = ?2 AND state = 'owed'",
     )?;

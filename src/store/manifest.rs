@@ -44,7 +44,7 @@ pub struct ManifestEntry {
     pub state: FileState,
     /// The digest of its bytes, if they are captured.
     pub digest: Option<Digest>,
-    /// What the file system said when it was looked at.
+    /// What the file system told when the file was last read.
     pub stat: FileStat,
     /// Why it is not captured.
     pub reason: Option<String>,
@@ -205,31 +205,26 @@ pub(super) fn prune(connection: &Connection, before: Millis) -> Result<usize, Wr
     Ok(gone)
 }
 
+/// A scan that served the requests up to `up_to` has ended.
 pub(super) fn end_scan(
     connection: &Connection,
-    collection: &str,
     up_to: u64,
-    began_at: i64,
-    files: u64,
-    now: Millis,
+    scan: &ScanRow,
 ) -> Result<(), WriteError> {
     connection.execute(
         "DELETE FROM scan_wanted WHERE collection = ?1 AND id <= ?2",
-        params![collection, up_to],
+        params![scan.collection, up_to],
     )?;
     connection.execute(
         "INSERT INTO scan (collection, began_at, ended_at, files) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (collection) DO UPDATE SET began_at = excluded.began_at, ended_at = excluded.ended_at, files = excluded.files",
-        params![collection, began_at, now, files],
+        params![scan.collection, scan.began_at, scan.ended_at, scan.files],
     )?;
     Ok(())
 }
 
 impl Store {
     /// The manifest row of a path.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn manifest_row(
         &self,
         collection: &str,
@@ -247,9 +242,6 @@ impl Store {
     }
 
     /// Manifest rows of a collection in the order of their paths (by bytes), from the one after `after` on.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn manifest_rows(
         &self,
         collection: &str,
@@ -270,9 +262,6 @@ impl Store {
     }
 
     /// What is known of a collection's root; `None`: it was never scanned.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn known_tree(&self, collection: &str) -> Result<Option<KnownTree>, ReadError> {
         let value = self.remembered(&format!("{TREE}{collection}")).await?;
         let read = |text: String| serde_json::from_str(&text);
@@ -283,9 +272,6 @@ impl Store {
     }
 
     /// Other paths of the file with this stat's device and inode, at most `limit` of them, whose rows do not say this stat.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn other_names(
         &self,
         stat: FileStat,
@@ -315,9 +301,6 @@ impl Store {
     }
 
     /// The collections that the manifest has rows of.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn manifest_collections(&self) -> Result<Vec<String>, ReadError> {
         self.read("the manifest", move |connection| {
             let sql = "SELECT DISTINCT collection FROM manifest ORDER BY collection";
@@ -327,9 +310,6 @@ impl Store {
     }
 
     /// The scans that are wanted, oldest first.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn scan_wishes(&self) -> Result<Vec<ScanWish>, ReadError> {
         self.read("wanted scans", move |connection| {
             connection
@@ -350,9 +330,6 @@ impl Store {
     }
 
     /// The last scan of each collection that ended.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn scans(&self) -> Result<Vec<ScanRow>, ReadError> {
         self.read("scans", move |connection| {
             connection

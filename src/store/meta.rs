@@ -33,9 +33,6 @@ fn not_the_id(name: &str) -> Result<(), WriteError> {
 
 impl Store {
     /// What is remembered under a name.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn remembered(&self, name: &str) -> Result<Option<String>, ReadError> {
         let name = name.to_owned();
         self.read("what is remembered", move |connection| {
@@ -48,9 +45,6 @@ impl Store {
     }
 
     /// The collections of all files and documents that are known, also those that are not in the config any more.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn known_collections(&self) -> Result<Vec<String>, ReadError> {
         self.read("collections", |connection| {
             column(

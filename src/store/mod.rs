@@ -7,6 +7,7 @@
 //! - **ONCE-1** Only the store applies an outcome: effects, `owed → done` and the derived events are one transaction.
 //! - A verb that writes returns when its commit is durable (`synchronous=FULL`); a batch shares one fsync.
 //! - Readers never wait for the writer; no read transaction outlives its query.
+//! - Every read gives a [`ReadError`] where the store cannot be read, every write a [`WriteError`] where nothing was written.
 
 mod access;
 mod audit;
@@ -37,6 +38,7 @@ mod readers;
 mod schema;
 mod shared;
 mod upkeep;
+mod work;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -73,12 +75,12 @@ pub use shared::{AgentCounts, AgentSignal, Head, HeldLog, Replaced, Standing};
 use crate::event::{AgentName, Millis, NewEvent, Seq};
 use readers::Readers;
 use shared::StoreShared;
-use writer::{Command, Done, Prune, Pruned, Work};
+use work::{Command, Done, Prune, Pruned, Work};
 
 /// Statements that a connection keeps parsed.
 const STATEMENTS: usize = 64;
 
-/// Parses and plans each statement once. Without the stability guarantee SQLite plans a statement anew whenever a bound value
+/// Parses and plans each statement once. Without the stability guarantee SQLite plans a statement again whenever a bound value
 /// changes that could matter to a partial index, that is for each delivery that is looked at.
 fn keep_plans(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -169,9 +171,6 @@ impl Store {
     }
 
     /// Publishes one event; returns when it is durable. An id that is there with the same content is a success.
-    ///
-    /// # Errors
-    /// See [`WriteError`].
     pub async fn publish(&self, event: NewEvent) -> Result<PublishedEvent, WriteError> {
         let published = self
             .submit(Vec::new(), vec![event])
@@ -248,18 +247,12 @@ impl Store {
 
     /// Removes one slice of the events from `from` upwards that are done and outside `ledger_keep`.
     /// Gives how many are gone, and where the next slice begins if there may be more.
-    ///
-    /// # Errors
-    /// See [`WriteError`].
     pub async fn prune_ledger(&self, from: Seq) -> Result<(usize, Option<Seq>), WriteError> {
         let Pruned { gone, next } = self.prune(Prune::Ledger(from)).await?;
         Ok((gone, next))
     }
 
     /// Removes one slice of the chunks that were replaced at or before `position`, which the index has passed.
-    ///
-    /// # Errors
-    /// See [`WriteError`].
     pub async fn prune_chunks(&self, position: u64) -> Result<usize, WriteError> {
         Ok(self.prune(Prune::Chunks(position)).await?.gone)
     }
@@ -267,9 +260,6 @@ impl Store {
     /// Removes one slice of each: bytes and embeddings that nothing names; removed documents, closed issues, scans of
     /// collections that left the config, and audit records older than `retention`. Gives how many rows are gone; call again
     /// while it is not 0.
-    ///
-    /// # Errors
-    /// See [`WriteError`].
     pub async fn prune_retained(&self, retention: Duration) -> Result<usize, WriteError> {
         let before = Millis::now().minus(retention);
         let mut gone = self.prune(Prune::Documents(before)).await?.gone;

@@ -15,6 +15,7 @@ use super::lock::Lock;
 use super::readers::{self, Readers};
 use super::shared::StoreShared;
 use super::upkeep::{Asker, Upkeep};
+use super::work::Batch;
 use super::writer::{self, Writer};
 use super::{OpenError, QUEUE, Store, StoreOptions, access, decode, schema};
 
@@ -57,7 +58,7 @@ impl Store {
         let shared = Arc::new(StoreShared::load(&connection).map_err(|e| refuse(&path, &e))?);
         let readers = Arc::new(Readers::open(&path).map_err(|e| refuse(&path, &e))?);
         let io = |attempt| OpenError::io(attempt, &path);
-        let files = Arc::new(Files::note(&path).map_err(io("look at"))?);
+        let files = Arc::new(Files::opened(&path).map_err(io("look at"))?);
         let (queue, receiver) = mpsc::channel(QUEUE);
         let (asker, asked, ended) = Asker::new();
         let upkeep = Upkeep {
@@ -69,8 +70,14 @@ impl Store {
             not_before: Instant::now(),
             _ended: ended,
         };
-        let writer = Writer::new(connection, receiver, shared.clone(), files, asker, options)
-            .map_err(|e| refuse(&path, &e))?;
+        let writer = Writer {
+            batch: Batch::load(&connection, options).map_err(|e| refuse(&path, &e))?,
+            connection,
+            queue: receiver,
+            shared: shared.clone(),
+            files,
+            upkeep: asker,
+        };
         writer.announce();
         let upkeep = spawn("store-upkeep", move || upkeep.run()).map_err(io("see to"))?;
         let thread = spawn("store-writer", move || writer.run()).map_err(io("write"))?;

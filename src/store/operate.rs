@@ -4,7 +4,7 @@
 use rusqlite::{Connection, params};
 
 use super::ledger::{DeliveryState, publish, with_error};
-use super::writer::{Batch, Done, Work};
+use super::work::{Batch, Done, Work};
 use super::{Store, WriteError, decode};
 use crate::event::{AgentName, EventId, Millis, NewEvent, Seq};
 
@@ -143,9 +143,6 @@ fn drop_one(
 impl Store {
     /// Carries out what an operator asks for, and records it. Gives how many deliveries it changed; with none nothing is
     /// recorded either.
-    ///
-    /// # Errors
-    /// See [`WriteError`].
     pub async fn operate(&self, operation: Operation) -> Result<usize, WriteError> {
         let work = Work::Operate(Box::new(operation));
         self.send(work, |done| match done {

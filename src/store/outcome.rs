@@ -14,8 +14,8 @@ use super::health::{FixAttempt, IssueClosed, IssueOpened};
 use super::ingress::IngressDead;
 use super::jobs::JobChange;
 use super::ledger::DeliveryKey;
-use super::manifest::ManifestEntry;
-use super::writer::Batch;
+use super::manifest::{ManifestEntry, ScanRow};
+use super::work::Batch;
 use super::{
     WriteError, audit, captures, chunks, documents, health, ingress, jobs, manifest, meta,
 };
@@ -221,7 +221,15 @@ pub(super) fn apply(
             up_to,
             began_at,
             files,
-        } => manifest::end_scan(connection, collection, *up_to, *began_at, *files, now),
+        } => {
+            let scan = ScanRow {
+                collection: collection.clone(),
+                began_at: Millis(*began_at),
+                ended_at: now,
+                files: *files,
+            };
+            manifest::end_scan(connection, *up_to, &scan)
+        }
         Effect::Document(version) => {
             documents::put(connection, version, batch.versions_kept(), now)
         }

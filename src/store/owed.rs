@@ -88,9 +88,6 @@ impl Event {
 
 impl Store {
     /// First attempts that `agent` owes, from the one after `cursor` upwards, in ledger order.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn first_attempts(
         &self,
         agent: AgentName,
@@ -111,9 +108,6 @@ impl Store {
     }
 
     /// Retries that are due, from the one after `cursor` upwards in the order of their moments.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn ripe_retries(
         &self,
         agent: AgentName,
@@ -135,9 +129,6 @@ impl Store {
     }
 
     /// When the next retry of `agent` after `now` is due.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn next_retry(
         &self,
         agent: AgentName,
@@ -153,9 +144,6 @@ impl Store {
     }
 
     /// Of each subject the oldest deliveries that are owed to `agent` and due, at most `each` of them.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn next_of_subjects(
         &self,
         agent: AgentName,
@@ -180,9 +168,6 @@ impl Store {
 
     /// Classifies deliveries that were offered, in one read transaction and in their order. Of one that is damaged
     /// [`Store::standing`] tells.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn classify(
         &self,
         agent: AgentName,
@@ -204,9 +189,6 @@ impl Store {
     }
 
     /// When the oldest event that `agent` owes was published.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub async fn oldest_owed(&self, agent: AgentName) -> Result<Option<Millis>, ReadError> {
         self.read("the oldest that is owed", move |connection| {
             let mut select = connection.prepare_cached(

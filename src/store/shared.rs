@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::files::PUT_BACK;
 use super::schema;
-use super::writer::{Counters, Delta};
+use super::work::{Counters, Delta};
 use crate::event::{AgentName, Millis, Seq};
 
 /// The newest of what is committed.
@@ -154,7 +154,7 @@ impl StoreShared {
         self.standing.borrow().clone()
     }
 
-    /// Notes what became of the files. What changes is said once.
+    /// Records what became of the files. What changes is logged once.
     pub(super) fn set_replaced(&self, replaced: Option<String>) {
         self.standing.send_if_modified(|now| {
             if now.replaced.as_ref().map(|r| &r.how) == replaced.as_ref() {
@@ -172,7 +172,7 @@ impl StoreShared {
         });
     }
 
-    /// Notes damage that was met. The first is kept and said: the others follow from the same cure.
+    /// Records damage that was met. The first is kept and logged: what cures it cures the others.
     pub(super) fn set_damage(&self, damage: &str) {
         self.standing.send_if_modified(|now| {
             let first = now.damage.is_none();

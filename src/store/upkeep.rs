@@ -14,7 +14,7 @@ use super::lock::Lock;
 use super::shared::{HeldLog, StoreShared};
 use crate::event::Millis;
 
-/// How often it looks without being asked.
+/// How often it checks without being asked.
 const TICK: Duration = Duration::from_secs(2);
 
 /// A log of more bytes than this is written back and cut.
@@ -35,7 +35,7 @@ pub(super) struct Upkeep {
     pub(super) files: Arc<Files>,
     pub(super) shared: Arc<StoreShared>,
     pub(super) lock: Arc<Lock>,
-    /// The writer asks for a look; it is gone when the writer is.
+    /// The writer asks for a check; it is gone when the writer is.
     pub(super) asked: Receiver<()>,
     /// No attempt at shortening before then.
     pub(super) not_before: Instant,
@@ -57,7 +57,7 @@ impl Asker {
         (Asker { ask, ended }, asked, end)
     }
 
-    /// Asks for a look soon. One that is asked already needs no more.
+    /// Asks for a check soon. One that is asked already needs no more.
     pub(super) fn ask(&self) {
         self.ask.try_send(()).ok();
     }
@@ -76,11 +76,11 @@ impl Upkeep {
             tracing::warn!(%error, "cannot set a timeout; the writer may wait while the write-ahead log is shortened");
         }
         while self.asked.recv_timeout(TICK) != Err(RecvTimeoutError::Disconnected) {
-            self.look();
+            self.check();
         }
     }
 
-    fn look(&mut self) {
+    fn check(&mut self) {
         self.lock.answer();
         self.shared.set_replaced(self.files.replaced());
         if !self.files.can_be_completed() || Instant::now() < self.not_before {

@@ -3,191 +3,38 @@
 //! It takes what queued while the last commit was under way, bounded by rows and bytes, gives each transaction a savepoint,
 //! and makes them durable with one fsync. A full disk or an I/O error rolls the whole batch back and is told to every member.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::error::unavailable;
 use super::files::{Files, PUT_BACK};
 use super::ledger::{self, DeliveryKey, PublishedEvent, Settled};
-use super::outcome::{self, Effect, Settlement};
+use super::outcome::{self, Settlement};
 use super::upkeep::{Asker, LOG_MAX};
+use super::work::{Batch, Command, Counters, Done, Prune, Pruned, Work};
 use super::{
-    Fence, Operation, StoreOptions, StoreShared, WriteError, audit, captures, chunks, documents,
-    health, leave_log, manifest, operate,
+    StoreShared, WriteError, audit, captures, chunks, documents, health, leave_log, manifest,
+    operate,
 };
-use crate::event::{AgentName, Millis, NewEvent, Seq};
+use crate::event::{Millis, NewEvent, Seq};
 
 /// The most transactions and bytes in one commit.
 const BATCH_ROWS_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// What the writer is asked to do.
-pub(super) enum Work {
-    /// A source's transaction: effects and the events that go with them.
-    Publish(Vec<Effect>, Vec<NewEvent>),
-    /// The end of a flight. `source` is who publishes the derived events.
-    Settle {
-        key: DeliveryKey,
-        fence: Fence,
-        settlement: Settlement,
-        source: String,
-    },
-    /// What an operator does to deliveries.
-    Operate(Box<Operation>),
-    /// One slice of what has outlived its use.
-    Prune(Prune),
-    /// Nothing: its reply says that all that was queued before is committed or refused.
-    Barrier,
-}
-
-/// Removal of what has outlived its use, a slice at a time.
-pub(super) enum Prune {
-    /// Events from this place on that are done.
-    Ledger(Seq),
-    /// Chunks that were replaced at or before this change, which the follower has passed.
-    Chunks(u64),
-    /// Bytes that no manifest row and no version names.
-    Content,
-    /// Embeddings that no chunk uses, of models other than the one named too.
-    Embeddings,
-    /// Versions of documents removed before then, closed issues, and scans of collections that left the config.
-    Documents(Millis),
-    /// Audit records from before then.
-    Audit(Millis),
-}
-
-/// What a transaction gave.
-#[derive(Debug, Clone)]
-pub(super) enum Done {
-    Published(Vec<PublishedEvent>),
-    Settled(Settled),
-    Operated(usize),
-    Pruned(Pruned),
-    Passed,
-}
-
-/// What one slice of pruning did.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pruned {
-    /// Rows that are gone.
-    pub(super) gone: usize,
-    /// Where the next slice of the ledger begins, if there may be more.
-    pub(super) next: Option<Seq>,
-}
-
-/// One transaction with the way back.
-pub(super) struct Command {
-    pub(super) work: Work,
-    pub(super) reply: oneshot::Sender<Result<Done, WriteError>>,
-}
-
-impl Command {
-    fn weight(&self) -> usize {
-        match &self.work {
-            Work::Publish(effects, _) => outcome::effects_weight(effects),
-            Work::Settle { settlement, .. } => settlement.weight(),
-            _ => 0,
-        }
-    }
-}
-
-/// What changed in an agent's counts.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Delta {
-    pub(super) owed: i64,
-    pub(super) retrying: i64,
-    pub(super) dead: i64,
-    pub(super) handled: i64,
-    pub(super) failed: i64,
-    /// There are deliveries that were not owed before.
-    pub(super) fresh: bool,
-    /// The lowest delivery that became offerable again.
-    pub(super) rewind: Option<Seq>,
-}
-
-/// The numbers that only go up. They are written with the batch that used them, so none is given twice.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Counters {
-    pub(super) seq: u64,
-    pub(super) change: u64,
-    pub(super) passage: u64,
-    pub(super) audit_n: u64,
-    pub(super) audit_hash: String,
-}
-
-/// The state of the commit that is being put together.
-pub(super) struct Batch {
-    options: StoreOptions,
-    pub(super) counters: Counters,
-    deltas: HashMap<AgentName, Delta>,
-}
-
-impl Batch {
-    pub(super) fn options(&self) -> &StoreOptions {
-        &self.options
-    }
-
-    pub(super) fn versions_kept(&self) -> u32 {
-        self.options.versions
-    }
-
-    pub(super) fn next_seq(&mut self) -> Seq {
-        self.counters.seq += 1;
-        Seq(self.counters.seq)
-    }
-
-    pub(super) fn next_change(&mut self) -> u64 {
-        self.counters.change += 1;
-        self.counters.change
-    }
-
-    pub(super) fn next_passage(&mut self) -> u64 {
-        self.counters.passage += 1;
-        self.counters.passage
-    }
-
-    pub(super) fn delta(&mut self, agent: AgentName) -> &mut Delta {
-        self.deltas.entry(agent).or_default()
-    }
-}
-
 /// The writer's side of the store.
 pub(super) struct Writer {
-    connection: Connection,
-    queue: mpsc::Receiver<Command>,
-    shared: Arc<StoreShared>,
-    files: Arc<Files>,
-    upkeep: Asker,
-    batch: Batch,
+    pub(super) connection: Connection,
+    pub(super) queue: mpsc::Receiver<Command>,
+    pub(super) shared: Arc<StoreShared>,
+    pub(super) files: Arc<Files>,
+    pub(super) upkeep: Asker,
+    pub(super) batch: Batch,
 }
 
 impl Writer {
-    pub(super) fn new(
-        connection: Connection,
-        queue: mpsc::Receiver<Command>,
-        shared: Arc<StoreShared>,
-        files: Arc<Files>,
-        upkeep: Asker,
-        options: StoreOptions,
-    ) -> rusqlite::Result<Self> {
-        let counters = read_counters(&connection)?;
-        Ok(Writer {
-            connection,
-            queue,
-            shared,
-            files,
-            upkeep,
-            batch: Batch {
-                options,
-                counters,
-                deltas: HashMap::new(),
-            },
-        })
-    }
-
     /// Tells the handles what the file holds.
     pub(super) fn announce(&self) {
         self.shared.set_head(&self.batch.counters);
@@ -334,6 +181,7 @@ fn execute(connection: &Connection, statement: &'static str) -> rusqlite::Result
 /// Carries one transaction out.
 fn apply(connection: &Connection, work: Work, batch: &mut Batch) -> Result<Done, WriteError> {
     let now = Millis::now();
+    batch.now = now;
     match work {
         Work::Publish(effects, events) => {
             for effect in &effects {
@@ -350,7 +198,7 @@ fn apply(connection: &Connection, work: Work, batch: &mut Batch) -> Result<Done,
             settlement,
             source,
             ..
-        } => settle(connection, &key, settlement, &source, batch, now).map(Done::Settled),
+        } => settle(connection, &key, settlement, &source, batch).map(Done::Settled),
         Work::Operate(operation) => {
             operate::apply(connection, &operation, batch, now).map(Done::Operated)
         }
@@ -365,14 +213,14 @@ fn settle(
     settlement: Settlement,
     source: &str,
     batch: &mut Batch,
-    now: Millis,
 ) -> Result<Settled, WriteError> {
+    let now = batch.now;
     let outcome = match settlement {
         Settlement::Transient(error) => {
-            return ledger::fail(connection, key, &error, false, batch, now);
+            return ledger::fail(connection, key, &error, false, batch);
         }
         Settlement::Permanent(error) => {
-            return ledger::fail(connection, key, &error, true, batch, now);
+            return ledger::fail(connection, key, &error, true, batch);
         }
         Settlement::Done(outcome) => outcome,
     };
@@ -381,7 +229,7 @@ fn settle(
         outcome::apply(connection, effect, batch, now)?;
     }
     for (ordinal, event) in outcome::derived(&outcome.events, key, source).enumerate() {
-        publish_derived(connection, event, key, ordinal, batch, now)?;
+        publish_derived(connection, event, key, ordinal, batch)?;
     }
     Ok(Settled::Done)
 }
@@ -393,8 +241,8 @@ fn publish_derived(
     key: &DeliveryKey,
     ordinal: usize,
     batch: &mut Batch,
-    now: Millis,
 ) -> Result<(), WriteError> {
+    let now = batch.now;
     for replay in 1_u64.. {
         match ledger::publish(connection, &event, batch, now) {
             Ok(PublishedEvent { fresh: true, .. }) => break,
@@ -437,26 +285,6 @@ fn prune(
         Prune::Audit(before) => audit::prune(connection, before, batch, now)?,
     };
     Ok(Pruned { gone, next: None })
-}
-
-fn read_counters(connection: &Connection) -> rusqlite::Result<Counters> {
-    let value = |name: &str| {
-        connection
-            .query_row("SELECT value FROM counter WHERE name = ?1", [name], |row| {
-                row.get(0)
-            })
-            .or_else(|e| match e {
-                rusqlite::Error::QueryReturnedNoRows => Ok(0),
-                other => Err(other),
-            })
-    };
-    Ok(Counters {
-        seq: value("seq")?,
-        change: value("change")?,
-        passage: value("passage")?,
-        audit_n: value("audit")?,
-        audit_hash: audit::head_hash(connection)?,
-    })
 }
 
 fn write_counters(connection: &Connection, counters: &Counters) -> rusqlite::Result<()> {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Connection, RedisError, args};
 use super::group::{Group, Wanted};
-use super::keeper::{self, Keeper};
+use super::keeper::{self, ConnectionKeeper};
 use super::link::{FULL, Link};
 use super::owner::OwnerCheck;
 use super::reply::{Content, StreamEntry, StreamId};
@@ -57,7 +57,7 @@ impl Ingress {
     /// Works until it is told to stop.
     pub async fn run(self) {
         let mut state = self.link.state();
-        let mut keeper = Keeper::new();
+        let mut keeper = ConnectionKeeper::new();
         let mut failing = LogOnce::default();
         while !self.stop.is_cancelled() {
             state.mark_unchanged();
@@ -95,7 +95,7 @@ impl Ingress {
     async fn session(
         &self,
         epoch: u64,
-        keeper: &mut Keeper<IngressStream>,
+        keeper: &mut ConnectionKeeper<IngressStream>,
     ) -> Result<(), RedisError> {
         let (settings, store) = (self.link.settings(), self.link.store().id());
         // Nothing can be claimed or made on a Redis that is full, and need not.

@@ -35,17 +35,17 @@ enum KeptState<C> {
 }
 
 /// Keeps one connection, or what was made on it.
-pub(super) struct Keeper<C> {
+pub(super) struct ConnectionKeeper<C> {
     state: KeptState<C>,
     /// Failures in a row.
     failures: u32,
 }
 
-impl<C> Keeper<C> {
+impl<C> ConnectionKeeper<C> {
     /// A keeper without a connection: the first attempt is due.
     pub(super) fn new() -> Self {
         let retry_at = Instant::now();
-        Keeper {
+        ConnectionKeeper {
             state: KeptState::Absent { retry_at },
             failures: 0,
         }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::RedisSettings;
 use super::client::{Connection, RedisError};
-use super::keeper::{self, Keeper};
+use super::keeper::{self, ConnectionKeeper};
 use super::owner::{self, OwnerCheck};
 use super::preflight::{self, PreflightFacts};
 use crate::backoff::Backoff;
@@ -191,7 +191,7 @@ impl Link {
             .ok();
     }
 
-    /// Redis has lost copies: counted, said once, and published.
+    /// Redis has lost copies: counted, logged, and published.
     pub(super) async fn tell_lost(self, agent: AgentName, count: usize) {
         let all = count as u64;
         self.shared.lost.fetch_add(all, Ordering::Relaxed);
@@ -215,7 +215,7 @@ impl Link {
 impl LinkTask {
     /// Finds out and watches until it is told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut keeper = Keeper::new();
+        let mut keeper = ConnectionKeeper::new();
         let mut holds = 0;
         let mut first_attempt_within = None;
         loop {

@@ -88,7 +88,7 @@ pub(super) async fn check(
     })
 }
 
-/// What may change while a connection stands, and nobody would say so. That Redis takes what is written is seen when the owner is
+/// What may change while a connection stands, and Redis would not tell. That Redis takes what is written is seen when the owner is
 /// checked.
 pub(super) async fn check_again(connection: &Connection) -> Result<(), RedisError> {
     eviction(&info(connection, args(["memory"])).await?)

@@ -54,7 +54,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Makes what was found missing anew, after the owner was checked again.
+    /// Makes what was found missing again, after the owner was checked again.
     pub(super) async fn mend(
         &self,
         settings: &RedisSettings,

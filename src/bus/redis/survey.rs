@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Connection, RedisError, args};
-use super::keeper::{self, Keeper};
+use super::keeper::{self, ConnectionKeeper};
 use super::link::Link;
 use super::owner::OwnerCheck;
 use super::reply::{StreamId, bytes, list, number, text};
@@ -55,7 +55,7 @@ pub struct Surveyor {
     link: Link,
     agents: Vec<AgentName>,
     stuck_after: Duration,
-    keeper: Keeper<Connection>,
+    keeper: ConnectionKeeper<Connection>,
     first: Option<(StreamId, Instant)>,
     seen: watch::Sender<Option<Vec<StreamView>>>,
 }
@@ -67,7 +67,7 @@ impl Surveyor {
             link,
             agents,
             stuck_after,
-            keeper: Keeper::new(),
+            keeper: ConnectionKeeper::new(),
             first: None,
             seen: watch::Sender::new(None),
         }

@@ -1,4 +1,4 @@
-//! What is queued is answered anew whenever a permit or a place is freed or anything has left the table.
+//! What is queued is answered again whenever a permit or a place is freed or anything has left the table.
 
 use super::bench::{Bench, Setup};
 use crate::runtime::Ending;

@@ -116,7 +116,7 @@ impl Inbox {
         }
     }
 
-    /// The stream or its group is gone: it is made anew, and a new round begins from the start. Outstanding entries stay: what does not
+    /// The stream or its group is gone: it is made again, and a new round begins from the start. Outstanding entries stay: what does not
     /// come in that round was lost.
     pub(super) fn mend(&mut self) {
         let Some(session) = self.session() else {

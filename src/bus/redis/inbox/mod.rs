@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::RedisSettings;
 use super::client::RedisError;
-use super::keeper::Keeper;
+use super::keeper::ConnectionKeeper;
 use super::link::Link;
 use super::outstanding::{EntryKey, Outstanding};
 use super::reply::{StreamEntry, StreamId};
@@ -75,7 +75,7 @@ pub struct Inbox {
     /// Which session this is: replies and copies of an earlier one mean nothing.
     number: u64,
     epoch: Option<u64>,
-    keeper: Keeper<Session>,
+    keeper: ConnectionKeeper<Session>,
     /// Connections of this epoch on which a call gave nothing, since something was last added.
     strikes: u32,
     /// Entries that were read and not handed over yet.
@@ -115,7 +115,7 @@ impl Inbox {
             round: Round::new(settings.block_time),
             number: 0,
             epoch: None,
-            keeper: Keeper::new(),
+            keeper: ConnectionKeeper::new(),
             strikes: 0,
             ready: VecDeque::new(),
             adding: false,
