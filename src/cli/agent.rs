@@ -18,13 +18,13 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the agents in the order in which a change passes them
+    /// List the agents, in the order in which they handle a change
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Begin a new life of an agent; brings a parked one back
+    /// Restart an agent, also a parked one
     Restart {
         /// The agent's name
         name: String,
@@ -58,7 +58,7 @@ fn list(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
     Ok(Exit::Clean)
 }
 
-/// 0 once the new life has begun, 75 if that has not come about yet.
+/// 0 once the agent has restarted, 75 if it has not yet.
 fn restart(context: &mut Context, name: &str, json: bool) -> Result<Exit, Fatal> {
     let client = context.client()?;
     let target = Target::new("/agents").segment(name).segment("restart");

@@ -24,11 +24,11 @@ pub(super) struct Arguments {
 enum Verb {
     /// Print all records, oldest first
     List {
-        /// Print each record as it is stored, with its hash as the last key
+        /// Print each record as stored, with its hash as the last key
         #[arg(long)]
         json: bool,
     },
-    /// Check the chain of hashes: 0 intact, 65 broken
+    /// Verify the hash chain; exits 0 if it is intact, 65 if it is broken
     Verify {
         /// Print JSON
         #[arg(long)]

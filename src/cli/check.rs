@@ -13,10 +13,10 @@ use crate::error::{Exit, Fatal};
 /// The flags of `check`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Check the config alone, not what it needs of this machine
+    /// Check only the config, not the machine it will run on
     #[arg(long)]
     no_environment: bool,
-    /// Say nothing; the exit code is the answer
+    /// Print nothing; only set the exit code
     #[arg(short, long)]
     quiet: bool,
     /// Print JSON
@@ -47,7 +47,7 @@ struct Mistake {
     remedy: String,
 }
 
-/// Something that the config needs and this machine has not.
+/// Something that the config needs and this machine does not have.
 #[derive(Debug, Serialize)]
 struct Missing {
     check: &'static str,

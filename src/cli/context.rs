@@ -13,20 +13,20 @@ use crate::environment;
 use crate::error::{Exit, Fatal};
 use crate::http::{Client, ClientError};
 
-/// Flags that every verb has.
+/// Flags of every command.
 #[derive(Debug, Args)]
 pub(super) struct Global {
     /// The config file [default: what DOCENT_CONFIG names, else $XDG_CONFIG_HOME/docent/docent.toml (in ~/.config where
     /// that is not set), else /etc/docent/docent.toml]
     #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// When to use colours; NO_COLOR is heeded
+    /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: Color,
-    /// The least severe message that the daemon logs: error, warn, info, debug, trace
+    /// The lowest level that the daemon logs: error, warn, info, debug or trace
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<String>,
-    /// The form of a log line: auto, text, json, journald
+    /// The log format: auto, text, json or journald
     #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<String>,
 }

@@ -21,27 +21,27 @@ pub(super) struct Arguments {
 enum Verb {
     /// List dead letters, oldest first
     List {
-        /// At most so many [default: 1000, at most 10000]
+        /// Maximum number of dead letters [default: 1000, at most 10000]
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show an event with its dead deliveries and all that failed, or what an entry of another program held
+    /// Show a dead letter: the event and every failed attempt, or the entry that another program wrote to Redis
     Show(Which),
-    /// Have the dead deliveries of an event tried again, or an entry of another program published after all
+    /// Retry dead letters: deliver the event again, or publish the entry of another program
     Replay(Which),
-    /// Give the dead deliveries of an event up, or an entry of another program: nobody tries them again
+    /// Drop dead letters for good
     Drop(Which),
 }
 
 #[derive(Debug, Args)]
 struct Which {
-    /// The ids that `docent dead list` shows: of events, or of entries of another program
+    /// Ids as shown by `docent dead list`
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
-    /// Only what this agent owes
+    /// Only this agent's delivery
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
     /// Print JSON, one object a line

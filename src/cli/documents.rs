@@ -12,10 +12,10 @@ use crate::http::{ClientError, LineStream, Target};
 /// The flags of `documents`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Only of this collection
+    /// Only files of this collection
     #[arg(long, value_name = "NAME")]
     collection: Option<String>,
-    /// Only in this state: stored, rejected, unsupported, unreadable, withheld, captured
+    /// Only files in this state: stored, rejected, unsupported, unreadable, withheld or captured
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
     /// Print JSON

@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 enum Verb {
     /// List events, newest first
     List(List),
-    /// Show an event, what each agent owes it, and what it caused
+    /// Show an event, its deliveries and the events that it caused
     Show {
         /// The event's id
         id: String,
@@ -33,11 +33,11 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Hand an event to its agents again, also what they are done with
+    /// Deliver an event again, also to agents that have already handled it
     Replay {
         /// The event's id
         id: String,
-        /// Only to this agent
+        /// Deliver it only to this agent
         #[arg(long, value_name = "NAME")]
         agent: Option<String>,
         /// Print JSON
@@ -48,19 +48,19 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct List {
-    /// Only of this subject
+    /// Only events with this subject
     #[arg(long)]
     subject: Option<String>,
-    /// Only of this type
+    /// Only events of this type
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
-    /// Only of the chain that this event began
+    /// Only events with this correlation id: the id of the event that started the chain
     #[arg(long, value_name = "ID")]
     correlation: Option<String>,
-    /// Only from then on: a moment as 2026-01-31T12:00:00Z, or a duration before now as 1h
+    /// Only events since then: a time such as 2026-01-31T12:00:00Z, or an age such as 1h
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<String>,
-    /// At most so many [default: 50; with --json all that the ledger still has]
+    /// Maximum number of events [default: 50; with --json all in the ledger]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Print one JSON object a line

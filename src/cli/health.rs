@@ -12,7 +12,7 @@ use crate::http::wire::{HealthIssue, HealthList};
 /// The flags of `health`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Also issues that are over
+    /// Include closed issues
     #[arg(long)]
     all: bool,
     /// Print JSON

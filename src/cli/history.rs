@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Prints the versions that are kept, newest first.
+/// Prints the stored versions, newest first.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
     let client = context.client()?;
     let target = Target::new("/documents/history").with("of", Some(&arguments.document));

@@ -23,11 +23,11 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run a job now, also one that is paused
+    /// Run a job now, even if it is paused
     Run(Which),
-    /// Stop a job from running by its schedule
+    /// Pause a job: do not run it on its schedule
     Pause(Which),
-    /// Have a paused job run by its schedule again
+    /// Resume a paused job
     Resume(Which),
 }
 

@@ -38,7 +38,7 @@ use crate::error::{Exit, Fatal};
 use crate::visible::visible;
 use context::{Context, Global};
 
-/// A daemon that keeps a tree of documents known: watched, versioned, indexed, searchable, audited and healed.
+/// Watches, versions and indexes trees of documents and code, and answers searches with citations.
 #[derive(Debug, Parser)]
 #[command(
     name = "docent",
@@ -57,38 +57,38 @@ struct Cli {
 enum Verb {
     /// Run the daemon in the foreground
     Run,
-    /// Check the config and what it needs
+    /// Check the config and the environment it needs
     #[command(alias = "validate")]
     Check(check::Arguments),
     /// Show the config that rules
     Config(config::Arguments),
-    /// Show how the daemon stands: 0 running, 1 degraded, 3 not running
+    /// Show the state of the daemon; exits 0 if running, 1 if degraded, 3 if not running
     Status(status::Arguments),
-    /// Wait until every change that is on disk now is searchable
+    /// Wait until all changes now on disk are searchable
     Wait(wait::Arguments),
-    /// Look at every file again, and wait for the end of it
+    /// Scan all files for changes, and wait until the scan ends
     Scan(scan::Arguments),
-    /// Search the documents
+    /// Search documents and code
     Search(search::Arguments),
-    /// List every file in scope, also what is no document, and why
+    /// List all files in scope with their state, and why a file is not searchable
     Documents(documents::Arguments),
     /// Show the versions of a document
     History(history::Arguments),
     /// Publish an event
     Publish(publish::Arguments),
-    /// Look at the events of the past, and hand one out again
+    /// List, show or replay past events
     Events(events::Arguments),
-    /// Follow the events from now on
+    /// Print events as they happen
     Tail(tail::Arguments),
-    /// Look at dead letters, have them tried again, or drop them
+    /// List, show, retry or drop dead letters
     Dead(dead::Arguments),
-    /// Show the jobs with their last and next runs; run, pause or resume one
+    /// List, run, pause or resume scheduled jobs
     Jobs(jobs::Arguments),
-    /// Show what is wrong, and what was tried
+    /// Show health issues and attempted fixes
     Health(health::Arguments),
-    /// Look at the agents, and restart one
+    /// List or restart agents
     Agent(agent::Arguments),
-    /// Print or check the audit log
+    /// List or verify the audit log
     Audit(audit::Arguments),
 }
 

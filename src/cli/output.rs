@@ -16,7 +16,7 @@ use crate::visible::visible;
 /// When output has colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
+    /// Only on a terminal, unless `NO_COLOR` is set.
     Auto,
     /// Always.
     Always,

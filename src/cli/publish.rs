@@ -34,16 +34,16 @@ pub(super) struct Arguments {
         requires = "subject"
     )]
     kind: Option<String>,
-    /// What it is about, for example docs/guide.md
+    /// What the event is about, for example docs/guide.md
     #[arg(long)]
     subject: Option<String>,
-    /// The rest of it, a JSON object
+    /// The event's data, a JSON object
     #[arg(long, value_name = "JSON")]
     data: Option<String>,
-    /// Any UUID; one that is known with the same content is published once
+    /// Event id (a UUID); publishing the same event twice has no further effect
     #[arg(long, value_name = "UUID")]
     id: Option<String>,
-    /// Publish one event for each line of stdin: {"type", "subject", "data", "id"}
+    /// Read events from stdin, one JSON object a line: {"type", "subject", "data", "id"}
     #[arg(long, conflicts_with_all = ["kind", "subject", "data", "id"])]
     stdin: bool,
 }

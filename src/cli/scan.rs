@@ -14,9 +14,9 @@ use crate::http::wire::{Absent, ScanAnswer};
 /// The flags of `scan`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Tell of this collection alone (every one is scanned)
+    /// Report only this collection (all are scanned)
     collection: Option<String>,
-    /// Take a root as it is: absent (name its collection), or another directory than before
+    /// Accept a root that is missing (name its collection) or was replaced by another directory
     #[arg(long)]
     accept_removals: bool,
     /// Print JSON

@@ -21,7 +21,7 @@ const SLACK: Duration = Duration::from_secs(10);
 /// The flags of `wait`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How long to wait, with a unit
+    /// How long to wait, for example 60s
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = with_unit)]
     timeout: Duration,
     /// Print JSON
