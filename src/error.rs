@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use thiserror::Error as ThisError;
 
-use crate::config::Problem;
+use crate::config::Violation;
 use crate::store::OpenError;
 use crate::visible::visible;
 
@@ -151,25 +151,25 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
 
 /// Everything that is wrong with the config.
 #[derive(Debug, ThisError)]
-pub struct ConfigErrors(pub Vec<Problem>);
+pub struct ConfigErrors(pub Vec<Violation>);
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(Problem::to_string).collect();
+        let lines: Vec<String> = self.0.iter().map(Violation::to_string).collect();
         let lines: Vec<_> = lines.iter().map(|line| visible(line)).collect();
         f.write_str(&lines.join("\n"))
     }
 }
 
-impl From<Vec<Problem>> for Fatal {
-    fn from(problems: Vec<Problem>) -> Self {
-        let denied = problems.iter().any(|problem| problem.denied);
+impl From<Vec<Violation>> for Fatal {
+    fn from(violations: Vec<Violation>) -> Self {
+        let denied = violations.iter().any(|violation| violation.denied);
         let exit = if denied {
             Exit::Permission
         } else {
             Exit::Config
         };
-        Fatal::new(exit, ConfigErrors(problems))
+        Fatal::new(exit, ConfigErrors(violations))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::text::{counted, plain};
 use super::which::{Choice, Why};
-use crate::config::{Problem, shell_word};
+use crate::config::{Violation, shell_word};
 use crate::environment;
 use crate::error::{Exit, Fatal};
 
@@ -58,18 +58,18 @@ struct Missing {
 /// 0 without a mistake, 78 with one, 1 if only the environment fails.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
     let choice = context.choice();
-    let (problems, found) = match context.load(&choice)? {
-        Err(problems) => (problems, environment::Findings::default()),
-        Ok(_) if arguments.no_environment => (Vec::new(), environment::Findings::default()),
+    let (violations, found) = match context.load(&choice)? {
+        Err(violations) => (violations, environment::Report::default()),
+        Ok(_) if arguments.no_environment => (Vec::new(), environment::Report::default()),
         Ok(loaded) => {
             let found = environment::examine(&loaded.config, &again(&choice));
             (Vec::new(), found)
         }
     };
-    let exit = match problems.iter().any(|problem| problem.denied) {
+    let exit = match violations.iter().any(|violation| violation.denied) {
         true => Exit::Permission,
-        false if !problems.is_empty() => Exit::Config,
-        false if !found.lacks.is_empty() => Exit::Negative,
+        false if !violations.is_empty() => Exit::Config,
+        false if !found.unmet.is_empty() => Exit::Negative,
         false => Exit::Clean,
     };
     if arguments.quiet {
@@ -87,15 +87,15 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         ),
         _ => notes.insert(0, format!("the config is {}", choice.line())),
     }
-    let lacks = found.lacks.into_iter().map(|lack| Missing {
-        check: lack.check,
-        what: lack.what,
-        remedy: lack.remedy,
+    let unmet = found.unmet.into_iter().map(|unmet| Missing {
+        check: unmet.check,
+        what: unmet.what,
+        remedy: unmet.remedy,
     });
     let findings = Findings {
         file: choice.file.map(|file| file.to_string_lossy().into_owned()),
-        problems: problems.into_iter().map(mistake).collect(),
-        environment: lacks.collect(),
+        problems: violations.into_iter().map(mistake).collect(),
+        environment: unmet.collect(),
         notes,
     };
     if arguments.json {
@@ -123,8 +123,8 @@ fn tell(context: &mut Context, findings: &Findings) -> Result<(), Fatal> {
     for Mistake { line, .. } in &findings.problems {
         context.out.line(&plain(line))?;
     }
-    for lack in &findings.environment {
-        let line = format!("{}; {}", lack.what, lack.remedy);
+    for missing in &findings.environment {
+        let line = format!("{}; {}", missing.what, missing.remedy);
         context.out.line(&plain(&line))?;
     }
     match findings.problems.len() + findings.environment.len() {
@@ -134,12 +134,12 @@ fn tell(context: &mut Context, findings: &Findings) -> Result<(), Fatal> {
     Ok(())
 }
 
-fn mistake(problem: Problem) -> Mistake {
+fn mistake(violation: Violation) -> Mistake {
     Mistake {
-        line: problem.to_string(),
-        origin: problem.origin.to_string(),
-        key: problem.key,
-        what: problem.what,
-        remedy: problem.remedy,
+        line: violation.to_string(),
+        origin: violation.origin.to_string(),
+        key: violation.key,
+        what: violation.what,
+        remedy: violation.remedy,
     }
 }

@@ -1,14 +1,13 @@
-//! `docent config show`
+//! `docent config show` and `docent config schema`
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::context::Context;
 use super::text::{Style, plain};
-use crate::config::Shown;
+use crate::config::{Shown, schema};
 use crate::error::{Exit, Fatal};
 
-/// The verbs of `config`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -17,12 +16,14 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Print every value that rules, and where it was set
+    /// Print every effective value, and where it was set
     Show {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
+    /// Print the JSON Schema of the config file, for editors
+    Schema,
 }
 
 /// `config show --json`
@@ -32,7 +33,7 @@ struct Values {
     file: Option<String>,
     /// Why it is this one.
     why: String,
-    /// Files that would rule without it.
+    /// Files that would be used without it.
     others: Vec<String>,
     values: Vec<Value>,
 }
@@ -44,9 +45,18 @@ struct Value {
     origin: String,
 }
 
-/// Prints the values.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
-    let Verb::Show { json } = arguments.verb;
+    match arguments.verb {
+        Verb::Show { json } => show(context, json),
+        Verb::Schema => {
+            // Indented: it goes into a file that people read too.
+            context.out.write(format!("{:#}\n", schema()).as_bytes())?;
+            Ok(Exit::Clean)
+        }
+    }
+}
+
+fn show(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
     let choice = context.choice();
     let loaded = context.load(&choice)??;
     if json {
@@ -63,10 +73,8 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
             values: values.collect(),
         })?;
     } else {
-        let head = context
-            .out
-            .style
-            .dim(&format!("# config: {}", plain(&choice.line())));
+        let head = format!("# config: {}", plain(&choice.line()));
+        let head = context.out.style.dim(&head);
         context.out.line(&head)?;
         let text = render(loaded.show(), context.out.style);
         context.out.text(&text)?;

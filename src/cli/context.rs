@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::output::{Color, Output};
 use super::which::{Choice, Places, SYSTEM_CONFIG, Why};
-use crate::config::{Config, Loaded, Override, Problem, Sources, host_name, shell_word};
+use crate::config::{Config, Loaded, Override, Sources, Violation, host_name, shell_word};
 use crate::environment;
 use crate::error::{Exit, Fatal};
 use crate::http::{Client, ClientError};
@@ -53,7 +53,7 @@ impl Context {
     }
 
     /// The config that rules with this choice of a file, or every mistake in it.
-    pub(super) fn load(&self, choice: &Choice) -> Result<Result<Loaded, Vec<Problem>>, Fatal> {
+    pub(super) fn load(&self, choice: &Choice) -> Result<Result<Loaded, Vec<Violation>>, Fatal> {
         let directory = match (present_folder(), &choice.file) {
             (Ok(folder), _) => folder,
             (Err(cause), Some(file)) if file.is_relative() => return Err(no_folder(file, cause)),

@@ -1,11 +1,12 @@
 //! The command line: one verb a file, one match.
 //!
-//! Results go to stdout, everything else to stderr. Every verb but `run`, `check` and `config` asks the daemon over its
-//! control socket.
+//! Results go to stdout, everything else to stderr. Every verb but `run`, `check`, `config`, `completions` and
+//! `man` asks the daemon over its control socket.
 
 mod agent;
 mod audit;
 mod check;
+mod completions;
 mod config;
 mod context;
 mod dead;
@@ -16,6 +17,7 @@ mod health;
 mod heap;
 mod history;
 mod jobs;
+mod man;
 mod output;
 mod progress;
 mod publish;
@@ -60,7 +62,7 @@ enum Verb {
     /// Check the config and the environment it needs
     #[command(alias = "validate")]
     Check(check::Arguments),
-    /// Show the config that rules
+    /// Show the effective configuration, or its schema
     Config(config::Arguments),
     /// Show the state of the daemon; exits 0 if running, 1 if degraded, 3 if not running
     Status(status::Arguments),
@@ -90,6 +92,10 @@ enum Verb {
     Agent(agent::Arguments),
     /// List or verify the audit log
     Audit(audit::Arguments),
+    /// Print the script that completes this command line in a shell
+    Completions(completions::Arguments),
+    /// Write the manual pages, one for each verb
+    Man(man::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -157,6 +163,8 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Fatal> {
         Verb::Health(arguments) => health::run(context, &arguments),
         Verb::Agent(arguments) => agent::run(context, &arguments),
         Verb::Audit(arguments) => audit::run(context, &arguments),
+        Verb::Completions(arguments) => completions::run(context, &arguments),
+        Verb::Man(arguments) => man::run(&arguments),
     }
 }
 

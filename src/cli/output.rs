@@ -25,12 +25,12 @@ pub(super) enum Color {
 }
 
 impl Color {
-    /// The style of a stream that is a terminal or not, in an environment where colours are wanted or not.
-    fn style(self, terminal: bool, wanted: bool) -> Style {
+    /// The style of a stream that has colours by itself or not.
+    fn style(self, colored: bool) -> Style {
         Style::new(match self {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => terminal && wanted,
+            Color::Auto => colored,
         })
     }
 }
@@ -62,14 +62,13 @@ impl Output {
     /// The process's own.
     pub(super) fn new(color: Color) -> Self {
         let (out, err) = (io::stdout(), io::stderr());
-        let wanted = telemetry::colors_wanted();
         let variable = std::env::var("COLUMNS").ok();
-        let style = color.style(out.is_terminal(), wanted);
+        let style = color.style(telemetry::is_colored(&out));
         let progress = err.is_terminal();
         Output {
             style: style.within(columns(&Term::stdout(), variable.as_deref())),
             err: color
-                .style(progress, wanted)
+                .style(telemetry::is_colored(&err))
                 .within(columns(&Term::stderr(), None)),
             out: Box::new(BufWriter::new(out)),
             progress,
@@ -282,13 +281,13 @@ mod tests {
 
     #[test]
     fn colours_are_for_terminals_unless_somebody_says_otherwise() {
-        let colored =
-            |color: Color, terminal, wanted| color.style(terminal, wanted).bold("x") != "x";
-        assert!(colored(Color::Auto, true, true));
-        assert!(!colored(Color::Auto, false, true));
-        assert!(!colored(Color::Auto, true, false));
-        assert!(colored(Color::Always, false, false));
-        assert!(!colored(Color::Never, true, true));
+        let colored = |color: Color, stream| color.style(stream).bold("x") != "x";
+        assert!(colored(Color::Auto, true));
+        assert!(!colored(Color::Auto, false));
+        assert!(colored(Color::Always, false));
+        assert!(!colored(Color::Never, true));
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert!(!telemetry::is_colored(&file), "it is no terminal");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which config file rules, why that one, and which others there are.
+//! Which config file is used, why that one, and which others there are.
 
 use std::ffi::OsString;
 use std::io;
@@ -11,7 +11,7 @@ const VARIABLE: &str = "DOCENT_CONFIG";
 /// The config of an installed system.
 pub(super) const SYSTEM_CONFIG: &str = "/etc/docent/docent.toml";
 
-/// Where a config file is named, or looked for.
+/// Where a config file is named or expected.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     /// What `--config` names.
@@ -39,25 +39,24 @@ pub(super) enum Why {
     Nothing,
 }
 
-/// The config file that rules.
+/// The config file that is used.
 #[derive(Debug)]
 pub(super) struct Choice {
     /// The file; none: the defaults and the `DOCENT__` variables alone.
     pub(super) file: Option<PathBuf>,
-    /// How it was chosen.
     pub(super) why: Why,
-    /// Files that would rule if this one did not.
+    /// Files that would be used without this one.
     pub(super) others: Vec<PathBuf>,
-    /// Places where one may be that this user may not look at, and why not.
+    /// Places where one may be that this user may not read, and why not.
     pub(super) unseen: Vec<String>,
-    /// The place of the user's own config.
+    /// Where the user's own config is expected.
     user: Option<PathBuf>,
-    /// That of the system's.
+    /// Where the system's config is expected.
     system: PathBuf,
 }
 
 impl Places {
-    /// The places by what the command line names and by these variables.
+    /// The places that the command line and these variables name.
     pub(super) fn new(
         flag: Option<PathBuf>,
         variable: impl Fn(&str) -> Option<OsString>,
@@ -66,7 +65,7 @@ impl Places {
         // An empty variable is one that is not set.
         let path =
             |name| Some(PathBuf::from(variable(name)?)).filter(|p| !p.as_os_str().is_empty());
-        // As XDG has it: a relative path there is none.
+        // XDG ignores relative paths.
         let folder = |name| path(name).filter(|path| path.is_absolute());
         let home = || Some(folder("HOME")?.join(".config"));
         let user = folder("XDG_CONFIG_HOME").or_else(home);
@@ -78,7 +77,7 @@ impl Places {
         }
     }
 
-    /// The file that rules: one that is named whether it is there or not, else the first that is there.
+    /// The file that is used: one that is named, whether it exists or not, else the first that exists.
     pub(super) fn choose(self) -> Choice {
         let mut choice = Choice {
             file: None,
@@ -112,7 +111,7 @@ impl Places {
     }
 }
 
-/// Whether there is nothing at a path. A folder of it that is a file is that too.
+/// Whether there is nothing at a path, also because one of its directories is a file.
 fn is_absence(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -134,7 +133,7 @@ impl Choice {
         }
     }
 
-    /// The file as a person is told it.
+    /// The file, for people.
     pub(super) fn shown(&self) -> String {
         match &self.file {
             Some(file) => file.display().to_string(),
@@ -142,7 +141,6 @@ impl Choice {
         }
     }
 
-    /// Why it is this file.
     pub(super) fn reason(&self) -> String {
         let unnamed = format!("neither --config nor {VARIABLE} names one");
         let absent = match &self.user {
@@ -156,18 +154,18 @@ impl Choice {
             Why::User => format!("your own; {unnamed}"),
             Why::System => format!("the system's; {unnamed}, and {absent}"),
             Why::Nothing => format!(
-                "the defaults rule; {unnamed}, {absent}, and there is no {}",
+                "the defaults apply; {unnamed}, {absent}, and there is no {}",
                 self.system.display()
             ),
         }
     }
 
-    /// What names the file, where that is not the command line.
+    /// The variable that names the file, if one does.
     pub(super) fn named_by(&self) -> Option<&'static str> {
         (self.why == Why::Variable).then_some(VARIABLE)
     }
 
-    /// All of it on one line.
+    /// The file, the reason and the others, on one line.
     pub(super) fn line(&self) -> String {
         let mut text = format!("{} ({})", self.shown(), self.reason());
         let others = self.others.iter().map(|other| other.display().to_string());
@@ -181,7 +179,7 @@ impl Choice {
         text
     }
 
-    /// The flag that a command needs for the same choice, with a blank before it.
+    /// The flag that a command needs for the same choice, with a space before it.
     pub(super) fn flag(&self) -> String {
         match &self.file {
             Some(file) if self.why == Why::Flag => format!(" --config {}", shell_word(file)),
@@ -234,12 +232,12 @@ mod tests {
         let found = choose(at, None, &all[2..]);
         assert_eq!((&found.file, found.why), (&Some(own.clone()), Why::User));
         assert_eq!(found.others, [system.as_path()]);
-        // Another folder for configs stands in the place of that in the home folder.
+        // XDG_CONFIG_HOME takes precedence over the home directory.
         assert_eq!(choose(at, None, &all[1..]).why, Why::System);
         let xdg = write(at, "xdg/docent/docent.toml");
         assert_eq!(choose(at, None, &all[1..]).file, Some(xdg.clone()));
 
-        // What is named rules whether it is there or not.
+        // A file that is named is used whether it exists or not.
         let found = choose(at, None, &all);
         assert_eq!(
             (&found.file, found.why),

@@ -1,14 +1,13 @@
 //! What texts may say: names, paths, addresses, patterns, schedules.
 
-use super::choice::FileType;
 use super::patterns::Patterns;
-use super::problem::Wrong;
 use super::secret::redact;
-use super::shape::Shape;
+use super::violation::Reason;
 use croner::Cron;
 use croner::errors::CronError;
 use croner::parser::CronParser;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 /// A value as it is quoted in a message: in quotes, short, on one line, without a password.
 pub(crate) fn quote(text: &str) -> String {
@@ -21,65 +20,51 @@ pub(crate) fn quote(text: &str) -> String {
     format!("{start:?}…")
 }
 
-/// A text of 1 to `longest` bytes of letters, digits and the characters in `others`.
-fn name(text: &str, others: &str, capitals: bool, longest: usize) -> Result<(), Wrong> {
-    let fits = |c: char| {
-        c.is_ascii_digit()
-            || c.is_ascii_lowercase()
-            || (capitals && c.is_ascii_uppercase())
-            || others.contains(c)
-    };
-    if !text.is_empty() && text.len() <= longest && text.chars().all(fits) {
+/// Characters of names, each with a space before the next: single ones and ranges.
+pub(crate) const COLLECTION_NAME: &str = "a-z 0-9 _ -";
+pub(crate) const INSTANCE: &str = "a-z 0-9 _ . -";
+pub(crate) const REDIS_NAME: &str = "A-Z a-z 0-9 _ . : -";
+pub(crate) const GROUP: &str = "A-Z a-z 0-9 _ . -";
+
+/// Whether `c` is among `characters`.
+pub(crate) fn is_among(c: char, characters: &str) -> bool {
+    characters
+        .split(' ')
+        .any(|part| match part.split_once('-') {
+            Some((first, last)) if !first.is_empty() => {
+                (first..=last).contains(&c.to_string().as_str())
+            }
+            _ => part.starts_with(c),
+        })
+}
+
+/// A text of a shortest and a longest length whose characters are all among these.
+pub(crate) fn name(
+    text: &str,
+    characters: &str,
+    lengths: RangeInclusive<usize>,
+) -> Result<(), Reason> {
+    if lengths.contains(&text.chars().count()) && text.chars().all(|c| is_among(c, characters)) {
         return Ok(());
     }
-    let letters = if capitals { "A-Z a-z" } else { "a-z" };
-    let spaced: Vec<String> = others.chars().map(String::from).collect();
-    Err(Wrong::new(
+    Err(Reason::new(
         format!("{} is not a name", quote(text)),
         format!(
-            "write 1 to {longest} of the characters {letters} 0-9 {}",
-            spaced.join(" ")
+            "write 1 to {} of the characters {characters}",
+            lengths.end()
         ),
     ))
 }
 
-pub(crate) fn collection_name(text: &str) -> Result<(), Wrong> {
-    name(text, "_-", false, 64)
-}
-
-/// Bytes of the longest instance name.
-pub(crate) const LONGEST_INSTANCE: usize = 64;
-
-/// Characters of an instance name besides small letters and digits.
-pub(crate) const INSTANCE_OTHERS: &str = "_.-";
-
-pub(crate) fn instance(text: &str) -> Result<(), Wrong> {
-    if text.is_empty() {
-        return Ok(());
-    }
-    name(text, INSTANCE_OTHERS, false, LONGEST_INSTANCE)
-}
-
-pub(crate) fn redis_name(text: &str) -> Result<(), Wrong> {
-    name(text, "_.:-", true, 64)
-}
-
-pub(crate) fn group(text: &str) -> Result<(), Wrong> {
-    if text.is_empty() {
-        return Ok(());
-    }
-    name(text, "_.-", true, 32)
-}
-
-pub(crate) fn path(text: &str) -> Result<(), Wrong> {
+pub(crate) fn path(text: &str) -> Result<(), Reason> {
     if text.is_empty() || text.contains('\0') {
-        return Err(Wrong::new(
+        return Err(Reason::new(
             format!("{} is not a path", quote(text)),
             "write a path; a relative one counts from the config file's directory",
         ));
     }
     if text == "~" || text.starts_with("~/") || text.starts_with('$') {
-        return Err(Wrong::new(
+        return Err(Reason::new(
             format!("{} would need a shell to be understood", quote(text)),
             "write the path in full",
         ));
@@ -87,41 +72,37 @@ pub(crate) fn path(text: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
-pub(crate) fn socket(text: &str) -> Result<(), Wrong> {
+pub(crate) fn socket(text: &str) -> Result<(), Reason> {
     if text.is_empty() { Ok(()) } else { path(text) }
 }
 
-pub(crate) fn listen(text: &str) -> Result<(), Wrong> {
+pub(crate) fn listen(text: &str) -> Result<(), Reason> {
     if text.is_empty() || text.parse::<SocketAddr>().is_ok() {
         return Ok(());
     }
-    Err(Wrong::new(
+    Err(Reason::new(
         format!("{} is not an address with a port", quote(text)),
         "write one such as \"127.0.0.1:9870\" or \"[::1]:9870\", or \"\" for none",
     ))
 }
 
 /// Compiled by the code that will use it, so that what passes here is what works there.
-pub(crate) fn glob(text: &str) -> Result<(), Wrong> {
+pub(crate) fn glob(text: &str) -> Result<(), Reason> {
     Patterns::new(&[text.to_owned()], false)
         .map(drop)
-        .map_err(|error| Wrong::new(format!("{} {}", quote(text), error.what), error.remedy))
+        .map_err(|error| Reason::new(format!("{} {}", quote(text), error.what), error.remedy))
 }
 
 /// A pattern of file names or of the ends of paths: it counts in every directory, so it begins in none.
-pub(crate) fn secret_glob(text: &str) -> Result<(), Wrong> {
+pub(crate) fn secret_glob(text: &str) -> Result<(), Reason> {
     if text.starts_with(['/', '!']) || text.ends_with('/') {
-        return Err(Wrong::new(
+        return Err(Reason::new(
             format!("{} is not a pattern of file names", quote(text)),
             "write a name or the end of a path, such as \"*.pem\" or \".aws/credentials\"; \
              what is no secret after all stands in `allow_secrets` of a [[collection]]",
         ));
     }
     glob(text)
-}
-
-pub(crate) fn file_type(text: &str) -> Result<(), Wrong> {
-    Shape::Choice(FileType::NAMES).check_text(text)
 }
 
 /// Reads a job's schedule: a cron pattern of five fields, as every part of docent reads it.
@@ -136,11 +117,11 @@ pub fn parse_schedule(pattern: &str) -> Result<Cron, CronError> {
         .parse(pattern)
 }
 
-pub(crate) fn schedule(text: &str) -> Result<(), Wrong> {
+pub(crate) fn schedule(text: &str) -> Result<(), Reason> {
     let remedy = "write minute, hour, day, month and weekday, such as \"0 2 * * *\" for 02:00";
     let cron = parse_schedule(text).map_err(|error| {
         let cause = error.to_string();
-        Wrong::new(
+        Reason::new(
             format!(
                 "{} is not a schedule: {}",
                 quote(text),
@@ -152,7 +133,7 @@ pub(crate) fn schedule(text: &str) -> Result<(), Wrong> {
     // A fixed start keeps the verdict the same on every day; the search covers every date that exists.
     let start = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
     cron.find_next_occurrence(&start, false).map_err(|_| {
-        Wrong::new(
+        Reason::new(
             format!("{} names a date that never comes", quote(text)),
             remedy,
         )
@@ -160,10 +141,10 @@ pub(crate) fn schedule(text: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
-pub(crate) fn time_zone(text: &str) -> Result<(), Wrong> {
+pub(crate) fn time_zone(text: &str) -> Result<(), Reason> {
     match jiff::tz::TimeZone::get(text) {
         Ok(_) => Ok(()),
-        Err(_) => Err(Wrong::new(
+        Err(_) => Err(Reason::new(
             format!("{} is not a time zone", quote(text)),
             "write an IANA name such as \"UTC\" or \"Europe/Berlin\"",
         )),
@@ -186,22 +167,20 @@ mod tests {
 
     #[test]
     fn knows_names() {
-        all(
-            collection_name,
-            &["a", "my-docs_2"],
-            &["", "A", "a b", "a/b", "ä", "a.b", &"x".repeat(65)],
-        );
-        all(instance, &["", "web-1.example.org"], &["Web", "a b", "a@b"]);
-        all(
-            redis_name,
-            &["docent", "a:b", "A.b-c_d"],
-            &["", "{a}", "a b"],
-        );
-        all(
-            group,
-            &["", "docent", "www-data"],
-            &["a b", &"g".repeat(33)],
-        );
+        let all = |characters, shortest, longest, good: &[&str], bad: &[&str]| {
+            let fits = |text: &&str| name(text, characters, shortest..=longest).is_ok();
+            assert!(good.iter().all(fits), "{good:?}");
+            assert!(!bad.iter().any(fits), "{bad:?}");
+        };
+        let long = "x".repeat(65);
+        let bad = ["", "A", "a b", "a/b", "ä", "a.b", &long];
+        all(COLLECTION_NAME, 1, 64, &["a", "my-docs_2"], &bad);
+        let bad = ["Web", "a b", "a@b"];
+        all(INSTANCE, 0, 64, &["", "web-1.example.org"], &bad);
+        let bad = ["", "{a}", "a b"];
+        all(REDIS_NAME, 1, 64, &["docent", "a:b", "A.b-c_d"], &bad);
+        let bad = ["a b", &"g".repeat(33)];
+        all(GROUP, 0, 32, &["", "docent", "www-data"], &bad);
     }
 
     #[test]
@@ -233,7 +212,6 @@ mod tests {
             &["*.pem", ".env", ".aws/credentials", ".gnupg/**"],
             &["/a", "a/", "!x", ""],
         );
-        all(file_type, &["markdown", "toml"], &["Markdown", "pdf", ""]);
     }
 
     #[test]

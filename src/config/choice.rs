@@ -1,14 +1,14 @@
 //! Values that are one of a few words.
 
-use serde::{Deserialize, Serialize};
+use super::table::Setting;
 
 /// Makes an enum whose names in the config, in `show` and in messages have one source.
 macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $text)] $variant),+
+            $($(#[$variant_doc])* $variant),+
         }
 
         impl $name {
@@ -20,6 +20,13 @@ macro_rules! choice {
                 match self {
                     $(Self::$variant => $text),+
                 }
+            }
+        }
+
+        impl Setting for $name {
+            fn read(value: &toml::Value) -> Option<Self> {
+                let text = value.as_str()?;
+                [$(Self::$variant),+].into_iter().find(|choice| choice.as_str() == text)
             }
         }
     };
@@ -84,11 +91,11 @@ choice! {
 choice! {
     /// What becomes of the runs of a job that fell into a time when docent was down.
     Missed {
-        /// They are left out.
+        /// None is run but one that is at most a minute late.
         Skip = "skip",
-        /// One run makes up for all of them.
+        /// One run, the newest, makes up for all of them.
         Once = "once",
-        /// Each is run.
+        /// Each is run, of more than 100 the newest 100.
         All = "all",
     }
 }

@@ -4,7 +4,7 @@
 use super::check::quote;
 use super::layers::Layers;
 use super::paths::{absolute, real};
-use super::problem::{Origin, Wrong};
+use super::violation::{Origin, Reason};
 use std::path::{Path, PathBuf};
 use toml::Value;
 
@@ -15,7 +15,7 @@ struct Seen {
     path: Option<PathBuf>,
 }
 
-/// Complains about names that are not unique and trees that share files with another one or with `data_dir`.
+/// Reports names that are not unique and trees that share files with another one or with `data_dir`.
 /// Relative paths count from `base`.
 pub(crate) fn check(layers: &mut Layers, base: &Path) {
     let seen = seen(&layers.values, base);
@@ -23,7 +23,7 @@ pub(crate) fn check(layers: &mut Layers, base: &Path) {
         .values
         .get("data_dir")
         .and_then(Value::as_str)
-        .filter(|_| !layers.findings.is_suspect("data_dir"))
+        .filter(|_| !layers.is_suspect("data_dir"))
         .map(|path| real(&absolute(base, Path::new(path))));
     for (nth, later) in seen.iter().enumerate() {
         let earlier = &seen[..nth];
@@ -54,7 +54,7 @@ fn check_name(layers: &mut Layers, earlier: &[Seen], later: &Seen) {
         return;
     };
     let key = format!("collection[{}].name", later.number);
-    let wrong = Wrong::new(
+    let reason = Reason::new(
         format!(
             "{} is also the name of {}",
             quote(name),
@@ -62,18 +62,18 @@ fn check_name(layers: &mut Layers, earlier: &[Seen], later: &Seen) {
         ),
         "write another name",
     );
-    let origin = layers.findings.origin(&key);
-    layers.findings.complain(wrong, origin, &key);
+    let origin = layers.origin(&key);
+    layers.violate(reason, origin, &key);
 }
 
 fn check_path(layers: &mut Layers, earlier: &[Seen], later: &Seen, data_dir: Option<&Path>) {
     let Some(path) = &later.path else { return };
     let key = format!("collection[{}].path", later.number);
-    let wrong = if let Some(first) = earlier
+    let reason = if let Some(first) = earlier
         .iter()
         .find(|seen| seen.path.as_ref().is_some_and(|other| overlap(other, path)))
     {
-        Wrong::new(
+        Reason::new(
             format!(
                 "{} overlaps with {}, so files would be in both",
                 quote(&path.to_string_lossy()),
@@ -82,7 +82,7 @@ fn check_path(layers: &mut Layers, earlier: &[Seen], later: &Seen, data_dir: Opt
             "write a path outside of it, or remove one of the two",
         )
     } else if data_dir.is_some_and(|data_dir| path.starts_with(data_dir)) {
-        Wrong::new(
+        Reason::new(
             format!(
                 "{} is in data_dir, of which nothing is ever indexed",
                 quote(&path.to_string_lossy())
@@ -92,8 +92,8 @@ fn check_path(layers: &mut Layers, earlier: &[Seen], later: &Seen, data_dir: Opt
     } else {
         return;
     };
-    let origin = layers.findings.origin(&key);
-    layers.findings.complain(wrong, origin, &key);
+    let origin = layers.origin(&key);
+    layers.violate(reason, origin, &key);
 }
 
 /// Whether one is the other or in it.
@@ -107,10 +107,7 @@ fn place(layers: &Layers, seen: &Seen) -> String {
         Some(name) => format!("the collection {}", quote(name)),
         None => "a collection".to_owned(),
     };
-    match layers
-        .findings
-        .origin(&format!("collection[{}]", seen.number))
-    {
+    match layers.origin(&format!("collection[{}]", seen.number)) {
         Origin::File { line, .. } if line > 0 => format!("{name} (line {line})"),
         _ => name,
     }
@@ -118,7 +115,7 @@ fn place(layers: &Layers, seen: &Seen) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::load::tests::{load, problems};
+    use crate::config::load::tests::{load, violations};
 
     fn collections(paths: &[(&str, &str)]) -> String {
         let one = |(name, path): &(&str, &str)| {
@@ -161,7 +158,7 @@ mod tests {
             ("/srv/a/b", "/srv/x/../a/"),
             ("/", "/srv"),
         ] {
-            let told = problems(&collections(&[("a", a), ("b", b)]));
+            let told = violations(&collections(&[("a", a), ("b", b)]));
             assert_eq!(told.len(), 1, "{told:#?}");
             assert!(
                 told[0].starts_with("docent.toml:6: collection[1].path: "),
@@ -180,14 +177,14 @@ mod tests {
         std::fs::create_dir(dir.path().join("a")).expect("writable");
         std::os::unix::fs::symlink(dir.path().join("a"), dir.path().join("b")).expect("writable");
         let path = |name| dir.path().join(name).display().to_string();
-        let told = problems(&collections(&[("a", &path("a")), ("b", &path("b"))]));
+        let told = violations(&collections(&[("a", &path("a")), ("b", &path("b"))]));
         assert_eq!(told.len(), 1, "{told:#?}");
         assert!(told[0].contains("overlaps"), "{told:#?}");
     }
 
     #[test]
     fn a_name_is_taken_once() {
-        let told = problems(&collections(&[
+        let told = violations(&collections(&[
             ("a", "/srv/a"),
             ("b", "/srv/b"),
             ("a", "/srv/c"),
@@ -203,7 +200,7 @@ mod tests {
     #[test]
     fn a_collection_in_data_dir_is_refused_and_data_dir_in_a_collection_is_not() {
         let inside = collections(&[("a", "/srv/data/docs")]);
-        let told = problems(&format!("data_dir = \"/srv/data\"\n{inside}"));
+        let told = violations(&format!("data_dir = \"/srv/data\"\n{inside}"));
         assert_eq!(told.len(), 1, "{told:#?}");
         assert!(
             told[0].starts_with("docent.toml:4: collection[0].path: "),
@@ -218,9 +215,9 @@ mod tests {
         let text = "[[collection]]\nname = \"a\"\npath = \"/srv\"\n\
                     [[collection]]\nname = \"B\"\npath = \"/srv/b\"\n\
                     [[collection]]\nname = \"c\"\n\
-                    [[collection]]\nname = \"d\"\npath = /srv/d\n\
+                    [[collection]]\nname = \"d\"\npath = [\"/srv/d\"]\n\
                     [[collection]]\nname = \"c\"\npath = \"/x\"\n";
-        let told = problems(text);
+        let told = violations(text);
         let starts: Vec<String> = told
             .iter()
             .map(|told| told.split(": ").take(2).collect::<Vec<_>>().join(" "))

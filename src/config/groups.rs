@@ -1,24 +1,9 @@
 //! Groups of the system, by their names.
 
-use std::io;
-
-/// Where they are listed.
-pub const GROUPS: &str = "/etc/group";
-
-/// The number of a group; `None`: there is none of this name.
-///
-/// # Errors
-/// The list of groups cannot be read.
-pub fn group_id(name: &str) -> io::Result<Option<u32>> {
-    Ok(find_group(&std::fs::read_to_string(GROUPS)?, name))
-}
-
-fn find_group(table: &str, name: &str) -> Option<u32> {
-    table.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let found = fields.next() == Some(name);
-        fields.nth(1).filter(|_| found)?.parse().ok()
-    })
+/// The number of a group, if there is one of this name. Groups of a directory service are found too, because the system's name
+/// service is asked; that may block.
+pub fn group_id(name: &str) -> Option<u32> {
+    uzers::get_group_by_name(name).map(|group| group.gid())
 }
 
 #[cfg(test)]
@@ -27,8 +12,7 @@ mod tests {
 
     #[test]
     fn a_group_is_found_by_its_whole_name() {
-        let table = "root:x:0:\ndocent-admin:x:7:\ndocent:x:990:alice,bob\n";
-        assert_eq!(find_group(table, "docent"), Some(990));
-        assert_eq!(find_group(table, "doc"), None);
+        assert_eq!(group_id("root"), Some(0));
+        assert_eq!(group_id("roo"), None);
     }
 }

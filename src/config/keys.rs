@@ -1,223 +1,367 @@
-//! The list of known keys with the shape of each value: what a file may hold, before serde sees it.
+//! Every key of the config: the one place in code that states its name, type, default, shape, and what it does.
+//!
+//! A row is `name: type = default, shape;` below what operators read about it ([`table`](super::table) has the form). From
+//! here come the structs that the rest of docent uses, the defaults, the check, `config/docent.toml`, the table in
+//! `docs/configuration.md` and `docent config schema`. After a change, this writes the two files anew:
+//!
+//! ```sh
+//! cargo test --lib config::reference::tests::write -- --ignored
+//! ```
 
-use super::check;
-use super::choice::{BusMode, Carrier, LogFormat, LogLevel, Missed, WatchMode};
+use super::check::{self, COLLECTION_NAME, GROUP, INSTANCE, REDIS_NAME};
+use super::choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed, WatchMode};
 use super::redis_url::redis_url;
-use super::shape::Shape::{self, Choice, Count, List, Size, Switch, Text, Time};
+use super::secret::RedisUrl;
+use super::shape::Shape::{Choice, Count, List, Name, Size, Switch, Text, Time};
+use super::table::{Key, Keys, Node, Setting, tables};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// A key and what may stand under it.
-pub(crate) struct Field {
-    /// Its name in its table.
-    pub(crate) name: &'static str,
-    /// What stands under it.
-    pub(crate) node: Node,
-}
-
-/// What stands under a key.
-pub(crate) enum Node {
-    /// One value.
-    Value(Shape),
-    /// A table of keys.
-    Table(&'static [Field]),
-    /// A list of tables with these keys. Only the top of the tree may hold one.
-    Tables {
-        /// The keys of each.
-        fields: &'static [Field],
-        /// Those that each must have.
-        required: &'static [&'static str],
-    },
-}
-
-const fn key(name: &'static str, shape: Shape) -> Field {
-    Field {
-        name,
-        node: Node::Value(shape),
-    }
-}
-
-const fn table(name: &'static str, fields: &'static [Field]) -> Field {
-    Field {
-        name,
-        node: Node::Table(fields),
-    }
-}
-
-const fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
-const YEARS: Duration = Duration::from_secs(100 * 365 * 86_400);
+// Times are in milliseconds, sizes in bytes.
+const MS: u64 = 1;
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const YEAR: u64 = 365 * DAY;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 
-/// The keys of the whole file.
-pub(crate) static ROOT: &[Field] = &[
-    key("data_dir", Text(check::path)),
-    key("instance", Text(check::instance)),
-    key("shutdown_timeout", Time(SECOND, HOUR)),
-    table("bus", &[key("mode", Choice(BusMode::NAMES))]),
-    table("redis", REDIS),
-    table("delivery", DELIVERY),
-    table("supervisor", SUPERVISOR),
-    table("agents", AGENTS),
-    Field {
-        name: "collection",
-        node: Node::Tables {
-            fields: COLLECTION,
-            required: &["name", "path"],
-        },
-    },
-    table("documents", DOCUMENTS),
-    table("watch", WATCH),
-    table("index", INDEX),
-    table("store", &[key("free_space_floor", Size(0, TIB))]),
-    table("audit", &[key("retention", Time(DAY, YEARS))]),
-    table("health", HEALTH),
-    table("scheduler", &[key("timezone", Text(check::time_zone))]),
-    table("jobs", JOBS),
-    table("log", LOG),
-    table("control", CONTROL),
-    table("http", &[key("listen", Text(check::listen))]),
-];
+tables! {
+    /// The whole file. In a loaded config every path is absolute.
+    Config {
+        /// The directory of the store and the search index. Only docent's user may read it.
+        data_dir: PathBuf = "/var/lib/docent", Text(check::path);
+        /// The name of this process in events and on Redis; `""` means the name of the host. Set it if two hosts have the
+        /// same name.
+        instance: String = "", Name(INSTANCE, 0, 64);
+        /// How long stopping may take. What is unfinished then is finished after the next start.
+        shutdown_timeout: Duration = "45s", Time(SECOND, HOUR);
+        /// How events reach the agents.
+        bus: Bus;
+        /// The Redis server, if there is one. Without Redis, only `max_retries` applies.
+        redis: Redis;
+        /// How agents handle events.
+        delivery: Delivery;
+        /// Restarts of agents, and the limits of systemd.
+        supervisor: Supervisor;
+        /// The agents.
+        agents: Agents;
+        /// The trees that docent watches, one `[[collection]]` each. There is none until you write one. No tree may be inside
+        /// another one. docent never reads its own `data_dir`.
+        collections as "collection": Vec<Collection> { name = "handbook", path = "/srv/handbook" };
+        /// Which files become documents.
+        documents: Documents;
+        /// How docent notices changes on disk.
+        watch: Watch;
+        /// The search index.
+        index: Index;
+        /// The disk under `data_dir`.
+        store: Store;
+        /// The audit log.
+        audit: Audit;
+        /// The probes of `self_healing`.
+        health: Health;
+        /// When jobs run.
+        scheduler: Scheduler;
+        /// The jobs.
+        jobs: Jobs;
+        /// The log.
+        log: Log;
+        /// The control socket, which the command line uses.
+        control: Control;
+        /// The probes `/livez` and `/readyz` over TCP.
+        http: Http;
+    } + {
+        /// The files that this config was read from, and those with credentials that it names: they never become documents. A
+        /// directory stands for the files in it.
+        own_files: Vec<PathBuf>
+    }
 
-const REDIS: &[Field] = &[
-    key("url", Text(redis_url)),
-    key("namespace", Text(check::redis_name)),
-    key("group", Text(check::redis_name)),
-    key("max_retries", Count(0, 100)),
-    key("block_time", Time(ms(10), MINUTE)),
-    key("window", Count(1, 100_000)),
-    key("window_per_subject", Count(1, 1_000)),
-    key("inbox_keep", Count(0, 100_000_000)),
-    key("inbox_keep_size", Size(0, TIB)),
-    key("ingress_dead_letters", Count(1, 10_000_000)),
-];
+    /// `[bus]`
+    Bus {
+        /// What carries events to the agents: `"auto"` uses Redis while it answers and the ledger otherwise, `"redis"` uses
+        /// Redis alone, so that without it events wait, and `"embedded"` never connects to Redis.
+        mode: BusMode = "auto", Choice(BusMode::NAMES);
+    }
 
-const DELIVERY: &[Field] = &[
-    key("concurrency", Count(1, 1_024)),
-    key("unsettled", Count(1, 10_000)),
-    key("unsettled_size", Size(MIB, 16 * GIB)),
-    key("room", Count(2, 100_000)),
-    key("stall_timeout", Time(SECOND, HOUR)),
-    key("backoff_min", Time(ms(1), HOUR)),
-    key("backoff_max", Time(ms(1), DAY)),
-    key("unavailable_min", Time(ms(1), HOUR)),
-    key("unavailable_max", Time(ms(1), DAY)),
-    key("ledger_keep", Time(SECOND, YEARS)),
-    key("ledger_keep_events", Count(0, 1_000_000_000)),
-    key("event_size", Size(8 * KIB, MIB)),
-];
+    /// `[redis]`
+    Redis {
+        /// The address of Redis: `"redis://HOST:PORT"`, `"rediss://…"` for TLS, or `"redis+unix:///run/redis/redis.sock"` for a
+        /// Unix socket. In full: `"redis://USER:PASSWORD@HOST:PORT/DATABASE"`. Percent-encode special characters (`#` is `%23`,
+        /// `/` is `%2F`). TLS trusts the authorities of the system, or those in the file that `SSL_CERT_FILE` names in docent's
+        /// environment. docent never shows a password.
+        url: RedisUrl = "redis://localhost:6379", Text(redis_url);
+        /// The prefix of every key that docent writes. Give each store its own.
+        namespace: String = "docent", Name(REDIS_NAME, 1, 64);
+        /// The consumer group that all agents share.
+        group: String = "docent", Name(REDIS_NAME, 1, 64);
+        /// Attempts after the first before a delivery is dead. This applies without Redis too.
+        max_retries: u32 = 3, Count(0, 100);
+        /// How long one read waits for entries.
+        block_time: Duration = "1s", Time(10 * MS, MINUTE);
+        /// How many deliveries of one agent Redis holds at a time.
+        window: usize = 256, Count(1, 100_000);
+        /// How many of these may be about one subject.
+        window_per_subject: usize = 4, Count(1, 1_000);
+        /// How many entries of the journal of all events docent keeps for other programs.
+        inbox_keep: u64 = 10_000, Count(0, 100_000_000);
+        /// The size up to which docent keeps them.
+        inbox_keep_size: u64 = "64MiB", Size(0, TIB);
+        /// How many entries of other programs that are unreadable or too large docent keeps. It drops the oldest first.
+        ingress_dead_letters: u64 = 10_000, Count(1, 10_000_000);
+    }
 
-const SUPERVISOR: &[Field] = &[
-    key("restarts", Count(0, 1_000)),
-    key("restart_window", Time(SECOND, DAY)),
-    key("restart_backoff_min", Time(ms(1), HOUR)),
-    key("restart_backoff_max", Time(ms(1), DAY)),
-    key("watchdog", Time(SECOND, HOUR)),
-    key("stop_timeout", Time(SECOND, DAY)),
-];
+    /// `[delivery]`
+    Delivery {
+        /// How many events an agent handles at once, unless it has a `concurrency` of its own. Raise it if cores are idle while
+        /// events wait.
+        concurrency: usize = 16, Count(1, 1_024);
+        /// How many transactions of one agent may wait for the disk.
+        unsettled: usize = 64, Count(1, 10_000);
+        /// The size of these transactions. It must hold the largest file.
+        unsettled_size: u64 = "32MiB", Size(MIB, 16 * GIB);
+        /// How many deliveries one agent may have in hand.
+        capacity: usize = 256, Count(2, 100_000);
+        /// docent stops a handler, and restarts an agent, that makes no progress for this long.
+        stall_timeout: Duration = "20s", Time(SECOND, HOUR);
+        /// The longest wait before the second attempt. It doubles with each attempt.
+        backoff_min: Duration = "1s", Time(MS, HOUR);
+        /// The longest wait before any attempt.
+        backoff_max: Duration = "5min", Time(MS, DAY);
+        /// The first pause of an agent when something that it needs is unavailable. It doubles.
+        unavailable_min: Duration = "1s", Time(MS, HOUR);
+        /// The longest such pause.
+        unavailable_max: Duration = "5min", Time(MS, DAY);
+        /// How long an event stays in the ledger after every agent has handled it.
+        ledger_keep: Duration = "1d", Time(SECOND, 100 * YEAR);
+        /// How many such events stay at most.
+        ledger_keep_events: u64 = 200_000, Count(0, 1_000_000_000);
+        /// The size of the largest event.
+        event_size: u64 = "64KiB", Size(8 * KIB, MIB);
+    }
 
-const AGENTS: &[Field] = &[
-    table("change_detection", AGENT),
-    table("document_management", AGENT),
-    table("rag", AGENT),
-    table("logging_audit", AGENT),
-    table("scheduler", AGENT),
-    table("self_healing", AGENT),
-    #[cfg(feature = "testing")]
-    table("test", AGENT),
-];
+    /// `[supervisor]`
+    Supervisor {
+        /// How often docent restarts an agent within the window. After that the agent stays down until you restart it.
+        restarts: u32 = 5, Count(0, 1_000);
+        /// The length of this window.
+        restart_window: Duration = "1min", Time(SECOND, DAY);
+        /// The pause before the first restart. It doubles.
+        restart_backoff_min: Duration = "1s", Time(MS, HOUR);
+        /// The longest pause before a restart.
+        restart_backoff_max: Duration = "30s", Time(MS, DAY);
+        /// `WatchdogSec` of the systemd unit. Change both together.
+        watchdog: Duration = "30s", Time(SECOND, HOUR);
+        /// `TimeoutStopSec` of the systemd unit. Change both together.
+        stop_timeout: Duration = "1min", Time(SECOND, DAY);
+    }
 
-const AGENT: &[Field] = &[
-    key("enabled", Switch),
-    key("carrier", Choice(Carrier::NAMES)),
-    key("concurrency", Count(0, 1_024)),
-];
+    /// `[agents.NAME]`
+    Agents {
+        /// Notices changes on disk.
+        change_detection: Agent { concurrency = 1 };
+        /// Validates documents and keeps their versions.
+        document_management: Agent;
+        /// Cuts documents into chunks, embeds them, and keeps the search index up to date.
+        rag: Agent;
+        /// Writes every event to the audit log.
+        logging_audit: Agent;
+        /// Starts jobs when they are due.
+        scheduler: Agent { concurrency = 1 };
+        /// Finds faults and fixes them.
+        self_healing: Agent;
+        /// Does what a test tells it to.
+        #[cfg(feature = "testing")]
+        test: Agent;
+    }
 
-const COLLECTION: &[Field] = &[
-    key("name", Text(check::collection_name)),
-    key("path", Text(check::path)),
-    key("include", List(check::glob)),
-    key("exclude", List(check::glob)),
-    key("allow_secrets", List(check::glob)),
-    key("git", Switch),
-    key("watch", Choice(WatchMode::NAMES)),
-];
+    /// One agent.
+    Agent {
+        /// Whether the agent runs.
+        enabled: bool = true, Switch;
+        /// What carries its events; `""` means as `[bus] mode` says.
+        carrier: Carrier = "", Choice(Carrier::NAMES);
+        /// How many events it handles at once; 0 means as `[delivery] concurrency` says.
+        concurrency: usize = 0, Count(0, 1_024);
+    }
 
-const DOCUMENTS: &[Field] = &[
-    key("file_types", List(check::file_type)),
-    key("file_size", Size(KIB, GIB)),
-    key("versions", Count(1, 100_000)),
-    key("secrets", List(check::secret_glob)),
-];
+    /// `[[collection]]`: one watched tree.
+    Collection {
+        /// Its name in commands, events and search results.
+        name: String, Name(COLLECTION_NAME, 1, 64);
+        /// Its root directory.
+        path: PathBuf, Text(check::path);
+        /// Patterns, as in a `.gitignore`, of the files that belong to it; an empty list means all. Patterns are relative to the
+        /// root, and `{a,b}` stands for alternatives.
+        include: Vec<String> = [], List(&Text(check::glob));
+        /// Patterns, as in a `.gitignore`, of the files that do not, besides those in `.docentignore` files.
+        exclude: Vec<String> = [], List(&Text(check::glob));
+        /// Patterns, as in a `.gitignore`, of the files that docent reads although they match `[documents] secrets` or hold a
+        /// private key.
+        allow_secrets: Vec<String> = [], List(&Text(check::glob));
+        /// Whether git's own ignore rules apply: `.gitignore`, `info/exclude` and `core.excludesFile`.
+        git: bool = true, Switch;
+        /// How docent notices changes: `"native"` uses notifications of the kernel, `"poll"` scans often, and `"auto"` uses
+        /// notifications, but scans often on network file systems and FUSE and where the kernel has no more watches.
+        watch: WatchMode = "auto", Choice(WatchMode::NAMES);
+    }
 
-const WATCH: &[Field] = &[
-    key("debounce", Time(ms(10), MINUTE)),
-    key("stable_after", Time(ms(100), HOUR)),
-    key("rescan", Time(MINUTE, DAY)),
-    key("poll", Time(SECOND, DAY)),
-    key("owed_high", Count(1, 1_000_000)),
-    key("owed_high_watch", Count(1, 10_000_000)),
-];
+    /// `[documents]`
+    Documents {
+        /// The kinds of files that become documents.
+        file_types: Vec<FileType> = ["markdown", "text", "code", "json", "yaml", "toml"], List(&Choice(FileType::NAMES));
+        /// The size of the largest file that docent reads.
+        file_size: u64 = "8MiB", Size(KIB, GIB);
+        /// How many versions of a document docent keeps.
+        versions: u32 = 20, Count(1, 100_000);
+        /// Patterns of files that usually hold secrets: file names or ends of paths, in capitals or not. docent never reads them
+        /// and lists them as withheld, unless `allow_secrets` of the collection names them. It withholds a file with a private
+        /// key whatever its name is.
+        secrets: Vec<String> = [
+            ".env", ".env.*", "*.env", ".envrc", "*.pem", "*.key", "*.p8", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.ppk",
+            "*.agekey", "*.keytab", "*.kdb", "*.kdbx", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".gnupg/**",
+            "sops/age/keys.txt", ".netrc", "_netrc", ".pgpass", "pgpass.conf", ".my.cnf", ".htpasswd", ".git-credentials",
+            ".gitcookies", ".npmrc", ".pypirc", ".yarnrc.yml", ".s3cfg", ".boto", ".vault-token", ".smbcredentials",
+            ".dockercfg", ".terraformrc", "terraform.rc", "rclone.conf", "wg*.conf", "kubeconfig", "*.kubeconfig",
+            "wp-config.php", ".aws/credentials", ".aws/config", ".aws/cli/cache/**", ".azure/*.json", ".cargo/credentials*",
+            ".codex/auth.json", ".composer/auth.json", ".config/gcloud/**", ".config/gh/hosts.yml",
+            ".config/glab-cli/config.yml", ".docker/config.json", ".kube/config*", "containers/auth.json", "credentials",
+            "credentials.*", ".credentials.*", "application_default_credentials.json", "client_secret*.json",
+            "service-account*.json", "service_account*.json", "*-service-account.json", "secrets.*", "secret.cfg",
+            "secret.conf", "secret.env", "secret.ini", "secret.json", "secret.properties", "secret.toml", "secret.txt",
+            "secret.xml", "secret.yaml", "secret.yml", "passwords", "passwords.*", "*.tfvars", "*.tfvars.json", "*.tfstate",
+            "*.tfstate.*", "shadow", "shadow-", "gshadow", "gshadow-", "master.passwd"
+        ], List(&Text(check::secret_glob));
+    }
 
-const INDEX: &[Field] = &[
-    key("chunk_size", Count(100, 100_000)),
-    key("chunk_overlap", Count(0, 50_000)),
-    key("commit_interval", Time(ms(1), MINUTE)),
-];
+    /// `[watch]`
+    Watch {
+        /// How long a file must be unchanged before docent reads it. Raise it for programs that write slowly.
+        debounce: Duration = "500ms", Time(10 * MS, MINUTE);
+        /// docent reads a file that changes all the time after this long, if it does not change during the read.
+        stable_after: Duration = "5s", Time(100 * MS, HOUR);
+        /// The time between full scans, which find what no notification told.
+        rescan: Duration = "1h", Time(MINUTE, DAY);
+        /// The time between scans of a collection without notifications.
+        poll: Duration = "30s", Time(SECOND, DAY);
+        /// Scanning pauses while more changes than this are unprocessed.
+        owed_high: u64 = 1_000, Count(1, 1_000_000);
+        /// Edits wait too while more changes than this are unprocessed.
+        owed_high_watch: u64 = 10_000, Count(1, 10_000_000);
+    }
 
-const HEALTH: &[Field] = &[
-    key("probe", Time(SECOND, HOUR)),
-    key("oldest_owed", Time(SECOND, DAY)),
-    key("slice", Count(1, 100_000)),
-    key("fix_attempts", Count(1, 100)),
-];
+    /// `[index]`
+    Index {
+        /// The most characters of a chunk, the part of a document that a search finds. docent cuts longer sections. A change
+        /// makes docent index everything again.
+        chunk_size: usize = 1200, Count(100, 100_000);
+        /// How many characters a chunk repeats of the one before it. A change makes docent index everything again.
+        chunk_overlap: usize = 0, Count(0, 50_000);
+        /// How long docent gathers changes before it makes them searchable together.
+        commit_interval: Duration = "250ms", Time(MS, MINUTE);
+    }
 
-const JOBS: &[Field] = &[
-    table("maintenance", JOB),
-    table("health", JOB),
-    table("verify", JOB),
-];
+    /// `[store]`
+    Store {
+        /// docent takes in no more files while less space than this is free.
+        free_space_floor: u64 = "256MiB", Size(0, TIB);
+    }
 
-const JOB: &[Field] = &[
-    key("schedule", Text(check::schedule)),
-    key("enabled", Switch),
-    key("missed", Choice(Missed::NAMES)),
-];
+    /// `[audit]`
+    Audit {
+        /// How long docent keeps audit records and removed documents.
+        retention: Duration = "30d", Time(DAY, 100 * YEAR);
+    }
 
-const LOG: &[Field] = &[
-    key("level", Choice(LogLevel::NAMES)),
-    key("format", Choice(LogFormat::NAMES)),
-];
+    /// `[health]`
+    Health {
+        /// The time between probes.
+        probe: Duration = "10s", Time(SECOND, HOUR);
+        /// docent opens an issue when an event has waited this long for an agent.
+        oldest_owed: Duration = "5min", Time(SECOND, DAY);
+        /// How many files one probe compares with the index.
+        slice: usize = 100, Count(1, 100_000);
+        /// How often docent tries to fix an issue before it leaves it to you.
+        fix_attempts: u32 = 3, Count(1, 100);
+    }
 
-const CONTROL: &[Field] = &[
-    key("socket", Text(check::socket)),
-    key("group", Text(check::group)),
-    key("requests", Count(1, 100_000)),
-    key("body", Size(KIB, GIB)),
-];
+    /// `[scheduler]`
+    Scheduler {
+        /// The time zone of the schedules: an IANA name such as `"Europe/Berlin"`.
+        timezone: String = "UTC", Text(check::time_zone);
+    }
 
-/// The field called `name` among `fields`.
-pub(crate) fn find(fields: &'static [Field], name: &str) -> Option<&'static Field> {
-    fields.iter().find(|field| field.name == name)
+    /// `[jobs.NAME]`
+    Jobs {
+        /// Prunes what is older than its retention, and checks the store.
+        maintenance: Job { schedule = "0 2 * * *" };
+        /// Probes everything.
+        health: Job { schedule = "*/5 * * * *" };
+        /// Compares the search index with the store.
+        verify: Job { schedule = "0 * * * *" };
+    }
+
+    /// One job.
+    Job {
+        /// When the job runs: minute, hour, day, month, weekday.
+        schedule: String, Text(check::schedule);
+        /// Whether the job runs by itself.
+        enabled: bool = true, Switch;
+        /// What happens to runs that were missed while docent was down: `"skip"` runs none, `"once"` one for all of them, `"all"`
+        /// each.
+        missed: Missed = "once", Choice(Missed::NAMES);
+    }
+
+    /// `[log]`
+    Log {
+        /// The least severe message that docent logs.
+        level: LogLevel = "info", Choice(LogLevel::NAMES);
+        /// The form of the log: `"text"` for people, `"json"` for one object a line, `"journald"` for the journal of systemd,
+        /// with fields. `"auto"` means the journal if the service manager connected stderr to it, text on a terminal, and JSON
+        /// otherwise.
+        format: LogFormat = "auto", Choice(LogFormat::NAMES);
+    }
+
+    /// `[control]`
+    Control {
+        /// The path of the socket, at most 107 bytes. `""` means `/run/docent/docent.sock` for the `data_dir` `/var/lib/docent`,
+        /// and `docent.sock` in any other `data_dir`.
+        socket: PathBuf = "", Text(check::socket);
+        /// The group whose members may use the socket; `""` means nobody but docent's own user and root.
+        group: String = "", Name(GROUP, 0, 32);
+        /// How many requests docent serves at once. Long ones, such as tail, wait, scan and publish --stdin, may take three
+        /// quarters. docent's own user and root have 16 more.
+        requests: usize = 256, Count(1, 100_000);
+        /// The size of the largest request.
+        body: u64 = "1MiB", Size(KIB, GIB);
+    }
+
+    /// `[http]`
+    Http {
+        /// The address and port, such as `"127.0.0.1:9870"`; `""` means none.
+        listen: Option<SocketAddr> = "", Text(check::listen);
+    }
 }
 
-/// What stands under the key `path` below `fields`; none where the path is unknown or leads into a value or a list.
-pub(crate) fn node_at(fields: &'static [Field], path: &[&str]) -> Option<&'static Node> {
-    let (first, rest) = path.split_first()?;
-    let node = &find(fields, first)?.node;
-    match node {
-        _ if rest.is_empty() => Some(node),
-        Node::Table(fields) => node_at(fields, rest),
-        Node::Value(_) | Node::Tables { .. } => None,
-    }
+/// The key called `name` among `keys`.
+pub(crate) fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
+    keys.iter().find(|key| key.name == name)
+}
+
+/// What stands under the key `path`, such as `watch.debounce`; none where it is unknown or leads into a value or a list.
+pub(crate) fn node_at(path: &str) -> Option<&'static Node> {
+    let mut names = path.split('.');
+    let first = find(Config::KEYS, names.next()?)?;
+    names.try_fold(&first.node, |node, name| match node {
+        Node::Table {
+            keys, list: false, ..
+        } => find(keys, name).map(|key| &key.node),
+        _ => None,
+    })
 }
 
 /// `prefix.name`, or `name` at the top.
@@ -229,21 +373,20 @@ pub(crate) fn join(prefix: &str, name: &str) -> String {
     }
 }
 
-/// Every key of a value below `fields` with its tables, in the order of the list; those of a list of tables
-/// without a number (`collection.path`).
-pub(crate) fn all(fields: &'static [Field]) -> Vec<String> {
-    fn collect(fields: &'static [Field], prefix: &str, into: &mut Vec<String>) {
-        for field in fields {
-            let path = join(prefix, field.name);
-            match field.node {
-                Node::Value(_) => into.push(path),
-                Node::Table(fields) | Node::Tables { fields, .. } => collect(fields, &path, into),
+/// Every key of a value with its tables, in the order of the table; those of a list without a number (`collection.path`).
+pub(crate) fn all() -> Vec<String> {
+    fn collect(keys: &'static [Key], prefix: &str, into: &mut Vec<String>) {
+        for key in keys {
+            let path = join(prefix, key.name);
+            match key.node {
+                Node::Value { .. } => into.push(path),
+                Node::Table { keys, .. } => collect(keys, &path, into),
             }
         }
     }
-    let mut keys = Vec::new();
-    collect(fields, "", &mut keys);
-    keys
+    let mut all = Vec::new();
+    collect(Config::KEYS, "", &mut all);
+    all
 }
 
 #[cfg(test)]
@@ -253,7 +396,7 @@ mod tests {
 
     #[test]
     fn every_key_is_listed_once() {
-        let keys = all(ROOT);
+        let keys = all();
         let unique: BTreeSet<_> = keys.iter().collect();
         assert_eq!(unique.len(), keys.len());
         for key in [

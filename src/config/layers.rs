@@ -1,14 +1,14 @@
-//! The layers, lowest first: each is checked against the list of keys and laid over the ones below it.
+//! The layers, lowest first: each is checked against the table of keys and laid over the ones below it.
 
 use super::check::quote;
-use super::keys::{self, Field, Node, ROOT};
-use super::problem::{Origin, Problem, Wrong};
+use super::keys::{self, Config};
 use super::shape::with_article;
 use super::suggest::suggest;
 use super::syntax::Source;
+use super::table::{Key, Keys as _, Node};
+use super::violation::{Origin, Reason, Violation};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
@@ -18,73 +18,40 @@ const VARIABLE_PREFIX: &str = "DOCENT__";
 /// Tables in one list; the rules between them compare each with each.
 const MOST_TABLES: usize = 1_000;
 
+/// Violations after which no more keys are looked at.
+const MOST_VIOLATIONS: usize = 1_000;
+
 /// The layers that have been laid so far.
-#[derive(Default)]
 pub(crate) struct Layers {
-    /// The values, each checked by itself. A table of a list may lack keys if there is a problem.
+    /// The values, each checked by itself. A table of a list may lack keys if there is a violation.
     pub(crate) values: Table,
-    /// What was found out about them.
-    pub(crate) findings: Findings,
-}
-
-/// Problems after which no more keys are looked at.
-const MOST_PROBLEMS: usize = 1_000;
-
-/// What reading the layers brought to light.
-#[derive(Default)]
-pub(crate) struct Findings {
-    /// Where each key was set, by the key with its tables.
+    /// Where each key was set, by the key with its tables; what is not in here is a default.
     pub(crate) origins: BTreeMap<String, Origin>,
     /// Everything that is wrong.
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) violations: Vec<Violation>,
     /// Whether there was so much wrong that not everything was looked at.
     pub(crate) cut: bool,
     /// Keys and tables whose value is not what somebody wanted it to be.
     suspect: BTreeSet<String>,
 }
 
-impl Findings {
-    /// Adds a problem with `key`.
-    pub(crate) fn complain(&mut self, wrong: Wrong, origin: Origin, key: &str) {
-        self.suspect.insert(key.to_owned());
-        self.problems.push(wrong.at(origin, key));
-    }
-
-    /// Whether `key` or a table that it is in has a problem, so that a rule about it would only repeat it.
-    pub(crate) fn is_suspect(&self, key: &str) -> bool {
-        let ends = key.match_indices(['.', '[']).map(|(end, _)| end);
-        ends.chain([key.len()])
-            .any(|end| self.suspect.contains(&key[..end]))
-    }
-
-    /// Where `key` was set.
-    pub(crate) fn origin(&self, key: &str) -> Origin {
-        self.origins.get(key).cloned().unwrap_or(Origin::Default)
-    }
-}
-
 impl Layers {
-    /// Lays the built-in defaults.
-    pub(crate) fn lay_defaults(&mut self, source: &Source<'_>) {
-        self.findings.problems.extend_from_slice(&source.problems);
-        let place = Place {
-            origin: &|_| Origin::Default,
-            is_broken: &|span| source.is_broken(span),
-        };
-        self.lay(source.table.get_ref(), place);
+    /// The defaults alone.
+    pub(crate) fn defaults() -> Self {
+        let mut violations = Vec::new();
+        let values = defaults(Config::KEYS, &[], &mut violations);
+        Layers {
+            values,
+            origins: BTreeMap::new(),
+            violations,
+            cut: false,
+            suspect: BTreeSet::new(),
+        }
     }
 
     /// Lays a file.
     pub(crate) fn lay_file(&mut self, source: &Source<'_>) {
-        for problem in &source.problems {
-            self.findings.suspect.insert(problem.key.clone());
-            self.findings.problems.push(problem.clone());
-        }
-        let place = Place {
-            origin: &|at| source.origin(at),
-            is_broken: &|span| source.is_broken(span),
-        };
-        self.lay(source.table.get_ref(), place);
+        self.lay(source.table.get_ref(), &|at| source.origin(at));
     }
 
     /// Lays the environment; variables without our prefix are none of ours.
@@ -103,8 +70,8 @@ impl Layers {
             match value.to_str() {
                 Some(text) => self.lay_one(&key, text, origin),
                 None => {
-                    let wrong = Wrong::new("is not UTF-8", "write it in UTF-8");
-                    self.findings.complain(wrong, origin, &key);
+                    let reason = Reason::new("is not UTF-8", "write it in UTF-8");
+                    self.violate(reason, origin, &key);
                 }
             }
         }
@@ -112,150 +79,169 @@ impl Layers {
 
     /// Lays one value from outside a file under `key`.
     pub(crate) fn lay_one(&mut self, key: &str, text: &str, origin: Origin) {
-        let path: Vec<&str> = key.split('.').collect();
-        let value = match value_from_outside(&path, text) {
+        let value = match value_from_outside(key, text) {
             Ok(value) => value,
-            Err(wrong) => return self.findings.complain(wrong, origin, key),
+            Err(reason) => return self.violate(reason, origin, key),
         };
         // A tree that holds only this value takes the way that a file takes.
         let mut tree = value;
-        for name in path.iter().rev() {
+        for name in key.rsplit('.') {
             let mut table = DeTable::new();
-            let name = Spanned::new(0..0, (*name).to_owned().into());
+            let name = Spanned::new(0..0, name.to_owned().into());
             table.insert(name, Spanned::new(0..0, tree));
             tree = DeValue::Table(table);
         }
         if let DeValue::Table(table) = tree {
-            let place = Place {
-                origin: &|_| origin.clone(),
-                is_broken: &|_| false,
-            };
-            self.lay(&table, place);
+            self.lay(&table, &|_| origin.clone());
         }
     }
 
-    fn lay(&mut self, table: &DeTable<'_>, place: Place<'_>) {
+    fn lay(&mut self, table: &DeTable<'_>, origin: &dyn Fn(usize) -> Origin) {
+        let mut values = std::mem::take(&mut self.values);
         let mut walk = Walk {
-            place,
-            findings: &mut self.findings,
+            origin,
+            layers: self,
         };
-        walk.table(ROOT, "", table, &mut self.values);
+        walk.table(Config::KEYS, "", table, &mut values);
+        self.values = values;
+    }
+
+    /// Adds a violation of `key`.
+    pub(crate) fn violate(&mut self, reason: Reason, origin: Origin, key: &str) {
+        self.suspect.insert(key.to_owned());
+        self.violations.push(reason.at(origin, key));
+    }
+
+    /// Whether `key` or a table that it is in has a violation, so that a rule about it would only repeat it.
+    pub(crate) fn is_suspect(&self, key: &str) -> bool {
+        let ends = key.match_indices(['.', '[']).map(|(end, _)| end);
+        ends.chain([key.len()])
+            .any(|end| self.suspect.contains(&key[..end]))
+    }
+
+    /// Where `key` was set.
+    pub(crate) fn origin(&self, key: &str) -> Origin {
+        self.origins.get(key).cloned().unwrap_or(Origin::Default)
     }
 }
 
-/// The value that `text` means for the key `path`: a text needs no quotes, all else is TOML.
-fn value_from_outside<'t>(path: &[&str], text: &'t str) -> Result<DeValue<'t>, Wrong> {
+/// What a table holds where nobody sets anything. `own` holds for this table alone.
+fn defaults(
+    keys: &'static [Key],
+    own: &[(&str, &'static str)],
+    violations: &mut Vec<Violation>,
+) -> Table {
+    let mut table = Table::new();
+    for key in keys {
+        let value = match &key.node {
+            Node::Table { list: true, .. } => Value::Array(Vec::new()),
+            Node::Table {
+                keys,
+                defaults: own,
+                ..
+            } => Value::Table(defaults(keys, own, violations)),
+            Node::Value { shape, default } => {
+                let own = own.iter().find(|(name, _)| *name == key.name);
+                let Some(text) = own.map(|(_, text)| *text).or(*default) else {
+                    continue; // only in lists, which are empty
+                };
+                let parsed = DeValue::parse(text).ok();
+                let taken = parsed.and_then(|value| shape.take(value.get_ref(), 0..0).ok());
+                let Some(value) = taken else {
+                    let reason = Reason::new("has a default that it must not have", FAULT);
+                    violations.push(reason.at(Origin::Default, key.name));
+                    continue;
+                };
+                value
+            }
+        };
+        table.insert(key.name.to_owned(), value);
+    }
+    table
+}
+
+/// What to do where the table of keys contradicts itself; tests make sure that it does not.
+pub(crate) const FAULT: &str = "report this as a fault of docent";
+
+/// The value that `text` means for a key: a text needs no quotes, all else is TOML.
+fn value_from_outside<'t>(key: &str, text: &'t str) -> Result<DeValue<'t>, Reason> {
     let parsed = DeValue::parse(text).map(Spanned::into_inner);
-    let remedy = match keys::node_at(ROOT, path) {
-        Some(Node::Value(shape)) if shape.is_text() => {
+    let remedy = match keys::node_at(key) {
+        Some(Node::Value { shape, .. }) if shape.is_text() => {
             return Ok(match parsed {
                 Ok(quoted @ DeValue::String(_)) => quoted,
                 _ => DeValue::String(text.into()),
             });
         }
         // What is wrong with it, or that there is no such key, is told by the walk.
-        Some(Node::Value(_)) | None => return Ok(parsed.unwrap_or(DeValue::String(text.into()))),
-        Some(Node::Table(_)) => "set its keys one by one",
-        Some(Node::Tables { .. }) => {
+        Some(Node::Value { .. }) | None => {
+            return Ok(parsed.unwrap_or(DeValue::String(text.into())));
+        }
+        Some(Node::Table { list: false, .. }) => "set its keys one by one",
+        Some(Node::Table { list: true, .. }) => {
             "write the whole list, such as [{ name = \"a\", path = \"/srv/a\" }]"
         }
     };
     parsed.map_err(|error| {
-        Wrong::new(
-            format!("cannot be read as TOML: {}", error.message()),
-            remedy,
-        )
+        let what = format!("cannot be read as TOML: {}", error.message());
+        Reason::new(what, remedy)
     })
-}
-
-/// Where the values of a layer stand.
-struct Place<'a> {
-    /// The origin of what is at a byte of the layer's text.
-    origin: &'a dyn Fn(usize) -> Origin,
-    /// Whether a syntax error is in these bytes; it is told already.
-    is_broken: &'a dyn Fn(Range<usize>) -> bool,
 }
 
 /// One walk through the tables of a layer.
 struct Walk<'a> {
-    place: Place<'a>,
-    findings: &'a mut Findings,
+    /// The origin of what is at a byte of the layer's text.
+    origin: &'a dyn Fn(usize) -> Origin,
+    /// Without its values, which the walk changes.
+    layers: &'a mut Layers,
 }
 
 impl Walk<'_> {
     /// Takes what `table` sets over into `into`; both stand for the table called `prefix`.
-    fn table(
-        &mut self,
-        fields: &'static [Field],
-        prefix: &str,
-        table: &DeTable<'_>,
-        into: &mut Table,
-    ) {
+    fn table(&mut self, keys: &'static [Key], prefix: &str, table: &DeTable<'_>, into: &mut Table) {
         for (name, value) in table {
-            if self.findings.problems.len() >= MOST_PROBLEMS {
-                self.findings.cut = true;
+            if self.layers.violations.len() >= MOST_VIOLATIONS {
+                self.layers.cut = true;
                 return;
             }
             let (at, name) = (name.span().start, name.get_ref().as_ref());
-            let key = keys::join(prefix, name);
-            let field = keys::find(fields, name);
-            // The bytes of a list of tables are those of everything below it: looked at one by one there.
-            let is_list = field.is_some_and(|field| matches!(field.node, Node::Tables { .. }));
-            let end = value.span().end.max(at);
-            if !is_list && (self.place.is_broken)(at..end) {
-                self.findings.suspect.insert(key);
-                continue;
-            }
-            let Some(field) = field else {
-                let suggestion = suggest(fields, prefix, name);
-                self.findings.suspect.insert(suggestion.key);
-                let wrong = Wrong::new("is not a key", suggestion.remedy);
-                self.complain(wrong, at, &keys::join(prefix, &shown(name)));
+            let path = keys::join(prefix, name);
+            let Some(key) = keys::find(keys, name) else {
+                let suggestion = suggest(keys, prefix, name);
+                self.layers.suspect.insert(suggestion.key);
+                let reason = Reason::new("is not a key", suggestion.remedy);
+                self.violate(reason, at, &keys::join(prefix, &shown(name)));
                 continue;
             };
-            match &field.node {
-                Node::Value(shape) => match shape.take(value.get_ref(), value.span()) {
+            match &key.node {
+                Node::Value { shape, .. } => match shape.take(value.get_ref(), value.span()) {
                     Ok(taken) => {
-                        let origin = (self.place.origin)(at);
-                        self.findings.origins.insert(key, origin);
+                        self.set(&path, at);
                         into.insert(name.to_owned(), taken);
                     }
-                    Err(misfits) => {
-                        for (span, wrong) in misfits {
-                            self.complain(wrong, span.start, &key);
+                    Err(reasons) => {
+                        for (span, reason) in reasons {
+                            self.violate(reason, span.start, &path);
                         }
                     }
                 },
-                Node::Table(fields) => self.inner_table(fields, &key, (at, value.get_ref()), into),
-                Node::Tables { fields, required } => {
-                    let list = self.list(fields, required, &key, (at, value.get_ref()));
-                    if let Some(list) = list {
+                Node::Table {
+                    keys, list: true, ..
+                } => {
+                    if let Some(list) = self.list(keys, &path, at, value.get_ref()) {
                         into.insert(name.to_owned(), Value::Array(list));
                     }
                 }
-            }
-        }
-    }
-
-    fn inner_table(
-        &mut self,
-        fields: &'static [Field],
-        key: &str,
-        (at, value): (usize, &DeValue<'_>),
-        into: &mut Table,
-    ) {
-        let name = key.rsplit_once('.').map_or(key, |(_, name)| name);
-        let below = into
-            .entry(name)
-            .or_insert_with(|| Value::Table(Table::new()));
-        match (value, below) {
-            (DeValue::Table(table), Value::Table(below)) => self.table(fields, key, table, below),
-            (other, _) => {
-                let wrong = Wrong::new(
-                    format!("is {}, not a table", with_article(other.type_str())),
-                    format!("write [{key}] and its keys below it"),
-                );
-                self.complain(wrong, at, key);
+                Node::Table { keys, .. } => match (value.get_ref(), into.get_mut(name)) {
+                    (DeValue::Table(table), Some(Value::Table(below))) => {
+                        self.table(keys, &path, table, below);
+                    }
+                    (other, _) => {
+                        let what = format!("is {}, not a table", with_article(other.type_str()));
+                        let remedy = format!("write [{path}] and its keys below it");
+                        self.violate(Reason::new(what, remedy), at, &path);
+                    }
+                },
             }
         }
     }
@@ -263,80 +249,77 @@ impl Walk<'_> {
     /// Takes a list of tables over. A list replaces the one of the layer below as a whole.
     fn list(
         &mut self,
-        fields: &'static [Field],
-        required: &[&str],
-        key: &str,
-        (at, value): (usize, &DeValue<'_>),
+        keys: &'static [Key],
+        path: &str,
+        at: usize,
+        value: &DeValue<'_>,
     ) -> Option<Vec<Value>> {
-        let remedy = format!("write [[{key}]] for each of them");
-        let wrong = match value {
-            DeValue::Array(items) if items.len() > MOST_TABLES => Wrong::new(
+        let reason = match value {
+            DeValue::Array(items) if items.len() <= MOST_TABLES => {
+                let below = format!("{path}[");
+                let origins = &mut self.layers.origins;
+                origins.retain(|key, _| !key.starts_with(&below));
+                let items = items.iter().enumerate();
+                let list = items.map(|(number, item)| {
+                    Value::Table(self.list_item(keys, &format!("{path}[{number}]"), item))
+                });
+                let list = list.collect();
+                self.set(path, at);
+                return Some(list);
+            }
+            DeValue::Array(items) => Reason::new(
                 format!("holds {} tables", items.len()),
                 format!("write at most {MOST_TABLES}"),
             ),
-            DeValue::Array(items) => {
-                let below = format!("{key}[");
-                self.findings
-                    .origins
-                    .retain(|key, _| !key.starts_with(&below));
-                let mut list = Vec::with_capacity(items.len());
-                for (number, item) in items.iter().enumerate() {
-                    let key = format!("{key}[{number}]");
-                    list.push(Value::Table(self.list_item(fields, required, &key, item)));
-                }
-                let origin = (self.place.origin)(at);
-                self.findings.origins.insert(key.to_owned(), origin);
-                return Some(list);
-            }
-            other => Wrong::new(
+            other => Reason::new(
                 format!(
                     "is {}, not a list of tables",
                     with_article(other.type_str())
                 ),
-                remedy,
+                format!("write [[{path}]] for each of them"),
             ),
         };
-        self.complain(wrong, at, key);
+        self.violate(reason, at, path);
         None
     }
 
+    /// The defaults of a list's table, with what `item` sets over them.
     fn list_item(
         &mut self,
-        fields: &'static [Field],
-        required: &[&str],
-        key: &str,
+        keys: &'static [Key],
+        path: &str,
         item: &Spanned<DeValue<'_>>,
     ) -> Table {
-        let mut taken = Table::new();
         let at = item.span().start;
+        let mut taken = defaults(keys, &[], &mut self.layers.violations);
         let DeValue::Table(table) = item.get_ref() else {
             let what = format!(
                 "is {}, not a table",
                 with_article(item.get_ref().type_str())
             );
-            self.complain(Wrong::new(what, "write a table"), at, key);
+            self.violate(Reason::new(what, "write a table"), at, path);
             return taken;
         };
-        if (self.place.is_broken)(item.span()) {
-            self.findings.suspect.insert(key.to_owned());
-            return taken;
-        }
-        self.table(fields, key, table, &mut taken);
-        let origin = (self.place.origin)(at);
-        self.findings.origins.insert(key.to_owned(), origin);
-        for name in required {
-            let key = keys::join(key, name);
-            if !taken.contains_key(*name) && !self.findings.is_suspect(&key) {
-                let wrong = Wrong::new("is missing", format!("write {name} = \"…\""));
-                self.complain(wrong, at, &key);
+        self.table(keys, path, table, &mut taken);
+        self.set(path, at);
+        for name in keys.iter().map(|key| key.name) {
+            let key = keys::join(path, name);
+            if !taken.contains_key(name) && !self.layers.is_suspect(&key) {
+                let reason = Reason::new("is missing", format!("write {name} = \"…\""));
+                self.violate(reason, at, &key);
             }
         }
         taken
     }
 
-    fn complain(&mut self, wrong: Wrong, at: usize, key: &str) {
-        let origin = (self.place.origin)(at);
-        self.findings.complain(wrong, origin, key);
+    fn set(&mut self, path: &str, at: usize) {
+        let origin = (self.origin)(at);
+        self.layers.origins.insert(path.to_owned(), origin);
+    }
+
+    fn violate(&mut self, reason: Reason, at: usize, path: &str) {
+        let origin = (self.origin)(at);
+        self.layers.violate(reason, origin, path);
     }
 }
 
@@ -353,46 +336,24 @@ fn shown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load::tests::problems;
+    use crate::config::load::tests::violations;
 
     #[test]
     fn unknown_keys_and_tables_are_told_with_what_was_meant() {
-        for (text, told) in [
-            (
-                "x = 1",
-                "1: x: is not a key; remove it, or write one of data_dir, instance,",
-            ),
-            (
-                "[watch]\ndebouce = \"1s\"",
-                "2: watch.debouce: is not a key; write `debounce`",
-            ),
-            (
-                "[wacth]\ndebounce = \"1s\"",
-                "1: wacth: is not a key; write `watch`",
-            ),
-            (
-                "[agents.ragg]\nenabled = true",
-                "1: agents.ragg: is not a key; write `rag`",
-            ),
-            (
-                "[jobs.weekly-report]\nenabled = true",
-                "1: jobs.weekly-report: is not a key; remove it, or write one of maintenance, health, verify",
-            ),
-            (
-                "[bus]\ndata_dir = \"/x\"",
-                "2: bus.data_dir: is not a key; write `data_dir` above the first table",
-            ),
-            (
-                "debounce = \"1s\"",
-                "1: debounce: is not a key; write `debounce` in [watch]",
-            ),
-            (
-                "[[collection]]\nname = \"a\"\npath = \"/a\"\nexcludes = []",
-                "4: collection[0].excludes: is not a key; write `exclude`",
-            ),
+        #[rustfmt::skip] // one case a line
+        let cases = [
+            ("x = 1", "1: x: is not a key; remove it, or write one of data_dir, instance,"),
+            ("[watch]\ndebouce = \"1s\"", "2: watch.debouce: is not a key; write `debounce`"),
+            ("[wacth]\ndebounce = \"1s\"", "1: wacth: is not a key; write `watch`"),
+            ("[agents.ragg]\nenabled = true", "1: agents.ragg: is not a key; write `rag`"),
+            ("[jobs.weekly-report]\nenabled = true", "1: jobs.weekly-report: is not a key; remove it, or write one of maintenance, health, verify"),
+            ("[bus]\ndata_dir = \"/x\"", "2: bus.data_dir: is not a key; write `data_dir` above the first table"),
+            ("debounce = \"1s\"", "1: debounce: is not a key; write `debounce` in [watch]"),
+            ("[[collection]]\nname = \"a\"\npath = \"/a\"\nexcludes = []", "4: collection[0].excludes: is not a key; write `exclude`"),
             ("\"a b\" = 1", "1: \"a b\": is not a key"),
-        ] {
-            let all = problems(text);
+        ];
+        for (text, told) in cases {
+            let all = violations(text);
             assert_eq!(all.len(), 1, "{all:#?}");
             assert!(
                 all[0].starts_with(&format!("docent.toml:{told}")),
@@ -403,33 +364,17 @@ mod tests {
 
     #[test]
     fn a_table_in_the_wrong_form_is_told() {
-        for (text, told) in [
-            (
-                "bus = 5",
-                "1: bus: is an integer, not a table; write [bus] and its keys below it",
-            ),
-            (
-                "[[bus]]\nmode = \"auto\"",
-                "1: bus: is an array, not a table; write [bus] and its keys below it",
-            ),
-            (
-                "[collection]\nname = \"a\"",
-                "1: collection: is a table, not a list of tables; write [[collection]] for each of them",
-            ),
-            (
-                "collection = [1]",
-                "1: collection[0]: is an integer, not a table; write a table",
-            ),
-            (
-                "[bus.mode]\nx = 1",
-                "1: bus.mode: is a table, not one of the words it may be;",
-            ),
-            (
-                "[[collection]]",
-                "1: collection[0].name: is missing; write name = \"…\"",
-            ),
-        ] {
-            let all = problems(text);
+        #[rustfmt::skip] // one case a line
+        let cases = [
+            ("bus = 5", "1: bus: is an integer, not a table; write [bus] and its keys below it"),
+            ("[[bus]]\nmode = \"auto\"", "1: bus: is an array, not a table; write [bus] and its keys below it"),
+            ("[collection]\nname = \"a\"", "1: collection: is a table, not a list of tables; write [[collection]] for each of them"),
+            ("collection = [1]", "1: collection[0]: is an integer, not a table; write a table"),
+            ("[bus.mode]\nx = 1", "1: bus.mode: is a table, not one of the words it may be;"),
+            ("[[collection]]", "1: collection[0].name: is missing; write name = \"…\""),
+        ];
+        for (text, told) in cases {
+            let all = violations(text);
             assert!(
                 all[0].starts_with(&format!("docent.toml:{told}")),
                 "{all:#?}"
@@ -445,7 +390,7 @@ mod tests {
                 "[[collection]]\nname = \"c{number}\"\npath = \"/c{number}\"\n"
             ));
         }
-        let all = problems(&text);
+        let all = violations(&text);
         assert_eq!(
             all,
             ["docent.toml:1: collection: holds 1001 tables; write at most 1000"]
@@ -453,22 +398,22 @@ mod tests {
     }
 
     #[test]
-    fn no_more_problems_are_told_than_anybody_reads() {
+    fn no_more_violations_are_told_than_anybody_reads() {
         let text: String = (0..20_000)
             .map(|number| format!("unknown_{number} = 1\n"))
             .collect();
-        let all = problems(&text);
-        assert_eq!(all.len(), MOST_PROBLEMS + 1);
+        let all = violations(&text);
+        assert_eq!(all.len(), MOST_VIOLATIONS + 1);
         assert!(
-            all[MOST_PROBLEMS].contains("not everything was looked at"),
+            all[MOST_VIOLATIONS].contains("not everything was looked at"),
             "{}",
-            all[MOST_PROBLEMS]
+            all[MOST_VIOLATIONS]
         );
     }
 
     #[test]
     fn dotted_keys_and_inline_tables_are_the_same_keys() {
-        let all = problems("redis.max_retries = -1\nbus = { mode = \"x\" }\n");
+        let all = violations("redis.max_retries = -1\nbus = { mode = \"x\" }\n");
         assert_eq!(all.len(), 2, "{all:#?}");
         assert!(
             all[0].starts_with("docent.toml:1: redis.max_retries: "),
@@ -479,11 +424,11 @@ mod tests {
 
     #[test]
     fn what_is_below_a_suspect_key_is_suspect() {
-        let mut findings = Findings::default();
-        findings.complain(Wrong::new("x", "y"), Origin::Default, "collection[0]");
-        findings.complain(Wrong::new("x", "y"), Origin::Default, "bus");
-        assert!(findings.is_suspect("bus") && findings.is_suspect("bus.mode"));
-        assert!(findings.is_suspect("collection[0].path"));
-        assert!(!findings.is_suspect("collection[1].path") && !findings.is_suspect("business"));
+        let mut layers = Layers::defaults();
+        layers.violate(Reason::new("x", "y"), Origin::Default, "collection[0]");
+        layers.violate(Reason::new("x", "y"), Origin::Default, "bus");
+        assert!(layers.is_suspect("bus") && layers.is_suspect("bus.mode"));
+        assert!(layers.is_suspect("collection[0].path"));
+        assert!(!layers.is_suspect("collection[1].path") && !layers.is_suspect("business"));
     }
 }

@@ -1,54 +1,57 @@
 //! What can be set, how it is set, and everything that is wrong with it at once.
 //!
-//! Four layers, the last one wins: the built-in defaults, which are the file `config/docent.toml` itself; a file;
-//! variables such as `DOCENT__REDIS__URL`, where a double underscore leads into a table; flags. Each layer is
-//! compared with the list of known keys (`keys`) before serde sees it, so that one run tells every unknown key,
-//! wrong type, bad unit and value out of range, with its line. Then come the rules between keys (`rules`,
-//! `collections`); a rule is not checked on a value that is wrong by itself.
+//! `keys` is the table of every key; what else is known of one follows from there. Four layers, the last one wins: the
+//! defaults; a file; variables such as `DOCENT__REDIS__URL`, where a double underscore leads into a table; flags. Each layer is
+//! compared with the table of keys (`layers`), so that one run reports every unknown key, wrong type, bad unit and value out of
+//! range, with its line. Then come the rules between keys (`rules`, `collections`); a rule is not checked on a value that is
+//! wrong by itself. A file that is not TOML is one violation.
 //!
-//! A loaded [`Config`] has absolute paths and an instance name. A password in Redis' URL is hidden in everything
-//! that shows it; only [`RedisUrl::expose`] tells it.
+//! A loaded [`Config`] has absolute paths and an instance name. A password in Redis' URL is hidden in everything that shows it;
+//! only [`RedisUrl::expose`] tells it.
 
 mod check;
 mod choice;
 mod collections;
-mod defaults;
 mod groups;
 mod keys;
 mod layers;
 mod load;
 mod paths;
 mod patterns;
-mod problem;
 mod redis_url;
+#[cfg(test)]
+mod reference;
 mod rules;
+mod schema;
 mod secret;
 mod shape;
 mod show;
 mod suggest;
 mod syntax;
-mod tree;
+mod table;
 mod trust;
 mod units;
+mod violation;
 
 pub use check::parse_schedule;
 pub use choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed, WatchMode};
-pub use groups::{GROUPS, group_id};
-pub use load::{Loaded, Override, REFERENCE, Sources};
-pub use paths::{host_name, shell_word};
-pub use patterns::{PatternError, Patterns, mistake as pattern_mistake};
-pub use problem::{Origin, Problem};
-#[cfg(test)]
-pub(crate) use redis_url::tests::GOOD as REDIS_URLS;
-pub use rules::WATCHDOG_MARGIN;
-pub use secret::{RedisUrl, redact};
-pub use show::Shown;
-pub use tree::{
+pub use groups::group_id;
+pub use keys::{
     Agent, Agents, Audit, Bus, Collection, Config, Control, Delivery, Documents, Health, Http,
     Index, Job, Jobs, Log, Redis, Scheduler, Store, Supervisor, Watch,
 };
+pub use load::{Loaded, Override, Sources};
+pub use paths::{host_name, shell_word};
+pub use patterns::{PatternError, Patterns, mistake as pattern_mistake};
+#[cfg(test)]
+pub(crate) use redis_url::tests::GOOD as REDIS_URLS;
+pub use rules::WATCHDOG_MARGIN;
+pub use schema::schema;
+pub use secret::{RedisUrl, redact};
+pub use show::Shown;
 pub use trust::{Untrusted, trusted};
 pub use units::{UnitError, format_duration, format_size, parse_duration, parse_size};
+pub use violation::{Origin, Violation};
 
 use std::path::PathBuf;
 

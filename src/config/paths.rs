@@ -1,6 +1,6 @@
 //! Paths made absolute, the control socket's place, the host's name.
 
-use super::check::{INSTANCE_OTHERS, LONGEST_INSTANCE};
+use super::check::{INSTANCE, is_among};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -86,13 +86,9 @@ pub(crate) fn instance_of(host_name: &str) -> Option<String> {
     let name: String = host_name
         .trim()
         .chars()
-        .take(LONGEST_INSTANCE)
+        .take(64)
         .map(|c| c.to_ascii_lowercase())
-        .map(|c| match c {
-            'a'..='z' | '0'..='9' => c,
-            _ if INSTANCE_OTHERS.contains(c) => c,
-            _ => '-',
-        })
+        .map(|c| if is_among(c, INSTANCE) { c } else { '-' })
         .collect();
     name.contains(|c: char| c.is_ascii_alphanumeric())
         .then_some(name)

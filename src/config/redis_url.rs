@@ -3,7 +3,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::problem::Wrong;
+use super::violation::Reason;
 
 const EXAMPLE: &str = "write one such as \"redis://localhost:6379\"";
 const ENCODE: &str = "percent-encode what is special in a user, a password or a path (# is %23, / is %2F, ? is %3F, @ is %40, % is %25, a space is %20), such as \"redis://:p%23ss@localhost:6379\"";
@@ -30,23 +30,23 @@ const SCHEMES: [(&str, Kind); 7] = [
 ];
 
 /// Whether a text is the URL of a Redis.
-pub(crate) fn redis_url(text: &str) -> Result<(), Wrong> {
+pub(crate) fn redis_url(text: &str) -> Result<(), Reason> {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(Wrong::new("is not a URL", EXAMPLE));
+        return Err(Reason::new("is not a URL", EXAMPLE));
     };
     let Some((_, kind)) = SCHEMES.iter().find(|(known, _)| *known == scheme) else {
         let known: Vec<&str> = SCHEMES.iter().map(|(known, _)| *known).collect();
-        return Err(Wrong::new(
+        return Err(Reason::new(
             "is not the URL of a Redis",
             format!("begin it with one of {}, and ://", known.join(", ")),
         ));
     };
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Wrong::new("holds a space or a control character", ENCODE));
+        return Err(Reason::new("holds a space or a control character", ENCODE));
     }
     let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if behind.contains(['@', '#']) {
-        return Err(Wrong::new(
+        return Err(Reason::new(
             "has a special character in a place where it ends the host, such as # or / in a password",
             ENCODE,
         ));
@@ -56,7 +56,7 @@ pub(crate) fn redis_url(text: &str) -> Result<(), Wrong> {
         None => (None, authority),
     };
     if user.is_some_and(|user| user.contains('@')) {
-        return Err(Wrong::new("has more than one @", ENCODE));
+        return Err(Reason::new("has more than one @", ENCODE));
     }
     encoded(user.unwrap_or_default())?;
     let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
@@ -71,7 +71,7 @@ pub(crate) fn redis_url(text: &str) -> Result<(), Wrong> {
 }
 
 /// Whether every % begins the number of a byte, and the bytes are UTF-8.
-fn encoded(text: &str) -> Result<(), Wrong> {
+fn encoded(text: &str) -> Result<(), Reason> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut parts = text.split('%');
     bytes.extend(parts.next().unwrap_or_default().bytes());
@@ -81,19 +81,19 @@ fn encoded(text: &str) -> Result<(), Wrong> {
             .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
         let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
         let Some(byte) = byte else {
-            return Err(Wrong::new("has a % that begins no %XX", ENCODE));
+            return Err(Reason::new("has a % that begins no %XX", ENCODE));
         };
         bytes.push(byte);
         bytes.extend(part[2..].bytes());
     }
     match std::str::from_utf8(&bytes) {
         Ok(_) => Ok(()),
-        Err(_) => Err(Wrong::new("has %XX that are not UTF-8 together", ENCODE)),
+        Err(_) => Err(Reason::new("has %XX that are not UTF-8 together", ENCODE)),
     }
 }
 
 /// A host, and a port if there is one.
-fn server(place: &str, port_needed: bool) -> Result<(), Wrong> {
+fn server(place: &str, port_needed: bool) -> Result<(), Reason> {
     let address = place.strip_prefix('[').and_then(|v6| v6.split_once(']'));
     let (host, port) = match address {
         Some((address, "")) => (address, None),
@@ -105,22 +105,22 @@ fn server(place: &str, port_needed: bool) -> Result<(), Wrong> {
     };
     let fits = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     if place.is_empty() || host.is_empty() && address.is_none() && !place.starts_with("::") {
-        return Err(Wrong::new("names no host", EXAMPLE));
+        return Err(Reason::new("names no host", EXAMPLE));
     }
     if address.is_some() && host.parse::<Ipv6Addr>().is_err() {
-        return Err(Wrong::new(
+        return Err(Reason::new(
             "has something in brackets that is no IPv6 address",
             "write one such as \"redis://[::1]:6379\"",
         ));
     }
     if address.is_none() && port.is_some_and(|port| port.contains(':')) {
-        return Err(Wrong::new(
+        return Err(Reason::new(
             "has more than one : in its host",
             "write an IPv6 address in brackets, such as \"redis://[::1]:6379\", and a password before an @, such as \"redis://:PASSWORD@localhost:6379\"",
         ));
     }
     if address.is_none() && !host.chars().all(fits) {
-        return Err(Wrong::new(
+        return Err(Reason::new(
             "has a character in its host that no host has",
             EXAMPLE,
         ));
@@ -128,7 +128,7 @@ fn server(place: &str, port_needed: bool) -> Result<(), Wrong> {
     let digits = |port: &str| port.bytes().all(|b| b.is_ascii_digit());
     let fits = |port: &str| digits(port) && port.parse::<u16>().is_ok_and(|port| port > 0);
     if !port.map_or(!port_needed, fits) {
-        return Err(Wrong::new(
+        return Err(Reason::new(
             "has a port that is not a number from 1 to 65535",
             EXAMPLE,
         ));
@@ -137,26 +137,26 @@ fn server(place: &str, port_needed: bool) -> Result<(), Wrong> {
 }
 
 /// A socket. The client wants a host where there is a user, and uses none.
-fn socket(user: Option<&str>, place: &str, path: &str) -> Result<(), Wrong> {
+fn socket(user: Option<&str>, place: &str, path: &str) -> Result<(), Reason> {
     if user.is_some() && place.is_empty() {
-        return Err(Wrong::new(
+        return Err(Reason::new(
             "has a user or a password and no host for them",
             "write one such as \"redis+unix://:PASSWORD@localhost/run/redis/redis.sock\"",
         ));
     }
     if user.is_none() && !place.is_empty() {
-        return Err(Wrong::new("names a host where a path must begin", SOCKET));
+        return Err(Reason::new("names a host where a path must begin", SOCKET));
     }
     if user.is_some() {
         server(place, false)?;
     }
     if path.len() < 2 || path.ends_with('/') {
-        return Err(Wrong::new("names no socket", SOCKET));
+        return Err(Reason::new("names no socket", SOCKET));
     }
     encoded(path)
 }
 
-fn database(path: &str, kind: Kind) -> Result<(), Wrong> {
+fn database(path: &str, kind: Kind) -> Result<(), Reason> {
     let number = path.strip_prefix('/').unwrap_or_default();
     if number.is_empty() {
         return Ok(());
@@ -165,11 +165,11 @@ fn database(path: &str, kind: Kind) -> Result<(), Wrong> {
     match number.parse::<u8>() {
         Ok(0) if digits => Ok(()),
         Ok(_) if digits && kind != Kind::Cluster => Ok(()),
-        Ok(_) if digits => Err(Wrong::new(
+        Ok(_) if digits => Err(Reason::new(
             "names a database, and a cluster has only database 0",
             "leave it out",
         )),
-        _ => Err(Wrong::new(
+        _ => Err(Reason::new(
             "has a database that is not a number from 0 to 255",
             DATABASE,
         )),
@@ -177,7 +177,7 @@ fn database(path: &str, kind: Kind) -> Result<(), Wrong> {
 }
 
 /// The parameters that a kind of place has; others would be passed over in silence.
-fn parameters(query: &str, kind: Kind) -> Result<(), Wrong> {
+fn parameters(query: &str, kind: Kind) -> Result<(), Reason> {
     let mut named = false;
     for parameter in query.split('&').filter(|p| !p.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -185,7 +185,7 @@ fn parameters(query: &str, kind: Kind) -> Result<(), Wrong> {
             (Kind::Cluster | Kind::Sentinel, "node") => server(value, true)?,
             (Kind::Sentinel, "sentinelServiceName") if !value.is_empty() => named = true,
             _ => {
-                return Err(Wrong::new(
+                return Err(Reason::new(
                     "has a parameter that docent does not know",
                     "leave it out: a cluster has node=HOST:PORT, sentinels have that and sentinelServiceName=NAME, and a database stands behind the host, as in \"redis://localhost:6379/2\"",
                 ));
@@ -193,7 +193,7 @@ fn parameters(query: &str, kind: Kind) -> Result<(), Wrong> {
         }
     }
     if kind == Kind::Sentinel && !named {
-        return Err(Wrong::new(
+        return Err(Reason::new(
             "does not say which primary the sentinels watch",
             "write one such as \"redis-sentinel://localhost:26379?sentinelServiceName=NAME\"",
         ));
@@ -297,8 +297,8 @@ pub(crate) mod tests {
             ("redis+unix://:s3cret@/run/redis.sock", "@localhost/"),
             ("redis+unix://:s3/cret@localhost/run/redis.sock", "%2F"),
         ] {
-            let wrong = redis_url(url).expect_err(url);
-            let text = format!("{wrong:?}");
+            let reason = redis_url(url).expect_err(url);
+            let text = format!("{reason:?}");
             assert!(text.contains(told), "{url}: {text}");
             assert!(
                 !text.contains("s3") && !text.contains("cret"),

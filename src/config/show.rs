@@ -1,13 +1,13 @@
-//! The values that rule, as `config show` lists them.
+//! The effective values, as `config show` lists them.
 
-use super::keys::{self, Field, Node, ROOT};
-use super::layers::Findings;
-use super::problem::Origin;
+use super::keys::{self, Config};
+use super::layers::Layers;
 use super::secret::redact;
-use super::tree::Config;
-use toml::Value;
+use super::table::{Key, Keys as _, Node};
+use super::violation::Origin;
+use toml::{Table, Value};
 
-/// One value that rules.
+/// One effective value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
     /// The key with its tables, such as `redis.url` or `collection[0].path`.
@@ -18,38 +18,38 @@ pub struct Shown {
     pub origin: Origin,
 }
 
-/// Every value of `config` in the order of the list of keys.
-pub(crate) fn all(config: &Config, findings: &Findings) -> Result<Vec<Shown>, toml::ser::Error> {
-    let values = Value::try_from(config)?;
+/// Every value in the order of the table of keys.
+pub(crate) fn all(layers: &Layers) -> Vec<Shown> {
     let mut shown = Vec::new();
-    table(ROOT, "", &values, findings, &mut shown);
-    Ok(shown)
+    table(Config::KEYS, "", &layers.values, layers, &mut shown);
+    shown
 }
 
 fn table(
-    fields: &'static [Field],
+    keys: &'static [Key],
     prefix: &str,
-    values: &Value,
-    findings: &Findings,
+    values: &Table,
+    layers: &Layers,
     into: &mut Vec<Shown>,
 ) {
-    for field in fields {
-        let key = keys::join(prefix, field.name);
-        let Some(value) = values.get(field.name) else {
-            continue; // cannot be: a test compares the list of keys with the tree
-        };
-        match &field.node {
-            Node::Value(_) => into.push(Shown {
+    for key in keys {
+        let path = keys::join(prefix, key.name);
+        match (&key.node, values.get(key.name)) {
+            (Node::Value { .. }, Some(value)) => into.push(Shown {
                 value: redact(&value.to_string()),
-                origin: findings.origin(&key),
-                key,
+                origin: layers.origin(&path),
+                key: path,
             }),
-            Node::Table(fields) => table(fields, &key, value, findings, into),
-            Node::Tables { fields, .. } => {
-                for (number, value) in value.as_array().into_iter().flatten().enumerate() {
-                    table(fields, &format!("{key}[{number}]"), value, findings, into);
+            (Node::Table { keys, .. }, Some(Value::Table(values))) => {
+                table(keys, &path, values, layers, into);
+            }
+            (Node::Table { keys, .. }, Some(Value::Array(list))) => {
+                for (number, values) in list.iter().filter_map(Value::as_table).enumerate() {
+                    table(keys, &format!("{path}[{number}]"), values, layers, into);
                 }
             }
+            // Cannot be: every key has a value of its form by now.
+            (Node::Table { .. }, Some(_)) | (_, None) => {}
         }
     }
 }

@@ -22,40 +22,98 @@ pub enum UnitError {
     TooLarge,
 }
 
-/// Units of a duration with their length in milliseconds, shortest first.
-const DURATION_UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("min", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+/// The units of a kind of amount.
+pub(crate) struct Units {
+    /// What an amount is called.
+    pub(crate) noun: &'static str,
+    /// What to write.
+    pub(crate) remedy: &'static str,
+    /// Names and lengths, shortest first.
+    units: [(&'static str, u64); 5],
+    zero: &'static str,
+}
 
-/// Units of a size with their length in bytes, smallest first.
-const SIZE_UNITS: [(&str, u64); 5] = [
-    ("B", 1),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-];
+/// Durations, in milliseconds.
+pub(crate) static TIME: Units = Units {
+    noun: "a duration",
+    remedy: "a whole number and one of ms, s, min, h, d",
+    units: [
+        ("ms", 1),
+        ("s", 1_000),
+        ("min", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+    ],
+    zero: "0s",
+};
+
+/// Sizes, in bytes.
+pub(crate) static SIZE: Units = Units {
+    noun: "a size",
+    remedy: "a whole number and one of B, KiB, MiB, GiB, TiB",
+    units: [
+        ("B", 1),
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+    ],
+    zero: "0B",
+};
+
+impl Units {
+    pub(crate) fn parse(&self, text: &str) -> Result<u64, UnitError> {
+        let end = text.find(|c: char| !c.is_ascii_digit());
+        let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
+        if digits.is_empty() {
+            return Err(UnitError::NoNumber);
+        }
+        if unit.is_empty() {
+            return Err(UnitError::NoUnit);
+        }
+        let Some((_, factor)) = self.units.iter().find(|(name, _)| *name == unit) else {
+            return Err(UnitError::UnknownUnit(unit.to_owned()));
+        };
+        let number: u64 = digits.parse().map_err(|_| UnitError::TooLarge)?;
+        number.checked_mul(*factor).ok_or(UnitError::TooLarge)
+    }
+
+    /// Takes the largest unit that divides without a rest: exact, and what a person would have written.
+    pub(crate) fn format(&self, amount: u64) -> String {
+        let mut units = self.units.iter().rev();
+        match units.find(|(_, factor)| amount != 0 && amount.is_multiple_of(*factor)) {
+            Some((unit, factor)) => format!("{}{unit}", amount / factor),
+            None => self.zero.to_owned(),
+        }
+    }
+
+    /// What was most likely meant by a text that is none of these amounts.
+    pub(crate) fn meant(&self, text: &str, error: &UnitError) -> Option<String> {
+        let UnitError::UnknownUnit(unit) = error else {
+            return None;
+        };
+        let meant = format!("{}{}", text.strip_suffix(unit.as_str())?, meant_unit(unit)?);
+        self.parse(&meant).is_ok().then_some(meant)
+    }
+
+    /// A regular expression that every amount matches.
+    pub(crate) fn pattern(&self) -> String {
+        format!("^[0-9]+({})$", self.units.map(|(name, _)| name).join("|"))
+    }
+}
 
 /// Reads a duration: a whole number and one of `ms`, `s`, `min`, `h`, `d`.
 ///
 /// # Errors
 /// [`UnitError`] when there is no number, no unit, an unknown unit, or more than `u64` milliseconds.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
-    parse(text, &DURATION_UNITS).map(Duration::from_millis)
+    TIME.parse(text).map(Duration::from_millis)
 }
 
 /// Writes a duration so that [`parse_duration`] reads the same one; what is below a millisecond is cut off.
 pub fn format_duration(duration: Duration) -> String {
     // Only a duration that was not read from text can be longer than this; it is shown as the longest.
-    let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    if milliseconds == 0 {
-        return "0s".to_owned();
-    }
-    format(milliseconds, &DURATION_UNITS)
+    TIME.format(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Reads a size in bytes: a whole number and one of `B`, `KiB`, `MiB`, `GiB`, `TiB`.
@@ -63,16 +121,16 @@ pub fn format_duration(duration: Duration) -> String {
 /// # Errors
 /// [`UnitError`] when there is no number, no unit, an unknown unit, or more than `u64` bytes.
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
-    parse(text, &SIZE_UNITS)
+    SIZE.parse(text)
 }
 
 /// Writes a size in bytes so that [`parse_size`] reads the same one.
 pub fn format_size(bytes: u64) -> String {
-    format(bytes, &SIZE_UNITS)
+    SIZE.format(bytes)
 }
 
 /// The unit that somebody who wrote `unit` most likely meant.
-pub(crate) fn meant_unit(unit: &str) -> Option<&'static str> {
+fn meant_unit(unit: &str) -> Option<&'static str> {
     Some(match unit.to_ascii_lowercase().as_str() {
         "msec" | "msecs" | "millis" | "milliseconds" => "ms",
         "sec" | "secs" | "second" | "seconds" => "s",
@@ -86,65 +144,6 @@ pub(crate) fn meant_unit(unit: &str) -> Option<&'static str> {
         "t" | "tb" | "tib" => "TiB",
         _ => return None,
     })
-}
-
-fn parse(text: &str, units: &[(&str, u64)]) -> Result<u64, UnitError> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (digits, unit) = text.split_at(end);
-    if digits.is_empty() {
-        return Err(UnitError::NoNumber);
-    }
-    if unit.is_empty() {
-        return Err(UnitError::NoUnit);
-    }
-    let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
-        return Err(UnitError::UnknownUnit(unit.to_owned()));
-    };
-    let number: u64 = digits.parse().map_err(|_| UnitError::TooLarge)?;
-    number.checked_mul(*factor).ok_or(UnitError::TooLarge)
-}
-
-/// Takes the largest unit that divides without a rest: exact, and what a person would have written.
-fn format(amount: u64, units: &[(&str, u64)]) -> String {
-    let (unit, factor) = units
-        .iter()
-        .rev()
-        .find(|(_, factor)| amount != 0 && amount.is_multiple_of(*factor))
-        .unwrap_or(&units[0]);
-    format!("{}{unit}", amount / factor)
-}
-
-/// A `Duration` field as text, for `#[serde(with = …)]`.
-pub(crate) mod duration {
-    use super::{format_duration, parse_duration};
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-    use std::time::Duration;
-
-    pub(crate) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&format_duration(*value))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(from)?;
-        parse_duration(&text).map_err(D::Error::custom)
-    }
-}
-
-/// A `u64` field of bytes as text, for `#[serde(with = …)]`.
-pub(crate) mod size {
-    use super::{format_size, parse_size};
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(crate) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&format_size(*value))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-        let text = String::deserialize(from)?;
-        parse_size(&text).map_err(D::Error::custom)
-    }
 }
 
 #[cfg(test)]
@@ -208,11 +207,8 @@ mod tests {
     fn a_meant_unit_is_a_unit() {
         for written in ["m", "sec", "hours", "day", "kb", "MB", "GB", "T", "bytes"] {
             let unit = meant_unit(written).expect("these are all known slips");
-            let known = |units: &[(&str, u64)]| units.iter().any(|(name, _)| *name == unit);
-            assert!(
-                known(&DURATION_UNITS) || known(&SIZE_UNITS),
-                "{written} -> {unit}"
-            );
+            let known = |units: &Units| units.units.iter().any(|(name, _)| *name == unit);
+            assert!(known(&TIME) || known(&SIZE), "{written} -> {unit}");
         }
         assert_eq!(meant_unit("furlong"), None);
     }
@@ -227,9 +223,9 @@ mod tests {
 
         #[test]
         fn round_amounts_read_the_same(number in 0_u64..10_000, unit in 0_usize..5) {
-            let duration = Duration::from_millis(number * DURATION_UNITS[unit].1);
+            let duration = Duration::from_millis(number * TIME.units[unit].1);
             prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
-            let bytes = number * SIZE_UNITS[unit].1;
+            let bytes = number * SIZE.units[unit].1;
             prop_assert_eq!(parse_size(&format_size(bytes)), Ok(bytes));
         }
 

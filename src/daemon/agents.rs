@@ -65,7 +65,7 @@ fn runner_options(config: &Config, name: AgentName) -> RunnerOptions {
         }),
         unsettled: delivery.unsettled,
         unsettled_bytes: size(delivery.unsettled_size),
-        capacity: delivery.room,
+        capacity: delivery.capacity,
         stall_timeout: delivery.stall_timeout,
         backoff_max: delivery.backoff_max,
         pause_min: delivery.unavailable_min,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::agents::rag::{RagOptions, identity};
-use crate::agents::scheduler::{JobOption, Missed};
+use crate::agents::scheduler::JobOption;
 use crate::agents::{change_detection, scheduler, self_healing};
 use crate::config::{self, Config};
 use crate::document::{ChunkOptions, kind_of};
@@ -71,11 +71,7 @@ pub(super) fn scheduler(config: &Config) -> scheduler::Options {
         name: name.to_owned(),
         schedule: job.schedule.clone(),
         enabled: job.enabled,
-        missed: match job.missed {
-            config::Missed::Skip => Missed::Skip,
-            config::Missed::Once => Missed::Once,
-            config::Missed::All => Missed::All,
-        },
+        missed: job.missed,
         kind,
         subject,
         data: json!({"job": name}),

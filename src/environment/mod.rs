@@ -1,7 +1,7 @@
 //! What the config needs of this machine: tried without a daemon, changing nothing. One topic a file.
 //!
-//! What is missing is a [`Lack`]: what was tried, on what, why it fails, and what to do. What could not be tried, and why,
-//! is a note.
+//! A requirement that is not met is an [`Unmet`]: what was tried, on what, why it fails, and what to do. What could not be
+//! tried, and why, is a note.
 
 mod paths;
 mod redis;
@@ -13,10 +13,10 @@ use std::path::Path;
 
 use crate::config::Config;
 
-/// Something that the config needs and this machine has not.
+/// Something that the config needs and this machine does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lack {
-    /// Which topic it belongs to, one word.
+pub struct Unmet {
+    /// Its topic, one word.
     pub check: &'static str,
     /// What was tried, on what, and why it fails.
     pub what: String,
@@ -26,16 +26,16 @@ pub struct Lack {
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Findings {
-    /// What is missing.
-    pub lacks: Vec<Lack>,
+pub struct Report {
+    /// What is not met.
+    pub unmet: Vec<Unmet>,
     /// What was not tried, and why.
     pub notes: Vec<String>,
 }
 
-impl Findings {
-    fn lack(&mut self, check: &'static str, what: impl Into<String>, remedy: impl Into<String>) {
-        self.lacks.push(Lack {
+impl Report {
+    fn unmet(&mut self, check: &'static str, what: impl Into<String>, remedy: impl Into<String>) {
+        self.unmet.push(Unmet {
             check,
             what: what.into(),
             remedy: remedy.into(),
@@ -48,23 +48,23 @@ pub fn is_service() -> bool {
     unit::path(unit::FOLDERS).is_some()
 }
 
-/// Tries everything. `again` are the arguments by which docent does it again.
-pub fn examine(config: &Config, again: &str) -> Findings {
-    let mut findings = Findings::default();
-    let unit = unit::installed(unit::FOLDERS, &mut findings);
+/// Tries everything. `again` are the arguments that repeat this check.
+pub fn examine(config: &Config, again: &str) -> Report {
+    let mut report = Report::default();
+    let unit = unit::installed(unit::FOLDERS, &mut report);
     let makes = |folder: &Path| unit.as_ref().and_then(|unit| unit.makes(folder));
-    paths::collections(config, &mut findings);
-    paths::data_dir(&config.data_dir, &makes, &mut findings);
-    paths::socket(&config.socket_path(), &makes, &mut findings);
-    paths::group(&config.control.group, &mut findings);
-    watches::room(config, &mut findings);
-    store::store(config, &mut findings);
-    store::free_space(config, &mut findings);
+    paths::collections(config, &mut report);
+    paths::data_dir(&config.data_dir, &makes, &mut report);
+    paths::socket(&config.socket_path(), &makes, &mut report);
+    paths::group(&config.control.group, &mut report);
+    watches::room(config, &mut report);
+    store::store(config, &mut report);
+    store::free_space(config, &mut report);
     if let Some(unit) = &unit {
-        unit.relations(config, again, &mut findings);
+        unit.relations(config, again, &mut report);
     }
-    redis::reachable(config, &mut findings);
-    findings
+    redis::reachable(config, &mut report);
+    report
 }
 
 #[cfg(test)]
@@ -90,10 +90,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("docs")).unwrap();
         let text = "data_dir = \"new/one\"\n[bus]\nmode = \"embedded\"\n[store]\nfree_space_floor = \"1B\"\n[[collection]]\nname = \"docs\"\npath = \"docs\"\n";
-        let mut findings = examine(&config(folder.path(), text), "check");
+        let mut report = examine(&config(folder.path(), text), "check");
         // Whether docent is installed on the machine that runs this is not the question.
-        findings.lacks.retain(|lack| lack.check != "unit");
-        assert_eq!(findings.lacks, []);
+        report.unmet.retain(|unmet| unmet.check != "unit");
+        assert_eq!(report.unmet, []);
         assert!(!folder.path().join("new").exists());
     }
 }

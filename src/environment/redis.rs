@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Findings;
+use super::Report;
 use crate::bus::redis::{Probed, RedisSettings, probe};
 use crate::config::{BusMode, Carrier, Config};
 use crate::daemon::redis_settings;
@@ -11,9 +11,9 @@ use crate::store::id_in;
 /// How long the attempt may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Tries whether Redis can carry events where the config lets it. Without it `auto` carries directly, so that is a note there;
-/// for `redis` it is a lack.
-pub(super) fn reachable(config: &Config, findings: &mut Findings) {
+/// Tries whether Redis can carry events, if the config lets it. Without Redis, `auto` uses the embedded carrier, so there it is
+/// a note; for `redis` it is a requirement.
+pub(super) fn reachable(config: &Config, report: &mut Report) {
     let agents = config.agents.all();
     let wants = |wanted: Carrier| agents.iter().any(|(_, agent)| agent.carrier == wanted);
     let needed = config.bus.mode == BusMode::Redis || wants(Carrier::Redis);
@@ -29,21 +29,21 @@ pub(super) fn reachable(config: &Config, findings: &mut Findings) {
     };
     match attempt(&settings, is_ours) {
         Ok(Probed::Carries { facts, owner }) => {
-            findings.notes.push(format!(
+            report.notes.push(format!(
                 "Redis at {shown}: version {}, can carry events, durability {}: {}",
                 facts.version,
                 facts.durability.as_str(),
                 facts.durability.told()
             ));
             if let (Some(owner), Err(why)) = (owner, &store) {
-                findings.notes.push(format!(
+                report.notes.push(format!(
                     "the namespace {} on Redis belongs to the store {owner}; whether that is this one is not known: {why}",
                     settings.namespace
                 ));
             }
         }
         // In `redis` mode docent does not start then; else it is degraded.
-        Ok(Probed::Foreign { owner, command }) => findings.lack(
+        Ok(Probed::Foreign { owner, command }) => report.unmet(
             "redis",
             format!(
                 "Redis at {shown}: the namespace {} belongs to another store, {owner}",
@@ -51,13 +51,13 @@ pub(super) fn reachable(config: &Config, findings: &mut Findings) {
             ),
             format!("give this docent a [redis] namespace of its own, or, if that store is gone for good, free the name: {command}"),
         ),
-        Err(why) if needed => findings.lack(
+        Err(why) if needed => report.unmet(
             "redis",
             format!("Redis at {shown} cannot carry events: {why}"),
             "start or mend it, or set [redis] url; with [bus] mode = \"auto\" docent works without it meanwhile",
         ),
-        Err(why) => findings.notes.push(format!(
-            "Redis at {shown} cannot carry events, they will be carried directly: {why}"
+        Err(why) => report.notes.push(format!(
+            "Redis at {shown} cannot carry events, so the embedded carrier will: {why}"
         )),
     }
 }

@@ -2,45 +2,45 @@
 
 use std::path::Path;
 
-use super::Findings;
+use super::Report;
 use crate::config::{Config, format_size};
 use crate::disk;
 use crate::index;
 use crate::store::{Inspection, denied, inspect};
 
-/// The store is whole and of a schema that this docent knows, and so is the index.
-pub(super) fn store(config: &Config, findings: &mut Findings) {
+/// The store is intact and has a schema that this docent knows, and the index is intact.
+pub(super) fn store(config: &Config, report: &mut Report) {
     let path = config.data_dir.join("store.db");
     let path = path.display();
     let denied = denied(&config.data_dir);
     for denied in &denied {
         let what = format!("the store: {denied}");
-        findings.lack("store", what, denied.remedy.clone());
+        report.unmet("store", what, denied.remedy.clone());
     }
     if !denied.is_empty() {
         return;
     }
     let found = inspect(&config.data_dir);
     if found != Inspection::InUse {
-        // One that a daemon has changes all the time, and the daemon compares it with the store.
-        index(&config.data_dir.join("index"), findings);
+        // A daemon changes its index all the time, and compares it with the store itself.
+        index(&config.data_dir.join("index"), report);
     }
     match found {
         Inspection::Absent | Inspection::Intact => {}
-        Inspection::InUse => findings.notes.push(format!(
-            "a daemon has {path}: it checks the store itself, `docent health` tells"
+        Inspection::InUse => report.notes.push(format!(
+            "a daemon has {path}: it checks the store itself; see `docent health`"
         )),
-        Inspection::Newer { found, known } => findings.lack(
+        Inspection::Newer { found, known } => report.unmet(
             "store",
             format!("the store: {path} has schema {found}, and this docent knows up to {known}"),
-            "run the newer docent, or put back a copy from before",
+            "run the newer docent, or restore an earlier copy",
         ),
-        Inspection::Damaged(cause) => findings.lack(
+        Inspection::Damaged(cause) => report.unmet(
             "store",
             format!("the store: {path} is damaged: {cause}"),
-            "put back a copy, or move it away with its -wal file: documents are read anew, events and audit log begin anew",
+            "put back a copy, or move it away with its -wal file: docent then reads every document again, and begins a new ledger and audit log",
         ),
-        Inspection::Unreadable(cause) => findings.lack(
+        Inspection::Unreadable(cause) => report.unmet(
             "store",
             format!("the store: cannot read {path}: {cause}"),
             "let this user read it, or run as the user that docent runs as",
@@ -48,19 +48,19 @@ pub(super) fn store(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// What is in the index's folder has the checksums that it should have.
-fn index(folder: &Path, findings: &mut Findings) {
+/// The index's files have the right checksums.
+fn index(folder: &Path, report: &mut Report) {
     if let Err(reason) = index::inspect(folder) {
-        findings.lack(
+        report.unmet(
             "index",
             format!("the index: {}: {reason}", folder.display()),
-            "nothing: the next start makes it anew from the store",
+            "nothing to do: the next start rebuilds it from the store",
         );
     }
 }
 
-/// There is more free space than the floor.
-pub(super) fn free_space(config: &Config, findings: &mut Findings) {
+/// More space is free than the floor.
+pub(super) fn free_space(config: &Config, report: &mut Report) {
     let Some(nearest) = config.data_dir.ancestors().find(|above| above.exists()) else {
         return;
     };
@@ -68,7 +68,7 @@ pub(super) fn free_space(config: &Config, findings: &mut Findings) {
     match disk::free_space(nearest) {
         Ok(free) => {
             if free < floor {
-                findings.lack(
+                report.unmet(
                     "space",
                     format!(
                         "free space: the disk of {} has {}, less than [store] free_space_floor = \"{}\": nothing is captured",
@@ -80,13 +80,13 @@ pub(super) fn free_space(config: &Config, findings: &mut Findings) {
                 );
             }
         }
-        Err(cause) => findings.lack(
+        Err(cause) => report.unmet(
             "space",
             format!(
-                "free space: cannot ask the disk of {}: {cause}",
+                "free space: cannot query the disk of {}: {cause}",
                 nearest.display()
             ),
-            "mend the disk, or set another data_dir",
+            "repair the disk, or set another data_dir",
         ),
     }
 }
@@ -101,9 +101,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = "data_dir = \"data\"\n[store]\nfree_space_floor = \"1TiB\"\n";
         let config = config(folder.path(), text);
-        let mut findings = Findings::default();
-        store(&config, &mut findings);
-        assert_eq!(findings, Findings::default(), "nothing is there yet");
+        let mut report = Report::default();
+        store(&config, &mut report);
+        assert_eq!(report, Report::default(), "nothing is there yet");
         std::fs::create_dir(folder.path().join("data")).unwrap();
         let file = folder.path().join("data/store.db");
         std::fs::write(
@@ -111,21 +111,21 @@ mod tests {
             "this is no database, and long enough to have a header of one",
         )
         .unwrap();
-        store(&config, &mut findings);
-        assert_eq!(findings.lacks.len(), 1, "{findings:?}");
+        store(&config, &mut report);
+        assert_eq!(report.unmet.len(), 1, "{report:?}");
         assert!(
-            findings.lacks[0].what.contains("store.db is damaged: "),
-            "{findings:?}"
+            report.unmet[0].what.contains("store.db is damaged: "),
+            "{report:?}"
         );
         assert!(
             std::fs::read_to_string(&file)
                 .unwrap()
                 .starts_with("this is no database")
         );
-        let before = findings.lacks.len();
-        free_space(&config, &mut findings);
+        let before = report.unmet.len();
+        free_space(&config, &mut report);
         let disk = rustix::fs::statvfs(folder.path()).unwrap();
         let short = disk.f_bavail * disk.f_frsize < 1 << 40;
-        assert_eq!(findings.lacks.len() - before, usize::from(short));
+        assert_eq!(report.unmet.len() - before, usize::from(short));
     }
 }

@@ -1,12 +1,13 @@
-//! Whether the service unit that is installed leaves docent the time that the config gives it.
+//! Whether the installed service unit gives docent the time that the config asks for.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Findings;
+use super::Report;
 use crate::config::{Config, WATCHDOG_MARGIN, format_duration, shell_word};
 
-/// Where systemd looks for units, the first one that has it rules.
+/// Where systemd looks for units; the first directory takes precedence.
 pub(super) const FOLDERS: &[&str] = &[
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -17,10 +18,10 @@ pub(super) const FOLDERS: &[&str] = &[
 
 const UNIT: &str = "docent.service";
 
-/// What systemd waits for when a unit does not say how long.
+/// How long systemd waits for a stop if the unit does not say.
 const STOP_DEFAULT: Duration = Duration::from_secs(90);
 
-/// Folders that the service manager makes for the service before it starts, by the key that names them.
+/// The keys that make the service manager create directories before the service starts, and where these are.
 const MADE: [(&str, &str); 5] = [
     ("RuntimeDirectory", "/run"),
     ("StateDirectory", "/var/lib"),
@@ -29,20 +30,84 @@ const MADE: [(&str, &str); 5] = [
     ("ConfigurationDirectory", "/etc"),
 ];
 
-/// The unit that is installed, with its drop-in files.
+/// How long systemd may take to tell about the unit.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// The unit that is installed.
 pub(super) struct Unit {
     path: PathBuf,
+    /// What it says, as lines of a unit file.
     text: String,
 }
 
-/// The file of the unit that rules.
+/// The file of the unit that takes precedence.
 pub(super) fn path(folders: &[&str]) -> Option<PathBuf> {
     let mut paths = folders.iter().map(|folder| Path::new(folder).join(UNIT));
     paths.find(|unit| unit.exists())
 }
 
-/// The unit, if one is installed in one of these folders.
-pub(super) fn installed(folders: &[&str], findings: &mut Findings) -> Option<Unit> {
+/// The unit, if one is installed: as systemd has loaded it, else as its files in these folders say.
+pub(super) fn installed(folders: &[&str], report: &mut Report) -> Option<Unit> {
+    loaded(report).or_else(|| written(folders, report))
+}
+
+/// What systemd, if it runs here, says of the unit.
+fn loaded(report: &mut Report) -> Option<Unit> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .ok()?;
+    let shown = runtime.block_on(async {
+        let mut command = tokio::process::Command::new("systemctl");
+        command
+            .args(["show", UNIT, "--no-pager"])
+            .kill_on_drop(true);
+        tokio::time::timeout(DEADLINE, command.output())
+            .await
+            .ok()?
+            .ok()
+    })?;
+    let text = String::from_utf8(shown.stdout).ok()?;
+    let unit = read_shown(&text).filter(|_| shown.status.success())?;
+    if property(&text, "NeedDaemonReload") == Some("yes") {
+        report.notes.push(format!(
+            "systemd has not read the newest {}: `systemctl daemon-reload`",
+            unit.path.display()
+        ));
+    }
+    Some(unit)
+}
+
+/// The unit that `systemctl show` tells of, if it is loaded. Its properties have other names than the keys of a unit file.
+fn read_shown(text: &str) -> Option<Unit> {
+    let path = PathBuf::from(property(text, "FragmentPath").filter(|path| !path.is_empty())?);
+    let mut unit = String::new();
+    for line in text.lines() {
+        // A value may have several lines; none of those that count here has.
+        let Some((name, value)) = line.split_once('=') else {
+            continue;
+        };
+        let (name, value) = match name {
+            "TimeoutStopUSec" => ("TimeoutStopSec", value),
+            "WatchdogUSec" => ("WatchdogSec", value),
+            "ExecStart" => {
+                let program = value.split("path=").nth(1).unwrap_or_default();
+                (name, program.split(" ;").next().unwrap_or_default())
+            }
+            _ => (name, value),
+        };
+        unit.push_str(&format!("{name}={value}\n"));
+    }
+    Some(Unit { path, text: unit })
+}
+
+fn property<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let mut lines = text.lines().filter_map(|line| line.split_once('='));
+    lines.find(|line| line.0 == name).map(|line| line.1)
+}
+
+/// The unit with its drop-in files, as they are on disk.
+fn written(folders: &[&str], report: &mut Report) -> Option<Unit> {
     let path = path(folders)?;
     match std::fs::read_to_string(&path) {
         Ok(text) => Some(Unit {
@@ -50,7 +115,7 @@ pub(super) fn installed(folders: &[&str], findings: &mut Findings) -> Option<Uni
             path,
         }),
         Err(cause) => {
-            findings.notes.push(format!(
+            report.notes.push(format!(
                 "cannot read {}: {cause}; its times were not compared",
                 path.display()
             ));
@@ -60,7 +125,7 @@ pub(super) fn installed(folders: &[&str], findings: &mut Findings) -> Option<Uni
 }
 
 impl Unit {
-    /// What makes `folder` when the service starts; none: nothing does.
+    /// What makes `folder` when the service starts, if anything does.
     pub(super) fn makes(&self, folder: &Path) -> Option<String> {
         let (key, _) = MADE.into_iter().find(|(key, base)| {
             let mut made = words(&self.text, key).into_iter();
@@ -73,14 +138,14 @@ impl Unit {
         ))
     }
 
-    /// Compares the unit's times with those of the config; tells root what only the service's user can try, by the
-    /// arguments `again`.
-    pub(super) fn relations(&self, config: &Config, again: &str, findings: &mut Findings) {
+    /// Compares the unit's times with those of the config. Tells root what only the service's user can try; `again` are the
+    /// arguments of this check.
+    pub(super) fn relations(&self, config: &Config, again: &str, report: &mut Report) {
         let (unit, text) = (self.path.display(), &self.text);
         if let Some(user) = user(text).filter(|_| rustix::process::geteuid().is_root()) {
-            findings.notes.push(format!(
-                "this is root, and {unit} runs docent as {user}: whether that user may read the collections was not tried; \
-                 this does: `runuser -u {user} -- {} {again}`",
+            report.notes.push(format!(
+                "this is root, and {unit} runs docent as {user}: whether that user may read the collections was not tried. \
+                 To try it: `runuser -u {user} -- {} {again}`",
                 shell_word(&program(text))
             ));
         }
@@ -94,7 +159,7 @@ impl Unit {
             );
             let enough = (needed + Duration::from_secs(15)).as_secs();
             let remedy = edit(&format!("TimeoutStopSec={enough}"), "shutdown_timeout");
-            findings.lack("unit", what, remedy);
+            report.unmet("unit", what, remedy);
         }
         let needed = config.delivery.stall_timeout + WATCHDOG_MARGIN;
         // Zero is none, as for systemd.
@@ -110,17 +175,17 @@ impl Unit {
             );
             let enough = (needed + WATCHDOG_MARGIN).as_secs();
             let remedy = edit(&format!("WatchdogSec={enough}"), "stall_timeout");
-            findings.lack("unit", what, remedy);
+            report.unmet("unit", what, remedy);
         }
     }
 }
 
-/// How a line gets into the unit, or what makes that needless.
+/// How to change the unit, or the config instead.
 fn edit(line: &str, key: &str) -> String {
     format!("`systemctl edit docent`, and write {line} below [Service], or set a shorter {key}")
 }
 
-/// The program that the service runs, if it is there; else the one that this is.
+/// The program that the service runs, if it exists, else this one.
 fn program(text: &str) -> PathBuf {
     let started = text.lines().rev().find_map(|line| {
         let command = line.trim().strip_prefix("ExecStart=")?;
@@ -134,14 +199,14 @@ fn program(text: &str) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("docent"))
 }
 
-/// The user whom the unit names, unless that is root.
+/// The user that the unit names, unless it is root.
 fn user(text: &str) -> Option<&str> {
     let mut lines = text.lines().rev();
     let user = lines.find_map(|line| line.trim().strip_prefix("User="))?;
     Some(user.trim()).filter(|user| !user.is_empty() && *user != "root")
 }
 
-/// The words of a key that may stand several times; an empty one begins anew. A link's name behind a colon is left out.
+/// The words of a key that may occur several times; an empty value resets it. The name of a link, after a colon, is left out.
 fn words<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
     let mut words = Vec::new();
     for line in text.lines() {
@@ -160,21 +225,20 @@ fn words<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
     words
 }
 
-/// The texts of the unit's drop-in files, in the order in which they rule.
+/// The texts of the unit's drop-in files: by name, and of two with one name the one in the first folder, as systemd does it.
 fn drop_ins(folders: &[&str]) -> String {
-    let mut files = Vec::new();
+    let mut files = BTreeMap::new();
     for folder in folders {
         let folder = Path::new(folder).join(format!("{UNIT}.d"));
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let conf = entries
-            .map(|e| e.path())
-            .filter(|p| p.extension().is_some_and(|e| e == "conf"));
-        files.extend(conf.filter_map(|path| Some((path.file_name()?.to_owned(), path.clone()))));
+        let paths = entries.map(|entry| entry.path());
+        for path in paths.filter(|path| path.extension().is_some_and(|e| e == "conf")) {
+            let name = path.file_name().map(ToOwned::to_owned);
+            files.entry(name).or_insert(path);
+        }
     }
-    files.sort();
-    let texts = files
-        .iter()
-        .filter_map(|(_, path)| std::fs::read_to_string(path).ok());
+    let texts = files.values();
+    let texts = texts.filter_map(|path| std::fs::read_to_string(path).ok());
     texts.map(|text| format!("\n{text}")).collect()
 }
 
@@ -285,12 +349,12 @@ mod tests {
         let config = config(folder.path(), "shutdown_timeout = \"45s\"\n");
         let at = folder.path().to_str().unwrap();
         let look = || {
-            let mut findings = Findings::default();
-            let unit = installed(&["/no/such/folder", at], &mut findings);
+            let mut report = Report::default();
+            let unit = written(&["/no/such/folder", at], &mut report);
             if let Some(unit) = unit {
-                unit.relations(&config, "check", &mut findings);
+                unit.relations(&config, "check", &mut report);
             }
-            let what = findings.lacks.into_iter().map(|l| l.what);
+            let what = report.unmet.into_iter().map(|l| l.what);
             what.collect::<Vec<_>>()
         };
         assert_eq!(look(), [""; 0], "no unit, nothing to compare");
@@ -307,5 +371,44 @@ mod tests {
         let text = "[Service]\nTimeoutStopSec=infinity\nWatchdogSec=0\n";
         std::fs::write(drop_in.join("times.conf"), text).unwrap();
         assert_eq!(look(), [""; 0]);
+    }
+
+    #[test]
+    fn of_two_drop_ins_with_one_name_the_one_in_the_first_folder_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |folder_name: &str, name: &str, text: &str| {
+            let drop_ins = folder.path().join(folder_name).join("docent.service.d");
+            std::fs::create_dir_all(&drop_ins).unwrap();
+            std::fs::write(drop_ins.join(name), text).unwrap();
+        };
+        place("etc", "20-times.conf", "WatchdogSec=1");
+        place("lib", "20-times.conf", "WatchdogSec=2");
+        place("lib", "10-first.conf", "TimeoutStopSec=3\nWatchdogSec=4");
+        let folders = ["etc", "lib"].map(|name| folder.path().join(name));
+        let folders = folders.each_ref().map(|path| path.to_str().unwrap());
+        let text = drop_ins(&folders);
+        let seconds = |n| Some(Some(Duration::from_secs(n)));
+        assert_eq!(value(&text, "WatchdogSec"), seconds(1));
+        assert_eq!(value(&text, "TimeoutStopSec"), seconds(3));
+    }
+
+    #[test]
+    fn what_systemctl_shows_is_read() {
+        let shown = "Type=notify\nTimeoutStopUSec=1min 30s\nWatchdogUSec=infinity\n\
+            ExecStart={ path=/usr/bin/docent ; argv[]=/usr/bin/docent run ; ignore_errors=no }\n\
+            User=docent\nStateDirectory=docent\nNeedDaemonReload=no\n\
+            FragmentPath=/usr/lib/systemd/system/docent.service\n";
+        let unit = read_shown(shown).unwrap();
+        assert_eq!(
+            unit.path,
+            Path::new("/usr/lib/systemd/system/docent.service")
+        );
+        let stop = value(&unit.text, "TimeoutStopSec");
+        assert_eq!(stop, Some(Some(Duration::from_secs(90))));
+        assert_eq!(value(&unit.text, "WatchdogSec"), Some(None));
+        assert_eq!(user(&unit.text), Some("docent"));
+        assert!(unit.text.contains("ExecStart=/usr/bin/docent\n"));
+        assert!(unit.makes(Path::new("/var/lib/docent")).is_some());
+        assert!(read_shown("FragmentPath=\nLoadState=not-found\n").is_none());
     }
 }

@@ -1,21 +1,21 @@
-//! Whether the kernel has room for a watch on each directory.
+//! Whether the kernel allows a watch on each directory.
 
 use std::path::{Path, PathBuf};
 
-use super::Findings;
+use super::Report;
 use crate::config::{Config, WatchMode};
 
 /// The kernel's limit for one user.
 const LIMIT: &str = "/proc/sys/fs/inotify/max_user_watches";
 
-/// Directories that are counted, at most.
+/// How many directories are counted at most.
 const COUNTED_MAX: u64 = 2_000_000;
 
-/// Compares the directories of the collections that are watched with the kernel's limit. Ignored directories are counted
-/// too, so a little more than is needed.
-pub(super) fn room(config: &Config, findings: &mut Findings) {
+/// Compares the directories of the watched collections with the kernel's limit. Ignored directories count too, so it is an
+/// upper bound.
+pub(super) fn room(config: &Config, report: &mut Report) {
     let Some(limit) = limit(Path::new(LIMIT)) else {
-        findings.notes.push(format!(
+        report.notes.push(format!(
             "{LIMIT} cannot be read: whether there are enough watches is not known"
         ));
         return;
@@ -27,20 +27,20 @@ pub(super) fn room(config: &Config, findings: &mut Findings) {
     let needed = watched
         .map(|collection| directories(&collection.path))
         .sum();
-    judge(needed, limit, findings);
+    judge(needed, limit, report);
 }
 
-fn judge(needed: u64, limit: u64, findings: &mut Findings) {
+fn judge(needed: u64, limit: u64, report: &mut Report) {
     if needed > limit {
         let wanted = needed.saturating_mul(2).max(524_288);
-        findings.lack(
+        report.unmet(
             "watches",
             format!(
                 "watches: the collections have {needed} directories, and one user may watch {limit} (fs.inotify.max_user_watches)"
             ),
             format!(
-                "raise it, as root: `echo fs.inotify.max_user_watches={wanted} > /etc/sysctl.d/docent.conf && sysctl --system`; \
-                 without it they are scanned every [watch] poll"
+                "raise it as root: `echo fs.inotify.max_user_watches={wanted} > /etc/sysctl.d/docent.conf && sysctl --system`; \
+                 until then docent scans them every [watch] poll"
             ),
         );
     }
@@ -50,7 +50,7 @@ fn limit(path: &Path) -> Option<u64> {
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// The directories of a tree, itself too; links are not followed, what cannot be listed has none.
+/// How many directories a tree has, its root included. Links are not followed, and unreadable directories are empty.
 fn directories(root: &Path) -> u64 {
     let mut count = 0;
     let mut waiting: Vec<PathBuf> = vec![root.to_owned()];
@@ -86,12 +86,12 @@ mod tests {
 
     #[test]
     fn too_few_watches_are_told_with_the_line_that_allows_more() {
-        let mut findings = Findings::default();
-        judge(8192, 8192, &mut findings);
-        assert_eq!(findings.lacks, []);
-        judge(8193, 8192, &mut findings);
+        let mut report = Report::default();
+        judge(8192, 8192, &mut report);
+        assert_eq!(report.unmet, []);
+        judge(8193, 8192, &mut report);
         assert!(
-            findings.lacks[0]
+            report.unmet[0]
                 .remedy
                 .contains("`echo fs.inotify.max_user_watches=524288 >")
         );

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags};
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
-use crate::config::{GROUPS, Untrusted, group_id, trusted};
+use crate::config::{Untrusted, group_id, trusted};
 use crate::log_once::LogOnce;
 
 /// Connections that wait to be accepted.
@@ -125,7 +125,7 @@ pub async fn bind(path: &Path, group: &str) -> Result<ControlSocket, BindError> 
     let gid = match group {
         "" => None,
         name => {
-            let found = group_id(name).map_err(failed("read", Path::new(GROUPS)))?;
+            let found = group_id(name);
             Some(found.ok_or_else(|| BindError::NoGroup(name.to_owned()))?)
         }
     };

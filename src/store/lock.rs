@@ -4,7 +4,7 @@
 //! or the folder with it. So the name of the folder is held as well, as a socket that has no file: the kernel frees both when
 //! the process ends, however it ends.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +13,6 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::FlockOperation;
 use sha2::{Digest, Sha256};
 
 use super::OpenError;
@@ -51,11 +50,10 @@ impl Lock {
             .map_err(io("open"))?;
         let until = Instant::now() + PATIENCE;
         let in_use = || OpenError::InUse(data_dir.to_owned());
-        let exclusive = || match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
-        {
+        let exclusive = || match file.try_lock() {
             Ok(()) => Ok(Some(())),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(errno.into()),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
         };
         wait(until, exclusive)
             .map_err(io("lock"))?
@@ -85,7 +83,7 @@ impl Lock {
 
     /// Frees the lock. Said aloud: closing alone would leave it to a process that is just being started and has a copy.
     pub(super) fn free(self) {
-        if let Err(error) = rustix::fs::flock(&self.file, FlockOperation::Unlock) {
+        if let Err(error) = self.file.unlock() {
             tracing::warn!(%error, "the lock on data_dir is freed only when this process ends");
         }
     }
@@ -96,10 +94,7 @@ pub(super) fn is_held(data_dir: &Path) -> bool {
     let locked = OpenOptions::new()
         .write(true)
         .open(data_dir.join(FILE))
-        .is_ok_and(|file| {
-            let shared = FlockOperation::NonBlockingLockShared;
-            rustix::fs::flock(&file, shared) == Err(rustix::io::Errno::WOULDBLOCK)
-        });
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
     locked || address(data_dir).is_ok_and(|address| UnixStream::connect_addr(&address).is_ok())
 }
 

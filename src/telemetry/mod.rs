@@ -10,6 +10,8 @@ mod prefixed;
 
 use std::io::{IsTerminal, Write, stderr};
 
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
 use thiserror::Error;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
@@ -32,10 +34,10 @@ use prefixed::Prefixed;
 /// Libraries that log every attempt of something that docent repeats, and says itself.
 const CHATTY: [&str; 2] = ["fred", "rustls"];
 
-/// Whether a terminal may be coloured: `NO_COLOR` is unset or empty, and `TERM` is not `dumb`.
-pub fn colors_wanted() -> bool {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+/// Whether a stream has colours unless somebody says otherwise: on a terminal that knows them, without `NO_COLOR`. `CLICOLOR`
+/// and `CLICOLOR_FORCE` are heeded too.
+pub fn is_colored(stream: &impl RawStream) -> bool {
+    AutoStream::choice(stream) != ColorChoice::Never
 }
 
 /// Logging was set up before in this process.
@@ -103,7 +105,7 @@ where
     let terminal = stderr().is_terminal();
     let text = || {
         fmt::layer()
-            .with_ansi(terminal && colors_wanted())
+            .with_ansi(is_colored(&stderr()))
             .with_target(false)
             .fmt_fields(LogFields)
             .with_writer(stderr)

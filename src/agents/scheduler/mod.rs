@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::config::Missed;
 use crate::event::{AgentName, Event, EventType, Millis, Subject};
 use crate::runtime::{Agent, Boxed, Duty, Ending, Handling, Source};
 use crate::store::{Effect, JobChange, Outcome, Store, derived_id};
@@ -20,17 +21,6 @@ use crate::store::{Effect, JobChange, Outcome, Store, derived_id};
 use clock::Clock;
 use schedule::Schedule;
 pub use schedule::ScheduleError;
-
-/// What becomes of runs whose moment passed unseen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missed {
-    /// They are left out; one that is at most a minute late is run.
-    Skip,
-    /// One run, the newest, makes up for all of them.
-    Once,
-    /// Each is run, of more than 100 the newest 100.
-    All,
-}
 
 /// A job as it is configured.
 #[derive(Debug, Clone)]

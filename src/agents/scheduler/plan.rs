@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::Job;
 use super::schedule::Schedule;
-use super::{Job, Missed};
+use crate::config::Missed;
 use crate::event::Millis;
 use crate::store::JobState;
 

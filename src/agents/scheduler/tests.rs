@@ -8,7 +8,7 @@ use crate::store::{
     Closer, EventFilter, Incarnation, JobState, RetryPolicy, Settlement, StoreOptions,
 };
 
-pub(super) use super::Missed;
+pub(super) use crate::config::Missed;
 
 /// A store in a folder of its own, with a timetable.
 pub(super) struct Bench {

@@ -52,9 +52,9 @@ fn commands(markdown: &str) -> Vec<String> {
     commands
 }
 
-/// The command in a piece of shell: without variables before it and what follows in a pipe.
+/// The command in a piece of shell: without variables before it, and without what its output goes to.
 fn command(piece: &str) -> Option<String> {
-    let piece = piece.split(" | ").next()?.trim();
+    let piece = piece.split(" | ").next()?.split(" > ").next()?.trim();
     let mut words = piece.split(' ').skip_while(|word| word.contains('='));
     let program = words.next()?;
     let rest: Vec<&str> = words.collect();

@@ -1,7 +1,7 @@
 //! Where a value came from, and what is wrong with one.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Where a value was set.
@@ -34,14 +34,6 @@ impl Origin {
         }
     }
 
-    /// The file that it is in, if it is in one.
-    pub fn file(&self) -> Option<PathBuf> {
-        match self {
-            Self::File { path, .. } => Some(path.to_path_buf()),
-            _ => None,
-        }
-    }
-
     /// The line in its file, from 1; 0 where there is none.
     pub fn line(&self) -> usize {
         match self {
@@ -63,9 +55,8 @@ impl fmt::Display for Origin {
 }
 
 /// One mistake in the config, shown as `FILE:LINE: KEY: what is wrong; what to write`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{origin}: {}{what}; {remedy}", Prefix(.key))]
-pub struct Problem {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
     /// Where it stands.
     pub origin: Origin,
     /// The key with its tables, such as `watch.debounce`; empty where it is not about one key.
@@ -78,27 +69,26 @@ pub struct Problem {
     pub denied: bool,
 }
 
-struct Prefix<'a>(&'a str);
-
-impl fmt::Display for Prefix<'_> {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return Ok(());
+        write!(f, "{}: ", self.origin)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
         }
-        write!(f, "{}: ", self.0)
+        write!(f, "{}; {}", self.what, self.remedy)
     }
 }
 
-/// What is wrong with a value, before it is known where it stands.
+/// Why a value cannot be used, before it is known where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wrong {
+pub(crate) struct Reason {
     /// What is wrong.
     pub(crate) what: String,
     /// What to write.
     pub(crate) remedy: String,
 }
 
-impl Wrong {
+impl Reason {
     pub(crate) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             what: what.into(),
@@ -107,8 +97,8 @@ impl Wrong {
     }
 
     /// The same, said of `key` at `origin`.
-    pub(crate) fn at(self, origin: Origin, key: impl Into<String>) -> Problem {
-        Problem {
+    pub(crate) fn at(self, origin: Origin, key: impl Into<String>) -> Violation {
+        Violation {
             origin,
             key: key.into(),
             what: self.what,
