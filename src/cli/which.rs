@@ -100,7 +100,7 @@ impl Places {
                 Ok(_) => {}
                 Err(error) if is_absence(&error) => continue,
                 Err(error) => {
-                    let text = format!("{} cannot be looked at: {error}", file.display());
+                    let text = format!("{} cannot be read: {error}", file.display());
                     choice.unseen.push(text);
                     continue;
                 }
@@ -146,7 +146,7 @@ impl Choice {
         let absent = match &self.user {
             None => "you have none of your own (HOME is not set)".to_owned(),
             Some(user) if self.unseen.is_empty() => format!("there is no {}", user.display()),
-            Some(_) => "none of your own can be looked at".to_owned(),
+            Some(_) => "your own cannot be read".to_owned(),
         };
         match self.why {
             Why::Flag => "--config names it".to_owned(),

@@ -1,4 +1,4 @@
-//! What texts may say: names, paths, addresses, patterns, schedules.
+//! The checks of texts: names, paths, addresses, patterns, schedules.
 
 use super::patterns::Patterns;
 use super::secret::redact;
@@ -22,6 +22,8 @@ pub(crate) fn quote(text: &str) -> String {
 
 /// Characters of names, each with a space before the next: single ones and ranges.
 pub(crate) const COLLECTION_NAME: &str = "a-z 0-9 _ -";
+/// The most characters of an instance name.
+pub(crate) const LONGEST_INSTANCE: usize = 64;
 pub(crate) const INSTANCE: &str = "a-z 0-9 _ . -";
 pub(crate) const REDIS_NAME: &str = "A-Z a-z 0-9 _ . : -";
 pub(crate) const GROUP: &str = "A-Z a-z 0-9 _ . -";
@@ -60,12 +62,12 @@ pub(crate) fn path(text: &str) -> Result<(), Reason> {
     if text.is_empty() || text.contains('\0') {
         return Err(Reason::new(
             format!("{} is not a path", quote(text)),
-            "write a path; a relative one counts from the config file's directory",
+            "write a path; a relative one is relative to the config file's directory",
         ));
     }
     if text == "~" || text.starts_with("~/") || text.starts_with('$') {
         return Err(Reason::new(
-            format!("{} would need a shell to be understood", quote(text)),
+            format!("{} needs a shell to expand it", quote(text)),
             "write the path in full",
         ));
     }
@@ -86,20 +88,20 @@ pub(crate) fn listen(text: &str) -> Result<(), Reason> {
     ))
 }
 
-/// Compiled by the code that will use it, so that what passes here is what works there.
+/// Compiled by the code that will use it, so that what passes here works there.
 pub(crate) fn glob(text: &str) -> Result<(), Reason> {
     Patterns::new(&[text.to_owned()], false)
         .map(drop)
         .map_err(|error| Reason::new(format!("{} {}", quote(text), error.what), error.remedy))
 }
 
-/// A pattern of file names or of the ends of paths: it counts in every directory, so it begins in none.
+/// A pattern of file names or of ends of paths. It applies in every directory, so it begins in none.
 pub(crate) fn secret_glob(text: &str) -> Result<(), Reason> {
     if text.starts_with(['/', '!']) || text.ends_with('/') {
         return Err(Reason::new(
             format!("{} is not a pattern of file names", quote(text)),
             "write a name or the end of a path, such as \"*.pem\" or \".aws/credentials\"; \
-             what is no secret after all stands in `allow_secrets` of a [[collection]]",
+             exceptions belong into `allow_secrets` of a [[collection]]",
         ));
     }
     glob(text)

@@ -2,7 +2,7 @@
 
 use super::table::Setting;
 
-/// Makes an enum whose names in the config, in `show` and in messages have one source.
+/// Makes an enum whose words in the config, in `config show` and in messages have one source.
 macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -35,11 +35,11 @@ macro_rules! choice {
 choice! {
     /// How owed deliveries reach their agents.
     BusMode {
-        /// Redis while it answers, else straight from the ledger.
+        /// Redis while it answers, else the embedded carrier.
         Auto = "auto",
-        /// Redis only.
+        /// Redis alone.
         Redis = "redis",
-        /// Straight from the ledger; never connects.
+        /// From the ledger; docent never connects to Redis.
         Embedded = "embedded",
     }
 }
@@ -49,11 +49,11 @@ choice! {
     Carrier {
         /// As `[bus] mode` says.
         Bus = "",
-        /// Redis while it answers, else straight from the ledger.
+        /// Redis while it answers, else the embedded carrier.
         Auto = "auto",
-        /// Redis only.
+        /// Redis alone.
         Redis = "redis",
-        /// Straight from the ledger.
+        /// From the ledger.
         Embedded = "embedded",
     }
 }
@@ -89,7 +89,7 @@ choice! {
 }
 
 choice! {
-    /// What becomes of the runs of a job that fell into a time when docent was down.
+    /// What happens to the runs of a job that were missed while docent was down.
     Missed {
         /// None is run but one that is at most a minute late.
         Skip = "skip",

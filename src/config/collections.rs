@@ -1,5 +1,5 @@
-//! The rules between collections. They look at what was written, because a collection that has one mistake may
-//! have a second one.
+//! The rules between collections. They apply to what was written, because a collection with one mistake may have a second
+//! one.
 
 use super::check::quote;
 use super::layers::Layers;
@@ -16,7 +16,7 @@ struct Seen {
 }
 
 /// Reports names that are not unique and trees that share files with another one or with `data_dir`.
-/// Relative paths count from `base`.
+/// Paths are relative to `base`.
 pub(crate) fn check(layers: &mut Layers, base: &Path) {
     let seen = seen(&layers.values, base);
     let data_dir = layers
@@ -84,7 +84,7 @@ fn check_path(layers: &mut Layers, earlier: &[Seen], later: &Seen, data_dir: Opt
     } else if data_dir.is_some_and(|data_dir| path.starts_with(data_dir)) {
         Reason::new(
             format!(
-                "{} is in data_dir, of which nothing is ever indexed",
+                "{} is in data_dir, which docent never indexes",
                 quote(&path.to_string_lossy())
             ),
             "write a path outside of it",
@@ -101,7 +101,7 @@ fn overlap(a: &Path, b: &Path) -> bool {
     a.starts_with(b) || b.starts_with(a)
 }
 
-/// A collection as a message names it.
+/// The name of a collection in a message.
 fn place(layers: &Layers, seen: &Seen) -> String {
     let name = match &seen.name {
         Some(name) => format!("the collection {}", quote(name)),

@@ -8,7 +8,7 @@
 //! cargo test --lib config::reference::tests::write -- --ignored
 //! ```
 
-use super::check::{self, COLLECTION_NAME, GROUP, INSTANCE, REDIS_NAME};
+use super::check::{self, COLLECTION_NAME, GROUP, INSTANCE, LONGEST_INSTANCE, REDIS_NAME};
 use super::choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed, WatchMode};
 use super::redis_url::redis_url;
 use super::secret::RedisUrl;
@@ -37,7 +37,7 @@ tables! {
         data_dir: PathBuf = "/var/lib/docent", Text(check::path);
         /// The name of this process in events and on Redis; `""` means the name of the host. Set it if two hosts have the
         /// same name.
-        instance: String = "", Name(INSTANCE, 0, 64);
+        instance: String = "", Name(INSTANCE, 0, LONGEST_INSTANCE);
         /// How long stopping may take. What is unfinished then is finished after the next start.
         shutdown_timeout: Duration = "45s", Time(SECOND, HOUR);
         /// How events reach the agents.

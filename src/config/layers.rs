@@ -1,4 +1,4 @@
-//! The layers, lowest first: each is checked against the table of keys and laid over the ones below it.
+//! The layers, lowest first: each is checked against the table of keys and replaces what the ones below it set.
 
 use super::check::quote;
 use super::keys::{self, Config};
@@ -15,13 +15,13 @@ use toml::{Spanned, Table, Value};
 /// What begins the name of a variable that sets a key.
 const VARIABLE_PREFIX: &str = "DOCENT__";
 
-/// Tables in one list; the rules between them compare each with each.
+/// The most tables in one list; the rules between them compare each with each.
 const MOST_TABLES: usize = 1_000;
 
 /// Violations after which no more keys are looked at.
 const MOST_VIOLATIONS: usize = 1_000;
 
-/// The layers that have been laid so far.
+/// The layers that have been applied so far.
 pub(crate) struct Layers {
     /// The values, each checked by itself. A table of a list may lack keys if there is a violation.
     pub(crate) values: Table,
@@ -29,9 +29,9 @@ pub(crate) struct Layers {
     pub(crate) origins: BTreeMap<String, Origin>,
     /// Everything that is wrong.
     pub(crate) violations: Vec<Violation>,
-    /// Whether there was so much wrong that not everything was looked at.
+    /// Whether there were so many violations that not every key was checked.
     pub(crate) cut: bool,
-    /// Keys and tables whose value is not what somebody wanted it to be.
+    /// Keys and tables whose value is not the one that somebody set, because of a violation.
     suspect: BTreeSet<String>,
 }
 
@@ -49,13 +49,12 @@ impl Layers {
         }
     }
 
-    /// Lays a file.
-    pub(crate) fn lay_file(&mut self, source: &Source<'_>) {
-        self.lay(source.table.get_ref(), &|at| source.origin(at));
+    pub(crate) fn apply_file(&mut self, source: &Source<'_>) {
+        self.apply(source.table.get_ref(), &|at| source.origin(at));
     }
 
-    /// Lays the environment; variables without our prefix are none of ours.
-    pub(crate) fn lay_variables(&mut self, variables: Vec<(OsString, OsString)>) {
+    /// Applies the environment; variables without the prefix belong to others.
+    pub(crate) fn apply_variables(&mut self, variables: Vec<(OsString, OsString)>) {
         let mut ours: Vec<(String, OsString)> = variables
             .into_iter()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
@@ -68,7 +67,7 @@ impl Layers {
                 .replace("__", ".");
             let origin = Origin::Variable(name);
             match value.to_str() {
-                Some(text) => self.lay_one(&key, text, origin),
+                Some(text) => self.apply_one(&key, text, origin),
                 None => {
                     let reason = Reason::new("is not UTF-8", "write it in UTF-8");
                     self.violate(reason, origin, &key);
@@ -77,13 +76,13 @@ impl Layers {
         }
     }
 
-    /// Lays one value from outside a file under `key`.
-    pub(crate) fn lay_one(&mut self, key: &str, text: &str, origin: Origin) {
+    /// Applies the value of one key, from outside a file.
+    pub(crate) fn apply_one(&mut self, key: &str, text: &str, origin: Origin) {
         let value = match value_from_outside(key, text) {
             Ok(value) => value,
             Err(reason) => return self.violate(reason, origin, key),
         };
-        // A tree that holds only this value takes the way that a file takes.
+        // A tree that holds only this value is checked like a file.
         let mut tree = value;
         for name in key.rsplit('.') {
             let mut table = DeTable::new();
@@ -92,11 +91,11 @@ impl Layers {
             tree = DeValue::Table(table);
         }
         if let DeValue::Table(table) = tree {
-            self.lay(&table, &|_| origin.clone());
+            self.apply(&table, &|_| origin.clone());
         }
     }
 
-    fn lay(&mut self, table: &DeTable<'_>, origin: &dyn Fn(usize) -> Origin) {
+    fn apply(&mut self, table: &DeTable<'_>, origin: &dyn Fn(usize) -> Origin) {
         let mut values = std::mem::take(&mut self.values);
         let mut walk = Walk {
             origin,
@@ -125,7 +124,7 @@ impl Layers {
     }
 }
 
-/// What a table holds where nobody sets anything. `own` holds for this table alone.
+/// The defaults of a table; `own` are those of this table alone.
 fn defaults(
     keys: &'static [Key],
     own: &[(&str, &'static str)],
@@ -163,7 +162,7 @@ fn defaults(
 /// What to do where the table of keys contradicts itself; tests make sure that it does not.
 pub(crate) const FAULT: &str = "report this as a fault of docent";
 
-/// The value that `text` means for a key: a text needs no quotes, all else is TOML.
+/// The value that `text` means for a key: strings need no quotes, everything else is TOML.
 fn value_from_outside<'t>(key: &str, text: &'t str) -> Result<DeValue<'t>, Reason> {
     let parsed = DeValue::parse(text).map(Spanned::into_inner);
     let remedy = match keys::node_at(key) {
@@ -173,7 +172,7 @@ fn value_from_outside<'t>(key: &str, text: &'t str) -> Result<DeValue<'t>, Reaso
                 _ => DeValue::String(text.into()),
             });
         }
-        // What is wrong with it, or that there is no such key, is told by the walk.
+        // The walk reports what is wrong with it, or that there is no such key.
         Some(Node::Value { .. }) | None => {
             return Ok(parsed.unwrap_or(DeValue::String(text.into())));
         }
@@ -197,7 +196,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Takes what `table` sets over into `into`; both stand for the table called `prefix`.
+    /// Checks what `table` sets, and copies it to `into`; both are the table called `prefix`.
     fn table(&mut self, keys: &'static [Key], prefix: &str, table: &DeTable<'_>, into: &mut Table) {
         for (name, value) in table {
             if self.layers.violations.len() >= MOST_VIOLATIONS {
@@ -246,7 +245,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Takes a list of tables over. A list replaces the one of the layer below as a whole.
+    /// Checks a list of tables. A list replaces the one of the layer below as a whole.
     fn list(
         &mut self,
         keys: &'static [Key],
@@ -283,7 +282,7 @@ impl Walk<'_> {
         None
     }
 
-    /// The defaults of a list's table, with what `item` sets over them.
+    /// The defaults of a table in a list, and what `item` sets.
     fn list_item(
         &mut self,
         keys: &'static [Key],
@@ -323,7 +322,7 @@ impl Walk<'_> {
     }
 }
 
-/// A name from outside as it may stand in a message: an unknown one can hold anything.
+/// A name from outside that is safe in a message: an unknown one can hold anything.
 fn shown(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.len() <= 64 && name.chars().all(plain) {
@@ -405,7 +404,7 @@ mod tests {
         let all = violations(&text);
         assert_eq!(all.len(), MOST_VIOLATIONS + 1);
         assert!(
-            all[MOST_VIOLATIONS].contains("not everything was looked at"),
+            all[MOST_VIOLATIONS].contains("not everything was checked"),
             "{}",
             all[MOST_VIOLATIONS]
         );

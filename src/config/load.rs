@@ -1,4 +1,4 @@
-//! From sources to a config.
+//! Loads a config from its sources.
 
 use super::collections;
 use super::keys::Config;
@@ -19,21 +19,21 @@ use toml::{Table, Value};
 /// Bytes of the largest config file that is read.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// What a config is made of. Nothing else is looked at but the file system.
+/// Everything that a config comes from; besides, only the file system is read.
 ///
 /// There is no `Debug`, because variables may hold passwords.
 #[derive(Default)]
 pub struct Sources {
     /// The config file, if there is one.
     pub file: Option<PathBuf>,
-    /// The variable that names the file; none: the command line does, or it is in its place.
+    /// The variable that names the file; none: the command line does, or it is in its usual place.
     pub named_by: Option<&'static str>,
-    /// The environment; what does not begin with `DOCENT__` is left alone.
+    /// The environment; only what begins with `DOCENT__` is read.
     pub variables: Vec<(OsString, OsString)>,
-    /// What the command line sets; of two for one key the last wins.
+    /// What the command line sets; of two for one key, the last takes precedence.
     pub overrides: Vec<Override>,
-    /// The current directory: `file` counts from it, and where there is no file every relative path does. Empty where it was
-    /// removed: then a relative path is a violation.
+    /// The current directory: `file` is relative to it, and without a file every other path too. Empty if it was removed: then
+    /// a relative path is a violation.
     pub directory: PathBuf,
     /// This host's name, which is the default of `instance`.
     pub host_name: Option<String>,
@@ -45,7 +45,7 @@ pub struct Override {
     pub flag: String,
     /// The key with its tables, such as `data_dir` or `redis.url`.
     pub key: String,
-    /// The value: texts need no quotes, all else is TOML.
+    /// The value: strings need no quotes, everything else is TOML.
     pub value: String,
 }
 
@@ -73,7 +73,7 @@ impl Loaded {
 }
 
 impl Config {
-    /// Lays the layers over each other and checks everything. Reads the file, and looks where paths lead to.
+    /// Applies the layers and checks everything. Reads the file, and resolves paths.
     ///
     /// # Errors
     /// Every violation there is: those of the file by line, then those of variables, then those of flags. A file that is not
@@ -87,16 +87,16 @@ impl Config {
             base = paths::base_of(file, &sources.directory);
             match read(file, &absolute(&sources.directory, file), sources.named_by) {
                 Ok(text) => match Source::parse(file, &text) {
-                    Ok(source) => layers.lay_file(&source),
+                    Ok(source) => layers.apply_file(&source),
                     // Without the file's values nobody can tell what else is wrong.
                     Err(violation) => return Err(vec![*violation]),
                 },
                 Err(violation) => layers.violations.push(*violation),
             }
         }
-        layers.lay_variables(sources.variables);
+        layers.apply_variables(sources.variables);
         for Override { flag, key, value } in sources.overrides {
-            layers.lay_one(&key, &value, Origin::Flag(flag));
+            layers.apply_one(&key, &value, Origin::Flag(flag));
         }
         named_files(&layers.values, &base, &mut own_files);
         let mut loaded = finish(layers, &base, sources.host_name.as_deref())?;
@@ -131,7 +131,7 @@ fn named_files(table: &Table, base: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Reads a config file that is called `name` and is at `path`; a variable may have named it.
+/// Reads the config file at `path`, which the user calls `name`; a variable may have named it.
 fn read(name: &Path, path: &Path, named_by: Option<&str>) -> Result<String, Box<Violation>> {
     let unreadable = |error: io::Error| {
         let remedy = match (error.kind(), named_by) {
@@ -154,7 +154,7 @@ fn read(name: &Path, path: &Path, named_by: Option<&str>) -> Result<String, Box<
         .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
         .map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST_FILE {
-        let what = "is larger than 1 MiB, which no config is";
+        let what = "is larger than 1 MiB, so it is not a config";
         let reason = Reason::new(what, "name the config file with --config");
         return Err(Box::new(reason.at(Origin::whole(name), "")));
     }
@@ -170,7 +170,7 @@ fn read(name: &Path, path: &Path, named_by: Option<&str>) -> Result<String, Box<
     })
 }
 
-/// Makes a config of layers, or tells all that is wrong.
+/// Makes a config of the layers, or reports every violation.
 fn finish(
     mut layers: Layers,
     base: &Path,
@@ -214,10 +214,10 @@ fn resolve(config: &mut Config, layers: &mut Layers, base: &Path, host_name: Opt
         ("data_dir", &config.data_dir),
         ("control.socket", &config.control.socket),
     ];
-    // The socket's place may follow from that of data_dir: then it is said once.
+    // The socket's path may follow from data_dir: then one violation is enough.
     if let Some((key, path)) = homeless.iter().find(|(_, path)| path.is_relative()) {
         let what = format!(
-            "`{}` counts from the working directory, which is gone",
+            "`{}` is relative to the working directory, which does not exist any more",
             path.display()
         );
         let remedy = "write an absolute path, or change to a directory that exists";
@@ -239,7 +239,7 @@ fn resolve(config: &mut Config, layers: &mut Layers, base: &Path, host_name: Opt
     }
 }
 
-/// Puts what [`resolve`] made into the values, which are shown.
+/// Copies what [`resolve`] changed to the values, which `config show` prints.
 fn write_back(config: &Config, values: &mut Table) {
     let path = |path: &Path| Value::from(path.to_string_lossy().into_owned());
     values.insert("data_dir".to_owned(), path(&config.data_dir));
@@ -256,12 +256,12 @@ fn write_back(config: &Config, values: &mut Table) {
     }
 }
 
-/// By line for the file, then variables, then flags.
+/// The violations: those of the file by line, then those of variables, then those of flags.
 fn sorted(layers: Layers) -> Vec<Violation> {
     let mut violations = layers.violations;
     if layers.cut {
-        let what = "there is so much wrong that not everything was looked at";
-        let reason = Reason::new(what, "correct this and look again");
+        let what = "there are so many mistakes that not everything was checked";
+        let reason = Reason::new(what, "correct these and check again");
         violations.push(reason.at(Origin::Default, ""));
     }
     violations.sort_by_key(|violation| match violation.origin {
@@ -306,7 +306,9 @@ pub(crate) mod tests {
         let told: Vec<String> = violations.iter().map(Violation::to_string).collect();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
-            told[0].contains("`data` counts from the working directory, which is gone"),
+            told[0].contains(
+                "`data` is relative to the working directory, which does not exist any more"
+            ),
             "{told:?}"
         );
     }
@@ -412,7 +414,7 @@ listen = "localhost"
         assert_eq!(
             violations(text),
             [
-                "docent.toml:1: data_dir: \"\" is not a path; write a path; a relative one counts from the config file's directory",
+                "docent.toml:1: data_dir: \"\" is not a path; write a path; a relative one is relative to the config file's directory",
                 "docent.toml:2: shutdown_timeout: 45 has no unit; write a whole number and one of ms, s, min, h, d, such as \"30s\"",
                 "docent.toml:4: bus.mode: \"kafka\" is not one of \"auto\", \"redis\" or \"embedded\"; write \"auto\", \"redis\" or \"embedded\"",
                 "docent.toml:6: redis.max_retrys: is not a key; write `max_retries`",
@@ -694,7 +696,7 @@ listen = "localhost"
             let end = text.floor_char_boundary((start + gone).min(text.len()));
             let damaged = format!("{}{put}{}", &text[..start], &text[end..]);
             let mut layers = Layers::defaults();
-            let read = Source::parse(Path::new("x.toml"), &damaged).map(|source| layers.lay_file(&source));
+            let read = Source::parse(Path::new("x.toml"), &damaged).map(|source| layers.apply_file(&source));
             let ended = match read {
                 Ok(()) => finish(layers, Path::new("/etc"), Some("h")).err(),
                 Err(violation) => Some(vec![*violation]),

@@ -1,6 +1,6 @@
 //! Paths made absolute, the control socket's place, the host's name.
 
-use super::check::{INSTANCE, is_among};
+use super::check::{INSTANCE, LONGEST_INSTANCE, is_among};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -13,7 +13,7 @@ const SYSTEM_SOCKET: &str = "/run/docent/docent.sock";
 /// Bytes of the longest path that a Unix socket can be bound to on Linux (`sun_path` with its zero).
 pub(crate) const LONGEST_SOCKET: usize = 107;
 
-/// `path`, counted from `base` if it is relative, without `.` and `..`.
+/// `path` relative to `base`, without `.` and `..`.
 pub(crate) fn absolute(base: &Path, path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in base.join(path).components() {
@@ -29,15 +29,15 @@ pub(crate) fn absolute(base: &Path, path: &Path) -> PathBuf {
     plain
 }
 
-/// The folder that relative paths in `file` count from. Its symbolic links are resolved, because `..` in such a
-/// path means the folder above the real one.
+/// The directory that paths in `file` are relative to. Its symbolic links are resolved, because `..` in such a path means the
+/// parent of the real directory.
 pub(crate) fn base_of(file: &Path, directory: &Path) -> PathBuf {
     let file = absolute(directory, file);
     let folder = file.parent().unwrap_or(Path::new("/"));
     real(folder)
 }
 
-/// `path` with its symbolic links resolved, as far as there is something.
+/// `path` with its symbolic links resolved, as far as it exists.
 pub(crate) fn real(path: &Path) -> PathBuf {
     let there = path.ancestors().find_map(|above| {
         let rest = path.strip_prefix(above).ok()?;
@@ -61,7 +61,7 @@ pub fn shell_word(path: &Path) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Where the control socket of a daemon with this `data_dir` is unless the config says otherwise.
+/// The control socket of a daemon with this `data_dir`, unless the config names another one.
 pub(crate) fn default_socket(data_dir: &Path) -> PathBuf {
     if data_dir == Path::new(SYSTEM_DATA_DIR) {
         PathBuf::from(SYSTEM_SOCKET)
@@ -86,7 +86,7 @@ pub(crate) fn instance_of(host_name: &str) -> Option<String> {
     let name: String = host_name
         .trim()
         .chars()
-        .take(64)
+        .take(LONGEST_INSTANCE)
         .map(|c| c.to_ascii_lowercase())
         .map(|c| if is_among(c, INSTANCE) { c } else { '-' })
         .collect();

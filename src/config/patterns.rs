@@ -1,6 +1,6 @@
 //! Patterns of files as the config has them: those of a `.gitignore`, and `{a,b}` for alternatives.
 //!
-//! [`Patterns::new`] is the one place that says whether a pattern can be used. `check` and the daemon both call it.
+//! [`Patterns::new`] alone decides whether a pattern can be used. `check` and the daemon both call it.
 
 use super::check::quote;
 use ignore::Match;
@@ -26,7 +26,7 @@ pub struct PatternError {
 }
 
 impl Patterns {
-    /// Compiles patterns that count from one directory.
+    /// Compiles patterns that are relative to one directory.
     ///
     /// # Errors
     /// The first pattern that cannot be used, or that could match nothing.
@@ -82,7 +82,7 @@ impl Patterns {
     }
 }
 
-/// The pattern without a leading `./`, which stands for the directory that patterns count from.
+/// The pattern without a leading `./`, which means the directory that patterns are relative to.
 fn plain(pattern: &str) -> Cow<'_, str> {
     let (not, rest) = match pattern.strip_prefix('!') {
         Some(rest) => ("!", rest),
@@ -97,7 +97,7 @@ fn plain(pattern: &str) -> Cow<'_, str> {
 /// Why a pattern, in the words of a `.gitignore`, matches nothing or not what it seems to; and what to write.
 pub fn mistake(pattern: &str) -> Option<(&'static str, &'static str)> {
     const EXAMPLE: &str = "write one such as \"docs/**/*.md\"";
-    const DOWN: &str = "write it from the directory that it counts from, without `.` and `..`";
+    const DOWN: &str = "write it relative to its directory, without `.` and `..`";
     if pattern.trim().is_empty() || pattern.contains(['\n', '\r', '\0']) {
         return Some(("is not a pattern", EXAMPLE));
     }
@@ -115,8 +115,8 @@ pub fn mistake(pattern: &str) -> Option<(&'static str, &'static str)> {
     let plain = plain(pattern);
     let rest = plain.strip_prefix('!').unwrap_or(&plain);
     if rest.starts_with("~/") {
-        let remedy = "write it from the directory that it counts from";
-        return Some(("would need a shell to be understood", remedy));
+        let remedy = "write it relative to its directory";
+        return Some(("needs a shell to expand it", remedy));
     }
     let rest = rest.strip_prefix('/').unwrap_or(rest);
     let rest = rest.strip_suffix('/').unwrap_or(rest);

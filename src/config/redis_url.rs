@@ -1,5 +1,5 @@
-//! Which URLs name a Redis: what passes here the client understands, and as it was meant. A message never quotes the URL: what
-//! looks like a host may be half of a password.
+//! Which URLs name a Redis server. What passes here, the client understands as it was meant. A message never quotes the URL:
+//! what looks like a host may be half of a password.
 
 use std::net::Ipv6Addr;
 
@@ -176,7 +176,7 @@ fn database(path: &str, kind: Kind) -> Result<(), Reason> {
     }
 }
 
-/// The parameters that a kind of place has; others would be passed over in silence.
+/// The parameters that a kind of place has; the client would ignore others silently.
 fn parameters(query: &str, kind: Kind) -> Result<(), Reason> {
     let mut named = false;
     for parameter in query.split('&').filter(|p| !p.is_empty()) {

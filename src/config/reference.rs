@@ -279,7 +279,7 @@ pub(crate) mod tests {
         let text = reference();
         let source = Source::parse(Path::new("docent.toml"), &text).expect("it is TOML");
         let (mut layers, defaults) = (Layers::defaults(), Layers::defaults());
-        layers.lay_file(&source);
+        layers.apply_file(&source);
         assert_eq!((layers.violations, defaults.violations), (vec![], vec![]));
         assert_eq!(layers.values, defaults.values);
     }

@@ -3,7 +3,7 @@
 use super::table::Setting;
 use std::fmt;
 
-/// What stands in the place of a name and password.
+/// Shown in place of a user and password.
 const HIDDEN: &str = "***";
 
 /// The URL of a Redis. `Debug` and `Display` hide its user name and password.
@@ -43,8 +43,8 @@ impl Setting for RedisUrl {
 
 /// `text` with the user name and password of a URL hidden, also those in its query.
 ///
-/// Made for safety, not for beauty: everything between `://` and the *last* `@` is hidden, because a password
-/// in which `/` or `@` was not escaped would otherwise show in part.
+/// Everything between `://` and the *last* `@` is hidden: otherwise a part of a password in which `/` or `@` is not escaped
+/// would show.
 pub fn redact(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();

@@ -1,8 +1,8 @@
-//! Whether somebody else can put something of theirs in the place of a path.
+//! Whether anybody else can replace what is at a path.
 //!
-//! Whatever docent makes, gives away or opens to a group by its path must not be led elsewhere. So every directory on the way,
-//! also of the links on it, belongs to this user or to the system, and nobody else may write to it; to a sticky one, as
-//! `/tmp` is, others may write, but they cannot take away what is there.
+//! What docent creates or opens to a group by its path must not be redirected. So every directory on the way, and on the way of
+//! each link, must belong to this user or to the system, and nobody else may write to it. A sticky directory such as `/tmp` is
+//! an exception: others may write to it, but cannot remove what is there.
 
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use thiserror::Error;
 
-/// Links on one path, at most: as many as the kernel follows.
+/// The most links on one path: as many as the kernel follows.
 const LINKS: usize = 40;
 
 const STICKY: u32 = 0o1000;
@@ -22,7 +22,7 @@ const OTHERS_WRITE: u32 = 0o002;
 /// Why a path cannot be relied on.
 #[derive(Debug, Error)]
 pub enum Untrusted {
-    /// Somebody else owns something on the way.
+    /// Another user owns something on the way.
     #[error("{path} belongs to the user {uid}, who can put something else in its place", path = .path.display())]
     Owner {
         /// What.
@@ -30,7 +30,7 @@ pub enum Untrusted {
         /// Whose.
         uid: u32,
     },
-    /// Somebody else may write to a directory on the way.
+    /// Another user may write to a directory on the way.
     #[error("others than its owner may write to {path} (its mode is {mode:04o}), so they can replace what is in it", path = .path.display())]
     Writable {
         /// Which.
@@ -38,8 +38,8 @@ pub enum Untrusted {
         /// Its permissions.
         mode: u32,
     },
-    /// It cannot be told.
-    #[error("cannot look at {path}", path = .path.display())]
+    /// Nothing is known of a part of the path.
+    #[error("cannot read the owner and mode of {path}", path = .path.display())]
     Io {
         /// At what.
         path: PathBuf,
@@ -55,37 +55,39 @@ impl Untrusted {
         let us = rustix::process::geteuid().as_raw();
         match self {
             Untrusted::Owner { path, .. } => {
-                format!("take another place, or: chown {us} {}", path.display())
+                format!("take another path, or: chown {us} {}", path.display())
             }
             Untrusted::Writable { path, .. } => {
-                format!("take another place, or: chmod go-w {}", path.display())
+                format!("take another path, or: chmod go-w {}", path.display())
             }
-            Untrusted::Io { .. } => "let this user look at it, or take another place".to_owned(),
+            Untrusted::Io { .. } => {
+                "let this user enter the directory above it, or take another path".to_owned()
+            }
         }
     }
 }
 
-/// That nobody but this user and the system can put something else in the place of `path` or of a directory on the way to it.
-/// What is not there yet is for this user to make.
+/// Checks that nobody but this user and the system can replace `path` or a directory on the way to it. What does not exist yet
+/// is for this user to make.
 ///
 /// # Errors
-/// The first thing on the way that somebody else can replace.
+/// The first thing on the way that another user can replace.
 pub fn trusted(path: &Path) -> Result<(), Untrusted> {
-    let system = look(Path::new("/"))?.uid();
+    let system = status(Path::new("/"))?.uid();
     let owners = [0, system, rustix::process::geteuid().as_raw()];
     let mut at = PathBuf::from("/");
     let mut ahead = reversed(path);
     let mut links = 0;
     while let Some(name) = ahead.pop() {
         if name == ".." {
-            // There are no links in what stands here.
+            // Links were resolved already.
             at.pop();
             continue;
         }
         let next = at.join(name);
-        let found = match look(&next) {
+        let found = match status(&next) {
             Ok(found) => found,
-            // What is no directory is told by whoever needs one.
+            // Whoever needs a directory there reports that it is none.
             Err(Untrusted::Io { source, .. })
                 if matches!(
                     source.kind(),
@@ -124,14 +126,14 @@ pub fn trusted(path: &Path) -> Result<(), Untrusted> {
     Ok(())
 }
 
-fn look(path: &Path) -> Result<Metadata, Untrusted> {
+fn status(path: &Path) -> Result<Metadata, Untrusted> {
     fs::symlink_metadata(path).map_err(|source| Untrusted::Io {
         path: path.to_owned(),
         source,
     })
 }
 
-/// The names on a path, the first one last.
+/// The names on a path, last one first.
 fn reversed(path: &Path) -> Vec<std::ffi::OsString> {
     let names = path.components().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),
@@ -157,7 +159,7 @@ struct Accounts {
 }
 
 impl Accounts {
-    /// As far as the files tell; what cannot be read has nobody in it, and then no group is private.
+    /// From the local files; if they cannot be read, no group is private.
     fn read() -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         Accounts {
@@ -166,7 +168,7 @@ impl Accounts {
         }
     }
 
-    /// Whether nobody but `owners` is in a group, as in the one that many systems give each user.
+    /// Whether nobody but `owners` is in a group, such as the one that many systems give each user.
     fn alone_in(&self, gid: u32, owners: &[u32]) -> bool {
         let number = |field: Option<&str>| field.and_then(|text| text.parse::<u32>().ok());
         let fields = |line: &'_ str| line.split(':').map(str::to_owned).collect::<Vec<_>>();

@@ -11,10 +11,10 @@ pub enum UnitError {
     /// There is no number at the start.
     #[error("does not begin with a whole number")]
     NoNumber,
-    /// There is a number, but nothing behind it.
+    /// There is a number without a unit.
     #[error("has no unit")]
     NoUnit,
-    /// The unit is none that is known.
+    /// The unit is unknown.
     #[error("has the unknown unit `{0}`")]
     UnknownUnit(String),
     /// The number is larger than can be held.
@@ -78,7 +78,7 @@ impl Units {
         number.checked_mul(*factor).ok_or(UnitError::TooLarge)
     }
 
-    /// Takes the largest unit that divides without a rest: exact, and what a person would have written.
+    /// Uses the largest unit that divides without a remainder: exact, and what a person would write.
     pub(crate) fn format(&self, amount: u64) -> String {
         let mut units = self.units.iter().rev();
         match units.find(|(_, factor)| amount != 0 && amount.is_multiple_of(*factor)) {
@@ -110,7 +110,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     TIME.parse(text).map(Duration::from_millis)
 }
 
-/// Writes a duration so that [`parse_duration`] reads the same one; what is below a millisecond is cut off.
+/// Writes a duration so that [`parse_duration`] reads the same one; fractions of a millisecond are dropped.
 pub fn format_duration(duration: Duration) -> String {
     // Only a duration that was not read from text can be longer than this; it is shown as the longest.
     TIME.format(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))

@@ -1,4 +1,4 @@
-//! What the config says, in the words of each agent.
+//! The options of each agent, from the config.
 
 use std::sync::Arc;
 use std::time::Duration;
