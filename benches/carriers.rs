@@ -26,7 +26,7 @@ use docent::event::{AgentName, Event, EventType, Known, NewEvent, Subject};
 use docent::runtime::shutdown::{Level, stop_pair};
 use docent::runtime::{
     Agent, Board, Boxed, CarrierFactory, Ending, Handling, LifePlan, RestartPolicy, RunnerOptions,
-    Source, Supervisor, supervisor_channel,
+    Source, Supervisor, SupervisorOptions, supervisor_channel,
 };
 use docent::store::{Closer, Effect, Outcome, RetryPolicy, Store, StoreOptions};
 use fred::prelude::{Builder, Client, ClientLike, Config, StreamsInterface};
@@ -370,7 +370,10 @@ fn supervisor(store: &Store, carrier: CarrierFactory) -> Supervisor {
     Supervisor::new(
         store.clone(),
         board,
-        (policy, "bench".to_owned()),
+        SupervisorOptions {
+            restarts: policy,
+            instance: "bench".to_owned(),
+        },
         requests,
         vec![plan],
     )

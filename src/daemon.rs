@@ -23,7 +23,7 @@ use crate::index::Searcher;
 use crate::runtime::shutdown::{self, conduct, stop_pair};
 use crate::runtime::{
     Board, Compute, Notifier, RestartPolicy, RestartRequest, ScanDesk, Summary, Supervisor,
-    supervisor_channel, tell_switched,
+    SupervisorOptions, supervisor_channel, tell_switched,
 };
 use crate::store::{Closer, RetryPolicy, Store, StoreOptions};
 use agents::{Parts, plans};
@@ -137,7 +137,7 @@ async fn open(config: &Config, options: StoreOptions) -> Result<(Store, Closer),
 /// Tells which agents were turned on or off since the last start; gives whether some have to catch up.
 async fn switched(store: &Store, config: &Config, on: &[AgentName]) -> bool {
     let names: Vec<String> = config.collections.iter().map(|c| c.name.clone()).collect();
-    let told = tell_switched(store, on, (&config.instance, &names)).await;
+    let told = tell_switched(store, on, &config.instance, &names).await;
     told.unwrap_or_else(|error| {
         tracing::warn!(%error, "which agents were turned on or off could not be recorded; the next start does it");
         false
@@ -171,10 +171,14 @@ async fn live(
         backoff_min: config.supervisor.restart_backoff_min,
         backoff_max: config.supervisor.restart_backoff_max,
     };
+    let options = SupervisorOptions {
+        restarts: policy,
+        instance: config.instance.clone(),
+    };
     let supervisor = Supervisor::new(
         parts.store.clone(),
         parts.board.clone(),
-        (policy, config.instance.clone()),
+        options,
         requests,
         plans,
     );

@@ -30,7 +30,8 @@ pub use scans::{ACCEPT_REMOVALS, RootReport, RootStanding, ScanDesk, ScanProgres
 pub use source::{Source, Submitted};
 pub use status::{AgentState, AgentStatus, Board, Phase};
 pub use supervisor::{
-    RequestError, RestartRequest, Summary, Supervisor, SupervisorHandle, supervisor_channel,
+    RequestError, RestartRequest, Summary, Supervisor, SupervisorHandle, SupervisorOptions,
+    supervisor_channel,
 };
 pub use switched::{SwitchError, tell_switched};
 pub use watched::{Still, Watched};

@@ -81,6 +81,15 @@ impl SupervisorHandle {
     }
 }
 
+/// How a supervisor works.
+#[derive(Debug, Clone)]
+pub struct SupervisorOptions {
+    /// When an agent is started again, and when no more.
+    pub restarts: RestartPolicy,
+    /// This process, stable across restarts.
+    pub instance: String,
+}
+
 /// How the supervisor ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -125,7 +134,7 @@ impl Supervisor {
     pub fn new(
         store: Store,
         board: Board,
-        (policy, instance): (RestartPolicy, String),
+        options: SupervisorOptions,
         requests: mpsc::Receiver<RestartRequest>,
         plans: Vec<LifePlan>,
     ) -> Self {
@@ -148,8 +157,8 @@ impl Supervisor {
         Supervisor {
             store,
             board,
-            policy,
-            instance,
+            policy: options.restarts,
+            instance: options.instance,
             requests,
             wards: plans.into_iter().map(ward).collect(),
             lives: JoinSet::new(),

@@ -36,7 +36,8 @@ pub enum SwitchError {
 pub async fn tell_switched(
     store: &Store,
     on: &[AgentName],
-    (instance, collections): (&str, &[String]),
+    instance: &str,
+    collections: &[String],
 ) -> Result<bool, SwitchError> {
     let before = store.remembered(REMEMBERED).await?;
     let before: Standings = before

@@ -28,9 +28,6 @@ pub struct JobState {
     pub missed: u64,
 }
 
-/// A row as it is read.
-pub type JobRow = JobState;
-
 /// A change of a job's row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobChange {
@@ -136,7 +133,7 @@ fn job(row: &Row<'_>) -> rusqlite::Result<JobState> {
 
 impl Store {
     /// All jobs that were ever seen, by name.
-    pub async fn jobs(&self) -> Result<Vec<JobRow>, ReadError> {
+    pub async fn jobs(&self) -> Result<Vec<JobState>, ReadError> {
         self.read("jobs", |connection| {
             connection
                 .prepare_cached(&format!("SELECT {COLUMNS} FROM job ORDER BY name"))?

@@ -62,7 +62,7 @@ pub use files::PUT_BACK;
 pub use health::{FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity};
 pub use ingress::{IngressDead, IngressDeadRow};
 pub use inspect::{Inspection, id_in, inspect};
-pub use jobs::{JobChange, JobPlanned, JobRow, JobState};
+pub use jobs::{JobChange, JobPlanned, JobState};
 pub use ledger::{DeliveryKey, DeliveryState, PublishedEvent, RetryPolicy, Settled};
 pub use manifest::{FileState, KnownTree, ManifestEntry, ManifestRow, ScanRow, ScanWish};
 pub use operate::{Act, Operation};

@@ -14,6 +14,7 @@
 //! All calls and types of fred stay in this folder.
 
 mod client;
+mod cloud_event;
 mod entry;
 mod group;
 mod inbox;
@@ -38,8 +39,9 @@ mod tests;
 
 use std::time::Duration;
 
+pub use cloud_event::event_of_entry;
 pub use inbox::Inbox;
-pub use ingress::{Ingress, event_of_entry};
+pub use ingress::Ingress;
 pub use link::{Link, LinkState, LinkTask};
 pub use preflight::{Durability, PreflightFacts};
 pub use survey::{StreamView, Surveyor};
