@@ -329,7 +329,7 @@ async fn close(
     matches!(awake::timeout(CLOSE, closing).await, Ok(Ok(true)))
 }
 
-/// How Redis is used by this config; `falls_back`: work goes on directly without it.
+/// How Redis is used by this config; `falls_back`: the embedded carrier takes over without it.
 pub fn redis_settings(config: &Config, falls_back: bool) -> crate::bus::redis::RedisSettings {
     carriers::settings(config, falls_back)
 }

@@ -314,6 +314,7 @@ pub(super) mod tests {
             owed: 0,
             oldest_owed_s: None,
             in_flight: 0,
+            queued: 0,
             kept: 0,
             retrying: 0,
             dead: 0,

@@ -35,6 +35,7 @@ pub(super) async fn all(state: &State, now: Millis) -> Result<Vec<NamedAgent>, R
             owed: count(counts.owed),
             oldest_owed_s: oldest.map(|at| now.since(at).as_secs_f64()),
             in_flight: status.in_flight as u64,
+            queued: status.queued as u64,
             kept: status.queued as u64,
             retrying: count(counts.retrying),
             dead: count(counts.dead),

@@ -130,7 +130,9 @@ pub struct AgentView {
     pub oldest_owed_s: Option<f64>,
     /// Of the owed, running or submitted.
     pub in_flight: u64,
-    /// Of the owed, kept in its table.
+    /// Of the owed, waiting in its table for a permit or for their subject.
+    pub queued: u64,
+    /// The same as `queued`, under its earlier name.
     pub kept: u64,
     /// Of the owed, waiting for another attempt.
     pub retrying: u64,

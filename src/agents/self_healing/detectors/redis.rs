@@ -29,7 +29,7 @@ pub(super) fn finding(
 
 /// Redis cannot carry: at once where an agent waits for it or it answers and does not do its work, else when it has been away for
 /// long. A machine that never had one
-/// lacks nothing: then events are carried directly, which is what `auto` means.
+/// lacks nothing: then the embedded carrier carries events, which is what `auto` means.
 pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
     let Some(redis) = &facts.redis else {
         return Some(Vec::new());
@@ -53,10 +53,10 @@ pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         let limit = "Redis answers: start or mend it, and what is owed goes on by itself; [bus] mode = \"auto\" works without it meanwhile";
         (Severity::Error, limit)
     } else if answers {
-        let limit = "Redis does its work: mend what it says, or write [bus] mode = \"embedded\" if docent is not to use this Redis; events are carried directly meanwhile";
+        let limit = "Redis does its work: mend what it says, or write [bus] mode = \"embedded\" if docent is not to use this Redis; the embedded carrier carries events meanwhile";
         (Severity::Warning, limit)
     } else {
-        let limit = "Redis answers, as it did before: start it, or write [bus] mode = \"embedded\" if it is not to come back; events are carried directly meanwhile";
+        let limit = "Redis answers, as it did before: start it, or write [bus] mode = \"embedded\" if it is not to come back; the embedded carrier carries events meanwhile";
         (Severity::Warning, limit)
     };
     let how = if answers {

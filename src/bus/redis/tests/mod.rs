@@ -26,7 +26,7 @@ const INBOX: &str = "docent:{test}:inbox";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a runner has place for.
-const HUNGRY: Demand = Demand {
+const DEMAND: Demand = Demand {
     permits: 9,
     capacity: 9,
 };
@@ -116,7 +116,7 @@ impl Bench {
         while !so(self) {
             assert!(Instant::now() < deadline, "not so: {what}");
             self.ask(demand).await;
-            self.hear(HUNGRY).await;
+            self.hear(DEMAND).await;
         }
     }
 
@@ -125,7 +125,7 @@ impl Bench {
         let begun = self.pages();
         // Each round asks for what is pending once; the next one asks when this one has been judged.
         let ended = |bench: &Bench| bench.pages() > begun + count;
-        self.until(HUNGRY, "rounds end", ended).await;
+        self.until(DEMAND, "rounds end", ended).await;
     }
 
     /// How often anybody has asked for what is pending.
@@ -192,7 +192,7 @@ impl Bench {
                 return;
             }
             assert!(Instant::now() < deadline, "nothing is carried");
-            self.hear(HUNGRY).await;
+            self.hear(DEMAND).await;
             assert_eq!(self.added(), before, "it was sent and is not outstanding");
         }
     }
@@ -200,7 +200,7 @@ impl Bench {
     /// Lets it work until this delivery was offered so often.
     async fn until_offered(&mut self, seq: Seq, times: usize) {
         let offered = |bench: &Bench| bench.copies(seq).len() >= times;
-        self.until(HUNGRY, "it is offered", offered).await;
+        self.until(DEMAND, "it is offered", offered).await;
     }
 
     /// The entries by which it was offered.

@@ -1,6 +1,6 @@
 //! What is carried, and that it is carried again when that did not work.
 
-use super::{Bench, HUNGRY};
+use super::{Bench, DEMAND};
 use crate::bus::{Carrier, Left};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -11,13 +11,13 @@ async fn no_more_than_the_window_is_carried_and_the_next_one_when_one_has_left()
     }
     let window = bench.server.settings().window as u64;
     let full = |bench: &Bench| bench.added() >= window;
-    bench.until(HUNGRY, "the window is full", full).await;
+    bench.until(DEMAND, "the window is full", full).await;
     bench.rounds(3).await;
     assert_eq!(bench.added(), window);
     let first = bench.offered[0].0;
     bench.handled(first).await;
     let next = |bench: &Bench| bench.added() > window;
-    bench.until(HUNGRY, "the next one is carried", next).await;
+    bench.until(DEMAND, "the next one is carried", next).await;
     bench.end().await;
 }
 
@@ -51,7 +51,7 @@ async fn what_the_limit_of_a_subject_holds_back_is_carried_when_one_of_it_has_le
     }
     let three = |bench: &Bench| bench.added() >= 3;
     bench
-        .until(HUNGRY, "two of one and one of the other", three)
+        .until(DEMAND, "two of one and one of the other", three)
         .await;
     bench.rounds(2).await;
     assert_eq!(bench.added(), 3);
@@ -72,8 +72,8 @@ async fn what_redis_refused_to_take_is_carried_again() {
         let line = stats.lines().find(|l| l.starts_with("cmdstat_xadd:"));
         line.is_some_and(|line| !line.contains("rejected_calls=0"))
     };
-    bench.until(HUNGRY, "it was refused", refused).await;
-    bench.hear(HUNGRY).await;
+    bench.until(DEMAND, "it was refused", refused).await;
+    bench.hear(DEMAND).await;
     bench.server.cli(&["ACL", "SETUSER", "default", "+xadd"]);
     bench.until_offered(seq, 1).await;
     assert_eq!(bench.lost(), 0, "Redis never had it");

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Bench, FULL, HUNGRY, INBOX, PATIENCE, read_as};
+use super::{Bench, DEMAND, FULL, INBOX, PATIENCE, read_as};
 use crate::bus::redis::testing::TestRedis;
 use crate::bus::tests::Ledger;
 use crate::bus::{Carrier, Demand, Left};
@@ -66,7 +66,7 @@ async fn a_copy_that_came_by_an_earlier_connection_is_not_acknowledged_on_this_o
     assert_eq!(bench.pending().len(), 1);
     bench.handled(seq).await;
     let none = |bench: &Bench| bench.pending().is_empty();
-    bench.until(HUNGRY, "it is acknowledged", none).await;
+    bench.until(DEMAND, "it is acknowledged", none).await;
     bench.end().await;
 }
 
@@ -82,7 +82,7 @@ async fn what_was_read_but_not_handed_over_is_carried_again_though_redis_lost_it
     }
     let mut bench = Bench::over(server, ledger).await;
     let both = |bench: &Bench| bench.pending().len() == 2;
-    bench.until(HUNGRY, "both are read", both).await;
+    bench.until(DEMAND, "both are read", both).await;
     // By now there is capacity for one of them alone; rounds go on, and the relay sees that the other was read.
     let one_more = Demand {
         permits: 9,

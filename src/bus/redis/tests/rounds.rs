@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Bench, FULL, HUNGRY, INBOX, PATIENCE, read_as};
+use super::{Bench, DEMAND, FULL, INBOX, PATIENCE, read_as};
 use crate::bus::Carrier;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -16,7 +16,7 @@ async fn what_is_carried_while_the_last_id_is_asked_for_is_not_judged_by_that_ro
     let deadline = Instant::now() + PATIENCE;
     while bench.copies(seq).is_empty() {
         assert!(Instant::now() < deadline, "it is not offered");
-        bench.ask(HUNGRY).await;
+        bench.ask(DEMAND).await;
         let heard = bench.inbox.woken(FULL);
         tokio::time::timeout(Duration::from_millis(100), heard)
             .await
@@ -41,7 +41,7 @@ async fn an_entry_that_came_unseen_is_found_among_what_is_pending_in_the_next_ro
     assert_eq!((bench.lost(), bench.added()), (0, 1));
     bench.handled(seq).await;
     let none = |bench: &Bench| bench.pending().is_empty();
-    bench.until(HUNGRY, "it is acknowledged", none).await;
+    bench.until(DEMAND, "it is acknowledged", none).await;
     bench.end().await;
 }
 

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{HUNGRY, INBOX, Linked, PATIENCE};
+use super::{DEMAND, INBOX, Linked, PATIENCE};
 use crate::bus::redis::testing::TestRedis;
 use crate::bus::tests::{Ledger, Table};
 use crate::bus::{Carrier, CarrierChoice, Offer, Switch};
 use crate::event::AgentName;
 
 async fn next(switch: &mut Switch, table: &Table) -> Option<Offer> {
-    let offers = switch.offer(table, HUNGRY).await.unwrap();
+    let offers = switch.offer(table, DEMAND).await.unwrap();
     let moment = Duration::from_millis(20);
     if offers.is_empty() {
-        tokio::time::timeout(moment, switch.woken(HUNGRY))
+        tokio::time::timeout(moment, switch.woken(DEMAND))
             .await
             .ok();
     }
