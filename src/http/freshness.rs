@@ -45,8 +45,8 @@ struct Bounds {
     /// When the last scan ended of the collection that was scanned least lately, if some collection was not scanned since
     /// the start; `Some(None)`: one was never scanned.
     unscanned: Option<Option<Millis>>,
-    /// Files marked and not captured.
-    marked: u64,
+    /// Changed paths that are not captured.
+    queued: u64,
     /// When the oldest event was published that is on its way.
     oldest_owed: Option<Millis>,
     /// When the index was last complete, if it is behind; `Some(None)`: it never was.
@@ -67,8 +67,8 @@ impl Bounds {
             // Nobody knows what changed while docent was not there.
             complete = complete.min(scanned?);
         }
-        if self.marked > 0 {
-            // When a marked file changed is not known: before the last moment at which none was marked it cannot be.
+        if self.queued > 0 {
+            // When a path changed is not known: it cannot be before the last moment at which none was pending.
             complete = complete.min(settled.max(scanned)?);
         }
         if let Some(behind) = self.behind {
@@ -85,14 +85,14 @@ impl Bounds {
 pub(super) async fn freshness(state: &State) -> Result<wire::Freshness, ReadError> {
     // In the order in which a change passes, so that one which moves on meanwhile is seen at least once.
     let now = Millis::now();
-    let marked = state.scans.progress().borrow().marked;
+    let queued = state.scans.progress().borrow().pending;
     let counts = [AgentName::DocumentManagement, AgentName::Rag]
         .map(|agent| (agent, state.store.counts(agent)));
     let head = *state.store.head().borrow();
     let follower = state.follower();
     let owed: u64 = counts.iter().map(|(_, c)| count(c.owed)).sum();
     let behind = behind(&follower, head.change);
-    let pending = marked + owed + behind;
+    let pending = queued + owed + behind;
 
     let mut oldest_owed = None;
     for (agent, _) in counts.iter().filter(|(_, c)| c.owed > 0) {
@@ -106,7 +106,7 @@ pub(super) async fn freshness(state: &State) -> Result<wire::Freshness, ReadErro
     let bounds = Bounds {
         now,
         unscanned,
-        marked,
+        queued,
         oldest_owed,
         behind: (behind > 0 || !follower.ready).then_some(follower.applied_at),
         settled_at: Millis(state.memory.settled_at.load(Ordering::SeqCst)),
@@ -167,7 +167,7 @@ mod tests {
             ..Bounds::default()
         };
         assert_eq!(all.complete_to(), at(100));
-        assert_eq!(Bounds { marked: 1, ..all }.complete_to(), at(90));
+        assert_eq!(Bounds { queued: 1, ..all }.complete_to(), at(90));
         assert_eq!(
             Bounds {
                 oldest_owed: at(95),
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(
             Bounds {
                 oldest_owed: at(80),
-                marked: 1,
+                queued: 1,
                 ..all
             }
             .complete_to(),
@@ -226,10 +226,10 @@ mod tests {
             .complete_to(),
             None
         );
-        assert_eq!(Bounds { marked: 3, ..fresh }.complete_to(), None);
+        assert_eq!(Bounds { queued: 3, ..fresh }.complete_to(), None);
         assert_eq!(
             Bounds {
-                marked: 3,
+                queued: 3,
                 scanned_at: Millis(60),
                 ..fresh
             }

@@ -21,7 +21,7 @@ use crate::runtime::{ACCEPT_REMOVALS, AgentState};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ScanQuery {
-    /// Only this one is told of.
+    /// The answer is about this one only.
     collection: Option<String>,
     /// The root is taken as it is: absent, or another directory than before (of this collection, or wherever one is held).
     #[serde(default)]
@@ -68,7 +68,7 @@ pub(super) async fn scan(
     }))
 }
 
-/// Lets held removals go ahead: the act is recorded, and the scan that comes next takes the roots as they are.
+/// Accepts held removals: the act is recorded, and the next scan takes the roots as they are.
 async fn accept_removals(
     state: &State,
     collection: Option<&str>,
@@ -146,7 +146,7 @@ async fn nobody_scans(state: &State) -> Problem {
     }
 }
 
-/// That an agent which is needed does not work.
+/// An agent that is needed does not work.
 pub(super) fn missing(agent: AgentName, state: AgentState) -> Problem {
     let problem = Problem::new(
         ProblemKind::AgentMissing,

@@ -15,7 +15,7 @@ use super::{State, agents, count};
 use crate::disk;
 use crate::event::{AgentName, Millis};
 use crate::index::FollowerState;
-use crate::runtime::{AgentState, Phase, RootReport, RootStanding, ScanProgress};
+use crate::runtime::{AgentState, Phase, RootReport, RootState, ScanProgress};
 
 /// Directories that could not be listed which a status names, of each collection.
 const UNLISTED_MAX: usize = 100;
@@ -150,12 +150,12 @@ fn bus(state: &State, ingress_dead: u64) -> BusView {
 }
 
 fn collection_view(root: &RootReport) -> CollectionView {
-    let (standing, cause) = match &root.standing {
-        RootStanding::There => ("there", None),
-        RootStanding::Absent(cause) | RootStanding::Denied(cause) | RootStanding::LetGo(cause) => {
+    let (standing, cause) = match &root.state {
+        RootState::There => ("there", None),
+        RootState::Absent(cause) | RootState::Denied(cause) | RootState::LetGo(cause) => {
             ("absent", Some(cause.clone()))
         }
-        RootStanding::RemovalsHeld(cause) => ("removals held", Some(cause.clone())),
+        RootState::RemovalsHeld(cause) => ("removals held", Some(cause.clone())),
     };
     CollectionView {
         name: root.collection.clone(),
@@ -185,7 +185,7 @@ fn scan_view(progress: ScanProgress) -> ScanView {
         scanning: progress.scanning,
         seen: progress.seen,
         changed: progress.changed,
-        marked: progress.marked,
+        marked: progress.pending,
         held: progress.held,
         absent: away,
     }

@@ -146,8 +146,8 @@ fn late(state: &State, timeout: Duration) -> Problem {
             progress.seen
         ));
     }
-    if progress.marked > 0 {
-        pending.push(format!("{} files wait to be captured", progress.marked));
+    if progress.pending > 0 {
+        pending.push(format!("{} files wait to be captured", progress.pending));
     }
     if let Some(why) = &progress.held {
         pending.push(format!("captures are held: {why}"));

@@ -7,7 +7,7 @@ use super::wire::{FreeSpace, HealthIssue, NamedAgent, Wrong};
 use crate::config::format_size;
 use crate::event::{AgentName, Millis, Subject};
 use crate::index::FollowerState;
-use crate::runtime::{AgentState, RootStanding, ScanProgress};
+use crate::runtime::{AgentState, RootState, ScanProgress};
 use crate::store::{Issue, PUT_BACK, Severity, Standing};
 
 /// The detectors of `self_healing` whose open issues say that something is not intact.
@@ -279,17 +279,17 @@ fn absent(facts: &Facts<'_>) -> Vec<Fault> {
     let wrong = roots.filter_map(|root| {
         let name = &root.collection;
         let accept = format!("docent scan {name} --accept-removals");
-        if let RootStanding::RemovalsHeld(cause) = &root.standing {
+        if let RootState::RemovalsHeld(cause) = &root.state {
             return Some(because(
                 ("removals_held", &Subject::collection(name)),
                 format!("the removals in {name} are held: {cause}"),
                 &format!("mount the volume again or put the directory back; to take what is at its place now: {accept}"),
             ));
         }
-        let (cause, then) = root.standing.away()?;
-        let remedy = match root.standing {
-            RootStanding::Denied(_) => format!("let docent's user read it; {then}"),
-            RootStanding::LetGo(_) => format!("put it back, or take the collection out of the config; {then}"),
+        let (cause, then) = root.state.away()?;
+        let remedy = match root.state {
+            RootState::Denied(_) => format!("let docent's user read it; {then}"),
+            RootState::LetGo(_) => format!("put it back, or take the collection out of the config; {then}"),
             _ => format!("mount it or put it back; {then} until then, or let them go: {accept}"),
         };
         Some(because(
@@ -448,20 +448,20 @@ mod tests {
         };
         assert_eq!(found(held_and_full), full, "said once");
         let absent = ["the root of docs cannot be reached: no such file"];
-        let root = |standing| RootReport {
+        let root = |state| RootReport {
             collection: "docs".to_owned(),
             path: "/docs".into(),
-            standing,
+            state,
             polled: None,
             unlisted: Vec::new(),
             shut: Vec::new(),
         };
-        let away = RootStanding::Absent;
-        for away in [away, RootStanding::Denied, RootStanding::LetGo] {
+        let away = RootState::Absent;
+        for away in [away, RootState::Denied, RootState::LetGo] {
             let away = root(away("no such file".to_owned()));
             assert_eq!(found(|f| f.progress.roots.push(away)), absent);
         }
-        let held = root(RootStanding::RemovalsHeld("another device".to_owned()));
+        let held = root(RootState::RemovalsHeld("another device".to_owned()));
         assert_eq!(
             found(|f| f.progress.roots.push(held)),
             ["the removals in docs are held: another device"]

@@ -26,7 +26,7 @@ pub use life::{CarrierFactory, LifePlan};
 pub use notifier::Notifier;
 pub use restart::RestartPolicy;
 pub use runner::RunnerOptions;
-pub use scans::{ACCEPT_REMOVALS, RootReport, RootStanding, ScanDesk, ScanProgress};
+pub use scans::{ACCEPT_REMOVALS, RootReport, RootState, ScanDesk, ScanProgress};
 pub use source::{Source, Submitted};
 pub use status::{AgentState, AgentStatus, Board, Phase};
 pub use supervisor::{

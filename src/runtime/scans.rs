@@ -15,20 +15,20 @@ pub const ACCEPT_REMOVALS: &str = "accept-removals";
 /// Directories that are named in a text; the rest is counted.
 const NAMED: usize = 3;
 
-/// How far the work at the edge has come.
+/// How far scans and captures have come.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ScanProgress {
-    /// The collection that is being scanned; `None`: none is.
+    /// The collection that is being scanned, if one is.
     pub scanning: Option<String>,
     /// Files that the running scan (or the last one) has seen.
     pub seen: u64,
-    /// Files that it found to be read anew.
+    /// Files that it found changed.
     pub changed: u64,
-    /// Files marked, and not captured or reported yet.
-    pub marked: u64,
-    /// Why captures stand still, if they do.
+    /// Changed paths that are not captured or reported yet.
+    pub pending: u64,
+    /// Why captures are stopped, if they are.
     pub held: Option<String>,
-    /// The root of each collection of the config.
+    /// The root of each collection in the config.
     pub roots: Vec<RootReport>,
 }
 
@@ -36,25 +36,25 @@ impl ScanProgress {
     /// Roots that cannot be reached, with the cause and what it means for their documents.
     pub fn absent(&self) -> Vec<(String, String)> {
         self.having(|root| {
-            let (cause, then) = root.standing.away()?;
+            let (cause, then) = root.state.away()?;
             Some(format!("{cause}; {then}"))
         })
     }
 
-    /// Collections whose files an operator may let go: the root is away, or another directory is at its place.
+    /// Collections whose files an operator may let go: the root is away or held.
     pub fn to_let_go(&self) -> Vec<(String, String)> {
-        self.having(|root| match &root.standing {
-            RootStanding::Absent(cause)
-            | RootStanding::Denied(cause)
-            | RootStanding::RemovalsHeld(cause) => Some(cause.clone()),
-            RootStanding::There | RootStanding::LetGo(_) => None,
+        self.having(|root| match &root.state {
+            RootState::Absent(cause)
+            | RootState::Denied(cause)
+            | RootState::RemovalsHeld(cause) => Some(cause.clone()),
+            RootState::There | RootState::LetGo(_) => None,
         })
     }
 
-    /// Collections at whose root another directory is that is left alone, with the cause.
+    /// Collections with another directory at their root, which is left alone, with the cause.
     pub fn removals_held(&self) -> Vec<(String, String)> {
-        self.having(|root| match &root.standing {
-            RootStanding::RemovalsHeld(cause) => Some(cause.clone()),
+        self.having(|root| match &root.state {
+            RootState::RemovalsHeld(cause) => Some(cause.clone()),
             _ => None,
         })
     }
@@ -73,7 +73,7 @@ impl ScanProgress {
         })
     }
 
-    /// Collections with directories that are closed because their ignore rules cannot be used, and why.
+    /// Collections with directories whose ignore rules cannot be used, and why.
     pub fn shut(&self) -> Vec<(String, String)> {
         self.having(|root| {
             let causes: Vec<&str> = root.shut.iter().map(String::as_str).take(NAMED).collect();
@@ -94,29 +94,29 @@ impl ScanProgress {
     }
 }
 
-/// What is known of a collection's root.
+/// A collection's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RootReport {
     /// The collection.
     pub collection: String,
     /// Where the root is.
     pub path: PathBuf,
-    /// How it stands.
-    pub standing: RootStanding,
+    /// Its state.
+    pub state: RootState,
     /// Why it is scanned often instead of being notified of changes, if it is.
     pub polled: Option<String>,
-    /// Directories that could not be listed and files that could not be read, a bounded number of them. What is known of
-    /// them stays as it is, unless it is docent that may not read them.
+    /// Directories and files that could not be read, a bounded number of them. Their documents are kept, unless docent may
+    /// not read them.
     pub unlisted: Vec<PathBuf>,
-    /// Files of ignore rules that cannot be used, each with the reason, a bounded number of them: the directories that
-    /// they are about are closed, and nothing below is taken in.
+    /// Files of ignore rules that cannot be used, each with the reason, a bounded number of them. Nothing below their
+    /// directories is searchable.
     pub shut: Vec<String>,
 }
 
-/// How a root stands.
+/// The state of a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RootStanding {
-    /// It can be reached, or was not looked at yet.
+pub enum RootState {
+    /// It can be reached, or nobody has tried yet.
     There,
     /// It cannot be reached: what is known of its files stays.
     Absent(String),
@@ -124,26 +124,26 @@ pub enum RootStanding {
     Denied(String),
     /// It cannot be reached, and no files of it are known: an operator let them go, or there never were any.
     LetGo(String),
-    /// It is another one than its files were in: nothing of it is read, and nothing is taken for removed.
+    /// It is another directory than its files were in: it is not read, and no file counts as removed.
     RemovalsHeld(String),
 }
 
-impl RootStanding {
+impl RootState {
     /// Why the root cannot be reached, if it cannot, and what that means for its documents.
     pub fn away(&self) -> Option<(&str, &'static str)> {
         match self {
-            RootStanding::Absent(cause) => Some((cause, "its documents are kept")),
-            RootStanding::Denied(cause) => Some((
+            RootState::Absent(cause) => Some((cause, "its documents are kept")),
+            RootState::Denied(cause) => Some((
                 cause,
                 "its documents are not searchable until docent may read them",
             )),
-            RootStanding::LetGo(cause) => Some((cause, "no documents of it are known")),
-            RootStanding::There | RootStanding::RemovalsHeld(_) => None,
+            RootState::LetGo(cause) => Some((cause, "no documents of it are known")),
+            RootState::There | RootState::RemovalsHeld(_) => None,
         }
     }
 }
 
-/// The desk. Cheap to clone.
+/// Where scans are asked for and awaited. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ScanDesk {
     wanted: Arc<AtomicU64>,
@@ -181,29 +181,29 @@ impl ScanDesk {
         ended.wait_for(|e| *e >= number).await.ok();
     }
 
-    /// How far it is.
+    /// Follows the progress.
     pub fn progress(&self) -> watch::Receiver<ScanProgress> {
         self.progress.subscribe()
     }
 
-    /// For the one who serves: waits until a scan is asked for that has not begun.
+    /// For the scanner: waits until a scan is asked for that has not begun.
     pub async fn asked(&self) {
         while !self.is_asked() {
             self.asked.notified().await;
         }
     }
 
-    /// For the one who serves: whether a scan is asked for that has not begun.
+    /// For the scanner: whether a scan is asked for that has not begun.
     pub fn is_asked(&self) -> bool {
         self.wanted.load(Ordering::SeqCst) > self.begun.load(Ordering::SeqCst)
     }
 
-    /// For the one who serves: a scan of everything begins now; gives its number.
+    /// For the scanner: a scan of everything begins now; gives its number.
     pub fn begin(&self) -> u64 {
         self.begun.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// For the one who serves: scan `number` has ended.
+    /// For the scanner: scan `number` has ended.
     pub fn end(&self, number: u64) {
         self.ended.send_if_modified(|e| {
             let later = number > *e;
@@ -212,7 +212,7 @@ impl ScanDesk {
         });
     }
 
-    /// For the one who serves: how far it is.
+    /// For the scanner: changes the progress.
     pub fn report(&self, change: impl FnOnce(&mut ScanProgress)) {
         self.progress.send_if_modified(|progress| {
             let before = progress.clone();

@@ -85,10 +85,10 @@ impl KnownTree {
 /// A row as it is read: the same.
 pub type ManifestRow = ManifestEntry;
 
-/// A scan that somebody wants.
+/// A scan that was requested and has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScanWish {
-    /// Rises with every wish.
+pub struct ScanRequest {
+    /// Rises with every request.
     pub id: u64,
     /// The collection.
     pub collection: String,
@@ -180,7 +180,7 @@ pub(super) fn digest_of(
     Ok(digest.flatten())
 }
 
-pub(super) fn want_scan(
+pub(super) fn request_scan(
     connection: &Connection,
     collection: &str,
     path: Option<&[u8]>,
@@ -309,15 +309,15 @@ impl Store {
         .await
     }
 
-    /// The scans that are wanted, oldest first.
-    pub async fn scan_wishes(&self) -> Result<Vec<ScanWish>, ReadError> {
-        self.read("wanted scans", move |connection| {
+    /// The scan requests, oldest first.
+    pub async fn scan_requests(&self) -> Result<Vec<ScanRequest>, ReadError> {
+        self.read("scan requests", move |connection| {
             connection
                 .prepare_cached(
                     "SELECT id, collection, path, reason FROM scan_wanted ORDER BY id LIMIT 10000",
                 )?
                 .query_map([], |row| {
-                    Ok(ScanWish {
+                    Ok(ScanRequest {
                         id: row.get(0)?,
                         collection: row.get(1)?,
                         path: row.get(2)?,

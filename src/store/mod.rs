@@ -64,7 +64,7 @@ pub use ingress::{IngressDead, IngressDeadRow};
 pub use inspect::{Inspection, id_in, inspect};
 pub use jobs::{JobChange, JobPlanned, JobState};
 pub use ledger::{DeliveryKey, DeliveryState, PublishedEvent, RetryPolicy, Settled};
-pub use manifest::{FileState, KnownTree, ManifestEntry, ManifestRow, ScanRow, ScanWish};
+pub use manifest::{FileState, KnownTree, ManifestEntry, ManifestRow, ScanRequest, ScanRow};
 pub use operate::{Act, Operation};
 pub use outcome::{
     Derived, EFFECTS_VERSION, Effect, Outcome, Settlement, derived_id, effects_weight,

@@ -38,8 +38,8 @@ pub enum Effect {
         /// Its path.
         path: Vec<u8>,
     },
-    /// Somebody wants a scan.
-    ScanWanted {
+    /// A scan was requested.
+    ScanRequested {
         /// Of this collection.
         collection: String,
         /// Of this path only.
@@ -47,11 +47,11 @@ pub enum Effect {
         /// Why.
         reason: String,
     },
-    /// A scan that began when `up_to` was the newest wish has ended.
+    /// A scan that began when `up_to` was the newest request has ended.
     ScanEnded {
         /// The collection.
         collection: String,
-        /// The wishes that it fulfilled: those with this id or a lower one.
+        /// The requests that it fulfilled: those with this id or a lower one.
         up_to: u64,
         /// When it began.
         began_at: i64,
@@ -211,11 +211,11 @@ pub(super) fn apply(
         Effect::Capture(capture) => captures::apply(connection, capture),
         Effect::List(entry) => manifest::put(connection, entry),
         Effect::Unlist { collection, path } => manifest::remove(connection, collection, path),
-        Effect::ScanWanted {
+        Effect::ScanRequested {
             collection,
             path,
             reason,
-        } => manifest::want_scan(connection, collection, path.as_deref(), reason, now),
+        } => manifest::request_scan(connection, collection, path.as_deref(), reason, now),
         Effect::ScanEnded {
             collection,
             up_to,

@@ -78,10 +78,7 @@ fn what_may_not_be_read_is_not_searchable_and_is_again_when_it_may_be() {
     world.until("health names the directory", || {
         world.cli(["health"]).stdout().contains(&locked)
     });
-    let said = world
-        .log()
-        .matches("a directory cannot be looked at")
-        .count();
+    let said = world.log().matches("a directory cannot be read").count();
     assert_eq!(said, 1, "{}", world.log());
     world.write("new.md", "# New\n\nA chronometer.\n");
     world.wait();

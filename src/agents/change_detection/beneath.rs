@@ -1,4 +1,4 @@
-//! The file system below a root, seen through directory handles: no link is followed, no name leads out of the root.
+//! The file system below a root, through directory handles: no link is followed, no name leads out of the root.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,32 +11,31 @@ use rustix::io::Errno;
 use super::pulse::Pulse;
 use crate::store::FileStat;
 
-/// The most entries of one directory that are looked at: their names are in memory while it is walked.
+/// The most entries of a directory that are listed: their names are in memory while it is walked.
 const ENTRIES_MAX: usize = 1_000_000;
 
 /// Bytes read between two signs of life.
 const CHUNK: usize = 1024 * 1024;
 
-/// What identifies a directory while it exists.
+/// What identifies a file or a directory while it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Id {
+pub(super) struct FileId {
     pub(super) device: u64,
     pub(super) inode: u64,
 }
 
-/// What tells the directory at a root's place from another one.
+/// What distinguishes the directory at a root's path from another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RootId {
     pub(super) device: u64,
     pub(super) inode: u64,
-    /// When it was made, nanoseconds since 1970; 0 where the file system does not tell. An inode's number is given to
-    /// others when it is free again.
+    /// When it was made, nanoseconds since 1970; 0 where the file system does not tell. Inode numbers are reused.
     pub(super) born_ns: i64,
 }
 
-/// What a name stands for, as far as it matters here.
+/// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     Directory,
     File(FileStat),
     /// A link, a pipe, a socket, a device.
@@ -45,23 +44,23 @@ pub(super) enum Kind {
 
 /// One name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct DirEntry {
     pub(super) name: Vec<u8>,
     pub(super) directory: bool,
 }
 
-/// How a file was read.
+/// How reading a file ended.
 #[derive(Debug)]
-pub(super) enum Reading {
-    /// Whole, and its stat was the same before and after.
+pub(super) enum FileRead {
+    /// It was read whole, and its stat was the same before and after.
     Whole(FileStat, Vec<u8>),
-    /// It changed meanwhile.
+    /// It changed while it was read.
     Changed,
     /// It is no longer a regular file of a size that is read.
     Another,
 }
 
-/// Opens a root: a directory that can be listed. The root itself may be reached through links.
+/// Opens a root: a directory that can be listed. The path of the root itself may lead through links.
 pub(super) fn open_root(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(fs::open(path, flags, Mode::empty())?)
@@ -73,24 +72,24 @@ pub(super) fn open_directory(above: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Er
     fs::openat(above, name, flags, Mode::empty())
 }
 
-/// Opens the file `name` in `above` to be read, without following a link and without waiting for a pipe's other end.
+/// Opens the file `name` in `above` for reading, without following a link and without waiting for a pipe's other end.
 pub(super) fn open_file(above: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
     let flags =
         OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
     fs::openat(above, name, flags, Mode::empty())
 }
 
-/// The directory that a handle stands for.
-pub(super) fn id(handle: &OwnedFd) -> Result<Id, Errno> {
-    fs::fstat(handle).map(|s| Id {
+/// Identifies the directory of a handle.
+pub(super) fn id(handle: &OwnedFd) -> Result<FileId, Errno> {
+    fs::fstat(handle).map(|s| FileId {
         device: s.st_dev,
         inode: s.st_ino,
     })
 }
 
-/// The directory that the handle of a root stands for.
+/// Identifies the directory of a root's handle.
 pub(super) fn root_id(handle: &OwnedFd) -> Result<RootId, Errno> {
-    let Id { device, inode } = id(handle)?;
+    let FileId { device, inode } = id(handle)?;
     let wanted = fs::StatxFlags::BTIME;
     let born_ns = match fs::statx(handle, c"", AtFlags::EMPTY_PATH, wanted) {
         Ok(seen) if fs::StatxFlags::from_bits_retain(seen.stx_mask).contains(wanted) => {
@@ -105,18 +104,19 @@ pub(super) fn root_id(handle: &OwnedFd) -> Result<RootId, Errno> {
     })
 }
 
-/// Whether docent may not: what it may no longer read must not be shown. Any other error says nothing about that.
+/// Whether the error says that docent has no permission. Files that docent may no longer read must leave search; any
+/// other error says nothing about that.
 pub(super) fn is_denied(errno: Errno) -> bool {
     matches!(errno, Errno::ACCESS | Errno::PERM)
 }
 
-/// Whether docent may read the file `name` in `above`, as far as that can be told without opening it.
+/// Whether docent may read the file `name` in `above`, as far as can be told without opening it.
 pub(super) fn may_read(above: &OwnedFd, name: &[u8]) -> bool {
     let asked = fs::accessat(above, name, fs::Access::READ_OK, AtFlags::EACCESS);
     !asked.is_err_and(is_denied)
 }
 
-/// Whether docent may look for names in a directory.
+/// Fails if docent may not search a directory for names.
 pub(super) fn may_enter(directory: &OwnedFd) -> Result<(), Errno> {
     match fs::accessat(directory, c".", fs::Access::EXEC_OK, AtFlags::EACCESS) {
         Err(errno) if is_denied(errno) => Err(errno),
@@ -124,21 +124,25 @@ pub(super) fn may_enter(directory: &OwnedFd) -> Result<(), Errno> {
     }
 }
 
-/// Whether the file `name` in `above` has other names too.
-pub(super) fn has_other_names(above: &OwnedFd, name: &[u8]) -> bool {
-    fs::statat(above, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| stat.st_nlink > 1)
+/// The stat of the file `name` in `above`, if it has other names too.
+pub(super) fn stat_with_other_names(above: &OwnedFd, name: &[u8]) -> Option<FileStat> {
+    let stat = fs::statat(above, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    match kind_of(&stat) {
+        NodeKind::File(file) if stat.st_nlink > 1 => Some(file),
+        _ => None,
+    }
 }
 
-/// What `name` in `above` is. A link is a link.
-pub(super) fn kind(above: &OwnedFd, name: &[u8]) -> Result<Kind, Errno> {
+/// What `name` in `above` is. Links are not followed.
+pub(super) fn kind(above: &OwnedFd, name: &[u8]) -> Result<NodeKind, Errno> {
     fs::statat(above, name, AtFlags::SYMLINK_NOFOLLOW).map(|s| kind_of(&s))
 }
 
-fn kind_of(stat: &Stat) -> Kind {
+fn kind_of(stat: &Stat) -> NodeKind {
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => Kind::Directory,
-        FileType::RegularFile => Kind::File(file_stat(stat)),
-        _ => Kind::Other,
+        FileType::Directory => NodeKind::Directory,
+        FileType::RegularFile => NodeKind::File(file_stat(stat)),
+        _ => NodeKind::Other,
     }
 }
 
@@ -159,9 +163,9 @@ fn file_stat(stat: &Stat) -> FileStat {
     }
 }
 
-/// The files and directories in a directory, in the order in which their paths sort: a directory's name counts with the
-/// slash that follows it. Links, pipes, sockets and devices are left out.
-pub(super) fn list(directory: &OwnedFd) -> io::Result<Vec<Entry>> {
+/// Lists the files and directories in a directory in the order of their paths: a directory sorts with the slash that
+/// follows its name. Links, pipes, sockets and devices are left out.
+pub(super) fn list(directory: &OwnedFd) -> io::Result<Vec<DirEntry>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut stream = Dir::new(fs::openat(directory, c".", flags, Mode::empty())?)?;
     let mut entries = Vec::new();
@@ -174,15 +178,15 @@ pub(super) fn list(directory: &OwnedFd) -> io::Result<Vec<Entry>> {
         let kind = match entry.file_type() {
             // Some file systems do not tell in the listing.
             FileType::Unknown => match kind(directory, name) {
-                Ok(Kind::Directory) => FileType::Directory,
-                Ok(Kind::File(_)) => FileType::RegularFile,
-                Ok(Kind::Other) | Err(Errno::NOENT) => continue,
+                Ok(NodeKind::Directory) => FileType::Directory,
+                Ok(NodeKind::File(_)) => FileType::RegularFile,
+                Ok(NodeKind::Other) | Err(Errno::NOENT) => continue,
                 Err(errno) => return Err(errno.into()),
             },
             known => known,
         };
         if kind == FileType::Directory || kind == FileType::RegularFile {
-            entries.push(Entry {
+            entries.push(DirEntry {
                 name: name.to_vec(),
                 directory: kind == FileType::Directory,
             });
@@ -197,22 +201,22 @@ pub(super) fn list(directory: &OwnedFd) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-impl Entry {
+impl DirEntry {
     fn sort_key(&self) -> impl Iterator<Item = &u8> {
         self.name.iter().chain(self.directory.then_some(&b'/'))
     }
 }
 
 /// Reads an open file of at most `limit` bytes.
-pub(super) fn read(file: &OwnedFd, limit: u64, pulse: &Pulse) -> Result<Reading, Errno> {
-    let Kind::File(before) = kind_of(&fs::fstat(file)?) else {
-        return Ok(Reading::Another);
+pub(super) fn read(file: &OwnedFd, limit: u64, pulse: &Pulse) -> Result<FileRead, Errno> {
+    let NodeKind::File(before) = kind_of(&fs::fstat(file)?) else {
+        return Ok(FileRead::Another);
     };
     if before.size > limit {
-        return Ok(Reading::Another);
+        return Ok(FileRead::Another);
     }
     let size = usize::try_from(before.size).map_err(|_| Errno::FBIG)?;
-    // One byte more than the file has, so that the end is seen, or that there is more.
+    // One byte more than the file has, to see the end or that there is more.
     let mut bytes = vec![0; size + 1];
     let mut filled = 0;
     while filled < bytes.len() {
@@ -225,73 +229,74 @@ pub(super) fn read(file: &OwnedFd, limit: u64, pulse: &Pulse) -> Result<Reading,
         }
         pulse.beat();
     }
-    if filled != size || kind_of(&fs::fstat(file)?) != Kind::File(before) {
-        return Ok(Reading::Changed);
+    if filled != size || kind_of(&fs::fstat(file)?) != NodeKind::File(before) {
+        return Ok(FileRead::Changed);
     }
     bytes.truncate(size);
-    Ok(Reading::Whole(before, bytes))
+    Ok(FileRead::Whole(before, bytes))
 }
 
-/// What was found where a small file that steers docent (ignore rules) is expected.
+/// What was found at the path of a small file that steers docent (ignore rules).
 #[derive(Debug)]
-pub(super) enum Small {
-    /// All its bytes.
+pub(super) enum SmallFile {
+    /// A file, with all its bytes.
     Whole(Vec<u8>),
-    /// It has more bytes than the limit.
+    /// A file with more bytes than the limit.
     TooLarge,
-    /// It is a link, and links are not followed.
+    /// A link, and links are not followed.
     Link,
-    /// It is a directory, a pipe, a socket or a device.
+    /// A directory, a pipe, a socket or a device.
     Another,
-    /// It is a file that we may not read.
+    /// A file that docent may not read.
     Denied,
 }
 
-/// Reads a small file; a pipe in its place is never waited for.
+/// Reads the small file `name` in `above`. A pipe of that name is never waited for.
 pub(super) fn read_small(
-    (above, name): (impl AsFd, &[u8]),
+    above: impl AsFd,
+    name: &[u8],
     follow: bool,
     limit: u64,
-) -> Result<Small, Errno> {
+) -> Result<SmallFile, Errno> {
     let (at, open) = if follow {
         (AtFlags::empty(), OFlags::empty())
     } else {
         (AtFlags::SYMLINK_NOFOLLOW, OFlags::NOFOLLOW)
     };
-    // A pipe of that name is seen here and never opened.
+    // A pipe is recognised here and never opened.
     let stat = fs::statat(&above, name, at)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {}
-        FileType::Symlink => return Ok(Small::Link),
-        _ => return Ok(Small::Another),
+        FileType::Symlink => return Ok(SmallFile::Link),
+        _ => return Ok(SmallFile::Another),
     }
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | open;
     let file = match fs::openat(&above, name, flags, Mode::empty()) {
-        Err(Errno::ACCESS | Errno::PERM) => return Ok(Small::Denied),
+        Err(Errno::ACCESS | Errno::PERM) => return Ok(SmallFile::Denied),
         opened => opened?,
     };
-    let Kind::File(stat) = kind_of(&fs::fstat(&file)?) else {
-        return Ok(Small::Another);
+    let NodeKind::File(stat) = kind_of(&fs::fstat(&file)?) else {
+        return Ok(SmallFile::Another);
     };
     if stat.size > limit {
-        return Ok(Small::TooLarge);
+        return Ok(SmallFile::TooLarge);
     }
     let mut bytes = Vec::new();
     let mut chunk = vec![0; 8192];
     loop {
         match rustix::io::read(&file, &mut chunk[..]) {
-            Ok(0) => return Ok(Small::Whole(bytes)),
+            Ok(0) => return Ok(SmallFile::Whole(bytes)),
             Ok(n) => bytes.extend_from_slice(&chunk[..n]),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
         if bytes.len() as u64 > limit {
-            return Ok(Small::TooLarge);
+            return Ok(SmallFile::TooLarge);
         }
     }
 }
 
-/// Whether changes that another host makes on this file system are never told here, with the name of its kind.
+/// The kind of a file system on which other hosts' changes are not notified here; `None`: it is a local one.
 pub(super) fn is_remote(root: &OwnedFd) -> Option<&'static str> {
     // The magic numbers of statfs(2).
     const REMOTE: &[(u64, &str)] = &[
@@ -361,15 +366,15 @@ mod tests {
         let root = open_root(dir.path()).unwrap();
         let pulse = Pulse::default();
         let file = open_file(&root, b"x.md").unwrap();
-        assert!(matches!(read(&file, 4, &pulse).unwrap(), Reading::Another));
+        assert!(matches!(read(&file, 4, &pulse).unwrap(), FileRead::Another));
         let file = open_file(&root, b"x.md").unwrap();
         assert!(
-            matches!(read(&file, 5, &pulse).unwrap(), Reading::Whole(s, b) if s.size == 5 && b == b"12345")
+            matches!(read(&file, 5, &pulse).unwrap(), FileRead::Whole(s, b) if s.size == 5 && b == b"12345")
         );
         let pipe = open_file(&root, b"p.md").unwrap();
-        assert!(matches!(read(&pipe, 5, &pulse).unwrap(), Reading::Another));
-        let small = |name: &[u8]| read_small((&root, name), false, 4).unwrap();
-        assert!(matches!(small(b"x.md"), Small::TooLarge));
-        assert!(matches!(small(b"p.md"), Small::Another));
+        assert!(matches!(read(&pipe, 5, &pulse).unwrap(), FileRead::Another));
+        let small = |name: &[u8]| read_small(&root, name, false, 4).unwrap();
+        assert!(matches!(small(b"x.md"), SmallFile::TooLarge));
+        assert!(matches!(small(b"p.md"), SmallFile::Another));
     }
 }

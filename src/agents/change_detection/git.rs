@@ -1,6 +1,5 @@
-//! Where git has its rules besides the `.gitignore` files: the repository that a directory is the top of, its
-//! `info/exclude`, and the file that `core.excludesFile` names. Git's own files are found by path and links in them are
-//! followed, as git does.
+//! Git's rules besides the `.gitignore` files: the repository that a directory is the top of, its `info/exclude`, and the
+//! file that `core.excludesFile` names. Git's own files are found by path, and links in them are followed, as git does.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,26 +11,26 @@ use std::path::{Path, PathBuf};
 use gix_glob::pattern::Case;
 use rustix::fs::CWD;
 
-use super::rules::{self, Unknown};
+use super::rules::{self, RulesError};
 
-/// Files of settings that include each other, at most.
+/// Files of settings that are included, at most.
 const INCLUDES_MAX: usize = 10;
 
 /// Directories above a root in which its repository is looked for.
 const ABOVE_MAX: usize = 128;
 
-/// A repository, as far as its rules go.
+/// A repository, as far as its rules are concerned.
 #[derive(Debug, Clone)]
 pub(super) struct Repository {
-    /// How its patterns take capital letters.
+    /// Whether its patterns distinguish upper and lower case.
     pub(super) case: Case,
-    /// Its files of rules besides `.gitignore`, the one that counts least first.
+    /// Its files of rules besides `.gitignore`, the least important first.
     pub(super) files: Vec<PathBuf>,
 }
 
-/// What stands in a directory's `.git`.
+/// What a directory's `.git` is.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct DotGit {
     /// The repository, if it is one.
     pub(super) repository: Option<Repository>,
     /// Files whose change may change the answer.
@@ -39,17 +38,17 @@ pub(super) struct Found {
 }
 
 /// The repository that a root is in.
-pub(super) struct Enclosing {
+pub(super) struct EnclosingRepository {
     pub(super) top: PathBuf,
     pub(super) repository: Repository,
 }
 
-/// Looks for the repository that the directory `root`, a path without links, is in; names in `depends` the files whose
-/// change may change that. Like git it looks no further than the file system that the root is on.
+/// Finds the repository that the directory `root`, a path without links, is in. Adds to `depends` the files whose change
+/// may change the answer. Like git it stays on the file system of the root.
 pub(super) fn enclosing(
     root: &Path,
     depends: &mut Vec<PathBuf>,
-) -> Result<Option<Enclosing>, Unknown> {
+) -> Result<Option<EnclosingRepository>, RulesError> {
     let device = |path: &Path| fs::metadata(path).map(|m| m.dev()).ok();
     let own = device(root);
     for top in root.ancestors().take(ABOVE_MAX) {
@@ -61,24 +60,24 @@ pub(super) fn enclosing(
         depends.extend(found.depends);
         if let Some(repository) = found.repository {
             let top = top.to_owned();
-            return Ok(Some(Enclosing { top, repository }));
+            return Ok(Some(EnclosingRepository { top, repository }));
         }
     }
     Ok(None)
 }
 
-/// Looks at the `.git` of a directory.
-pub(super) fn find(directory: &Path) -> Result<Found, Unknown> {
+/// Examines the `.git` of a directory.
+pub(super) fn find(directory: &Path) -> Result<DotGit, RulesError> {
     let dot = directory.join(".git");
-    let Some(meta) = there(&dot)? else {
-        return Ok(Found::default());
+    let Some(meta) = metadata(&dot)? else {
+        return Ok(DotGit::default());
     };
     let git_dir = if meta.is_dir() {
         dot.clone()
     } else if meta.is_file() {
         linked(directory, &dot)?
     } else {
-        return Ok(Found::default());
+        return Ok(DotGit::default());
     };
     let common = match read(&git_dir.join("commondir"))? {
         Some(text) => git_dir.join(path_of(text.trim_ascii())),
@@ -91,7 +90,7 @@ pub(super) fn find(directory: &Path) -> Result<Found, Unknown> {
         common.join("info"),
         common.join("info/exclude"),
     ];
-    let is_dir = |path: PathBuf| Ok(there(&path)?.is_some_and(|m| m.is_dir()));
+    let is_dir = |path: PathBuf| Ok(metadata(&path)?.is_some_and(|m| m.is_dir()));
     let head = fs::symlink_metadata(git_dir.join("HEAD")).is_ok();
     if !head || !is_dir(common.join("objects"))? || !is_dir(common.join("refs"))? {
         if meta.is_file() {
@@ -99,20 +98,20 @@ pub(super) fn find(directory: &Path) -> Result<Found, Unknown> {
                 "names {}, which is no git repository, so git's rules cannot be read; make it reachable, remove this file, or set git = false for the collection",
                 git_dir.display()
             );
-            return Err(Unknown::refused(&dot, why));
+            return Err(RulesError::unusable(&dot, why));
         }
-        return Ok(Found {
+        return Ok(DotGit {
             repository: None,
             depends,
         });
     }
-    let settings = Settings::of(directory, &common, &mut depends)?;
+    let settings = GitSettings::of(directory, &common, &mut depends)?;
     let excludes = settings
         .excludes_file
         .filter(|file| !file.as_os_str().is_empty());
     depends.extend(excludes.clone());
     let files = excludes.into_iter().chain([common.join("info/exclude")]);
-    Ok(Found {
+    Ok(DotGit {
         repository: Some(Repository {
             case: settings.case,
             files: files.collect(),
@@ -122,11 +121,11 @@ pub(super) fn find(directory: &Path) -> Result<Found, Unknown> {
 }
 
 /// The directory that a `.git` file names.
-fn linked(directory: &Path, dot: &Path) -> Result<PathBuf, Unknown> {
+fn linked(directory: &Path, dot: &Path) -> Result<PathBuf, RulesError> {
     let text = read(dot)?.unwrap_or_default();
     match text.strip_prefix(b"gitdir: ") {
         Some(path) => Ok(directory.join(path_of(path.trim_ascii_end()))),
-        None => Err(Unknown::refused(
+        None => Err(RulesError::unusable(
             dot,
             "does not begin with `gitdir: ` as git writes it; mend or remove it, or set git = false for the collection",
         )),
@@ -137,53 +136,51 @@ fn path_of(bytes: &[u8]) -> PathBuf {
     OsString::from_vec(bytes.to_vec()).into()
 }
 
-/// What is at a path, links followed; `None`: nothing.
-fn there(path: &Path) -> Result<Option<fs::Metadata>, Unknown> {
+/// Examines a path and follows links; `None`: nothing is there.
+fn metadata(path: &Path) -> Result<Option<fs::Metadata>, RulesError> {
     match fs::metadata(path) {
         Ok(meta) => Ok(Some(meta)),
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
-            io::ErrorKind::PermissionDenied => Err(Unknown::refused(
+            io::ErrorKind::PermissionDenied => Err(RulesError::unusable(
                 path,
-                "docent may not look at it, so git's rules are not known; let docent's user read it, or set git = false for the collection",
+                "docent may not examine it, so git's rules are not known; let docent's user read it, or set git = false for the collection",
             )),
-            _ => Err(Unknown::Failed(format!(
-                "{} cannot be looked at: {error}",
+            _ => Err(RulesError::Failed(format!(
+                "{} cannot be examined: {error}",
                 path.display()
             ))),
         },
     }
 }
 
-/// A file of git's own.
-pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Unknown> {
-    let own = (CWD, path.as_os_str().as_bytes());
-    rules::read(own, path, true).map_err(|unknown| match unknown {
-        Unknown::Refused(refused) => Unknown::refused(
+/// Reads a file of git's own.
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, RulesError> {
+    rules::read(CWD, path.as_os_str().as_bytes(), path, true).map_err(|error| match error {
+        RulesError::Unusable(unusable) => RulesError::unusable(
             path,
-            format!("{}, or set git = false for the collection", refused.why),
+            format!("{}, or set git = false for the collection", unusable.why),
         ),
-        failed @ Unknown::Failed(_) => failed,
+        failed @ RulesError::Failed(_) => failed,
     })
 }
 
 /// The settings that concern ignore rules.
-struct Settings {
+struct GitSettings {
     excludes_file: Option<PathBuf>,
     case: Case,
 }
 
-impl Settings {
-    /// What the system's, the user's and the repository's settings say, the last one counting most. The user is the one
-    /// that docent runs as.
-    fn of(top: &Path, common: &Path, depends: &mut Vec<PathBuf>) -> Result<Self, Unknown> {
+impl GitSettings {
+    /// Reads the settings of the system, of the user that docent runs as and of the repository; the last one wins.
+    fn of(top: &Path, common: &Path, depends: &mut Vec<PathBuf>) -> Result<Self, RulesError> {
         let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
         let home = home.map(PathBuf::from);
         let own = std::env::var_os("XDG_CONFIG_HOME").filter(|own| !own.is_empty());
         let own = own
             .map(PathBuf::from)
             .or(home.as_ref().map(|h| h.join(".config")));
-        let mut settings = Settings {
+        let mut settings = GitSettings {
             excludes_file: own.as_ref().map(|own| own.join("git/ignore")),
             case: Case::Sensitive,
         };
@@ -193,7 +190,7 @@ impl Settings {
             home.as_ref().map(|home| home.join(".gitconfig")),
             Some(common.join("config")),
         ];
-        let mut reader = Reader {
+        let mut reader = SettingsReader {
             top,
             home: home.as_deref(),
             depends,
@@ -207,21 +204,21 @@ impl Settings {
 }
 
 /// Reads files of settings.
-struct Reader<'a> {
+struct SettingsReader<'a> {
     top: &'a Path,
     home: Option<&'a Path>,
     depends: &'a mut Vec<PathBuf>,
     left: usize,
 }
 
-impl Reader<'_> {
-    fn apply(&mut self, file: &Path, settings: &mut Settings) -> Result<(), Unknown> {
+impl SettingsReader<'_> {
+    fn apply(&mut self, file: &Path, settings: &mut GitSettings) -> Result<(), RulesError> {
         self.depends.push(file.to_owned());
         let Some(text) = read(file)? else {
             return Ok(());
         };
         let text = String::from_utf8(text)
-            .map_err(|_| Unknown::refused(file, "is not UTF-8; save it as UTF-8"))?;
+            .map_err(|_| RulesError::unusable(file, "is not UTF-8; save it as UTF-8"))?;
         for (key, value) in entries(&text) {
             match key.as_str() {
                 "core.excludesfile" => {
@@ -244,7 +241,7 @@ impl Reader<'_> {
                 }
                 "include.path" => {
                     let why = format!("includes more than {INCLUDES_MAX} files; include fewer");
-                    return Err(Unknown::refused(file, why));
+                    return Err(RulesError::unusable(file, why));
                 }
                 _ => {}
             }
@@ -252,7 +249,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn resolve(&self, file: &Path, value: &str, base: &Path) -> Result<PathBuf, Unknown> {
+    fn resolve(&self, file: &Path, value: &str, base: &Path) -> Result<PathBuf, RulesError> {
         match (value.strip_prefix("~/"), self.home) {
             (Some(rest), Some(home)) => Ok(home.join(rest)),
             (None, _) if !value.starts_with(['~', '%']) => Ok(base.join(value)),
@@ -260,13 +257,13 @@ impl Reader<'_> {
                 let why = format!(
                     "names the file {value}, which docent cannot find; write its path in full"
                 );
-                Err(Unknown::refused(file, why))
+                Err(RulesError::unusable(file, why))
             }
         }
     }
 }
 
-/// The entries of a file of git's settings in their order: `section.key` in small letters, and the value.
+/// The entries of a file of git's settings in their order: `section.key` in lower case, and the value.
 fn entries(text: &str) -> Vec<(String, String)> {
     let mut entries = Vec::new();
     let mut section = String::new();

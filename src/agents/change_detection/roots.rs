@@ -1,102 +1,153 @@
-//! Roots: which directory each is known to be, and what follows when it is absent, closed or another one.
+//! The state of every root: which directory it is, whether it can be read, and what in it cannot.
 //!
-//! The directory that the files of a collection were taken from is remembered in the store. What is found at its path
-//! later is opened, compared with that, and read below the very same handle.
+//! The directory that the files of a collection were taken from is remembered in the store. An absent root says nothing
+//! about its files, and another directory at its path is not read until somebody accepts it.
 
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::beneath::{self, RootId};
-use super::captures::Landing;
-use super::edge::Edge;
-use super::look::Footing;
-use super::{Halt, blocking};
-use crate::runtime::RootStanding;
-use crate::store::KnownTree;
+use super::beneath::RootId;
+use super::changed_paths::ChangedPaths;
+use super::collection::WatchMode;
+use super::context::AgentContext;
+use super::findings::{UNREAD_MAX, WalkFindings};
+use super::paths;
+use super::pulse::Halt;
+use super::root_identity::{self, ExpectedRoot, RootAway};
+use super::tree::Tree;
+use super::walk::UnreadDirectory;
+use crate::runtime::{RootReport, RootState};
+use crate::store::{Effect, KnownTree};
 
-/// Why a root is held whose files were on another device.
-pub(super) const ANOTHER_DEVICE: &str = "it is on another device than the directory that its files were taken from, and has none of them";
-
-const ANOTHER_DIRECTORY: &str =
-    "it is another directory than the one that its files were taken from; nothing of it is read";
-
-/// A root that cannot be opened.
+/// Whether a root can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Away {
-    pub(super) cause: String,
-    /// Because docent may not.
-    pub(super) denied: bool,
+enum Presence {
+    /// It can, or nobody has tried yet.
+    There,
+    Away(RootAway),
+    /// Another directory is at its path and left alone, with the reason.
+    Held(String),
 }
 
-/// What to think of the directory at a root's place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ruling {
-    /// It is the known one.
-    Trust,
-    /// It is the known one if it has any of its files; the text says why that is not sure.
-    Doubt(String),
-    /// It is another one: it is not looked at.
-    Hold(String),
+#[derive(Debug)]
+struct Root {
+    /// The directory that the manifest's files are from, once that is certain.
+    known: Option<KnownTree>,
+    /// `known` is not in the store yet.
+    unsaved: bool,
+    presence: Presence,
+    /// The manifest has files of it.
+    has_files: bool,
+    /// While it is away its files count as removed: somebody accepted that.
+    let_go: bool,
+    /// The next walk of everything takes the root as it is.
+    accept: bool,
+    /// Every file is to be read again: the rules that make a file a secret have changed.
+    reread: bool,
+    /// Why not all changes are notified: it is scanned often.
+    unwatched: Option<String>,
+    /// Directories that could not be read by the last walk.
+    unread: BTreeSet<Vec<u8>>,
+    /// Files are left that the last walk of everything could not reach.
+    hidden: bool,
+    /// Directories whose rules cannot be used.
+    closed: BTreeMap<Vec<u8>, ClosedDirectory>,
+    /// Files that could not be read though docent may read them.
+    failed: BTreeSet<Vec<u8>>,
+    /// Files that the walks of the running scan have seen.
+    seen: u64,
 }
 
-/// Opens a root, and tells which directory that is.
-pub(super) fn open(path: &Path) -> Result<(OwnedFd, RootId), Away> {
-    let away = |error: std::io::Error| Away {
-        denied: error.kind() == std::io::ErrorKind::PermissionDenied,
-        cause: error.to_string(),
-    };
-    let root = beneath::open_root(path).map_err(away)?;
-    let id = beneath::root_id(&root).map_err(|errno| away(errno.into()))?;
-    Ok((root, id))
+#[derive(Debug)]
+struct ClosedDirectory {
+    cause: String,
+    found: Instant,
 }
 
-/// Whether the directory is the known one.
-pub(super) fn is(known: &KnownTree, id: RootId) -> bool {
-    let born = [known.born_ns, id.born_ns];
-    (known.device, known.inode) == (id.device, id.inode)
-        && (born[0] == born[1] || born.contains(&0))
+/// All roots, by the index of their tree.
+#[derive(Debug)]
+pub(super) struct Roots {
+    trees: Arc<Vec<Tree>>,
+    /// How often a root is scanned whose changes are not notified.
+    poll: Duration,
+    roots: Vec<Root>,
 }
 
-/// What to think of a directory where another one may be known. A device gets another number by a restart or a mount,
-/// and an overlay makes its directories anew; the inode stays, and so do the files. A directory with another inode is
-/// never the same, whatever is in it: who may replace a root may have put anything there.
-pub(super) fn rule(known: &KnownTree, id: RootId) -> Ruling {
-    if is(known, id) {
-        Ruling::Trust
-    } else if known.device != id.device && known.inode == id.inode {
-        Ruling::Doubt(ANOTHER_DEVICE.to_owned())
-    } else if known.inode == id.inode {
-        Ruling::Doubt(ANOTHER_DIRECTORY.to_owned())
-    } else if known.device != id.device {
-        Ruling::Hold(format!("{ANOTHER_DIRECTORY} (it is on another device)"))
-    } else {
-        Ruling::Hold(ANOTHER_DIRECTORY.to_owned())
+impl Roots {
+    /// `known`: what the store remembers of each tree's root.
+    pub(super) fn new(
+        trees: Arc<Vec<Tree>>,
+        poll: Duration,
+        known: Vec<Option<KnownTree>>,
+    ) -> Self {
+        let root = |known| Root {
+            known,
+            unsaved: false,
+            presence: Presence::There,
+            has_files: true,
+            let_go: false,
+            accept: false,
+            reread: false,
+            unwatched: None,
+            unread: BTreeSet::new(),
+            hidden: false,
+            closed: BTreeMap::new(),
+            failed: BTreeSet::new(),
+            seen: 0,
+        };
+        Roots {
+            trees,
+            poll,
+            roots: known.into_iter().map(root).collect(),
+        }
     }
-}
 
-impl Edge {
-    /// What each root is known to be, for those who look.
-    pub(super) fn footings(&self) -> Vec<Footing> {
-        let footing = |root: &super::edge::RootState| Footing {
+    /// The directory that the manifest's files are from.
+    pub(super) fn known(&self, tree: usize) -> Option<KnownTree> {
+        self.roots[tree].known.clone()
+    }
+
+    /// What each root has to be.
+    pub(super) fn expected(&self) -> Vec<ExpectedRoot> {
+        let expected = |root: &Root| ExpectedRoot {
             known: root.known.clone(),
             let_go: root.let_go,
         };
-        self.roots.iter().map(footing).collect()
+        self.roots.iter().map(expected).collect()
     }
 
-    /// The root is this directory from now on. What was read by other rules than those of now is read again.
+    pub(super) fn is_held(&self, tree: usize) -> bool {
+        matches!(self.roots[tree].presence, Presence::Held(_))
+    }
+
+    /// Whether the root has to be scanned often.
+    pub(super) fn needs_poll(&self, tree: usize) -> bool {
+        self.roots[tree].unwatched.is_some() || self.is_held(tree)
+    }
+
+    /// The next walk of everything takes the root as it is: somebody accepted its removals.
+    pub(super) fn accept(&mut self, tree: usize) {
+        self.roots[tree].accept = true;
+    }
+
+    pub(super) fn take_accept(&mut self, tree: usize) -> bool {
+        std::mem::take(&mut self.roots[tree].accept)
+    }
+
+    /// The root is this directory from now on. Files that were read by other rules are read again.
     pub(super) fn adopt(&mut self, tree: usize, id: RootId) {
-        let own = &self.means.trees[tree];
+        let own = &self.trees[tree];
         let path = own.root.as_os_str().as_encoded_bytes();
         let root = &mut self.roots[tree];
         let before = root.known.take();
         let same = before
             .as_ref()
-            .is_some_and(|known| is(known, id) && known.path == path);
+            .is_some_and(|known| root_identity::is(known, id) && known.path == path);
         let judged_by = before.map(|known| known.judged_by).unwrap_or_default();
-        root.anew = judged_by != own.judged_by;
+        root.reread = judged_by != own.judged_by;
         root.unsaved |= !same;
         root.known = Some(KnownTree {
             path: path.to_owned(),
@@ -105,98 +156,61 @@ impl Edge {
             born_ns: id.born_ns,
             judged_by,
         });
-        let was_held = root.held.take().is_some();
         root.let_go = false;
-        if root.absent.take().is_some() || was_held {
+        if std::mem::replace(&mut root.presence, Presence::There) != Presence::There {
             tracing::info!(collection = own.name, "the root is back");
         }
     }
 
-    /// Hands over what roots are known to be that is not in the store yet: before anything that is read below them.
-    pub(super) async fn save_roots(&mut self) -> Result<(), Halt> {
-        let paused = |pause: &super::edge::Pause| pause.until > Instant::now();
-        if self.pause.as_ref().is_some_and(paused) {
-            return Ok(());
-        }
-        for tree in 0..self.roots.len() {
-            let root = &mut self.roots[tree];
-            let Some(known) = root.known.as_ref().filter(|_| root.unsaved) else {
-                continue;
-            };
-            let effect = known.effect(&self.means.trees[tree].name);
-            root.unsaved = false;
-            let submitted = self.submit(vec![effect], Vec::new()).await?;
-            self.flights.push(Box::pin(async move {
-                Landing::Root {
-                    tree,
-                    result: submitted.committed().await,
-                }
-            }));
-        }
-        Ok(())
-    }
-
-    /// Sees that a root has come, has gone, or is another directory than before.
-    pub(super) async fn check_roots(&mut self) -> Result<(), Halt> {
-        let trees = self.means.trees.clone();
-        let found: Vec<Option<Result<RootId, Away>>> =
-            blocking(&self.means.compute, &self.means.pulse, move |pulse| {
-                let look = |root: &Path| {
-                    pulse.beat();
-                    open(root).map(|(_, id)| id)
-                };
-                let roots = trees.iter().map(|t| t.scope.as_ref().map(|_| &t.root));
-                roots.map(|root| root.map(|root| look(root))).collect()
-            })
-            .await?;
-        for (tree, found) in found.into_iter().enumerate() {
-            let root = &self.roots[tree];
-            let right = |id| root.known.as_ref().is_some_and(|known| is(known, id));
-            let changed = match found {
-                Some(Err(away)) => self.root_is_away(tree, away),
-                // One that is not known at all waits for the scan of the start.
-                Some(Ok(_)) if root.known.is_none() => root.absent.is_some(),
-                Some(Ok(id)) if right(id) => root.absent.is_some() || root.held.is_some(),
-                Some(Ok(_)) => root.held.is_none(),
-                None => false,
-            };
-            if changed {
-                self.walk_all(tree);
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes note that a root cannot be opened: nothing is concluded from that about its files, unless docent may not
-    /// read them any more. Whether that is news.
-    pub(super) fn root_is_away(&mut self, tree: usize, away: Away) -> bool {
+    /// The root cannot be opened. Only if docent may not open it, that says something about its files. Gives whether this
+    /// is news.
+    pub(super) fn set_away(&mut self, tree: usize, away: RootAway, queue: &ChangedPaths) -> bool {
         let root = &mut self.roots[tree];
-        let news = root.absent.as_ref().map(|before| before.denied) != Some(away.denied);
+        let news = !matches!(&root.presence, Presence::Away(a) if a.denied == away.denied);
         if news {
-            let Away { cause, denied } = &away;
-            let own = &self.means.trees[tree];
-            let path = own.root.display();
-            if *denied {
-                tracing::warn!(collection = own.name, root = %path, cause, "docent may not open the root any more; its files are not searchable until it may");
-            } else {
-                tracing::warn!(collection = own.name, root = %path, cause, "the root cannot be opened; its files stay as they are known");
-                // The walk when it is back finds what is marked now.
-                self.marks.clear(tree);
+            let (own, cause) = (&self.trees[tree], &away.cause);
+            let then = match away.denied {
+                true => "its files are not searchable until docent may open it",
+                false => "its documents are kept",
+            };
+            tracing::warn!(
+                collection = own.name,
+                root = %own.root.display(),
+                cause,
+                "the root cannot be opened; {then}"
+            );
+            if !away.denied {
+                // The walk after its return finds these changes.
+                queue.clear(tree);
             }
         }
-        root.held = None;
-        root.absent = Some(away);
+        root.presence = Presence::Away(away);
         news
     }
 
-    /// Takes note that another directory is at a root's place: nothing of it is read, and nothing is taken for removed.
-    pub(super) fn hold(&mut self, tree: usize, why: String) {
-        self.marks.clear(tree);
+    /// The manifest has files of a root that is away, or has none. `accept`: they count as removed. Gives whether the rows
+    /// of its files have to be checked.
+    pub(super) fn files_while_away(&mut self, tree: usize, has_files: bool, accept: bool) -> bool {
         let root = &mut self.roots[tree];
-        root.absent = None;
+        root.has_files = has_files;
+        root.let_go |= accept;
+        let denied = matches!(&root.presence, Presence::Away(away) if away.denied);
+        (denied || root.let_go) && has_files
+    }
+
+    /// All rows of a root that is away were checked.
+    pub(super) fn rows_checked(&mut self, tree: usize) {
+        let root = &mut self.roots[tree];
+        root.has_files &= !root.let_go;
+    }
+
+    /// Another directory is at the root's path: it is not read, and no file counts as removed.
+    pub(super) fn hold(&mut self, tree: usize, why: String, queue: &ChangedPaths) {
+        queue.clear(tree);
+        let root = &mut self.roots[tree];
         root.let_go = false;
-        if root.held.replace(why.clone()).is_none() {
-            let own = &self.means.trees[tree];
+        if !matches!(root.presence, Presence::Held(_)) {
+            let own = &self.trees[tree];
             let name = &own.name;
             tracing::warn!(
                 collection = name,
@@ -205,45 +219,214 @@ impl Edge {
                 "the root is held: put the directory back that was there, or take the one that is there now with: docent scan {name} --accept-removals"
             );
         }
+        root.presence = Presence::Held(why);
     }
 
-    /// How a root stands.
-    pub(super) fn standing(&self, tree: usize) -> RootStanding {
-        let root = &self.roots[tree];
-        match (&root.absent, &root.held) {
-            (Some(away), _) if !root.kept => RootStanding::LetGo(away.cause.clone()),
-            (Some(away), _) if away.denied => RootStanding::Denied(away.cause.clone()),
-            (Some(away), _) => RootStanding::Absent(away.cause.clone()),
-            (None, Some(why)) => RootStanding::RemovalsHeld(why.clone()),
-            (None, None) => RootStanding::There,
+    /// Finds roots that have come, gone, or been replaced by another directory. Gives those that have to be walked.
+    pub(super) async fn check(
+        &mut self,
+        context: &AgentContext,
+        queue: &ChangedPaths,
+    ) -> Result<Vec<usize>, Halt> {
+        let trees = self.trees.clone();
+        let found = context.blocking(move |pulse| {
+            let in_config = trees.iter().enumerate().filter(|(_, t)| t.scope.is_some());
+            let open = in_config.map(|(tree, own)| {
+                pulse.beat();
+                (tree, root_identity::open(&own.root).map(|(_, id)| id))
+            });
+            open.collect::<Vec<_>>()
+        });
+        let mut to_walk = Vec::new();
+        for (tree, found) in found.await? {
+            let root = &self.roots[tree];
+            let away = matches!(root.presence, Presence::Away(_));
+            let changed = match (found, &root.known) {
+                (Err(away), _) => self.set_away(tree, away, queue),
+                // A root that is not known yet waits for the scan of the start.
+                (Ok(_), None) => away,
+                (Ok(id), Some(known)) if root_identity::is(known, id) => away || self.is_held(tree),
+                (Ok(_), Some(_)) => !self.is_held(tree),
+            };
+            to_walk.extend(changed.then_some(tree));
         }
+        Ok(to_walk)
+    }
+
+    /// What is to be remembered of the roots and was not submitted yet.
+    pub(super) fn take_unsaved(&mut self) -> Vec<(usize, Effect)> {
+        let roots = self.roots.iter_mut().enumerate();
+        let unsaved = roots.filter_map(|(tree, root)| {
+            let known = root.known.as_ref().filter(|_| root.unsaved)?;
+            root.unsaved = false;
+            Some((tree, known.effect(&self.trees[tree].name)))
+        });
+        unsaved.collect()
+    }
+
+    /// What was submitted for a root could not be written.
+    pub(super) fn set_unsaved(&mut self, tree: usize) {
+        self.roots[tree].unsaved = true;
+    }
+
+    /// A walk of the running scan saw files.
+    pub(super) fn add_seen(&mut self, tree: usize, files: u64) {
+        self.roots[tree].seen += files;
+    }
+
+    pub(super) fn reset_seen(&mut self, tree: usize) {
+        self.roots[tree].seen = 0;
+    }
+
+    pub(super) fn seen(&self, tree: usize) -> u64 {
+        self.roots[tree].seen
+    }
+
+    pub(super) fn all_seen(&self) -> u64 {
+        self.roots.iter().map(|r| r.seen).sum()
+    }
+
+    /// Whether every file of the root is to be read again.
+    pub(super) fn needs_reread(&self, tree: usize) -> bool {
+        self.roots[tree].reread
+    }
+
+    /// What the root is known as once a scan of everything has read all its files again; `None`: it had not to, or could
+    /// not.
+    pub(super) fn reread(&self, tree: usize) -> Option<KnownTree> {
+        let root = &self.roots[tree];
+        let readable = root.presence == Presence::There && !root.hidden;
+        let known = root.known.clone().filter(|_| readable && root.reread)?;
+        let judged_by = self.trees[tree].judged_by.clone();
+        Some(KnownTree { judged_by, ..known })
+    }
+
+    /// That is in the store.
+    pub(super) fn set_reread(&mut self, tree: usize, known: KnownTree) {
+        self.roots[tree].known = Some(known);
+        self.roots[tree].reread = false;
+    }
+
+    /// A file could not be read though docent may read it. Reports that once.
+    pub(super) fn file_failed(&mut self, tree: usize, path: &[u8], error: &str) {
+        let failed = &mut self.roots[tree].failed;
+        if failed.len() < UNREAD_MAX && failed.insert(path.to_owned()) {
+            let path = String::from_utf8_lossy(path);
+            let collection = &self.trees[tree].name;
+            tracing::warn!(collection, %path, error, "a file cannot be read; what is known of it is kept");
+        }
+    }
+
+    pub(super) fn file_did_not_fail(&mut self, tree: usize, path: &[u8]) {
+        self.roots[tree].failed.remove(path);
+    }
+
+    /// A walk could not read a directory. Reports that once, until a walk could.
+    pub(super) fn directory_unread(&mut self, tree: usize, directory: &UnreadDirectory) {
+        let unread = &mut self.roots[tree].unread;
+        if unread.len() >= UNREAD_MAX || !unread.insert(directory.path.clone()) {
+            return;
+        }
+        let own = &self.trees[tree];
+        let path = own.root.join(paths::as_path(&directory.path));
+        let then = match directory.denied {
+            true => "its files are not searchable until docent may read them",
+            false => "its documents are kept",
+        };
+        tracing::warn!(
+            collection = own.name,
+            directory = %path.display(),
+            cause = directory.cause,
+            "a directory cannot be read; {then}"
+        );
+    }
+
+    /// A walk found that the rules of a directory cannot be used. Reports that once, until a walk found that they can.
+    pub(super) fn directory_closed(&mut self, tree: usize, path: &[u8], cause: &str) {
+        let closed = &mut self.roots[tree].closed;
+        let known = closed.get(path).is_some_and(|known| known.cause == cause);
+        if !known && closed.len() >= UNREAD_MAX && !closed.contains_key(path) {
+            return;
+        }
+        let directory = ClosedDirectory {
+            cause: cause.to_owned(),
+            found: Instant::now(),
+        };
+        closed.insert(path.to_owned(), directory);
+        if !known {
+            let own = &self.trees[tree];
+            let directory = own.root.join(paths::as_path(path));
+            tracing::warn!(
+                collection = own.name,
+                directory = %directory.display(),
+                cause,
+                "the rules of a directory cannot be used; nothing below it is searchable until they can"
+            );
+        }
+    }
+
+    /// A walk has ended.
+    pub(super) fn walked(&mut self, tree: usize, findings: WalkFindings) {
+        let root = &mut self.roots[tree];
+        let own = &self.trees[tree];
+        if let Some(cause) = &findings.unwatched
+            && root.unwatched.is_none()
+            && own.watch != WatchMode::Poll
+        {
+            tracing::warn!(collection = own.name, cause, every = ?self.poll, "not all changes are notified; the collection is scanned often instead");
+        }
+        root.closed.retain(|path, directory| {
+            let opened = findings.has_opened(path, directory.found);
+            if opened {
+                let path = String::from_utf8_lossy(path).into_owned();
+                tracing::info!(
+                    collection = own.name,
+                    path,
+                    "the rules of a directory can be used again"
+                );
+            }
+            !opened
+        });
+        root.unread.retain(|path| !findings.has_read(path));
+        let whole = findings.base.is_empty();
+        if whole || findings.unwatched.is_some() {
+            root.unwatched = findings.unwatched;
+        }
+        if whole {
+            root.unread = findings.unread;
+            root.hidden = findings.hidden;
+        }
+    }
+
+    /// How the roots of the config's collections are.
+    pub(super) fn report(&self) -> Vec<RootReport> {
+        let roots = self.trees.iter().zip(&self.roots);
+        let roots = roots.filter(|(own, _)| own.scope.is_some());
+        let report = |(own, root): (&Tree, &Root)| {
+            let unread = root.unread.iter().chain(&root.failed);
+            RootReport {
+                collection: own.name.clone(),
+                path: own.root.clone(),
+                state: root.state(),
+                polled: root.unwatched.clone(),
+                unlisted: unread
+                    .map(|path| own.root.join(paths::as_path(path)))
+                    .collect(),
+                shut: root.closed.values().map(|c| c.cause.clone()).collect(),
+            }
+        };
+        roots.map(report).collect()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_root_is_known_by_device_inode_and_birth() {
-        let id = |device, inode, born_ns| RootId {
-            device,
-            inode,
-            born_ns,
-        };
-        let known = KnownTree {
-            path: b"/docs".to_vec(),
-            device: 1,
-            inode: 2,
-            born_ns: 3,
-            judged_by: String::new(),
-        };
-        let ruled = |id| rule(&known, id);
-        assert_eq!(ruled(id(1, 2, 3)), Ruling::Trust);
-        assert_eq!(ruled(id(1, 2, 0)), Ruling::Trust, "it does not tell");
-        assert!(matches!(ruled(id(9, 2, 3)), Ruling::Doubt(_)), "mounted");
-        assert!(matches!(ruled(id(1, 2, 9)), Ruling::Doubt(_)), "made anew");
-        assert!(matches!(ruled(id(1, 9, 3)), Ruling::Hold(_)));
-        assert!(matches!(ruled(id(9, 9, 3)), Ruling::Hold(_)));
+impl Root {
+    fn state(&self) -> RootState {
+        match &self.presence {
+            Presence::There => RootState::There,
+            Presence::Held(why) => RootState::RemovalsHeld(why.clone()),
+            Presence::Away(away) if !self.has_files => RootState::LetGo(away.cause.clone()),
+            Presence::Away(away) if away.denied => RootState::Denied(away.cause.clone()),
+            Presence::Away(away) => RootState::Absent(away.cause.clone()),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Walking a tree: every file in scope in the order of the paths, and every directory watched before it is listed.
+//! Walking a tree: every file in scope in the order of the paths. A directory is watched before it is read.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -6,132 +6,176 @@ use std::vec::IntoIter;
 
 use rustix::io::Errno;
 
-use super::beneath::{self, Entry, Kind};
+use super::beneath::{self, DirEntry, NodeKind};
+use super::collection::WatchMode;
+use super::context::AgentContext;
 use super::paths;
 use super::pulse::Pulse;
-use super::rules::Refused;
-use super::scope::{Closed, Folder};
-use super::watch::{Armed, Watches};
-use super::{Scope, Tree, WatchMode};
+use super::rules::UnusableRules;
+use super::scope::{Directory, NotEntered, Scope};
+use super::tree::Tree;
+use super::watch::{WatchResult, Watches, more_watches};
 use crate::store::FileStat;
 
-/// What a walk comes by.
+/// What a walk finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Item {
+pub(super) enum WalkItem {
     /// A file in scope.
     File(Vec<u8>, FileStat),
     /// A file in scope that docent may not read.
-    Closed(Vec<u8>),
-    /// A directory that cannot be looked at: nothing is known of what is below it.
-    Gap(Gap),
+    DeniedFile(Vec<u8>),
+    /// A directory that cannot be read.
+    Unread(UnreadDirectory),
     /// A directory whose rules cannot be used: nothing below it is in scope.
-    Shut(Vec<u8>, Refused),
+    Closed(Vec<u8>, UnusableRules),
 }
 
-/// A directory that cannot be looked at.
+/// A directory that cannot be read: nothing is known of what is below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Gap {
+pub(super) struct UnreadDirectory {
     pub(super) path: Vec<u8>,
     pub(super) cause: String,
-    /// Because docent may not: what was read below it before must not be shown any more.
+    /// Because docent may not read it: its files must leave search.
     pub(super) denied: bool,
 }
 
-impl Gap {
-    fn new(path: Vec<u8>, errno: Errno) -> Self {
-        Gap {
-            path,
-            cause: std::io::Error::from(errno).to_string(),
-            denied: beneath::is_denied(errno),
-        }
-    }
-}
-
-impl Item {
-    /// Where it stands in the order of paths: a gap where the first path below it would.
+impl WalkItem {
+    /// Its position in the order of paths. A directory stands where the first path below it would.
     pub(super) fn key(&self) -> Vec<u8> {
         match self {
-            Item::File(path, _) | Item::Closed(path) => path.clone(),
-            Item::Gap(gap) => paths::below(&gap.path),
-            Item::Shut(path, _) => paths::below(path),
+            WalkItem::File(path, _) | WalkItem::DeniedFile(path) => path.clone(),
+            WalkItem::Unread(directory) => paths::below(&directory.path),
+            WalkItem::Closed(path, _) => paths::below(path),
         }
     }
 }
 
-/// A directory that is being walked.
-struct Frame {
-    path: Vec<u8>,
-    folder: Folder,
-    entries: IntoIter<Entry>,
+/// A tree that is walked, and what that needs.
+pub(super) struct WalkedTree<'a> {
+    tree: &'a Tree,
+    scope: &'a Scope,
+    watches: &'a Watches,
 }
 
-/// A walk under way.
-pub(super) struct Walk {
-    frames: Vec<Frame>,
-    /// Found while beginning.
-    early: Option<Item>,
-    /// The first directory that cannot be watched, and why.
+impl<'a> WalkedTree<'a> {
+    /// `None`: the collection is not in the config any more.
+    pub(super) fn new(context: &'a AgentContext, tree: usize) -> Option<Self> {
+        let tree = &context.trees[tree];
+        Some(WalkedTree {
+            tree,
+            scope: tree.scope.as_ref()?,
+            watches: &context.watches,
+        })
+    }
+
+    /// Watches a directory, unless the config forbids it. Gives the reason why its changes will not be notified.
+    fn watch(&self, path: &[u8]) -> Option<String> {
+        if self.tree.watch == WatchMode::Poll {
+            return None;
+        }
+        let directory = self.tree.root.join(paths::as_path(path));
+        match self.watches.watch(&directory) {
+            WatchResult::Watched | WatchResult::Gone => None,
+            WatchResult::LimitReached => Some(format!(
+                "there are no watches left (fs.inotify.max_user_watches); allow more with: {}",
+                more_watches()
+            )),
+            WatchResult::Failed(cause) => Some(format!(
+                "{} cannot be watched: {cause}",
+                directory.display()
+            )),
+        }
+    }
+
+    /// Watches files of rules outside the directory that they are about. Gives whether some were not watched before. A
+    /// change that is not notified is found by the next scan.
+    fn watch_rules(&self, path: &[u8], files: &[PathBuf]) -> bool {
+        if self.tree.watch == WatchMode::Poll {
+            return false;
+        }
+        let directory = self.tree.root.join(paths::as_path(path));
+        let (mut watched, mut new) = (false, false);
+        for file in files {
+            if let Some(beside) = file.parent().filter(|beside| **beside != *directory) {
+                watched = true;
+                new |= self.watches.watch_rules_file(file, &directory);
+                if let WatchResult::Failed(cause) = self.watches.watch(beside) {
+                    tracing::debug!(file = %file.display(), cause, "changes of a file of rules are not notified");
+                }
+            }
+        }
+        if watched {
+            // It may be one of those under another name, and is reported by the name that was watched last.
+            self.watches.watch(&directory);
+        }
+        new
+    }
+}
+
+/// A directory whose entries are being walked.
+struct WalkLevel {
+    path: Vec<u8>,
+    directory: Directory,
+    entries: IntoIter<DirEntry>,
+}
+
+/// A walk in progress.
+pub(super) struct TreeWalk {
+    levels: Vec<WalkLevel>,
+    /// Found at the beginning.
+    first: Option<WalkItem>,
+    /// Why the changes of a directory are not notified; of the first such directory.
     unwatched: Option<String>,
     /// The device of the directory that was entered last.
     device: u64,
 }
 
-/// A tree that is walked: what it needs for that.
-pub(super) struct Ground<'a> {
-    pub(super) tree: &'a Tree,
-    pub(super) scope: &'a Scope,
-    pub(super) watches: &'a Watches,
-}
-
-impl Walk {
-    /// Begins a walk of the directory `base` (empty: of everything) below an open root. One that is not there or out of
-    /// scope is walked without finding anything.
-    pub(super) fn begin(ground: &Ground<'_>, root: OwnedFd, device: u64, base: &[u8]) -> Walk {
-        let mut walk = Walk {
-            frames: Vec::new(),
-            early: None,
-            unwatched: match ground.tree.watch {
-                WatchMode::Auto => remote(&root),
+impl TreeWalk {
+    /// Begins to walk the directory `base` (empty: everything) below an open root. Finds nothing if `base` is not there or
+    /// out of scope.
+    pub(super) fn begin(walked: &WalkedTree<'_>, root: &OwnedFd, device: u64, base: &[u8]) -> Self {
+        let mut walk = TreeWalk {
+            levels: Vec::new(),
+            first: None,
+            unwatched: match walked.tree.watch {
+                WatchMode::Auto => remote(root),
                 WatchMode::Native => None,
                 WatchMode::Poll => Some("the config says so".to_owned()),
             },
             device,
         };
-        match reach(ground.scope, root, base) {
-            Ok(folder) => {
-                walk.depend(ground, base, &folder.depends);
-                walk.early = walk.push(ground, folder, base.to_vec()).err();
-            }
-            Err((path, closed)) => {
-                if let Closed::Rules(refused) = &closed {
-                    walk.arm_shut(ground, &path, refused);
-                }
-                walk.early = not_entered(path, closed);
-            }
-        }
+        walk.first = match walk.reach(walked, root, base) {
+            Ok(directory) => walk.descend(directory, base.to_vec()),
+            Err((path, not_entered)) => item_of(path, not_entered),
+        };
         walk
     }
 
-    /// Goes on for about `limit` entries. Gives nothing when the walk has come to its end.
-    pub(super) fn step(&mut self, ground: &Ground<'_>, limit: usize, pulse: &Pulse) -> Vec<Item> {
-        let mut items: Vec<Item> = self.early.take().into_iter().collect();
+    /// Continues for about `limit` entries. Gives nothing when the walk has ended.
+    pub(super) fn step(
+        &mut self,
+        walked: &WalkedTree<'_>,
+        limit: usize,
+        pulse: &Pulse,
+    ) -> Vec<WalkItem> {
+        let mut items: Vec<WalkItem> = self.first.take().into_iter().collect();
         let mut left = limit;
-        while left > 0 && !pulse.stopped() {
-            let Some(frame) = self.frames.last_mut() else {
+        while left > 0 && !pulse.is_stopped() {
+            let Some(level) = self.levels.last_mut() else {
                 break;
             };
-            let Some(entry) = frame.entries.next() else {
-                self.frames.pop();
+            let Some(entry) = level.entries.next() else {
+                self.levels.pop();
                 continue;
             };
             left -= 1;
             pulse.beat();
-            let path = paths::join(&frame.path, &entry.name);
+            let path = paths::join(&level.path, &entry.name);
             if entry.directory {
-                items.extend(self.descend(ground, path));
-            } else if let Some(item) = look(ground.scope, frame, &entry, path) {
-                if matches!(item, Item::Gap(_)) {
-                    self.frames.pop();
+                items.extend(self.enter_and_descend(walked, path));
+            } else if let Some(item) = file_item(walked.scope, level, &entry, path) {
+                if matches!(item, WalkItem::Unread(_)) {
+                    self.levels.pop();
                 }
                 items.push(item);
             }
@@ -139,9 +183,8 @@ impl Walk {
         items
     }
 
-    /// Whether there is nothing more to come.
     pub(super) fn is_over(&self) -> bool {
-        self.frames.is_empty() && self.early.is_none()
+        self.levels.is_empty() && self.first.is_none()
     }
 
     /// Why changes in a part of what was walked will not be notified.
@@ -149,155 +192,141 @@ impl Walk {
         self.unwatched.as_deref()
     }
 
-    fn descend(&mut self, ground: &Ground<'_>, path: Vec<u8>) -> Option<Item> {
-        let above = &self.frames.last()?.folder;
-        let mut entered = ground.scope.enter(above, &path);
-        // What changed before the watch was there would not be notified: it is entered anew.
-        let anew = match &entered {
-            Ok(folder) => self.depend(ground, &path, &folder.depends),
-            Err(Closed::Rules(refused)) => {
-                self.arm_shut(ground, &path, &refused.clone());
-                true
-            }
-            Err(_) => false,
-        };
-        if anew {
-            entered = ground.scope.enter(&self.frames.last()?.folder, &path);
+    /// Enters `base` from the root, or gives the directory that could not be entered.
+    fn reach(
+        &mut self,
+        walked: &WalkedTree<'_>,
+        root: &OwnedFd,
+        base: &[u8],
+    ) -> Result<Directory, (Vec<u8>, NotEntered)> {
+        let scope = walked.scope;
+        let mut path = Vec::new();
+        let enter_root = |opened: &mut dyn FnMut()| scope.enter_root(root, opened);
+        let mut directory = self
+            .enter(walked, &path, enter_root)
+            .map_err(|e| (Vec::new(), e))?;
+        for name in base.split(|b| *b == b'/').filter(|n| !n.is_empty()) {
+            path = paths::join(&path, name);
+            let enter = |opened: &mut dyn FnMut()| scope.enter(&directory, &path, opened);
+            directory = self
+                .enter(walked, &path, enter)
+                .map_err(|e| (path.clone(), e))?;
         }
+        Ok(directory)
+    }
+
+    fn enter_and_descend(&mut self, walked: &WalkedTree<'_>, path: Vec<u8>) -> Option<WalkItem> {
+        let above = self.levels.pop()?;
+        let enter = |opened: &mut dyn FnMut()| walked.scope.enter(&above.directory, &path, opened);
+        let entered = self.enter(walked, &path, enter);
+        self.levels.push(above);
         match entered {
-            Ok(folder) => self.push(ground, folder, path).err(),
-            Err(closed) => not_entered(path, closed),
+            Ok(directory) => self.descend(directory, path),
+            Err(not_entered) => item_of(path, not_entered),
         }
     }
 
-    /// Watches a directory, then lists it: what comes into it later is notified.
-    fn push(&mut self, ground: &Ground<'_>, folder: Folder, path: Vec<u8>) -> Result<(), Item> {
-        self.cross(ground, &folder, &path);
-        self.arm(ground, &path);
-        let entries = match beneath::list(&folder.handle) {
-            Ok(entries) => entries,
-            Err(error) => {
-                let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
-                let cause = error.to_string();
-                return Err(Item::Gap(Gap {
-                    path,
-                    cause,
-                    denied,
-                }));
+    /// Enters a directory with `enter`. It is watched before its rules are read: what changes later is notified.
+    fn enter(
+        &mut self,
+        walked: &WalkedTree<'_>,
+        path: &[u8],
+        enter: impl Fn(&mut dyn FnMut()) -> Result<Directory, NotEntered>,
+    ) -> Result<Directory, NotEntered> {
+        let mut entered = enter(&mut || self.note_unwatched(walked.watch(path)));
+        let elsewhere = match &entered {
+            Ok(directory) => walked.watch_rules(path, &directory.depends),
+            Err(NotEntered::UnusableRules(rules)) => {
+                walked.watch_rules(path, std::slice::from_ref(&rules.file))
             }
+            Err(_) => return entered,
         };
-        self.frames.push(Frame {
-            path,
-            folder,
-            entries: entries.into_iter(),
-        });
-        Ok(())
-    }
-
-    /// Watches a directory that stays closed until its rules are mended.
-    fn arm_shut(&mut self, ground: &Ground<'_>, path: &[u8], refused: &Refused) {
-        self.arm(ground, path);
-        self.depend(ground, path, std::slice::from_ref(&refused.file));
-    }
-
-    /// Watches files of rules that are not in the directory that they are about; whether some were not watched before.
-    /// A change that is not notified is seen by the next scan.
-    fn depend(&self, ground: &Ground<'_>, path: &[u8], files: &[PathBuf]) -> bool {
-        if ground.tree.watch == WatchMode::Poll {
-            return false;
+        // Rules elsewhere may have changed before they were watched.
+        if elsewhere {
+            entered = enter(&mut || {});
         }
-        let mut some = false;
-        let directory = ground.tree.root.join(paths::as_path(path));
-        for file in files {
-            if let Some(beside) = file.parent().filter(|beside| **beside != *directory) {
-                some |= ground.watches.depend(file, &directory);
-                if let Armed::No(cause) = ground.watches.arm(beside) {
-                    tracing::debug!(file = %file.display(), cause, "changes of a file of rules are not notified");
-                }
-            }
+        if let Ok(directory) = &entered {
+            self.note_device(walked, directory, path);
         }
-        some
+        entered
     }
 
-    /// Looks at the file system where the walk comes to another one.
-    fn cross(&mut self, ground: &Ground<'_>, folder: &Folder, path: &[u8]) {
-        let Ok(id) = beneath::id(&folder.handle) else {
+    fn note_unwatched(&mut self, cause: Option<String>) {
+        self.unwatched = self.unwatched.take().or(cause);
+    }
+
+    /// Examines the file system where the walk crosses into another one.
+    fn note_device(&mut self, walked: &WalkedTree<'_>, directory: &Directory, path: &[u8]) {
+        let Ok(id) = beneath::id(&directory.handle) else {
             return;
         };
         let crossed = std::mem::replace(&mut self.device, id.device) != id.device;
-        if crossed
-            && ground.tree.watch == WatchMode::Auto
-            && let Some(cause) = remote(&folder.handle)
-        {
-            let path = String::from_utf8_lossy(path).into_owned();
-            self.unwatched.get_or_insert(format!("{path}: {cause}"));
+        if crossed && walked.tree.watch == WatchMode::Auto {
+            let path = String::from_utf8_lossy(path);
+            self.note_unwatched(remote(&directory.handle).map(|cause| format!("{path}: {cause}")));
         }
     }
 
-    /// Watches a directory, unless the config says that it is not to be.
-    fn arm(&mut self, ground: &Ground<'_>, path: &[u8]) {
-        if ground.tree.watch == WatchMode::Poll {
-            return;
+    /// Lists a directory that was entered.
+    fn descend(&mut self, directory: Directory, path: Vec<u8>) -> Option<WalkItem> {
+        match beneath::list(&directory.handle) {
+            Ok(entries) => {
+                self.levels.push(WalkLevel {
+                    path,
+                    directory,
+                    entries: entries.into_iter(),
+                });
+                None
+            }
+            Err(error) => Some(WalkItem::Unread(UnreadDirectory {
+                path,
+                denied: error.kind() == std::io::ErrorKind::PermissionDenied,
+                cause: error.to_string(),
+            })),
         }
-        let directory = ground.tree.root.join(paths::as_path(path));
-        let cause = match ground.watches.arm(&directory) {
-            Armed::Yes | Armed::Gone => return,
-            Armed::Limit => format!(
-                "there are no watches left (fs.inotify.max_user_watches); allow more with: {}",
-                super::watch::more_watches()
-            ),
-            Armed::No(cause) => format!("{} cannot be watched: {cause}", directory.display()),
-        };
-        self.unwatched.get_or_insert(cause);
     }
 }
 
-/// Why the changes of a directory are not notified, if its file system is one that does not.
+/// Why the changes in a directory are not notified, if its file system does not support that.
 fn remote(directory: &OwnedFd) -> Option<String> {
     beneath::is_remote(directory).map(|kind| format!("the file system is {kind}"))
 }
 
-/// Enters `base` from the root, or gives the directory where that ended.
-fn reach(scope: &Scope, root: OwnedFd, base: &[u8]) -> Result<Folder, (Vec<u8>, Closed)> {
-    let mut folder = scope
-        .enter_root(root)
-        .map_err(|closed| (Vec::new(), closed))?;
-    let mut path = Vec::new();
-    for name in base.split(|b| *b == b'/').filter(|n| !n.is_empty()) {
-        path = paths::join(&path, name);
-        folder = match scope.enter(&folder, &path) {
-            Ok(next) => next,
-            Err(closed) => return Err((path, closed)),
-        };
-    }
-    Ok(folder)
-}
-
 /// The file of an entry, if it is in scope and still there.
-fn look(scope: &Scope, frame: &Frame, entry: &Entry, path: Vec<u8>) -> Option<Item> {
-    if scope.file(&frame.folder, &path).is_some() {
+fn file_item(
+    scope: &Scope,
+    level: &WalkLevel,
+    entry: &DirEntry,
+    path: Vec<u8>,
+) -> Option<WalkItem> {
+    if scope.file(&level.directory, &path).is_some() {
         return None;
     }
-    match beneath::kind(&frame.folder.handle, &entry.name) {
-        Ok(Kind::File(_)) if !beneath::may_read(&frame.folder.handle, &entry.name) => {
-            Some(Item::Closed(path))
+    let handle = &level.directory.handle;
+    match beneath::kind(handle, &entry.name) {
+        Ok(NodeKind::File(_)) if !beneath::may_read(handle, &entry.name) => {
+            Some(WalkItem::DeniedFile(path))
         }
-        Ok(Kind::File(stat)) => Some(Item::File(path, stat)),
+        Ok(NodeKind::File(stat)) => Some(WalkItem::File(path, stat)),
         Ok(_) | Err(Errno::NOENT) => None,
-        // Names can be listed, but nothing can be asked about them.
-        Err(errno) => Some(Item::Gap(Gap::new(frame.path.clone(), errno))),
+        // The directory's names can be listed, but its files cannot be examined.
+        Err(errno) => Some(WalkItem::Unread(UnreadDirectory {
+            path: level.path.clone(),
+            cause: std::io::Error::from(errno).to_string(),
+            denied: beneath::is_denied(errno),
+        })),
     }
 }
 
-/// What a walk comes by where it cannot enter a directory.
-fn not_entered(path: Vec<u8>, closed: Closed) -> Option<Item> {
-    let (cause, denied) = match closed {
-        Closed::Denied(cause) => (cause, true),
-        Closed::Unreachable(cause) => (cause, false),
-        Closed::Rules(refused) => return Some(Item::Shut(path, refused)),
-        Closed::Absent | Closed::Out(_) => return None,
+/// What a walk finds where it cannot enter a directory.
+fn item_of(path: Vec<u8>, not_entered: NotEntered) -> Option<WalkItem> {
+    let (cause, denied) = match not_entered {
+        NotEntered::Denied(cause) => (cause, true),
+        NotEntered::Unreachable(cause) => (cause, false),
+        NotEntered::UnusableRules(rules) => return Some(WalkItem::Closed(path, rules)),
+        NotEntered::Absent | NotEntered::OutOfScope(_) => return None,
     };
-    Some(Item::Gap(Gap {
+    Some(WalkItem::Unread(UnreadDirectory {
         path,
         cause,
         denied,

@@ -1,88 +1,88 @@
-//! Watches: the kernel's notifications, one watch a directory. They only say where to look.
+//! Watches: the kernel's notifications, one watch a directory. They only say which paths to read.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-/// Paths that wait to be marked, at most; beyond, everything is scanned.
-const INBOX_MAX: usize = 65_536;
+/// Notified paths that wait to be taken, at most; beyond, everything is scanned.
+const PATHS_MAX: usize = 65_536;
 
-/// Files of rules that are watched for directories elsewhere, at most; what is beyond is seen by scans alone.
-const DEPENDS_MAX: usize = 50_000;
+/// Files of rules that are watched for directories elsewhere, at most; scans alone notice changes of others.
+const RULES_FILES_MAX: usize = 50_000;
 
 /// What was notified since the last time.
 #[derive(Debug, Default)]
-pub(super) struct News {
-    /// Where something happened.
+pub(super) struct Notified {
+    /// The paths where something happened.
     pub(super) paths: HashSet<PathBuf>,
-    /// Notifications were lost, with the reason: anything may have changed.
+    /// Why notifications were lost, if they were: anything may have changed.
     pub(super) lost: Option<String>,
 }
 
-/// Where notify's own thread puts what it hears. It never waits there.
+/// What notify's own thread has received. That thread never waits here.
 #[derive(Debug, Default)]
-struct Inbox {
-    news: Mutex<News>,
+struct NotifyInbox {
+    notified: Mutex<Notified>,
     arrived: Notify,
 }
 
-impl Inbox {
+impl NotifyInbox {
     fn put(&self, event: notify::Result<notify::Event>) {
-        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notified = locked(&self.notified);
         match event {
             Ok(event) if event.need_rescan() => {
-                news.lost = Some("the kernel's queue of notifications overflowed".to_owned());
+                notified.lost = Some("the kernel's queue of notifications overflowed".to_owned());
             }
-            Ok(event) if is_only_looking(&event.kind) => return,
+            Ok(event) if is_only_reading(&event.kind) => return,
             Ok(event) => {
-                news.paths.extend(event.paths);
-                if news.paths.len() > INBOX_MAX {
-                    news.paths = HashSet::new();
-                    news.lost = Some(format!("more than {INBOX_MAX} paths changed at once"));
+                notified.paths.extend(event.paths);
+                if notified.paths.len() > PATHS_MAX {
+                    notified.paths = HashSet::new();
+                    notified.lost = Some(format!("more than {PATHS_MAX} paths changed at once"));
                 }
             }
-            Err(error) => news.lost = Some(error.to_string()),
+            Err(error) => notified.lost = Some(error.to_string()),
         }
-        drop(news);
+        drop(notified);
         self.arrived.notify_one();
     }
 }
 
-/// Whether somebody only read: our own reading is notified too.
-fn is_only_looking(kind: &EventKind) -> bool {
+/// Whether somebody only read a file. docent's own reading is notified too.
+fn is_only_reading(kind: &EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if *access != AccessKind::Close(AccessMode::Write))
 }
 
-/// What became of a watch.
+/// How setting a watch ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Armed {
+pub(super) enum WatchResult {
     /// Changes in the directory will be notified.
-    Yes,
+    Watched,
     /// The directory is not there any more.
     Gone,
-    /// There are no more watches to be had.
-    Limit,
-    /// It cannot be watched.
-    No(String),
+    /// The kernel's limit of watches is reached.
+    LimitReached,
+    /// It cannot be watched, with the cause.
+    Failed(String),
 }
 
-/// The watches. Cheap to clone; arming blocks.
+/// The watches. Cheap to clone. Setting one blocks.
 #[derive(Clone)]
 pub(super) struct Watches {
-    inbox: Arc<Inbox>,
+    inbox: Arc<NotifyInbox>,
     watcher: Arc<Mutex<Result<RecommendedWatcher, String>>>,
-    /// Directories that are to be looked at when a file changes, by the file.
-    depends: Arc<Mutex<BTreeMap<PathBuf, BTreeSet<PathBuf>>>>,
+    /// Files of rules, each with the directories that are to be read when it changes.
+    rules_files: Arc<Mutex<BTreeMap<PathBuf, BTreeSet<PathBuf>>>>,
 }
 
 impl Watches {
-    /// No watches yet. Without the kernel's help every directory is one that cannot be watched.
+    /// No watches yet. If the kernel gives no help, no directory can be watched.
     pub(super) fn new() -> Self {
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Arc::new(NotifyInbox::default());
         let sink = inbox.clone();
         let watcher = notify::recommended_watcher(move |event| sink.put(event)).map_err(|e| {
             format!("{e}; if too many programs watch files, raise it with: sysctl fs.inotify.max_user_instances=1024")
@@ -90,66 +90,60 @@ impl Watches {
         Watches {
             inbox,
             watcher: Arc::new(Mutex::new(watcher)),
-            depends: Arc::default(),
+            rules_files: Arc::default(),
         }
     }
 
-    /// Watches one directory, not what is below it. One that is watched already is watched on: its watch may be that
-    /// of a directory that stood there before.
-    pub(super) fn arm(&self, directory: &Path) -> Armed {
-        let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Watches one directory, not those below it. One that is watched already is watched again: its watch may be that of
+    /// another directory that had the path before.
+    pub(super) fn watch(&self, directory: &Path) -> WatchResult {
+        let mut watcher = locked(&self.watcher);
         let watcher = match watcher.as_mut() {
             Ok(watcher) => watcher,
-            Err(cause) => return Armed::No(cause.clone()),
+            Err(cause) => return WatchResult::Failed(cause.clone()),
         };
         match watcher.watch(directory, RecursiveMode::NonRecursive) {
-            Ok(()) => Armed::Yes,
+            Ok(()) => WatchResult::Watched,
             Err(error) => match error.kind {
-                ErrorKind::MaxFilesWatch => Armed::Limit,
-                ErrorKind::PathNotFound => Armed::Gone,
-                ErrorKind::Io(cause) if cause.kind() == std::io::ErrorKind::NotFound => Armed::Gone,
-                ErrorKind::Io(cause) => Armed::No(cause.to_string()),
-                _ => Armed::No(error.to_string()),
+                ErrorKind::MaxFilesWatch => WatchResult::LimitReached,
+                ErrorKind::PathNotFound => WatchResult::Gone,
+                ErrorKind::Io(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+                    WatchResult::Gone
+                }
+                ErrorKind::Io(cause) => WatchResult::Failed(cause.to_string()),
+                _ => WatchResult::Failed(error.to_string()),
             },
         }
     }
 
-    /// Whenever something happens at `file`, the directory is news too. Whether that was not so before.
-    pub(super) fn depend(&self, file: &Path, directory: &Path) -> bool {
-        let mut depends = self.depends.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = depends.len() < DEPENDS_MAX || depends.contains_key(file);
+    /// From now on a change of `file` counts as a change of the directory too. Gives whether that is new.
+    pub(super) fn watch_rules_file(&self, file: &Path, directory: &Path) -> bool {
+        let mut files = locked(&self.rules_files);
+        let room = files.len() < RULES_FILES_MAX || files.contains_key(file);
         room && {
-            let directories = depends.entry(file.to_owned()).or_default();
-            directories.len() < DEPENDS_MAX && directories.insert(directory.to_owned())
+            let directories = files.entry(file.to_owned()).or_default();
+            directories.len() < RULES_FILES_MAX && directories.insert(directory.to_owned())
         }
     }
 
     /// What was notified since the last call.
-    pub(super) fn take(&self) -> News {
-        let mut news = {
-            let mut inbox = self
-                .inbox
-                .news
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *inbox)
-        };
-        let depends = self.depends.lock().unwrap_or_else(PoisonError::into_inner);
-        let directories: Vec<PathBuf> = news
-            .paths
-            .iter()
-            .filter_map(|path| depends.get(path))
-            .flatten()
-            .cloned()
-            .collect();
-        news.paths.extend(directories);
-        news
+    pub(super) fn take(&self) -> Notified {
+        let mut notified = std::mem::take(&mut *locked(&self.inbox.notified));
+        let files = locked(&self.rules_files);
+        let directories = notified.paths.iter().filter_map(|path| files.get(path));
+        let directories: Vec<PathBuf> = directories.flatten().cloned().collect();
+        notified.paths.extend(directories);
+        notified
     }
 
     /// Waits until there is something to take.
     pub(super) async fn arrived(&self) {
         self.inbox.arrived.notified().await;
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The command that allows more watches than now.
@@ -171,13 +165,13 @@ mod tests {
         Ok(notify::Event::new(kind).add_path(path.into()))
     }
 
-    fn taken(inbox: &Inbox) -> News {
-        std::mem::take(&mut *inbox.news.lock().unwrap())
+    fn taken(inbox: &NotifyInbox) -> Notified {
+        std::mem::take(&mut *inbox.notified.lock().unwrap())
     }
 
     #[test]
     fn reading_is_no_news_and_writing_is() {
-        let inbox = Inbox::default();
+        let inbox = NotifyInbox::default();
         inbox.put(event(
             EventKind::Access(AccessKind::Open(AccessMode::Any)),
             "/a",
@@ -192,23 +186,23 @@ mod tests {
             "/a",
         ));
         inbox.put(event(EventKind::Modify(ModifyKind::Any), "/b"));
-        let news = taken(&inbox);
-        assert_eq!(news.paths.len(), 2);
-        assert_eq!(news.lost, None);
+        let notified = taken(&inbox);
+        assert_eq!(notified.paths.len(), 2);
+        assert_eq!(notified.lost, None);
     }
 
     #[test]
     fn an_overflow_and_a_full_inbox_mean_that_everything_may_have_changed() {
-        let inbox = Inbox::default();
+        let inbox = NotifyInbox::default();
         inbox.put(Ok(
             notify::Event::new(EventKind::Other).set_flag(Flag::Rescan)
         ));
         assert!(taken(&inbox).lost.is_some());
-        for n in 0..=INBOX_MAX {
+        for n in 0..=PATHS_MAX {
             inbox.put(event(EventKind::Create(CreateKind::File), &format!("/{n}")));
         }
-        let news = taken(&inbox);
-        assert!(news.lost.is_some());
-        assert!(news.paths.is_empty());
+        let notified = taken(&inbox);
+        assert!(notified.lost.is_some());
+        assert!(notified.paths.is_empty());
     }
 }

@@ -12,7 +12,7 @@ use super::remedy::{Hands, Remedy};
 use super::*;
 use crate::event::{Event, Heartbeat, Millis, NewEvent, Subject};
 use crate::index::FollowerState;
-use crate::runtime::{AgentState, DutyContext, Phase, RootReport, RootStanding};
+use crate::runtime::{AgentState, DutyContext, Phase, RootReport, RootState};
 use crate::store::{
     Closer, Digest, Effect, EventFilter, FileStat, FileState, FixAttempt, Incarnation, Issue,
     ManifestEntry, RetryPolicy, Settlement, StoreOptions,
@@ -206,7 +206,7 @@ async fn an_issue_is_told_when_it_opens_and_when_it_closes_across_restarts() {
     let absent = RootReport {
         collection: "docs".to_owned(),
         path: "/docs".into(),
-        standing: RootStanding::Absent("no such folder".to_owned()),
+        state: RootState::Absent("no such folder".to_owned()),
         polled: None,
         unlisted: Vec::new(),
         shut: Vec::new(),

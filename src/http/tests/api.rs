@@ -168,7 +168,7 @@ async fn freshness_is_now_only_while_nothing_is_pending_after_a_first_scan() {
             let found = fresh().await;
             assert_eq!((found.pending, found.failed), (0, 1));
 
-            daemon.state.scans.report(|p| p.marked = 3);
+            daemon.state.scans.report(|p| p.pending = 3);
             let marked = fresh().await;
             assert_eq!(marked.pending, 3);
             assert!(marked.complete_to.unwrap() <= Millis::now().to_string());

@@ -1,119 +1,166 @@
 //! A store that cannot be written or that refuses, and bytes that were read while they were young.
 
-use tokio::time::Instant;
-
 use super::*;
-use crate::agents::change_detection::captures::Landing;
-use crate::agents::change_detection::edge::Edge;
-use crate::agents::change_detection::marks::{Class, Mark, Place};
+use crate::agents::change_detection::changed_paths::TakenPath;
 use crate::agents::change_detection::pulse::Pulse;
-use crate::agents::change_detection::roots;
+use crate::agents::change_detection::root_identity;
+use crate::agents::change_detection::tests::Bed;
 use crate::store::{PublishedEvent, WriteError};
 
-/// A loop that has not turned yet, with one path in hand.
-async fn in_hand(bed: &Bed) -> (Edge, Place, Mark) {
-    let mut edge = Edge::new(&bed.agent(), Pulse::default()).await.unwrap();
-    let place = Place::new(0, b"a.md");
-    let mark = Mark::new(Class::Watch, Instant::now(), Duration::ZERO).of_scan(true);
-    assert!(edge.marks.mark(place.clone(), mark));
-    let (place, mark) = take(&mut edge);
-    (edge, place, mark)
+type Written = Result<Vec<PublishedEvent>, WriteError>;
+
+/// A loop that has not turned yet.
+async fn capture_loop(bed: &Bed) -> CaptureLoop {
+    let agent = bed.agent();
+    agent.capture_loop(Pulse::default()).await.unwrap()
 }
 
-fn take(edge: &mut Edge) -> (Place, Mark) {
+/// A loop that has not turned yet, with one path taken.
+async fn with_taken(bed: &Bed) -> (CaptureLoop, TakenPath) {
+    let capture_loop = capture_loop(bed).await;
+    let change = Change::new(ChangePriority::Watch, Instant::now(), Duration::ZERO);
+    let queue = &capture_loop.queue;
+    queue.add(TreePath::new(0, b"a.md"), change.of_scan(true));
+    let taken = take(queue);
+    (capture_loop, taken)
+}
+
+fn take(queue: &ChangedPaths) -> TakenPath {
     let later = Instant::now() + Duration::from_secs(3600);
-    let taken = edge.marks.take(Class::Watch, later, 1, |_| false).remove(0);
-    edge.busy.insert(taken.0.clone());
-    taken
+    let mut taken = queue.take(ChangePriority::Watch, later, 1, |_| false);
+    taken.remove(0)
 }
 
-fn landing(place: &Place, mark: &Mark, result: Result<Vec<PublishedEvent>, WriteError>) -> Landing {
-    Landing::Path {
-        place: place.clone(),
-        mark: mark.clone(),
-        young: false,
-        result,
-    }
+/// The transaction of a path has ended.
+fn end(capture_loop: &mut CaptureLoop, taken: TakenPath, written: Written) -> Result<(), Halt> {
+    let young = false;
+    let in_flight = InFlight::Path { taken, young };
+    capture_loop.submitter.note_end(in_flight, written)?;
+    capture_loop.take_commits()
 }
 
 #[tokio::test]
-async fn while_the_store_cannot_be_written_marks_stay_and_the_pause_grows() {
+async fn while_the_store_cannot_be_written_paths_stay_queued_and_the_pause_grows() {
     let bed = Bed::made(&[]);
-    let (mut edge, place, mut mark) = in_hand(&bed).await;
+    let (mut capture_loop, mut taken) = with_taken(&bed).await;
     let full = || Err(WriteError::Unavailable("disk full".to_owned()));
     for seconds in [1, 2, 4, 8, 16, 30, 30] {
-        edge.land(landing(&place, &mark, full())).unwrap();
-        let pause = edge.pause.as_mut().unwrap();
-        assert_eq!(pause.length, Duration::from_secs(seconds));
-        assert_eq!(
-            (edge.marks.len(), edge.marks.of_scan(), edge.busy.len()),
-            (1, 1, 0)
-        );
-        assert!(!edge.may_work(Class::Watch));
-        edge.report();
-        let held = bed.desk.progress().borrow().held.clone();
+        end(&mut capture_loop, taken, full()).unwrap();
+        let queue = &capture_loop.queue;
+        assert_eq!((queue.len(), queue.of_scan()), (1, 1));
+        assert_eq!(queue.waiting(ChangePriority::Watch), 1);
+        assert!(!capture_loop.may_work(ChangePriority::Watch));
+        capture_loop.report();
+        let held = bed.desk().progress().borrow().held.clone();
         assert_eq!(held.unwrap(), "the store cannot be written: disk full");
         // The pause is over; the next attempt fails too.
-        edge.pause.as_mut().unwrap().until = Instant::now();
-        assert!(edge.may_work(Class::Watch));
-        mark = take(&mut edge).1;
+        let length = capture_loop.submitter.end_pause();
+        assert_eq!(length, Duration::from_secs(seconds));
+        assert!(capture_loop.may_work(ChangePriority::Watch));
+        taken = take(&capture_loop.queue);
     }
-    edge.land(landing(&place, &mark, Ok(Vec::new()))).unwrap();
-    edge.report();
-    assert_eq!((edge.marks.len(), edge.marks.of_scan()), (0, 0));
-    assert_eq!(bed.desk.progress().borrow().held, None);
+    end(&mut capture_loop, taken, Ok(Vec::new())).unwrap();
+    capture_loop.report();
+    let queue = &capture_loop.queue;
+    assert_eq!((queue.len(), queue.of_scan()), (0, 0));
+    assert_eq!(bed.desk().progress().borrow().held, None);
 }
 
 #[tokio::test]
-async fn a_path_that_the_store_refuses_is_looked_at_again_ever_later() {
+async fn a_path_that_the_store_refuses_is_read_again_ever_later() {
     let bed = Bed::made(&[]);
-    let (mut edge, place, mut mark) = in_hand(&bed).await;
+    let (mut capture_loop, mut taken) = with_taken(&bed).await;
     let mut waits = Vec::new();
     for _ in 0..10 {
         let refused = Err(WriteError::Invalid("somebody was faster".to_owned()));
         let now = Instant::now();
-        edge.land(landing(&place, &mark, refused)).unwrap();
-        assert!(edge.pause.is_none());
-        waits.push((edge.marks.next_due(Class::Watch).unwrap() - now).as_secs());
-        mark = take(&mut edge).1;
+        end(&mut capture_loop, taken, refused).unwrap();
+        assert!(!capture_loop.submitter.is_paused());
+        let due = capture_loop.queue.next_due(ChangePriority::Watch);
+        waits.push((due.unwrap() - now).as_secs());
+        taken = take(&capture_loop.queue);
     }
     assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 32, 32, 32]);
-    let closed = edge.land(landing(&place, &mark, Err(WriteError::Closed)));
+    let closed = end(&mut capture_loop, taken, Err(WriteError::Closed));
     assert!(closed.is_err());
 }
 
 #[tokio::test]
 async fn what_was_read_while_it_was_young_is_read_again() {
     let bed = Bed::made(&[]);
-    let (mut edge, place, mark) = in_hand(&bed).await;
-    edge.land(Landing::Path {
-        place,
-        mark,
-        young: true,
-        result: Ok(Vec::new()),
-    })
-    .unwrap();
-    assert_eq!((edge.marks.len(), edge.marks.of_scan()), (1, 0));
-    assert!(take(&mut edge).1.reread);
+    let (mut capture_loop, taken) = with_taken(&bed).await;
+    let young = true;
+    let (in_flight, written) = (InFlight::Path { taken, young }, Ok(Vec::new()));
+    capture_loop.submitter.note_end(in_flight, written).unwrap();
+    capture_loop.take_commits().unwrap();
+    let queue = &capture_loop.queue;
+    assert_eq!((queue.len(), queue.of_scan()), (1, 0));
+    assert!(take(queue).change().reread);
 }
 
 #[tokio::test]
-async fn a_capture_under_way_below_a_directory_that_went_is_looked_at_again() {
+async fn a_path_that_cannot_be_reached_is_read_again_and_left_to_the_scans_at_last() {
     let bed = Bed::made(&[]);
-    let mut edge = Edge::new(&bed.agent(), Pulse::default()).await.unwrap();
-    let (_, id) = roots::open(&bed.root()).unwrap();
-    edge.adopt(0, id);
-    let file = Place::new(0, b"d/x.md");
-    edge.busy.insert(file.clone());
-    edge.busy.insert(Place::new(0, b"dx.md"));
-    let mark = Mark::new(Class::Watch, Instant::now(), Duration::ZERO);
-    edge.marks.mark(Place::new(0, b"d"), mark);
-    assert!(edge.look(Class::Watch).await.unwrap());
-    let order = edge.orders[Class::Watch as usize].pop_front().unwrap();
-    assert_eq!(order.base, b"d");
-    edge.begin_survey(order).await.unwrap();
-    let later = Instant::now() + Duration::from_secs(1);
-    let marked = edge.marks.take(Class::Watch, later, 9, |_| false);
-    assert_eq!(marked.len(), 1);
-    assert_eq!(marked[0].0, file);
+    // The rules of its directory cannot be read: whether the file is in scope is unknown.
+    for folder in ["objects", "refs"] {
+        std::fs::create_dir_all(bed.at("sub/.git").join(folder)).unwrap();
+    }
+    std::fs::write(bed.at("sub/.git/HEAD"), "ref: refs/heads/main\n").unwrap();
+    let config = format!("[core]\nexcludesFile = {}\n", "x".repeat(300));
+    std::fs::write(bed.at("sub/.git/config"), config).unwrap();
+    std::fs::write(bed.at("sub/a.md"), "a").unwrap();
+    let mut capture_loop = capture_loop(&bed).await;
+    let (_, id) = root_identity::open(&bed.root()).unwrap();
+    capture_loop.roots.adopt(0, id);
+    let queue = capture_loop.queue.clone();
+    let change = Change::new(ChangePriority::Watch, Instant::now(), Duration::ZERO);
+    queue.add(TreePath::new(0, b"sub/a.md"), change.of_scan(true));
+    for failures in 0..RETRIES_MAX {
+        take(&queue).put_back(|change| {
+            assert_eq!(change.failures, failures);
+            change.due = Instant::now();
+        });
+        assert!(capture_loop.capture(ChangePriority::Watch).await.unwrap());
+        // No scan waits for the next attempt.
+        assert_eq!((queue.len(), queue.of_scan()), (1, 0));
+        let wait = queue.next_due(ChangePriority::Watch).unwrap() - Instant::now();
+        assert!(wait > SOON / 2, "{wait:?}");
+    }
+    take(&queue).put_back(|change| change.due = Instant::now());
+    assert!(capture_loop.capture(ChangePriority::Watch).await.unwrap());
+    assert_eq!(queue.len(), 0);
+}
+
+#[tokio::test]
+async fn a_capture_in_flight_below_a_directory_that_went_is_read_again() {
+    let bed = Bed::made(&[]);
+    let mut capture_loop = capture_loop(&bed).await;
+    let (_, id) = root_identity::open(&bed.root()).unwrap();
+    capture_loop.roots.adopt(0, id);
+    let urgent = || Change::new(ChangePriority::Watch, Instant::now(), Duration::ZERO);
+    let file = TreePath::new(0, b"d/x.md");
+    for path in [file.clone(), TreePath::new(0, b"dx.md")] {
+        capture_loop.queue.add(path, urgent());
+        let (taken, young) = (take(&capture_loop.queue), false);
+        let in_flight = InFlight::Path { taken, young };
+        let transaction = CaptureTransaction::default();
+        let submitted = capture_loop.submitter.submit(in_flight, transaction);
+        submitted.await.unwrap();
+    }
+    capture_loop.queue.add(TreePath::new(0, b"d"), urgent());
+    assert!(capture_loop.capture(ChangePriority::Watch).await.unwrap());
+    let CaptureLoop {
+        scanner,
+        roots,
+        submitter,
+        queue,
+        ..
+    } = &mut capture_loop;
+    assert!(scanner.has_work(ChangePriority::Watch));
+    let in_flight = submitter.paths_in_flight();
+    let advanced = scanner.advance(ChangePriority::Watch, roots, in_flight);
+    assert!(advanced.await.unwrap());
+    let again = take(queue);
+    assert_eq!(again.path(), &file);
+    assert_eq!(queue.waiting(ChangePriority::Watch), 0);
 }

@@ -1,6 +1,5 @@
-//! The edge against a real tree and a real store. What is expected comes from another walker than the one under test.
+//! The agent with a real tree and a real store. What is expected comes from another walker than the one under test.
 
-mod failures;
 mod files;
 mod roots;
 mod rules;
@@ -20,6 +19,8 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::context::AgentContext;
+use super::pulse::Pulse;
 use super::{ChangeDetection, Collection, Options};
 use crate::event::{AgentName, Event, EventType, Heartbeat, Seq, Subject};
 use crate::runtime::{Agent, Compute, DutyContext, DutyError, Ending, Handling, ScanDesk, Source};
@@ -122,6 +123,16 @@ impl Bed {
         ))
     }
 
+    pub(super) async fn context(&self) -> AgentContext {
+        let (options, store) = (Arc::new(self.options.clone()), self.store.clone());
+        let context = AgentContext::new(options, store, Compute::new(2), Pulse::default());
+        context.await.unwrap()
+    }
+
+    pub(super) fn desk(&self) -> &ScanDesk {
+        &self.desk
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "the test stands in for the supervisor"
@@ -146,7 +157,7 @@ impl Bed {
         self.store.barrier().await.unwrap();
     }
 
-    fn root(&self) -> PathBuf {
+    pub(super) fn root(&self) -> PathBuf {
         self.options.collections[0].root.clone()
     }
 
@@ -351,13 +362,13 @@ impl Bed {
         submitted.committed().await.unwrap();
     }
 
-    /// Waits until no wish for a scan is left.
+    /// Waits until no scan request is left.
     async fn fulfilled(&self) {
         let deadline = tokio::time::Instant::now() + DEADLINE;
-        while !self.store.scan_wishes().await.unwrap().is_empty() {
+        while !self.store.scan_requests().await.unwrap().is_empty() {
             assert!(
                 tokio::time::Instant::now() < deadline,
-                "a wish is not fulfilled"
+                "a scan request is not fulfilled"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

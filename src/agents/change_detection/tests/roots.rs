@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::runtime::RootStanding;
+use crate::runtime::RootState;
 
 fn away(progress: &crate::runtime::ScanProgress) -> usize {
     progress.absent().len() + progress.removals_held().len()
@@ -133,14 +133,14 @@ async fn the_files_of_an_absent_root_go_when_somebody_says_so_and_its_return_is_
     let aside = bed.dir.path().join("aside");
     fs::rename(bed.root(), &aside).unwrap();
     reported(&bed, 1).await;
-    let standing = || bed.desk.progress().borrow().roots[0].standing.clone();
-    assert!(matches!(standing(), RootStanding::Absent(_)));
+    let standing = || bed.desk.progress().borrow().roots[0].state.clone();
+    assert!(matches!(standing(), RootState::Absent(_)));
     bed.request("docs", crate::runtime::ACCEPT_REMOVALS).await;
     bed.until("the files go", Known::is_empty).await;
     bed.fulfilled().await;
     assert_eq!(bed.removals("sub/b.md").await, ["absent"]);
     bed.scan().await;
-    assert!(matches!(standing(), RootStanding::LetGo(_)));
+    assert!(matches!(standing(), RootState::LetGo(_)));
     fs::rename(&aside, bed.root()).unwrap();
     reported(&bed, 0).await;
     bed.follows().await;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::agents::change_detection::beneath;
-use crate::agents::change_detection::scope::{Closed, Folder, Scope};
+use crate::agents::change_detection::scope::{Directory, NotEntered, Scope};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changed_ignore_rules_take_files_out_and_in() {
@@ -160,22 +160,23 @@ fn a_pattern_that_cannot_be_understood_is_named() {
 
 /// Whether one look at `path`, from the root down, finds it in scope.
 fn is_in_scope(scope: &Scope, root: &Path, path: &str) -> bool {
-    let mut folder: Folder = match scope.enter_root(beneath::open_root(root).unwrap()) {
-        Ok(folder) => folder,
+    let opened = beneath::open_root(root).unwrap();
+    let mut directory: Directory = match scope.enter_root(&opened, &mut || {}) {
+        Ok(directory) => directory,
         // Git ignores the root itself.
-        Err(Closed::Rules(refused)) if refused.why.starts_with("is ignored by git") => {
+        Err(NotEntered::UnusableRules(rules)) if rules.why.starts_with("is ignored by git") => {
             return false;
         }
-        Err(closed) => panic!("{closed:?}"),
+        Err(other) => panic!("{other:?}"),
     };
     for (slash, _) in path.match_indices('/') {
-        match scope.enter(&folder, &path.as_bytes()[..slash]) {
-            Ok(next) => folder = next,
-            Err(Closed::Out(_)) => return false,
+        match scope.enter(&directory, &path.as_bytes()[..slash], &mut || {}) {
+            Ok(next) => directory = next,
+            Err(NotEntered::OutOfScope(_)) => return false,
             Err(other) => panic!("{other:?}"),
         }
     }
-    scope.file(&folder, path.as_bytes()).is_none()
+    scope.file(&directory, path.as_bytes()).is_none()
 }
 
 fn rules() -> impl Strategy<Value = String> {
@@ -436,10 +437,10 @@ fn a_git_directory_elsewhere_counts_as_in_git() {
     }
     let refused = || {
         let root = beneath::open_root(&bed.root()).unwrap();
-        let Err(Closed::Rules(refused)) = scope.enter_root(root) else {
+        let Err(NotEntered::UnusableRules(rules)) = scope.enter_root(&root, &mut || {}) else {
             panic!("open");
         };
-        refused.to_string()
+        rules.to_string()
     };
     let dot = bed.at(".git").display().to_string();
     for text in ["gitdir: /nowhere\n", "nonsense"] {
@@ -510,6 +511,62 @@ async fn rules_that_cannot_be_used_close_their_directory_until_they_are_mended()
         bed.follows().await;
         shut(&bed, &[]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_rules_that_is_mended_in_place_opens_its_directory() {
+    let bed = Bed::with(&[("a.md", "a"), ("sub/b.md", "b")]).await;
+    for n in 0..5 {
+        bed.write("sub/.docentignore", "[b.md\n");
+        shut(&bed, &["sub/.docentignore"]).await;
+        bed.until("the directory has left", |k| k.len() == 1).await;
+        assert_eq!(bed.removals("sub/b.md").await.len(), n + 1);
+        // The file is truncated before it is written: for a moment there are no rules.
+        bed.write("sub/.docentignore", "# fine\n");
+        bed.follows().await;
+        shut(&bed, &[]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_whose_rules_could_not_be_read_for_a_while_is_read_again_without_a_notification()
+ {
+    let mut bed = Bed::made(&[]);
+    // Nothing is notified here, and the next scan is far off.
+    bed.options.collections[0].watch = crate::agents::change_detection::WatchMode::Poll;
+    bed.options.poll = Duration::from_secs(3600);
+    bed.write("a.md", "a");
+    bed.write("sub/a.md", "a");
+    // No file can have such a name: reading the rules fails, and says nothing about the files.
+    let config = format!("\texcludesFile = {}\n", "x".repeat(300));
+    make_repository(&bed.at("sub/.git"), &config, "");
+    bed.start();
+    bed.scan().await;
+    let progress = bed.desk.progress().borrow().clone();
+    assert_eq!(progress.unlisted().len(), 1, "{progress:?}");
+    assert!(!bed.known().await.contains_key(b"sub/a.md".as_slice()));
+    make_repository(&bed.at("sub/.git"), "", "");
+    bed.follows().await;
+    let mut progress = bed.desk.progress();
+    let read = progress.wait_for(|p| p.unlisted().is_empty());
+    tokio::time::timeout(DEADLINE, read).await.unwrap().unwrap();
+}
+
+#[test]
+fn a_directory_is_watched_before_its_rules_are_read() {
+    let runtime = runtime();
+    let _inside = runtime.enter();
+    let bed = Bed::made(&[]);
+    bed.write("sub/a.md", "a");
+    let scope = Scope::new(&bed.options.collections[0], &[], None).unwrap();
+    let root = beneath::open_root(&bed.root()).unwrap();
+    // The watch is set when the directory is opened. A change after that is notified; one before that is read.
+    let mut opened = || bed.write(".docentignore", "x.md\n");
+    let directory = scope.enter_root(&root, &mut opened).unwrap();
+    assert!(scope.file(&directory, b"x.md").is_some());
+    let mut opened = || bed.write("sub/.docentignore", "a.md\n");
+    let directory = scope.enter(&directory, b"sub", &mut opened).unwrap();
+    assert!(scope.file(&directory, b"sub/a.md").is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,7 +81,7 @@ async fn a_half_written_file_that_only_a_scan_saw_is_not_captured_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wishes_for_a_collection_and_for_paths_are_fulfilled_and_go() {
+async fn requests_for_a_collection_and_for_paths_are_fulfilled_and_go() {
     let bed = Bed::with(&[("a.md", "a"), ("sub/b.md", "b")]).await;
     for subject in [
         "docs",
@@ -92,7 +92,7 @@ async fn wishes_for_a_collection_and_for_paths_are_fulfilled_and_go() {
     ] {
         bed.request(subject, "test").await;
     }
-    assert_eq!(bed.store.scan_wishes().await.unwrap().len(), 5);
+    assert_eq!(bed.store.scan_requests().await.unwrap().len(), 5);
     bed.fulfilled().await;
     let row = bed.store.scans().await.unwrap().remove(0);
     assert_eq!((row.collection.as_str(), row.files), ("docs", 2));
@@ -112,20 +112,20 @@ async fn wishes_for_a_collection_and_for_paths_are_fulfilled_and_go() {
     ] {
         bed.request(subject, "test").await;
     }
-    assert!(bed.store.scan_wishes().await.unwrap().is_empty());
+    assert!(bed.store.scan_requests().await.unwrap().is_empty());
     bed.agrees().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wish_for_a_collection_that_is_gone_does_not_stay() {
+async fn a_request_for_a_collection_that_is_gone_does_not_stay() {
     let bed = Bed::with(&[]).await;
-    let wish = Effect::ScanWanted {
+    let request = Effect::ScanRequested {
         collection: "gone".to_owned(),
         path: None,
         reason: "test".to_owned(),
     };
     bed.store
-        .submit(vec![wish], Vec::new())
+        .submit(vec![request], Vec::new())
         .await
         .unwrap()
         .committed()
@@ -164,7 +164,7 @@ async fn scanning_pauses_while_too_much_is_owed_and_edits_go_on() {
         "{}",
         captured(&bed.known().await)
     );
-    assert!(bed.desk.progress().borrow().marked > 0);
+    assert!(bed.desk.progress().borrow().pending > 0);
     assert!(bed.desk.progress().borrow().scanning.is_some());
     bed.stop().await;
 }
@@ -185,7 +185,7 @@ async fn captures_stop_under_the_floor_of_free_space_and_removals_go_on() {
     bed.until("the removal", |k| !k.contains_key(b"b.md".as_slice()))
         .await;
     assert!(!bed.known().await.contains_key(b"new.md".as_slice()));
-    assert!(bed.desk.progress().borrow().marked > 0);
+    assert!(bed.desk.progress().borrow().pending > 0);
     bed.stop().await;
     bed.options.free_space_floor = 0;
     bed.start();

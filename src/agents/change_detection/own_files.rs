@@ -2,18 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use super::beneath::Id;
+use super::beneath::FileId;
 use crate::store::FileStat;
 
 /// Why such a file is withheld.
-pub(super) const OWN: &str =
+pub(super) const REASON: &str =
     "it is docent's own config, or holds credentials that the config names";
 
 /// Files of a directory that count, at most.
 const FILES_MAX: usize = 1000;
 
-/// The files that these paths lead to now. Asked anew each time: an editor puts another file in the place of a config.
-pub(super) fn ids(paths: &[PathBuf]) -> Vec<Id> {
+/// The files that these paths lead to now. Asked anew each time: an editor may replace a config by another file.
+pub(super) fn ids(paths: &[PathBuf]) -> Vec<FileId> {
     let mut ids = Vec::with_capacity(paths.len());
     for path in paths {
         if path.is_dir() {
@@ -27,16 +27,16 @@ pub(super) fn ids(paths: &[PathBuf]) -> Vec<Id> {
 }
 
 /// Whether a file is one of them.
-pub(super) fn holds(ids: &[Id], stat: &FileStat) -> bool {
-    ids.contains(&Id {
+pub(super) fn contain(ids: &[FileId], stat: &FileStat) -> bool {
+    ids.contains(&FileId {
         device: stat.device,
         inode: stat.inode,
     })
 }
 
-fn id(path: &Path) -> Option<Id> {
-    // What cannot be looked at cannot be told from any other file; docent itself could not read it either.
-    rustix::fs::stat(path).ok().map(|stat| Id {
+fn id(path: &Path) -> Option<FileId> {
+    // A file that cannot be examined cannot be told from others; docent itself could not read it either.
+    rustix::fs::stat(path).ok().map(|stat| FileId {
         device: stat.st_dev,
         inode: stat.st_ino,
     })

@@ -1,0 +1,101 @@
+//! The agent: as a handler it records scan requests, as a source it runs the capture loop.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::capture_loop::CaptureLoop;
+use super::context::AgentContext;
+use super::options::Options;
+use super::paths;
+use super::pulse::{Halt, Pulse};
+use crate::event::{AgentName, Event, EventType};
+use crate::runtime::{Agent, Boxed, Compute, Duty, Ending, Handling, ScanDesk, Source};
+use crate::store::{Effect, Outcome, Store};
+
+/// The agent.
+pub struct ChangeDetection {
+    options: Arc<Options>,
+    store: Store,
+    source: Source,
+    desk: ScanDesk,
+    compute: Compute,
+    /// A scan was requested just now: its row is about to be committed.
+    requested: Arc<Notify>,
+}
+
+impl ChangeDetection {
+    /// One life of the agent. Patterns that [`Options::check`] refuses end its duty with an error.
+    pub fn new(
+        options: Options,
+        store: Store,
+        source: Source,
+        desk: ScanDesk,
+        compute: Compute,
+    ) -> Self {
+        ChangeDetection {
+            options: Arc::new(options),
+            store,
+            source,
+            desk,
+            compute,
+            requested: Arc::default(),
+        }
+    }
+
+    /// Records a scan request. Does nothing if the subject is neither a collection nor a path in one.
+    fn request_scan(&self, event: &Event) -> Outcome {
+        let (collection, path) = event.subject.as_place();
+        let path = path.map(|p| p.strip_suffix(b"/").map_or(p.clone(), <[u8]>::to_vec));
+        if !self.options.has(collection) || path.as_ref().is_some_and(|p| !paths::is_relative(p)) {
+            return Outcome::nothing();
+        }
+        self.requested.notify_one();
+        Outcome::nothing().effect(Effect::ScanRequested {
+            collection: collection.to_owned(),
+            path,
+            reason: event.data["reason"]
+                .as_str()
+                .unwrap_or("requested")
+                .to_owned(),
+        })
+    }
+
+    /// The capture loop before its first turn.
+    pub(super) async fn capture_loop(&self, pulse: Pulse) -> Result<CaptureLoop, Halt> {
+        let (options, store) = (self.options.clone(), self.store.clone());
+        let context = AgentContext::new(options, store, self.compute.clone(), pulse).await?;
+        let (source, desk) = (self.source.clone(), self.desk.clone());
+        CaptureLoop::new(context, source, desk, self.requested.clone()).await
+    }
+
+    async fn capture(&self, pulse: Pulse) -> Result<(), Halt> {
+        // What an earlier life submitted is committed or refused before any row is read.
+        let barrier = self.store.barrier().await;
+        barrier.map_err(|e| Halt::Failed(e.into()))?;
+        self.capture_loop(pulse).await?.run().await
+    }
+}
+
+impl Agent for ChangeDetection {
+    fn name(&self) -> AgentName {
+        AgentName::ChangeDetection
+    }
+
+    fn handle<'a>(&'a self, event: &'a Event, _: &'a Handling) -> Boxed<'a, Ending> {
+        let outcome = match event.kind {
+            EventType::ScanRequested => self.request_scan(event),
+            _ => Outcome::nothing(),
+        };
+        Box::pin(async move { Ending::Outcome(outcome) })
+    }
+
+    fn duties(self: Arc<Self>) -> Vec<Duty> {
+        vec![Duty::new("capture", move |context| async move {
+            match self.capture(context.into()).await {
+                Ok(()) | Err(Halt::Stop) => Ok(()),
+                Err(Halt::Failed(error)) => Err(error),
+            }
+        })]
+    }
+}

@@ -1,0 +1,398 @@
+//! The capture loop: it selects what can be done and turns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::changed_paths::{Change, ChangePriority, ChangedPaths, RETRIES_MAX, SOON, TreePath};
+use super::context::AgentContext;
+use super::decision::{CaptureTransaction, Decision, ManifestedPath};
+use super::notifications::Notifications;
+use super::pulse::Halt;
+use super::reader::{FileReader, ReadPath, ReadTask, prepare};
+use super::root_identity::RootAway;
+use super::roots::Roots;
+use super::scanner::Scanner;
+use super::snapshot::FileSnapshot;
+use super::space::FreeSpaceFloor;
+use super::submitter::{CommitOutcome, CommitResult, InFlight, Submitter};
+use super::survey::SurveyOrder;
+use crate::event::AgentName;
+use crate::runtime::{ScanDesk, Source};
+use crate::store::FileStat;
+
+/// Changed paths at once; beyond, everything is scanned instead.
+const PATHS_MAX: usize = 200_000;
+
+/// Paths read in one batch.
+const BATCH: usize = 64;
+
+/// The longest that the loop waits for anything.
+const TICK: Duration = Duration::from_millis(500);
+
+/// How soon the loop tries again when work is held up.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// How often roots, free space and scan requests are checked.
+const UPKEEP: Duration = Duration::from_secs(1);
+
+/// The loop and the parts that it turns.
+pub(super) struct CaptureLoop {
+    context: AgentContext,
+    desk: ScanDesk,
+    /// A scan was requested just now.
+    requested: Arc<Notify>,
+    /// The source of its events.
+    source: String,
+    queue: ChangedPaths,
+    notifications: Notifications,
+    submitter: Submitter,
+    scanner: Scanner,
+    roots: Roots,
+    space: FreeSpaceFloor,
+    next_upkeep: Instant,
+}
+
+impl CaptureLoop {
+    /// The loop before its first turn.
+    pub(super) async fn new(
+        context: AgentContext,
+        source: Source,
+        desk: ScanDesk,
+        requested: Arc<Notify>,
+    ) -> Result<Self, Halt> {
+        let mut known = Vec::with_capacity(context.trees.len());
+        for tree in context.trees.iter() {
+            known.push(context.store.known_tree(&tree.name).await?);
+        }
+        let options = &context.options;
+        let queue = ChangedPaths::new(PATHS_MAX, options.stable_after);
+        Ok(CaptureLoop {
+            source: format!("agent/{}@{}", AgentName::ChangeDetection, options.instance),
+            notifications: Notifications::new(context.clone(), queue.clone()),
+            submitter: Submitter::new(source, context.pulse.clone()),
+            scanner: Scanner::new(context.clone(), queue.clone(), desk.clone()),
+            roots: Roots::new(context.trees.clone(), options.poll, known),
+            space: FreeSpaceFloor::default(),
+            next_upkeep: Instant::now(),
+            context,
+            desk,
+            requested,
+            queue,
+        })
+    }
+
+    /// Turns until it is told to stop.
+    pub(super) async fn run(mut self) -> Result<(), Halt> {
+        while !self.context.pulse.is_stopped() {
+            self.context.pulse.beat();
+            let worked = self.turn().await?;
+            self.take_commits()?;
+            self.report();
+            if !worked {
+                self.wait().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does a bounded piece of everything that can be done. Gives whether there was anything.
+    async fn turn(&mut self) -> Result<bool, Halt> {
+        let now = Instant::now();
+        if self.notifications.take(now) {
+            self.scanner.scan_everything("lost notifications");
+        }
+        if now >= self.next_upkeep {
+            self.upkeep(now).await?;
+        }
+        if self.queue.take_overflow() && self.scanner.scan_everything("too many changed paths") {
+            let paths = self.queue.len();
+            tracing::warn!(paths, "too many paths changed; everything is scanned later");
+        }
+        self.scanner.begin(&mut self.roots).await?;
+        self.save_roots().await?;
+        let mut worked = false;
+        for priority in ChangePriority::ALL {
+            if self.may_work(priority) {
+                worked |= self.capture(priority).await?;
+                let (roots, in_flight) = (&mut self.roots, self.submitter.paths_in_flight());
+                worked |= self.scanner.advance(priority, roots, in_flight).await?;
+            }
+        }
+        if !self.submitter.is_paused()
+            && let Some((in_flight, transaction)) = self.scanner.end(&self.roots).await?
+        {
+            self.submit(in_flight, transaction).await?;
+        }
+        Ok(worked)
+    }
+
+    /// Checks what needs a check now and then.
+    async fn upkeep(&mut self, now: Instant) -> Result<(), Halt> {
+        self.next_upkeep = now + UPKEEP;
+        if self.queue.len() == 0 && !self.scanner.is_scanning() {
+            self.submitter.nothing_left();
+        }
+        self.space.check(&self.context).await?;
+        for tree in self.roots.check(&self.context, &self.queue).await? {
+            self.scanner.order_whole(tree);
+        }
+        self.scanner.upkeep(&self.roots).await
+    }
+
+    /// Submits what is known of the roots, before anything that is read below them.
+    async fn save_roots(&mut self) -> Result<(), Halt> {
+        if self.submitter.is_paused() {
+            return Ok(());
+        }
+        for (tree, effect) in self.roots.take_unsaved() {
+            let transaction = CaptureTransaction::of(vec![effect]);
+            self.submit(InFlight::Root { tree }, transaction).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether work of a priority may go on: not while the store cannot be written, nor while too many captures are
+    /// unprocessed.
+    fn may_work(&self, priority: ChangePriority) -> bool {
+        let limit = match priority {
+            ChangePriority::Watch => self.context.options.owed_high_watch,
+            ChangePriority::Scan => self.context.options.owed_high,
+        };
+        let owed = self.context.store.counts(AgentName::DocumentManagement);
+        !self.submitter.is_paused() && u64::try_from(owed.owed).unwrap_or(0) <= limit
+    }
+
+    /// Reads a batch of the paths that are due. Gives whether there were any.
+    async fn capture(&mut self, priority: ChangePriority) -> Result<bool, Halt> {
+        let in_flight = self.submitter.paths_in_flight();
+        let busy = |path: &TreePath| in_flight.contains(path);
+        let taken = self.queue.take(priority, Instant::now(), BATCH, busy);
+        if taken.is_empty() {
+            return Ok(false);
+        }
+        let mut tasks = Vec::with_capacity(taken.len());
+        for taken in taken {
+            let TreePath { tree, path } = taken.path();
+            // A capture in flight has no manifest row yet.
+            let captures_below = in_flight.below(*tree, path).next().is_some();
+            tasks.push(prepare(&self.context, taken, captures_below).await?);
+        }
+        let may_read = !self.space.is_low();
+        let reader = FileReader::new(&self.context, self.roots.expected(), may_read);
+        for read in reader.read(tasks).await? {
+            self.apply(read).await?;
+        }
+        Ok(true)
+    }
+
+    /// Does what follows from a path that was read.
+    async fn apply(&mut self, read: ReadPath) -> Result<(), Halt> {
+        let ReadPath {
+            task,
+            snapshot,
+            other_names,
+        } = read;
+        self.order_survey(&task, &snapshot);
+        self.note_failure(&task, &snapshot);
+        let young = matches!(&snapshot, FileSnapshot::Read(bytes) if bytes.young);
+        let out_of_scope = matches!(snapshot, FileSnapshot::OutOfScope(_));
+        let path = task.taken.path().clone();
+        let decision = ManifestedPath {
+            collection: &self.context.trees[path.tree].name,
+            path: &path.path,
+            source: &self.source,
+            row: task.row.as_ref(),
+        }
+        .decide(snapshot);
+        if let Some(stat) = other_names
+            && (out_of_scope || matches!(decision, Decision::Commit(_)))
+        {
+            self.queue_other_names(stat).await?;
+        }
+        let (taken, now) = (task.taken, Instant::now());
+        match decision {
+            Decision::Settle => taken.settle(),
+            Decision::ReadAgain { after, seen } => taken.put_back(|change| {
+                change.due = now + after;
+                change.seen = seen.or(change.seen);
+            }),
+            Decision::Retry => {
+                let failures = taken.change().failures;
+                if failures < RETRIES_MAX {
+                    self.queue.add(path, Change::retry(failures + 1, now));
+                }
+                taken.settle();
+            }
+            Decision::RootAbsent(cause) => {
+                let denied = false;
+                let away = RootAway { cause, denied };
+                self.roots.set_away(path.tree, away, &self.queue);
+                taken.settle();
+            }
+            // The walk after somebody has decided finds what differs.
+            Decision::RootUnknown if self.roots.is_held(path.tree) => taken.settle(),
+            Decision::RootUnknown => {
+                self.scanner.order_whole(path.tree);
+                taken.put_back(|change| change.due = now + SOON);
+            }
+            Decision::Commit(transaction) => {
+                let in_flight = InFlight::Path { taken, young };
+                self.submit(in_flight, transaction).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Orders a survey of a directory that is at a path, or was.
+    fn order_survey(&mut self, task: &ReadTask, snapshot: &FileSnapshot) {
+        if task.rows_below || *snapshot == FileSnapshot::Directory {
+            let (path, change) = (task.taken.path(), task.taken.change());
+            self.scanner.order(SurveyOrder {
+                tree: path.tree,
+                base: path.path.to_vec(),
+                priority: change.priority,
+                of_scan: change.of_scan,
+                failures: change.failures,
+            });
+        }
+    }
+
+    /// A file that could not be read though docent may read it is reported, and read again ever later.
+    fn note_failure(&mut self, task: &ReadTask, snapshot: &FileSnapshot) {
+        let path = task.taken.path();
+        match snapshot {
+            FileSnapshot::Failed(_, error) => {
+                self.roots.file_failed(path.tree, &path.path, error);
+                let failures = task.taken.change().failures + 1;
+                let again = Change::retry(failures, Instant::now());
+                self.queue.add(path.clone(), again);
+            }
+            FileSnapshot::RootAbsent(_)
+            | FileSnapshot::RootUnknown
+            | FileSnapshot::Young(..)
+            | FileSnapshot::Interrupted
+            | FileSnapshot::Stopped => {}
+            _ => self.roots.file_did_not_fail(path.tree, &path.path),
+        }
+    }
+
+    /// Queues the other names of a file: a write through one of them is notified for that one alone.
+    async fn queue_other_names(&mut self, stat: FileStat) -> Result<(), Halt> {
+        for (collection, path) in self.context.store.other_names(stat, BATCH).await? {
+            if let Some(tree) = self.context.tree_named(&collection) {
+                let debounce = self.context.options.debounce;
+                let change = Change::new(ChangePriority::Watch, Instant::now(), debounce);
+                self.queue.add(TreePath::new(tree, &path), change);
+            }
+        }
+        Ok(())
+    }
+
+    async fn submit(
+        &mut self,
+        in_flight: InFlight,
+        transaction: CaptureTransaction,
+    ) -> Result<(), Halt> {
+        self.submitter.submit(in_flight, transaction).await?;
+        self.take_commits()
+    }
+
+    /// Takes the transactions that have ended, without waiting.
+    fn take_commits(&mut self) -> Result<(), Halt> {
+        while let Some(result) = self.submitter.next_ended()? {
+            self.committed(result);
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, result: CommitResult) {
+        let (written, now) = (result.outcome == CommitOutcome::Written, Instant::now());
+        match result.in_flight {
+            InFlight::Path { taken, young } if written => {
+                let path = taken.path().clone();
+                taken.settle();
+                if young {
+                    let debounce = self.context.options.debounce;
+                    let change = Change {
+                        reread: true,
+                        ..Change::new(ChangePriority::Watch, now, debounce)
+                    };
+                    self.queue.add(path, change);
+                }
+            }
+            InFlight::Path { taken, .. } if result.outcome == CommitOutcome::Refused => {
+                if taken.change().failures == 2 {
+                    let path = String::from_utf8_lossy(&taken.path().path).into_owned();
+                    tracing::warn!(
+                        path,
+                        "the store keeps refusing what is found at a path; it is read again later"
+                    );
+                }
+                taken.put_back(|change| change.put_off(now));
+            }
+            // It goes back as it is, and waits for the end of the pause.
+            InFlight::Path { .. } => {}
+            InFlight::Root { .. } if written => {}
+            InFlight::Root { tree } => self.roots.set_unsaved(tree),
+            InFlight::ScanEnd { number } if written => {
+                self.report();
+                self.scanner.ended(number, &mut self.roots);
+            }
+            InFlight::ScanEnd { .. } => self.scanner.end_failed(),
+        }
+    }
+
+    /// Reports the state at the desk.
+    fn report(&self) {
+        let unwritable = self.submitter.pause_cause();
+        let held = unwritable
+            .map(|cause| format!("the store cannot be written: {cause}"))
+            .or_else(|| self.space.reason(&self.context));
+        let roots = self.roots.report();
+        let pending = self.queue.len() as u64;
+        self.desk.report(|p| {
+            p.pending = pending;
+            p.held = held;
+            p.roots = roots;
+        });
+    }
+
+    /// Waits until there may be something to do.
+    async fn wait(&mut self) -> Result<(), Halt> {
+        let next = self.next_moment();
+        let scanning = self.scanner.is_scanning();
+        tokio::select! {
+            () = self.context.pulse.stopped() => {}
+            () = tokio::time::sleep_until(next) => {}
+            () = self.context.watches.arrived() => {}
+            () = self.desk.asked(), if !scanning => {}
+            // Its row is committed in a moment.
+            () = self.requested.notified() => self.next_upkeep = Instant::now() + RETRY,
+            ended = self.submitter.wait() => ended?,
+        }
+        Ok(())
+    }
+
+    /// When something is due, if nothing happens before.
+    fn next_moment(&self) -> Instant {
+        let now = Instant::now();
+        let mut next = (now + TICK).min(self.next_upkeep.max(now));
+        for priority in ChangePriority::ALL {
+            if let Some(due) = self.queue.next_due(priority) {
+                // A path that is due and was not taken waits for a transaction or for room: soon.
+                next = next.min(if due > now { due } else { now + RETRY });
+            }
+            if self.scanner.has_work(priority) {
+                next = next.min(now + RETRY);
+            }
+        }
+        next
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/failures.rs"]
+mod failures;

@@ -1,0 +1,393 @@
+//! The queue of changed paths, each with the moment from which it may be read.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::store::FileStat;
+
+/// How soon a path is read again that cannot be decided now.
+pub(super) const SOON: Duration = Duration::from_millis(250);
+
+/// A path that failed so often is left to the scans.
+pub(super) const RETRIES_MAX: u32 = 7;
+
+/// A path in a collection. An empty path is the whole collection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct TreePath {
+    /// The collection's index among the trees.
+    pub(super) tree: usize,
+    /// Exact bytes, relative to the root.
+    pub(super) path: Arc<[u8]>,
+}
+
+impl TreePath {
+    pub(super) fn new(tree: usize, path: &[u8]) -> Self {
+        TreePath {
+            tree,
+            path: path.into(),
+        }
+    }
+}
+
+/// Who noticed the change. What a watch saw goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ChangePriority {
+    Watch = 0,
+    Scan = 1,
+}
+
+impl ChangePriority {
+    pub(super) const ALL: [ChangePriority; 2] = [ChangePriority::Watch, ChangePriority::Scan];
+}
+
+/// What is known of a path's change.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Change {
+    /// The path is not read before.
+    pub(super) due: Instant,
+    /// When the path was queued first since it was last settled.
+    pub(super) since: Instant,
+    pub(super) priority: ChangePriority,
+    /// The running scan waits for it.
+    pub(super) of_scan: bool,
+    /// The file's stat when it was found too young to be read.
+    pub(super) seen: Option<FileStat>,
+    /// Read the file even if its stat is the manifest's: its bytes were read while they were young.
+    pub(super) reread: bool,
+    /// How often the path could not be read, or the store refused what was found.
+    pub(super) failures: u32,
+}
+
+impl Change {
+    pub(super) fn new(priority: ChangePriority, now: Instant, after: Duration) -> Self {
+        Change {
+            due: now + after,
+            since: now,
+            priority,
+            of_scan: false,
+            seen: None,
+            reread: false,
+            failures: 0,
+        }
+    }
+
+    /// A path that failed so often is read again, ever later. No scan waits for that.
+    pub(super) fn retry(failures: u32, now: Instant) -> Self {
+        Change {
+            failures,
+            ..Change::new(ChangePriority::Watch, now, later(failures))
+        }
+    }
+
+    /// Counts one more failure, and puts the path off accordingly.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.failures += 1;
+        self.due = now + later(self.failures);
+    }
+
+    pub(super) fn of_scan(mut self, of_scan: bool) -> Self {
+        self.of_scan = of_scan;
+        self
+    }
+}
+
+/// How long to wait after so many failures.
+fn later(failures: u32) -> Duration {
+    SOON.saturating_mul(1 << failures.min(7))
+}
+
+/// The queue. Cheap to clone: all clones are the same queue. Its lock is held for moments only, never across an await.
+#[derive(Debug, Clone)]
+pub(super) struct ChangedPaths(Arc<Mutex<Queue>>);
+
+impl ChangedPaths {
+    /// An empty queue with room for `capacity` paths. Queueing a path again delays its reading by `patience` at most.
+    pub(super) fn new(capacity: usize, patience: Duration) -> Self {
+        ChangedPaths(Arc::new(Mutex::new(Queue {
+            waiting: BTreeMap::new(),
+            by_due: [BTreeSet::new(), BTreeSet::new()],
+            patience,
+            capacity,
+            overflowed: false,
+            taken: 0,
+            of_scan: 0,
+        })))
+    }
+
+    /// Queues a path. One that waits already is put off, but not for ever. Without room for it the queue has overflowed.
+    pub(super) fn add(&self, path: TreePath, change: Change) {
+        let mut queue = self.lock();
+        if queue.waiting.len() >= queue.capacity && !queue.waiting.contains_key(&path) {
+            queue.overflowed = true;
+            return;
+        }
+        queue.of_scan += usize::from(change.of_scan);
+        queue.insert(path, change);
+    }
+
+    /// Takes up to `limit` paths of a priority that are due and not `busy`.
+    pub(super) fn take(
+        &self,
+        priority: ChangePriority,
+        now: Instant,
+        limit: usize,
+        busy: impl Fn(&TreePath) -> bool,
+    ) -> Vec<TakenPath> {
+        let mut queue = self.lock();
+        let by_due = &queue.by_due[priority as usize];
+        let due: Vec<(Instant, TreePath)> = by_due
+            .iter()
+            .take_while(|(due, _)| *due <= now)
+            .filter(|(_, path)| !busy(path))
+            .take(limit)
+            .cloned()
+            .collect();
+        let mut taken = Vec::with_capacity(due.len());
+        for key in due {
+            queue.by_due[priority as usize].remove(&key);
+            if let Some(change) = queue.waiting.remove(&key.1) {
+                taken.push(TakenPath {
+                    queue: self.clone(),
+                    path: key.1,
+                    change,
+                    settled: false,
+                });
+            }
+        }
+        queue.taken += taken.len();
+        taken
+    }
+
+    /// Forgets what waits of a collection.
+    pub(super) fn clear(&self, tree: usize) {
+        let mut queue = self.lock();
+        let (gone, rest) = std::mem::take(&mut queue.waiting)
+            .into_iter()
+            .partition(|(path, _)| path.tree == tree);
+        queue.waiting = rest;
+        let gone: BTreeMap<TreePath, Change> = gone;
+        for (path, change) in gone {
+            queue.of_scan -= usize::from(change.of_scan);
+            queue.by_due[change.priority as usize].remove(&(change.due, path));
+        }
+    }
+
+    /// Whether paths were lost for want of room since the last call.
+    pub(super) fn take_overflow(&self) -> bool {
+        std::mem::take(&mut self.lock().overflowed)
+    }
+
+    /// The earliest moment at which a path of a priority is due.
+    pub(super) fn next_due(&self, priority: ChangePriority) -> Option<Instant> {
+        let queue = self.lock();
+        queue.by_due[priority as usize].first().map(|(due, _)| *due)
+    }
+
+    /// How many paths there are, the taken ones among them.
+    pub(super) fn len(&self) -> usize {
+        let queue = self.lock();
+        queue.waiting.len() + queue.taken
+    }
+
+    /// How many paths of a priority wait.
+    pub(super) fn waiting(&self, priority: ChangePriority) -> usize {
+        self.lock().by_due[priority as usize].len()
+    }
+
+    /// How many paths the running scan waits for, the taken ones among them.
+    pub(super) fn of_scan(&self) -> usize {
+        self.lock().of_scan
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A path that was taken. It goes back into the queue when this is dropped, unless it was settled.
+#[derive(Debug)]
+pub(super) struct TakenPath {
+    queue: ChangedPaths,
+    path: TreePath,
+    change: Change,
+    settled: bool,
+}
+
+impl TakenPath {
+    pub(super) fn path(&self) -> &TreePath {
+        &self.path
+    }
+
+    pub(super) fn change(&self) -> &Change {
+        &self.change
+    }
+
+    /// What was found is committed or reported, or there was nothing to do.
+    pub(super) fn settle(mut self) {
+        self.settled = true;
+    }
+
+    /// Puts the path back with another due time or more knowledge.
+    pub(super) fn put_back(mut self, update: impl FnOnce(&mut Change)) {
+        update(&mut self.change);
+    }
+}
+
+impl Drop for TakenPath {
+    fn drop(&mut self) {
+        let mut queue = self.queue.lock();
+        queue.taken -= 1;
+        if self.settled {
+            queue.of_scan -= usize::from(self.change.of_scan);
+        } else {
+            queue.insert(self.path.clone(), self.change.clone());
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Queue {
+    waiting: BTreeMap<TreePath, Change>,
+    /// The waiting paths of each priority by their due time.
+    by_due: [BTreeSet<(Instant, TreePath)>; 2],
+    patience: Duration,
+    capacity: usize,
+    overflowed: bool,
+    taken: usize,
+    of_scan: usize,
+}
+
+impl Queue {
+    /// Inserts a path, merged with the same one if it waits.
+    fn insert(&mut self, path: TreePath, change: Change) {
+        let merged = match self.waiting.entry(path.clone()) {
+            Entry::Vacant(vacant) => vacant.insert(change).clone(),
+            Entry::Occupied(mut occupied) => {
+                let old = occupied.get_mut();
+                self.by_due[old.priority as usize].remove(&(old.due, path.clone()));
+                self.of_scan -= usize::from(old.of_scan && change.of_scan);
+                let since = old.since.min(change.since);
+                // Writers that go on are waited for, up to a point.
+                let latest = old.due.max(since + self.patience);
+                *old = Change {
+                    due: old.due.max(change.due).min(latest),
+                    since,
+                    priority: old.priority.min(change.priority),
+                    of_scan: old.of_scan || change.of_scan,
+                    seen: change.seen.or(old.seen),
+                    reread: old.reread || change.reread,
+                    failures: old.failures.max(change.failures),
+                };
+                old.clone()
+            }
+        };
+        self.by_due[merged.priority as usize].insert((merged.due, path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn queue() -> ChangedPaths {
+        ChangedPaths::new(3, 100 * MS)
+    }
+
+    #[test]
+    fn a_path_is_taken_when_it_is_due_and_not_while_it_is_busy() {
+        let (queue, now) = (queue(), Instant::now());
+        let path = TreePath::new(0, b"a.md");
+        queue.add(
+            path.clone(),
+            Change::new(ChangePriority::Watch, now, 50 * MS),
+        );
+        assert!(
+            queue
+                .take(ChangePriority::Watch, now, 9, |_| false)
+                .is_empty()
+        );
+        assert_eq!(queue.next_due(ChangePriority::Watch), Some(now + 50 * MS));
+        let later = now + 50 * MS;
+        assert!(
+            queue
+                .take(ChangePriority::Watch, later, 9, |_| true)
+                .is_empty()
+        );
+        let taken = queue
+            .take(ChangePriority::Watch, later, 9, |_| false)
+            .remove(0);
+        assert_eq!(taken.path(), &path);
+        assert_eq!((queue.len(), queue.waiting(ChangePriority::Watch)), (1, 0));
+        taken.settle();
+        assert_eq!(queue.len(), 0);
+    }
+
+    #[test]
+    fn a_taken_path_that_is_not_settled_goes_back() {
+        let (queue, now) = (queue(), Instant::now());
+        let change = Change::new(ChangePriority::Scan, now, MS).of_scan(true);
+        queue.add(TreePath::new(0, b"a.md"), change.clone());
+        let take = || queue.take(ChangePriority::Scan, now + 9 * MS, 9, |_| false);
+        drop(take());
+        assert_eq!((queue.len(), queue.of_scan()), (1, 1));
+        assert_eq!(take()[0].change(), &change);
+        take().remove(0).put_back(|change| change.due += 5 * MS);
+        assert_eq!(queue.next_due(ChangePriority::Scan), Some(now + 6 * MS));
+        assert_eq!((queue.len(), queue.of_scan()), (1, 1));
+    }
+
+    #[test]
+    fn queueing_again_puts_the_reading_off_but_not_beyond_the_patience() {
+        let (queue, now) = (queue(), Instant::now());
+        for ms in (0..1000).step_by(40) {
+            let change = Change::new(ChangePriority::Watch, now + ms * MS, 50 * MS);
+            queue.add(TreePath::new(0, b"a"), change);
+        }
+        assert_eq!(queue.next_due(ChangePriority::Watch), Some(now + 100 * MS));
+    }
+
+    #[test]
+    fn a_scan_waits_for_its_paths_and_a_watch_makes_one_urgent() {
+        let (queue, now) = (queue(), Instant::now());
+        let path = TreePath::new(0, b"a");
+        let of_scan = || Change::new(ChangePriority::Scan, now, MS).of_scan(true);
+        queue.add(path.clone(), of_scan());
+        queue.add(path.clone(), of_scan());
+        assert_eq!(queue.of_scan(), 1);
+        queue.add(path.clone(), Change::new(ChangePriority::Watch, now, MS));
+        let waiting = ChangePriority::ALL.map(|p| queue.waiting(p));
+        assert_eq!(waiting, [1, 0]);
+        let taken = queue.take(ChangePriority::Watch, now + MS, 9, |_| false);
+        // Queued again while it is taken: the scan waits for both.
+        queue.add(path, of_scan());
+        assert_eq!(queue.of_scan(), 2);
+        drop(taken);
+        assert_eq!((queue.of_scan(), queue.len()), (1, 1));
+        queue.clear(0);
+        assert_eq!((queue.of_scan(), queue.len()), (0, 0));
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_and_no_more() {
+        let (queue, now) = (queue(), Instant::now());
+        let add = |name| {
+            queue.add(
+                TreePath::new(0, name),
+                Change::new(ChangePriority::Watch, now, MS),
+            )
+        };
+        for name in [b"a", b"b", b"c", b"a"] {
+            add(name);
+        }
+        assert!(!queue.take_overflow());
+        add(b"d");
+        assert_eq!(queue.len(), 3);
+        assert!(queue.take_overflow() && !queue.take_overflow());
+    }
+}

@@ -1,0 +1,59 @@
+//! What every part of the agent works with.
+
+use std::sync::Arc;
+
+use super::options::Options;
+use super::pulse::{Halt, Pulse, blocking};
+use super::tree::{Tree, trees};
+use super::watch::Watches;
+use crate::runtime::{Compute, DutyError};
+use crate::store::Store;
+
+/// The trees, the options and the handles that every part needs. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct AgentContext {
+    pub(super) trees: Arc<Vec<Tree>>,
+    pub(super) options: Arc<Options>,
+    pub(super) watches: Watches,
+    pub(super) store: Store,
+    pub(super) pulse: Pulse,
+    compute: Compute,
+}
+
+impl AgentContext {
+    /// Reads which collections the manifest knows, and prepares the watches.
+    pub(super) async fn new(
+        options: Arc<Options>,
+        store: Store,
+        compute: Compute,
+        pulse: Pulse,
+    ) -> Result<Self, Halt> {
+        let in_manifest = store.manifest_collections().await?;
+        let own = options.clone();
+        let prepared = blocking(&compute, &pulse, move |_| {
+            (trees(&own, &in_manifest), Watches::new())
+        });
+        let (trees, watches) = prepared.await?;
+        Ok(AgentContext {
+            trees: Arc::new(trees.map_err(|e| Halt::Failed(DutyError::Failed(e)))?),
+            options,
+            watches,
+            store,
+            pulse,
+            compute,
+        })
+    }
+
+    /// Runs blocking work, see [`blocking`].
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Pulse) -> T + Send + 'static,
+    ) -> Result<T, Halt> {
+        blocking(&self.compute, &self.pulse, work).await
+    }
+
+    /// The index of a collection in [`Self::trees`].
+    pub(super) fn tree_named(&self, collection: &str) -> Option<usize> {
+        self.trees.iter().position(|t| t.name == collection)
+    }
+}
