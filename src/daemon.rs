@@ -279,6 +279,7 @@ fn listen(
         embedder: Table::embedded().identity().to_owned(),
         started_at: Millis::now(),
         free_space_floor: config.store.free_space_floor,
+        roots: options::roots(config),
         known: options::known(config),
         requests: config.control.requests,
         body: config.control.body,
@@ -295,6 +296,8 @@ fn listen(
         info: Arc::new(info),
         stop: stop.clone(),
         memory: Arc::new(http::Memory::new(behind)),
+        // Threads of their own: what agents compute is not to keep a reader waiting.
+        compute: Compute::new(COMPUTE_MIN),
     };
     let mut listeners = JoinSet::new();
     listeners.spawn(http::serve(

@@ -19,7 +19,7 @@ use crate::visible::visible;
 pub enum Exit {
     /// Clean.
     Clean = 0,
-    /// `status` degraded, `search` without hits, `check` when only the environment fails.
+    /// `status` degraded, `search` without hits, `cite` of what does not stand any more, `check` when only the environment fails.
     Negative = 1,
     /// The command line is wrong.
     Usage = 2,

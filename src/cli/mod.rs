@@ -6,6 +6,7 @@
 mod agent;
 mod audit;
 mod check;
+mod cite;
 mod completions;
 mod config;
 mod context;
@@ -21,6 +22,7 @@ mod man;
 mod output;
 mod progress;
 mod publish;
+mod read;
 mod run;
 mod scan;
 mod search;
@@ -72,6 +74,10 @@ enum Verb {
     Scan(scan::Arguments),
     /// Search documents and code
     Search(search::Arguments),
+    /// Print the text of a document as it is indexed
+    Read(read::Arguments),
+    /// Check whether quotes still stand where they were found; exits 0 if all do, 1 if not
+    Cite(cite::Arguments),
     /// List all files in scope with their state, and why a file is not searchable
     Documents(documents::Arguments),
     /// Show the versions of a document
@@ -153,6 +159,8 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Fatal> {
         Verb::Wait(arguments) => wait::run(context, &arguments),
         Verb::Scan(arguments) => scan::run(context, &arguments),
         Verb::Search(arguments) => search::run(context, &arguments),
+        Verb::Read(arguments) => read::run(context, &arguments),
+        Verb::Cite(arguments) => cite::run(context, arguments),
         Verb::Documents(arguments) => documents::run(context, &arguments),
         Verb::History(arguments) => history::run(context, &arguments),
         Verb::Publish(arguments) => publish::run(context, arguments),

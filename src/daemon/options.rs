@@ -1,5 +1,7 @@
 //! The options of each agent, from the config.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,6 +113,14 @@ pub(super) fn known(config: &Config) -> Known {
         collections: config.collections.iter().map(|c| c.name.clone()).collect(),
         jobs: jobs.into_iter().map(|job| job.name).collect(),
     }
+}
+
+/// Each collection's root.
+pub(super) fn roots(config: &Config) -> BTreeMap<String, PathBuf> {
+    let collections = config.collections.iter();
+    collections
+        .map(|c| (c.name.clone(), c.path.clone()))
+        .collect()
 }
 
 pub(super) fn healing(config: &Config) -> self_healing::Options {

@@ -11,6 +11,7 @@
 
 mod agents;
 mod audit;
+mod cite;
 mod client;
 mod dead;
 mod documents;
@@ -25,6 +26,8 @@ mod percent;
 mod probes;
 mod problem;
 mod publish;
+mod read;
+mod reference;
 mod router;
 mod scan;
 mod search;
@@ -34,10 +37,12 @@ mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod text;
 mod wait;
 pub mod wire;
 mod wrong;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,7 +59,7 @@ pub use socket::{BindError, ControlSocket, bind};
 use crate::bus::Monitor;
 use crate::event::{Known, Millis};
 use crate::index::{FollowerState, SearchAnswer, SearchError, SearchRequest, Searcher};
-use crate::runtime::{Board, Boxed, Phase, ScanDesk, SupervisorHandle};
+use crate::runtime::{Board, Boxed, Compute, Phase, ScanDesk, SupervisorHandle};
 use crate::store::Store;
 
 /// What the API asks of the index.
@@ -91,6 +96,8 @@ pub struct Info {
     pub started_at: Millis,
     /// Free bytes below which nothing is captured.
     pub free_space_floor: u64,
+    /// Each collection's root.
+    pub roots: BTreeMap<String, PathBuf>,
     /// The names that events may be about.
     pub known: Known,
     /// Requests served at once.
@@ -126,6 +133,8 @@ pub struct State {
     pub stop: CancellationToken,
     /// What freshness remembers between requests.
     pub memory: Arc<Memory>,
+    /// Where documents are read and compared.
+    pub compute: Compute,
 }
 
 impl State {

@@ -16,8 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::server::TooMany;
 use super::wire::{Problem, ProblemKind};
 use super::{
-    Peer, State, agents, audit, dead, documents, events, health, operate, percent, probes, publish,
-    scan, search, status, stream, wait,
+    Peer, State, agents, audit, cite, dead, documents, events, health, operate, percent, probes,
+    publish, read, scan, search, status, stream, wait,
 };
 use crate::runtime::Board;
 
@@ -35,6 +35,8 @@ pub fn router(state: State) -> Router {
         .route("/agents", get(agents::list))
         .route("/agents/{name}/restart", post(operate::restart))
         .route("/search", get(search::search))
+        .route("/read", get(read::read))
+        .route("/cite", post(cite::cite))
         .route("/documents", get(documents::list))
         .route("/documents/history", get(documents::history))
         .route("/events", get(events::list).post(publish::publish))

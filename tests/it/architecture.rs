@@ -77,7 +77,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("croner", &["config", "agents/scheduler"]),
     ("pulldown_cmark", &["document"]),
     ("serde_saphyr", &["document"]),
-    ("memchr", &["document"]),
+    ("memchr", &["document", "http/cite"]),
 ];
 
 fn source() -> PathBuf {

@@ -97,6 +97,7 @@ impl Daemon {
             embedder: "table".to_owned(),
             started_at: Millis::now(),
             free_space_floor: 0,
+            roots: BTreeMap::from([("docs".to_owned(), folder.path().join("docs"))]),
             known: Known {
                 collections: vec!["docs".to_owned()],
                 jobs: vec!["verify".to_owned()],
@@ -118,6 +119,7 @@ impl Daemon {
                 info: Arc::new(info),
                 stop: CancellationToken::new(),
                 memory: Arc::default(),
+                compute: Compute::new(1),
             },
             search,
             client: Client::new(&socket, &data_dir),

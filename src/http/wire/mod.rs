@@ -8,6 +8,7 @@ mod events;
 mod health;
 mod problem;
 mod status;
+mod text;
 
 pub use crate::event::codec::{Envelope, Submission};
 pub use documents::{Document, History, Hit, Place, SearchAnswer, Version};
@@ -21,4 +22,7 @@ pub use status::{
     Absent, AgentList, AgentView, BusView, Check, CollectionView, Condition, FreeSpace, Freshness,
     IndexView, NamedAgent, Readiness, ScanAnswer, ScanView, ScannedCollection, Status, Unavailable,
     WaitAnswer, Wrong,
+};
+pub use text::{
+    Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, LeftOff, Nearest, ReadAnswer,
 };

@@ -1,0 +1,246 @@
+//! Checking quotes: does the text still stand where somebody found it?
+//!
+//! The quote decides, with white space folded; the lines of a reference only say where it is expected. Each document of a
+//! request is read once.
+
+mod folded;
+mod words;
+
+use std::cell::LazyCell;
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+use axum::body::Body;
+use axum::extract::State as Shared;
+
+use super::State;
+use super::lines::Json;
+use super::params::whole;
+use super::read::{internal, text_of};
+use super::reference::{self, Known, Named, find};
+use super::text::beginning;
+use super::wire::{
+    Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, Nearest, Problem, ProblemKind,
+};
+use folded::{Folded, fold};
+use words::Words;
+
+/// Quotes of one request.
+const ITEMS_MAX: usize = 10_000;
+
+/// Bytes of a quote that is looked for.
+const QUOTE_MAX: usize = 64 * 1024;
+
+/// Places of an ambiguous quote that are named.
+const PLACES: usize = 5;
+
+/// Bytes of the text that is most like a quote.
+const NEAREST_BYTES: usize = 2000;
+
+/// The lines in which a quote is to stand. Where only a first line is named, it may end anywhere: 0.
+type Expected = Option<(u32, u32)>;
+
+/// `POST /api/v1/cite`
+pub(super) async fn cite(
+    Shared(state): Shared<State>,
+    body: Body,
+) -> Result<Json<CiteAnswer>, Problem> {
+    let body = whole(body, state.info.body, state.info.patience.body).await?;
+    let request: CiteRequest = serde_json::from_slice(&body).map_err(|e| {
+        let detail = format!("the body is not {{\"items\": [{{\"ref\", \"quote\"}}]}}: {e}");
+        Problem::new(ProblemKind::BadRequest, detail)
+    })?;
+    if request.items.len() > ITEMS_MAX {
+        let detail = format!("{} items are more than {ITEMS_MAX}", request.items.len());
+        return Err(Problem::new(ProblemKind::TooLarge, detail).hint("send them in parts"));
+    }
+    let results = checked(&state, request.items).await?;
+    Ok(Json(CiteAnswer { results }))
+}
+
+/// What is asked about one document: the index of each item, the lines that it names, and the quote.
+struct Asked {
+    known: Known,
+    quotes: Vec<(usize, Expected, String)>,
+}
+
+impl Asked {
+    fn about(known: Known) -> Self {
+        Asked {
+            known,
+            quotes: Vec::new(),
+        }
+    }
+}
+
+/// The citations of these items, in their order.
+async fn checked(state: &State, items: Vec<CiteItem>) -> Result<Vec<Citation>, Problem> {
+    let mut citations = Vec::with_capacity(items.len());
+    let mut documents: BTreeMap<String, Asked> = BTreeMap::new();
+    let mut places: BTreeMap<String, Option<(String, Option<Named>)>> = BTreeMap::new();
+    for (index, item) in items.into_iter().enumerate() {
+        let reference = item.reference;
+        if !places.contains_key(&reference) {
+            let found = find(state, &reference).await?;
+            let place = found.map(|(known, named)| {
+                let id = known.document.id.clone();
+                documents
+                    .entry(id.clone())
+                    .or_insert_with(|| Asked::about(known));
+                (id, named)
+            });
+            places.insert(reference.clone(), place);
+        }
+        let place = places[&reference].as_ref();
+        let asked = place.and_then(|(id, named)| Some((documents.get_mut(id)?, *named)));
+        let why = match (usable(&item.quote), asked) {
+            (Err(why), _) => Some(why),
+            (_, None) => Some("docent has no document at this place".to_owned()),
+            (Ok(quote), Some((asked, named))) => match named.map(expected).transpose() {
+                Ok(lines) => {
+                    asked.quotes.push((index, lines, quote));
+                    None
+                }
+                Err(why) => Some(why),
+            },
+        };
+        citations.push(Citation {
+            reference,
+            ..verdict(CiteVerdict::Unknown, why)
+        });
+    }
+    for asked in documents.into_values() {
+        for (index, found) in of_document(state, asked).await? {
+            let reference = std::mem::take(&mut citations[index].reference);
+            citations[index] = Citation { reference, ..found };
+        }
+    }
+    Ok(citations)
+}
+
+/// A citation with nothing but this.
+fn verdict(verdict: CiteVerdict, reason: Option<String>) -> Citation {
+    Citation {
+        reference: String::new(),
+        verdict,
+        lines: None,
+        digest: None,
+        nearest: None,
+        reason,
+    }
+}
+
+/// The quote as it is looked for.
+fn usable(quote: &str) -> Result<String, String> {
+    if quote.len() > QUOTE_MAX {
+        return Err(format!("the quote has more than {QUOTE_MAX} bytes"));
+    }
+    let folded = fold(quote);
+    if folded.is_empty() {
+        return Err("the quote is empty".to_owned());
+    }
+    Ok(folded)
+}
+
+fn expected(named: Named) -> Result<(u32, u32), String> {
+    let (first, last) = reference::range(named)?;
+    Ok((first, named.last.map_or(0, |_| last)))
+}
+
+/// The citations of one document.
+async fn of_document(state: &State, asked: Asked) -> Result<Vec<(usize, Citation)>, Problem> {
+    let Asked { known, quotes } = asked;
+    let digest = Some(known.document.digest.to_string());
+    if known.readable().is_none() {
+        let gone = |(index, _, _)| {
+            let digest = digest.clone();
+            (
+                index,
+                Citation {
+                    digest,
+                    ..verdict(CiteVerdict::Gone, None)
+                },
+            )
+        };
+        return Ok(quotes.into_iter().map(gone).collect());
+    }
+    let text = text_of(state, &known.document).await?;
+    let work = move || {
+        let folded = Folded::new(&text);
+        // Most quotes stand where they are expected, and need no words.
+        let words = LazyCell::new(|| Words::new(&folded));
+        let cite = |(index, lines, quote): (usize, Expected, String)| {
+            let digest = digest.clone();
+            let found = judged(&folded, &words, lines, &quote);
+            (index, Citation { digest, ..found })
+        };
+        quotes.into_iter().map(cite).collect()
+    };
+    state.compute.run(work).await.map_err(internal)
+}
+
+/// What became of one quote.
+fn judged<'w>(
+    folded: &Folded<'_>,
+    words: &impl Deref<Target = Words<'w>>,
+    expected: Expected,
+    quote: &str,
+) -> Citation {
+    let standing = |found, at: usize| Citation {
+        lines: Some(folded.lines_of(at..at + quote.len())),
+        ..verdict(found, None)
+    };
+    if let Some(at) = expected.and_then(|lines| folded.find_in(lines, quote)) {
+        return standing(CiteVerdict::Ok, at);
+    }
+    let places = words.places(quote, PLACES + 1);
+    match (&places[..], expected) {
+        ([], _) => Citation {
+            nearest: nearest(folded, words, expected, quote),
+            ..verdict(CiteVerdict::Changed, None)
+        },
+        ([at], None) => standing(CiteVerdict::Ok, *at),
+        ([at], Some(_)) => standing(CiteVerdict::Moved, *at),
+        (places, _) => {
+            let lines = places
+                .iter()
+                .take(PLACES)
+                .map(|at| folded.line_at(*at).to_string());
+            let lines: Vec<String> = lines.collect();
+            let more = if places.len() > PLACES { ", …" } else { "" };
+            let reason = format!(
+                "the quote stands in several places: lines {}{more}",
+                lines.join(", ")
+            );
+            verdict(CiteVerdict::Unknown, Some(reason))
+        }
+    }
+}
+
+/// The text that is most like the quote; where no word of it is left, what stands in its place.
+fn nearest(
+    folded: &Folded<'_>,
+    words: &Words<'_>,
+    expected: Expected,
+    quote: &str,
+) -> Option<Nearest> {
+    let near = expected.map(|(first, _)| folded.start_of(first));
+    if let Some((lines, at)) = words.nearest(quote, near) {
+        let whole = folded.lines.text(lines[0], lines[1]);
+        let text = match whole.len() > NEAREST_BYTES {
+            true => beginning(&folded.text[at..], NEAREST_BYTES),
+            false => whole,
+        };
+        let text = text.to_owned();
+        return Some(Nearest { lines, text });
+    }
+    let (first, last) = expected?;
+    let last = last.max(first).min(folded.lines.count());
+    (first <= last).then(|| Nearest {
+        lines: [first, last],
+        text: beginning(folded.lines.text(first, last), NEAREST_BYTES).to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Reading documents, and checking what is quoted from them.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /api/v1/read`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadAnswer {
+    /// The collection.
+    pub collection: String,
+    /// The path in it.
+    pub path: String,
+    /// The version of the document.
+    pub version: u32,
+    /// The digest of this version's bytes.
+    pub digest: String,
+    /// First and last line, from 1, both included; `[0, 0]` if the document has no lines.
+    pub lines: [u32; 2],
+    /// Lines of the whole document.
+    pub total_lines: u32,
+    /// The whole text as it is; of a part, its lines without the end of the last one.
+    pub text: String,
+    /// Whether the file is another one now, or cannot be looked at.
+    pub stale: bool,
+    /// What was asked for and is not in `text`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_off: Option<LeftOff>,
+}
+
+/// What an answer has no room for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOff {
+    /// Lines that are not there, or not to their end.
+    pub lines: u32,
+    /// Bytes that are not there.
+    pub bytes: u64,
+    /// What to read next; none if the last line that is there goes on.
+    pub next: Option<String>,
+}
+
+/// The body of `POST /api/v1/cite`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CiteRequest {
+    /// What is to be checked.
+    pub items: Vec<CiteItem>,
+}
+
+/// A quote and where it was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CiteItem {
+    /// `COLLECTION/PATH[:FIRST[-LAST]]`.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// The text that is to stand there.
+    pub quote: String,
+}
+
+/// The answer of `POST /api/v1/cite`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CiteAnswer {
+    /// One for each item, in the same order.
+    pub results: Vec<Citation>,
+}
+
+/// Whether a quote stands where it is said to stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CiteVerdict {
+    /// It stands there.
+    Ok,
+    /// It stands elsewhere in the document, once.
+    Moved,
+    /// It stands nowhere in the document.
+    Changed,
+    /// The document is no longer there.
+    Gone,
+    /// It cannot be told.
+    Unknown,
+}
+
+impl CiteVerdict {
+    /// As it is printed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            CiteVerdict::Ok => "ok",
+            CiteVerdict::Moved => "moved",
+            CiteVerdict::Changed => "changed",
+            CiteVerdict::Gone => "gone",
+            CiteVerdict::Unknown => "unknown",
+        }
+    }
+
+    /// Whether the quote is still true.
+    pub const fn holds(self) -> bool {
+        matches!(self, CiteVerdict::Ok | CiteVerdict::Moved)
+    }
+}
+
+/// What became of one quote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Citation {
+    /// As it was asked for.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// What became of it.
+    pub verdict: CiteVerdict,
+    /// Where the quote stands now, if it stands in one place.
+    pub lines: Option<[u32; 2]>,
+    /// The digest of the document's present bytes; of one that is gone, of its last ones.
+    pub digest: Option<String>,
+    /// Where the quote has changed: the text that is most like it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<Nearest>,
+    /// Where it cannot be told: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The text of a document that is most like a quote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nearest {
+    /// First and last line, from 1, both included.
+    pub lines: [u32; 2],
+    /// The text of these lines, or a piece of it where they are long.
+    pub text: String,
+}
