@@ -110,19 +110,7 @@ impl Context {
 
     /// Advice with its commands, which stand as `` `docent …` ``, made such that they reach the same daemon when they are pasted.
     pub(super) fn advice(&self, text: &str) -> String {
-        let flag = self.choice().flag();
-        let mut parts = text.split('`');
-        let mut advice = parts.next().unwrap_or_default().to_owned();
-        for (number, part) in parts.enumerate() {
-            advice.push('`');
-            match part.strip_prefix("docent ") {
-                Some(rest) if number % 2 == 0 => {
-                    advice.push_str(&format!("{} {rest}{flag}", Self::program()));
-                }
-                _ => advice.push_str(part),
-            }
-        }
-        advice
+        pasteable(text, &self.choice().flag())
     }
 
     /// The same end of the process with advice that can be pasted; where the daemon that was meant does not answer, with
@@ -155,6 +143,22 @@ impl Context {
             _ => format!("start it with `{} run{}`", Self::program(), choice.flag()),
         }
     }
+}
+
+/// Advice whose commands name this program, and the config by this flag.
+pub(super) fn pasteable(text: &str, flag: &str) -> String {
+    let mut parts = text.split('`');
+    let mut advice = parts.next().unwrap_or_default().to_owned();
+    for (number, part) in parts.enumerate() {
+        advice.push('`');
+        match part.strip_prefix("docent ") {
+            Some(rest) if number % 2 == 0 => {
+                advice.push_str(&format!("{} {rest}{flag}", Context::program()));
+            }
+            _ => advice.push_str(part),
+        }
+    }
+    advice
 }
 
 /// The working directory, unless it was removed.

@@ -19,6 +19,7 @@ mod heap;
 mod history;
 mod jobs;
 mod man;
+mod mcp;
 mod output;
 mod progress;
 mod publish;
@@ -78,6 +79,8 @@ enum Verb {
     Read(read::Arguments),
     /// Check whether quotes still stand where they were found; exits 0 if all do, 1 if not
     Cite(cite::Arguments),
+    /// Serve agents over the Model Context Protocol on stdin and stdout
+    Mcp(mcp::Arguments),
     /// List all files in scope with their state, and why a file is not searchable
     Documents(documents::Arguments),
     /// Show the versions of a document
@@ -161,6 +164,7 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Fatal> {
         Verb::Search(arguments) => search::run(context, &arguments),
         Verb::Read(arguments) => read::run(context, &arguments),
         Verb::Cite(arguments) => cite::run(context, arguments),
+        Verb::Mcp(arguments) => mcp::run(context, &arguments),
         Verb::Documents(arguments) => documents::run(context, &arguments),
         Verb::History(arguments) => history::run(context, &arguments),
         Verb::Publish(arguments) => publish::run(context, arguments),

@@ -17,6 +17,7 @@ const STATES: &[&str] = &[
     "rejected",
     "unsupported",
     "unreadable",
+    "withheld",
     "captured",
 ];
 
@@ -26,6 +27,8 @@ const STATES: &[&str] = &[
 pub(super) struct ListQuery {
     collection: Option<String>,
     state: Option<String>,
+    /// Only what comes after `<collection>/<path>`.
+    after: Option<String>,
 }
 
 /// `GET /api/v1/documents`: every file in scope, one a line, by collection and path.
@@ -46,8 +49,16 @@ pub(super) async fn list(
     let ListQuery {
         collection,
         state: wanted,
+        after,
     } = query;
-    paged((String::new(), Vec::new()), move |after| {
+    let after = after.map(|place| match Subject::parse(&place) {
+        Ok(subject) => {
+            let (collection, path) = subject.as_place();
+            Ok((collection.to_owned(), path.unwrap_or_default()))
+        }
+        Err(error) => Err(Problem::new(ProblemKind::BadRequest, error.to_string())),
+    });
+    paged(after.transpose()?.unwrap_or_default(), move |after| {
         let (state, collection, wanted) = (state.clone(), collection.clone(), wanted.clone());
         async move { page(&state, collection, wanted.as_deref(), after).await }
     })

@@ -22,7 +22,7 @@ mod ingress;
 mod lines;
 mod operate;
 mod params;
-mod percent;
+pub(crate) mod percent;
 mod probes;
 mod problem;
 mod publish;

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::helper::Run;
 
 /// The lines that a page shows after a prompt with this command.
-fn shown(page: &str, command: &str) -> Vec<String> {
+pub(crate) fn shown(page: &str, command: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
     let text = fs::read_to_string(path).unwrap();
     let prompt = format!("$ {command}\n");

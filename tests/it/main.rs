@@ -37,6 +37,7 @@ mod faults;
 mod flow;
 mod index;
 mod kill;
+mod mcp;
 mod migrate;
 mod mounts;
 mod operate;
