@@ -36,7 +36,7 @@ pub struct RagOptions {
     pub instance: String,
 }
 
-/// Whose passages they are and what the chunks and vectors are made with: another identity is another index.
+/// Whose chunks they are and what the chunks and vectors are made with: another identity is another index.
 pub fn identity(store: &Store, chunking: ChunkOptions) -> Identity {
     Identity {
         store: store.id().to_owned(),
@@ -206,7 +206,7 @@ impl Rag {
         }
         if !stale.is_empty() || differences != (0, 0) {
             let told = json!({
-                "stale_documents": stale.len(), "missing_passages": differences.0, "surplus_passages": differences.1,
+                "stale_documents": stale.len(), "missing_chunks": differences.0, "surplus_chunks": differences.1,
                 "requested_by": event.id.to_string(),
             });
             outcome = outcome.event(
@@ -305,6 +305,7 @@ fn row(chunk: Chunk) -> ChunkRow {
         first_line: chunk.first_line,
         last_line: chunk.last_line,
         text: chunk.text,
+        ..ChunkRow::default()
     }
 }
 

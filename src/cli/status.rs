@@ -378,6 +378,7 @@ pub(super) mod tests {
                 ready: true,
                 position: 0,
                 behind: 0,
+                chunks: 0,
                 passages: 0,
                 rebuilt: None,
                 stopped: None,

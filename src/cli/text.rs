@@ -78,7 +78,7 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// A piece of a document's text: as [`plain`], with its tabs as spaces.
-pub(super) fn passage(text: &str) -> String {
+pub(super) fn tabbed(text: &str) -> String {
     plain(&text.replace('\t', "    "))
 }
 
@@ -213,7 +213,7 @@ mod tests {
             plain("a\x1b[2Jb\tc\u{202E}d\r\u{9b}\n"),
             "a\\x1B[2Jb\\tc\\u{202E}d\\r\\u{9B}\\n"
         );
-        assert_eq!(passage("\tif x {\x1b"), "    if x {\\x1B");
+        assert_eq!(tabbed("\tif x {\x1b"), "    if x {\\x1B");
     }
 
     #[test]

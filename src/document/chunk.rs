@@ -1,4 +1,4 @@
-//! Cuts a document into chunks: the passages that search finds, each with its heading and its exact lines.
+//! Cuts a document into chunks, which search finds, each with its heading and its exact lines.
 
 use super::code;
 use super::lines::{LineRange, Lines};
@@ -10,7 +10,7 @@ use super::{Document, Kind};
 const MAX_SECTIONS: usize = 10_000;
 
 /// Raised when the same document and options give other chunks than before: then everything is chunked anew.
-pub const CHUNKING: u32 = 3;
+pub const CHUNKING: u32 = 4;
 
 /// How a document is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Default for ChunkOptions {
     }
 }
 
-/// A passage of a document.
+/// A part of a document that is found on its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
     /// Where it stands: title and headings, or title and code items, joined by ` > `.

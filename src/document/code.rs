@@ -98,7 +98,7 @@ pub(super) fn continues(content: &str) -> bool {
 }
 
 /// Whether a trimmed line is a comment, an attribute, a decorator or a directive: it belongs to what follows.
-fn is_remark(content: &str) -> bool {
+pub(super) fn is_remark(content: &str) -> bool {
     ["//", "#", "/*", "*", "@", "--", ";", "\"\"\"", "'''", "%"]
         .iter()
         .any(|mark| content.starts_with(mark))
@@ -147,12 +147,12 @@ fn item(content: &str, name: &str) -> Option<String> {
 }
 
 /// The identifier that a line begins with.
-fn first_word(line: &str) -> &str {
+pub(super) fn first_word(line: &str) -> &str {
     let end = line.find(|character: char| !character.is_ascii_alphanumeric() && character != '_');
     &line[..end.unwrap_or(line.len())]
 }
 
-const KEYWORDS: &[&str] = &[
+pub(super) const KEYWORDS: &[&str] = &[
     "fn",
     "struct",
     "enum",
@@ -183,7 +183,7 @@ const KEYWORDS: &[&str] = &[
     "service",
 ];
 
-const MODIFIERS: &[&str] = &[
+pub(super) const MODIFIERS: &[&str] = &[
     "pub",
     "async",
     "unsafe",

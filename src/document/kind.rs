@@ -74,6 +74,95 @@ pub fn kind_of(path: &[u8]) -> Option<Kind> {
     })
 }
 
+/// What follows the last dot of the file's name, in lower case; empty if there is none, or nothing before it.
+pub(super) fn extension(path: &[u8]) -> String {
+    let name = String::from_utf8_lossy(file_name(path)).to_ascii_lowercase();
+    match name.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() => extension.to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// Whether the file at `path` is a page for people to read: its chunks are headed by headings.
+pub fn is_page(path: &[u8]) -> bool {
+    matches!(kind_of(path), Some(Kind::Markdown | Kind::Text)) || is_html(path)
+}
+
+/// The programming language of the file at `path`, by its extension; `None` where it is none, or not known.
+pub fn language_of(path: &[u8]) -> Option<&'static str> {
+    let extension = extension(path);
+    let of = |extensions: &str| extensions.split(' ').any(|known| known == extension);
+    let named = LANGUAGES
+        .iter()
+        .find(|(_, extensions)| of(extensions))
+        .map(|(name, _)| *name);
+    named.or_else(|| {
+        let name = file_name(path).to_ascii_lowercase();
+        match name.as_slice() {
+            b"makefile" | b"gnumakefile" => Some("make"),
+            b"dockerfile" | b"containerfile" => Some("dockerfile"),
+            b"rakefile" | b"gemfile" | b"vagrantfile" => Some("ruby"),
+            b"cmakelists.txt" => Some("cmake"),
+            _ => None,
+        }
+    })
+}
+
+/// The languages that `language_of` tells, with their extensions.
+pub const LANGUAGES: &[(&str, &str)] = &[
+    ("rust", "rs"),
+    ("python", "py pyi pyx"),
+    ("javascript", "js mjs cjs jsx"),
+    ("typescript", "ts mts cts tsx"),
+    ("vue", "vue"),
+    ("svelte", "svelte"),
+    ("go", "go"),
+    ("java", "java"),
+    ("kotlin", "kt kts"),
+    ("scala", "scala sc"),
+    ("groovy", "groovy gradle"),
+    ("c", "c h"),
+    ("cpp", "cc cpp cxx hh hpp hxx inl"),
+    ("objective-c", "m mm"),
+    ("csharp", "cs"),
+    ("fsharp", "fs fsi fsx"),
+    ("visual-basic", "vb"),
+    ("swift", "swift"),
+    ("ruby", "rb rake gemspec"),
+    ("php", "php"),
+    ("perl", "pl pm t"),
+    ("lua", "lua"),
+    ("r", "r"),
+    ("julia", "jl"),
+    ("dart", "dart"),
+    ("elixir", "ex exs"),
+    ("erlang", "erl hrl"),
+    ("haskell", "hs lhs"),
+    ("elm", "elm"),
+    ("ocaml", "ml mli"),
+    ("clojure", "clj cljs cljc edn"),
+    ("lisp", "lisp el scm rkt"),
+    ("zig", "zig"),
+    ("nim", "nim"),
+    ("shell", "sh bash zsh fish ksh"),
+    ("powershell", "ps1 psm1"),
+    ("batch", "bat cmd"),
+    ("sql", "sql"),
+    ("graphql", "graphql gql"),
+    ("protobuf", "proto"),
+    ("html", "html htm xhtml"),
+    ("xml", "xml xsd xsl xslt"),
+    ("css", "css scss sass less"),
+    ("terraform", "hcl tf tfvars"),
+    ("nix", "nix"),
+    ("make", "mk mak make"),
+    ("dockerfile", "dockerfile"),
+    ("cmake", "cmake"),
+    ("solidity", "sol"),
+    ("cuda", "cu"),
+    ("assembly", "asm s"),
+];
+
 /// What follows the last slash of `path`.
 pub(super) fn file_name(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)

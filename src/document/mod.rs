@@ -8,18 +8,22 @@
 
 mod chunk;
 mod code;
+mod define;
 mod front_matter;
 mod html;
 mod kind;
 mod lines;
 mod markdown;
 mod parse;
+mod role;
 mod secrets;
 mod split;
 
 pub use chunk::{CHUNKING, Chunk, ChunkOptions, chunks};
-pub use kind::{Kind, kind_of};
+pub use define::{Definition, definitions};
+pub use kind::{Kind, LANGUAGES, is_page, kind_of, language_of};
 pub use parse::{MAX_BYTES, Rejection, parse};
+pub use role::{Role, role_of};
 pub use secrets::{PrivateKey, private_key};
 
 use lines::LineRange;

@@ -165,7 +165,9 @@ impl<'a> Splitter<'a> {
         if matches!(self.kind, Kind::Markdown | Kind::Text) {
             return u32::from(blank);
         }
-        if code::continues(text.trim_start()) {
+        // Comments, attributes and decorators stay with what they are about.
+        let about = !blank && code::is_remark(self.lines.line(line - 1).trim());
+        if about || code::continues(text.trim_start()) {
             return 0;
         }
         // The further out an item stands, the larger the whole that ends before it; a blank line counts more.
@@ -334,6 +336,12 @@ mod tests {
             split("a {\n  bb\n  cc\n}\n", Kind::Code, (13, 0), &[]),
             [(0, 2), (2, 4)]
         );
+    }
+
+    #[test]
+    fn what_is_said_of_an_item_stays_with_it() {
+        let text = "fn a() {\n  x;\n  y;\n}\n/// Does b.\n#[inline]\nfn b() {\n  z;\n}\n";
+        assert_eq!(split(text, Kind::Code, (48, 0), &[]), [(0, 4), (4, 9)]);
     }
 
     #[test]

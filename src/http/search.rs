@@ -1,52 +1,114 @@
 //! Search.
 
-use axum::extract::State as Shared;
-use serde::Deserialize;
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, Query, State as Shared};
+use axum::http::request::Parts;
+use tokio::time::timeout;
 
 use super::State;
 use super::freshness::freshness;
 use super::lines::Json;
-use super::params::{Params, limited};
-use super::wire::{Hit, Place, Problem, ProblemKind, SearchAnswer};
-use crate::event::escape;
-use crate::index::{Hit as Found, HitPlace, LIMIT_MAX, SearchRequest};
+use super::params::{duration, limited};
+use super::wait::all_searchable;
+use super::wire::{Boost, Corrected, Explain, Hit, Place, Problem, ProblemKind, SearchAnswer};
+use crate::config::{format_duration, parse_duration};
+use crate::event::{Millis, escape};
+use crate::index::{Hit as Found, HitPlace, LIMIT_MAX, SearchRequest, Within};
 
 /// Hits in one answer, unless it is said.
 const HITS: usize = 10;
 
+/// The longest that a search waits for what is on disk.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+
 /// The query of `GET /api/v1/search`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default)]
 pub(super) struct SearchQuery {
-    /// The text that is looked for; a quoted part must be there as it stands.
-    q: String,
-    limit: Option<usize>,
+    /// The text that is looked for.
+    q: Option<String>,
+    limit: Option<String>,
     collection: Option<String>,
+    /// May be given several times.
+    path: Vec<String>,
+    kind: Option<String>,
+    language: Option<String>,
+    since: Option<String>,
+    exact: Option<String>,
+    explain: Option<String>,
+    wait: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SearchQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|e| Problem::new(ProblemKind::BadRequest, e.body_text()))?;
+        let mut query = SearchQuery::default();
+        for (name, value) in pairs.0 {
+            let field = match name.as_str() {
+                "q" => &mut query.q,
+                "limit" => &mut query.limit,
+                "collection" => &mut query.collection,
+                "kind" => &mut query.kind,
+                "language" => &mut query.language,
+                "since" => &mut query.since,
+                "exact" => &mut query.exact,
+                "explain" => &mut query.explain,
+                "wait" => &mut query.wait,
+                "path" => {
+                    query.path.push(value);
+                    continue;
+                }
+                _ => {
+                    return Err(bad(format!(
+                        "unknown parameter `{name}`; there are q, limit, collection, path, kind, language, since, exact, explain and wait"
+                    )));
+                }
+            };
+            if field.replace(value).is_some() {
+                return Err(bad(format!("{name} is given twice")));
+            }
+        }
+        Ok(query)
+    }
+}
+
+fn bad(detail: impl Into<String>) -> Problem {
+    Problem::new(ProblemKind::BadRequest, detail)
 }
 
 /// `GET /api/v1/search`
 pub(super) async fn search(
     Shared(state): Shared<State>,
-    Params(query): Params<SearchQuery>,
+    query: SearchQuery,
 ) -> Result<Json<SearchAnswer>, Problem> {
-    let limit = limited(query.limit, HITS, LIMIT_MAX)?;
-    if query.q.trim().is_empty() {
-        return Err(Problem::new(
-            ProblemKind::BadRequest,
-            "the query is empty; write what to look for",
-        ));
-    }
-    if let Some(collection) = &query.collection {
+    let explain = flag("explain", query.explain.as_deref())?;
+    let waited = query.wait.as_deref();
+    let wait = waited
+        .map(|text| duration("wait", text, WAIT_MAX))
+        .transpose()?;
+    let request = request(query)?;
+    if let Some(collection) = &request.collection {
         state.known_collection(collection)?;
+    }
+    let mut not_enough = None;
+    if let Some(wait) = wait {
+        // What it is that stands in the way, the freshness of the answer tells.
+        let all = timeout(wait, all_searchable(&state)).await;
+        if !matches!(all, Ok(Ok(_))) {
+            not_enough = Some(format_duration(wait));
+        }
     }
     // Looked at before the search: what becomes searchable meanwhile is not claimed.
     let freshness = freshness(&state).await?;
-    let request = SearchRequest {
-        query: query.q,
-        collection: query.collection,
-        limit,
-    };
     let answer = state.searcher.search(request).await?;
+    let corrected = answer.corrected.into_iter().map(|c| Corrected {
+        from: c.from,
+        to: c.to,
+    });
+    let hit = |found| hit(found, explain);
     Ok(Json(SearchAnswer {
         listed: answer.listed,
         hits: answer.hits.into_iter().map(hit).collect(),
@@ -54,12 +116,66 @@ pub(super) async fn search(
         nearest: answer.nearest.into_iter().map(hit).collect(),
         legs: answer.legs.into_iter().map(str::to_owned).collect(),
         freshness,
+        waited: not_enough,
+        corrected: corrected.collect(),
         cut: answer.cut,
         took_ms: answer.took.as_secs_f64() * 1000.0,
     }))
 }
 
-fn hit(found: Found) -> Hit {
+/// What the index is asked for.
+fn request(query: SearchQuery) -> Result<SearchRequest, Problem> {
+    let text = query.q.unwrap_or_default();
+    if text.trim().is_empty() {
+        return Err(bad("the query is empty; write what to look for"));
+    }
+    let limit = query.limit.map(|text| {
+        let number = text.parse();
+        number.map_err(|_| bad(format!("limit `{text}` is no number")))
+    });
+    let within = Within::new(query.path, query.kind.as_deref(), query.language).map_err(bad)?;
+    Ok(SearchRequest {
+        query: text,
+        collection: query.collection,
+        limit: limited(limit.transpose()?, HITS, LIMIT_MAX)?,
+        within,
+        since: query.since.as_deref().map(since).transpose()?,
+        exact: flag("exact", query.exact.as_deref())?,
+    })
+}
+
+fn flag(name: &str, text: Option<&str>) -> Result<bool, Problem> {
+    match text {
+        None | Some("false") => Ok(false),
+        Some("true" | "") => Ok(true),
+        Some(other) => Err(bad(format!("{name} `{other}` is neither true nor false"))),
+    }
+}
+
+/// A moment, a day, or how long ago.
+fn since(text: &str) -> Result<Millis, Problem> {
+    if let Ok(age) = parse_duration(text) {
+        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        return Ok(Millis(Millis::now().0.saturating_sub(age)));
+    }
+    let moment = Millis::parse(text).or_else(|| Millis::parse(&format!("{text}T00:00:00Z")));
+    moment.ok_or_else(|| {
+        bad(format!(
+            "since `{text}` is neither a moment nor an age; write for example 2026-01-31, 2026-01-31T12:00:00Z or 7d"
+        ))
+    })
+}
+
+fn hit(found: Found, explain: bool) -> Hit {
+    let boosts = found.boosts.iter().map(|boost| Boost {
+        name: boost.name.to_owned(),
+        factor: boost.factor,
+    });
+    let explain = explain.then(|| Explain {
+        keyword: found.keyword,
+        vector: found.vector,
+        boosts: boosts.collect(),
+    });
     let place = place(found.place);
     Hit {
         collection: place.collection,
@@ -77,6 +193,8 @@ fn hit(found: Found) -> Hit {
             .map(|mark| [mark.start, mark.end])
             .collect(),
         also: found.also.into_iter().map(self::place).collect(),
+        more: found.more,
+        explain,
     }
 }
 

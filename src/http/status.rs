@@ -101,7 +101,8 @@ fn index_view(follower: FollowerState, head: u64) -> IndexView {
         ready: follower.ready,
         position: follower.position,
         behind: behind(&follower, head),
-        passages: follower.passages,
+        chunks: follower.chunks,
+        passages: follower.chunks,
         rebuilt: follower.rebuilt,
         stopped: follower.stopped,
     }

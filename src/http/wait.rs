@@ -73,7 +73,7 @@ pub(super) async fn wait(
 }
 
 /// Waits until all that is on disk now is searchable; gives the newest event at the scan's end.
-async fn all_searchable(state: &State) -> Result<Seq, Problem> {
+pub(super) async fn all_searchable(state: &State) -> Result<Seq, Problem> {
     let scan = state.scans.ask();
     state.scans.ended(scan).await;
     let head = || *state.store.head().borrow();

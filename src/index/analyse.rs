@@ -1,4 +1,4 @@
-//! From text to terms: of passages when they are indexed, and of queries in the same way.
+//! From text to terms: of chunks when they are indexed, and of queries in the same way.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
@@ -9,6 +9,7 @@ use tantivy::tokenizer::{
 };
 
 use super::phrase::Phrase;
+use super::symbols::{Symbols, symbols};
 use super::words::{Kind, Pieces, visible};
 
 /// How much of a query is read, in bytes. What comes after is left out, and the answer says so.
@@ -24,7 +25,7 @@ pub(super) const STOP_WORDS: &str = "a about above after again against all am an
     that the their them then there these they this those through to too under until up very was we were what \
     when where which while who whom why will with would you your";
 
-/// How many pieces of the passages after it are known to the index of each passage, for phrases that run on.
+/// How many pieces of the chunks after it are known to the index of each chunk, for phrases that run on.
 pub(super) const LOOKAHEAD: usize = 24;
 
 static ANALYSER: LazyLock<TextAnalyzer> = LazyLock::new(|| analyser_of(Scored { query: false }));
@@ -46,6 +47,11 @@ static STOP_TERMS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     });
     stop_terms
 });
+
+/// Whether `term` is of a word so frequent that it says nothing.
+pub(super) fn is_stop_term(term: &str) -> bool {
+    STOP_TERMS.contains(term)
+}
 
 /// The analyser of what is scored: words without case, accents and endings; no signs. A row of characters of a script
 /// without spaces gives each of them and each two neighbours, for its words are not told.
@@ -284,6 +290,10 @@ pub(super) struct Terms {
     pub(super) scored: Vec<String>,
     /// The quoted parts, in order.
     pub(super) phrases: Vec<Phrase>,
+    /// There is nothing but quoted parts.
+    pub(super) all_quoted: bool,
+    /// The names of code.
+    pub(super) symbols: Symbols,
     /// A part of the query was left out, because it is longer than [`MAX_QUERY_BYTES`] or has more terms than
     /// [`MAX_QUERY_TERMS`].
     pub(super) cut: bool,
@@ -304,10 +314,13 @@ pub(super) fn query_terms(query: &str) -> Terms {
     cut |= scored.full;
     let scored = scored.sorted();
 
-    let mut quoted = quoted_parts(query);
+    let ranges = quoted_parts(query);
+    let mut quoted: Vec<&str> = ranges.iter().map(|range| &query[range.clone()]).collect();
+    let mut all_quoted = !quoted.is_empty() && is_blank(&without(query, &ranges));
     if scored.is_empty() && quoted.is_empty() {
         // Signs alone can only mean themselves.
         quoted.push(query.trim_matches(|c: char| c.is_whitespace() || closing(c).is_some()));
+        all_quoted = true;
     }
     let mut room = MAX_QUERY_TERMS;
     let mut phrases = Vec::new();
@@ -324,12 +337,33 @@ pub(super) fn query_terms(query: &str) -> Terms {
     Terms {
         scored,
         phrases,
+        all_quoted,
+        symbols: symbols(query),
         cut,
     }
 }
 
+/// Whether nothing but white space and quotation marks is left of a query.
+fn is_blank(text: &str) -> bool {
+    let counts = |c: char| !c.is_whitespace() && closing(c).is_none() && !matches!(c, '」' | '』');
+    !text.chars().any(counts)
+}
+
+/// `text` with a space in the place of each of `ranges`.
+fn without(text: &str, ranges: &[Range<usize>]) -> String {
+    let mut rest = String::new();
+    let mut at = 0;
+    for range in ranges {
+        rest.push_str(&text[at..range.start]);
+        rest.push(' ');
+        at = range.end;
+    }
+    rest.push_str(&text[at..]);
+    rest
+}
+
 /// What stands between quotation marks, straight or typographic. A mark that is not closed is none.
-fn quoted_parts(query: &str) -> Vec<&str> {
+pub(super) fn quoted_parts(query: &str) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let mut at = 0;
     while let Some((open, mark)) = query[at..].char_indices().find_map(|(offset, c)| {
@@ -340,7 +374,7 @@ fn quoted_parts(query: &str) -> Vec<&str> {
         let closing = closing(mark).unwrap_or_default();
         match query[inner..].find(closing) {
             Some(length) => {
-                parts.push(&query[inner..inner + length]);
+                parts.push(inner..inner + length);
                 let close = query[inner + length..].chars().next();
                 at = inner + length + close.map_or(0, char::len_utf8);
             }

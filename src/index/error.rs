@@ -35,10 +35,8 @@ pub enum IndexError {
         #[source]
         source: TantivyError,
     },
-    /// A batch gives a passage a number that another passage has. Trying again cannot help.
-    #[error(
-        "cannot give the number {number} to a passage of document {document:02x?}: it is taken"
-    )]
+    /// A batch gives a chunk a number that another chunk has. Trying again cannot help.
+    #[error("cannot give the number {number} to a chunk of document {document:02x?}: it is taken")]
     NumberTaken {
         /// The number.
         number: u64,

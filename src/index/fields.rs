@@ -1,19 +1,24 @@
-//! The fields of the keyword index, and what is written to them for a passage.
+//! The fields of the keyword index, and what is written to them for a chunk.
+
+use std::collections::BTreeSet;
 
 use tantivy::schema::{
     BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
 use tantivy::{TantivyDocument, Term};
 
-use super::analyse::{LOOKAHEAD, identifier_pieces};
+use super::Replacement;
+use super::analyse::{LOOKAHEAD, identifier_pieces, query_terms};
+use super::symbols::folded;
 use super::words::{Pieces, after_lines, visible};
-use super::{Passage, Replacement};
+use crate::document::{definitions, is_page};
+use crate::store::ChunkRow;
 
 /// The name of the analyser of what is scored among tantivy's tokenizers.
 pub(super) const ANALYSER: &str = "docent";
 /// The name of the analyser of what quoted parts are compared with.
 pub(super) const EXACT_ANALYSER: &str = "docent-exact";
-/// The field of the passage's number.
+/// The field of the chunk's number.
 pub(super) const NUMBER: &str = "number";
 
 /// The fields of the keyword index.
@@ -24,8 +29,36 @@ pub(super) struct Fields {
     pub(super) exact: Field,
     document: Field,
     pub(super) collection: Field,
+    /// The terms of the last heading of a page; as many as there are is their length.
+    pub(super) title: Field,
+    /// What a chunk of code defines, and in what it stands: see [`named`].
+    pub(super) names: Field,
     number: Field,
 }
+
+/// What a name is to a chunk of code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    /// It defines a type or a module of this name.
+    Type,
+    /// It defines a function or a value of this name.
+    Function,
+    /// It stands in something of this name.
+    Within,
+}
+
+/// The term of a folded name in the field of names.
+pub(super) fn named(what: Named, name: &str) -> String {
+    let mark = match what {
+        Named::Type => 't',
+        Named::Function => 'f',
+        Named::Within => 'w',
+    };
+    format!("{mark} {name}")
+}
+
+/// The name that tantivy has for the analyser that takes a value as it is.
+const RAW: &str = "raw";
 
 /// The schema of the keyword index; no text is stored in it.
 pub(super) fn schema() -> (Schema, Fields) {
@@ -36,29 +69,38 @@ pub(super) fn schema() -> (Schema, Fields) {
         .set_tokenizer(EXACT_ANALYSER)
         .set_fieldnorms(false)
         .set_index_option(IndexRecordOption::WithFreqsAndPositions);
+    let raw = |norms| {
+        TextFieldIndexing::default()
+            .set_tokenizer(RAW)
+            .set_fieldnorms(norms)
+            .set_index_option(IndexRecordOption::Basic)
+    };
+    let text = |options| TextOptions::default().set_indexing_options(options);
     let mut builder = Schema::builder();
     let fields = Fields {
-        text: builder.add_text_field("text", TextOptions::default().set_indexing_options(scored)),
-        exact: builder.add_text_field("exact", TextOptions::default().set_indexing_options(exact)),
+        text: builder.add_text_field("text", text(scored)),
+        exact: builder.add_text_field("exact", text(exact)),
         document: builder.add_bytes_field("document", BytesOptions::default().set_indexed()),
         collection: builder.add_bytes_field("collection", BytesOptions::default().set_indexed()),
+        title: builder.add_text_field("title", text(raw(true))),
+        names: builder.add_text_field("names", text(raw(false))),
         number: builder.add_u64_field(NUMBER, NumericOptions::default().set_fast()),
     };
     (builder.build(), fields)
 }
 
 impl Fields {
-    /// The term that all passages of a document have.
+    /// The term that all chunks of a document have.
     pub(super) fn document_term(self, replacement: &Replacement) -> Term {
         Term::from_field_bytes(self.document, &replacement.document)
     }
 
-    /// What is indexed for the passage `at` of a document.
+    /// What is indexed for the chunk `at` of a document.
     ///
     /// Heading, text and the pieces of identifiers are values of their own: no phrase runs across them.
     pub(super) fn document(self, replacement: &Replacement, at: usize) -> TantivyDocument {
-        let passage = &replacement.passages[at];
-        let values = [&passage.heading, &passage.text];
+        let chunk = &replacement.chunks[at];
+        let values = [&chunk.heading, &chunk.text];
         let mut document = TantivyDocument::default();
         let mut identifiers = String::new();
         for value in values {
@@ -70,34 +112,71 @@ impl Fields {
             }
         }
         document.add_text(self.text, identifiers);
-        document.add_text(self.exact, &passage.heading);
-        document.add_text(self.exact, with_lookahead(&replacement.passages[at..]));
+        document.add_text(self.exact, &chunk.heading);
+        document.add_text(self.exact, with_lookahead(&replacement.chunks[at..]));
         document.add_bytes(self.document, &replacement.document);
         document.add_bytes(self.collection, replacement.collection.as_bytes());
-        document.add_u64(self.number, passage.number);
+        document.add_u64(self.number, chunk.number);
+        self.add_names(&mut document, &replacement.path, chunk);
         document
+    }
+
+    /// What a page's chunk is headed by, or what a chunk of code defines.
+    fn add_names(self, document: &mut TantivyDocument, path: &[u8], chunk: &ChunkRow) {
+        if is_page(path) {
+            if let Some((_, title)) = chunk
+                .heading
+                .rsplit_once(" > ")
+                .or(Some(("", &chunk.heading)))
+            {
+                for term in query_terms(title).scored {
+                    document.add_text(self.title, term);
+                }
+            }
+            return;
+        }
+        let mut names = BTreeSet::new();
+        for definition in definitions(path, &chunk.text) {
+            let what = if definition.is_type {
+                Named::Type
+            } else {
+                Named::Function
+            };
+            names.insert(named(what, &folded(definition.name)));
+        }
+        // The file's name is a part of its path, and is looked for there.
+        let items = chunk.heading.split(" > ").skip(1);
+        for name in items.flat_map(|item| item.split(|c: char| !c.is_alphanumeric() && c != '_')) {
+            let name = folded(name);
+            if name.len() > 1 {
+                names.insert(named(Named::Within, &name));
+            }
+        }
+        for name in names {
+            document.add_text(self.names, name);
+        }
     }
 }
 
-/// The text of the first of these passages, which follow each other, and the first pieces of what comes after it.
-fn with_lookahead(passages: &[Passage]) -> String {
+/// The text of the first of these chunks, which follow each other, and the first pieces of what comes after it.
+fn with_lookahead(chunks: &[ChunkRow]) -> String {
     let mut text = String::new();
     let mut end = 0;
-    for (at, passage) in passages.iter().enumerate() {
+    for (at, chunk) in chunks.iter().enumerate() {
         if at == 0 {
-            text.push_str(&passage.text);
+            text.push_str(&chunk.text);
             end = text.len();
             continue;
         }
-        let before = &passages[at - 1];
-        let same_line = passage.first_line == before.first_line;
-        let repeated = (before.last_line + 1).saturating_sub(passage.first_line);
+        let before = &chunks[at - 1];
+        let same_line = chunk.first_line == before.first_line;
+        let repeated = (before.last_line + 1).saturating_sub(chunk.first_line);
         if same_line {
             // The parts of a long line lie side by side.
-            text.push_str(&passage.text);
+            text.push_str(&chunk.text);
         } else {
             text.push('\n');
-            text.push_str(after_lines(&passage.text, repeated as usize));
+            text.push_str(after_lines(&chunk.text, repeated as usize));
         }
         let mut pieces = Pieces::new(&text[end..]);
         let mut folded = String::new();
@@ -115,15 +194,15 @@ fn with_lookahead(passages: &[Passage]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::text_passage;
+    use super::super::testing::text_chunk;
     use super::*;
 
     #[test]
-    fn a_passage_knows_how_the_text_goes_on() {
-        let at = |first_line, last_line, text: &str| Passage {
+    fn a_chunk_knows_how_the_text_goes_on() {
+        let at = |first_line, last_line, text: &str| ChunkRow {
             first_line,
             last_line,
-            ..text_passage(1, text)
+            ..text_chunk(1, text)
         };
         let row = [
             at(1, 2, "a\nb"),

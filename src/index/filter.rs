@@ -1,18 +1,126 @@
-//! Which passages a query looks at: those of its collection that contain its phrases.
+//! Which chunks a query looks at: those of its collection and of the files that it names, that contain its phrases.
 
+use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
+
+use gix_glob::wildmatch::Mode;
 
 use tantivy::query::{EnableScoring, PhraseQuery, Query as _};
 use tantivy::{DocSet, InvertedIndexReader, TERMINATED, Term};
 
 use super::analyse::LOOKAHEAD;
-use super::passages::Address;
+use super::chunks::{Address, Owner};
+use super::handle::Published;
 use super::phrase::Phrase;
 use super::segments::{Segment, Segments, each_block};
+use crate::document::{Kind, LANGUAGES, kind_of, language_of};
+
+/// At most so many globs of one search, of so many bytes with so many stars each: what comparing takes may grow with each.
+const GLOBS_MAX: usize = 32;
+const GLOB_BYTES_MAX: usize = 1024;
+const STARS_MAX: usize = 12;
+
+/// Which files a search looks at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Within {
+    /// Patterns of paths from the collection's root; what begins with `!` excludes.
+    pub(super) paths: Vec<String>,
+    /// Only files of this kind.
+    pub(super) kind: Option<Kind>,
+    /// Only files of this language.
+    pub(super) language: Option<String>,
+    /// Only these: collection and path.
+    pub(super) files: Option<HashSet<(String, Vec<u8>)>>,
+}
+
+impl Within {
+    /// Files by patterns of their paths, the word for their kind and that for their language.
+    ///
+    /// # Errors
+    /// A pattern cannot be used, or there is no such kind or language; for people.
+    pub fn new(
+        paths: Vec<String>,
+        kind: Option<&str>,
+        language: Option<String>,
+    ) -> Result<Self, String> {
+        check(&paths)?;
+        let no_kind = |word: &str| {
+            let all = Kind::ALL.map(Kind::as_str).join(", ");
+            format!("there is no kind `{word}`; the kinds are {all}")
+        };
+        let kind = kind.map(|word| Kind::parse(word).ok_or_else(|| no_kind(word)));
+        let known = |word: &String| LANGUAGES.iter().any(|(name, _)| name == word);
+        if let Some(word) = language.as_ref().filter(|word| !known(word)) {
+            let all: Vec<&str> = LANGUAGES.iter().map(|(name, _)| *name).collect();
+            let all = all.join(", ");
+            return Err(format!(
+                "there is no language `{word}`; the languages are {all}"
+            ));
+        }
+        Ok(Self {
+            paths,
+            kind: kind.transpose()?,
+            language,
+            files: None,
+        })
+    }
+
+    fn lets_through(&self, owner: &Owner) -> bool {
+        let path = &owner.path;
+        let place = || (owner.collection.as_ref().to_owned(), path.to_vec());
+        self.kind.is_none_or(|kind| kind_of(path) == Some(kind))
+            && self
+                .language
+                .as_deref()
+                .is_none_or(|l| language_of(path) == Some(l))
+            && self.names(path)
+            && self
+                .files
+                .as_ref()
+                .is_none_or(|files| files.contains(&place()))
+    }
+
+    /// Whether one of the patterns names `path`, if there are any, and none of those that exclude does.
+    fn names(&self, path: &[u8]) -> bool {
+        let excluding = |glob: &&String| glob.starts_with('!');
+        let mut wanted = self.paths.iter().filter(|glob| !excluding(glob)).peekable();
+        let mut unwanted = self.paths.iter().filter(excluding);
+        (wanted.peek().is_none() || wanted.any(|glob| names(glob, path)))
+            && !unwanted.any(|glob| names(&glob[1..], path))
+    }
+}
+
+/// Whether patterns of paths can be used.
+fn check(paths: &[String]) -> Result<(), String> {
+    if paths.len() > GLOBS_MAX {
+        return Err(format!("there are more than {GLOBS_MAX} patterns of paths"));
+    }
+    for path in paths {
+        if path.trim_start_matches('!').is_empty() {
+            return Err("a pattern of paths is empty; write for example docs/**".to_owned());
+        }
+        let stars = path.bytes().filter(|byte| *byte == b'*').count();
+        if path.len() > GLOB_BYTES_MAX || stars > STARS_MAX {
+            return Err(format!(
+                "a pattern of paths is longer than {GLOB_BYTES_MAX} bytes or has more than {STARS_MAX} stars"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether `glob` is the pattern of `path` or of a folder that it is in.
+fn names(glob: &str, path: &[u8]) -> bool {
+    let glob = glob.trim_start_matches("./").trim_matches('/');
+    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    let mut parts = ends.map(|(at, _)| &path[..at]).chain([path]);
+    parts.any(|part| gix_glob::wildmatch(glob.into(), part.into(), Mode::NO_MATCH_SLASH_LITERAL))
+}
 
 impl Segments {
-    /// The passages of `collection` in which all `phrases` may begin, deleted ones among them; `None` means all. Where a
-    /// phrase stands at the beginning of what follows a passage, or is longer than what is known of that, only the text
+    /// The chunks of `collection` in which all `phrases` may begin, deleted ones among them; `None` means all. Where a
+    /// phrase stands at the beginning of what follows a chunk, or is longer than what is known of that, only the text
     /// itself can tell.
     pub(super) fn filter(
         &self,
@@ -25,17 +133,7 @@ impl Segments {
             filter = Some(self.having(&term, |segment| &segment.collections)?);
         }
         for phrase in phrases {
-            let mut at = 0;
-            let terms = phrase.parts.iter().take(LOOKAHEAD + 1).enumerate();
-            let terms = terms.map(|(number, part)| {
-                at += if number > 0 && part.spaced { 2 } else { 1 };
-                (at, Term::from_field_text(self.fields.exact, &part.folded))
-            });
-            let terms: Vec<(usize, Term)> = terms.collect();
-            let having = match terms.as_slice() {
-                [(_, term)] => self.having(term, |segment| &segment.exact)?,
-                _ => self.containing(PhraseQuery::new_with_offset(terms))?,
-            };
+            let having = self.with_phrase(phrase)?;
             filter = Some(match filter {
                 Some(filter) => filter.and(&having),
                 None => having,
@@ -44,7 +142,22 @@ impl Segments {
         Ok(filter)
     }
 
-    /// The passages that have `term` in the postings `of` each segment.
+    /// The chunks in which `phrase` may begin.
+    pub(super) fn with_phrase(&self, phrase: &Phrase) -> tantivy::Result<Filter> {
+        let mut at = 0;
+        let terms = phrase.parts.iter().take(LOOKAHEAD + 1).enumerate();
+        let terms = terms.map(|(number, part)| {
+            at += if number > 0 && part.spaced { 2 } else { 1 };
+            (at, Term::from_field_text(self.fields.exact, &part.folded))
+        });
+        let terms: Vec<(usize, Term)> = terms.collect();
+        match terms.as_slice() {
+            [(_, term)] => Ok(self.having(term, |segment| &segment.exact)?),
+            _ => self.containing(PhraseQuery::new_with_offset(terms)),
+        }
+    }
+
+    /// The chunks that have `term` in the postings `of` each segment.
     fn having(
         &self,
         term: &Term,
@@ -62,7 +175,7 @@ impl Segments {
         Ok(Filter { by_place })
     }
 
-    /// The passages that contain a phrase of two terms or more.
+    /// The chunks that contain a phrase of two terms or more.
     fn containing(&self, phrase: PhraseQuery) -> tantivy::Result<Filter> {
         let weight = phrase.weight(EnableScoring::disabled_from_searcher(&self.searcher))?;
         let mut by_place = self.per_doc(false);
@@ -79,7 +192,31 @@ impl Segments {
     }
 }
 
-/// The passages that are looked at.
+impl Published {
+    /// The chunks of the files that `within` lets through, of those that `filter` does.
+    pub(super) fn narrowed(&self, filter: Option<Filter>, within: &Within) -> Filter {
+        let mut by_place = self.segments.per_doc(false);
+        let mut last: Option<(&Arc<Owner>, bool)> = None;
+        for slot in self.chunks.slots() {
+            // The chunks of one file mostly lie side by side.
+            let passes = match last {
+                Some((owner, passes)) if Arc::ptr_eq(owner, &slot.owner) => passes,
+                _ => within.lets_through(&slot.owner),
+            };
+            last = Some((&slot.owner, passes));
+            if let Some(at) = slot.address.filter(|_| passes) {
+                by_place[at.segment as usize][at.doc as usize] = true;
+            }
+        }
+        let within = Filter { by_place };
+        match filter {
+            Some(filter) => within.and(&filter),
+            None => within,
+        }
+    }
+}
+
+/// The chunks that are looked at.
 pub(super) struct Filter {
     by_place: Vec<Vec<bool>>,
 }
@@ -89,7 +226,7 @@ impl Filter {
         self.by_place[address.segment as usize][address.doc as usize]
     }
 
-    /// The passages that are let through.
+    /// The chunks that are let through.
     pub(super) fn addresses(&self) -> impl Iterator<Item = Address> {
         (0..).zip(&self.by_place).flat_map(|(segment, passes)| {
             (0..)
@@ -105,5 +242,81 @@ impl Filter {
             *mine &= other;
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{numbers, open, replacement, text_chunk, words};
+    use super::super::{Query, Replacement};
+    use super::*;
+
+    fn within(paths: &[&str]) -> Within {
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        Within::new(paths, None, None).unwrap()
+    }
+
+    #[test]
+    fn patterns_count_from_the_root_and_a_folder_is_all_that_is_in_it() {
+        for (paths, path, is) in [
+            (&["docs/*.md"][..], "docs/a.md", true),
+            (&["docs/*.md"], "docs/deep/a.md", false),
+            (&["docs/**"], "docs/deep/a.md", true),
+            (&["docs"], "docs/deep/a.md", true),
+            (&["docs/"], "docs/a.md", true),
+            (&["*.md"], "docs/a.md", false),
+            (&["**/tests/**"], "a/tests/b.rs", true),
+            (&["!docs"], "docs/a.md", false),
+            (&["!docs"], "src/a.rs", true),
+            (&["src", "docs", "!**/old"], "docs/old/a.md", false),
+            (&["src", "docs", "!**/old"], "docs/a.md", true),
+            (&[], "a.md", true),
+        ] {
+            assert_eq!(within(paths).names(path.as_bytes()), is, "{paths:?} {path}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_in_words() {
+        let refused = |path: String| Within::new(vec![path], None, None).unwrap_err();
+        assert!(refused("!".to_owned()).contains("docs/**"));
+        assert!(refused("*".repeat(13)).contains("12 stars"));
+        let prose = Within::new(Vec::new(), Some("prose"), None).unwrap_err();
+        assert!(prose.contains("markdown, text, code"));
+        let rust = Within::new(Vec::new(), None, Some("Rust".to_owned())).unwrap_err();
+        assert!(rust.contains("rust, python"));
+    }
+
+    #[test]
+    fn files_are_filtered_before_the_best_hundred_are_chosen() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = open(folder.path()).index;
+        let mut batch: Vec<Replacement> = (0..250)
+            .map(|d| replacement(d, [text_chunk(d.into(), "apple apple")]))
+            .collect();
+        let poor = text_chunk(1000, "an apple among many other words than that");
+        batch.push(Replacement {
+            path: Arc::from(&b"src/poor.rs"[..]),
+            ..replacement(251, [poor])
+        });
+        index.apply(&batch, 1).unwrap();
+        let of = |within: &Within| {
+            let query = Query {
+                within: Some(within),
+                ..words("apple")
+            };
+            numbers(&index, &query)
+        };
+        assert_eq!(of(&within(&["src/**"])), [1000]);
+        assert_eq!(of(&within(&["!*.md"])), [1000]);
+        let code = Within::new(Vec::new(), Some("code"), Some("rust".to_owned())).unwrap();
+        assert_eq!(of(&code), [1000]);
+        let files = HashSet::from([("docs".to_owned(), b"src/poor.rs".to_vec())]);
+        let files = Within {
+            files: Some(files),
+            ..Within::default()
+        };
+        assert_eq!(of(&files), [1000]);
+        assert_eq!(of(&within(&["none"])), [0; 0]);
     }
 }

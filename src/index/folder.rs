@@ -232,7 +232,7 @@ mod tests {
     fn continued(path: &Path, content: &[Replacement]) -> bool {
         let opened = open(path);
         if opened.why_new.is_some() {
-            assert_eq!((opened.position, opened.index.passages().unwrap()), (0, 0));
+            assert_eq!((opened.position, opened.index.chunks().unwrap()), (0, 0));
             return false;
         }
         assert_eq!(opened.position, 5);

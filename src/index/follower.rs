@@ -10,14 +10,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::is_gone;
-use super::{DocumentId, Identity, Index, Known, Loaded, Opened, Passage, Replacement, Searcher};
-use crate::embed::Quantised;
-use crate::store::{Feed, FeedChange, PassageVector, ReadError, Store, WriteError};
+use super::{DocumentId, Identity, Index, Loaded, Opened, Replacement, Searcher};
+use crate::store::{ChunkRow, ChunkSource, Feed, ReadError, Store, WriteError};
 
-/// Passages in one batch, about: it must fit the writer's memory.
+/// Chunks in one batch, about: it must fit the writer's memory.
 const BATCH: usize = 2000;
 
-/// Passages read at once when the vectors are loaded.
+/// Chunks read at once when the vectors are loaded.
 const LOAD: usize = 1000;
 
 /// Pauses after a batch that could not be applied.
@@ -154,7 +153,7 @@ impl Follower {
         }
         self.searcher.set_index(Some(index));
         self.searcher
-            .report(|state| state.passages = loaded.passages as u64);
+            .report(|state| state.chunks = loaded.chunks as u64);
         if why.is_none() {
             self.searcher.report(|state| state.ready = true);
         }
@@ -184,7 +183,7 @@ impl Follower {
         self.adopt(opened).await
     }
 
-    /// Takes the vectors of the passages that an index at `position` has from the store.
+    /// Takes the vectors of the chunks that an index at `position` has from the store.
     async fn load(&self, index: Arc<Index>, position: u64) -> Result<Loaded, String> {
         let (store, handle, alive) = (self.store.clone(), Handle::current(), self.alive.clone());
         self.blocking(move || {
@@ -192,9 +191,9 @@ impl Follower {
             let mut after = (String::new(), 0);
             let pages = std::iter::from_fn(|| {
                 alive();
-                match handle.block_on(store.passages_at(position, after.clone(), LOAD)) {
+                match handle.block_on(store.chunks_at(position, after.clone(), LOAD)) {
                     Ok(page) => {
-                        after = page.last().map(|p| (p.document.clone(), p.number))?;
+                        after = page.last().map(|(s, c)| (s.document.clone(), c.number))?;
                         Some(page)
                     }
                     Err(error) => {
@@ -203,8 +202,11 @@ impl Follower {
                     }
                 }
             });
+            let known = pages
+                .flatten()
+                .map(|(source, chunk)| replacement(&source, vec![chunk]));
             let loaded = index
-                .load(pages.flatten().filter_map(known))
+                .load(known.filter_map(Result::ok))
                 .map_err(|e| e.to_string());
             match failed {
                 Some(error) => Err(error.to_string()),
@@ -238,7 +240,7 @@ impl Follower {
             return Step::Caught;
         }
         match self.apply(&feed).await {
-            Ok(passages) => self.applied(&feed, passages).await,
+            Ok(chunks) => self.applied(&feed, chunks).await,
             Err(error) => self.failed(&error),
         }
     }
@@ -250,23 +252,23 @@ impl Follower {
         let batch: Vec<Replacement> = feed
             .changes
             .iter()
-            .map(replacement)
+            .map(|change| replacement(&change.source, change.chunks.clone()))
             .collect::<Result<_, _>>()?;
         let position = feed.position;
         self.blocking(move || {
             index.apply(&batch, position)?;
-            index.passages()
+            index.chunks()
         })
         .await?
         .map_err(String::from)
     }
 
-    async fn applied(&mut self, feed: &Feed, passages: u64) -> Step {
+    async fn applied(&mut self, feed: &Feed, chunks: u64) -> Step {
         self.retry = RETRY_MIN;
         self.searcher.report(|state| {
             state.position = feed.position;
             state.applied_at = Some(feed.at);
-            state.passages = passages;
+            state.chunks = chunks;
             state.stopped = None;
             state.ready |= !feed.more;
         });
@@ -310,7 +312,7 @@ impl Follower {
     async fn verify(&mut self) -> Result<(), String> {
         let differences = match self.searcher.index() {
             Some(index) if self.folder_is_gone() => {
-                let missing = self.searcher.state().borrow().passages;
+                let missing = self.searcher.state().borrow().chunks;
                 tracing::warn!(missing, "the index was removed; it is built anew");
                 drop(index); // it holds the folder's lock
                 self.reopen().await?;
@@ -366,37 +368,11 @@ fn document_id(text: &str) -> Result<DocumentId, String> {
         .map_err(|_| format!("the document id {text} in the store is no UUID"))
 }
 
-fn vector(stored: Option<&Vec<u8>>) -> Option<Quantised> {
-    stored.and_then(|bytes| Quantised::from_bytes(bytes).ok())
-}
-
-fn replacement(change: &FeedChange) -> Result<Replacement, String> {
+fn replacement(source: &ChunkSource, chunks: Vec<ChunkRow>) -> Result<Replacement, String> {
     Ok(Replacement {
-        document: document_id(&change.document)?,
-        collection: change.collection.as_str().into(),
-        path: change.path.as_slice().into(),
-        passages: change
-            .passages
-            .iter()
-            .map(|row| Passage {
-                number: row.number,
-                first_line: row.chunk.first_line,
-                last_line: row.chunk.last_line,
-                heading: row.chunk.heading.clone(),
-                text: row.chunk.text.clone(),
-                vector: vector(row.vector.as_ref()),
-            })
-            .collect(),
-    })
-}
-
-fn known(row: PassageVector) -> Option<Known> {
-    Some(Known {
-        document: document_id(&row.document).ok()?,
-        collection: row.collection.as_str().into(),
-        path: row.path.as_slice().into(),
-        number: row.number,
-        first_line: row.first_line,
-        vector: vector(row.vector.as_ref()),
+        document: document_id(&source.document)?,
+        collection: source.collection.as_str().into(),
+        path: source.path.as_slice().into(),
+        chunks,
     })
 }

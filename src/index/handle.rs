@@ -4,21 +4,23 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use tantivy::{Index as KeywordIndex, IndexReader, ReloadPolicy};
+use tantivy::{Index as KeywordIndex, IndexReader, ReloadPolicy, TantivyError};
 
+use super::analyse::MAX_QUERY_BYTES;
+use super::chunks::{Address, Chunks};
+use super::correct::Correction;
 use super::error::{IndexError, Reason};
 use super::fields::{Fields, schema};
 use super::folder::{Folder, damaged};
 use super::identity::Identity;
-use super::passages::{Address, Passages};
 use super::search::{Found, Query, search};
 use super::segments::Segments;
 use super::writer::Writer;
-use super::{DocumentId, Known, Replacement};
+use super::{DocumentId, Replacement};
 
 /// The search index of a daemon.
 ///
-/// Dropping it waits for merges that are under way (below a second at 75,000 passages), so that whoever opens
+/// Dropping it waits for merges that are under way (below a second at 75,000 chunks), so that whoever opens
 /// the folder next is alone in it. A process may also just end.
 pub struct Index {
     published: RwLock<Published>,
@@ -40,11 +42,11 @@ pub struct Opened {
 /// How the store and the keyword index agreed at a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loaded {
-    /// Passages that both have: these can be found.
-    pub passages: usize,
-    /// Passages of the store that the keyword index does not have: the feed must bring them.
+    /// Chunks that both have: these can be found.
+    pub chunks: usize,
+    /// Chunks of the store that the keyword index does not have: the feed must bring them.
     pub not_indexed: usize,
-    /// Passages of the keyword index that the store does not have: the feed must bring their removal.
+    /// Chunks of the keyword index that the store does not have: the feed must bring their removal.
     pub dangling: usize,
 }
 
@@ -59,7 +61,7 @@ struct Changing {
 pub(super) struct Published {
     pub(super) position: u64,
     pub(super) segments: Segments,
-    pub(super) passages: Passages,
+    pub(super) chunks: Chunks,
 }
 
 impl Index {
@@ -104,40 +106,42 @@ impl Index {
         Ok(opening.finish(folder, 0, Some(reason)))
     }
 
-    /// Takes vectors and places of the passages from the store, instead of all that are known. Only passages that
-    /// the keyword index has are taken. Passages of one document one after the other take the least memory.
+    /// Takes vectors and places of the chunks from the store, instead of all that are known; heading and text are not needed. Only chunks that
+    /// the keyword index has are taken. Chunks of one document one after the other take the least memory.
     ///
     /// # Errors
     /// An earlier change broke off half-way.
-    pub fn load(&self, known: impl Iterator<Item = Known>) -> Result<Loaded, IndexError> {
+    pub fn load(&self, known: impl Iterator<Item = Replacement>) -> Result<Loaded, IndexError> {
         let _alone = self.changing.lock().map_err(|_| IndexError::Broken)?;
         let mut indexed: HashMap<u64, Address> = {
             let published = self.published.read().map_err(|_| IndexError::Broken)?;
             let segments = &published.segments;
             (0..segments.places())
-                .flat_map(|place| segments.passages(place))
+                .flat_map(|place| segments.chunks(place))
                 .collect()
         };
-        let mut passages = Passages::default();
+        let mut chunks = Chunks::default();
         let mut not_indexed = 0;
         let mut owner = None;
         for known in known {
-            match indexed.remove(&known.number) {
-                Some(address) => owner = Some(passages.load(&known, address, owner.as_ref())),
-                None => not_indexed += 1,
+            for chunk in &known.chunks {
+                match indexed.remove(&chunk.number) {
+                    Some(at) => owner = Some(chunks.load(&known, chunk, at, owner.as_ref())),
+                    None => not_indexed += 1,
+                }
             }
         }
         let loaded = Loaded {
-            passages: passages.slots().len(),
+            chunks: chunks.slots().len(),
             not_indexed,
             dangling: indexed.len(),
         };
         let mut published = self.published.write().map_err(|_| IndexError::Broken)?;
-        published.passages = passages;
+        published.chunks = chunks;
         Ok(loaded)
     }
 
-    /// Replaces the passages of documents, one after the other, and moves to `position`.
+    /// Replaces the chunks of documents, one after the other, and moves to `position`.
     ///
     /// All of it is committed, and then shown to searches, at once. The same batch may be applied again.
     ///
@@ -147,7 +151,7 @@ impl Index {
     pub fn apply(&self, batch: &[Replacement], position: u64) -> Result<(), IndexError> {
         let mut changing = self.changing.lock().map_err(|_| IndexError::Broken)?;
         let read = || self.published.read().map_err(|_| IndexError::Broken);
-        check_numbers(&read()?.passages, batch)?;
+        check_numbers(&read()?.chunks, batch)?;
         changing
             .writer
             .commit(batch, position)
@@ -164,23 +168,43 @@ impl Index {
         .map_err(IndexError::keyword("read what was committed to the index"))?;
         let placed: Vec<(u64, Address)> = new
             .into_iter()
-            .flat_map(|place| segments.passages(place))
+            .flat_map(|place| segments.chunks(place))
             .collect();
 
         let mut published = self.published.write().map_err(|_| IndexError::Broken)?;
         for replacement in batch {
-            published.passages.replace(replacement);
+            published.chunks.replace(replacement);
         }
         for (number, address) in placed {
-            published.passages.place(number, address);
+            published.chunks.place(number, address);
         }
-        published.passages.trim();
+        published.chunks.trim();
         published.position = position;
         // The old segments are closed after the lock is given back: freeing their memory takes time.
         let old = std::mem::replace(&mut published.segments, segments);
         drop(published);
         drop(old);
         Ok(())
+    }
+
+    /// `query` with its typing errors corrected, and what was corrected.
+    ///
+    /// # Errors
+    /// The keyword index cannot be read, or an earlier change broke off half-way.
+    pub fn corrected(&self, query: &str) -> Result<(String, Vec<Correction>), IndexError> {
+        let published = self.published.read().map_err(|_| IndexError::Broken)?;
+        let end = query.floor_char_boundary(MAX_QUERY_BYTES);
+        let corrected = published.segments.corrected(&query[..end]);
+        let (text, corrections) =
+            corrected
+                .map_err(TantivyError::from)
+                .map_err(IndexError::keyword(
+                    "look for words like those of the query",
+                ))?;
+        if corrections.is_empty() {
+            return Ok((query.to_owned(), corrections));
+        }
+        Ok((text + &query[end..], corrections))
     }
 
     /// Searches what is published.
@@ -204,11 +228,11 @@ impl Index {
             .position)
     }
 
-    /// How many passages the keyword index has.
+    /// How many chunks the keyword index has.
     ///
     /// # Errors
     /// An earlier change broke off half-way.
-    pub fn passages(&self) -> Result<u64, IndexError> {
+    pub fn chunks(&self) -> Result<u64, IndexError> {
         let published = self.published.read().map_err(|_| IndexError::Broken)?;
         Ok(published.segments.alive())
     }
@@ -222,15 +246,15 @@ impl Index {
     }
 }
 
-/// A number belongs to one passage of one document, for good.
-fn check_numbers(passages: &Passages, batch: &[Replacement]) -> Result<(), IndexError> {
+/// A number belongs to one chunk of one document, for good.
+fn check_numbers(chunks: &Chunks, batch: &[Replacement]) -> Result<(), IndexError> {
     let mut given: HashMap<u64, DocumentId> = HashMap::new();
     for replacement in batch {
         let document = replacement.document;
         let mut own = HashSet::new();
-        for passage in &replacement.passages {
-            let number = passage.number;
-            let slot = passages.slot(number).map(|slot| &passages.slots()[slot]);
+        for chunk in &replacement.chunks {
+            let number = chunk.number;
+            let slot = chunks.slot(number).map(|slot| &chunks.slots()[slot]);
             let had = slot.map(|slot| slot.owner.document);
             let owners = [had, given.insert(number, document)];
             let foreign = owners.into_iter().flatten().any(|owner| owner != document);
@@ -268,7 +292,7 @@ impl Opening {
         let published = Published {
             position,
             segments: self.segments,
-            passages: Passages::default(),
+            chunks: Chunks::default(),
         };
         let index = Index {
             published: RwLock::new(published),
@@ -302,7 +326,7 @@ mod tests {
     use std::thread;
 
     use super::super::testing::{
-        generated, identity, known, numbers, open, passage, replacement, text_passage, vector,
+        chunk, generated, identity, known, numbers, open, replacement, stored, text_chunk, vector,
         words,
     };
     use super::*;
@@ -318,14 +342,14 @@ mod tests {
 
         let opened = open(&path);
         assert_eq!((opened.position, opened.why_new), (7, None));
-        let passages = generated(1, 1, 10).passages.len();
+        let chunks = generated(1, 1, 10).chunks.len();
         let loaded = opened
             .index
             .load(known(&[generated(1, 1, 10), generated(2, 2, 50)]).into_iter())
             .unwrap();
-        assert_eq!((loaded.passages, loaded.dangling), (passages, 0));
-        assert_eq!(loaded.not_indexed, generated(2, 2, 50).passages.len());
-        assert_eq!(opened.index.passages().unwrap(), passages as u64);
+        assert_eq!((loaded.chunks, loaded.dangling), (chunks, 0));
+        assert_eq!(loaded.not_indexed, generated(2, 2, 50).chunks.len());
+        assert_eq!(opened.index.chunks().unwrap(), chunks as u64);
         drop(opened.index);
 
         let opened = Index::rebuild(&path, &identity()).unwrap();
@@ -333,7 +357,7 @@ mod tests {
             (opened.position, opened.why_new),
             (0, Some(Reason::Requested))
         );
-        assert_eq!(opened.index.passages().unwrap(), 0);
+        assert_eq!(opened.index.chunks().unwrap(), 0);
     }
 
     #[test]
@@ -368,28 +392,25 @@ mod tests {
     }
 
     #[test]
-    fn a_replacement_takes_the_place_of_all_passages_of_its_document() {
+    fn a_replacement_takes_the_place_of_all_chunks_of_its_document() {
         let folder = tempfile::tempdir().unwrap();
         let index = open(folder.path()).index;
         let batch = [
-            replacement(1, [text_passage(10, "apple"), text_passage(11, "pear")]),
-            replacement(2, [text_passage(20, "apple")]),
+            replacement(1, [text_chunk(10, "apple"), text_chunk(11, "pear")]),
+            replacement(2, [text_chunk(20, "apple")]),
         ];
         index.apply(&batch, 1).unwrap();
         assert_eq!(numbers(&index, &words("apple")), [10, 20]);
         // Twice in one batch: the last one counts.
         let batch = [
-            replacement(1, [text_passage(12, "apple")]),
-            replacement(1, [text_passage(13, "apple pie")]),
+            replacement(1, [text_chunk(12, "apple")]),
+            replacement(1, [text_chunk(13, "apple pie")]),
             replacement(2, []),
         ];
         index.apply(&batch, 2).unwrap();
         assert_eq!(numbers(&index, &words("apple")), [13]);
         assert_eq!(numbers(&index, &words("pear")), [0; 0]);
-        assert_eq!(
-            (index.passages().unwrap(), index.position().unwrap()),
-            (1, 2)
-        );
+        assert_eq!((index.chunks().unwrap(), index.position().unwrap()), (1, 2));
         index.apply(&[], 3).unwrap();
         assert_eq!(numbers(&index, &words("apple")), [13]);
         assert_eq!(index.position().unwrap(), 3);
@@ -401,12 +422,12 @@ mod tests {
     fn a_number_that_is_taken_is_refused_before_anything_changes() {
         let folder = tempfile::tempdir().unwrap();
         let index = open(folder.path()).index;
-        index.apply(&[replacement(1, [passage(10)])], 1).unwrap();
+        index.apply(&[replacement(1, [chunk(10)])], 1).unwrap();
         for batch in [
-            vec![replacement(1, []), replacement(2, [passage(10)])],
-            vec![replacement(2, [passage(10)])],
-            vec![replacement(2, [passage(20), passage(20)])],
-            vec![replacement(2, [passage(20)]), replacement(3, [passage(20)])],
+            vec![replacement(1, []), replacement(2, [chunk(10)])],
+            vec![replacement(2, [chunk(10)])],
+            vec![replacement(2, [chunk(20), chunk(20)])],
+            vec![replacement(2, [chunk(20)]), replacement(3, [chunk(20)])],
         ] {
             assert!(matches!(
                 index.apply(&batch, 2),
@@ -414,8 +435,8 @@ mod tests {
             ));
         }
         assert_eq!(index.position().unwrap(), 1);
-        index.apply(&[replacement(1, [passage(10)])], 2).unwrap();
-        assert_eq!(numbers(&index, &words("passage")), [10]);
+        index.apply(&[replacement(1, [chunk(10)])], 2).unwrap();
+        assert_eq!(numbers(&index, &words("chunk")), [10]);
     }
 
     #[test]
@@ -424,9 +445,9 @@ mod tests {
         let (path, away) = (parent.path().join("index"), parent.path().join("away"));
         let index = open(&path).index;
         index
-            .apply(&[replacement(1, [text_passage(10, "apple")])], 1)
+            .apply(&[replacement(1, [text_chunk(10, "apple")])], 1)
             .unwrap();
-        let batch = [replacement(1, [text_passage(11, "pear")])];
+        let batch = [replacement(1, [text_chunk(11, "pear")])];
         fs::rename(&path, &away).unwrap();
         for _ in 0..3 {
             assert!(matches!(
@@ -442,7 +463,7 @@ mod tests {
         drop(index);
         let opened = open(&path);
         assert_eq!((opened.position, opened.why_new), (2, None));
-        assert_eq!(opened.index.passages().unwrap(), 1);
+        assert_eq!(opened.index.chunks().unwrap(), 1);
     }
 
     #[test]
@@ -450,15 +471,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let index = open(folder.path()).index;
         let content = [
-            replacement(1, [text_passage(10, "apple")]),
-            replacement(2, [text_passage(20, "apple")]),
+            replacement(1, [text_chunk(10, "apple")]),
+            replacement(2, [text_chunk(20, "apple")]),
         ];
         index.apply(&content, 1).unwrap();
         // The list of segments cannot be written; everything before it in a commit can, the deletions too.
         let obstacle = folder.path().join("meta.json.new");
         fs::create_dir(&obstacle).unwrap();
         for document in [1, 1, 2] {
-            let batch = [replacement(document, [text_passage(30, "pear")])];
+            let batch = [replacement(document, [text_chunk(30, "pear")])];
             let error = index.apply(&batch, 2).unwrap_err();
             let source = std::error::Error::source(&error).unwrap().to_string();
             assert!(source.contains("Is a directory"), "{source}");
@@ -467,18 +488,15 @@ mod tests {
         fs::remove_dir(&obstacle).unwrap();
         // As many operations as before, so tantivy gives the file of the deletions the name that it had before.
         index
-            .apply(&[replacement(1, [text_passage(11, "pear")])], 2)
+            .apply(&[replacement(1, [text_chunk(11, "pear")])], 2)
             .unwrap();
         assert_eq!(numbers(&index, &words("apple pear")), [11, 20]);
         drop(index);
         let opened = open(folder.path());
         assert_eq!((opened.position, opened.why_new), (2, None));
-        let content = [
-            replacement(1, [text_passage(11, "pear")]),
-            content[1].clone(),
-        ];
+        let content = [replacement(1, [text_chunk(11, "pear")]), content[1].clone()];
         let loaded = opened.index.load(known(&content).into_iter()).unwrap();
-        assert_eq!((loaded.passages, loaded.dangling), (2, 0));
+        assert_eq!((loaded.chunks, loaded.dangling), (2, 0));
     }
 
     #[test]
@@ -486,8 +504,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let index = open(folder.path()).index;
         let batch = [
-            replacement(1, [text_passage(10, "apple")]),
-            replacement(2, [text_passage(20, "apple")]),
+            replacement(1, [text_chunk(10, "apple")]),
+            replacement(2, [text_chunk(20, "apple")]),
         ];
         index.apply(&batch, 1).unwrap();
         drop(index);
@@ -496,7 +514,7 @@ mod tests {
         assert_eq!((found.candidates.len(), found.dangling), (0, 2));
         let loaded = index.load(known(&batch[..1]).into_iter()).unwrap();
         let expected = Loaded {
-            passages: 1,
+            chunks: 1,
             not_indexed: 0,
             dangling: 1,
         };
@@ -517,9 +535,9 @@ mod tests {
             let documents = 0..DOCUMENTS;
             documents
                 .map(|document| {
-                    let mut passage = text_passage(position * 10 + u64::from(document), "apple");
-                    passage.vector = Some(vector(1));
-                    replacement(document, [passage])
+                    let mut chunk = text_chunk(position * 10 + u64::from(document), "apple");
+                    chunk.vector = Some(stored(1));
+                    replacement(document, [chunk])
                 })
                 .collect()
         };

@@ -4,7 +4,7 @@ use super::analyse::STOP_WORDS;
 use super::error::Reason;
 
 /// Raised when the fields, the analysis or the files of the index change in a way that no other line shows.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The crates whose version decides which terms a text gives or how they are stored, as in `Cargo.lock`.
 const CRATES: [(&str, &str); 3] = [
@@ -16,14 +16,14 @@ const CRATES: [(&str, &str); 3] = [
 /// The first line of the payload of every commit.
 const HEAD: &str = "docent index";
 
-/// What the caller knows of the origin of the passages.
+/// What the caller knows of the origin of the chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The id of the store that it follows: another one gives the same numbers to other passages.
+    /// The id of the store that it follows: another one gives the same numbers to other chunks.
     pub store: String,
     /// The embedder that made the vectors, for instance the digest of its table.
     pub embedder: String,
-    /// How documents are cut into passages.
+    /// How documents are cut into chunks.
     pub chunking: String,
 }
 

@@ -8,24 +8,24 @@ use std::io;
 use tantivy::Term;
 use tantivy::fieldnorm::FieldNormReader;
 
-use super::passages::Address;
+use super::chunks::Address;
 use super::segments::{Segments, each_block};
 
 /// BM25: how fast a repeated term stops to count.
 const K1: f64 = 1.2;
-/// BM25: how much a long passage is held back.
+/// BM25: how much a long chunk is held back.
 const B: f64 = 0.75;
-/// What a term that nearly every passage has is worth at least.
+/// What a term that nearly every chunk has is worth at least.
 const LEAST_IDF: f64 = 1e-6;
 
 impl Segments {
-    /// Scores every passage that has one of `terms`, which are sorted: that fixes the order of summing.
+    /// Scores every chunk that has one of `terms`, which are sorted: that fixes the order of summing.
     pub(super) fn scores(&self, terms: &[String]) -> io::Result<Scores> {
         let mut scores = Scores {
             by_place: self.per_doc(0.0),
             bound: 0.0,
         };
-        // The part of the formula that depends on a passage's length alone, for each of the norms there are.
+        // The part of the formula that depends on a chunk's length alone, for each of the norms there are.
         // Without a single term alive nothing can match, and 1 stands in for the sum of lengths.
         let (alive, length_sum) = (self.alive as f64, self.length.max(1) as f64);
         let saturation: Vec<f64> = (0..=u8::MAX)
@@ -36,7 +36,7 @@ impl Segments {
             let term = Term::from_field_text(self.fields.text, term);
             let mut df = 0;
             for segment in self.places.iter().flatten() {
-                df += segment.live_df(&term)?;
+                df += segment.live_df(&segment.terms, &term)?;
             }
             let weight = idf(self.alive, df) * (K1 + 1.0);
             scores.bound += weight;
@@ -55,16 +55,16 @@ impl Segments {
     }
 }
 
-/// What a term is worth that `df` of `alive` passages have.
+/// What a term is worth that `df` of `alive` chunks have.
 fn idf(alive: u64, df: u64) -> f64 {
     let (alive, df) = (alive as f64, df as f64);
     ((alive - df + 0.5) / (df + 0.5)).ln().max(LEAST_IDF)
 }
 
-/// The keyword score of every passage; 0 for what has none of the terms.
+/// The keyword score of every chunk; 0 for what has none of the terms.
 pub(super) struct Scores {
     by_place: Vec<Vec<f64>>,
-    /// What no passage can exceed.
+    /// What no chunk can exceed.
     pub(super) bound: f64,
 }
 
@@ -73,7 +73,7 @@ impl Scores {
         self.by_place[address.segment as usize][address.doc as usize]
     }
 
-    /// The passages that have at least one of the terms, deleted ones among them.
+    /// The chunks that have at least one of the terms, deleted ones among them.
     pub(super) fn matches(&self) -> impl Iterator<Item = (Address, f64)> {
         (0..).zip(&self.by_place).flat_map(|(segment, scores)| {
             (0..)

@@ -105,7 +105,7 @@ impl Phrase {
     }
 }
 
-/// A passage of a document as a hit shows it.
+/// A chunk of a document as a hit shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shown {
     pub(super) first_line: u32,
@@ -116,13 +116,13 @@ pub(super) struct Shown {
 /// A line up to this many bytes is shown to its end.
 const WHOLE_LINE_BYTES: usize = 400;
 
-/// The passage `shown` of `document`, made longer until it holds each of `phrases`, all of which begin in it; nothing if
+/// The chunk `shown` of `document`, made longer until it holds each of `phrases`, all of which begin in it; nothing if
 /// one of them does not.
 pub(super) fn extended(document: &str, shown: &Shown, phrases: &[&Phrase]) -> Option<Shown> {
     let offset = |line: u32| document.len() - after_lines(document, line as usize).len();
     let from = offset(shown.first_line.saturating_sub(1));
     let lines = &document[from..offset(shown.last_line)];
-    // A passage is a part of its line only where that is too long; which part is told by its text.
+    // A chunk is a part of its line only where that is too long; which part is told by its text.
     lines
         .match_indices(shown.text.as_str())
         .find_map(|(at, text)| {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passage_is_made_longer_by_the_rest_of_a_phrase() {
+    fn a_chunk_is_made_longer_by_the_rest_of_a_phrase() {
         let document = "one two\rthree four\r\nfive six\nseven\n";
         let shown = |first_line, last_line, text: &str| Shown {
             first_line,

@@ -1,39 +1,47 @@
-//! One search over keywords and vectors, as measured in the design: 0.55 · keywords + 0.45 · vectors.
+//! One search over keywords and vectors, as measured in the design: 0.55 · keywords + 0.45 · vectors, and what `rank` makes of it.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::DocumentId;
-use super::analyse::query_terms;
+use super::analyse::{Terms, query_terms};
 use super::best::Best;
+use super::chunks::Address;
 use super::error::IndexError;
-use super::filter::Filter;
+use super::filter::{Filter, Within};
 use super::handle::Published;
 use super::keyword::Scores;
-use super::passages::{Address, Slot};
+use super::rank::Ranking;
+use super::signals::Signals;
 use crate::embed::Quantised;
 
 /// The keyword score's part of the whole.
-const KEYWORD_WEIGHT: f64 = 0.55;
+pub(super) const KEYWORD_WEIGHT: f64 = 0.55;
 /// The cosine's part of the whole.
-const VECTOR_WEIGHT: f64 = 0.45;
+pub(super) const VECTOR_WEIGHT: f64 = 0.45;
 
-/// The least score of a passage that is about the query, among up to a thousand passages.
+/// The least score of a chunk that is about a query of [`LEAST_SCORE_TERMS`] terms, among up to a thousand chunks.
 const LEAST_SCORE: f64 = 0.27;
-/// By how much it rises with every tenfold of passages: among more of them, more are alike by accident.
+/// By how much it rises with every tenfold of chunks: among more of them, more are alike by accident.
 const LEAST_SCORE_STEP: f64 = 0.03;
 /// The most that it rises to.
 const LEAST_SCORE_MAX: f64 = 0.36;
+/// By how much it falls with the logarithm of the query's terms: of many words a chunk has a smaller part.
+const LEAST_SCORE_FALL: f64 = 0.03;
+const LEAST_SCORE_TERMS: f64 = 4.0;
 
 /// What is looked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'a> {
-    /// The text as typed. Quoted parts must be contained as they stand; any other text is safe.
+    /// The text as typed; any text is safe. If it is quoted parts and no more, these must be contained as they stand.
     pub text: &'a str,
     /// The vector of the text, if it has one.
     pub vector: Option<&'a Quantised>,
-    /// Only passages of this collection.
+    /// Only chunks of this collection.
     pub collection: Option<&'a str>,
+    /// Only chunks of these files.
+    pub within: Option<&'a Within>,
+    /// Quoted parts must be contained also where there are other words.
+    pub exact: bool,
     /// How many candidates are wanted at most.
     pub limit: usize,
 }
@@ -47,93 +55,115 @@ pub struct Legs {
     pub vector: bool,
 }
 
-/// A passage found.
+/// A factor of a score.
 #[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Boost {
+    /// What it is for: one of the names in `docs/search.md`.
+    pub name: &'static str,
+    /// Above 1 it raises, below 1 it holds back.
+    pub factor: f64,
+}
+
+/// A chunk found.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     /// Its number.
     pub number: u64,
     /// Its document.
     pub document: DocumentId,
-    /// How well it answers, 0 to 1 or a little below 0; comparable between queries.
+    /// How well it answers: both legs together, multiplied by all `boosts`.
     pub score: f64,
     /// Its BM25 score: 0 to [`Found::bound`].
     pub keyword: f64,
     /// The cosine of its vector and the query's; 0 if one of them has none.
     pub cosine: f32,
+    /// The factors that are not 1.
+    pub boosts: Vec<Boost>,
+    /// On the best chunk of its document: how many good ones of it stand behind all others.
+    pub more: u32,
 }
 
 /// What a search found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// The passages, best first. Whether a quoted part of the query begins in them, [`Searcher`](super::Searcher) tells by
+    /// The chunks, best first. Whether a quoted part of the query begins in them, [`Searcher`](super::Searcher) tells by
     /// their text.
     pub candidates: Vec<Candidate>,
     /// What took part.
     pub legs: Legs,
     /// Whether the best of them scores so high that the topic of the query is likely to be there at all.
     pub about: bool,
-    /// The keyword score that no passage can exceed.
+    /// Whether only what has all quoted parts of the query was looked at.
+    pub quoted: bool,
+    /// The keyword score that no chunk can exceed.
     pub bound: f64,
     /// The position of the store's feed that the index stood at.
     pub position: u64,
     /// The query is longer than [`MAX_QUERY_BYTES`](super::MAX_QUERY_BYTES) or
     /// [`MAX_QUERY_TERMS`](super::MAX_QUERY_TERMS): a part of it was not looked for.
     pub cut: bool,
-    /// Passages among the best that the keyword index has and [`Index::load`](super::Index::load) was not told
+    /// Chunks among the best that the keyword index has and [`Index::load`](super::Index::load) was not told
     /// of: left out. The feed must still bring their removal.
     pub dangling: usize,
+}
+
+/// Which chunks are looked at.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    /// None means all.
+    filter: Option<&'a Filter>,
+    /// They have the quoted parts of the query, and need none of its words.
+    quoted: bool,
 }
 
 /// Searches one published state.
 pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, IndexError> {
     let terms = query_terms(query.text);
     let segments = &published.segments;
+    let quoted = !terms.phrases.is_empty() && (query.exact || terms.all_quoted);
+    let phrases = if quoted {
+        terms.phrases.as_slice()
+    } else {
+        &[]
+    };
     let filter = segments
-        .filter(query.collection, &terms.phrases)
-        .map_err(IndexError::keyword("filter the passages"))?;
+        .filter(query.collection, phrases)
+        .map_err(IndexError::keyword("filter the chunks"))?;
+    let filter = match query.within {
+        Some(within) => Some(published.narrowed(filter, within)),
+        None => filter,
+    };
     let scores = segments
         .scores(&terms.scored)
-        .map_err(IndexError::keyword("score the passages"))?;
+        .map_err(IndexError::keyword("score the chunks"))?;
+    let signals = Signals::read(segments, &terms).map_err(IndexError::keyword(
+        "look at names, titles and quoted parts",
+    ))?;
 
-    let quoted = !terms.phrases.is_empty();
-    let (mut slots, dangling) = match &filter {
-        // What has the quoted parts is found, whatever else of the query it has.
-        Some(filter) if quoted => {
-            let scored = filter
-                .addresses()
-                .map(|address| (address, scores.at(address)));
-            best_by_keywords(published, scored)
-        }
-        Some(filter) => {
-            let passing = scores.matches().filter(|(at, _)| filter.lets_through(*at));
-            best_by_keywords(published, passing)
-        }
-        None => best_by_keywords(published, scores.matches()),
+    let legs = Legs {
+        keyword: quoted || !terms.scored.is_empty(),
+        vector: query.vector.is_some(),
     };
-    if let Some(vector) = query.vector {
-        slots.extend(best_by_vector(published, vector, filter.as_ref()));
-    }
-    let mut ranked: Vec<(Candidate, &Slot)> = slots
-        .into_iter()
-        .map(|slot| {
-            (
-                rate(published, query, &scores, slot),
-                &published.passages.slots()[slot],
-            )
-        })
-        .collect();
-    ranked.sort_unstable_by(best_first);
-    ranked.truncate(query.limit);
-    let least = least_score(segments.alive);
+    let scope = Scope {
+        filter: filter.as_ref(),
+        quoted,
+    };
+    let (slots, dangling) = candidates(published, query, &scores, &signals, scope);
+    let ranking = Ranking {
+        published,
+        query,
+        terms: &terms,
+        scores: &scores,
+        signals: &signals,
+    };
+    let (mut candidates, best) = ranking.order(slots.into_iter());
+    let any = !candidates.is_empty();
+    candidates.truncate(query.limit);
     Ok(Found {
-        about: ranked
-            .first()
-            .is_some_and(|(best, _)| quoted || best.score >= least),
-        candidates: ranked.into_iter().map(|(candidate, _)| candidate).collect(),
-        legs: Legs {
-            keyword: quoted || !terms.scored.is_empty(),
-            vector: query.vector.is_some(),
-        },
+        about: any && (quoted || best >= least_score(segments.alive, &terms)),
+        candidates,
+        legs,
+        quoted,
         bound: scores.bound,
         position: published.position,
         cut: terms.cut,
@@ -141,10 +171,55 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
     })
 }
 
-/// The score from which on the best of `passages` is taken to be about the query, as measured in the design.
-fn least_score(passages: u64) -> f64 {
-    let thousands = passages.max(1) as f64 / 1000.0;
-    (LEAST_SCORE + LEAST_SCORE_STEP * thousands.log10()).clamp(LEAST_SCORE, LEAST_SCORE_MAX)
+/// The slots of the best of both legs, of what defines a name of the query and of what has a quoted part of it; and how many of
+/// the best have no slot.
+fn candidates(
+    published: &Published,
+    query: &Query<'_>,
+    scores: &Scores,
+    signals: &Signals,
+    scope: Scope<'_>,
+) -> (BTreeSet<usize>, usize) {
+    let Scope { filter, quoted } = scope;
+    let passes = |at: Address| filter.is_none_or(|filter| filter.lets_through(at));
+    let (mut slots, dangling) = match filter {
+        // What has the quoted parts is found, whatever else of the query it has.
+        Some(filter) if quoted => {
+            let scored = filter.addresses().map(|at| (at, scores.at(at)));
+            best_by_keywords(published, scored)
+        }
+        _ => {
+            let passing = scores.matches().filter(|(at, _)| passes(*at));
+            best_by_keywords(published, passing)
+        }
+    };
+    let mut add = |addresses: &mut dyn Iterator<Item = Address>| {
+        let scored = addresses
+            .filter(|at| passes(*at))
+            .map(|at| (at, scores.at(at)));
+        slots.extend(best_by_keywords(published, scored).0);
+    };
+    for definers in &signals.definers {
+        add(&mut definers.chunks.keys().copied());
+    }
+    if !quoted {
+        for having in &signals.quoted {
+            add(&mut having.addresses());
+        }
+    }
+    if let Some(vector) = query.vector {
+        slots.extend(best_by_vector(published, vector, filter));
+    }
+    (slots, dangling)
+}
+
+/// The score from which on the best of `chunks` is taken to be about the query, as measured in the design.
+fn least_score(chunks: u64, terms: &Terms) -> f64 {
+    let thousands = chunks.max(1) as f64 / 1000.0;
+    let of_four =
+        (LEAST_SCORE + LEAST_SCORE_STEP * thousands.log10()).clamp(LEAST_SCORE, LEAST_SCORE_MAX);
+    let terms = terms.scored.len().max(1) as f64;
+    of_four - LEAST_SCORE_FALL * (terms / LEAST_SCORE_TERMS).ln()
 }
 
 /// The slots of the best by keywords, and how many of the best have none.
@@ -161,7 +236,7 @@ fn best_by_keywords(
     let mut dangling = 0;
     let slots = best.into_items().filter_map(|address| {
         let number = published.segments.number(address);
-        let slot = number.and_then(|number| published.passages.slot(number));
+        let slot = number.and_then(|number| published.chunks.slot(number));
         dangling += usize::from(slot.is_none());
         slot
     });
@@ -174,49 +249,15 @@ fn best_by_vector<'a>(
     vector: &Quantised,
     filter: Option<&Filter>,
 ) -> impl Iterator<Item = usize> + use<'a> {
-    let slots = published.passages.slots();
+    let slots = published.chunks.slots();
     let mut best = Best::new();
-    for (slot, cosine) in published.passages.vectors().cosines(vector) {
+    for (slot, cosine) in published.chunks.vectors().cosines(vector) {
         let passes = |filter: &Filter| slots[slot].address.is_some_and(|a| filter.lets_through(a));
         if filter.is_none_or(passes) {
             best.push(f64::from(cosine), slot);
         }
     }
     best.into_items()
-}
-
-/// The passage in `slot` with all its scores, whichever leg found it.
-fn rate(published: &Published, query: &Query<'_>, scores: &Scores, slot: usize) -> Candidate {
-    let passage = &published.passages.slots()[slot];
-    let keyword = passage.address.map_or(0.0, |address| scores.at(address));
-    let vectors = published.passages.vectors();
-    let cosine = query
-        .vector
-        .and_then(|vector| vectors.cosine(vector, slot))
-        .unwrap_or(0.0);
-    let score = if scores.bound > 0.0 {
-        KEYWORD_WEIGHT * (keyword / scores.bound) + VECTOR_WEIGHT * f64::from(cosine)
-    } else {
-        f64::from(cosine)
-    };
-    Candidate {
-        number: passage.number,
-        document: passage.owner.document,
-        score,
-        keyword,
-        cosine,
-    }
-}
-
-/// By score, then keyword score, collection, path and line. The number decides between pieces of one line only.
-fn best_first(a: &(Candidate, &Slot), b: &(Candidate, &Slot)) -> Ordering {
-    let place = |slot: &Slot| (slot.first_line, slot.number);
-    b.0.score
-        .total_cmp(&a.0.score)
-        .then_with(|| b.0.keyword.total_cmp(&a.0.keyword))
-        .then_with(|| a.1.owner.collection.cmp(&b.1.owner.collection))
-        .then_with(|| a.1.owner.path.cmp(&b.1.owner.path))
-        .then_with(|| place(a.1).cmp(&place(b.1)))
 }
 
 #[cfg(test)]
@@ -228,10 +269,11 @@ mod tests {
 
     use super::super::analyse::{each_term, identifier_pieces};
     use super::super::testing::{
-        generated, numbers, open, replacement, text_passage, vector, words,
+        generated, numbers, open, replacement, stored, text_chunk, vector, words,
     };
-    use super::super::{Index, Passage, Replacement};
+    use super::super::{Index, Replacement};
     use super::*;
+    use crate::store::ChunkRow;
 
     const QUERIES: &[&str] = &[
         "index",
@@ -254,8 +296,8 @@ mod tests {
             .collect()
     }
 
-    fn terms_of(passage: &Passage) -> Vec<String> {
-        let (heading, text) = (&passage.heading, &passage.text);
+    fn terms_of(chunk: &ChunkRow) -> Vec<String> {
+        let (heading, text) = (&chunk.heading, &chunk.text);
         let mut terms = Vec::new();
         let mut note = |text: &str| {
             each_term(text, |term| {
@@ -275,19 +317,19 @@ mod tests {
 
     /// The formula of the design, computed from the texts alone: number → (keyword score, bound).
     fn reference(corpus: &[Replacement], query: &str) -> HashMap<u64, (f64, f64)> {
-        let passages: Vec<(u64, Vec<String>)> = corpus
+        let chunks: Vec<(u64, Vec<String>)> = corpus
             .iter()
-            .flat_map(|r| r.passages.iter().map(|p| (p.number, terms_of(p))))
+            .flat_map(|r| r.chunks.iter().map(|p| (p.number, terms_of(p))))
             .collect();
         let norm = |terms: &Vec<String>| {
             let id = FieldNormReader::fieldnorm_to_id(terms.len() as u32);
             f64::from(FieldNormReader::id_to_fieldnorm(id))
         };
-        let n = passages.len() as f64;
-        let l: f64 = passages.iter().map(|(_, terms)| norm(terms)).sum();
+        let n = chunks.len() as f64;
+        let l: f64 = chunks.iter().map(|(_, terms)| norm(terms)).sum();
         let query = query_terms(query).scored;
         let idf = |term: &String| {
-            let df = passages
+            let df = chunks
                 .iter()
                 .filter(|(_, terms)| terms.contains(term))
                 .count() as f64;
@@ -301,17 +343,26 @@ mod tests {
             };
             query.iter().map(part).sum::<f64>()
         };
-        passages
+        chunks
             .iter()
             .map(|(number, terms)| (*number, (score(terms), bound)))
             .collect()
     }
 
     #[test]
-    fn the_least_score_rises_with_the_passages_within_bounds() {
-        for (passages, least) in [(0, 0.27), (1_000, 0.27), (10_000, 0.30), (10_000_000, 0.36)] {
-            assert!((least_score(passages) - least).abs() < 1e-12, "{passages}");
+    fn the_least_score_rises_with_the_chunks_within_bounds() {
+        let four = query_terms("restart parked agent queue");
+        for (chunks, least) in [(0, 0.27), (1_000, 0.27), (10_000, 0.30), (10_000_000, 0.36)] {
+            assert!(
+                (least_score(chunks, &four) - least).abs() < 1e-12,
+                "{chunks}"
+            );
         }
+        // Of more words a chunk has a smaller part.
+        let eight = query_terms("one two three four five six seven eight");
+        let fall = least_score(1_000, &four) - least_score(1_000, &eight);
+        assert!((fall - 0.03 * 2_f64.ln()).abs() < 1e-12, "{fall}");
+        assert!(least_score(1_000, &query_terms("agent")) > 0.31);
     }
 
     #[test]
@@ -342,8 +393,8 @@ mod tests {
         index.apply(&corpus, 1).unwrap();
         let vectors: HashMap<u64, Quantised> = corpus
             .iter()
-            .flat_map(|r| r.passages.iter())
-            .filter_map(|p| Some((p.number, p.vector.clone()?)))
+            .flat_map(|r| r.chunks.iter())
+            .filter_map(|p| Some((p.number, Quantised::from_bytes(p.vector.as_deref()?).ok()?)))
             .collect();
         for (seed, text) in QUERIES.iter().enumerate() {
             let vector = vector(seed as u64);
@@ -375,7 +426,8 @@ mod tests {
                 } else {
                     cosine
                 };
-                assert!((candidate.score - score).abs() < 1e-6);
+                let factors: f64 = candidate.boosts.iter().map(|b| b.factor).product();
+                assert!((candidate.score - score * factors).abs() < 1e-6);
             }
             let mut by_keyword: Vec<f64> =
                 reference.values().map(|(keyword, _)| *keyword).collect();
@@ -391,12 +443,22 @@ mod tests {
         }
     }
 
+    type Content = (
+        DocumentId,
+        u32,
+        u64,
+        u64,
+        u32,
+        Vec<(&'static str, u64)>,
+        u32,
+    );
+
     /// Everything of a result that content alone decides: no number, no position.
-    fn content(index: &Index, query: &Query<'_>) -> Vec<(DocumentId, u32, u64, u64, u32)> {
+    fn content(index: &Index, query: &Query<'_>) -> Vec<Content> {
         let lines: HashMap<u64, u32> = {
             let published = index.published();
             published
-                .passages
+                .chunks
                 .slots()
                 .iter()
                 .map(|slot| (slot.number, slot.first_line))
@@ -410,6 +472,11 @@ mod tests {
                 c.score.to_bits(),
                 c.keyword.to_bits(),
                 c.cosine.to_bits(),
+                c.boosts
+                    .iter()
+                    .map(|b| (b.name, b.factor.to_bits()))
+                    .collect(),
+                c.more,
             )
         });
         rows.collect()
@@ -432,11 +499,11 @@ mod tests {
             for (at, document) in batch.iter_mut().enumerate() {
                 // Numbers unlike those of the other rounds; some documents vanish for a while.
                 document
-                    .passages
+                    .chunks
                     .iter_mut()
                     .for_each(|p| p.number += (round + 1) * 100_000);
                 if (at as u64 + round).is_multiple_of(5) {
-                    document.passages.clear();
+                    document.chunks.clear();
                 }
             }
             lived.apply(&batch, round).unwrap();
@@ -487,11 +554,11 @@ mod tests {
             document: [document; 16],
             collection: Arc::from(collection),
             path: Arc::from(path),
-            passages: lines
+            chunks: lines
                 .iter()
-                .map(|&(number, first_line)| Passage {
+                .map(|&(number, first_line)| ChunkRow {
                     first_line,
-                    ..text_passage(number, "apple")
+                    ..text_chunk(number, "apple")
                 })
                 .collect(),
         };
@@ -501,7 +568,8 @@ mod tests {
             at(3, "code", b"z", &[(4, 1)]),
         ];
         index.apply(&batch, 1).unwrap();
-        assert_eq!(numbers(&index, &words("apple")), [4, 3, 2, 1]);
+        // The file with two of them goes first, by its first line; its other one goes last.
+        assert_eq!(numbers(&index, &words("apple")), [3, 4, 1, 2]);
         assert_eq!(
             numbers(
                 &index,
@@ -510,7 +578,7 @@ mod tests {
                     ..words("apple")
                 }
             ),
-            [4, 3]
+            [3, 4]
         );
     }
 
@@ -522,15 +590,15 @@ mod tests {
             .map(|d| {
                 replacement(
                     d,
-                    [Passage {
-                        vector: Some(vector(1)),
-                        ..text_passage(d.into(), "apple apple")
+                    [ChunkRow {
+                        vector: Some(stored(1)),
+                        ..text_chunk(d.into(), "apple apple")
                     }],
                 )
             })
             .collect();
-        let mut poor = text_passage(1000, "apple among many other words");
-        poor.vector = Some(vector(2));
+        let mut poor = text_chunk(1000, "apple among many other words");
+        poor.vector = Some(stored(2));
         batch.push(Replacement {
             collection: Arc::from("small"),
             ..replacement(251, [poor])
@@ -572,20 +640,18 @@ mod tests {
     fn phrases_must_be_contained_by_what_either_leg_finds() {
         let folder = tempfile::tempdir().unwrap();
         let index = open(folder.path()).index;
-        let with = |number, heading: &str, text: &str| Passage {
+        let with = |number, heading: &str, text: &str| ChunkRow {
             heading: heading.to_owned(),
-            vector: Some(vector(1)),
-            ..text_passage(number, text)
+            vector: Some(stored(1)),
+            ..text_chunk(number, text)
         };
-        let passages = [
+        let chunks = [
             with(1, "", "a quick brown fox"),
             with(2, "", "a brown quick fox"),
             with(3, "very quick", "brown fox"),
             with(4, "", "quick brown quick brown foxes, and readBlock"),
         ];
-        let documents = (1..)
-            .zip(passages)
-            .map(|(n, passage)| replacement(n, [passage]));
+        let documents = (1..).zip(chunks).map(|(n, chunk)| replacement(n, [chunk]));
         index.apply(&documents.collect::<Vec<_>>(), 1).unwrap();
         let vector = vector(1);
         let found = |text| {
@@ -593,6 +659,7 @@ mod tests {
                 &index,
                 &Query {
                     vector: Some(&vector),
+                    exact: true,
                     ..words(text)
                 },
             );
@@ -624,21 +691,27 @@ mod tests {
     }
 
     #[test]
-    fn a_phrase_may_run_on_into_the_next_passage() {
+    fn a_phrase_may_run_on_into_the_next_chunk() {
         let folder = tempfile::tempdir().unwrap();
         let index = open(folder.path()).index;
-        let at = |number, line, text: &str| Passage {
+        let at = |number, line, text: &str| ChunkRow {
             first_line: line,
             last_line: line,
-            ..text_passage(number, text)
+            ..text_chunk(number, text)
         };
-        let passages = [
+        let chunks = [
             at(1, 1, "one of the"),
             at(2, 2, "cats is"),
             at(3, 3, "here"),
         ];
-        index.apply(&[replacement(1, passages)], 1).unwrap();
-        let found = |text| numbers(&index, &words(text));
+        index.apply(&[replacement(1, chunks)], 1).unwrap();
+        let found = |text| {
+            let query = Query {
+                exact: true,
+                ..words(text)
+            };
+            numbers(&index, &query)
+        };
         assert_eq!(found("\"of the cats\""), [1]);
         assert_eq!(found("\"the cats is here\""), [1]);
         assert_eq!(

@@ -11,8 +11,8 @@ use tantivy::postings::BlockSegmentPostings;
 use tantivy::schema::IndexRecordOption;
 use tantivy::{InvertedIndexReader, Searcher, SegmentReader, Term};
 
+use super::chunks::Address;
 use super::fields::{Fields, NUMBER};
-use super::passages::Address;
 
 /// One segment, opened.
 #[derive(Clone)]
@@ -21,6 +21,9 @@ pub(super) struct Segment {
     pub(super) terms: Arc<InvertedIndexReader>,
     pub(super) exact: Arc<InvertedIndexReader>,
     pub(super) collections: Arc<InvertedIndexReader>,
+    pub(super) titles: Arc<InvertedIndexReader>,
+    pub(super) title_lengths: FieldNormReader,
+    pub(super) names: Arc<InvertedIndexReader>,
     pub(super) lengths: FieldNormReader,
     numbers: Column<u64>,
 }
@@ -31,6 +34,9 @@ impl Segment {
             terms: reader.inverted_index(fields.text)?,
             exact: reader.inverted_index(fields.exact)?,
             collections: reader.inverted_index(fields.collection)?,
+            titles: reader.inverted_index(fields.title)?,
+            title_lengths: reader.get_fieldnorms_reader(fields.title)?,
+            names: reader.inverted_index(fields.names)?,
             lengths: reader.get_fieldnorms_reader(fields.text)?,
             numbers: reader.fast_fields().u64(NUMBER)?,
             reader: reader.clone(),
@@ -43,13 +49,13 @@ impl Segment {
             .is_none_or(|alive| alive.is_alive(doc))
     }
 
-    /// How many passages alive have `term`.
-    pub(super) fn live_df(&self, term: &Term) -> io::Result<u64> {
+    /// How many chunks alive have `term` in the postings `index`, which are of this segment.
+    pub(super) fn live_df(&self, index: &InvertedIndexReader, term: &Term) -> io::Result<u64> {
         if self.reader.alive_bitset().is_none() {
-            return Ok(u64::from(self.terms.doc_freq(term)?));
+            return Ok(u64::from(index.doc_freq(term)?));
         }
         let mut live = 0;
-        each_block(&self.terms, term, |postings| {
+        each_block(index, term, |postings| {
             live += postings
                 .docs()
                 .iter()
@@ -78,19 +84,19 @@ pub(super) fn each_block(
 
 /// The segments of one commit and what is counted over them.
 ///
-/// A segment keeps its place from commit to commit, so the addresses of its passages last as long as it does.
+/// A segment keeps its place from commit to commit, so the addresses of its chunks last as long as it does.
 pub(super) struct Segments {
     pub(super) fields: Fields,
     pub(super) searcher: Searcher,
     pub(super) places: Vec<Option<Segment>>,
-    /// Passages alive.
+    /// Chunks alive.
     pub(super) alive: u64,
-    /// Sum of the lengths of the passages alive, in terms, each as its one-byte norm gives it back.
+    /// Sum of the lengths of the chunks alive, in terms, each as its one-byte norm gives it back.
     pub(super) length: u64,
 }
 
 impl Segments {
-    /// The segments of `searcher`, and the places of those that `before` does not have: their passages must be
+    /// The segments of `searcher`, and the places of those that `before` does not have: their chunks must be
     /// placed anew.
     pub(super) fn open(
         searcher: Searcher,
@@ -139,7 +145,7 @@ impl Segments {
         Ok((segments, new))
     }
 
-    /// Passages alive.
+    /// Chunks alive.
     pub(super) fn alive(&self) -> u64 {
         self.alive
     }
@@ -149,8 +155,8 @@ impl Segments {
         self.places.len() as u32
     }
 
-    /// The passages alive in the segment at `place`: number and address.
-    pub(super) fn passages(&self, place: u32) -> impl Iterator<Item = (u64, Address)> {
+    /// The chunks alive in the segment at `place`: number and address.
+    pub(super) fn chunks(&self, place: u32) -> impl Iterator<Item = (u64, Address)> {
         let segment = self.places.get(place as usize).and_then(Option::as_ref);
         segment.into_iter().flat_map(move |segment| {
             (0..segment.reader.max_doc())
@@ -165,19 +171,19 @@ impl Segments {
         })
     }
 
-    /// The number of the passage at `address`.
+    /// The number of the chunk at `address`.
     pub(super) fn number(&self, address: Address) -> Option<u64> {
         let segment = self.places.get(address.segment as usize)?.as_ref()?;
         segment.numbers.first(address.doc)
     }
 
-    /// Whether the passage at `address` is alive; one that was replaced is not.
+    /// Whether the chunk at `address` is alive; one that was replaced is not.
     pub(super) fn is_alive(&self, address: Address) -> bool {
         let segment = self.places.get(address.segment as usize);
         segment.is_some_and(|s| s.as_ref().is_some_and(|s| s.is_alive(address.doc)))
     }
 
-    /// One `value` for each passage of each segment, deleted ones among them.
+    /// One `value` for each chunk of each segment, deleted ones among them.
     pub(super) fn per_doc<T: Clone>(&self, value: T) -> Vec<Vec<T>> {
         let lengths = self.places.iter().map(|place| {
             place
@@ -190,7 +196,7 @@ impl Segments {
 
 #[cfg(test)]
 impl Segments {
-    /// Whether deleted passages are still in it.
+    /// Whether deleted chunks are still in it.
     pub(super) fn has_deletions(&self) -> bool {
         self.places
             .iter()

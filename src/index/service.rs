@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use super::analyse::query_terms;
 use super::phrase::{Phrase, Shown, extended};
-use super::{Candidate, Found, Index, Query, marks};
+use super::rank::WORTH_LISTING;
+use super::{Boost, Candidate, Correction, Found, Index, IndexError, Query, Within, marks};
 use crate::embed::Table;
 use crate::event::Millis;
-use crate::store::{Digest, Store, StoredChunk};
+use crate::store::{ChunkRow, ChunkSource, Digest, Store};
 
 /// Searches at once; more wait.
 const SEARCHES: usize = 4;
@@ -21,11 +22,7 @@ const SEARCHES: usize = 4;
 /// Candidates that are looked at for the hits of one search.
 const CANDIDATES: usize = 200;
 
-/// What scores less than this part of the best score is not worth listing after it: on the sets that the score was
-/// measured with, nothing that was wanted among the first ten lies below.
-const WORTH_LISTING: f64 = 0.45;
-
-/// Passages that are named when nothing seems to be about the query.
+/// Chunks that are named when nothing seems to be about the query.
 const NEAREST: usize = 3;
 
 /// The most hits of one search.
@@ -40,9 +37,15 @@ pub struct SearchRequest {
     pub collection: Option<String>,
     /// At most so many hits, [`LIMIT_MAX`] at the most.
     pub limit: usize,
+    /// Only in these files.
+    pub within: Within,
+    /// Only in files that were changed at this moment or later.
+    pub since: Option<Millis>,
+    /// No typing error is corrected, and what is quoted must be there whatever else the query has.
+    pub exact: bool,
 }
 
-/// One place where a passage stands.
+/// One place where a chunk stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HitPlace {
     /// The collection.
@@ -57,7 +60,7 @@ pub struct HitPlace {
     pub digest: String,
 }
 
-/// A passage found.
+/// A chunk found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
     /// Where it stands.
@@ -66,12 +69,16 @@ pub struct Hit {
     pub heading: String,
     /// The text of just these lines.
     pub text: String,
-    /// How well it answers: 0 to 1 or a little below 0.
+    /// How well it answers: both legs together, multiplied by all `boosts`.
     pub score: f64,
-    /// Its keyword score, as a part of the most that a passage could have.
+    /// Its keyword score, as a part of the most that a chunk could have.
     pub keyword: f64,
     /// The cosine of its vector and the query's.
     pub vector: f64,
+    /// The factors of its score that are not 1.
+    pub boosts: Vec<Boost>,
+    /// On the best hit of a file: how many good ones of it stand behind all others.
+    pub more: u32,
     /// Byte ranges of `text` whose words are among the query's.
     pub marks: Vec<Range<usize>>,
     /// Other places where the same heading and text stand.
@@ -87,10 +94,12 @@ pub struct SearchAnswer {
     pub listed: usize,
     /// Whether the topic of the query is likely to be there at all. If not, `hits` have words of it in common and no more.
     pub about: bool,
-    /// The nearest passages without a word of the query, where nothing seems to be about it: no hits.
+    /// The nearest chunks without a word of the query, where nothing seems to be about it: no hits.
     pub nearest: Vec<Hit>,
     /// What took part: `keyword`, `vector`.
     pub legs: Vec<&'static str>,
+    /// Words that were looked for in place of others.
+    pub corrected: Vec<Correction>,
     /// A part of the query was too long to be looked for.
     pub cut: bool,
     /// How long it took.
@@ -117,15 +126,15 @@ pub struct FollowerState {
     pub position: u64,
     /// When the newest change in it was committed to the store.
     pub applied_at: Option<Millis>,
-    /// Passages in it.
-    pub passages: u64,
+    /// Chunks in it.
+    pub chunks: u64,
     /// Why it was built anew at this start.
     pub rebuilt: Option<String>,
     /// Why it does not follow at the moment.
     pub stopped: Option<String>,
     /// Comparisons with the store that have ended.
     pub verified: u64,
-    /// What the last of them found: passages that it did not have, passages that it should not have had.
+    /// What the last of them found: chunks that it did not have, chunks that it should not have had.
     pub differences: (u64, u64),
 }
 
@@ -167,13 +176,15 @@ impl Searcher {
     pub async fn search(&self, request: SearchRequest) -> Result<SearchAnswer, SearchError> {
         let began = Instant::now();
         let limit = request.limit.clamp(1, LIMIT_MAX);
-        let (request, mut found) = self.candidates(request).await?;
+        let (query, corrected, mut found) = self.candidates(request).await?;
         // Vectors have no "no": below the threshold they tell what is nearest, not what is there.
         let by_vector_alone = |c: &Candidate| !found.about && c.keyword <= 0.0;
-        let (nearest, candidates) = found.candidates.iter().copied().partition(by_vector_alone);
+        let candidates = std::mem::take(&mut found.candidates);
+        let (nearest, candidates) = candidates.into_iter().partition(by_vector_alone);
         found.candidates = candidates;
-        let phrases = query_terms(&request.query).phrases;
-        let query = (request.query.as_str(), phrases.as_slice());
+        let mut phrases = query_terms(&query).phrases;
+        phrases.retain(|_| found.quoted);
+        let query = (query.as_str(), phrases.as_slice());
         let hits = self.hits(query, &found, limit).await?;
         found.candidates = nearest;
         let nearest = self.hits(query, &found, NEAREST.min(limit)).await?;
@@ -190,6 +201,7 @@ impl Searcher {
             hits,
             nearest,
             legs,
+            corrected,
             cut: found.cut,
             took: began.elapsed(),
         })
@@ -201,8 +213,8 @@ impl Searcher {
     )]
     async fn candidates(
         &self,
-        request: SearchRequest,
-    ) -> Result<(SearchRequest, Found), SearchError> {
+        mut request: SearchRequest,
+    ) -> Result<(String, Vec<Correction>, Found), SearchError> {
         let failed = |e: &dyn std::fmt::Display| SearchError::Failed(e.to_string());
         let permit = self
             .permits
@@ -214,22 +226,31 @@ impl Searcher {
         if !self.state.borrow().ready {
             return Err(SearchError::NotReady);
         }
+        if let Some(since) = request.since {
+            let files = self.store.files_since(since).await;
+            request.within.files = Some(files.map_err(|e| failed(&e))?.into_iter().collect());
+        }
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let vector = Table::embedded()
-                .embed(&request.query)
-                .map(|v| v.quantise());
+            let (text, corrected) = match request.exact {
+                true => (request.query, Vec::new()),
+                false => index.corrected(&request.query)?,
+            };
+            let vector = Table::embedded().embed(&text).map(|v| v.quantise());
+            let everywhere = request.within == Within::default();
             let query = Query {
-                text: &request.query,
+                text: &text,
                 vector: vector.as_ref(),
                 collection: request.collection.as_deref(),
+                within: (!everywhere).then_some(&request.within),
+                exact: request.exact,
                 limit: CANDIDATES,
             };
-            let found = index.search(&query);
-            (request, found)
+            let found = index.search(&query)?;
+            Ok::<_, IndexError>((text, corrected, found))
         });
-        let (request, found) = task.await.map_err(|e| failed(&e))?;
-        Ok((request, found.map_err(|e| failed(&e))?))
+        let found = task.await.map_err(|e| failed(&e))?;
+        found.map_err(|e| failed(&e))
     }
 
     /// The hits of the best candidates that have the quoted parts: those of the same heading and text are one.
@@ -244,19 +265,20 @@ impl Searcher {
         for candidates in found.candidates.chunks(limit.max(10)) {
             let numbers = candidates.iter().map(|c| c.number).collect();
             let chunks = self.store.chunks(numbers).await;
-            for chunk in chunks.map_err(|e| SearchError::Failed(e.to_string()))? {
-                let Some(chunk) = self.quoted(chunk, phrases, &mut document).await? else {
+            for (source, chunk) in chunks.map_err(|e| SearchError::Failed(e.to_string()))? {
+                let digest = source.digest.as_str();
+                let shown = self.quoted(digest, chunk, phrases, &mut document).await?;
+                let Some(chunk) = shown else {
                     continue;
                 };
-                let same = |hit: &&mut Hit| {
-                    hit.heading == chunk.chunk.heading && hit.text == chunk.chunk.text
-                };
+                let place = place(source, &chunk);
+                let same = |hit: &&mut Hit| hit.heading == chunk.heading && hit.text == chunk.text;
                 if let Some(hit) = hits.iter_mut().find(same) {
-                    hit.also.push(place(&chunk));
+                    hit.also.push(place);
                 } else if hits.len() < limit
                     && let Some(candidate) = candidates.iter().find(|c| c.number == chunk.number)
                 {
-                    hits.push(hit(query, chunk, candidate, found.bound));
+                    hits.push(hit(query, place, chunk, candidate, found.bound));
                 }
             }
             if hits.len() >= limit {
@@ -270,11 +292,12 @@ impl Searcher {
     /// `document` is the one that was read last.
     async fn quoted(
         &self,
-        mut chunk: StoredChunk,
+        digest: &str,
+        mut chunk: ChunkRow,
         phrases: &[Phrase],
         document: &mut Option<(String, Vec<u8>)>,
-    ) -> Result<Option<StoredChunk>, SearchError> {
-        let (heading, text) = (&chunk.chunk.heading, &chunk.chunk.text);
+    ) -> Result<Option<ChunkRow>, SearchError> {
+        let (heading, text) = (&chunk.heading, &chunk.text);
         let is_in = |phrase: &Phrase, text| !phrase.places(text).is_empty();
         let running: Vec<&Phrase> = phrases
             .iter()
@@ -286,14 +309,8 @@ impl Searcher {
         if !running.iter().all(|phrase| phrase.may_run_on(text)) {
             return Ok(None);
         }
-        if document
-            .as_ref()
-            .is_none_or(|(digest, _)| *digest != chunk.digest)
-        {
-            *document = self
-                .bytes(&chunk.digest)
-                .await?
-                .map(|b| (chunk.digest.clone(), b));
+        if document.as_ref().is_none_or(|(read, _)| read != digest) {
+            *document = self.bytes(digest).await?.map(|b| (digest.to_owned(), b));
         }
         let bytes = document
             .as_ref()
@@ -301,13 +318,13 @@ impl Searcher {
         let document = std::str::from_utf8(bytes).unwrap_or_default();
         let document = document.strip_prefix('\u{feff}').unwrap_or(document);
         let shown = Shown {
-            first_line: chunk.chunk.first_line,
-            last_line: chunk.chunk.last_line,
-            text: std::mem::take(&mut chunk.chunk.text),
+            first_line: chunk.first_line,
+            last_line: chunk.last_line,
+            text: std::mem::take(&mut chunk.text),
         };
         Ok(extended(document, &shown, &running).map(|shown| {
-            chunk.chunk.last_line = shown.last_line;
-            chunk.chunk.text = shown.text;
+            chunk.last_line = shown.last_line;
+            chunk.text = shown.text;
             chunk
         }))
     }
@@ -320,7 +337,7 @@ impl Searcher {
         content.map_err(|e| SearchError::Failed(e.to_string()))
     }
 
-    /// Asks the follower to compare the index with the store, and waits for the result: how many passages the index did not
+    /// Asks the follower to compare the index with the store, and waits for the result: how many chunks the index did not
     /// have, and how many it should not have had. Differences are repaired by building it anew from the store.
     ///
     /// # Errors
@@ -370,27 +387,31 @@ impl Searcher {
 
 /// How many of `hits` are worth listing. What has the quoted parts of a query is.
 fn listed(hits: &[Hit], quoted: bool) -> usize {
-    let best = hits.first().map_or(0.0, |best| best.score);
-    let worth = |hit: &&Hit| quoted || hit.score >= WORTH_LISTING * best;
+    let base = |hit: &Hit| {
+        let factors: f64 = hit.boosts.iter().map(|boost| boost.factor).product();
+        hit.score / factors
+    };
+    let best = hits.iter().map(base).fold(0.0, f64::max);
+    let worth = |hit: &&Hit| quoted || base(hit) >= WORTH_LISTING * best;
     hits.iter().take_while(worth).count()
 }
 
-fn place(chunk: &StoredChunk) -> HitPlace {
+fn place(source: ChunkSource, chunk: &ChunkRow) -> HitPlace {
     HitPlace {
-        collection: chunk.collection.clone(),
-        path: chunk.path.clone(),
-        first_line: chunk.chunk.first_line,
-        last_line: chunk.chunk.last_line,
-        digest: chunk.digest.clone(),
+        collection: source.collection,
+        path: source.path,
+        first_line: chunk.first_line,
+        last_line: chunk.last_line,
+        digest: source.digest,
     }
 }
 
-fn hit(query: &str, chunk: StoredChunk, candidate: &Candidate, bound: f64) -> Hit {
+fn hit(query: &str, place: HitPlace, chunk: ChunkRow, candidate: &Candidate, bound: f64) -> Hit {
     Hit {
-        place: place(&chunk),
-        marks: marks(query, &chunk.chunk.text),
-        heading: chunk.chunk.heading,
-        text: chunk.chunk.text,
+        place,
+        marks: marks(query, &chunk.text),
+        heading: chunk.heading,
+        text: chunk.text,
         score: candidate.score,
         keyword: if bound > 0.0 {
             candidate.keyword / bound
@@ -398,6 +419,8 @@ fn hit(query: &str, chunk: StoredChunk, candidate: &Candidate, bound: f64) -> Hi
             0.0
         },
         vector: f64::from(candidate.cosine),
+        boosts: candidate.boosts.clone(),
+        more: candidate.more,
         also: Vec::new(),
     }
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Identity, Index, Known, Opened, Passage, Query, Replacement};
+use super::{Identity, Index, Opened, Query, Replacement};
 use crate::embed::{DIMENSIONS, Quantised};
+use crate::store::ChunkRow;
 
 /// The identity of every index in the tests.
 pub(super) fn identity() -> Identity {
@@ -20,33 +21,29 @@ pub(super) fn open(folder: &Path) -> Opened {
     Index::open(folder, &identity()).unwrap()
 }
 
-/// A passage without a vector whose text is its number in words.
-pub(super) fn passage(number: u64) -> Passage {
-    text_passage(number, &format!("passage number {number}"))
+/// A chunk without a vector whose text is its number in words.
+pub(super) fn chunk(number: u64) -> ChunkRow {
+    text_chunk(number, &format!("chunk number {number}"))
 }
 
-/// A passage without heading and vector.
-pub(super) fn text_passage(number: u64, text: &str) -> Passage {
-    Passage {
+/// A chunk without heading and vector.
+pub(super) fn text_chunk(number: u64, text: &str) -> ChunkRow {
+    ChunkRow {
         number,
         first_line: 1,
         last_line: 1,
-        heading: String::new(),
         text: text.to_owned(),
-        vector: None,
+        ..ChunkRow::default()
     }
 }
 
-/// The passages of the document `document` of the collection `docs`.
-pub(super) fn replacement(
-    document: u8,
-    passages: impl IntoIterator<Item = Passage>,
-) -> Replacement {
+/// The chunks of the document `document` of the collection `docs`.
+pub(super) fn replacement(document: u8, chunks: impl IntoIterator<Item = ChunkRow>) -> Replacement {
     Replacement {
         document: [document; 16],
         collection: Arc::from("docs"),
         path: Arc::from(format!("{document}.md").into_bytes()),
-        passages: passages.into_iter().collect(),
+        chunks: chunks.into_iter().collect(),
     }
 }
 
@@ -61,7 +58,12 @@ pub(super) fn vector(seed: u64) -> Quantised {
     }
 }
 
-/// A document whose passages depend on `seed` alone, but for their numbers, which begin at `first_number`.
+/// The same vector as the store has it.
+pub(super) fn stored(seed: u64) -> Vec<u8> {
+    vector(seed).to_bytes().to_vec()
+}
+
+/// A document whose chunks depend on `seed` alone, but for their numbers, which begin at `first_number`.
 pub(super) fn generated(document: u8, seed: u64, first_number: u64) -> Replacement {
     const WORDS: &[&str] = &[
         "index",
@@ -86,36 +88,44 @@ pub(super) fn generated(document: u8, seed: u64, first_number: u64) -> Replaceme
         "merge",
     ];
     let mut random = fastrand::Rng::with_seed(seed);
-    let passages = (0..random.u64(1..9)).map(|at| {
+    let chunks = (0..random.u64(1..9)).map(|at| {
         // The square makes the first words frequent and the last ones rare.
         let mut word = || WORDS[(random.f64().powi(2) * WORDS.len() as f64) as usize];
         let heading = format!("{} {}", word(), word());
         let text: Vec<&str> = (0..seed % 40 + at * 5).map(|_| word()).collect();
-        Passage {
+        let definition = match document % 4 {
+            0 => format!("\nfn {}() {{}}", word()),
+            _ => String::new(),
+        };
+        ChunkRow {
             number: first_number + at,
             first_line: at as u32 * 10 + 1,
             last_line: at as u32 * 10 + 1,
             heading,
-            text: text.join(" "),
-            vector: (at != 3).then(|| vector(seed * 100 + at)),
+            text: text.join(" ") + &definition,
+            vector: (at != 3).then(|| stored(seed * 100 + at)),
+            ..ChunkRow::default()
         }
     });
-    replacement(document, passages.collect::<Vec<_>>())
+    let all = replacement(document, chunks.collect::<Vec<_>>());
+    // Some are code, for what is known of names only in code.
+    match document % 4 {
+        0 => Replacement {
+            path: Arc::from(format!("search/test{document}.rs").into_bytes()),
+            ..all
+        },
+        _ => all,
+    }
 }
 
-/// What the store would give back of the passages of `replacements`.
-pub(super) fn known(replacements: &[Replacement]) -> Vec<Known> {
-    let known = replacements.iter().flat_map(|replacement| {
-        replacement.passages.iter().map(|passage| Known {
-            document: replacement.document,
-            collection: Arc::clone(&replacement.collection),
-            path: Arc::clone(&replacement.path),
-            number: passage.number,
-            first_line: passage.first_line,
-            vector: passage.vector.clone(),
-        })
-    });
-    known.collect()
+/// What the store would give back of the chunks of `replacements`.
+pub(super) fn known(replacements: &[Replacement]) -> Vec<Replacement> {
+    let mut known = replacements.to_vec();
+    for chunk in known.iter_mut().flat_map(|document| &mut document.chunks) {
+        chunk.heading.clear();
+        chunk.text.clear();
+    }
+    known
 }
 
 /// A query for `text` without a vector.
@@ -124,6 +134,8 @@ pub(super) fn words(text: &str) -> Query<'_> {
         text,
         vector: None,
         collection: None,
+        within: None,
+        exact: false,
         limit: usize::MAX,
     }
 }

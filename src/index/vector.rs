@@ -1,4 +1,4 @@
-//! The vectors of all passages side by side, and the exact scan over them.
+//! The vectors of all chunks side by side, and the exact scan over them.
 
 use crate::embed::{DIMENSIONS, Quantised};
 
@@ -13,7 +13,7 @@ impl Vectors {
     /// Adds a slot at the end.
     pub(super) fn push(&mut self, vector: Option<&Quantised>) {
         if self.values.len() == self.values.capacity() {
-            // By an eighth instead of double: this is nearly all the memory that a passage takes.
+            // By an eighth instead of double: this is nearly all the memory that a chunk takes.
             let more = (self.values.len() / 8).max(1024);
             self.values.reserve_exact(more);
             self.scales.reserve_exact(more);
@@ -45,12 +45,12 @@ impl Vectors {
         }
     }
 
-    /// The cosine of the query and the passage in `slot`; `None` if the passage has no vector.
+    /// The cosine of the query and the chunk in `slot`; `None` if the chunk has no vector.
     pub(super) fn cosine(&self, query: &Quantised, slot: usize) -> Option<f32> {
         self.scaled(query, slot, dot(&widened(query), &self.values[slot]))
     }
 
-    /// The cosine of the query and every passage that has a vector, with its slot.
+    /// The cosine of the query and every chunk that has a vector, with its slot.
     pub(super) fn cosines(&self, query: &Quantised) -> impl Iterator<Item = (usize, f32)> {
         dots(&widened(query), &self.values)
             .into_iter()
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scan_gives_each_passage_the_cosine_it_has_alone() {
+    fn the_scan_gives_each_chunk_the_cosine_it_has_alone() {
         let mut vectors = Vectors::default();
         for seed in 0..50 {
             vectors.push((seed % 7 != 0).then(|| vector(seed)).as_ref());
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_follows_the_number_of_passages() {
+    fn memory_follows_the_number_of_chunks() {
         let mut vectors = Vectors::default();
         for seed in 0..10_000 {
             vectors.push(Some(&vector(seed)));

@@ -12,7 +12,7 @@ use super::identity::Identity;
 const MEMORY: usize = 15_000_000;
 /// A segment is merged when more than this part of it is deleted.
 const DELETED_BEFORE_MERGE: f32 = 0.2;
-/// Segments of fewer passages count as equally large when segments are chosen to be merged.
+/// Segments of fewer chunks count as equally large when segments are chosen to be merged.
 const LEAST_LAYER: u32 = 500;
 
 /// What changes the keyword index on disk.
@@ -42,7 +42,7 @@ impl Writer {
         };
         for replacement in batch {
             tantivy.delete_term(self.fields.document_term(replacement));
-            for at in 0..replacement.passages.len() {
+            for at in 0..replacement.chunks.len() {
                 if let Err(killed) = tantivy.add_document(self.fields.document(replacement, at)) {
                     // It says only that the thread that writes has ended; why, that thread tells whoever joins it.
                     return Err(tantivy.prepare_commit().err().unwrap_or(killed));

@@ -14,8 +14,11 @@ use super::{ReadError, Store, WriteError};
 use crate::event::Millis;
 
 /// One chunk of a document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ChunkRow {
+    /// Its number, never given twice; 0 until it is stored.
+    #[serde(skip)]
+    pub number: u64,
     /// The heading path.
     pub heading: String,
     /// Its first line, from 1.
@@ -26,6 +29,22 @@ pub struct ChunkRow {
     pub text: String,
     /// The hash of heading and text, hexadecimal.
     pub hash: String,
+    /// Its vector as stored, where it was read with the chunk; `None`: it has none.
+    #[serde(skip)]
+    pub vector: Option<Vec<u8>>,
+}
+
+/// The document that a chunk was cut from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChunkSource {
+    /// The document's id.
+    pub document: String,
+    /// Its collection.
+    pub collection: String,
+    /// Its path, exact bytes.
+    pub path: Vec<u8>,
+    /// The digest of the bytes.
+    pub digest: String,
 }
 
 /// All chunks of a version of a document, and the embeddings that the store did not have.
@@ -60,30 +79,15 @@ pub struct IndexedState {
     pub chunks: u64,
 }
 
-/// A passage with its vector as stored, for the index.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PassageRow {
-    /// Its number, never given twice.
-    pub number: u64,
-    /// The chunk.
-    pub chunk: ChunkRow,
-    /// Its vector; `None`: it has none.
-    pub vector: Option<Vec<u8>>,
-}
-
 /// What the index must do to keep up with one document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedChange {
     /// The number of the change.
     pub change: u64,
-    /// The document's id.
-    pub document: String,
-    /// Its collection.
-    pub collection: String,
-    /// Its path, exact bytes.
-    pub path: Vec<u8>,
-    /// All its passages; empty: it has none any more.
-    pub passages: Vec<PassageRow>,
+    /// The document.
+    pub source: ChunkSource,
+    /// All its chunks with their vectors; empty: it has none any more.
+    pub chunks: Vec<ChunkRow>,
 }
 
 /// One batch of the feed.
@@ -97,38 +101,6 @@ pub struct Feed {
     pub at: Millis,
     /// Whether more waits.
     pub more: bool,
-}
-
-/// A passage without its text, for loading the vectors at a start.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PassageVector {
-    /// The document's id.
-    pub document: String,
-    /// Its collection.
-    pub collection: String,
-    /// Its path, exact bytes.
-    pub path: Vec<u8>,
-    /// The passage's number.
-    pub number: u64,
-    /// Its first line.
-    pub first_line: u32,
-    /// Its vector.
-    pub vector: Option<Vec<u8>>,
-}
-
-/// A chunk with the place that it comes from, for a search result.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoredChunk {
-    /// The passage's number.
-    pub number: u64,
-    /// Its collection.
-    pub collection: String,
-    /// Its path, exact bytes.
-    pub path: Vec<u8>,
-    /// The digest of the bytes that it was cut from.
-    pub digest: String,
-    /// The chunk.
-    pub chunk: ChunkRow,
 }
 
 pub(super) fn put(
@@ -159,7 +131,7 @@ pub(super) fn put(
             )));
         }
         insert.execute(params![
-            batch.next_passage(),
+            batch.next_chunk(),
             set.document,
             set.version,
             change,
@@ -268,13 +240,26 @@ pub(super) fn prune_embeddings(connection: &Connection, slice: usize) -> Result<
     Ok(unused.len())
 }
 
+/// Number, heading, lines, text and hash of a chunk, in the columns from `from` on.
 fn chunk_row(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<ChunkRow> {
     Ok(ChunkRow {
-        heading: row.get(from)?,
-        first_line: row.get(from + 1)?,
-        last_line: row.get(from + 2)?,
-        text: row.get(from + 3)?,
-        hash: row.get(from + 4)?,
+        number: row.get(from)?,
+        heading: row.get(from + 1)?,
+        first_line: row.get(from + 2)?,
+        last_line: row.get(from + 3)?,
+        text: row.get(from + 4)?,
+        hash: row.get(from + 5)?,
+        vector: None,
+    })
+}
+
+/// Id, collection, path and digest of a document, in the first columns.
+fn source(row: &rusqlite::Row<'_>) -> rusqlite::Result<ChunkSource> {
+    Ok(ChunkSource {
+        document: row.get(0)?,
+        collection: row.get(1)?,
+        path: row.get(2)?,
+        digest: row.get(3)?,
     })
 }
 
@@ -319,33 +304,31 @@ impl Store {
         .await
     }
 
-    /// The next batch of the feed after `position`: whole documents, until there are `passages_max` passages.
-    pub async fn feed(&self, position: u64, passages_max: usize) -> Result<Feed, ReadError> {
+    /// The next batch of the feed after `position`: whole documents, until there are `chunks_max` chunks.
+    pub async fn feed(&self, position: u64, chunks_max: usize) -> Result<Feed, ReadError> {
         self.read("the index's feed", move |connection| {
             let mut select = connection.prepare_cached(
-                "SELECT i.change, i.document, d.collection, d.path, i.chunks, i.at, i.embedder
+                "SELECT i.document, d.collection, d.path, i.digest, i.change, i.at, i.embedder
                  FROM indexed i JOIN document d ON d.id = i.document WHERE i.change > ?1 ORDER BY i.change",
             )?;
             let mut rows = select.query([position])?;
             let mut feed = Feed { position, ..Feed::default() };
-            let mut passages = 0;
+            let mut count = 0;
             while let Some(row) = rows.next()? {
-                if passages >= passages_max || feed.changes.len() >= passages_max {
+                if count >= chunks_max || feed.changes.len() >= chunks_max {
                     feed.more = true;
                     break;
                 }
-                let document: String = row.get(1)?;
+                let source = source(row)?;
                 let embedder: String = row.get(6)?;
-                let rows = passages_of(connection, &document, &embedder)?;
-                passages += rows.len();
-                feed.position = row.get(0)?;
+                let chunks = chunks_of(connection, &source.document, &embedder)?;
+                count += chunks.len();
+                feed.position = row.get(4)?;
                 feed.at = row.get(5)?;
                 feed.changes.push(FeedChange {
                     change: feed.position,
-                    document,
-                    collection: row.get(2)?,
-                    path: row.get(3)?,
-                    passages: rows,
+                    source,
+                    chunks,
                 });
             }
             Ok(feed)
@@ -353,19 +336,19 @@ impl Store {
         .await
     }
 
-    /// The passages that an index which stands at `position` has, with their vectors but without their text, by document and
-    /// number, from the one after `after` on. Exact whatever is committed meanwhile, as long as what was replaced after
+    /// The chunks that an index which stands at `position` has, with their vectors but without heading and text, by document
+    /// and number, from the one after `after` on. Exact whatever is committed meanwhile, as long as what was replaced after
     /// `position` is not pruned.
-    pub async fn passages_at(
+    pub async fn chunks_at(
         &self,
         position: u64,
         after: (String, u64),
         limit: usize,
-    ) -> Result<Vec<PassageVector>, ReadError> {
+    ) -> Result<Vec<(ChunkSource, ChunkRow)>, ReadError> {
         self.read("vectors", move |connection| {
             connection
                 .prepare_cached(
-                    "SELECT c.document, d.collection, d.path, c.number, c.first_line, e.vector
+                    "SELECT c.document, d.collection, d.path, '', c.number, c.first_line, c.last_line, e.vector
                      FROM chunk c JOIN document d ON d.id = c.document JOIN indexed i ON i.document = c.document
                      LEFT JOIN embedding e ON e.model = i.embedder AND e.hash = c.hash
                      WHERE (c.document > ?2 OR (c.document = ?2 AND c.number > ?3)) AND c.change <= ?1
@@ -373,25 +356,29 @@ impl Store {
                      ORDER BY c.document, c.number LIMIT ?4",
                 )?
                 .query_map(params![position, after.0, after.1, limit], |row| {
-                    Ok(PassageVector {
-                        document: row.get(0)?,
-                        collection: row.get(1)?,
-                        path: row.get(2)?,
-                        number: row.get(3)?,
-                        first_line: row.get(4)?,
-                        vector: row.get(5)?,
-                    })
+                    let chunk = ChunkRow {
+                        number: row.get(4)?,
+                        first_line: row.get(5)?,
+                        last_line: row.get(6)?,
+                        vector: row.get(7)?,
+                        ..ChunkRow::default()
+                    };
+                    Ok((source(row)?, chunk))
                 })?
                 .collect()
         })
         .await
     }
 
-    /// The chunks of these numbers, in the order asked for; what is no longer there is left out.
-    pub async fn chunks(&self, numbers: Vec<u64>) -> Result<Vec<StoredChunk>, ReadError> {
+    /// The chunks of these numbers, without their vectors, in the order asked for; what is no longer there is left out.
+    pub async fn chunks(
+        &self,
+        numbers: Vec<u64>,
+    ) -> Result<Vec<(ChunkSource, ChunkRow)>, ReadError> {
         self.read("chunks", move |connection| {
             let mut select = connection.prepare_cached(
-                "SELECT c.number, d.collection, d.path, v.digest, c.heading, c.first_line, c.last_line, c.text, c.hash
+                "SELECT c.document, d.collection, d.path, v.digest,
+                   c.number, c.heading, c.first_line, c.last_line, c.text, c.hash
                  FROM chunk c JOIN document d ON d.id = c.document
                  JOIN document_version v ON v.document = c.document AND v.version = c.version
                  WHERE c.number = ?1",
@@ -399,15 +386,7 @@ impl Store {
             let mut found = Vec::with_capacity(numbers.len());
             for number in numbers {
                 let chunk = select
-                    .query_row([number], |row| {
-                        Ok(StoredChunk {
-                            number: row.get(0)?,
-                            collection: row.get(1)?,
-                            path: row.get(2)?,
-                            digest: row.get(3)?,
-                            chunk: chunk_row(row, 4)?,
-                        })
-                    })
+                    .query_row([number], |row| Ok((source(row)?, chunk_row(row, 4)?)))
                     .optional()?;
                 found.extend(chunk);
             }
@@ -451,11 +430,11 @@ impl Store {
     }
 }
 
-fn passages_of(
+fn chunks_of(
     connection: &Connection,
     document: &str,
     embedder: &str,
-) -> rusqlite::Result<Vec<PassageRow>> {
+) -> rusqlite::Result<Vec<ChunkRow>> {
     connection
         .prepare_cached(
             "SELECT c.number, c.heading, c.first_line, c.last_line, c.text, c.hash, e.vector
@@ -463,10 +442,9 @@ fn passages_of(
              WHERE c.document = ?1 AND c.replaced_by IS NULL ORDER BY c.ordinal",
         )?
         .query_map([document, embedder], |row| {
-            Ok(PassageRow {
-                number: row.get(0)?,
-                chunk: chunk_row(row, 1)?,
+            Ok(ChunkRow {
                 vector: row.get(6)?,
+                ..chunk_row(row, 0)?
             })
         })?
         .collect()

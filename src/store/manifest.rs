@@ -224,6 +224,18 @@ pub(super) fn end_scan(
 }
 
 impl Store {
+    /// The files in scope that were changed at `since` or later, by what the file system said: collection and path.
+    pub async fn files_since(&self, since: Millis) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        let since = since.0.saturating_mul(1_000_000);
+        self.read("the manifest", move |connection| {
+            connection
+                .prepare_cached("SELECT collection, path FROM manifest WHERE mtime_ns >= ?1")?
+                .query_map([since], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+        .await
+    }
+
     /// The manifest row of a path.
     pub async fn manifest_row(
         &self,

@@ -50,9 +50,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use access::{Denied, denied};
 pub use audit::{AuditBreak, AuditLine, AuditRecord};
 pub use captures::{Capture, Digest, FileStat, pack, unpack};
-pub use chunks::{
-    ChunkRow, ChunkSet, Feed, FeedChange, IndexedState, PassageRow, PassageVector, StoredChunk,
-};
+pub use chunks::{ChunkRow, ChunkSet, ChunkSource, Feed, FeedChange, IndexedState};
 pub use dead::DeadLetter;
 pub use documents::{DocumentRow, DocumentState, DocumentVersion, ListedDocument, VersionRow};
 pub use error::{OpenError, ReadError, WriteError};

@@ -238,6 +238,7 @@ async fn an_outcome_that_breaks_a_rule_applies_nothing_of_itself_and_harms_no_ne
             last_line: 1,
             text: "t".to_owned(),
             hash: "h".to_owned(),
+            ..ChunkRow::default()
         }],
         embeddings: Vec::new(),
     });
@@ -557,6 +558,7 @@ async fn a_removed_document_stays_until_its_chunks_are_gone() {
             last_line: 1,
             text: "text".to_owned(),
             hash: "h".to_owned(),
+            ..ChunkRow::default()
         }],
         embeddings: vec![("h".to_owned(), None)],
     };

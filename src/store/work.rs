@@ -99,7 +99,7 @@ pub(super) struct Delta {
 pub(super) struct Counters {
     pub(super) seq: u64,
     pub(super) change: u64,
-    pub(super) passage: u64,
+    pub(super) chunk: u64,
     pub(super) audit_n: u64,
     pub(super) audit_hash: String,
 }
@@ -142,9 +142,9 @@ impl Batch {
         self.counters.change
     }
 
-    pub(super) fn next_passage(&mut self) -> u64 {
-        self.counters.passage += 1;
-        self.counters.passage
+    pub(super) fn next_chunk(&mut self) -> u64 {
+        self.counters.chunk += 1;
+        self.counters.chunk
     }
 
     pub(super) fn delta(&mut self, agent: AgentName) -> &mut Delta {
@@ -166,7 +166,7 @@ fn read_counters(connection: &Connection) -> rusqlite::Result<Counters> {
     Ok(Counters {
         seq: value("seq")?,
         change: value("change")?,
-        passage: value("passage")?,
+        chunk: value("passage")?,
         audit_n: value("audit")?,
         audit_hash: audit::head_hash(connection)?,
     })

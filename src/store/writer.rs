@@ -293,7 +293,7 @@ fn write_counters(connection: &Connection, counters: &Counters) -> rusqlite::Res
     )?;
     put.execute(("seq", counters.seq))?;
     put.execute(("change", counters.change))?;
-    put.execute(("passage", counters.passage))?;
+    put.execute(("passage", counters.chunk))?;
     put.execute(("audit", counters.audit_n))?;
     Ok(())
 }

@@ -18,7 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("telemetry", &["config", "json", "visible"]),
     ("store", &["event", "json"]),
     ("bus", &["event", "store"]),
-    ("index", &["event", "embed", "store"]),
+    ("index", &["event", "document", "embed", "store"]),
     ("runtime", &["event", "store", "bus"]),
     (
         "agents",
@@ -65,7 +65,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("tantivy", &["index"]),
     ("notify", &["agents/change_detection"]),
-    ("gix_glob", &["agents/change_detection"]),
+    ("gix_glob", &["agents/change_detection", "index"]),
     ("gix_ignore", &["agents/change_detection"]),
     ("axum", &["http"]),
     ("fred", &["bus/redis"]),

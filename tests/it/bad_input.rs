@@ -520,7 +520,7 @@ fn a_store_that_is_corrupt_or_newer_is_refused_with_the_way_out() {
     assert_eq!(world.documents().len(), 50);
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 
-    // Or a copy: it goes on from there. The index is now another store's, with passages of the same numbers.
+    // Or a copy: it goes on from there. The index is now another store's, with chunks of the same numbers.
     fs::write(&store, &whole).unwrap();
     write(0);
     let daemon = world.start();

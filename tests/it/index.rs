@@ -14,7 +14,7 @@ const QUERIES: &[&str] = &[
     "number 23",
 ];
 
-/// A world with an index of several commits, replaced and removed passages among them.
+/// A world with an index of several commits, replaced and removed chunks among them.
 fn filled() -> World {
     let world = World::new("");
     let write = |n: usize, salt: usize| {

@@ -83,7 +83,15 @@ fn a_quoted_part_is_found_as_it_stands() {
     let daemon = world.start();
     world.wait();
     let none: [&str; 0] = [];
-    assert_eq!(paths(&world, "party \"🎉\""), ["with.md"]);
+    let both = hits(&world, "party \"🎉\"");
+    assert_eq!(both[0]["path"], "with.md");
+    assert!(both.len() > 1, "the others are raised less, not left out");
+    let exact = ["search", "--exact", "party \"🎉\""];
+    let exact = world.cli(exact).stdout();
+    assert!(
+        exact.contains("with.md") && !exact.contains("without.md"),
+        "{exact}"
+    );
     assert_eq!(paths(&world, "“party 🎉”"), ["with.md"]);
     assert_eq!(paths(&world, "🎉"), ["with.md"]);
     assert_eq!(paths(&world, "\"C++\""), ["cpp.md"]);
@@ -284,5 +292,81 @@ fn good_hits_are_not_followed_by_noise() {
         world.cli(["search", "house", "-3", "--limit", "1"]).code(),
         0
     );
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+#[test]
+fn a_typing_error_is_corrected_and_told() {
+    let world = World::new("");
+    world.write("a.md", "# Links\n\nThe connection is closed by the peer.\n");
+    world.write(
+        "b.md",
+        "# Others\n\nA queue that has nothing to do with it.\n",
+    );
+    let daemon = world.start();
+    world.wait();
+    let answer = |arguments: &[&str]| {
+        let arguments = ["search", "--json"].iter().chain(arguments);
+        let run = world.cli(arguments);
+        run.json().unwrap_or_else(|| panic!("{}", run.stderr()))
+    };
+    let corrected = answer(&["conection closed"]);
+    let pair = json!([{"from": "conection", "to": "connection"}]);
+    assert_eq!(corrected["corrected"], pair);
+    assert_eq!(corrected["hits"][0]["path"], "a.md");
+    let right = answer(&["connection closed"]);
+    assert_eq!(corrected["hits"], right["hits"]);
+    assert_eq!(answer(&["--exact", "conection"])["corrected"], Value::Null);
+    let said = world.cli(["search", "conection"]).stdout();
+    assert!(
+        said.contains("looked for connection in place of conection"),
+        "{said}"
+    );
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+#[test]
+fn a_search_may_be_narrowed_explained_and_may_wait() {
+    let world = World::new("");
+    world.write("docs/a.md", "# Apple\n\nAn apple a day.\n");
+    world.write("src/a.rs", "fn apple() {}\n");
+    world.write("src/old/b.py", "def apple(): pass\n");
+    let daemon = world.start();
+    world.wait();
+    let of = |flags: &[&str]| {
+        let run = world.cli(["search", "--json", "apple"].iter().chain(flags));
+        let answer = run.json().unwrap_or_else(|| panic!("{}", run.stderr()));
+        let hits = answer["hits"].as_array().expect("hits").clone();
+        let mut paths: Vec<String> = hits
+            .iter()
+            .map(|hit| hit["path"].as_str().expect("a path").to_owned())
+            .collect();
+        paths.sort();
+        (paths, hits)
+    };
+    assert_eq!(of(&[]).0.len(), 3);
+    assert_eq!(of(&["--path", "docs/*.md"]).0, ["docs/a.md"]);
+    assert_eq!(
+        of(&["--path", "src/**", "--path", "!src/old"]).0,
+        ["src/a.rs"]
+    );
+    assert_eq!(of(&["--kind", "markdown"]).0, ["docs/a.md"]);
+    assert_eq!(of(&["--language", "python"]).0, ["src/old/b.py"]);
+    assert_eq!(of(&["--since", "1d"]).0.len(), 3);
+    assert_eq!(of(&["--since", "2100-01-01"]).0.len(), 0);
+    let (_, hits) = of(&["--explain"]);
+    for hit in hits {
+        let number = |value: &Value| value.as_f64().expect("a number");
+        let explain = &hit["explain"];
+        let both = 0.55 * number(&explain["keyword"]) + 0.45 * number(&explain["vector"]);
+        let boosts = explain["boosts"].as_array().expect("boosts").iter();
+        let factors: f64 = boosts.map(|boost| number(&boost["factor"])).product();
+        assert!(
+            (number(&hit["score"]) - both * factors).abs() < 1e-9,
+            "{hit}"
+        );
+    }
+    world.write("docs/new.md", "# Apple tree\n\nNew.\n");
+    assert!(of(&["--wait", "30s"]).0.contains(&"docs/new.md".to_owned()));
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }

@@ -72,8 +72,8 @@ pub(super) struct IndexFacts {
     pub(super) unready: Duration,
     /// For how long a change has been in the store and not in the index; zero if there is none.
     pub(super) behind: Duration,
-    /// Passages in the index and in the store, where the index has followed to the end.
-    pub(super) passages: Option<(u64, u64)>,
+    /// Chunks in the index and in the store, where the index has followed to the end.
+    pub(super) chunks: Option<(u64, u64)>,
 }
 
 /// The edge.

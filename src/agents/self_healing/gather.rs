@@ -94,9 +94,9 @@ impl Probe {
     async fn index(&mut self, at: Instant) -> IndexFacts {
         let head = self.parts.store.head().borrow().change;
         let state = self.parts.index.borrow().clone();
-        let mut passages = None;
+        let mut chunks = None;
         if state.ready && state.position >= head {
-            let pair = (state.position, state.passages);
+            let pair = (state.position, state.chunks);
             let counted = match self.compared {
                 Some((known, count)) if known == pair => Some(count),
                 _ => {
@@ -107,7 +107,7 @@ impl Probe {
             // Compared only if nothing was committed meanwhile.
             let still = self.parts.store.head().borrow().change == head;
             if let Some(count) = counted.filter(|_| still) {
-                passages = Some((state.passages, count));
+                chunks = Some((state.chunks, count));
                 self.compared = Some((pair, count));
             }
         }
@@ -117,7 +117,7 @@ impl Probe {
                 .memory
                 .behind((state.position, state.stopped.is_some()), head, at),
             stopped: state.stopped,
-            passages,
+            chunks,
         }
     }
 

@@ -49,7 +49,7 @@ pub(super) struct Probe {
     pub(super) parts: Parts,
     pub(super) memory: Memory,
     pub(super) drift: Drift,
-    /// The index's position and passages that were compared last, and how many chunks the store had then.
+    /// The index's position and chunks that were compared last, and how many chunks the store had then.
     pub(super) compared: Option<((u64, u64), u64)>,
     /// Why something could not be read in this round.
     pub(super) trouble: Option<String>,

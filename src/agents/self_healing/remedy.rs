@@ -105,9 +105,7 @@ fn restart(
 fn verify(searcher: Searcher) -> Boxed<'static, Result<String, String>> {
     Box::pin(async move {
         let (missing, surplus) = searcher.verify().await.map_err(|e| e.to_string())?;
-        Ok(format!(
-            "{missing} passages were missing, {surplus} surplus"
-        ))
+        Ok(format!("{missing} chunks were missing, {surplus} surplus"))
     })
 }
 

@@ -391,7 +391,7 @@ async fn attempts_are_bounded_across_restarts_too() {
 async fn an_index_that_differs_is_verified_and_one_that_stopped_is_left_to_go_on() {
     let bench = Bench::new();
     let mut probe = bench.probe();
-    bench.index.send_modify(|state| state.passages = 3);
+    bench.index.send_modify(|state| state.chunks = 3);
     bench.round(&mut probe, 0).await;
     assert_eq!(bench.open().await, []);
     bench.round(&mut probe, 10).await;
@@ -411,7 +411,7 @@ async fn an_index_that_differs_is_verified_and_one_that_stopped_is_left_to_go_on
             ready: true,
             ..FollowerState::default()
         });
-        Ok("0 passages were missing, 3 surplus".to_owned())
+        Ok("0 chunks were missing, 3 surplus".to_owned())
     });
     bench.round(&mut probe, 20).await;
     probe.acted().await;

@@ -1,6 +1,6 @@
 //! `docent search`
 
-mod passage;
+mod excerpt;
 
 use clap::Args;
 
@@ -9,12 +9,12 @@ use super::status::freshness;
 use super::text::{Style, counted, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
-use crate::http::wire::{Hit, Place, SearchAnswer};
+use crate::http::wire::{Explain, Hit, Place, SearchAnswer};
 
 /// Other places of a hit that are named; of the rest only the count.
 const ALSO_MAX: usize = 3;
 
-/// Passages that are named when nothing seems to be about the query.
+/// Chunks that are named when nothing seems to be about the query.
 const NEAREST_MAX: usize = 3;
 
 /// The flags of `search`.
@@ -33,6 +33,28 @@ pub(super) struct Arguments {
     /// Only in this collection
     #[arg(long, value_name = "NAME")]
     collection: Option<String>,
+    /// Only in files whose path from the collection's root matches, for example 'docs/**'; with `!` before it, not in
+    /// these. May be given several times
+    #[arg(long, value_name = "GLOB")]
+    path: Vec<String>,
+    /// Only in files of this kind: markdown, text, code, json, yaml or toml
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    /// Only in files of this programming language: rust, python, typescript, …
+    #[arg(long, value_name = "LANG")]
+    language: Option<String>,
+    /// Only in files changed since a moment (2026-01-31) or within an age (7d)
+    #[arg(long, value_name = "TIME|AGE")]
+    since: Option<String>,
+    /// Take the words as they are: correct no typing errors, and require every quoted part
+    #[arg(long)]
+    exact: bool,
+    /// Show how each score comes about
+    #[arg(long)]
+    explain: bool,
+    /// Wait until what is on disk now is searchable, at most so long
+    #[arg(long, value_name = "DURATION")]
+    wait: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -45,7 +67,17 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
     let target = Target::new("/search")
         .with("q", Some(&query))
         .with("limit", arguments.limit.map(|n| n.to_string()).as_deref())
-        .with("collection", arguments.collection.as_deref());
+        .with("collection", arguments.collection.as_deref())
+        .with("kind", arguments.kind.as_deref())
+        .with("language", arguments.language.as_deref())
+        .with("since", arguments.since.as_deref())
+        .with("exact", arguments.exact.then_some("true"))
+        .with("explain", arguments.explain.then_some("true"))
+        .with("wait", arguments.wait.as_deref());
+    let target = arguments
+        .path
+        .iter()
+        .fold(target, |target, path| target.with("path", Some(path)));
     let answer: SearchAnswer = block_on(async { Ok(client.get(&target).await?) })?;
     if arguments.json {
         context.out.json(&answer)?;
@@ -82,6 +114,12 @@ fn render((query, all): (&str, bool), answer: &SearchAnswer, style: Style) -> St
         summary.push_str(&style.doubtful("the query is too long: a part of it was not looked for"));
         summary.push('\n');
     }
+    if let Some(waited) = &answer.waited {
+        let late = format!("after {waited} not everything on disk is searchable yet");
+        summary.push_str(&style.doubtful(&late));
+        summary.push('\n');
+    }
+    summary.push_str(&corrections(answer, style));
     if answer.about {
         return hits + &summary;
     }
@@ -95,6 +133,18 @@ fn render((query, all): (&str, bool), answer: &SearchAnswer, style: Style) -> St
         summary.push('\n');
     }
     summary + &hits
+}
+
+/// What was looked for in place of what was typed.
+fn corrections(answer: &SearchAnswer, style: Style) -> String {
+    if answer.corrected.is_empty() {
+        return String::new();
+    }
+    let pairs = answer.corrected.iter();
+    let pairs = pairs.map(|c| format!("{} in place of {}", plain(&c.to), plain(&c.from)));
+    let pairs: Vec<String> = pairs.collect();
+    let said = format!("looked for {} (--exact does not)", pairs.join(", "));
+    format!("{}\n", style.doubtful(&said))
 }
 
 /// The best of what is not listed, whether it has words of the query or not.
@@ -131,7 +181,7 @@ fn summary(query: &str, answer: &SearchAnswer, listed: usize) -> String {
                 format!("nothing here seems to be about {query}; {found} words of it, {by}")
             }
             _ => {
-                let found = counted(total as u64, "passage has", "passages have");
+                let found = counted(total as u64, "chunk has", "chunks have");
                 format!(
                     "nothing here seems to be about {query}; {found} words of it (--all lists them)"
                 )
@@ -155,7 +205,17 @@ fn render_hit(hit: &Hit, style: Style) -> String {
         text.push_str(&format!("  {}", style.bold(&plain(&hit.heading))));
     }
     text.push('\n');
-    text.push_str(&passage::render(hit, style));
+    if let Some(explain) = &hit.explain {
+        text.push_str(&format!("  {}\n", style.dim(&explained(hit, explain))));
+    }
+    text.push_str(&excerpt::render(hit, style));
+    if hit.more > 0 {
+        let more = counted(hit.more.into(), "more place", "more places");
+        text.push_str(&format!(
+            "  {}\n",
+            style.dim(&format!("{more} in this file"))
+        ));
+    }
     for also in hit.also.iter().take(ALSO_MAX) {
         text.push_str(&format!(
             "  {}\n",
@@ -170,6 +230,18 @@ fn render_hit(hit: &Hit, style: Style) -> String {
     {
         let places = counted(more as u64, "other place", "other places");
         text.push_str(&format!("  {}\n", style.dim(&format!("and in {places}"))));
+    }
+    text
+}
+
+/// `score 0.62 = (0.55 × 0.41 + 0.45 × 0.38) × path 1.50`
+fn explained(hit: &Hit, explain: &Explain) -> String {
+    let mut text = format!(
+        "score {:.3} = (0.55 × {:.3} + 0.45 × {:.3})",
+        hit.score, explain.keyword, explain.vector
+    );
+    for boost in &explain.boosts {
+        text.push_str(&format!(" × {} {:.2}", plain(&boost.name), boost.factor));
     }
     text
 }
@@ -190,7 +262,7 @@ fn location(collection: &str, path: &str, [first, last]: [u32; 2]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::wire::Freshness;
+    use crate::http::wire::{Boost, Corrected, Freshness};
 
     pub(super) fn hit(text: &str, marked: &[&str]) -> Hit {
         let marks = marked.iter().map(|word| {
@@ -209,6 +281,8 @@ mod tests {
             vector: 0.1,
             marks: marks.collect(),
             also: Vec::new(),
+            more: 0,
+            explain: None,
         }
     }
 
@@ -224,6 +298,8 @@ mod tests {
                 pending: 3,
                 failed: 0,
             },
+            waited: None,
+            corrected: Vec::new(),
             cut: false,
             took_ms: 3.123,
         }
@@ -254,6 +330,35 @@ mod tests {
     }
 
     #[test]
+    fn a_correction_a_score_and_more_of_a_file_are_told() {
+        let mut found = hit("a connection", &["connection"]);
+        found.more = 3;
+        found.explain = Some(Explain {
+            keyword: 0.5,
+            vector: 0.25,
+            boosts: vec![Boost {
+                name: "path".to_owned(),
+                factor: 1.5,
+            }],
+        });
+        let mut answer = answer(vec![found]);
+        answer.waited = Some("2s".to_owned());
+        answer.corrected = vec![Corrected {
+            from: "conection".to_owned(),
+            to: "connection".to_owned(),
+        }];
+        let text = render(("conection", false), &answer, Style::new(false));
+        for line in [
+            "  score 0.500 = (0.55 × 0.500 + 0.45 × 0.250) × path 1.50",
+            "  3 more places in this file",
+            "after 2s not everything on disk is searchable yet",
+            "looked for connection in place of conection (--exact does not)",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}: {text}");
+        }
+    }
+
+    #[test]
     fn that_nothing_seems_to_be_about_it_is_said_first() {
         let mut none = answer(Vec::new());
         none.nearest = vec![hit("far off", &[])];
@@ -275,7 +380,7 @@ mod tests {
         }];
         let text = render(("word zzqqxx", false), &some, Style::new(false));
         let lines: Vec<&str> = text.lines().collect();
-        let said = "nothing here seems to be about word zzqqxx; 5 passages have words of it (--all lists them); ";
+        let said = "nothing here seems to be about word zzqqxx; 5 chunks have words of it (--all lists them); ";
         assert!(lines[0].starts_with(said), "{text}");
         assert_eq!(lines[1], "nearest: docs/near.md:12  Title > Install");
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::http::wire::{Condition, Freshness, ProblemKind};
-use crate::index::{Hit, HitPlace};
+use crate::index::{Boost, Hit, HitPlace, Within};
 use crate::runtime::AgentState;
 use crate::store::Effect;
 
@@ -195,6 +195,11 @@ async fn search_gives_marks_places_and_freshness() {
         vector: 0.25,
         marks: std::iter::once(4..9).collect(),
         also: vec![place(b"b.md", "d2")],
+        boosts: vec![Boost {
+            name: "path",
+            factor: 1.5,
+        }],
+        more: 2,
     };
     daemon
         .serving(async {
@@ -215,6 +220,7 @@ async fn search_gives_marks_places_and_freshness() {
                 nearest: vec![hit.clone()],
                 hits: vec![hit],
                 legs: vec!["keyword", "vector"],
+                corrected: Vec::new(),
                 cut: false,
                 took: Duration::from_micros(1500),
             });
@@ -229,6 +235,47 @@ async fn search_gives_marks_places_and_freshness() {
             assert!(answer.about && answer.nearest == answer.hits);
             let asked = daemon.search.asked.lock().unwrap().pop().unwrap();
             assert_eq!((asked.query.as_str(), asked.limit), ("words & more", 3));
+            assert_eq!((found.more, &found.explain), (2, &None));
+
+            let narrowed = Target::new("/search")
+                .with("q", Some("x"))
+                .with("path", Some("docs/**"))
+                .with("path", Some("!docs/old"))
+                .with("kind", Some("markdown"))
+                .with("language", Some("rust"))
+                .with("since", Some("2026-01-31"))
+                .with("exact", Some("true"))
+                .with("explain", Some("true"));
+            let answer: wire::SearchAnswer = daemon.client.get(&narrowed).await.unwrap();
+            let explain = answer.hits[0].explain.as_ref().unwrap();
+            assert_eq!(
+                (explain.vector, explain.boosts[0].name.as_str()),
+                (0.25, "path")
+            );
+            let asked = daemon.search.asked.lock().unwrap().pop().unwrap();
+            let paths = vec!["docs/**".to_owned(), "!docs/old".to_owned()];
+            let language = Some("rust".to_owned());
+            let within = Within::new(paths, Some("markdown"), language);
+            assert_eq!(asked.within, within.unwrap());
+            assert_eq!(asked.since, Millis::parse("2026-01-31T00:00:00Z"));
+            assert!(asked.exact);
+            for (name, value) in [
+                ("kind", "prose"),
+                ("language", "Rust"),
+                ("since", "yesterday"),
+                ("exact", "perhaps"),
+                ("path", "!"),
+                ("limit", "0"),
+                ("wait", "2"),
+                ("colour", "red"),
+            ] {
+                let wrong = Target::new("/search")
+                    .with("q", Some("x"))
+                    .with(name, Some(value));
+                let refused = daemon.client.get::<wire::SearchAnswer>(&wrong).await;
+                let refused = problem(refused.unwrap_err());
+                assert!(refused.is(ProblemKind::BadRequest), "{name} {value}");
+            }
         })
         .await;
 }

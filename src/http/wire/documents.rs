@@ -68,12 +68,18 @@ pub struct SearchAnswer {
     pub listed: usize,
     /// Whether anything seems to be about the query. If not, the hits have words of it in common and no more.
     pub about: bool,
-    /// Where nothing seems to be about the query: the nearest passages that have no word of it. They are no hits.
+    /// Where nothing seems to be about the query: the nearest chunks that have no word of it. They are no hits.
     pub nearest: Vec<Hit>,
     /// Which legs took part: `keyword`, `vector`.
     pub legs: Vec<String>,
     /// How far search is behind the disk.
     pub freshness: Freshness,
+    /// The time that was waited for what is on disk, where it was not enough: something is not searchable yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited: Option<String>,
+    /// Words of the query that nothing has, and what was looked for in their place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub corrected: Vec<Corrected>,
     /// Whether a part of the query was too long to be looked for.
     #[serde(default)]
     pub cut: bool,
@@ -94,7 +100,7 @@ pub struct Hit {
     pub heading: String,
     /// The text of just these lines.
     pub text: String,
-    /// How well it answers.
+    /// How well it answers: both legs together and what else speaks for it or against it.
     pub score: f64,
     /// The digest of the bytes that the text was cut from.
     pub digest: String,
@@ -106,6 +112,45 @@ pub struct Hit {
     pub marks: Vec<[usize; 2]>,
     /// Other places with the same heading and text.
     pub also: Vec<Place>,
+    /// On the best hit of a file: how many good ones of it stand behind all others.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub more: u32,
+    /// How the score comes about, where that is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Explain>,
+}
+
+fn is_none(count: &u32) -> bool {
+    *count == 0
+}
+
+/// How the score of a hit comes about: (0.55 · keyword + 0.45 · vector) × the product of the factors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explain {
+    /// The score of the keyword leg, 0 to 1.
+    pub keyword: f64,
+    /// The score of the vector leg.
+    pub vector: f64,
+    /// The factors that are not 1.
+    pub boosts: Vec<Boost>,
+}
+
+/// A factor of a score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Boost {
+    /// What it is for.
+    pub name: String,
+    /// Above 1 it raises, below 1 it holds back.
+    pub factor: f64,
+}
+
+/// A typing error that was corrected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Corrected {
+    /// The word as it stands in the query.
+    pub from: String,
+    /// The word of the index that was looked for.
+    pub to: String,
 }
 
 /// Another place of a hit.

@@ -11,7 +11,9 @@ mod status;
 mod text;
 
 pub use crate::event::codec::{Envelope, Submission};
-pub use documents::{Document, History, Hit, Place, SearchAnswer, Version};
+pub use documents::{
+    Boost, Corrected, Document, Explain, History, Hit, Place, SearchAnswer, Version,
+};
 pub use events::{
     AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView, Published, PublishedLine,
     Replayed, Restarted,

@@ -237,7 +237,10 @@ pub struct IndexView {
     pub position: u64,
     /// Changes that it has still to follow.
     pub behind: u64,
-    /// Passages in it.
+    /// Chunks in it.
+    #[serde(default)]
+    pub chunks: u64,
+    /// The same, under the name that it had first.
     pub passages: u64,
     /// Why it was rebuilt at this start.
     pub rebuilt: Option<String>,

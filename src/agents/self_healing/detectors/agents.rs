@@ -140,7 +140,7 @@ pub(super) mod tests {
             free: Some(u64::MAX),
             integrity: Some(None),
             index: Some(IndexFacts {
-                passages: Some((3, 3)),
+                chunks: Some((3, 3)),
                 ..IndexFacts::default()
             }),
             edge: Some(EdgeFacts {
@@ -188,7 +188,7 @@ pub(super) mod tests {
             stopped: Some("disk full".to_owned()),
             unready: LONG,
             behind: LONG,
-            passages: Some((3, 4)),
+            chunks: Some((3, 4)),
         });
         facts.edge = Some(EdgeFacts {
             collections: vec!["docs".to_owned(), "code".to_owned()],

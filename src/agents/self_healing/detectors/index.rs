@@ -1,4 +1,4 @@
-//! Faults of the index: it follows the store, and its passages are the store's chunks.
+//! Faults of the index: it follows the store, and its chunks are the store's chunks.
 //!
 //! Where the agent that feeds it is off there is nothing to find.
 
@@ -75,12 +75,12 @@ pub(super) fn behind(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
     )
 }
 
-/// The index has followed to the end and has other passages than the store.
+/// The index has followed to the end and has other chunks than the store.
 pub(super) fn drift(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let Some(index) = &facts.index else {
         return Some(Vec::new());
     };
-    let (indexed, stored) = index.passages?;
+    let (indexed, stored) = index.chunks?;
     if indexed == stored {
         return Some(Vec::new());
     }

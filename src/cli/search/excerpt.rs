@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::text::{Style, passage as plain};
+use super::super::text::{Style, tabbed as plain};
 use crate::http::wire::Hit;
 
 /// Lines of one hit that are shown.

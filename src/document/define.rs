@@ -1,0 +1,464 @@
+//! What a piece of source code defines: the names of its functions, types, constants and methods.
+//!
+//! As in `code`, no grammar is used: a definition is told by the line that begins it. A line that cannot be told defines
+//! nothing.
+
+use super::code::{KEYWORDS, MODIFIERS, first_word};
+use super::kind::extension;
+
+/// A name that a text defines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition<'a> {
+    /// The name, without what it is a part of.
+    pub name: &'a str,
+    /// Whether it is a type, a module or the like, and not a function or a value.
+    pub is_type: bool,
+}
+
+/// A definition is looked for in this many bytes of a line, and its parameters in this many lines.
+const MAX_HEAD_BYTES: usize = 512;
+const MAX_PARAMETER_LINES: usize = 16;
+
+/// Keywords before the name of a function or a value; the other [`KEYWORDS`] are before a type's or a module's.
+const FUNCTIONS: &[&str] = &[
+    "fn",
+    "def",
+    "defp",
+    "func",
+    "fun",
+    "function",
+    "macro_rules",
+    "sub",
+    "proc",
+    "message",
+];
+
+/// Keywords before the name of a value.
+const VALUES: &[&str] = &["const", "static", "let", "var", "val"];
+
+/// Languages in which a method or a function has no keyword: its name, parameters and body tell it.
+const WITHOUT_KEYWORD: &[&str] = &[
+    "java", "cs", "c", "h", "cc", "cpp", "cxx", "hh", "hpp", "hxx", "inl", "js", "mjs", "cjs",
+    "jsx", "ts", "mts", "cts", "tsx", "vue", "svelte", "php", "swift", "kt", "scala", "groovy",
+    "dart", "m", "mm", "cu", "sh", "bash", "zsh", "ksh",
+];
+
+/// Words that stand in front of parentheses and are no names, or begin a line that defines nothing.
+const NO_NAMES: &[&str] = &[
+    "if",
+    "for",
+    "while",
+    "switch",
+    "catch",
+    "return",
+    "else",
+    "new",
+    "throw",
+    "await",
+    "sizeof",
+    "assert",
+    "super",
+    "this",
+    "match",
+    "when",
+    "unless",
+    "elif",
+    "do",
+    "try",
+    "with",
+    "yield",
+    "delete",
+    "case",
+    "foreach",
+    "using",
+    "lock",
+    "synchronized",
+    "guard",
+    "defer",
+    "goto",
+    "echo",
+];
+
+/// What `text`, a piece of the file at `path`, defines, in order.
+pub fn definitions<'a>(path: &[u8], text: &'a str) -> Vec<Definition<'a>> {
+    let extension = extension(path);
+    let lines: Vec<&str> = text.lines().map(head).collect();
+    let without_keyword = WITHOUT_KEYWORD.contains(&extension.as_str());
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let content = line.trim();
+        let definition = directive(content)
+            .or_else(|| by_keyword(content))
+            .or_else(|| table(content))
+            .or_else(|| value(line))
+            .or_else(|| assigned(content))
+            .or_else(|| (extension == "hs").then(|| with_type(line)).flatten())
+            .or_else(|| {
+                without_keyword
+                    .then(|| by_body(content, &lines[at + 1..]))
+                    .flatten()
+            });
+        found.extend(definition);
+    }
+    found
+}
+
+fn head(line: &str) -> &str {
+    &line[..line.floor_char_boundary(MAX_HEAD_BYTES)]
+}
+
+fn function(name: &str) -> Option<Definition<'_>> {
+    let is_name = name.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '$');
+    (is_name && !NO_NAMES.contains(&name)).then_some(Definition {
+        name,
+        is_type: false,
+    })
+}
+
+/// `#define NAME`
+fn directive(content: &str) -> Option<Definition<'_>> {
+    let rest = content.strip_prefix('#')?.trim_start();
+    function(identifier(rest.strip_prefix("define ")?.trim_start()))
+}
+
+/// `pub fn name`, `class Name`, `func (s *Server) Name`, `def self.name`: the name behind a keyword.
+fn by_keyword(content: &str) -> Option<Definition<'_>> {
+    let (keyword, rest) = behind_keyword(content)?;
+    let mut rest = rest.strip_prefix('!').unwrap_or(rest).trim_start();
+    // The receiver of a method in Go, the parameters of a generic implementation, the star of a generator.
+    for (open, close) in [('(', ')'), ('<', '>')] {
+        if rest.starts_with(open) {
+            rest = rest.split_once(close)?.1.trim_start();
+        }
+    }
+    let rest = rest.trim_start_matches(['*', ' ']);
+    let is_type = !FUNCTIONS.contains(&keyword);
+    // `impl Trait for Type` and `type = 3` define nothing; a sentence that begins so does not either.
+    let sentence = !rest.contains(['(', '{', ':', ';', '=', '<'])
+        && rest.split_whitespace().nth(1).is_some_and(|word| {
+            word.chars().all(char::is_alphabetic)
+                && !matches!(
+                    word,
+                    "struct" | "interface" | "implements" | "extends" | "do" | "where"
+                )
+        });
+    if matches!(keyword, "impl" | "extension") || sentence {
+        return None;
+    }
+    let mut name = identifier(rest);
+    let mut rest = &rest[name.len()..];
+    while let Some(next) = rest
+        .strip_prefix("::")
+        .or_else(|| rest.strip_prefix(['.', ':']))
+    {
+        let part = identifier(next);
+        if part.is_empty() {
+            break;
+        }
+        (name, rest) = (part, &next[part.len()..]);
+    }
+    Some(Definition {
+        is_type,
+        ..function(name)?
+    })
+}
+
+/// The keyword that `content` begins with, behind modifiers and annotations, and what follows it.
+fn behind_keyword(content: &str) -> Option<(&str, &str)> {
+    let mut rest = content;
+    for _ in 0..8 {
+        if let Some(annotation) = rest.strip_prefix('@') {
+            let name = identifier(annotation);
+            rest = annotation[name.len()..].trim_start();
+            if let Some(arguments) = rest.strip_prefix('(') {
+                rest = arguments.split_once(')')?.1.trim_start();
+            }
+            continue;
+        }
+        let word = first_word(rest);
+        let after = &rest[word.len()..];
+        if KEYWORDS.contains(&word)
+            || matches!(
+                word,
+                "typedef" | "typealias" | "actor" | "newtype" | "defmacro"
+            )
+        {
+            let named = after.starts_with([' ', '\t', '!', '<', '*'])
+                || (word == "func" && after.starts_with('('));
+            return named.then(|| (word, after.trim_start()));
+        }
+        if !MODIFIERS.contains(&word) {
+            return None;
+        }
+        rest = after.trim_start();
+        if let Some(scope) = rest.strip_prefix('(') {
+            rest = scope.split_once(')')?.1.trim_start();
+        }
+        if let Some(abi) = rest.strip_prefix('"') {
+            rest = abi.split_once('"')?.1.trim_start();
+        }
+    }
+    None
+}
+
+/// `CREATE TABLE name`
+fn table(content: &str) -> Option<Definition<'_>> {
+    let mut words = content.split_whitespace();
+    if !words.next()?.eq_ignore_ascii_case("create") {
+        return None;
+    }
+    let kinds = [
+        "table",
+        "view",
+        "function",
+        "procedure",
+        "trigger",
+        "index",
+        "type",
+        "schema",
+    ];
+    let other = [
+        "or",
+        "replace",
+        "if",
+        "not",
+        "exists",
+        "temporary",
+        "temp",
+        "unique",
+        "materialized",
+        "virtual",
+        "recursive",
+    ];
+    let is = |list: &[&str], word: &str| list.iter().any(|w| w.eq_ignore_ascii_case(word));
+    let mut kind = false;
+    for word in words {
+        match word {
+            _ if is(&kinds, word) => kind = true,
+            _ if is(&other, word) => {}
+            _ if kind => {
+                let name = word.split(['(', ';']).next()?.rsplit('.').next()?;
+                let name = identifier(name.trim_matches(['"', '`', '[', ']', '\'']));
+                return function(name).map(|d| Definition { is_type: true, ..d });
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// `const NAME = …`, `NAME = …`: a value that is nobody's own, so it is not indented.
+fn value(line: &str) -> Option<Definition<'_>> {
+    let mut rest = line;
+    let mut keyword = false;
+    for _ in 0..6 {
+        let word = first_word(rest);
+        let is_value = VALUES.contains(&word);
+        if !is_value && !MODIFIERS.contains(&word) && word != "mut" {
+            break;
+        }
+        keyword |= is_value;
+        rest = rest[word.len()..].trim_start();
+        if let Some(scope) = rest.strip_prefix('(') {
+            rest = scope.split_once(')')?.1.trim_start();
+        }
+    }
+    let name = identifier(rest);
+    let after = rest[name.len()..].trim_start();
+    let constant = name.len() > 1 && !name.contains(char::is_lowercase);
+    let given =
+        (after.starts_with('=') && !after.starts_with("==")) || (keyword && after.starts_with(':'));
+    // Go and C have no sign between a constant's name and its type.
+    let typed = keyword && after.starts_with(char::is_alphabetic) && after.contains('=');
+    ((keyword || constant) && (given || typed))
+        .then(|| function(name))
+        .flatten()
+}
+
+/// `name = function`, `app.name = (a) =>`, `name: async function`
+fn assigned(content: &str) -> Option<Definition<'_>> {
+    let at = content.find([':', '='])?;
+    let rest = content[at + 1..].trim_start();
+    let rest = rest.strip_prefix("async").map_or(rest, str::trim_start);
+    let is_function = first_word(rest) == "function"
+        || (rest.starts_with('(')
+            && rest
+                .split_once(')')
+                .is_some_and(|(_, after)| after.trim_start().starts_with("=>")));
+    let before = content[..at].trim_end();
+    let target = before.rsplit(char::is_whitespace).next()?;
+    let name = target.rsplit('.').next()?;
+    (is_function && identifier(name) == name)
+        .then(|| function(name))
+        .flatten()
+}
+
+/// `name :: type`
+fn with_type(line: &str) -> Option<Definition<'_>> {
+    let name = identifier(line);
+    let after = line[name.len()..].trim_start_matches('\'').trim_start();
+    after.starts_with("::").then(|| function(name)).flatten()
+}
+
+/// `type name(parameters) {`: what has parameters and a body.
+fn by_body<'a>(content: &'a str, following: &[&str]) -> Option<Definition<'a>> {
+    let at = content.find('(')?;
+    let before = content[..at].trim_end();
+    let start = before
+        .rfind(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '$' | '~'))
+        .map_or(0, |at| {
+            at + before[at..].chars().next().map_or(1, char::len_utf8)
+        });
+    let (lead, name) = before.split_at(start);
+    let plain = |c: char| c.is_alphanumeric() || c.is_whitespace() || "_:<>,.?[]*&@#".contains(c);
+    let first = first_word(content);
+    let is_call = NO_NAMES.contains(&first)
+        || lead.ends_with(['.', '>', '@', '#'])
+        || content.starts_with(['.', '*', '/']);
+    if is_call || !lead.chars().all(plain) || lead.trim_end().ends_with([',', '?']) {
+        return None;
+    }
+    let definition = function(name.trim_start_matches('~'))?;
+    has_body(&content[at..], following).then_some(definition)
+}
+
+/// Whether a body follows the parameters that begin at the start of `rest` and may go on in the lines after it.
+fn has_body(rest: &str, following: &[&str]) -> bool {
+    let mut depth = 0_i32;
+    let mut lines =
+        std::iter::once(rest).chain(following.iter().copied().take(MAX_PARAMETER_LINES));
+    while let Some(line) = lines.next() {
+        for (at, c) in line.char_indices() {
+            match c {
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                '{' | ';' if depth <= 0 => return c == '{',
+                '=' if depth <= 0 && line[at..].starts_with("=>") => return true,
+                _ => {}
+            }
+        }
+        if depth <= 0 {
+            return lines
+                .next()
+                .is_some_and(|next| next.trim_start().starts_with('{'));
+        }
+    }
+    false
+}
+
+/// The identifier that `text` begins with.
+fn identifier(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '$');
+    &text[..end.unwrap_or(text.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(path: &str, text: &str) -> Vec<String> {
+        definitions(path.as_bytes(), text)
+            .into_iter()
+            .map(|d| format!("{}{}", if d.is_type { "type " } else { "" }, d.name))
+            .collect()
+    }
+
+    #[rustfmt::skip]
+    const NAMES: &[(&str, &str, &[&str])] = &[
+            ("a.rs", "pub(crate) async fn run(x: u8) {", &["run"]),
+            ("a.rs", "pub struct Server<T> {", &["type Server"]),
+            ("a.rs", "impl<T> Trait for Server<T> {", &[]),
+            ("a.rs", "macro_rules! check {", &["check"]),
+            ("a.rs", "pub const MAX: usize = 1;", &["MAX"]),
+            ("a.rs", "    let x = 1;", &[]),
+            ("a.py", "class Client(Base):", &["type Client"]),
+            ("a.py", "    async def send(self,", &["send"]),
+            ("a.py", "DEFAULT_LIMIT = 3", &["DEFAULT_LIMIT"]),
+            ("a.py", "value = 3", &[]),
+            ("a.go", "func (s *Server) Run() error {", &["Run"]),
+            ("a.go", "type Point struct {", &["type Point"]),
+            ("a.go", "const Max int = 3", &["Max"]),
+            ("a.js", "app.use = function use(fn) {", &["use"]),
+            (
+                "a.ts",
+                "export const handler = async (a) => {",
+                &["handler"],
+            ),
+            ("a.ts", "  dispatch(action: A): void {", &["dispatch"]),
+            (
+                "a.ts",
+                "export default function createUser(",
+                &["createUser"],
+            ),
+            (
+                "a.ts",
+                "export interface State<S> extends Base<S> {",
+                &["type State"],
+            ),
+            (
+                "A.java",
+                "  public static List<String> names(int x) {",
+                &["names"],
+            ),
+            ("A.java", "  return names(x) {", &[]),
+            ("A.java", "  void open();", &[]),
+            (
+                "a.c",
+                "static int uv__open(const char* path,\n                    int flags) {",
+                &["uv__open"],
+            ),
+            ("a.c", "int uv_run(uv_loop_t* loop)\n{", &["uv_run"]),
+            ("a.c", "  call(x, y);", &[]),
+            ("a.c", "#define MAX_SIZE 3", &["MAX_SIZE"]),
+            ("a.cpp", "void Server::start(int port) const {", &["start"]),
+            ("a.cs", "public class Mapper : IMapper", &["type Mapper"]),
+            ("a.rb", "def self.call(env)", &["call"]),
+            ("a.rb", "class Rack::Builder < Base", &["type Builder"]),
+            (
+                "a.php",
+                "final class Logger implements Base",
+                &["type Logger"],
+            ),
+            ("a.php", "    public function log($level): void", &["log"]),
+            ("a.sh", "run_tests() {", &["run_tests"]),
+            ("a.lua", "function finders.new_table(opts)", &["new_table"]),
+            ("a.hs", "decode :: Text -> Value", &["decode"]),
+            ("a.kt", "data class Point(val x: Int)", &["type Point"]),
+            ("a.ex", "defmodule Phoenix.Router do", &["type Router"]),
+            (
+                "a.sql",
+                "CREATE TABLE IF NOT EXISTS public.users (",
+                &["type users"],
+            ),
+            ("a.rs", "// type of thing", &[]),
+            ("a.rs", "class of things that are", &[]),
+        ];
+
+    #[test]
+    fn names_of_several_languages() {
+        for (path, text, expected) in NAMES {
+            assert_eq!(names(path, text), *expected, "{path}: {text}");
+        }
+    }
+
+    #[test]
+    fn any_text_is_read() {
+        for text in [
+            "(",
+            "=",
+            "#",
+            "@",
+            "@(",
+            "fn",
+            "fn <",
+            "pub(",
+            "extern \"",
+            "create",
+            "é(\n{",
+            "𝒳 = function",
+        ] {
+            names("a.ts", text);
+            names("a.hs", text);
+        }
+    }
+}
