@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 
 use super::context::{Context, block_on};
-use super::text::{counted, passage};
+use super::text::{counted, tabbed};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
 use crate::http::wire::{LeftOff, ReadAnswer};
@@ -42,7 +42,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
     }
     if io::stdout().is_terminal() {
         for line in lines(&answer.text) {
-            context.out.line(&passage(line))?;
+            context.out.line(&tabbed(line))?;
         }
     } else {
         context.out.write(answer.text.as_bytes())?;
