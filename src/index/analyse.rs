@@ -299,6 +299,15 @@ pub(super) struct Terms {
     pub(super) cut: bool,
 }
 
+impl Terms {
+    /// The quoted parts that must be contained: all of them where there is nothing else or `exact` is asked for, else those
+    /// without a word. Such a part has no other meaning than itself.
+    pub(super) fn required(&self, exact: bool) -> Vec<Phrase> {
+        let required = |phrase: &&Phrase| exact || self.all_quoted || !phrase.has_words();
+        self.phrases.iter().filter(required).cloned().collect()
+    }
+}
+
 /// What the index looks for when asked for `query`. Any text will do.
 pub(super) fn query_terms(query: &str) -> Terms {
     let end = query.floor_char_boundary(MAX_QUERY_BYTES);

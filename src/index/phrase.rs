@@ -42,6 +42,12 @@ impl Phrase {
         Some(Self { parts })
     }
 
+    /// Whether a letter or a digit is in it.
+    pub(super) fn has_words(&self) -> bool {
+        let mut folded = self.parts.iter().flat_map(|part| part.folded.chars());
+        folded.any(char::is_alphanumeric)
+    }
+
     /// The places of the phrase in `text`, apart from each other.
     pub(super) fn places(&self, text: &str) -> Vec<Range<usize>> {
         let placed: Vec<Placed> = parts(text).collect();

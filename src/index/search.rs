@@ -93,8 +93,6 @@ pub struct Found {
     pub legs: Legs,
     /// Whether the best of them scores so high that the topic of the query is likely to be there at all.
     pub about: bool,
-    /// Whether only what has all quoted parts of the query was looked at.
-    pub quoted: bool,
     /// The keyword score that no chunk can exceed.
     pub bound: f64,
     /// The position of the store's feed that the index stood at.
@@ -121,13 +119,8 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
     let terms = query_terms(query.text);
     let segments = &published.segments;
     let quoted = !terms.phrases.is_empty() && (query.exact || terms.all_quoted);
-    let phrases = if quoted {
-        terms.phrases.as_slice()
-    } else {
-        &[]
-    };
     let filter = segments
-        .filter(query.collection, phrases)
+        .filter(query.collection, &terms.required(query.exact))
         .map_err(IndexError::keyword("filter the chunks"))?;
     let filter = match query.within {
         Some(within) => Some(published.narrowed(filter, within)),
@@ -163,7 +156,6 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
         about: any && (quoted || best >= least_score(segments.alive, &terms)),
         candidates,
         legs,
-        quoted,
         bound: scores.bound,
         position: published.position,
         cut: terms.cut,

@@ -176,14 +176,14 @@ impl Searcher {
     pub async fn search(&self, request: SearchRequest) -> Result<SearchAnswer, SearchError> {
         let began = Instant::now();
         let limit = request.limit.clamp(1, LIMIT_MAX);
+        let exact = request.exact;
         let (query, corrected, mut found) = self.candidates(request).await?;
         // Vectors have no "no": below the threshold they tell what is nearest, not what is there.
         let by_vector_alone = |c: &Candidate| !found.about && c.keyword <= 0.0;
         let candidates = std::mem::take(&mut found.candidates);
         let (nearest, candidates) = candidates.into_iter().partition(by_vector_alone);
         found.candidates = candidates;
-        let mut phrases = query_terms(&query).phrases;
-        phrases.retain(|_| found.quoted);
+        let phrases = query_terms(&query).required(exact);
         let query = (query.as_str(), phrases.as_slice());
         let hits = self.hits(query, &found, limit).await?;
         found.candidates = nearest;
