@@ -20,8 +20,9 @@ const NEAREST_MAX: usize = 3;
 /// The flags of `search`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// What to look for, in one or several arguments; what is quoted in it must stand there as it is: docent search '"C++"'.
-    /// A word that begins with a dash and is no number comes after `--`: docent search -- -x
+    /// What to search for, in one or several arguments. A query that is one quoted phrase finds only that phrase: docent
+    /// search '"C++"'; among other words a quoted phrase ranks higher what contains it. Put a word that begins with a
+    /// dash after `--`: docent search -- -x
     #[arg(required = true, value_name = "QUERY", allow_negative_numbers = true)]
     query: Vec<String>,
     /// List all hits, also those that score far below the best one
