@@ -20,16 +20,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use docent::bus::redis::{Inbox, Link, LinkState, RedisSettings};
-use docent::bus::{Carrier, Embedded};
-use docent::event::{AgentName, Event, EventType, Known, NewEvent, Subject};
-use docent::runtime::shutdown::{Level, stop_pair};
-use docent::runtime::{
+use docent::internals::bus::redis::{Inbox, Link, LinkState, RedisSettings};
+use docent::internals::bus::{Carrier, Embedded};
+use docent::internals::event::{AgentName, Event, EventType, Known, NewEvent, Subject};
+use docent::internals::runtime::shutdown::{Level, stop_pair};
+use docent::internals::runtime::{
     Agent, Board, Boxed, CarrierFactory, Ending, Handling, LifePlan, RestartPolicy, RunnerOptions,
     Source, Supervisor, SupervisorOptions, supervisor_channel,
 };
-use docent::store::{Closer, Effect, Outcome, RetryPolicy, Store, StoreOptions};
-use fred::prelude::{Builder, Client, ClientLike, Config, StreamsInterface};
+use docent::internals::store::{Closer, Effect, Outcome, RetryPolicy, Store, StoreOptions};
+use fred::prelude::{Builder, Client, ClientLike, Config, FromValue};
+use fred::types::{ClusterHash, CustomCommand};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -145,37 +146,32 @@ impl Drop for Redis {
 /// What XREADGROUP gives of one stream: its name, and of each entry the id and the fields.
 type Read = (String, Vec<(String, Vec<String>)>);
 
+/// A command with arguments that have no spaces.
+async fn call<T: FromValue, C: ClientLike>(
+    client: &C,
+    name: &'static str,
+    arguments: &str,
+) -> Result<T, Failure> {
+    let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    Ok(client.custom(command, arguments).await?)
+}
+
 /// Redis Streams as fred alone can do them.
 async fn bare_fred(redis: &Redis) -> Result<Duration, Failure> {
     let client = redis.client().await?;
-    client
-        .xgroup_create::<(), _, _, _>("inbox", "group", "0", true)
-        .await?;
+    call::<(), _>(&client, "XGROUP", "CREATE inbox group 0 MKSTREAM").await?;
     let began = Instant::now();
     for batch in (0..EVENTS).step_by(BATCH) {
         let count = BATCH.min(EVENTS - batch);
         let pipeline = client.pipeline();
         for n in batch..batch + count {
-            let fields = [
-                ("id", uuid::Uuid::now_v7().to_string()),
-                ("docent_seq", n.to_string()),
-            ];
-            pipeline
-                .xadd::<(), _, _, _, _>("inbox", false, None::<()>, "*", fields.to_vec())
-                .await?;
+            let fields = format!("inbox * id {} docent_seq {n}", uuid::Uuid::now_v7());
+            call::<(), _>(&pipeline, "XADD", &fields).await?;
         }
         pipeline.all::<Vec<String>>().await?;
-        let read: Vec<Read> = client
-            .xreadgroup(
-                "group",
-                "consumer",
-                Some(count as u64),
-                None,
-                false,
-                "inbox",
-                ">",
-            )
-            .await?;
+        let arguments = format!("GROUP group consumer COUNT {count} STREAMS inbox >");
+        let read: Vec<Read> = call(&client, "XREADGROUP", &arguments).await?;
         let ids: Vec<String> = read
             .into_iter()
             .flat_map(|(_, entries)| entries)
@@ -186,10 +182,8 @@ async fn bare_fred(redis: &Redis) -> Result<Duration, Failure> {
         }
         let pipeline = client.pipeline();
         for id in ids {
-            pipeline
-                .xack::<(), _, _, _>("inbox", "group", id.as_str())
-                .await?;
-            pipeline.xdel::<(), _, _>("inbox", id.as_str()).await?;
+            call::<(), _>(&pipeline, "XACK", &format!("inbox group {id}")).await?;
+            call::<(), _>(&pipeline, "XDEL", &format!("inbox {id}")).await?;
         }
         pipeline.all::<Vec<u64>>().await?;
     }
@@ -412,7 +406,7 @@ async fn publish_and_wait(store: &Store) -> Result<Duration, Failure> {
         );
         // One is awaited before the next is handed over once the bound is reached, or nobody would free its place.
         if outstanding.len() == BATCH {
-            let oldest: Option<docent::runtime::Submitted> = outstanding.pop_front();
+            let oldest: Option<docent::internals::runtime::Submitted> = outstanding.pop_front();
             if let Some(oldest) = oldest {
                 oldest.committed().await?;
             }

@@ -4,32 +4,32 @@ use std::time::Duration;
 
 /// Waits that double with each failure in a row.
 #[derive(Debug, Clone, Copy)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     min: Duration,
     max: Duration,
 }
 
 impl Backoff {
     /// A backoff that begins with `min` and never exceeds `max`.
-    pub const fn new(min: Duration, max: Duration) -> Self {
+    pub(crate) const fn new(min: Duration, max: Duration) -> Self {
         Backoff { min, max }
     }
 
     /// The wait after this many failures in a row, from 1.
-    pub fn after(self, failures: u32) -> Duration {
+    pub(crate) fn after(self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(30);
         self.min.saturating_mul(1 << doublings).min(self.max)
     }
 }
 
 /// A random part of `wait`: spreads a crowd as widely as possible. `random` is from 0 to 1.
-pub fn full_jitter(wait: Duration, random: f64) -> Duration {
+pub(crate) fn full_jitter(wait: Duration, random: f64) -> Duration {
     wait.mul_f64(random)
 }
 
 /// Half of `wait` and a random part of the other half: those that failed together do not come back together, and none comes
 /// back at once. `random` is from 0 to 1.
-pub fn half_jitter(wait: Duration, random: f64) -> Duration {
+pub(crate) fn half_jitter(wait: Duration, random: f64) -> Duration {
     wait.mul_f64(0.5 + random / 2.0)
 }
 

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config};
-use crate::embed::Table;
+use crate::embed::EmbeddingTable;
 use crate::error::{Exit, Fatal};
 use crate::event::{AgentName, Millis, awake};
 use crate::http;
@@ -26,7 +26,7 @@ use crate::runtime::{
     SupervisorOptions, supervisor_channel, tell_switched,
 };
 use crate::store::{Closer, RetryPolicy, Store, StoreOptions};
-use agents::{Parts, plans};
+use agents::{AgentParts, plans};
 use carriers::Carriers;
 
 /// How long the store may take to write what it was handed, at the end.
@@ -39,7 +39,7 @@ const COMPUTE_MIN: usize = 2;
 ///
 /// # Errors
 /// It cannot start: the store, the socket, an address. The error says what to do.
-pub fn run(config: Config) -> Result<Exit, Fatal> {
+pub(crate) fn run(config: Config) -> Result<Exit, Fatal> {
     // Whatever makes a file in `data_dir`, SQLite and the index among them, makes it for this user alone.
     rustix::process::umask(Mode::from_raw_mode(0o077));
     // It ends with this function, after everything that goes by it.
@@ -84,7 +84,7 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
     };
     let (supervisor_handle, requests) = supervisor_channel();
     let carriers = Carriers::start(&config, &store);
-    let parts = Parts {
+    let parts = AgentParts {
         board: Board::new(&on),
         searcher: Searcher::new(store.clone()),
         desk: ScanDesk::default(),
@@ -156,7 +156,7 @@ async fn terminated(signals: &mut signal_hook_tokio::Signals) -> Fatal {
 
 /// The supervisor's life, and the signals that end it.
 async fn live(
-    parts: &Parts,
+    parts: &AgentParts,
     carriers: &Carriers,
     (requests, signals): (
         tokio::sync::mpsc::Receiver<RestartRequest>,
@@ -265,7 +265,7 @@ fn bind_failed(error: http::BindError) -> Fatal {
 /// Serves the control socket, and the probes on TCP if that is on.
 #[expect(clippy::disallowed_methods, reason = "joined by close")]
 fn listen(
-    parts: &Parts,
+    parts: &AgentParts,
     (socket, probes): (http::ControlSocket, Option<TcpListener>),
     behind: bool,
     stop: &CancellationToken,
@@ -276,7 +276,7 @@ fn listen(
         data_dir: config.data_dir.clone(),
         instance: config.instance.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        embedder: Table::embedded().identity().to_owned(),
+        embedder: EmbeddingTable::embedded().identity().to_owned(),
         started_at: Millis::now(),
         free_space_floor: config.store.free_space_floor,
         roots: options::roots(config),
@@ -333,7 +333,10 @@ async fn close(
 }
 
 /// How Redis is used by this config; `falls_back`: the embedded carrier takes over without it.
-pub fn redis_settings(config: &Config, falls_back: bool) -> crate::bus::redis::RedisSettings {
+pub(crate) fn redis_settings(
+    config: &Config,
+    falls_back: bool,
+) -> crate::bus::redis::RedisSettings {
     carriers::settings(config, falls_back)
 }
 

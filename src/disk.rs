@@ -7,7 +7,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// There is no such path, or its file system does not tell.
-pub fn free_space(path: &Path) -> io::Result<u64> {
+pub(crate) fn free_space(path: &Path) -> io::Result<u64> {
     let space = rustix::fs::statvfs(path)?;
     Ok(space.f_bavail.saturating_mul(space.f_frsize))
 }

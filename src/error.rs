@@ -17,7 +17,6 @@ use crate::visible::visible;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Clean.
     Clean = 0,
     /// `status` degraded, `search` without hits, `cite` of what does not stand any more, `check` when only the environment fails.
     Negative = 1,
@@ -33,7 +32,6 @@ pub enum Exit {
     Internal = 70,
     /// A drain that was incomplete or forced, `wait` not fulfilled, a second daemon on one `data_dir`.
     Temporary = 75,
-    /// Not permitted.
     Permission = 77,
     /// The config is wrong.
     Config = 78,
@@ -47,7 +45,7 @@ impl From<Exit> for ExitCode {
 
 /// An error that ends the process: what, the exit code, and what to do about it.
 #[derive(Debug)]
-pub struct Fatal {
+pub(crate) struct Fatal {
     exit: Exit,
     /// None: there is nothing to say, or it was said.
     error: Option<Box<dyn Error + Send + Sync>>,
@@ -58,7 +56,7 @@ pub struct Fatal {
 
 impl Fatal {
     /// An error that ends the process with `exit`.
-    pub fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub(crate) fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Fatal {
             exit,
             error: Some(error.into()),
@@ -68,7 +66,7 @@ impl Fatal {
     }
 
     /// An end without a word.
-    pub fn silent(exit: Exit) -> Self {
+    pub(crate) fn silent(exit: Exit) -> Self {
         Fatal {
             exit,
             error: None,
@@ -79,38 +77,37 @@ impl Fatal {
 
     /// The same, with what to do about it.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// The same with its hint, if it has one, as `change` makes it.
     #[must_use]
-    pub fn map_hint(mut self, change: impl FnOnce(&str) -> String) -> Self {
+    pub(crate) fn map_hint(mut self, change: impl FnOnce(&str) -> String) -> Self {
         self.hint = self.hint.map(|hint| change(&hint));
         self
     }
 
     /// The same, with the config that was meant.
     #[must_use]
-    pub fn config(mut self, line: impl Into<String>) -> Self {
+    pub(crate) fn config(mut self, line: impl Into<String>) -> Self {
         self.config = Some(line.into());
         self
     }
 
     /// The error, if it is of this type.
-    pub fn cause<E: Error + 'static>(&self) -> Option<&E> {
+    pub(crate) fn cause<E: Error + 'static>(&self) -> Option<&E> {
         self.error.as_ref()?.downcast_ref()
     }
 
-    /// The exit code.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         self.exit
     }
 
     /// What is printed on stderr, without a line feed at its end: the error with the chain of its causes, once, and the
     /// hint on a line of its own. Empty: print nothing.
-    pub fn report(&self) -> String {
+    pub(crate) fn report(&self) -> String {
         let Some(error) = &self.error else {
             return String::new();
         };
@@ -134,7 +131,7 @@ impl Fatal {
 
 /// An error and its causes on one line, whatever is in their texts. A cause whose text the one before it ends with already
 /// is not said twice.
-pub fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = visible(&error.to_string()).into_owned();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -151,7 +148,7 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
 
 /// Everything that is wrong with the config.
 #[derive(Debug, ThisError)]
-pub struct ConfigErrors(pub Vec<Violation>);
+pub(crate) struct ConfigErrors(pub Vec<Violation>);
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

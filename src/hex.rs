@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Two lower-case digits for each byte.
-pub fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
         // A String takes all that is written.

@@ -16,7 +16,7 @@ fn is_hidden(c: char) -> bool {
 }
 
 /// A text of JSON that says the same and hides nothing.
-pub fn escaped(json: &str) -> Cow<'_, str> {
+pub(crate) fn escaped(json: &str) -> Cow<'_, str> {
     if json.is_ascii() && !json.contains('\u{7f}') || !json.contains(is_hidden) {
         return Cow::Borrowed(json);
     }
@@ -36,7 +36,7 @@ pub fn escaped(json: &str) -> Cow<'_, str> {
 ///
 /// # Errors
 /// It cannot be JSON.
-pub fn to_string(value: &impl Serialize) -> serde_json::Result<String> {
+pub(crate) fn to_string(value: &impl Serialize) -> serde_json::Result<String> {
     let text = serde_json::to_string(value)?;
     Ok(match escaped(&text) {
         Cow::Borrowed(_) => text,

@@ -1,24 +1,56 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 // In the order of the data: what a module names stands above it.
-pub mod backoff;
-pub mod disk;
-pub mod hex;
-pub mod log_once;
-pub mod json;
-pub mod event;
-pub mod config;
-pub mod visible;
-pub mod telemetry;
-pub mod document;
-pub mod embed;
-pub mod store;
-pub mod bus;
-pub mod index;
-pub mod runtime;
-pub mod agents;
-pub mod http;
-pub mod error;
-pub mod daemon;
-pub mod environment;
+mod backoff;
+mod disk;
+mod hex;
+mod log_once;
+mod json;
+mod event;
+mod config;
+mod visible;
+mod telemetry;
+mod document;
+mod embed;
+mod store;
+mod bus;
+mod index;
+mod runtime;
+mod agents;
+mod http;
+mod error;
+mod daemon;
+mod environment;
 pub mod cli;
+
+/// What the benches and the integration tests are made of. No interface for anybody else.
+#[doc(hidden)]
+pub mod internals {
+    pub mod bus {
+        pub use crate::bus::{Carrier, Embedded};
+        pub mod redis {
+            pub use crate::bus::redis::{Inbox, Link, LinkState, RedisSettings};
+        }
+    }
+    pub mod event {
+        pub use crate::event::{AgentName, Event, EventType, Known, NewEvent, Subject};
+    }
+    pub mod http {
+        pub use crate::http::{Client, Target};
+        pub mod wire {
+            pub use crate::http::wire::{Hit, SearchAnswer};
+        }
+    }
+    pub mod runtime {
+        pub use crate::runtime::{
+            Agent, Board, Boxed, CarrierFactory, Ending, Handling, LifePlan, RestartPolicy,
+            RunnerOptions, Source, Submitted, Supervisor, SupervisorOptions, supervisor_channel,
+        };
+        pub mod shutdown {
+            pub use crate::runtime::shutdown::{Level, stop_pair};
+        }
+    }
+    pub mod store {
+        pub use crate::store::{Closer, Effect, Outcome, RetryPolicy, Store, StoreOptions};
+    }
+}

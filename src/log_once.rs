@@ -2,11 +2,11 @@
 
 /// What was logged last of something that repeats.
 #[derive(Debug, Default)]
-pub struct LogOnce<T>(T);
+pub(crate) struct LogOnce<T>(T);
 
 impl<T: PartialEq> LogOnce<T> {
     /// Whether `now` is something else than what was logged last, and thus to be logged.
-    pub fn is_new(&mut self, now: T) -> bool {
+    pub(crate) fn is_new(&mut self, now: T) -> bool {
         let new = self.0 != now;
         self.0 = now;
         new

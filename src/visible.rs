@@ -8,17 +8,8 @@ use std::fmt::Write;
 
 /// `text` on one line: each character that commands, breaks the line, turns the direction or cannot be seen stands as an
 /// escape: `\n`, `\x1B`, `\u{202E}`.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    escaped(text, hidden)
-}
-
-/// The same for text whose lines are ours: line feeds stay.
-pub fn visible_lines(text: &str) -> Cow<'_, str> {
-    escaped(text, |c| c != '\n' && hidden(c))
-}
-
-fn escaped(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.chars().any(&hidden) {
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(hidden) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
@@ -92,6 +83,5 @@ mod tests {
         for text in ["a b", "naïve 日本語 🦀", "back\\slash", "e\u{301}", ""] {
             assert!(matches!(visible(text), Cow::Borrowed(same) if same == text));
         }
-        assert_eq!(visible_lines("a\n  b\x07\n"), "a\n  b\\x07\n");
     }
 }

@@ -22,15 +22,13 @@ type Page = (Vec<Vec<u8>>, Option<Vec<u8>>);
 /// The title of a document and a finding in it, or the reason why it is none.
 type Read = Result<(String, Option<String>), String>;
 
-/// The agent.
-pub struct DocumentManagement {
+pub(crate) struct DocumentManagement {
     store: Store,
     compute: Compute,
 }
 
 impl DocumentManagement {
-    /// The agent.
-    pub fn new(store: Store, compute: Compute) -> Self {
+    pub(crate) fn new(store: Store, compute: Compute) -> Self {
         DocumentManagement { store, compute }
     }
 

@@ -14,9 +14,8 @@ use crate::store::{AuditRecord, Effect, Outcome};
 /// The largest data that a record copies, in bytes.
 const DATA_BYTES_MAX: usize = 4096;
 
-/// The agent.
 #[derive(Debug, Default)]
-pub struct LoggingAudit;
+pub(crate) struct LoggingAudit;
 
 impl Agent for LoggingAudit {
     fn name(&self) -> AgentName {

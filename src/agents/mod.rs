@@ -1,10 +1,10 @@
 //! The agents: event in, outcome out. None knows another, none knows the bus.
 
-pub mod change_detection;
-pub mod document_management;
-pub mod logging_audit;
-pub mod rag;
-pub mod scheduler;
-pub mod self_healing;
+pub(crate) mod change_detection;
+pub(crate) mod document_management;
+pub(crate) mod logging_audit;
+pub(crate) mod rag;
+pub(crate) mod scheduler;
+pub(crate) mod self_healing;
 #[cfg(feature = "testing")]
-pub mod test;
+pub(crate) mod test;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::document::{CHUNKING, Chunk, ChunkOptions, chunks, kind_of, parse};
-use crate::embed::Table;
+use crate::embed::EmbeddingTable;
 use crate::event::{AgentName, Event, EventType, Heartbeat, NewEvent, Subject, awake};
 use crate::hex;
 use crate::index::{FollowerOptions, Identity, Searcher, follow};
@@ -27,7 +27,7 @@ const COMPARE: Duration = Duration::from_secs(600);
 
 /// How the agent works.
 #[derive(Debug, Clone)]
-pub struct RagOptions {
+pub(crate) struct RagOptions {
     /// How documents are cut.
     pub chunking: ChunkOptions,
     /// Where the index is and how it follows.
@@ -37,10 +37,10 @@ pub struct RagOptions {
 }
 
 /// Whose chunks they are and what the chunks and vectors are made with: another identity is another index.
-pub fn identity(store: &Store, chunking: ChunkOptions) -> Identity {
+pub(crate) fn identity(store: &Store, chunking: ChunkOptions) -> Identity {
     Identity {
         store: store.id().to_owned(),
-        embedder: Table::embedded().identity().to_owned(),
+        embedder: EmbeddingTable::embedded().identity().to_owned(),
         chunking: format!(
             "{CHUNKING} size {} overlap {}",
             chunking.size, chunking.overlap
@@ -48,8 +48,7 @@ pub fn identity(store: &Store, chunking: ChunkOptions) -> Identity {
     }
 }
 
-/// The agent.
-pub struct Rag {
+pub(crate) struct Rag {
     options: RagOptions,
     /// The identity as the store records it with every document's chunks.
     embedder: String,
@@ -59,8 +58,12 @@ pub struct Rag {
 }
 
 impl Rag {
-    /// The agent.
-    pub fn new(options: RagOptions, store: Store, searcher: Searcher, compute: Compute) -> Self {
+    pub(crate) fn new(
+        options: RagOptions,
+        store: Store,
+        searcher: Searcher,
+        compute: Compute,
+    ) -> Self {
         let identity = identity(&store, options.chunking);
         Rag {
             embedder: format!("{} {}", identity.embedder, identity.chunking),
@@ -281,7 +284,7 @@ fn embed(
     mut known: HashSet<String>,
     heartbeat: &Heartbeat,
 ) -> Vec<(String, Option<Vec<u8>>)> {
-    let table = Table::embedded();
+    let table = EmbeddingTable::embedded();
     let mut embeddings = Vec::new();
     for chunk in cut {
         let hash = hash(chunk);

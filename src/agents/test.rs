@@ -14,8 +14,7 @@ use crate::event::{AgentName, Event, EventType};
 use crate::runtime::{Agent, Boxed, Duty, DutyContext, DutyError, Ending, Handling};
 use crate::store::{Effect, Outcome};
 
-/// The agent.
-pub struct Test {
+pub(crate) struct Test {
     /// Where `start` and `end` lines go.
     log: Option<PathBuf>,
     /// What the duty is told to do.
@@ -33,7 +32,7 @@ enum DutyFault {
 
 impl Test {
     /// An agent that logs to `log`.
-    pub fn new(log: Option<PathBuf>) -> Self {
+    pub(crate) fn new(log: Option<PathBuf>) -> Self {
         let (duty, duty_end) = mpsc::channel(1);
         Test {
             log,

@@ -12,7 +12,7 @@ mod embedded;
 mod monitor;
 mod order;
 mod poll;
-pub mod redis;
+pub(crate) mod redis;
 mod switch;
 
 #[cfg(all(test, feature = "testing"))]
@@ -22,29 +22,27 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use embedded::Embedded;
-pub use monitor::Monitor;
-pub use poll::PollWatch;
-pub use switch::{Active, CarrierChoice, Switch, active};
+pub(crate) use monitor::Monitor;
+pub(crate) use poll::PollWatch;
+pub(crate) use switch::{CarrierChoice, Switch};
 
 use crate::event::{Seq, Subject};
 use crate::store::ReadError;
 
 /// A future on the heap.
-pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The name that a carrier gave to the copy of a delivery that it carried, for the acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CopyId {
     /// Which connection it came by: an id means nothing on another one.
     pub session: u64,
-    /// The entry.
     pub entry: String,
 }
 
 /// A delivery that a carrier offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// The event's place.
     pub seq: Seq,
     /// What it is about, if the carrier knows.
     pub subject: Option<Subject>,

@@ -1,12 +1,12 @@
 //! What can be seen of the carriers from outside.
 
-use super::redis::{Link, LinkState, PreflightFacts};
+use super::redis::{Link, LinkState};
 use super::switch::{Active, CarrierChoice, active};
 use crate::event::AgentName;
 
 /// What carries, and why. Cheap to clone.
 #[derive(Clone)]
-pub struct Monitor {
+pub(crate) struct Monitor {
     choice: CarrierChoice,
     agents: Vec<(AgentName, CarrierChoice)>,
     link: Option<Link>,
@@ -14,7 +14,7 @@ pub struct Monitor {
 
 impl Monitor {
     /// What carries by `choice`, but for the agents that have one of their own.
-    pub fn new(
+    pub(crate) fn new(
         choice: CarrierChoice,
         agents: Vec<(AgentName, CarrierChoice)>,
         link: Option<Link>,
@@ -27,24 +27,23 @@ impl Monitor {
     }
 
     /// Whether Redis can carry; `None`: this config does not use it.
-    pub fn state(&self) -> Option<LinkState> {
+    pub(crate) fn state(&self) -> Option<LinkState> {
         self.link.as_ref().map(|link| link.state().borrow().clone())
     }
 
-    /// What carries.
-    pub fn active(&self) -> Active {
+    pub(crate) fn active(&self) -> Active {
         active(self.choice, self.state().as_ref())
     }
 
     /// What carries one agent's events.
-    pub fn active_of(&self, agent: AgentName) -> Active {
+    pub(crate) fn active_of(&self, agent: AgentName) -> Active {
         let own = self.agents.iter().find(|(name, _)| *name == agent);
         let choice = own.map_or(self.choice, |(_, choice)| *choice);
         active(choice, self.state().as_ref())
     }
 
     /// Why that carries, for a person.
-    pub fn why(&self) -> String {
+    pub(crate) fn why(&self) -> String {
         match (self.choice, self.state()) {
             (CarrierChoice::Embedded, _) | (_, None) => "the config says embedded".to_owned(),
             (_, Some(LinkState::Connecting)) => "Redis is being looked for".to_owned(),
@@ -60,35 +59,27 @@ impl Monitor {
     }
 
     /// Somebody is carried by Redis alone.
-    pub fn needs_redis(&self) -> bool {
+    pub(crate) fn needs_redis(&self) -> bool {
         self.choice == CarrierChoice::Redis
             || self.agents.iter().any(|(_, c)| *c == CarrierChoice::Redis)
     }
 
     /// Redis is wanted and cannot carry: for `redis` that is a degraded state.
-    pub fn waits_for_redis(&self) -> Option<String> {
+    pub(crate) fn waits_for_redis(&self) -> Option<String> {
         let up = matches!(self.state(), Some(LinkState::Up { .. }));
         (self.needs_redis() && !up).then(|| self.why())
     }
 
     /// Another store owns the namespace.
-    pub fn foreign(&self) -> Option<String> {
+    pub(crate) fn foreign(&self) -> Option<String> {
         match self.state() {
             Some(LinkState::Foreign { why }) => Some(why),
             _ => None,
         }
     }
 
-    /// What the preflight found out about the present Redis.
-    pub fn facts(&self) -> Option<PreflightFacts> {
-        match self.state() {
-            Some(LinkState::Up { facts, .. }) => Some(facts),
-            _ => None,
-        }
-    }
-
     /// Copies that Redis has lost since the start.
-    pub fn lost_by_redis(&self) -> u64 {
+    pub(crate) fn lost_by_redis(&self) -> u64 {
         self.link.as_ref().map_or(0, Link::lost)
     }
 }

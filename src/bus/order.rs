@@ -26,7 +26,6 @@ const RETRIES_OVERLAP: Duration = Duration::from_millis(100);
 /// What a carrier says of a delivery that comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Judged {
-    /// It takes it.
     Take,
     /// It is in hand already: in the table, or carried.
     InHand,

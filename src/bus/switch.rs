@@ -12,27 +12,23 @@ use crate::store::{ReadError, Store};
 
 /// What an agent's config says of its carrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CarrierChoice {
+pub(crate) enum CarrierChoice {
     /// Redis while it can carry, else embedded.
     Auto,
     /// Redis alone: while it cannot carry, nothing is offered.
     Redis,
-    /// Embedded alone.
     Embedded,
 }
 
-/// What carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Active {
-    /// Redis Streams.
+pub(crate) enum Active {
     Redis,
-    /// The ledger itself.
     Embedded,
 }
 
 impl Active {
     /// As it stands in `status`.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Active::Redis => "redis",
             Active::Embedded => "embedded",
@@ -41,7 +37,7 @@ impl Active {
 }
 
 /// What carries by this choice, while the link is in this state.
-pub fn active(choice: CarrierChoice, link: Option<&LinkState>) -> Active {
+pub(crate) fn active(choice: CarrierChoice, link: Option<&LinkState>) -> Active {
     match (choice, link) {
         (CarrierChoice::Redis, _) | (CarrierChoice::Auto, Some(LinkState::Up { .. })) => {
             Active::Redis
@@ -51,7 +47,7 @@ pub fn active(choice: CarrierChoice, link: Option<&LinkState>) -> Active {
 }
 
 /// One agent's carrier, whichever it is at the moment.
-pub struct Switch {
+pub(crate) struct Switch {
     choice: CarrierChoice,
     link: Option<Link>,
     inbox: Option<Inbox>,
@@ -61,7 +57,7 @@ pub struct Switch {
 
 impl Switch {
     /// The carrier of `agent`. Without a link it is the embedded one.
-    pub fn new(
+    pub(crate) fn new(
         choice: CarrierChoice,
         link: Option<Link>,
         store: Store,

@@ -46,7 +46,7 @@ pub(super) struct Arguments {
 /// 0 if every quote stands where it was or elsewhere, else 1.
 pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, Fatal> {
     let body_max = context.config()?.config.control.body;
-    let batch = Batch::new(context.client()?, body_max);
+    let batch = CiteBatch::new(context.client()?, body_max);
     let json = arguments.json;
     let (Some(reference), Some(quote)) = (arguments.reference, arguments.quote) else {
         let input = BufReader::new(tokio::io::stdin());
@@ -88,16 +88,16 @@ impl Verdict {
 }
 
 /// Sends quotes to the daemon, as many at once as it takes.
-struct Batch {
+struct CiteBatch {
     client: Client,
     /// Bytes of a request.
     room: usize,
 }
 
-impl Batch {
+impl CiteBatch {
     fn new(client: Client, body_max: u64) -> Self {
         let room = usize::try_from(body_max).unwrap_or(usize::MAX);
-        Batch { client, room }
+        CiteBatch { client, room }
     }
 
     async fn asked(&self, items: &[CiteItem]) -> Result<Vec<Citation>, Fatal> {
@@ -116,7 +116,7 @@ type Line = Result<CiteItem, String>;
 /// Checks the quote of each line of `input`; one line of output for each, in the same order, empty for a line that is none.
 async fn check_lines(
     out: &mut Output,
-    batch: Batch,
+    batch: CiteBatch,
     mut input: impl AsyncBufRead + Unpin,
     json: bool,
 ) -> Result<Exit, Fatal> {
@@ -184,7 +184,7 @@ async fn next_line(
 /// Checks some lines, of which the first follows on line `before`, and prints what came of each.
 async fn check(
     out: &mut Output,
-    batch: &Batch,
+    batch: &CiteBatch,
     verdict: &mut Verdict,
     (lines, before, json): (&[Line], usize, bool),
 ) -> Result<(), Fatal> {

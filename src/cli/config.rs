@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::text::{Style, plain};
-use crate::config::{Shown, schema};
+use crate::config::{ShownSetting, schema};
 use crate::error::{Exit, Fatal};
 
 #[derive(Debug, Args)]
@@ -83,7 +83,7 @@ fn show(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
 }
 
 /// As it would stand in a file, with the origin as a comment.
-fn render(values: &[Shown], style: Style) -> String {
+fn render(values: &[ShownSetting], style: Style) -> String {
     let width = values
         .iter()
         .map(|v| v.key.len() + v.value.len() + 3)

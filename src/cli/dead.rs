@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::context::{Context, block_on};
-use super::events::{fields, last_error};
+use super::events::{fields, last_error, tell_replayed};
 use super::table::{Cell, Table, id, text as texts, word};
 use super::text::{Style, clock, counted, moment, number, plain};
 use crate::error::{Exit, Fatal};
@@ -29,15 +29,15 @@ enum Verb {
         json: bool,
     },
     /// Show a dead letter: the event and every failed attempt, or the entry that another program wrote to Redis
-    Show(Which),
+    Show(WhichDead),
     /// Retry dead letters: deliver the event again, or publish the entry of another program
-    Replay(Which),
+    Replay(WhichDead),
     /// Drop dead letters for good
-    Drop(Which),
+    Drop(WhichDead),
 }
 
 #[derive(Debug, Args)]
-struct Which {
+struct WhichDead {
     /// Ids as shown by `docent dead list`
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
@@ -49,7 +49,7 @@ struct Which {
     json: bool,
 }
 
-impl Which {
+impl WhichDead {
     fn target(&self, id: &str, act: Option<&str>) -> Target {
         let target = Target::new("/dead").segment(id);
         let target = match act {
@@ -108,7 +108,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
 /// Does something with each id. One that fails does not keep the others from it; the first failure decides how it ends.
 fn each(
     context: &mut Context,
-    which: &Which,
+    which: &WhichDead,
     mut act: impl FnMut(&mut Context, &str) -> Result<(), Fatal>,
 ) -> Result<Exit, Fatal> {
     let mut failed: Option<Fatal> = None;
@@ -122,19 +122,6 @@ fn each(
         }
     }
     failed.map_or(Ok(Exit::Clean), Err)
-}
-
-/// Says how many deliveries are owed again.
-pub(super) fn tell_replayed(
-    context: &mut Context,
-    replayed: &Replayed,
-    json: bool,
-) -> Result<(), Fatal> {
-    if json {
-        return context.out.json(replayed);
-    }
-    let deliveries = counted(replayed.replayed, "delivery is", "deliveries are");
-    context.out.line(&format!("{deliveries} owed again"))
 }
 
 /// The event, then each agent with every attempt that failed.

@@ -6,7 +6,7 @@ use super::context::{Context, block_on};
 use super::table::{BATCH, Cell, Table, numeric, text as texts, word};
 use super::text::{Style, one_line};
 use crate::error::{Exit, Fatal};
-use crate::http::wire::Document;
+use crate::http::wire::DocumentView;
 use crate::http::{ClientError, LineStream, Target};
 
 /// The flags of `documents`.
@@ -61,7 +61,7 @@ async fn print_table(context: &mut Context, mut lines: LineStream) -> Result<Exi
     let mut none = true;
     while let Some(line) = lines.next().await? {
         none = false;
-        let document: Document =
+        let document: DocumentView =
             serde_json::from_slice(&line).map_err(|e| ClientError::Unexpected(e.to_string()))?;
         table.row(cells(&document));
         if table.len() >= BATCH {
@@ -78,7 +78,7 @@ async fn print_table(context: &mut Context, mut lines: LineStream) -> Result<Exi
     Ok(Exit::Clean)
 }
 
-fn cells(document: &Document) -> Vec<Cell> {
+fn cells(document: &DocumentView) -> Vec<Cell> {
     let paint: fn(Style, &str) -> String = match document.state.as_str() {
         "stored" => Style::good,
         "rejected" | "unreadable" => Style::wrong,
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_document_is_a_line_with_its_title_or_the_reason() {
-        let mut document = Document {
+        let mut document = DocumentView {
             collection: "docs".to_owned(),
             path: "a.md".to_owned(),
             version: 3,

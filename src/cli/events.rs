@@ -3,9 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::context::{Context, block_on};
-use super::dead::tell_replayed;
 use super::table::{BATCH, Cell, Table, id, numeric, text as texts, word};
-use super::text::{Style, clock, moment, one_line, plain};
+use super::text::{Style, clock, counted, moment, one_line, plain};
 use crate::config::parse_duration;
 use crate::error::{Exit, Fatal};
 use crate::http::wire::{Envelope, EventView, Replayed};
@@ -210,6 +209,19 @@ fn run_show(context: &mut Context, id: &str, json: bool) -> Result<Exit, Fatal> 
         context.out.text(&text)?;
     }
     Ok(Exit::Clean)
+}
+
+/// Says how many deliveries are owed again.
+pub(super) fn tell_replayed(
+    context: &mut Context,
+    replayed: &Replayed,
+    json: bool,
+) -> Result<(), Fatal> {
+    if json {
+        return context.out.json(replayed);
+    }
+    let deliveries = counted(replayed.replayed, "delivery is", "deliveries are");
+    context.out.line(&format!("{deliveries} owed again"))
 }
 
 /// An event's fields, one a line.

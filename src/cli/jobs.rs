@@ -9,7 +9,7 @@ use super::table::{Cell, Table, numeric, text as texts, word};
 use super::text::{Style, clock, duration, number, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
-use crate::http::wire::{Job, JobList, Published, Submission};
+use crate::http::wire::{JobList, JobView, PublishedId, Submission};
 
 /// The flags of `jobs`.
 #[derive(Debug, Args)]
@@ -24,15 +24,15 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run a job now, even if it is paused
-    Run(Which),
+    Run(WhichJob),
     /// Pause a job: do not run it on its schedule
-    Pause(Which),
+    Pause(WhichJob),
     /// Resume a paused job
-    Resume(Which),
+    Resume(WhichJob),
 }
 
 #[derive(Debug, Args)]
-struct Which {
+struct WhichJob {
     /// The job's name
     name: String,
 }
@@ -59,7 +59,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
     let body = serde_json::to_vec(&submission).map_err(|e| Fatal::new(Exit::Internal, e))?;
     let client = context.client()?;
     let target = Target::new("/events");
-    let published: Published =
+    let published: PublishedId =
         block_on(async { Ok(client.post_body(&target, Bytes::from(body)).await?) })?;
     if arguments.json {
         context.out.json(&published)?;
@@ -111,7 +111,7 @@ fn render(list: &JobList, style: Style) -> String {
 }
 
 /// When a job ran last, what came of it, and how long it took.
-fn last(job: &Job) -> Cell {
+fn last(job: &JobView) -> Cell {
     let Some(at) = &job.last_at else {
         return Cell::painted("never", Style::dim);
     };
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_job_tells_when_it_runs_and_what_came_of_its_last_run() {
-        let job = |paused, next_at: Option<&str>, last: Option<(&str, Option<&str>)>| Job {
+        let job = |paused, next_at: Option<&str>, last: Option<(&str, Option<&str>)>| JobView {
             name: "health".to_owned(),
             schedule: "*/5 * * * *".to_owned(),
             paused,

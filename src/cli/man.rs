@@ -18,7 +18,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Error)]
 #[error("cannot write the pages to {path}", path = .path.display())]
-struct Unwritable {
+struct UnwritablePage {
     path: PathBuf,
     #[source]
     source: io::Error,
@@ -33,7 +33,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Fatal> {
             _ => Exit::Internal,
         };
         let path = directory.clone();
-        Fatal::new(exit, Unwritable { path, source }).hint("name a directory that you may write to")
+        Fatal::new(exit, UnwritablePage { path, source })
+            .hint("name a directory that you may write to")
     })?;
     Ok(Exit::Clean)
 }

@@ -18,7 +18,7 @@ use super::output::Output;
 use super::text::plain;
 use crate::error::{Exit, Fatal};
 use crate::event::Data;
-use crate::http::wire::{Problem, Published, PublishedLine, Submission};
+use crate::http::wire::{Problem, PublishedId, PublishedLine, Submission};
 use crate::http::{Client, ClientError, Target};
 
 /// Bytes that are read from stdin at once.
@@ -67,7 +67,7 @@ pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, F
     };
     let body = serde_json::to_vec(&submission).map_err(|e| Fatal::new(Exit::Internal, e))?;
     let target = Target::new("/events");
-    let published: Published =
+    let published: PublishedId =
         block_on(async { Ok(client.post_body(&target, Bytes::from(body)).await?) })?;
     context.out.line(&published.id)?;
     Ok(Exit::Clean)
@@ -113,7 +113,7 @@ async fn publish_lines(
     let enough = CancellationToken::new();
     let body = body(input, sent.clone(), failed, enough.clone());
     let mut answers = client.stream(&Target::new("/events/stream"), body).await?;
-    let mut verdict = Verdict::default();
+    let mut verdict = LineVerdict::default();
     while let Some(line) = answers.next().await? {
         let answer: PublishedLine =
             serde_json::from_slice(&line).map_err(|e| ClientError::Unexpected(e.to_string()))?;
@@ -135,15 +135,15 @@ async fn publish_lines(
     if let Ok(error) = failure.try_recv() {
         #[derive(Debug, thiserror::Error)]
         #[error("cannot read stdin")]
-        struct Unreadable(#[source] std::io::Error);
-        return Err(Fatal::new(Exit::Internal, Unreadable(error)));
+        struct UnreadableLine(#[source] std::io::Error);
+        return Err(Fatal::new(Exit::Internal, UnreadableLine(error)));
     }
     verdict.end(sent.lines())
 }
 
 /// How a stream went.
 #[derive(Debug, Default)]
-struct Verdict {
+struct LineVerdict {
     answers: u64,
     /// A line was refused for what is in it.
     bad_data: bool,
@@ -151,7 +151,7 @@ struct Verdict {
     broken: Option<Problem>,
 }
 
-impl Verdict {
+impl LineVerdict {
     fn take(&mut self, answer: PublishedLine) {
         self.answers += 1;
         match answer.problem {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     fn exit(lines: &[Option<ProblemKind>], sent: u64) -> Exit {
-        let mut verdict = Verdict::default();
+        let mut verdict = LineVerdict::default();
         lines
             .iter()
             .for_each(|problem| verdict.take(line(*problem)));

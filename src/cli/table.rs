@@ -10,13 +10,11 @@ const NARROW: usize = 10;
 /// Rows of a long list that are printed together: the first of them tell how wide the columns are.
 pub(super) const BATCH: usize = 256;
 
-/// Between two columns.
 const GAP: usize = 2;
 
 /// How a column stands, and what it does where the terminal is too narrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fit {
-    /// Short words: whole.
     Word,
     /// Numbers: whole, to the right.
     Number,

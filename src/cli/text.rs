@@ -36,7 +36,6 @@ impl Style {
         }
     }
 
-    /// What matters.
     pub(super) fn bold(self, text: &str) -> String {
         self.paint("1", text)
     }
@@ -51,7 +50,6 @@ impl Style {
         self.paint("32", text)
     }
 
-    /// What is not.
     pub(super) fn wrong(self, text: &str) -> String {
         self.paint("1;31", text)
     }
@@ -61,7 +59,6 @@ impl Style {
         self.paint("33", text)
     }
 
-    /// A place.
     pub(super) fn place(self, text: &str) -> String {
         self.paint("36", text)
     }
@@ -148,7 +145,6 @@ pub(super) fn number(n: u64) -> String {
     text
 }
 
-/// `n` things.
 pub(super) fn counted(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", number(n), if n == 1 { one } else { many })
 }

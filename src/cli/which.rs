@@ -14,22 +14,17 @@ pub(super) const SYSTEM_CONFIG: &str = "/etc/docent/docent.toml";
 /// Where a config file is named or expected.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// What `--config` names.
     flag: Option<PathBuf>,
-    /// What `DOCENT_CONFIG` names.
     variable: Option<PathBuf>,
     /// The user's own; none: there is no home folder.
     user: Option<PathBuf>,
-    /// The system's.
     system: PathBuf,
 }
 
 /// How the config file was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
-    /// `--config` names it.
     Flag,
-    /// `DOCENT_CONFIG` names it.
     Variable,
     /// It is the user's own.
     User,

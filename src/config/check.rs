@@ -1,24 +1,12 @@
 //! The checks of texts: names, paths, addresses, patterns, schedules.
 
 use super::patterns::Patterns;
-use super::secret::redact;
-use super::violation::Reason;
+use super::violation::{Reason, quote};
 use croner::Cron;
 use croner::errors::CronError;
 use croner::parser::CronParser;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-
-/// A value as it is quoted in a message: in quotes, short, on one line, without a password.
-pub(crate) fn quote(text: &str) -> String {
-    const LONGEST: usize = 80;
-    let shown = redact(text);
-    if shown.chars().count() <= LONGEST {
-        return format!("{shown:?}");
-    }
-    let start: String = shown.chars().take(LONGEST).collect();
-    format!("{start:?}…")
-}
 
 /// Characters of names, each with a space before the next: single ones and ranges.
 pub(crate) const COLLECTION_NAME: &str = "a-z 0-9 _ -";
@@ -111,7 +99,7 @@ pub(crate) fn secret_glob(text: &str) -> Result<(), Reason> {
 ///
 /// # Errors
 /// When it is none.
-pub fn parse_schedule(pattern: &str) -> Result<Cron, CronError> {
+pub(crate) fn parse_schedule(pattern: &str) -> Result<Cron, CronError> {
     CronParser::builder()
         .seconds(croner::parser::Seconds::Disallowed)
         .year(croner::parser::Year::Disallowed)

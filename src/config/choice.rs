@@ -7,16 +7,16 @@ macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $name {
+        pub(crate) enum $name {
             $($(#[$variant_doc])* $variant),+
         }
 
         impl $name {
             /// Every word, in the order of the variants.
-            pub const NAMES: &'static [&'static str] = &[$($text),+];
+            pub(crate) const NAMES: &'static [&'static str] = &[$($text),+];
 
             /// The word that stands for it in the config.
-            pub fn as_str(self) -> &'static str {
+            pub(crate) fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text),+
                 }
@@ -37,7 +37,6 @@ choice! {
     BusMode {
         /// Redis while it answers, else the embedded carrier.
         Auto = "auto",
-        /// Redis alone.
         Redis = "redis",
         /// From the ledger; docent never connects to Redis.
         Embedded = "embedded",
@@ -51,9 +50,7 @@ choice! {
         Bus = "",
         /// Redis while it answers, else the embedded carrier.
         Auto = "auto",
-        /// Redis alone.
         Redis = "redis",
-        /// From the ledger.
         Embedded = "embedded",
     }
 }
@@ -61,17 +58,11 @@ choice! {
 choice! {
     /// A kind of file that becomes a document.
     FileType {
-        /// Markdown.
         Markdown = "markdown",
-        /// Plain text.
         Text = "text",
-        /// Source code.
         Code = "code",
-        /// JSON.
         Json = "json",
-        /// YAML.
         Yaml = "yaml",
-        /// TOML.
         Toml = "toml",
     }
 }
@@ -83,7 +74,6 @@ choice! {
         Auto = "auto",
         /// By notifications, whatever the file system is.
         Native = "native",
-        /// By frequent scans.
         Poll = "poll",
     }
 }
@@ -111,7 +101,6 @@ choice! {
         Info = "info",
         /// What an agent does, for finding faults.
         Debug = "debug",
-        /// Every step.
         Trace = "trace",
     }
 }
@@ -121,7 +110,6 @@ choice! {
     LogFormat {
         /// The journal where stderr is its stream, text on a terminal, else JSON lines.
         Auto = "auto",
-        /// For people.
         Text = "text",
         /// One JSON object a line.
         Json = "json",

@@ -2,7 +2,7 @@
 
 /// The number of a group, if there is one of this name. Groups of a directory service are found too, because the system's name
 /// service is asked; that may block.
-pub fn group_id(name: &str) -> Option<u32> {
+pub(crate) fn group_id(name: &str) -> Option<u32> {
     uzers::get_group_by_name(name).map(|group| group.gid())
 }
 

@@ -10,8 +10,8 @@
 
 use super::check::{self, COLLECTION_NAME, GROUP, INSTANCE, LONGEST_INSTANCE, REDIS_NAME};
 use super::choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed, WatchMode};
+use super::redis_url::RedisUrl;
 use super::redis_url::redis_url;
-use super::secret::RedisUrl;
 use super::shape::Shape::{Choice, Count, List, Name, Size, Switch, Text, Time};
 use super::table::{Key, Keys, Node, Setting, tables};
 use std::net::SocketAddr;

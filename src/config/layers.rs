@@ -1,11 +1,11 @@
 //! The layers, lowest first: each is checked against the table of keys and replaces what the ones below it set.
 
-use super::check::quote;
 use super::keys::{self, Config};
 use super::shape::with_article;
 use super::suggest::suggest;
-use super::syntax::Source;
+use super::syntax::SourceText;
 use super::table::{Key, Keys as _, Node};
+use super::violation::quote;
 use super::violation::{Origin, Reason, Violation};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -36,7 +36,6 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// The defaults alone.
     pub(crate) fn defaults() -> Self {
         let mut violations = Vec::new();
         let values = defaults(Config::KEYS, &[], &mut violations);
@@ -49,7 +48,7 @@ impl Layers {
         }
     }
 
-    pub(crate) fn apply_file(&mut self, source: &Source<'_>) {
+    pub(crate) fn apply_file(&mut self, source: &SourceText<'_>) {
         self.apply(source.table.get_ref(), &|at| source.origin(at));
     }
 

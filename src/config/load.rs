@@ -5,11 +5,10 @@ use super::keys::Config;
 use super::layers::{FAULT, Layers};
 use super::paths::{self, absolute};
 use super::rules;
-use super::show::{self, Shown};
-use super::syntax::Source;
+use super::show::{self, ShownSetting};
+use super::syntax::SourceText;
 use super::table::Setting as _;
 use super::violation::{Origin, Reason, Violation};
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -23,7 +22,7 @@ const LARGEST_FILE: u64 = 1 << 20;
 ///
 /// There is no `Debug`, because variables may hold passwords.
 #[derive(Default)]
-pub struct Sources {
+pub(crate) struct Sources {
     /// The config file, if there is one.
     pub file: Option<PathBuf>,
     /// The variable that names the file; none: the command line does, or it is in its usual place.
@@ -40,7 +39,7 @@ pub struct Sources {
 }
 
 /// A key that the command line sets.
-pub struct Override {
+pub(crate) struct Override {
     /// The flag as the user wrote it, such as `--data-dir`.
     pub flag: String,
     /// The key with its tables, such as `data_dir` or `redis.url`.
@@ -51,24 +50,16 @@ pub struct Override {
 
 /// A config without a mistake.
 #[derive(Debug, Clone)]
-pub struct Loaded {
-    /// The effective values.
+pub(crate) struct Loaded {
     pub config: Config,
-    /// Where each was set, by the key with its tables (`collection[0].path`); what is not in here is a default.
-    pub origins: BTreeMap<String, Origin>,
-    shown: Vec<Shown>,
+    shown: Vec<ShownSetting>,
 }
 
 impl Loaded {
     /// Every effective value and where it came from, in the order of the reference, for `config show`.
     /// A password in Redis' URL is hidden.
-    pub fn show(&self) -> &[Shown] {
+    pub(crate) fn show(&self) -> &[ShownSetting] {
         &self.shown
-    }
-
-    /// Where `key` (`redis.url`, `collection[0].path`) was set.
-    pub fn origin(&self, key: &str) -> Origin {
-        self.origins.get(key).cloned().unwrap_or(Origin::Default)
     }
 }
 
@@ -78,7 +69,7 @@ impl Config {
     /// # Errors
     /// Every violation there is: those of the file by line, then those of variables, then those of flags. A file that is not
     /// TOML is one violation, told alone.
-    pub fn load(sources: Sources) -> Result<Loaded, Vec<Violation>> {
+    pub(crate) fn load(sources: Sources) -> Result<Loaded, Vec<Violation>> {
         let mut layers = Layers::defaults();
         let mut base = sources.directory.clone();
         let mut own_files = credentials(&sources);
@@ -86,7 +77,7 @@ impl Config {
             own_files.push(absolute(&sources.directory, file));
             base = paths::base_of(file, &sources.directory);
             match read(file, &absolute(&sources.directory, file), sources.named_by) {
-                Ok(text) => match Source::parse(file, &text) {
+                Ok(text) => match SourceText::parse(file, &text) {
                     Ok(source) => layers.apply_file(&source),
                     // Without the file's values nobody can tell what else is wrong.
                     Err(violation) => return Err(vec![*violation]),
@@ -198,7 +189,6 @@ fn finish(
     write_back(&config, &mut layers.values);
     Ok(Loaded {
         shown: show::all(&layers),
-        origins: layers.origins,
         config,
     })
 }
@@ -504,12 +494,18 @@ listen = "localhost"
             (redis.group.as_str(), redis.namespace.as_str()),
             ("flag", "variable")
         );
-        let origin = |key| loaded.origin(key).to_string();
-        assert_eq!(origin("redis.window"), "default");
-        assert_eq!(origin("redis.max_retries"), "docent.toml:2");
-        assert_eq!(origin("redis.namespace"), "DOCENT__REDIS__NAMESPACE");
-        assert_eq!(origin("redis.group"), "--group");
-        assert_eq!(origin("log.level"), "--log-level");
+        let origin = |key| {
+            let mut shown = loaded.show().iter();
+            shown
+                .find(|shown| shown.key == key)
+                .map(|shown| shown.origin.to_string())
+        };
+        let set = |place: &str| Some(place.to_owned());
+        assert_eq!(origin("redis.window"), set("default"));
+        assert_eq!(origin("redis.max_retries"), set("docent.toml:2"));
+        assert_eq!(origin("redis.namespace"), set("DOCENT__REDIS__NAMESPACE"));
+        assert_eq!(origin("redis.group"), set("--group"));
+        assert_eq!(origin("log.level"), set("--log-level"));
     }
 
     #[test]
@@ -696,7 +692,7 @@ listen = "localhost"
             let end = text.floor_char_boundary((start + gone).min(text.len()));
             let damaged = format!("{}{put}{}", &text[..start], &text[end..]);
             let mut layers = Layers::defaults();
-            let read = Source::parse(Path::new("x.toml"), &damaged).map(|source| layers.apply_file(&source));
+            let read = SourceText::parse(Path::new("x.toml"), &damaged).map(|source| layers.apply_file(&source));
             let ended = match read {
                 Ok(()) => finish(layers, Path::new("/etc"), Some("h")).err(),
                 Err(violation) => Some(vec![*violation]),

@@ -33,32 +33,30 @@ mod trust;
 mod units;
 mod violation;
 
-pub use check::parse_schedule;
-pub use choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed, WatchMode};
-pub use groups::group_id;
-pub use keys::{
-    Agent, Agents, Audit, Bus, Collection, Config, Control, Delivery, Documents, Health, Http,
-    Index, Job, Jobs, Log, Redis, Scheduler, Store, Supervisor, Watch,
-};
-pub use load::{Loaded, Override, Sources};
-pub use paths::{host_name, shell_word};
-pub use patterns::{PatternError, Patterns, mistake as pattern_mistake};
+pub(crate) use check::parse_schedule;
+pub(crate) use choice::Carrier;
+pub(crate) use choice::{BusMode, LogFormat, LogLevel, Missed, WatchMode};
+pub(crate) use groups::group_id;
+pub(crate) use keys::Agent;
+pub(crate) use keys::{Agents, Collection, Config, Job, Log};
+pub(crate) use load::{Loaded, Override, Sources};
+pub(crate) use paths::{host_name, shell_word};
+pub(crate) use patterns::{PatternError, Patterns, mistake as pattern_mistake};
 #[cfg(test)]
 pub(crate) use redis_url::tests::GOOD as REDIS_URLS;
-pub use rules::WATCHDOG_MARGIN;
-pub use schema::schema;
-pub use secret::{RedisUrl, redact};
-pub use show::Shown;
-pub use trust::{Untrusted, trusted};
-pub use units::{UnitError, format_duration, format_size, parse_duration, parse_size};
-pub use violation::{Origin, Violation};
+pub(crate) use rules::WATCHDOG_MARGIN;
+pub(crate) use schema::schema;
+pub(crate) use show::ShownSetting;
+pub(crate) use trust::{Untrusted, trusted};
+pub(crate) use units::{UnitError, format_duration, format_size, parse_duration};
+pub(crate) use violation::Violation;
 
 use std::path::PathBuf;
 
 impl Config {
     /// The control socket: `[control] socket`, else `/run/docent/docent.sock` for the `data_dir` of an installed
     /// system and `docent.sock` in any other one.
-    pub fn socket_path(&self) -> PathBuf {
+    pub(crate) fn socket_path(&self) -> PathBuf {
         if self.control.socket.as_os_str().is_empty() {
             paths::default_socket(&self.data_dir)
         } else {
@@ -67,27 +65,17 @@ impl Config {
     }
 
     /// The permits that `agent`, one of [`Config::agents`], has.
-    pub fn concurrency_of(&self, agent: &Agent) -> usize {
+    pub(crate) fn concurrency_of(&self, agent: &Agent) -> usize {
         match agent.concurrency {
             0 => self.delivery.concurrency,
             own => own,
-        }
-    }
-
-    /// What carries the deliveries of `agent`, one of [`Config::agents`].
-    pub fn mode_of(&self, agent: &Agent) -> BusMode {
-        match agent.carrier {
-            Carrier::Bus => self.bus.mode,
-            Carrier::Auto => BusMode::Auto,
-            Carrier::Redis => BusMode::Redis,
-            Carrier::Embedded => BusMode::Embedded,
         }
     }
 }
 
 impl Agents {
     /// Every agent with its name.
-    pub fn all(&self) -> Vec<(&'static str, &Agent)> {
+    pub(crate) fn all(&self) -> Vec<(&'static str, &Agent)> {
         // Without `..`, so that an agent that is forgotten here does not compile.
         let Self {
             change_detection,
@@ -108,29 +96,6 @@ impl Agents {
             ("self_healing", self_healing),
             #[cfg(feature = "testing")]
             ("test", test),
-        ]
-    }
-
-    /// The agent called `name`; none where there is no such agent.
-    pub fn get(&self, name: &str) -> Option<&Agent> {
-        let mut all = self.all().into_iter();
-        all.find(|(known, _)| *known == name)
-            .map(|(_, agent)| agent)
-    }
-}
-
-impl Jobs {
-    /// Every job with its name.
-    pub fn all(&self) -> [(&'static str, &Job); 3] {
-        let Self {
-            maintenance,
-            health,
-            verify,
-        } = self;
-        [
-            ("maintenance", maintenance),
-            ("health", health),
-            ("verify", verify),
         ]
     }
 }

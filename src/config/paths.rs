@@ -52,7 +52,7 @@ pub(crate) fn real(path: &Path) -> PathBuf {
 }
 
 /// `path` as a word of a shell command: in quotes where it needs them.
-pub fn shell_word(path: &Path) -> String {
+pub(crate) fn shell_word(path: &Path) -> String {
     let text = path.to_string_lossy();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -74,7 +74,7 @@ pub(crate) fn default_socket(data_dir: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When neither can be read.
-pub fn host_name() -> io::Result<String> {
+pub(crate) fn host_name() -> io::Result<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .or_else(|_| std::fs::read_to_string("/etc/hostname"))?;
     Ok(name.trim().to_owned())

@@ -2,7 +2,7 @@
 //!
 //! [`Patterns::new`] alone decides whether a pattern can be used. `check` and the daemon both call it.
 
-use super::check::quote;
+use super::violation::quote;
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::borrow::Cow;
@@ -11,12 +11,12 @@ use thiserror::Error;
 
 /// Patterns that can be used.
 #[derive(Debug, Clone)]
-pub struct Patterns(Gitignore);
+pub(crate) struct Patterns(Gitignore);
 
 /// A pattern that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{} {what}; {remedy}", quote(.pattern))]
-pub struct PatternError {
+pub(crate) struct PatternError {
     /// The pattern; empty where each could be used but not all of them together.
     pub pattern: String,
     /// What is wrong with it.
@@ -30,7 +30,7 @@ impl Patterns {
     ///
     /// # Errors
     /// The first pattern that cannot be used, or that could match nothing.
-    pub fn new(patterns: &[String], any_case: bool) -> Result<Self, PatternError> {
+    pub(crate) fn new(patterns: &[String], any_case: bool) -> Result<Self, PatternError> {
         let mut builder = GitignoreBuilder::new("");
         let together = |error: &ignore::Error| PatternError {
             pattern: String::new(),
@@ -65,7 +65,7 @@ impl Patterns {
     }
 
     /// Whether the last pattern that matches a path names it (`Some(true)`) or, with a `!`, takes it out again.
-    pub fn matched(&self, path: &Path, directory: bool) -> Option<bool> {
+    pub(crate) fn matched(&self, path: &Path, directory: bool) -> Option<bool> {
         match self.0.matched(path, directory) {
             Match::Ignore(_) => Some(true),
             Match::Whitelist(_) => Some(false),
@@ -74,7 +74,7 @@ impl Patterns {
     }
 
     /// The pattern that names the file at `path`, as it is written.
-    pub fn naming(&self, path: &Path) -> Option<&str> {
+    pub(crate) fn naming(&self, path: &Path) -> Option<&str> {
         match self.0.matched(path, false) {
             Match::Ignore(glob) => Some(glob.original()),
             Match::Whitelist(_) | Match::None => None,
@@ -95,7 +95,7 @@ fn plain(pattern: &str) -> Cow<'_, str> {
 }
 
 /// Why a pattern, in the words of a `.gitignore`, matches nothing or not what it seems to; and what to write.
-pub fn mistake(pattern: &str) -> Option<(&'static str, &'static str)> {
+pub(crate) fn mistake(pattern: &str) -> Option<(&'static str, &'static str)> {
     const EXAMPLE: &str = "write one such as \"docs/**/*.md\"";
     const DOWN: &str = "write it relative to its directory, without `.` and `..`";
     if pattern.trim().is_empty() || pattern.contains(['\n', '\r', '\0']) {

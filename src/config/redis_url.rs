@@ -1,9 +1,47 @@
 //! Which URLs name a Redis server. What passes here, the client understands as it was meant. A message never quotes the URL:
 //! what looks like a host may be half of a password.
 
+use std::fmt;
 use std::net::Ipv6Addr;
 
+use super::secret::redact;
+use super::table::Setting;
 use super::violation::Reason;
+
+/// The URL of a Redis. `Debug` and `Display` hide its user name and password.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct RedisUrl(String);
+
+impl RedisUrl {
+    /// The whole URL with its password: for connecting, never for showing.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for RedisUrl {
+    fn from(url: &str) -> Self {
+        Self(url.to_owned())
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&redact(&self.0))
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisUrl({:?})", redact(&self.0))
+    }
+}
+
+impl Setting for RedisUrl {
+    fn read(value: &toml::Value) -> Option<Self> {
+        value.as_str().map(Self::from)
+    }
+}
 
 const EXAMPLE: &str = "write one such as \"redis://localhost:6379\"";
 const ENCODE: &str = "percent-encode what is special in a user, a password or a path (# is %23, / is %2F, ? is %3F, @ is %40, % is %25, a space is %20), such as \"redis://:p%23ss@localhost:6379\"";
@@ -12,21 +50,21 @@ const SOCKET: &str = "write a socket's path in full, with three slashes, such as
 
 /// What kind of place a scheme names.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum UrlKind {
     Server,
     Cluster,
     Sentinel,
     Socket,
 }
 
-const SCHEMES: [(&str, Kind); 7] = [
-    ("redis", Kind::Server),
-    ("rediss", Kind::Server),
-    ("redis-cluster", Kind::Cluster),
-    ("rediss-cluster", Kind::Cluster),
-    ("redis-sentinel", Kind::Sentinel),
-    ("rediss-sentinel", Kind::Sentinel),
-    ("redis+unix", Kind::Socket),
+const SCHEMES: [(&str, UrlKind); 7] = [
+    ("redis", UrlKind::Server),
+    ("rediss", UrlKind::Server),
+    ("redis-cluster", UrlKind::Cluster),
+    ("rediss-cluster", UrlKind::Cluster),
+    ("redis-sentinel", UrlKind::Sentinel),
+    ("rediss-sentinel", UrlKind::Sentinel),
+    ("redis+unix", UrlKind::Socket),
 ];
 
 /// Whether a text is the URL of a Redis.
@@ -61,7 +99,7 @@ pub(crate) fn redis_url(text: &str) -> Result<(), Reason> {
     encoded(user.unwrap_or_default())?;
     let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
     match kind {
-        Kind::Socket => socket(user, place, path)?,
+        UrlKind::Socket => socket(user, place, path)?,
         _ => {
             server(place, false)?;
             database(path, *kind)?;
@@ -156,7 +194,7 @@ fn socket(user: Option<&str>, place: &str, path: &str) -> Result<(), Reason> {
     encoded(path)
 }
 
-fn database(path: &str, kind: Kind) -> Result<(), Reason> {
+fn database(path: &str, kind: UrlKind) -> Result<(), Reason> {
     let number = path.strip_prefix('/').unwrap_or_default();
     if number.is_empty() {
         return Ok(());
@@ -164,7 +202,7 @@ fn database(path: &str, kind: Kind) -> Result<(), Reason> {
     let digits = number.bytes().all(|b| b.is_ascii_digit());
     match number.parse::<u8>() {
         Ok(0) if digits => Ok(()),
-        Ok(_) if digits && kind != Kind::Cluster => Ok(()),
+        Ok(_) if digits && kind != UrlKind::Cluster => Ok(()),
         Ok(_) if digits => Err(Reason::new(
             "names a database, and a cluster has only database 0",
             "leave it out",
@@ -177,13 +215,13 @@ fn database(path: &str, kind: Kind) -> Result<(), Reason> {
 }
 
 /// The parameters that a kind of place has; the client would ignore others silently.
-fn parameters(query: &str, kind: Kind) -> Result<(), Reason> {
+fn parameters(query: &str, kind: UrlKind) -> Result<(), Reason> {
     let mut named = false;
     for parameter in query.split('&').filter(|p| !p.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         match (kind, name) {
-            (Kind::Cluster | Kind::Sentinel, "node") => server(value, true)?,
-            (Kind::Sentinel, "sentinelServiceName") if !value.is_empty() => named = true,
+            (UrlKind::Cluster | UrlKind::Sentinel, "node") => server(value, true)?,
+            (UrlKind::Sentinel, "sentinelServiceName") if !value.is_empty() => named = true,
             _ => {
                 return Err(Reason::new(
                     "has a parameter that docent does not know",
@@ -192,7 +230,7 @@ fn parameters(query: &str, kind: Kind) -> Result<(), Reason> {
             }
         }
     }
-    if kind == Kind::Sentinel && !named {
+    if kind == UrlKind::Sentinel && !named {
         return Err(Reason::new(
             "does not say which primary the sentinels watch",
             "write one such as \"redis-sentinel://localhost:26379?sentinelServiceName=NAME\"",
@@ -305,5 +343,18 @@ pub(crate) mod tests {
                 "{url}: {text}"
             );
         }
+    }
+
+    #[test]
+    fn no_way_of_showing_tells_the_password() {
+        let url = RedisUrl::from("redis://me:s3cret@db");
+        for shown in [format!("{url}"), format!("{url:?}"), format!("{url:#?}")] {
+            assert!(
+                !shown.contains("s3cret") && !shown.contains("me:"),
+                "{shown}"
+            );
+            assert!(shown.contains("redis://***@db"), "{shown}");
+        }
+        assert_eq!(url.expose(), "redis://me:s3cret@db");
     }
 }

@@ -197,7 +197,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::config::layers::Layers;
     use crate::config::load::tests::load;
-    use crate::config::syntax::Source;
+    use crate::config::syntax::SourceText;
     use std::fs;
     use std::path::{Path, PathBuf};
     use toml::Table;
@@ -277,7 +277,7 @@ pub(crate) mod tests {
     #[test]
     fn the_reference_has_no_mistake_and_is_the_defaults() {
         let text = reference();
-        let source = Source::parse(Path::new("docent.toml"), &text).expect("it is TOML");
+        let source = SourceText::parse(Path::new("docent.toml"), &text).expect("it is TOML");
         let (mut layers, defaults) = (Layers::defaults(), Layers::defaults());
         layers.apply_file(&source);
         assert_eq!((layers.violations, defaults.violations), (vec![], vec![]));

@@ -1,19 +1,19 @@
 //! The rules between keys.
 
-use super::check::quote;
 use super::keys::{self, Config};
 use super::layers::Layers;
 use super::paths::LONGEST_SOCKET;
 use super::patterns::Patterns;
 use super::table::Node;
 use super::units::format_duration;
+use super::violation::quote;
 use super::violation::{Origin, Reason};
 use std::path::Path;
 use std::time::Duration;
 use toml::Table;
 
 /// Between a handler that stalls and the watchdog there must be time to replace the agent.
-pub const WATCHDOG_MARGIN: Duration = Duration::from_secs(5);
+pub(crate) const WATCHDOG_MARGIN: Duration = Duration::from_secs(5);
 
 /// How two values compare.
 enum Order {

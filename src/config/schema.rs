@@ -7,7 +7,7 @@ use super::units;
 use serde_json::{Map, Value, json};
 
 /// The schema of a config file, of JSON Schema's draft 2020-12.
-pub fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let mut schema = Map::new();
     let dialect = "https://json-schema.org/draft/2020-12/schema";
     schema.insert("$schema".to_owned(), json!(dialect));

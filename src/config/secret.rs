@@ -1,51 +1,13 @@
-//! Redis' address, which may hold a password, and the redaction of passwords in anything that is shown.
-
-use super::table::Setting;
-use std::fmt;
+//! Passwords are hidden in anything that is shown.
 
 /// Shown in place of a user and password.
 const HIDDEN: &str = "***";
-
-/// The URL of a Redis. `Debug` and `Display` hide its user name and password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RedisUrl(String);
-
-impl RedisUrl {
-    /// The whole URL with its password: for connecting, never for showing.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for RedisUrl {
-    fn from(url: &str) -> Self {
-        Self(url.to_owned())
-    }
-}
-
-impl fmt::Display for RedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&redact(&self.0))
-    }
-}
-
-impl fmt::Debug for RedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RedisUrl({:?})", redact(&self.0))
-    }
-}
-
-impl Setting for RedisUrl {
-    fn read(value: &toml::Value) -> Option<Self> {
-        value.as_str().map(Self::from)
-    }
-}
 
 /// `text` with the user name and password of a URL hidden, also those in its query.
 ///
 /// Everything between `://` and the *last* `@` is hidden: otherwise a part of a password in which `/` or `@` is not escaped
 /// would show.
-pub fn redact(text: &str) -> String {
+pub(crate) fn redact(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };
@@ -95,18 +57,5 @@ mod tests {
         ] {
             assert_eq!(redact(url), shown);
         }
-    }
-
-    #[test]
-    fn no_way_of_showing_tells_the_password() {
-        let url = RedisUrl::from("redis://me:s3cret@db");
-        for shown in [format!("{url}"), format!("{url:?}"), format!("{url:#?}")] {
-            assert!(
-                !shown.contains("s3cret") && !shown.contains("me:"),
-                "{shown}"
-            );
-            assert!(shown.contains("redis://***@db"), "{shown}");
-        }
-        assert_eq!(url.expose(), "redis://me:s3cret@db");
     }
 }

@@ -1,8 +1,8 @@
 //! The shape of one value: its type, its unit, its range, and a check of its text.
 
-use super::check::{self, quote};
+use super::check;
 use super::units::{self, Units};
-use super::violation::Reason;
+use super::violation::{Reason, quote};
 use std::ops::{Range, RangeInclusive};
 use toml::Value;
 use toml::de::DeValue;
@@ -18,7 +18,6 @@ pub(crate) enum Shape {
     Name(&'static str, usize, usize),
     /// A whole number in a range.
     Count(i64, i64),
-    /// `true` or `false`.
     Switch,
     /// One of a few words.
     Choice(&'static [&'static str]),

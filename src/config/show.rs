@@ -7,9 +7,8 @@ use super::table::{Key, Keys as _, Node};
 use super::violation::Origin;
 use toml::{Table, Value};
 
-/// One effective value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
+pub(crate) struct ShownSetting {
     /// The key with its tables, such as `redis.url` or `collection[0].path`.
     pub key: String,
     /// The value as it would stand in a file; passwords are hidden.
@@ -19,7 +18,7 @@ pub struct Shown {
 }
 
 /// Every value in the order of the table of keys.
-pub(crate) fn all(layers: &Layers) -> Vec<Shown> {
+pub(crate) fn all(layers: &Layers) -> Vec<ShownSetting> {
     let mut shown = Vec::new();
     table(Config::KEYS, "", &layers.values, layers, &mut shown);
     shown
@@ -30,12 +29,12 @@ fn table(
     prefix: &str,
     values: &Table,
     layers: &Layers,
-    into: &mut Vec<Shown>,
+    into: &mut Vec<ShownSetting>,
 ) {
     for key in keys {
         let path = keys::join(prefix, key.name);
         match (&key.node, values.get(key.name)) {
-            (Node::Value { .. }, Some(value)) => into.push(Shown {
+            (Node::Value { .. }, Some(value)) => into.push(ShownSetting {
                 value: redact(&value.to_string()),
                 origin: layers.origin(&path),
                 key: path,

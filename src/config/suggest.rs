@@ -8,7 +8,6 @@ use strsim::damerau_levenshtein;
 pub(crate) struct Suggestion {
     /// The key with its tables.
     pub(crate) key: String,
-    /// What to do.
     pub(crate) remedy: String,
 }
 

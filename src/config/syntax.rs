@@ -7,24 +7,23 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
-/// A parsed text.
-pub(crate) struct Source<'a> {
-    place: Place<'a>,
+pub(crate) struct SourceText<'a> {
+    place: Position<'a>,
     pub(crate) table: Spanned<DeTable<'a>>,
 }
 
-struct Place<'a> {
+struct Position<'a> {
     text: &'a str,
     path: Arc<Path>,
     /// The byte at which each line begins.
     lines: Vec<usize>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> SourceText<'a> {
     /// Parses `text`, which is the content of `path`; or tells its first syntax error.
     pub(crate) fn parse(path: &Path, text: &'a str) -> Result<Self, Box<Violation>> {
         let newlines = text.match_indices('\n').map(|(newline, _)| newline + 1);
-        let place = Place {
+        let place = Position {
             text,
             path: Arc::from(path),
             lines: std::iter::once(0).chain(newlines).collect(),
@@ -47,7 +46,7 @@ impl<'a> Source<'a> {
     }
 }
 
-impl Place<'_> {
+impl Position<'_> {
     fn origin(&self, at: usize) -> Origin {
         let at = self.text.floor_char_boundary(at);
         let line = self.lines.partition_point(|start| *start <= at);
@@ -119,7 +118,7 @@ mod tests {
             ("a = 1\n[bus\nmode = 1\n", 2, "bus"),
             ("Dear config, all is well.\n", 1, "Dear"),
         ] {
-            let told = Source::parse(Path::new("x.toml"), text)
+            let told = SourceText::parse(Path::new("x.toml"), text)
                 .err()
                 .expect("it is broken");
             assert_eq!(
@@ -132,7 +131,8 @@ mod tests {
 
     #[test]
     fn counts_lines_and_characters() {
-        let source = Source::parse(Path::new("x.toml"), "\"é\" = 1\nab = 2\n").expect("it is TOML");
+        let source =
+            SourceText::parse(Path::new("x.toml"), "\"é\" = 1\nab = 2\n").expect("it is TOML");
         let at = |byte| match source.origin(byte) {
             Origin::File { line, column, .. } => (line, column),
             other => panic!("{other:?}"),

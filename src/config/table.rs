@@ -141,7 +141,7 @@ macro_rules! tables {
     )*) => { $(
         $(#[doc = $about])*
         #[derive(Debug, Clone, PartialEq)]
-        pub struct $table {
+        pub(crate) struct $table {
             $(
                 $(#[doc = $line])*
                 $(#[cfg($cfg)])?

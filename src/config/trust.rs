@@ -21,29 +21,17 @@ const OTHERS_WRITE: u32 = 0o002;
 
 /// Why a path cannot be relied on.
 #[derive(Debug, Error)]
-pub enum Untrusted {
+pub(crate) enum Untrusted {
     /// Another user owns something on the way.
     #[error("{path} belongs to the user {uid}, who can put something else in its place", path = .path.display())]
-    Owner {
-        /// What.
-        path: PathBuf,
-        /// Whose.
-        uid: u32,
-    },
+    Owner { path: PathBuf, uid: u32 },
     /// Another user may write to a directory on the way.
     #[error("others than its owner may write to {path} (its mode is {mode:04o}), so they can replace what is in it", path = .path.display())]
-    Writable {
-        /// Which.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
+    Writable { path: PathBuf, mode: u32 },
     /// Nothing is known of a part of the path.
     #[error("cannot read the owner and mode of {path}", path = .path.display())]
     Io {
-        /// At what.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },
@@ -51,7 +39,7 @@ pub enum Untrusted {
 
 impl Untrusted {
     /// What to do about it.
-    pub fn remedy(&self) -> String {
+    pub(crate) fn remedy(&self) -> String {
         let us = rustix::process::geteuid().as_raw();
         match self {
             Untrusted::Owner { path, .. } => {
@@ -72,7 +60,7 @@ impl Untrusted {
 ///
 /// # Errors
 /// The first thing on the way that another user can replace.
-pub fn trusted(path: &Path) -> Result<(), Untrusted> {
+pub(crate) fn trusted(path: &Path) -> Result<(), Untrusted> {
     let system = status(Path::new("/"))?.uid();
     let owners = [0, system, rustix::process::geteuid().as_raw()];
     let mut at = PathBuf::from("/");

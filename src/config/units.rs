@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Why a text is not a duration or a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UnitError {
+pub(crate) enum UnitError {
     /// There is no number at the start.
     #[error("does not begin with a whole number")]
     NoNumber,
@@ -26,14 +26,12 @@ pub enum UnitError {
 pub(crate) struct Units {
     /// What an amount is called.
     pub(crate) noun: &'static str,
-    /// What to write.
     pub(crate) remedy: &'static str,
     /// Names and lengths, shortest first.
     units: [(&'static str, u64); 5],
     zero: &'static str,
 }
 
-/// Durations, in milliseconds.
 pub(crate) static TIME: Units = Units {
     noun: "a duration",
     remedy: "a whole number and one of ms, s, min, h, d",
@@ -47,7 +45,6 @@ pub(crate) static TIME: Units = Units {
     zero: "0s",
 };
 
-/// Sizes, in bytes.
 pub(crate) static SIZE: Units = Units {
     noun: "a size",
     remedy: "a whole number and one of B, KiB, MiB, GiB, TiB",
@@ -106,12 +103,12 @@ impl Units {
 ///
 /// # Errors
 /// [`UnitError`] when there is no number, no unit, an unknown unit, or more than `u64` milliseconds.
-pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     TIME.parse(text).map(Duration::from_millis)
 }
 
 /// Writes a duration so that [`parse_duration`] reads the same one; fractions of a millisecond are dropped.
-pub fn format_duration(duration: Duration) -> String {
+pub(crate) fn format_duration(duration: Duration) -> String {
     // Only a duration that was not read from text can be longer than this; it is shown as the longest.
     TIME.format(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
@@ -120,12 +117,12 @@ pub fn format_duration(duration: Duration) -> String {
 ///
 /// # Errors
 /// [`UnitError`] when there is no number, no unit, an unknown unit, or more than `u64` bytes.
-pub fn parse_size(text: &str) -> Result<u64, UnitError> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, UnitError> {
     SIZE.parse(text)
 }
 
 /// Writes a size in bytes so that [`parse_size`] reads the same one.
-pub fn format_size(bytes: u64) -> String {
+pub(crate) fn format_size(bytes: u64) -> String {
     SIZE.format(bytes)
 }
 

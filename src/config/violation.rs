@@ -4,12 +4,23 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::secret::redact;
+
+/// A value as it is quoted in a message: in quotes, short, on one line, without a password.
+pub(crate) fn quote(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let shown = redact(text);
+    if shown.chars().count() <= LONGEST {
+        return format!("{shown:?}");
+    }
+    let start: String = shown.chars().take(LONGEST).collect();
+    format!("{start:?}…")
+}
+
 /// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// Built in.
+pub(crate) enum Origin {
     Default,
-    /// In a file.
     File {
         /// The file, as it was named.
         path: Arc<Path>,
@@ -35,7 +46,8 @@ impl Origin {
     }
 
     /// The line in its file, from 1; 0 where there is none.
-    pub fn line(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn line(&self) -> usize {
         match self {
             Self::File { line, .. } => *line,
             _ => 0,
@@ -56,12 +68,10 @@ impl fmt::Display for Origin {
 
 /// One mistake in the config, shown as `FILE:LINE: KEY: what is wrong; what to write`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// Where it stands.
+pub(crate) struct Violation {
     pub origin: Origin,
     /// The key with its tables, such as `watch.debounce`; empty where it is not about one key.
     pub key: String,
-    /// What is wrong.
     pub what: String,
     /// What to write or do.
     pub remedy: String,
@@ -82,9 +92,7 @@ impl fmt::Display for Violation {
 /// Why a value cannot be used, before it is known where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reason {
-    /// What is wrong.
     pub(crate) what: String,
-    /// What to write.
     pub(crate) remedy: String,
 }
 

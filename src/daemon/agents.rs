@@ -22,7 +22,7 @@ use crate::runtime::{
 use crate::store::Store;
 
 /// Everything that agents are made of.
-pub(super) struct Parts {
+pub(super) struct AgentParts {
     pub(super) config: Config,
     pub(super) on: Vec<AgentName>,
     pub(super) store: Store,
@@ -37,7 +37,7 @@ pub(super) struct Parts {
 }
 
 /// A plan for every agent that is on.
-pub(super) fn plans(parts: &Parts, carriers: &Carriers) -> Result<Vec<LifePlan>, Fatal> {
+pub(super) fn plans(parts: &AgentParts, carriers: &Carriers) -> Result<Vec<LifePlan>, Fatal> {
     let mut plans = Vec::new();
     for name in &parts.on {
         let agent = factory(parts, *name)?;
@@ -73,7 +73,7 @@ fn runner_options(config: &Config, name: AgentName) -> RunnerOptions {
     }
 }
 
-fn source(parts: &Parts) -> Source {
+fn source(parts: &AgentParts) -> Source {
     let delivery = &parts.config.delivery;
     Source::new(
         parts.store.clone(),
@@ -83,7 +83,7 @@ fn source(parts: &Parts) -> Source {
 }
 
 /// What makes a new life of an agent.
-fn factory(parts: &Parts, name: AgentName) -> Result<Factory, Fatal> {
+fn factory(parts: &AgentParts, name: AgentName) -> Result<Factory, Fatal> {
     let (store, compute, source) = (parts.store.clone(), parts.compute.clone(), source(parts));
     Ok(match name {
         AgentName::ChangeDetection => {

@@ -68,7 +68,7 @@ pub(super) fn rag(config: &Config, store: &Store) -> RagOptions {
     }
 }
 
-pub(super) fn scheduler(config: &Config) -> scheduler::Options {
+pub(super) fn scheduler(config: &Config) -> scheduler::SchedulerOptions {
     let job = |name: &str, job: &config::Job, kind: EventType, subject: Subject| JobOption {
         name: name.to_owned(),
         schedule: job.schedule.clone(),
@@ -80,7 +80,7 @@ pub(super) fn scheduler(config: &Config) -> scheduler::Options {
     };
     let jobs = &config.jobs;
     let index = Subject::index(&config.instance);
-    scheduler::Options {
+    scheduler::SchedulerOptions {
         timezone: config.scheduler.timezone.clone(),
         jobs: vec![
             job(
@@ -115,7 +115,6 @@ pub(super) fn known(config: &Config) -> Known {
     }
 }
 
-/// Each collection's root.
 pub(super) fn roots(config: &Config) -> BTreeMap<String, PathBuf> {
     let collections = config.collections.iter();
     collections

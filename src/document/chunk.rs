@@ -2,7 +2,7 @@
 
 use super::code;
 use super::lines::{LineRange, Lines};
-use super::split::{Limits, Piece, Splitter};
+use super::split::{Piece, SplitLimits, Splitter};
 use super::{Document, Kind};
 
 /// A document with more sections than this is cut by size alone: otherwise `# a` and a word, repeated through a file
@@ -10,11 +10,11 @@ use super::{Document, Kind};
 const MAX_SECTIONS: usize = 10_000;
 
 /// Raised when the same document and options give other chunks than before: then everything is chunked anew.
-pub const CHUNKING: u32 = 4;
+pub(crate) const CHUNKING: u32 = 4;
 
 /// How a document is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChunkOptions {
+pub(crate) struct ChunkOptions {
     /// The most characters of a chunk's text (0 counts as 1). A single line of up to 400 is nevertheless kept whole.
     pub size: usize,
     /// Where a section had to be split, up to this many characters of whole lines are repeated in the next chunk;
@@ -33,7 +33,7 @@ impl Default for ChunkOptions {
 
 /// A part of a document that is found on its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chunk {
+pub(crate) struct Chunk {
     /// Where it stands: title and headings, or title and code items, joined by ` > `.
     pub heading: String,
     /// Its first line, counted from 1.
@@ -64,9 +64,9 @@ impl Chunk {
 }
 
 /// The chunks of a document in the order of lines. Together they hold every line that is not blank, except front matter.
-pub fn chunks(document: &Document, options: &ChunkOptions) -> Vec<Chunk> {
+pub(crate) fn chunks(document: &Document, options: &ChunkOptions) -> Vec<Chunk> {
     let lines = Lines::new(&document.text);
-    let limits = Limits::new(options.size, options.overlap);
+    let limits = SplitLimits::new(options.size, options.overlap);
     let splitter = Splitter::new(&lines, document.kind, limits, &document.blocks);
     let mut pieces = Vec::new();
     if document.kind == Kind::Code && document.headings.is_empty() {

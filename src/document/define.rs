@@ -8,7 +8,7 @@ use super::kind::extension;
 
 /// A name that a text defines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Definition<'a> {
+pub(crate) struct Definition<'a> {
     /// The name, without what it is a part of.
     pub name: &'a str,
     /// Whether it is a type, a module or the like, and not a function or a value.
@@ -80,7 +80,7 @@ const NO_NAMES: &[&str] = &[
 ];
 
 /// What `text`, a piece of the file at `path`, defines, in order.
-pub fn definitions<'a>(path: &[u8], text: &'a str) -> Vec<Definition<'a>> {
+pub(crate) fn definitions<'a>(path: &[u8], text: &'a str) -> Vec<Definition<'a>> {
     let extension = extension(path);
     let lines: Vec<&str> = text.lines().map(head).collect();
     let without_keyword = WITHOUT_KEYWORD.contains(&extension.as_str());
@@ -115,7 +115,6 @@ fn function(name: &str) -> Option<Definition<'_>> {
     })
 }
 
-/// `#define NAME`
 fn directive(content: &str) -> Option<Definition<'_>> {
     let rest = content.strip_prefix('#')?.trim_start();
     function(identifier(rest.strip_prefix("define ")?.trim_start()))
@@ -201,7 +200,6 @@ fn behind_keyword(content: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// `CREATE TABLE name`
 fn table(content: &str) -> Option<Definition<'_>> {
     let mut words = content.split_whitespace();
     if !words.next()?.eq_ignore_ascii_case("create") {
@@ -293,7 +291,6 @@ fn assigned(content: &str) -> Option<Definition<'_>> {
         .flatten()
 }
 
-/// `name :: type`
 fn with_type(line: &str) -> Option<Definition<'_>> {
     let name = identifier(line);
     let after = line[name.len()..].trim_start_matches('\'').trim_start();

@@ -279,8 +279,8 @@ struct Title(Option<String>);
 
 impl<'de> Deserialize<'de> for Title {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
+        struct FrontMatterKeys;
+        impl<'de> Visitor<'de> for FrontMatterKeys {
             type Value = Title;
 
             fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -299,7 +299,7 @@ impl<'de> Deserialize<'de> for Title {
                 Ok(Title(title))
             }
         }
-        deserializer.deserialize_map(Keys)
+        deserializer.deserialize_map(FrontMatterKeys)
     }
 }
 

@@ -2,24 +2,20 @@
 
 /// How a file's text is understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// CommonMark with tables and front matter.
     Markdown,
     /// Plain text and markup that is searched as it stands.
     Text,
-    /// Source code.
     Code,
     /// JSON, also with comments or one value a line.
     Json,
-    /// YAML.
     Yaml,
-    /// TOML.
     Toml,
 }
 
 impl Kind {
-    /// All kinds.
-    pub const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Markdown,
         Self::Text,
         Self::Code,
@@ -29,7 +25,7 @@ impl Kind {
     ];
 
     /// The word for it in config, store and events.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Markdown => "markdown",
             Self::Text => "text",
@@ -41,13 +37,13 @@ impl Kind {
     }
 
     /// The kind that `as_str` names so, if any.
-    pub fn parse(word: &str) -> Option<Self> {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
 /// The kind of the file at `path`, by its well-known name or its extension, in either case; `None` = unsupported.
-pub fn kind_of(path: &[u8]) -> Option<Kind> {
+pub(crate) fn kind_of(path: &[u8]) -> Option<Kind> {
     let name = String::from_utf8_lossy(file_name(path)).to_ascii_lowercase();
     let name = name.as_str();
     if CODE_NAMES.contains(&name) || name.starts_with("dockerfile.") {
@@ -84,12 +80,12 @@ pub(super) fn extension(path: &[u8]) -> String {
 }
 
 /// Whether the file at `path` is a page for people to read: its chunks are headed by headings.
-pub fn is_page(path: &[u8]) -> bool {
+pub(crate) fn is_page(path: &[u8]) -> bool {
     matches!(kind_of(path), Some(Kind::Markdown | Kind::Text)) || is_html(path)
 }
 
 /// The programming language of the file at `path`, by its extension; `None` where it is none, or not known.
-pub fn language_of(path: &[u8]) -> Option<&'static str> {
+pub(crate) fn language_of(path: &[u8]) -> Option<&'static str> {
     let extension = extension(path);
     let of = |extensions: &str| extensions.split(' ').any(|known| known == extension);
     let named = LANGUAGES
@@ -109,7 +105,7 @@ pub fn language_of(path: &[u8]) -> Option<&'static str> {
 }
 
 /// The languages that `language_of` tells, with their extensions.
-pub const LANGUAGES: &[(&str, &str)] = &[
+pub(crate) const LANGUAGES: &[(&str, &str)] = &[
     ("rust", "rs"),
     ("python", "py pyi pyx"),
     ("javascript", "js mjs cjs jsx"),

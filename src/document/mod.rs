@@ -19,18 +19,17 @@ mod role;
 mod secrets;
 mod split;
 
-pub use chunk::{CHUNKING, Chunk, ChunkOptions, chunks};
-pub use define::{Definition, definitions};
-pub use kind::{Kind, LANGUAGES, is_page, kind_of, language_of};
-pub use parse::{MAX_BYTES, Rejection, parse};
-pub use role::{Role, role_of};
-pub use secrets::{PrivateKey, private_key};
+pub(crate) use chunk::{CHUNKING, Chunk, ChunkOptions, chunks};
+pub(crate) use define::definitions;
+pub(crate) use kind::{Kind, LANGUAGES, is_page, kind_of, language_of};
+pub(crate) use parse::parse;
+pub(crate) use role::{Role, role_of};
+pub(crate) use secrets::private_key;
 
 use lines::LineRange;
 
-/// A parsed file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Document {
+pub(crate) struct Document {
     /// How the file was read.
     pub kind: Kind,
     /// The title that the front matter or an HTML file's `<title>` gives, as it is written there; else the first heading,
@@ -54,8 +53,7 @@ pub struct Document {
 
 /// A heading of a Markdown file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heading {
-    /// 1 to 6.
+pub(crate) struct Heading {
     pub level: u8,
     /// Its text without markup, white space collapsed, cut to 200 characters (then ending in `…`).
     pub text: String,

@@ -7,11 +7,11 @@ use super::markdown::{self, Outline};
 use super::{Document, Heading, Kind, MAX_HEADING_CHARS, one_line};
 
 /// The longest file that can be parsed, in bytes. Collections set a lower limit; this one keeps line numbers in 32 bits.
-pub const MAX_BYTES: usize = 1 << 30;
+pub(crate) const MAX_BYTES: usize = 1 << 30;
 
 /// Why a file is not taken in. The text names the cause, the place and the way out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
+pub(crate) enum Rejection {
     /// The file is longer than `MAX_BYTES`.
     #[error(
         "too long: {bytes} bytes, at most {MAX_BYTES} can be parsed; split the file or exclude it"
@@ -56,7 +56,7 @@ pub enum Rejection {
 ///
 /// # Errors
 /// A `Rejection` if the content is no text.
-pub fn parse(kind: Kind, path: &[u8], bytes: &[u8]) -> Result<Document, Rejection> {
+pub(crate) fn parse(kind: Kind, path: &[u8], bytes: &[u8]) -> Result<Document, Rejection> {
     let text = decode(bytes)?;
     let mut front = FrontMatter::default();
     let mut outline = Outline::default();

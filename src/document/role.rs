@@ -4,7 +4,7 @@ use super::kind::{extension, file_name};
 
 /// What a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// None of the others.
     Product,
     /// A test, or what only tests use.
@@ -83,7 +83,7 @@ const RECORD_NAMES: &[&str] = &[
 ];
 
 /// What the file at `path` is for.
-pub fn role_of(path: &[u8]) -> Role {
+pub(crate) fn role_of(path: &[u8]) -> Role {
     let path_text = String::from_utf8_lossy(path);
     let lower = path_text.to_lowercase();
     let mut folders = lower.rsplit('/').skip(1);

@@ -9,7 +9,7 @@ use memchr::{memchr, memchr_iter, memmem};
 
 /// A private key in the bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PrivateKey {
+pub(crate) struct PrivateKey {
     /// How it is written.
     pub form: &'static str,
     /// The line of its header, counted from 1.
@@ -53,7 +53,7 @@ const LINES_MIN: usize = 64;
 
 /// The first private key in `bytes`: anywhere, indented or quoted, with any line ends, also as JSON escapes them, and in
 /// UTF-16 or UTF-32.
-pub fn private_key(bytes: &[u8]) -> Option<PrivateKey> {
+pub(crate) fn private_key(bytes: &[u8]) -> Option<PrivateKey> {
     // All that is looked for is ASCII, which the wide encodings write with zeros between.
     let text: Cow<'_, [u8]> = match memchr(0, bytes) {
         Some(_) => bytes.iter().copied().filter(|byte| *byte != 0).collect(),
@@ -165,7 +165,6 @@ fn bare(line: &[u8]) -> &[u8] {
     &line[first.unwrap_or(line.len())..]
 }
 
-/// `Name: value`.
 fn is_header(line: &[u8]) -> bool {
     let name = run_of(line, |byte| byte.is_ascii_alphabetic() || byte == b'-');
     !name.is_empty() && line[name.len()..].starts_with(b":")

@@ -10,14 +10,14 @@ const MIN_CUT_CHARS: usize = 400;
 
 /// How large the pieces may be, in characters.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct SplitLimits {
     size: usize,
     overlap: usize,
     /// The longest line that is left whole.
     line: usize,
 }
 
-impl Limits {
+impl SplitLimits {
     /// `overlap` counts up to half of `size`: a piece must be new for the larger part.
     pub(super) fn new(size: usize, overlap: usize) -> Self {
         let size = size.max(1);
@@ -46,7 +46,7 @@ pub(super) struct Piece<'a> {
 pub(super) struct Splitter<'a> {
     lines: &'a Lines<'a>,
     kind: Kind,
-    limits: Limits,
+    limits: SplitLimits,
     /// Blocks that fit in a piece and are therefore never cut; ascending, apart from each other.
     whole: Vec<LineRange>,
 }
@@ -56,7 +56,7 @@ impl<'a> Splitter<'a> {
     pub(super) fn new(
         lines: &'a Lines<'a>,
         kind: Kind,
-        limits: Limits,
+        limits: SplitLimits,
         blocks: &[LineRange],
     ) -> Self {
         let mut whole: Vec<LineRange> = Vec::new();
@@ -244,7 +244,7 @@ mod tests {
         blocks: &[LineRange],
     ) -> Vec<(usize, usize)> {
         let lines = Lines::new(text);
-        let splitter = Splitter::new(&lines, kind, Limits::new(limits.0, limits.1), blocks);
+        let splitter = Splitter::new(&lines, kind, SplitLimits::new(limits.0, limits.1), blocks);
         let mut pieces = Vec::new();
         splitter.split(0..lines.count(), &mut pieces);
         for piece in &pieces {
@@ -349,7 +349,7 @@ mod tests {
         let long = format!("{} {}", "a".repeat(300), "b".repeat(300));
         let text = format!("x\n{long}\ny\n");
         let lines = Lines::new(&text);
-        let splitter = Splitter::new(&lines, Kind::Text, Limits::new(100, 0), &[]);
+        let splitter = Splitter::new(&lines, Kind::Text, SplitLimits::new(100, 0), &[]);
         let mut pieces = Vec::new();
         splitter.split(0..lines.count(), &mut pieces);
         let shown: Vec<((usize, usize), usize)> = pieces

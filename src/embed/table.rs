@@ -17,8 +17,7 @@ const ALIGNMENT: usize = 16;
 
 /// Why bytes are no table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TableError {
-    /// No header.
+pub(crate) enum TableError {
     #[error("not an embedding table: it does not begin with the magic `DOCEMB01`")]
     Magic,
     /// The content was changed or cut.
@@ -32,12 +31,7 @@ pub enum TableError {
     },
     /// The header's figures and the length of the file do not agree.
     #[error("the sections of the embedding table add up to {expected} bytes, not to its {found}")]
-    Length {
-        /// By the header.
-        expected: u64,
-        /// In fact.
-        found: usize,
-    },
+    Length { expected: u64, found: usize },
     /// A token that is cut off, not UTF-8, or there twice; or bytes after the last one.
     #[error("the vocabulary of the embedding table is broken at row {row}")]
     Vocabulary {
@@ -47,17 +41,17 @@ pub enum TableError {
 }
 
 /// A checked table. Its rows stay where the bytes are; only the index of the vocabulary is memory of its own.
-pub struct Table {
+pub(crate) struct EmbeddingTable {
     identity: String,
     vocabulary: Vocabulary,
     /// Signed bytes, row after row.
     rows: &'static [u8],
 }
 
-impl Table {
+impl EmbeddingTable {
     /// The table in the binary, checked at the first call (some ten milliseconds).
-    pub fn embedded() -> &'static Self {
-        static TABLE: OnceLock<Table> = OnceLock::new();
+    pub(crate) fn embedded() -> &'static Self {
+        static TABLE: OnceLock<EmbeddingTable> = OnceLock::new();
         TABLE.get_or_init(|| {
             Self::load(EMBEDDED)
                 .expect("the bytes are fixed when the binary is built, and a test loads them")
@@ -68,7 +62,7 @@ impl Table {
     ///
     /// # Errors
     /// If they are not a complete, intact table of `DIMENSIONS` dimensions.
-    pub fn load(bytes: &'static [u8]) -> Result<Self, TableError> {
+    pub(crate) fn load(bytes: &'static [u8]) -> Result<Self, TableError> {
         if !bytes.starts_with(MAGIC) || bytes.len() < HEADER + CHECKSUM {
             return Err(TableError::Magic);
         }
@@ -103,22 +97,17 @@ impl Table {
     }
 
     /// The SHA-256 of the table in hex, to be recorded with stored vectors: another one, another meaning.
-    pub fn identity(&self) -> &str {
+    pub(crate) fn identity(&self) -> &str {
         &self.identity
     }
 
-    /// Components of a vector.
-    pub fn dimensions(&self) -> usize {
-        DIMENSIONS
-    }
-
     /// The row numbers of the word pieces of `text`, in its order.
-    pub fn tokens(&self, text: &str) -> Vec<u32> {
+    pub(crate) fn tokens(&self, text: &str) -> Vec<u32> {
         self.vocabulary.tokens(text)
     }
 
     /// The vector of `text`, all of it; `None` if the table knows none of its words.
-    pub fn embed(&self, text: &str) -> Option<Vector> {
+    pub(crate) fn embed(&self, text: &str) -> Option<Vector> {
         let mut tokens = self.tokens(text);
         // In the order of rows, so that the sum does not depend on the order of words.
         tokens.sort_unstable();
@@ -177,16 +166,15 @@ mod tests {
 
     #[test]
     fn the_embedded_table_is_the_one_that_was_measured() {
-        let table = Table::embedded();
+        let table = EmbeddingTable::embedded();
         let golden: Value = serde_json::from_str(GOLDEN).unwrap();
         assert_eq!(table.identity(), golden["sha256"]);
         assert_eq!(table.rows.len(), 28_024 * DIMENSIONS);
-        assert_eq!(table.dimensions(), 256);
     }
 
     #[test]
     fn all_golden_cases_are_reproduced() {
-        let table = Table::embedded();
+        let table = EmbeddingTable::embedded();
         let golden: Value = serde_json::from_str(GOLDEN).unwrap();
         let tolerance = golden["tolerance"].as_f64().unwrap();
         let reference = table
@@ -262,7 +250,7 @@ mod tests {
     }
 
     fn error(bytes: &'static [u8]) -> Option<TableError> {
-        Table::load(bytes).err()
+        EmbeddingTable::load(bytes).err()
     }
 
     #[test]
@@ -313,7 +301,7 @@ mod tests {
 
     #[test]
     fn the_order_of_words_makes_no_difference() {
-        let table = Table::embedded();
+        let table = EmbeddingTable::embedded();
         assert_eq!(
             table.embed("watch the tree of documents"),
             table.embed("documents of the tree watch")

@@ -50,7 +50,7 @@ impl Vocabulary {
 
     /// The rows of the pieces of `text`, in the order of the text.
     pub(super) fn tokens(&self, text: &str) -> Vec<u32> {
-        let mut words = Words {
+        let mut words = WordSplitter {
             vocabulary: self,
             word: String::new(),
             chars: 0,
@@ -82,7 +82,7 @@ impl Vocabulary {
 }
 
 /// A text on its way through the tokenizer: one word at a time, in one buffer.
-struct Words<'a> {
+struct WordSplitter<'a> {
     vocabulary: &'a Vocabulary,
     word: String,
     /// Code points of the word, counted beyond what is kept of it.
@@ -90,7 +90,7 @@ struct Words<'a> {
     rows: Vec<u32>,
 }
 
-impl Words<'_> {
+impl WordSplitter<'_> {
     /// Takes the next code point of the source.
     fn push(&mut self, character: char) {
         if character.is_ascii() {

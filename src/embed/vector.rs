@@ -4,7 +4,7 @@ use super::DIMENSIONS;
 
 /// The embedding of a text: a vector of length 1.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Vector {
+pub(crate) struct Vector {
     components: [f32; DIMENSIONS],
 }
 
@@ -24,13 +24,14 @@ impl Vector {
         })
     }
 
-    /// Its components.
-    pub fn components(&self) -> &[f32; DIMENSIONS] {
+    #[cfg(test)]
+    pub(crate) fn components(&self) -> &[f32; DIMENSIONS] {
         &self.components
     }
 
     /// The similarity of two texts, −1 to 1.
-    pub fn dot(&self, other: &Self) -> f32 {
+    #[cfg(test)]
+    pub(crate) fn dot(&self, other: &Self) -> f32 {
         self.components
             .iter()
             .zip(&other.components)
@@ -39,7 +40,7 @@ impl Vector {
     }
 
     /// The vector as signed bytes with one scale. The largest component becomes ±127.
-    pub fn quantise(&self) -> Quantised {
+    pub(crate) fn quantise(&self) -> Quantised {
         // Not zero: the vector has length 1.
         let largest = self
             .components
@@ -57,7 +58,7 @@ impl Vector {
 
 /// A vector as it is stored: component = value · scale.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Quantised {
+pub(crate) struct Quantised {
     /// One signed byte a component.
     pub values: [i8; DIMENSIONS],
     /// What a byte stands for.
@@ -66,7 +67,7 @@ pub struct Quantised {
 
 /// Bytes that are no stored vector.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-pub enum StoredVectorError {
+pub(crate) enum StoredVectorError {
     /// Another number of bytes than `Quantised::BYTES`.
     #[error("a stored vector has {} bytes, not {found}", Quantised::BYTES)]
     Length {
@@ -75,18 +76,16 @@ pub enum StoredVectorError {
     },
     /// A scale that no vector has.
     #[error("the scale of a stored vector is {found}, not a positive number")]
-    Scale {
-        /// The scale.
-        found: f32,
-    },
+    Scale { found: f32 },
 }
 
 impl Quantised {
     /// Length of the stored form: the values, then the scale as a little-endian f32.
-    pub const BYTES: usize = DIMENSIONS + 4;
+    pub(crate) const BYTES: usize = DIMENSIONS + 4;
 
     /// The similarity of two texts, −1 to 1 but for rounding.
-    pub fn dot(&self, other: &Self) -> f32 {
+    #[cfg(test)]
+    pub(crate) fn dot(&self, other: &Self) -> f32 {
         let products = self
             .values
             .iter()
@@ -95,8 +94,7 @@ impl Quantised {
         products.sum::<i32>() as f32 * self.scale * other.scale
     }
 
-    /// The stored form.
-    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+    pub(crate) fn to_bytes(&self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         for (byte, value) in bytes.iter_mut().zip(&self.values) {
             *byte = value.cast_unsigned();
@@ -109,7 +107,7 @@ impl Quantised {
     ///
     /// # Errors
     /// If the length is not `BYTES` or the scale is not a positive number.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StoredVectorError> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, StoredVectorError> {
         let wrong_length = StoredVectorError::Length { found: bytes.len() };
         let bytes: &[u8; Self::BYTES] = bytes.try_into().map_err(|_| wrong_length)?;
         let (values, scale) = bytes.split_at(DIMENSIONS);

@@ -15,7 +15,7 @@ use crate::config::Config;
 
 /// Something that the config needs and this machine does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unmet {
+pub(crate) struct Unmet {
     /// Its topic, one word.
     pub check: &'static str,
     /// What was tried, on what, and why it fails.
@@ -24,9 +24,8 @@ pub struct Unmet {
     pub remedy: String,
 }
 
-/// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     /// What is not met.
     pub unmet: Vec<Unmet>,
     /// What was not tried, and why.
@@ -44,12 +43,12 @@ impl Report {
 }
 
 /// Whether docent is installed as a service of the system.
-pub fn is_service() -> bool {
+pub(crate) fn is_service() -> bool {
     unit::path(unit::FOLDERS).is_some()
 }
 
 /// Tries everything. `again` are the arguments that repeat this check.
-pub fn examine(config: &Config, again: &str) -> Report {
+pub(crate) fn examine(config: &Config, again: &str) -> Report {
     let mut report = Report::default();
     let unit = unit::installed(unit::FOLDERS, &mut report);
     let makes = |folder: &Path| unit.as_ref().and_then(|unit| unit.makes(folder));

@@ -19,7 +19,6 @@ use tokio::time::Instant;
 
 use super::Millis;
 
-/// Between two ticks.
 const TICK: Duration = Duration::from_millis(250);
 
 /// How far time passes without a tick: then it stands still until the next one.
@@ -84,17 +83,17 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 /// The present moment. To be compared with other moments from here alone: `elapsed()` of one would count a freeze.
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     CLOCK.epoch + CLOCK.passed()
 }
 
 /// How long ago `moment`, which came from [`now`], is.
-pub fn since(moment: Instant) -> Duration {
+pub(crate) fn since(moment: Instant) -> Duration {
     now().saturating_duration_since(moment)
 }
 
 /// How much of the time of day since `moment` went by without this process: it was frozen, or the clock was set forward.
-pub fn missed_since(moment: Millis) -> Duration {
+pub(crate) fn missed_since(moment: Millis) -> Duration {
     let pauses = CLOCK.pauses.lock().unwrap_or_else(PoisonError::into_inner);
     let missed = |(end, away): &(Millis, Duration)| (*away).min(end.since(moment));
     pauses.iter().map(missed).sum()
@@ -103,13 +102,13 @@ pub fn missed_since(moment: Millis) -> Duration {
 /// The time was over before the future was.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not in time")]
-pub struct Late;
+pub(crate) struct Late;
 
 /// Waits for `work`, at most for `limit`. A freeze takes nothing of it.
 ///
 /// # Errors
 /// The time was over first; the work is dropped.
-pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Late> {
+pub(crate) async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Late> {
     let mut work = pin!(work);
     tokio::select! {
         biased;
@@ -119,7 +118,7 @@ pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Resul
 }
 
 /// Sleeps for `time`. A freeze takes nothing of it.
-pub async fn sleep(time: Duration) {
+pub(crate) async fn sleep(time: Duration) {
     let began = now();
     loop {
         let left = time.saturating_sub(since(began));
@@ -132,7 +131,7 @@ pub async fn sleep(time: Duration) {
 
 /// What ticks; dropped, it ends.
 #[derive(Debug)]
-pub struct Ticker {
+pub(crate) struct Ticker {
     thread: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
 }
@@ -142,7 +141,7 @@ pub struct Ticker {
 /// # Errors
 /// There is no thread to be had.
 #[expect(clippy::disallowed_methods, reason = "joined by Ticker")]
-pub fn tick() -> io::Result<Ticker> {
+pub(crate) fn tick() -> io::Result<Ticker> {
     CLOCK.tick(&ClockGap::default());
     let stop = Arc::new(AtomicBool::new(false));
     let told = stop.clone();
@@ -184,7 +183,6 @@ struct ClockReading {
     monotonic: Duration,
     /// Goes on while the machine is suspended.
     boot: Duration,
-    /// Can be set.
     day: Millis,
 }
 

@@ -7,15 +7,12 @@ use super::{Data, Event, EventId, EventType, Known, NewEvent, NotKnown, Subject,
 
 /// An event as it is printed: the fields of CloudEvents that docent uses, its place, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Envelope {
-    /// The event's id.
+pub(crate) struct Envelope {
     pub id: String,
     /// Its place in the order of commits.
     pub seq: u64,
-    /// Its type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Who published it.
     pub source: String,
     /// What it is about.
     pub subject: String,
@@ -48,8 +45,7 @@ impl From<&Event> for Envelope {
 /// What a publisher outside sends: one line of `publish --stdin`, the body of `POST /api/v1/events`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Submission {
-    /// The event's type.
+pub(crate) struct Submission {
     #[serde(rename = "type")]
     pub kind: String,
     /// What it is about.
@@ -102,7 +98,7 @@ impl Submission {
     ///
     /// # Errors
     /// The line is not a submission.
-    pub fn from_json(line: &str) -> Result<Self, SubmissionError> {
+    pub(crate) fn from_json(line: &str) -> Result<Self, SubmissionError> {
         serde_json::from_str(line).map_err(|e| SubmissionError::Malformed(e.to_string()))
     }
 
@@ -110,7 +106,11 @@ impl Submission {
     ///
     /// # Errors
     /// The type is unknown or closed; the subject, the data or the id is not one; or what it is about does not exist.
-    pub fn into_event(self, source: &str, known: &Known) -> Result<NewEvent, SubmissionError> {
+    pub(crate) fn into_event(
+        self,
+        source: &str,
+        known: &Known,
+    ) -> Result<NewEvent, SubmissionError> {
         let kind: EventType = self
             .kind
             .parse()

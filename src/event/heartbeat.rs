@@ -30,7 +30,6 @@ impl Default for Heartbeat {
 }
 
 impl Heartbeat {
-    /// It makes progress.
     pub fn beat(&self) {
         self.last.store(self.elapsed(), Ordering::SeqCst);
     }

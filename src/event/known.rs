@@ -7,9 +7,7 @@ use super::{EventType, Subject};
 /// The names of the config that an event may be about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
-    /// The collections.
     pub collections: Vec<String>,
-    /// The jobs.
     pub jobs: Vec<String>,
 }
 

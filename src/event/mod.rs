@@ -2,24 +2,26 @@
 //!
 //! An [`Event`] is a fact, written once. Which agents owe it a delivery is decided by the closed table in [`routing`].
 
-pub mod awake;
-pub mod codec;
+pub(crate) mod awake;
+pub(crate) mod codec;
 mod data;
 mod heartbeat;
 mod id;
 mod known;
-pub mod routing;
+pub(crate) mod routing;
 mod subject;
 mod time;
 
-pub use data::{Data, DataError};
-pub use heartbeat::Heartbeat;
-pub use id::{EventId, Seq};
-pub use known::{Known, NotKnown};
+pub(crate) use data::Data;
+pub(crate) use heartbeat::Heartbeat;
+pub(crate) use id::{EventId, Seq};
+pub use known::Known;
+pub(crate) use known::NotKnown;
 pub use routing::{AgentName, EventType};
+pub use subject::Subject;
+pub(crate) use subject::SubjectError;
 pub(crate) use subject::escape;
-pub use subject::{Subject, SubjectError};
-pub use time::Millis;
+pub(crate) use time::Millis;
 
 /// A fact as it stands in the ledger.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +30,6 @@ pub struct Event {
     pub seq: Seq,
     /// Its identity, chosen by whoever published it.
     pub id: EventId,
-    /// What happened.
     pub kind: EventType,
     /// Who published it: `agent/<name>@<instance>`, `cli`, `supervisor`, `store`.
     pub source: String,
@@ -47,11 +48,8 @@ pub struct Event {
 /// An event that is about to be published: it has no place in the order yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEvent {
-    /// Its identity.
     pub id: EventId,
-    /// What happened.
     pub kind: EventType,
-    /// Who publishes it.
     pub source: String,
     /// What it is about.
     pub subject: Subject,

@@ -83,7 +83,6 @@ impl Subject {
         Subject(format!("agent/{name}@{instance}"))
     }
 
-    /// The store.
     pub fn store() -> Self {
         Subject("store".to_owned())
     }
@@ -98,7 +97,6 @@ impl Subject {
         Subject(format!("redis@{instance}"))
     }
 
-    /// Its text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -8,7 +8,6 @@ use super::{State, count};
 use crate::event::Millis;
 use crate::store::ReadError;
 
-/// `GET /api/v1/agents`
 pub(super) async fn list(Shared(state): Shared<State>) -> Result<Json<AgentList>, Problem> {
     let agents = all(&state, Millis::now()).await?;
     Ok(Json(AgentList { agents }))

@@ -27,7 +27,6 @@ pub(super) async fn list(Shared(state): Shared<State>) -> Result<Response, Probl
     .await
 }
 
-/// `GET /api/v1/audit/verify`
 pub(super) async fn verify(Shared(state): Shared<State>) -> Result<Json<AuditVerdict>, Problem> {
     Ok(Json(match state.store.verify_audit().await? {
         Ok(records) => AuditVerdict {

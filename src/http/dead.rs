@@ -6,7 +6,6 @@ use serde::Deserialize;
 use serde_json::{Map, json};
 
 use super::lines::{Json, PAGE, paged_object, push_line};
-use super::operate::unknown_event;
 use super::params::{Params, limited};
 use super::wire::{Dead, DeadView, Envelope, Problem, ProblemKind};
 use super::{State, count, ingress};
@@ -20,14 +19,14 @@ const LIST: usize = 1000;
 /// The query of `GET /api/v1/dead`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
+pub(super) struct DeadQuery {
     limit: Option<usize>,
 }
 
 /// `GET /api/v1/dead`: the dead deliveries, oldest first, then the entries of other programs.
 pub(super) async fn list(
     Shared(state): Shared<State>,
-    Params(query): Params<ListQuery>,
+    Params(query): Params<DeadQuery>,
 ) -> Result<Response, Problem> {
     let limit = limited(query.limit, LIST, LIST_MAX)?;
     let of_agents: u64 = AgentName::ALL
@@ -38,7 +37,7 @@ pub(super) async fn list(
     let rest = Map::from_iter([("total".to_owned(), json!(total))]);
     paged_object(
         ("dead", rest),
-        (Place::Start, limit),
+        (ListPosition::Start, limit),
         move |(place, limit)| {
             let state = state.clone();
             async move { page(&state, place, limit).await }
@@ -48,9 +47,8 @@ pub(super) async fn list(
 }
 
 /// Up to where the list has come.
-enum Place {
+enum ListPosition {
     Start,
-    /// A delivery.
     Letter(Seq, AgentName),
     /// An entry of another program.
     Entry(u64),
@@ -59,31 +57,31 @@ enum Place {
 /// The next page of at most `limit`, and what is left of that.
 async fn page(
     state: &State,
-    place: Place,
+    place: ListPosition,
     limit: usize,
-) -> Result<Option<(Vec<u8>, (Place, usize))>, Problem> {
+) -> Result<Option<(Vec<u8>, (ListPosition, usize))>, Problem> {
     let most = limit.min(PAGE);
     let (mut page, mut left) = (Vec::new(), limit);
     let mut next = None;
     let after = match &place {
-        Place::Start => Some(None),
-        Place::Letter(seq, agent) => Some(Some((*seq, *agent))),
-        Place::Entry(_) => None,
+        ListPosition::Start => Some(None),
+        ListPosition::Letter(seq, agent) => Some(Some((*seq, *agent))),
+        ListPosition::Entry(_) => None,
     };
     if let Some(after) = after {
         for letter in state.store.dead_letters(after, most).await? {
-            next = Some(Place::Letter(letter.seq, letter.agent));
+            next = Some(ListPosition::Letter(letter.seq, letter.agent));
             push_line(&mut page, &dead(letter))?;
             left -= 1;
         }
     }
     if next.is_none() {
         let after = match place {
-            Place::Entry(n) => n,
-            Place::Start | Place::Letter(..) => 0,
+            ListPosition::Entry(n) => n,
+            ListPosition::Start | ListPosition::Letter(..) => 0,
         };
         for row in state.store.ingress_dead(after, most).await? {
-            next = Some(Place::Entry(row.n));
+            next = Some(ListPosition::Entry(row.n));
             push_line(&mut page, &ingress::dead(row))?;
             left -= 1;
         }
@@ -202,6 +200,15 @@ pub(super) async fn event_named(state: &State, text: &str) -> Result<EventId, Pr
         Problem::new(ProblemKind::NotFound, detail)
             .hint("`docent events list` and `docent dead list` show the ids")
     })
+}
+
+/// An event that is not in the ledger: never was, or not any more.
+pub(super) fn unknown_event(id: EventId) -> Problem {
+    let detail = format!("there is no event {id} in the ledger");
+    Problem::new(ProblemKind::NotFound, detail).hint(
+        "if it was there once, it was done and has left after [delivery] ledger_keep; `docent audit list` has it longer, \
+         and what it was about can be looked at anew with `docent scan`",
+    )
 }
 
 /// An agent's name in a path or a query.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::State;
 use super::lines::{Json, PAGE, paged, push_line};
 use super::params::Params;
-use super::wire::{Document, History, Problem, ProblemKind, Version};
+use super::wire::{DocumentView, History, Problem, ProblemKind, Version};
 use crate::event::{Subject, escape};
 use crate::store::{Digest, FileState, ListedDocument};
 
@@ -24,7 +24,7 @@ const STATES: &[&str] = &[
 /// The query of `GET /api/v1/documents`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
+pub(super) struct DocumentsQuery {
     collection: Option<String>,
     state: Option<String>,
     /// Only what comes after `<collection>/<path>`.
@@ -34,7 +34,7 @@ pub(super) struct ListQuery {
 /// `GET /api/v1/documents`: every file in scope, one a line, by collection and path.
 pub(super) async fn list(
     Shared(state): Shared<State>,
-    Params(query): Params<ListQuery>,
+    Params(query): Params<DocumentsQuery>,
 ) -> Result<Response, Problem> {
     if let Some(wanted) = query.state.as_deref().filter(|s| !STATES.contains(s)) {
         let detail = format!(
@@ -46,7 +46,7 @@ pub(super) async fn list(
     if let Some(collection) = &query.collection {
         state.known_collection(collection)?;
     }
-    let ListQuery {
+    let DocumentsQuery {
         collection,
         state: wanted,
         after,
@@ -65,15 +65,15 @@ pub(super) async fn list(
     .await
 }
 
-type Place = (String, Vec<u8>);
+type OtherPlace = (String, Vec<u8>);
 
 /// The next page that has something in it.
 async fn page(
     state: &State,
     collection: Option<String>,
     wanted: Option<&str>,
-    mut after: Place,
-) -> Result<Option<(Vec<u8>, Place)>, Problem> {
+    mut after: OtherPlace,
+) -> Result<Option<(Vec<u8>, OtherPlace)>, Problem> {
     loop {
         let rows = state
             .store
@@ -96,8 +96,8 @@ async fn page(
     }
 }
 
-fn document(row: ListedDocument) -> Document {
-    Document {
+fn document(row: ListedDocument) -> DocumentView {
+    DocumentView {
         collection: row.collection,
         path: escape(&row.path),
         version: row.version,

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::State;
 use super::dead::event_named;
+use super::dead::unknown_event;
 use super::lines::{Json, PAGE, broken_off, paged, push_line, response};
-use super::operate::unknown_event;
 use super::params::{Params, moment};
 use super::wire::{Delivery, Envelope, EventView, Problem, ProblemKind};
 use crate::event::Seq;
@@ -18,7 +18,7 @@ use crate::store::EventFilter;
 /// The query of `GET /api/v1/events`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
+pub(super) struct EventsQuery {
     subject: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct ListQuery {
 /// `GET /api/v1/events`: events, newest first, one a line.
 pub(super) async fn list(
     Shared(state): Shared<State>,
-    Params(query): Params<ListQuery>,
+    Params(query): Params<EventsQuery>,
 ) -> Result<Response, Problem> {
     let bad = |e: crate::event::routing::UnknownName| {
         Problem::new(ProblemKind::BadRequest, e.to_string())
@@ -91,7 +91,6 @@ async fn page(
     Ok(Some((page, (Some(last), wanted - events.len()))))
 }
 
-/// `GET /api/v1/events/{id}`
 pub(super) async fn show(
     Shared(state): Shared<State>,
     Path(id): Path<String>,

@@ -9,7 +9,7 @@ use crate::store::ReadError;
 
 /// What is remembered between requests.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// When nothing was pending last, as far as somebody looked; 0: never.
     settled_at: AtomicI64,
     /// When every collection had been scanned in this life of the daemon; 0: not yet.
@@ -20,7 +20,7 @@ pub struct Memory {
 
 impl Memory {
     /// Nothing is remembered yet. `behind`: an agent that was turned on has what it missed to catch up with.
-    pub fn new(behind: bool) -> Self {
+    pub(crate) fn new(behind: bool) -> Self {
         Memory {
             behind: AtomicBool::new(behind),
             ..Memory::default()
@@ -128,7 +128,6 @@ pub(super) fn behind(follower: &FollowerState, change: u64) -> u64 {
     change.saturating_sub(follower.position)
 }
 
-/// See [`Bounds::unscanned`].
 async fn unscanned(state: &State) -> Result<Option<Option<Millis>>, ReadError> {
     if state.memory.scanned_at.load(Ordering::SeqCst) > 0 {
         return Ok(None);

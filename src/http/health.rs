@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::lines::{Json, paged_object, push_line};
 use super::params::Params;
 use super::status::judgement;
-use super::wire::{HealthIssue, Job, JobList, JobRun, Problem};
+use super::wire::{HealthIssue, JobList, JobRun, JobView, Problem};
 use super::{State, agents};
 use crate::event::{Event, Millis};
 use crate::store::{DeliveryState, DeliveryView, Issue};
@@ -22,7 +22,6 @@ pub(super) struct IssuesQuery {
     all: bool,
 }
 
-/// `GET /api/v1/health`
 pub(super) async fn issues(
     Shared(state): Shared<State>,
     Params(query): Params<IssuesQuery>,
@@ -85,12 +84,11 @@ impl From<Issue> for HealthIssue {
     }
 }
 
-/// `GET /api/v1/jobs`
 pub(super) async fn jobs(Shared(state): Shared<State>) -> Result<Json<JobList>, Problem> {
     let moment = |at: Option<i64>| at.map(|at| Millis(at).to_string());
     let mut jobs = Vec::new();
     for job in state.store.jobs().await? {
-        jobs.push(Job {
+        jobs.push(JobView {
             last: last_run(&state, job.last_event.as_deref()).await?,
             name: job.name,
             schedule: job.schedule,

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::State;
+use super::acted::acted;
 use super::lines::Json;
-use super::operate::acted;
 use super::params::Peer;
 use super::problem::stopping;
 use super::wire::{Dead, DeadView, Dropped, Problem, ProblemKind, Replayed};

@@ -138,7 +138,7 @@ pub(super) enum Line {
 
 /// Takes lines out of a body as it arrives. It holds at most one line and what arrived at once.
 #[derive(Debug)]
-pub(super) struct Splitter {
+pub(super) struct LineSplitter {
     max: usize,
     bytes: Vec<u8>,
     /// Up to here there is no line feed.
@@ -148,10 +148,10 @@ pub(super) struct Splitter {
     ended: bool,
 }
 
-impl Splitter {
+impl LineSplitter {
     /// A splitter for lines of at most `max` bytes.
     pub(super) fn new(max: usize) -> Self {
-        Splitter {
+        LineSplitter {
             max,
             bytes: Vec::new(),
             searched: 0,
@@ -176,7 +176,7 @@ impl Splitter {
         self.searched = 0;
     }
 
-    /// Whether a line has begun and not ended. To be asked when [`Splitter::next`] has given all there is.
+    /// Whether a line has begun and not ended. To be asked when [`LineSplitter::next`] has given all there is.
     pub(super) fn holds_a_part(&self) -> bool {
         self.skipping || !self.bytes.is_empty()
     }
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     fn split(max: usize, parts: &[&[u8]]) -> Vec<Line> {
-        let mut splitter = Splitter::new(max);
+        let mut splitter = LineSplitter::new(max);
         let mut lines = Vec::new();
         for part in parts {
             splitter.push(part);

@@ -9,6 +9,7 @@
 //! [`router()`] is everything and belongs on the control socket alone; [`probes_router`] has only `/livez` and `/readyz`,
 //! and is what a TCP listener gets.
 
+mod acted;
 mod agents;
 mod audit;
 mod cite;
@@ -39,7 +40,7 @@ mod stream;
 mod tests;
 mod text;
 mod wait;
-pub mod wire;
+pub(crate) mod wire;
 mod wrong;
 
 use std::collections::BTreeMap;
@@ -49,30 +50,30 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use client::{Client, ClientError, LineStream, Target};
-pub use freshness::Memory;
-pub use params::Peer;
-pub use router::{DATA_DIR_HEADER, probes_router, router};
-pub use server::{Listener, Patience, serve};
-pub use socket::{BindError, ControlSocket, bind};
+pub use client::{Client, Target};
+pub(crate) use client::{ClientError, LineStream};
+pub(crate) use freshness::Memory;
+pub(crate) use params::Peer;
+pub(crate) use router::{probes_router, router};
+pub(crate) use server::{Patience, serve};
+pub(crate) use socket::{BindError, ControlSocket, bind};
 
 use crate::bus::Monitor;
 use crate::event::{Known, Millis};
-use crate::index::{FollowerState, SearchAnswer, SearchError, SearchRequest, Searcher};
+use crate::index::{Answer, FollowerState, SearchError, SearchRequest, Searcher};
 use crate::runtime::{Board, Boxed, Compute, Phase, ScanDesk, SupervisorHandle};
 use crate::store::Store;
 
 /// What the API asks of the index.
-pub trait Search: Send + Sync {
-    /// Searches.
-    fn search(&self, request: SearchRequest) -> Boxed<'_, Result<SearchAnswer, SearchError>>;
+pub(crate) trait Search: Send + Sync {
+    fn search(&self, request: SearchRequest) -> Boxed<'_, Result<Answer, SearchError>>;
 
     /// How far the index has followed the store.
     fn state(&self) -> watch::Receiver<FollowerState>;
 }
 
 impl Search for Searcher {
-    fn search(&self, request: SearchRequest) -> Boxed<'_, Result<SearchAnswer, SearchError>> {
+    fn search(&self, request: SearchRequest) -> Boxed<'_, Result<Answer, SearchError>> {
         Box::pin(Searcher::search(self, request))
     }
 
@@ -83,12 +84,10 @@ impl Search for Searcher {
 
 /// What does not change while the daemon runs.
 #[derive(Debug, Clone)]
-pub struct Info {
+pub(crate) struct Info {
     /// Where the store is.
     pub data_dir: PathBuf,
-    /// The daemon's name.
     pub instance: String,
-    /// The daemon's version.
     pub version: String,
     /// The identity of the embedder.
     pub embedder: String,
@@ -96,7 +95,6 @@ pub struct Info {
     pub started_at: Millis,
     /// Free bytes below which nothing is captured.
     pub free_space_floor: u64,
-    /// Each collection's root.
     pub roots: BTreeMap<String, PathBuf>,
     /// The names that events may be about.
     pub known: Known,
@@ -114,18 +112,14 @@ pub struct Info {
 ///
 /// It holds the store: the store's `Closer` can be waited for only when the router is gone.
 #[derive(Clone)]
-pub struct State {
-    /// The store.
+pub(crate) struct State {
     pub store: Store,
-    /// The index.
     pub searcher: Arc<dyn Search>,
     /// What is known of the agents.
     pub board: Board,
     /// Where scans are asked for.
     pub scans: ScanDesk,
-    /// What carries events.
     pub carriers: Monitor,
-    /// Who restarts agents.
     pub supervisor: SupervisorHandle,
     /// What does not change.
     pub info: Arc<Info>,

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use axum::extract::{Path, State as Shared};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::timeout;
 
-use super::dead::{agent_name, event_named};
+use super::acted::acted;
+use super::dead::{agent_name, event_named, unknown_event};
 use super::lines::Json;
 use super::params::{Params, Peer};
-use super::problem::stopping;
-use super::scan::missing;
+use super::problem::{missing, stopping};
 use super::wire::{Dropped, Problem, ProblemKind, Replayed, Restarted};
 use super::{State, ingress};
-use crate::event::{AgentName, EventId, EventType, NewEvent, Subject};
+use crate::event::{AgentName, EventId, Subject};
 use crate::runtime::{AgentState, RequestError};
 use crate::store::{Act, DeliveryState, DeliveryView, Operation};
 
@@ -27,12 +27,6 @@ const RESTART: Duration = Duration::from_secs(10);
 pub(super) struct OfAgent {
     /// Only what this agent owes.
     agent: Option<String>,
-}
-
-/// The record of an act.
-pub(super) fn acted(verb: &str, subject: Subject, peer: Peer, arguments: Value) -> NewEvent {
-    let data = json!({"verb": verb, "uid": peer.uid, "arguments": arguments});
-    NewEvent::root(EventType::OperatorActed, "control", subject, data)
 }
 
 /// `POST /api/v1/dead/{id}/replay`: the dead deliveries of an event are owed again; an entry of another program is published.
@@ -114,15 +108,6 @@ async fn operate(
     }
     tracing::info!(event = %id, verb, changed, uid = peer.uid, "an operator acted");
     Ok((id, changed as u64))
-}
-
-/// An event that is not in the ledger: never was, or not any more.
-pub(super) fn unknown_event(id: EventId) -> Problem {
-    let detail = format!("there is no event {id} in the ledger");
-    Problem::new(ProblemKind::NotFound, detail).hint(
-        "if it was there once, it was done and has left after [delivery] ledger_keep; `docent audit list` has it longer, \
-         and what it was about can be looked at anew with `docent scan`",
-    )
 }
 
 /// Why an act found nothing that it could be done to.

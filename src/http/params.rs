@@ -22,7 +22,7 @@ const BYTES_PER_SECOND_MIN: u64 = 64 * 1024;
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// The user id that the kernel tells; none over TCP.
     pub uid: Option<u32>,
 }

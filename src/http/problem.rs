@@ -5,8 +5,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::lines::Json;
 use super::wire::{Problem, ProblemKind};
+use crate::event::AgentName;
 use crate::event::codec::SubmissionError;
 use crate::index::SearchError;
+use crate::runtime::AgentState;
 use crate::store::{ReadError, WriteError};
 
 impl IntoResponse for Problem {
@@ -16,6 +18,20 @@ impl IntoResponse for Problem {
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
+    }
+}
+
+/// An agent that is needed does not work.
+pub(super) fn missing(agent: AgentName, state: AgentState) -> Problem {
+    let problem = Problem::new(
+        ProblemKind::AgentMissing,
+        format!("the agent {agent} is {}", state.as_str()),
+    );
+    match state {
+        AgentState::Off => problem.hint(format!(
+            "set enabled = true in [agents.{agent}] and restart docent"
+        )),
+        _ => problem.hint("`docent status` says why"),
     }
 }
 

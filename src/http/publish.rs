@@ -8,7 +8,7 @@ use super::State;
 use super::lines::Json;
 use super::params::{Peer, whole};
 use super::problem::stopping;
-use super::wire::{Problem, Published, Submission};
+use super::wire::{Problem, PublishedId, Submission};
 use crate::event::NewEvent;
 use crate::event::codec::SubmissionError;
 
@@ -17,7 +17,7 @@ pub(super) async fn publish(
     Shared(state): Shared<State>,
     peer: Peer,
     body: Body,
-) -> Result<(StatusCode, Json<Published>), Problem> {
+) -> Result<(StatusCode, Json<PublishedId>), Problem> {
     let body = whole(body, state.info.body, state.info.patience.body).await?;
     if state.is_draining() {
         return Err(stopping());
@@ -25,7 +25,7 @@ pub(super) async fn publish(
     let event = event(&state, &body, peer)?;
     let published = state.store.publish(event).await?;
     let id = published.id.to_string();
-    Ok((StatusCode::CREATED, Json(Published { id })))
+    Ok((StatusCode::CREATED, Json(PublishedId { id })))
 }
 
 /// The event that a text asks to publish.

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::State;
 use super::lines::Json;
 use super::params::{Params, limited};
-use super::reference::{self, Known, Named, find, no_document};
+use super::reference::{self, Known, Referenced, find, no_document};
 use super::text::{Room, part};
 use super::wire::{LeftOff, Problem, ProblemKind, ReadAnswer};
 use crate::event::escape;
@@ -31,14 +31,12 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReadQuery {
-    /// `COLLECTION/PATH[:FIRST[-LAST]]`
     #[serde(rename = "ref")]
     reference: String,
     max_lines: Option<usize>,
     max_bytes: Option<usize>,
 }
 
-/// `GET /api/v1/read`
 pub(super) async fn read(
     Shared(state): Shared<State>,
     Params(query): Params<ReadQuery>,
@@ -83,7 +81,7 @@ pub(super) fn internal(cause: String) -> Problem {
 fn answer(
     document: &DocumentRow,
     text: &str,
-    (named, room): (Option<Named>, Room),
+    (named, room): (Option<Referenced>, Room),
     stale: bool,
 ) -> Result<ReadAnswer, Problem> {
     let place = format!("{}/{}", document.collection, escape(&document.path));

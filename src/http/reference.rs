@@ -7,7 +7,7 @@ use crate::store::{DocumentRow, DocumentState, FileState, ManifestRow};
 
 /// Lines as they are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Named {
+pub(super) struct Referenced {
     pub(super) first: u32,
     /// None: only a first line is named.
     pub(super) last: Option<u32>,
@@ -31,18 +31,18 @@ impl Known {
 }
 
 /// A text before its lines, and these.
-fn split(text: &str) -> Option<(&str, Named)> {
+fn split(text: &str) -> Option<(&str, Referenced)> {
     let (place, lines) = text.rsplit_once(':')?;
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         digits.then(|| text.parse().unwrap_or(u32::MAX))
     };
     let named = match lines.split_once('-') {
-        Some((first, last)) => Named {
+        Some((first, last)) => Referenced {
             first: number(first)?,
             last: Some(number(last)?),
         },
-        None => Named {
+        None => Referenced {
             first: number(lines)?,
             last: None,
         },
@@ -72,7 +72,7 @@ async fn known(state: &State, place: &str) -> Result<Option<Known>, Problem> {
 pub(super) async fn find(
     state: &State,
     text: &str,
-) -> Result<Option<(Known, Option<Named>)>, Problem> {
+) -> Result<Option<(Known, Option<Referenced>)>, Problem> {
     let whole = known(state, text).await?;
     if whole
         .as_ref()
@@ -90,8 +90,8 @@ pub(super) async fn find(
 }
 
 /// First and last line of what is named.
-pub(super) fn range(named: Named) -> Result<(u32, u32), String> {
-    let Named { first, last } = named;
+pub(super) fn range(named: Referenced) -> Result<(u32, u32), String> {
+    let Referenced { first, last } = named;
     match last.unwrap_or(first) {
         _ if first == 0 => Err("lines count from 1".to_owned()),
         last if last < first => Err(format!("line {last} is before line {first}")),
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn lines_stand_behind_the_last_colon() {
-        let lines = |first, last| Named { first, last };
+        let lines = |first, last| Referenced { first, last };
         for (text, expected) in [
             ("docs/a.md:3", Some(("docs/a.md", lines(3, None)))),
             ("docs/a.md:3-14", Some(("docs/a.md", lines(3, Some(14))))),

@@ -22,10 +22,10 @@ use super::{
 use crate::runtime::Board;
 
 /// The header of every answer that names the daemon's `data_dir`, percent-encoded.
-pub const DATA_DIR_HEADER: &str = "docent-data-dir";
+pub(crate) const DATA_DIR_HEADER: &str = "docent-data-dir";
 
 /// Everything: for the control socket.
-pub fn router(state: State) -> Router {
+pub(crate) fn router(state: State) -> Router {
     let permits = Permits::new(state.info.requests);
     let data_dir = percent::encode(state.info.data_dir.as_os_str().as_bytes());
     let board = state.board.clone();
@@ -68,7 +68,7 @@ pub fn router(state: State) -> Router {
 }
 
 /// `/livez` and `/readyz` alone: for TCP.
-pub fn probes_router(board: Board) -> Router {
+pub(crate) fn probes_router(board: Board) -> Router {
     Router::new()
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz))

@@ -6,10 +6,10 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::State;
+use super::acted::acted;
 use super::lines::Json;
-use super::operate::acted;
 use super::params::{Params, Peer};
-use super::problem::stopping;
+use super::problem::{missing, stopping};
 use super::status::{absent, unlisted};
 use super::wait::settled;
 use super::wire::{Problem, ProblemKind, ScanAnswer, ScannedCollection};
@@ -143,19 +143,5 @@ async fn nobody_scans(state: &State) -> Problem {
     match agents.wait_for(|agents| gone(agents[index].state)).await {
         Ok(agents) => missing(AgentName::ChangeDetection, agents[index].state),
         Err(_) => stopping(),
-    }
-}
-
-/// An agent that is needed does not work.
-pub(super) fn missing(agent: AgentName, state: AgentState) -> Problem {
-    let problem = Problem::new(
-        ProblemKind::AgentMissing,
-        format!("the agent {agent} is {}", state.as_str()),
-    );
-    match state {
-        AgentState::Off => problem.hint(format!(
-            "set enabled = true in [agents.{agent}] and restart docent"
-        )),
-        _ => problem.hint("`docent status` says why"),
     }
 }

@@ -11,10 +11,12 @@ use super::freshness::freshness;
 use super::lines::Json;
 use super::params::{duration, limited};
 use super::wait::all_searchable;
-use super::wire::{Boost, Corrected, Explain, Hit, Place, Problem, ProblemKind, SearchAnswer};
+use super::wire::{
+    BoostView, Corrected, Explain, Hit, OtherPlace, Problem, ProblemKind, SearchAnswer,
+};
 use crate::config::{format_duration, parse_duration};
 use crate::event::{Millis, escape};
-use crate::index::{Hit as Found, HitPlace, LIMIT_MAX, SearchRequest, Within};
+use crate::index::{HitPlace, IndexHit, LIMIT_MAX, SearchRequest, Within};
 
 /// Hits in one answer, unless it is said.
 const HITS: usize = 10;
@@ -79,7 +81,6 @@ fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemKind::BadRequest, detail)
 }
 
-/// `GET /api/v1/search`
 pub(super) async fn search(
     Shared(state): Shared<State>,
     query: SearchQuery,
@@ -166,8 +167,8 @@ fn since(text: &str) -> Result<Millis, Problem> {
     })
 }
 
-fn hit(found: Found, explain: bool) -> Hit {
-    let boosts = found.boosts.iter().map(|boost| Boost {
+fn hit(found: IndexHit, explain: bool) -> Hit {
+    let boosts = found.boosts.iter().map(|boost| BoostView {
         name: boost.name.to_owned(),
         factor: boost.factor,
     });
@@ -198,8 +199,8 @@ fn hit(found: Found, explain: bool) -> Hit {
     }
 }
 
-fn place(place: HitPlace) -> Place {
-    Place {
+fn place(place: HitPlace) -> OtherPlace {
+    OtherPlace {
         collection: place.collection,
         path: escape(&place.path),
         lines: [place.first_line, place.last_line],

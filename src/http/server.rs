@@ -40,7 +40,7 @@ const BUFFER: usize = 64 * 1024;
 
 /// How long a client may keep the server waiting before it loses its connection.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub(crate) struct Patience {
     /// For the head of its next request.
     pub head: Duration,
     /// For the first of a body, for its next part, and for the rest of a line that it has begun.
@@ -61,10 +61,8 @@ impl Default for Patience {
 
 /// Where requests come from.
 #[derive(Debug)]
-pub enum Listener {
-    /// The control socket.
+pub(crate) enum Listener {
     Control(ControlSocket),
-    /// TCP.
     Tcp(TcpListener),
 }
 
@@ -162,7 +160,7 @@ pub(super) struct TooMany;
 ///
 /// A panic in a handler ends its connection and is logged; the others go on. A client that keeps the server waiting for longer
 /// than `patience` loses its connection.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: impl Into<Listener>,
     router: Router,
     stop: CancellationToken,

@@ -19,7 +19,7 @@ const BACKLOG: u32 = 128;
 
 /// Why the control socket cannot be opened.
 #[derive(Debug, Error)]
-pub enum BindError {
+pub(crate) enum BindError {
     /// Somebody answers on it.
     #[error("the control socket {path} is in use by another process; stop that one, or set another [control] socket", path = .0.display())]
     InUse(PathBuf),
@@ -32,7 +32,6 @@ pub enum BindError {
     /// Somebody else can put something in its place.
     #[error("the control socket {path} is not safe; {remedy}", path = .path.display())]
     Untrusted {
-        /// The socket.
         path: PathBuf,
         /// What to do about it.
         remedy: String,
@@ -43,11 +42,8 @@ pub enum BindError {
     /// The operating system refuses.
     #[error("cannot {attempt} {path}", path = .path.display())]
     Io {
-        /// What was attempted.
         attempt: &'static str,
-        /// On what.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },
@@ -58,7 +54,7 @@ const REBIND: Duration = Duration::from_secs(1);
 
 /// The control socket, and the file that it was bound to. Bound again when that file is gone.
 #[derive(Debug)]
-pub struct ControlSocket {
+pub(crate) struct ControlSocket {
     path: PathBuf,
     group: String,
     listener: UnixListener,
@@ -99,7 +95,7 @@ impl ControlSocket {
     }
 
     /// Closes it and removes its file, unless another one stands there by now.
-    pub fn close(self) {
+    pub(crate) fn close(self) {
         if self.is_there() {
             // Should it stay, the next start finds that nobody answers on it.
             std::fs::remove_file(&self.path).ok();
@@ -121,7 +117,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 ///
 /// # Errors
 /// See [`BindError`].
-pub async fn bind(path: &Path, group: &str) -> Result<ControlSocket, BindError> {
+pub(crate) async fn bind(path: &Path, group: &str) -> Result<ControlSocket, BindError> {
     let gid = match group {
         "" => None,
         name => {

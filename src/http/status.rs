@@ -52,7 +52,6 @@ pub(super) async fn judgement(
     Ok(judge(&facts, now))
 }
 
-/// `GET /api/v1/status`
 pub(super) async fn status(Shared(state): Shared<State>) -> Result<Json<Status>, Problem> {
     let now = Millis::now();
     let freshness = freshness(&state).await?;

@@ -20,7 +20,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::State;
-use super::lines::{Line, Splitter, broken_off, push_line, response};
+use super::lines::{Line, LineSplitter, broken_off, push_line, response};
 use super::params::{Peer, too_slow};
 use super::problem::stopping;
 use super::publish::event;
@@ -48,7 +48,7 @@ pub(super) async fn publish(Shared(state): Shared<State>, peer: Peer, body: Body
         body,
         open: true,
         cut_short: false,
-        lines: Splitter::new(line_max),
+        lines: LineSplitter::new(line_max),
         line_max: line_max as u64,
         under_way: FuturesOrdered::new(),
         under_way_bytes: 0,
@@ -69,7 +69,7 @@ struct Publishing {
     open: bool,
     /// More of the body may come, and is not wanted.
     cut_short: bool,
-    lines: Splitter,
+    lines: LineSplitter,
     line_max: u64,
     /// In the order of the lines: how many bytes each has, and what becomes of it.
     under_way: FuturesOrdered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
@@ -142,7 +142,6 @@ impl Publishing {
         self.under_way.len() < UNDER_WAY_MAX && self.under_way_bytes < UNDER_WAY_BYTES_MAX
     }
 
-    /// Takes nothing more.
     fn close(&mut self) {
         self.cut_short |= self.open;
         self.open = false;

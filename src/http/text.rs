@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 /// Where the lines of a text are. Lines count from 1.
-pub(super) struct Lines<'a> {
+pub(super) struct TextLines<'a> {
     text: &'a str,
     /// Byte offset of each line, and of the end of the text. A captured text is far shorter than 4 GiB.
     starts: Vec<u32>,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> TextLines<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         let mut starts = vec![0];
         let mut at = 0;
@@ -17,7 +17,7 @@ impl<'a> Lines<'a> {
             at += line_length(&text[at..]);
             starts.push(u32::try_from(at).unwrap_or(u32::MAX));
         }
-        Lines { text, starts }
+        TextLines { text, starts }
     }
 
     /// How many there are; an empty text has none.
@@ -74,7 +74,7 @@ pub(super) struct Room {
 
 /// A part of a text.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Part<'a> {
+pub(super) struct TextPart<'a> {
     /// First and last line of which something is in `text`; both 0: there is none.
     pub(super) lines: [u32; 2],
     pub(super) text: &'a str,
@@ -88,15 +88,19 @@ pub(super) struct Part<'a> {
 
 /// The lines `wanted` (the whole text, where none are) of `text`, as far as there is room, and how many lines it has.
 /// No part: the text ends before its first line.
-pub(super) fn part(text: &str, wanted: Option<(u32, u32)>, room: Room) -> (u32, Option<Part<'_>>) {
-    let lines = Lines::new(text);
+pub(super) fn part(
+    text: &str,
+    wanted: Option<(u32, u32)>,
+    room: Room,
+) -> (u32, Option<TextPart<'_>>) {
+    let lines = TextLines::new(text);
     let total = lines.count();
     let (first, last) = wanted.unwrap_or((1.min(total), total));
     if wanted.is_some() && first > total {
         return (total, None);
     }
     if total == 0 {
-        return (total, Some(Part::default()));
+        return (total, Some(TextPart::default()));
     }
     let last = last.min(total);
     // The end of a whole text belongs to it.
@@ -111,7 +115,7 @@ pub(super) fn part(text: &str, wanted: Option<(u32, u32)>, room: Room) -> (u32, 
         Some(line) => up_to(line),
         None => beginning(lines.text(first, first), room.bytes),
     };
-    let part = Part {
+    let part = TextPart {
         lines: [first, end.unwrap_or(first)],
         text: shown,
         lines_left: last + 1 - end.map_or(first, |line| line + 1),
@@ -159,7 +163,7 @@ mod tests {
         assert_eq!(shown(text, None, room(9, 9)), ("one\ntwo", [1, 2], Some(3)));
         assert_eq!(shown(text, None, room(9, 14)), (text, [1, 3], None));
         let cut = part("é-long\nx", None, room(9, 3)).1.unwrap();
-        let expected = Part {
+        let expected = TextPart {
             lines: [1, 1],
             text: "é-",
             lines_left: 2,
@@ -172,7 +176,7 @@ mod tests {
     proptest! {
         #[test]
         fn parts_that_follow_each_other_have_every_line_once(text in "[ab\n\ré]{0,40}", lines in 1usize..4, bytes in 8usize..20) {
-            let count = Lines::new(&text).count();
+            let count = TextLines::new(&text).count();
             let mut next = (count > 0).then_some(1);
             let mut seen = Vec::new();
             while let Some(first) = next {
@@ -193,7 +197,7 @@ mod tests {
         fn lines_are_counted_as_chunks_count_them(text in "[ab \n\r]{0,60}") {
             let document = crate::document::parse(crate::document::Kind::Text, b"a.txt", text.as_bytes()).unwrap();
             let options = crate::document::ChunkOptions { size: 8, overlap: 0 };
-            let lines = Lines::new(&text);
+            let lines = TextLines::new(&text);
             for chunk in crate::document::chunks(&document, &options) {
                 prop_assert_eq!(lines.text(chunk.first_line, chunk.last_line), chunk.text);
             }

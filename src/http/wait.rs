@@ -13,8 +13,7 @@ use tokio::time::{Instant, interval, sleep};
 use super::freshness::behind;
 use super::lines::Json;
 use super::params::{Params, Peer, duration};
-use super::problem::stopping;
-use super::scan::missing;
+use super::problem::{missing, stopping};
 use super::status::unlisted;
 use super::wire::{Problem, ProblemKind, WaitAnswer};
 use super::{State, count};
@@ -43,7 +42,6 @@ pub(super) struct WaitQuery {
     timeout: Option<String>,
 }
 
-/// `POST /api/v1/wait`
 pub(super) async fn wait(
     Shared(state): Shared<State>,
     Params(query): Params<WaitQuery>,

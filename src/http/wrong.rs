@@ -37,13 +37,11 @@ pub(super) struct Fault {
 
 /// The faults that make the daemon degraded, and the issues that are open.
 pub(super) struct Judgement {
-    /// The faults.
     pub(super) faults: Vec<Fault>,
     /// The issues, those of the faults among them.
     pub(super) issues: Vec<HealthIssue>,
 }
 
-/// Judges.
 pub(super) fn judge(facts: &Facts<'_>, now: Millis) -> Judgement {
     let faults = wrong(facts);
     let found = |key: &str| faults.iter().any(|fault| fault.key == key);
@@ -93,16 +91,13 @@ pub(super) fn parked_text(name: &str, reason: Option<&str>) -> String {
     format!("the agent {name} is parked: {why}")
 }
 
-/// What decides.
 #[derive(Clone, Copy)]
 pub(super) struct Facts<'a> {
-    /// This process.
     pub(super) instance: &'a str,
     /// What is wrong with the store's files.
     pub(super) standing: &'a Standing,
     /// The index is being opened after a start, which is no fault.
     pub(super) opening: bool,
-    /// Every agent.
     pub(super) agents: &'a [NamedAgent],
     /// How the index follows.
     pub(super) follower: &'a FollowerState,

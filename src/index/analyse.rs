@@ -10,12 +10,12 @@ use tantivy::tokenizer::{
 
 use super::phrase::Phrase;
 use super::symbols::{Symbols, symbols};
-use super::words::{Kind, Pieces, visible};
+use super::words::{WordKind, WordPieces, visible};
 
 /// How much of a query is read, in bytes. What comes after is left out, and the answer says so.
-pub const MAX_QUERY_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_QUERY_BYTES: usize = 64 * 1024;
 /// How many distinct terms a query has at most, and how many words and signs its quoted parts have together.
-pub const MAX_QUERY_TERMS: usize = 256;
+pub(crate) const MAX_QUERY_TERMS: usize = 256;
 
 /// Words so frequent that they say nothing; a query leaves them out unless it has no others.
 pub(super) const STOP_WORDS: &str = "a about above after again against all am an and any are as at be \
@@ -91,7 +91,7 @@ impl Tokenizer for Scored {
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> ScoredStream<'a> {
         ScoredStream {
-            pieces: Pieces::new(text),
+            pieces: WordPieces::new(text),
             query: self.query,
             token: Token::default(),
             before: String::new(),
@@ -102,7 +102,7 @@ impl Tokenizer for Scored {
 }
 
 struct ScoredStream<'a> {
-    pieces: Pieces<'a>,
+    pieces: WordPieces<'a>,
     query: bool,
     token: Token,
     /// The character before, if the next one may make a pair with it; else empty.
@@ -160,12 +160,12 @@ impl TokenStream for ScoredStream<'_> {
         }
         while let Some(piece) = self.pieces.next(&mut self.token.text) {
             let is_term = match piece.kind {
-                Kind::Dense => self.dense(piece.spaced),
-                Kind::Word => {
+                WordKind::Dense => self.dense(piece.spaced),
+                WordKind::Word => {
                     self.end_row();
                     true
                 }
-                Kind::Sign => {
+                WordKind::Sign => {
                     self.token.text.clear();
                     self.end_row()
                 }
@@ -201,14 +201,14 @@ impl Tokenizer for Exact {
             ..Token::default()
         };
         ExactStream {
-            pieces: Pieces::new(text),
+            pieces: WordPieces::new(text),
             token,
         }
     }
 }
 
 struct ExactStream<'a> {
-    pieces: Pieces<'a>,
+    pieces: WordPieces<'a>,
     token: Token,
 }
 

@@ -9,8 +9,8 @@ use tantivy::{InvertedIndexReader, Term};
 
 use super::analyse::{each_term, is_stop_term, quoted_parts};
 use super::segments::{Segment, Segments};
-use super::words::{Kind, Pieces};
-use crate::embed::Table;
+use super::words::{WordKind, WordPieces};
+use crate::embed::EmbeddingTable;
 
 /// A shorter word is too near to too many others.
 const LETTERS_MIN: usize = 4;
@@ -21,7 +21,7 @@ const ENDINGS_MAX: usize = 256;
 
 /// A word that was looked for in place of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Correction {
+pub(crate) struct Correction {
     /// As it stands in the query.
     pub from: String,
     /// As it stands in the index.
@@ -42,13 +42,13 @@ impl Segments {
         let (mut text, mut corrections) = (String::new(), Vec::new());
         let mut at = 0;
         let mut tried = 0;
-        let mut pieces = Pieces::new(query);
+        let mut pieces = WordPieces::new(query);
         let mut folded = String::new();
         while let Some(piece) = pieces.next(&mut folded) {
             let is_quoted = |range: &Range<usize>| {
                 range.start <= piece.range.start && piece.range.end <= range.end
             };
-            let is_word = piece.kind == Kind::Word && folded.chars().all(char::is_alphabetic);
+            let is_word = piece.kind == WordKind::Word && folded.chars().all(char::is_alphabetic);
             if !is_word || tried == CORRECTIONS_MAX || quoted.iter().any(is_quoted) {
                 continue;
             }
@@ -90,7 +90,7 @@ impl Segments {
             return Ok(None);
         };
         // A whole entry of the table's vocabulary is a word that happens not to be here.
-        let known = || Table::embedded().tokens(word).len() == 1;
+        let known = || EmbeddingTable::embedded().tokens(word).len() == 1;
         let there = is_stop_term(&term) || self.frequency(self.scored_words(), &term)? > 0;
         Ok((!there && !known()).then_some(term))
     }

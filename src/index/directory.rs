@@ -24,7 +24,6 @@ use tantivy::{Directory, TantivyError};
 /// Length of the digest's line: 64 hexadecimal digits and a line feed.
 const DIGEST_LINE: usize = 65;
 
-/// An existing folder.
 #[derive(Debug, Clone)]
 pub(super) struct MemoryDirectory {
     root: PathBuf,

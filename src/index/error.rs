@@ -18,27 +18,21 @@ pub enum IndexError {
     /// The folder could not be made, emptied or locked.
     #[error("cannot {attempted} {}", .path.display())]
     Folder {
-        /// What was attempted.
         attempted: &'static str,
-        /// On what.
         path: PathBuf,
-        /// Why it failed.
         #[source]
         source: io::Error,
     },
     /// The keyword index failed; the same call may be tried again.
     #[error("cannot {attempted}")]
     Keyword {
-        /// What was attempted.
         attempted: &'static str,
-        /// Why it failed.
         #[source]
         source: TantivyError,
     },
     /// A batch gives a chunk a number that another chunk has. Trying again cannot help.
     #[error("cannot give the number {number} to a chunk of document {document:02x?}: it is taken")]
     NumberTaken {
-        /// The number.
         number: u64,
         /// The document that was to get it.
         document: DocumentId,
@@ -97,8 +91,7 @@ pub(super) fn plain(error: &TantivyError) -> String {
 
 /// Why an index was begun anew instead of continued.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Reason {
-    /// There was none.
+pub(crate) enum WhyNew {
     #[error("there was no index")]
     Absent,
     /// Something that is not a folder stood in its place.
@@ -113,11 +106,9 @@ pub enum Reason {
     /// It was made by another version or under other settings.
     #[error("the index was made with {what} {was}, and now it is {is}")]
     Changed {
-        /// What differs.
         what: String,
         /// Its value when the index was made.
         was: String,
-        /// Its value now.
         is: String,
     },
     /// The caller asked for it.

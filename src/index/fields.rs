@@ -10,7 +10,7 @@ use tantivy::{TantivyDocument, Term};
 use super::Replacement;
 use super::analyse::{LOOKAHEAD, identifier_pieces, query_terms};
 use super::symbols::folded;
-use super::words::{Pieces, after_lines, visible};
+use super::words::{WordPieces, after_lines, visible};
 use crate::document::{definitions, is_page};
 use crate::store::ChunkRow;
 
@@ -178,7 +178,7 @@ fn with_lookahead(chunks: &[ChunkRow]) -> String {
             text.push('\n');
             text.push_str(after_lines(&chunk.text, repeated as usize));
         }
-        let mut pieces = Pieces::new(&text[end..]);
+        let mut pieces = WordPieces::new(&text[end..]);
         let mut folded = String::new();
         let last = (0..LOOKAHEAD)
             .map_while(|_| pieces.next(&mut folded))

@@ -11,8 +11,8 @@ use tantivy::{DocSet, InvertedIndexReader, TERMINATED, Term};
 
 use super::analyse::LOOKAHEAD;
 use super::chunks::{Address, Owner};
-use super::handle::Published;
 use super::phrase::Phrase;
+use super::published::Published;
 use super::segments::{Segment, Segments, each_block};
 use crate::document::{Kind, LANGUAGES, kind_of, language_of};
 
@@ -23,7 +23,7 @@ const STARS_MAX: usize = 12;
 
 /// Which files a search looks at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Within {
+pub(crate) struct Within {
     /// Patterns of paths from the collection's root; what begins with `!` excludes.
     pub(super) paths: Vec<String>,
     /// Only files of this kind.
@@ -39,7 +39,7 @@ impl Within {
     ///
     /// # Errors
     /// A pattern cannot be used, or there is no such kind or language; for people.
-    pub fn new(
+    pub(crate) fn new(
         paths: Vec<String>,
         kind: Option<&str>,
         language: Option<String>,

@@ -10,7 +10,7 @@ use tantivy::{Index as KeywordIndex, IndexSettings, TantivyError};
 
 use super::analyse::{analyser, exact_analyser};
 use super::directory::MemoryDirectory;
-use super::error::{IndexError, Reason, plain};
+use super::error::{IndexError, WhyNew, plain};
 use super::fields::{ANALYSER, EXACT_ANALYSER, schema};
 use super::identity::Identity;
 
@@ -59,18 +59,18 @@ impl Folder {
     ///
     /// # Errors
     /// It cannot; the reason says why.
-    pub(super) fn existing(&self, identity: &Identity) -> Result<(KeywordIndex, u64), Reason> {
+    pub(super) fn existing(&self, identity: &Identity) -> Result<(KeywordIndex, u64), WhyNew> {
         if self.was_something_else {
-            return Err(Reason::NotAFolder);
+            return Err(WhyNew::NotAFolder);
         }
         if !KeywordIndex::exists(&self.directory).map_err(damaged)? {
-            return Err(Reason::Absent);
+            return Err(WhyNew::Absent);
         }
         let index = KeywordIndex::open(self.directory.clone()).map_err(damaged)?;
         let meta = index.load_metas().map_err(damaged)?;
         let position = identity.position(meta.payload.as_deref())?;
         if index.schema() != schema().0 {
-            return Err(Reason::Foreign);
+            return Err(WhyNew::Foreign);
         }
         let managed = index.directory().list_managed_files();
         for file in meta.list_segment_files() {
@@ -104,7 +104,7 @@ fn verify(
     folder: &Path,
     index: &KeywordIndex,
     (file, managed): (&Path, bool),
-) -> Result<(), Reason> {
+) -> Result<(), WhyNew> {
     let length = match fs::metadata(folder.join(file)) {
         Ok(metadata) => metadata.len(),
         // Not every segment has every file. One that is needed is missed when its segment is opened.
@@ -117,10 +117,10 @@ fn verify(
     let name = file.display();
     match (sound, managed) {
         (true, true) => Ok(()),
-        (false, _) => Err(Reason::Damaged(format!(
+        (false, _) => Err(WhyNew::Damaged(format!(
             "the checksum of {name} does not match"
         ))),
-        (true, false) => Err(Reason::Damaged(format!(
+        (true, false) => Err(WhyNew::Damaged(format!(
             "{name} is not in the list of files"
         ))),
     }
@@ -130,7 +130,7 @@ fn verify(
 ///
 /// # Errors
 /// Its files are not what they were when they were written.
-pub fn inspect(folder: &Path) -> Result<(), Reason> {
+pub(crate) fn inspect(folder: &Path) -> Result<(), WhyNew> {
     if !folder.exists() || is_gone(folder) {
         return Ok(());
     }
@@ -190,8 +190,8 @@ fn folder_error(attempted: &'static str, path: &Path) -> impl FnOnce(io::Error) 
 }
 
 /// What went wrong while reading an index is the reason to make another.
-pub(super) fn damaged(error: impl Into<TantivyError>) -> Reason {
-    Reason::Damaged(plain(&error.into()))
+pub(super) fn damaged(error: impl Into<TantivyError>) -> WhyNew {
+    WhyNew::Damaged(plain(&error.into()))
 }
 
 #[cfg(test)]
@@ -286,7 +286,7 @@ mod tests {
         remove(&path).unwrap();
         fs::write(&path, "a file").unwrap();
         let opened = open(&path);
-        assert_eq!(opened.why_new, Some(Reason::NotAFolder));
+        assert_eq!(opened.why_new, Some(WhyNew::NotAFolder));
         drop(opened);
         assert!(fs::metadata(&path).unwrap().is_dir());
 
@@ -320,6 +320,6 @@ mod tests {
         let directory = MemoryDirectory::new(folder.path());
         KeywordIndex::create(directory, schema().0, IndexSettings::default()).unwrap();
         let opened = Index::open(folder.path(), &identity()).unwrap();
-        assert_eq!(opened.why_new, Some(Reason::Foreign));
+        assert_eq!(opened.why_new, Some(WhyNew::Foreign));
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::is_gone;
-use super::{DocumentId, Identity, Index, Loaded, Opened, Replacement, Searcher};
+use super::{DocumentId, Identity, Index, LoadedChunks, Opened, Replacement, Searcher};
 use crate::store::{ChunkRow, ChunkSource, Feed, ReadError, Store, WriteError};
 
 /// Chunks in one batch, about: it must fit the writer's memory.
@@ -25,7 +25,7 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// How the follower works.
 #[derive(Debug, Clone)]
-pub struct FollowerOptions {
+pub(crate) struct FollowerOptions {
     /// The folder of the index.
     pub folder: PathBuf,
     /// What the index is made with.
@@ -38,7 +38,7 @@ pub struct FollowerOptions {
 ///
 /// # Errors
 /// The index is open elsewhere or its folder cannot be used, or the store cannot be read.
-pub async fn follow(
+pub(crate) async fn follow(
     searcher: Searcher,
     options: FollowerOptions,
     stop: CancellationToken,
@@ -59,7 +59,7 @@ pub async fn follow(
         let began = Instant::now();
         let newest = head.borrow_and_update().change;
         let more = follower.step(newest).await;
-        if more == Step::Caught {
+        if more == FollowStep::Caught {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = follower.searcher.verify_wanted() => follower.verify().await?,
@@ -68,7 +68,7 @@ pub async fn follow(
             }
         } else {
             let pause = match more {
-                Step::Failed => follower.retry,
+                FollowStep::Failed => follower.retry,
                 // A lone change is there at once; a stream of them shares commits.
                 _ => follower
                     .options
@@ -76,7 +76,7 @@ pub async fn follow(
                     .saturating_sub(began.elapsed()),
             };
             wait(pause, &stop, follower.alive.as_ref()).await;
-            if more == Step::Failed && follower.folder_is_gone() {
+            if more == FollowStep::Failed && follower.folder_is_gone() {
                 follower.reopen().await?;
             }
         }
@@ -98,8 +98,7 @@ async fn wait(pause: Duration, stop: &CancellationToken, alive: &(dyn Fn() + Sen
 }
 
 #[derive(PartialEq, Eq)]
-enum Step {
-    /// Nothing to do.
+enum FollowStep {
     Caught,
     /// A batch was applied.
     Applied,
@@ -184,7 +183,7 @@ impl Follower {
     }
 
     /// Takes the vectors of the chunks that an index at `position` has from the store.
-    async fn load(&self, index: Arc<Index>, position: u64) -> Result<Loaded, String> {
+    async fn load(&self, index: Arc<Index>, position: u64) -> Result<LoadedChunks, String> {
         let (store, handle, alive) = (self.store.clone(), Handle::current(), self.alive.clone());
         self.blocking(move || {
             let mut failed: Option<ReadError> = None;
@@ -217,14 +216,14 @@ impl Follower {
     }
 
     /// Applies the next batch of the feed, if the store has something newer than the index.
-    async fn step(&mut self, newest: u64) -> Step {
+    async fn step(&mut self, newest: u64) -> FollowStep {
         let (position, ready) = {
             let state = self.searcher.state();
             let state = state.borrow();
             (state.position, state.ready && state.stopped.is_none())
         };
         if ready && newest <= position {
-            return Step::Caught;
+            return FollowStep::Caught;
         }
         let feed = match self.store.feed(position, BATCH).await {
             Ok(feed) => feed,
@@ -237,7 +236,7 @@ impl Follower {
                 state.ready = true;
                 state.stopped = None;
             });
-            return Step::Caught;
+            return FollowStep::Caught;
         }
         match self.apply(&feed).await {
             Ok(chunks) => self.applied(&feed, chunks).await,
@@ -263,7 +262,7 @@ impl Follower {
         .map_err(String::from)
     }
 
-    async fn applied(&mut self, feed: &Feed, chunks: u64) -> Step {
+    async fn applied(&mut self, feed: &Feed, chunks: u64) -> FollowStep {
         self.retry = RETRY_MIN;
         self.searcher.report(|state| {
             state.position = feed.position;
@@ -275,7 +274,7 @@ impl Follower {
         // A search that began before this commit may still look for what the batch replaced, but not for what earlier ones did.
         self.prune().await;
         self.prune_to = Some(feed.position);
-        Step::Applied
+        FollowStep::Applied
     }
 
     /// Removes chunks that were replaced and that no search looks for any more, a slice of them.
@@ -290,7 +289,7 @@ impl Follower {
         }
     }
 
-    fn failed(&mut self, error: &str) -> Step {
+    fn failed(&mut self, error: &str) -> FollowStep {
         let known = self.searcher.state().borrow().stopped.is_some();
         if !known {
             tracing::warn!(
@@ -305,7 +304,7 @@ impl Follower {
         } else {
             RETRY_MIN
         };
-        Step::Failed
+        FollowStep::Failed
     }
 
     /// Compares the index with the store at its position, and builds it anew if they differ or if it is not there any more.

@@ -9,20 +9,22 @@ use tantivy::{Index as KeywordIndex, IndexReader, ReloadPolicy, TantivyError};
 use super::analyse::MAX_QUERY_BYTES;
 use super::chunks::{Address, Chunks};
 use super::correct::Correction;
-use super::error::{IndexError, Reason};
+use super::error::{IndexError, WhyNew};
 use super::fields::{Fields, schema};
 use super::folder::{Folder, damaged};
 use super::identity::Identity;
-use super::search::{Found, Query, search};
+use super::published::Published;
+use super::query::Query;
+use super::search::{Found, search};
 use super::segments::Segments;
-use super::writer::Writer;
+use super::writer::KeywordWriter;
 use super::{DocumentId, Replacement};
 
 /// The search index of a daemon.
 ///
 /// Dropping it waits for merges that are under way (below a second at 75,000 chunks), so that whoever opens
 /// the folder next is alone in it. A process may also just end.
-pub struct Index {
+pub(crate) struct Index {
     published: RwLock<Published>,
     changing: Mutex<Changing>,
     // Last: its lock is given back when everything else is closed.
@@ -30,18 +32,17 @@ pub struct Index {
 }
 
 /// An index as [`Index::open`] gives it.
-pub struct Opened {
-    /// The index.
+pub(crate) struct Opened {
     pub index: Index,
     /// The position of the store's feed up to which it is complete.
     pub position: u64,
     /// Why it is a new one; `None` if it is continued.
-    pub why_new: Option<Reason>,
+    pub why_new: Option<WhyNew>,
 }
 
 /// How the store and the keyword index agreed at a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Loaded {
+pub(crate) struct LoadedChunks {
     /// Chunks that both have: these can be found.
     pub chunks: usize,
     /// Chunks of the store that the keyword index does not have: the feed must bring them.
@@ -52,16 +53,9 @@ pub struct Loaded {
 
 /// What one thread at a time needs to change the index.
 struct Changing {
-    writer: Writer,
+    writer: KeywordWriter,
     reader: IndexReader,
     fields: Fields,
-}
-
-/// What searches see, all of one position.
-pub(super) struct Published {
-    pub(super) position: u64,
-    pub(super) segments: Segments,
-    pub(super) chunks: Chunks,
 }
 
 impl Index {
@@ -73,7 +67,7 @@ impl Index {
     ///
     /// # Errors
     /// The index is open elsewhere, or the folder cannot be used.
-    pub fn open(folder: &Path, identity: &Identity) -> Result<Opened, IndexError> {
+    pub(crate) fn open(folder: &Path, identity: &Identity) -> Result<Opened, IndexError> {
         let folder = Folder::take(folder)?;
         let reason = match folder.existing(identity) {
             // Opening the segments is the last thing that can show a damage.
@@ -90,11 +84,11 @@ impl Index {
     ///
     /// # Errors
     /// The index is open elsewhere, or the folder cannot be used.
-    pub fn rebuild(folder: &Path, identity: &Identity) -> Result<Opened, IndexError> {
-        Self::begin(Folder::take(folder)?, identity, Reason::Requested)
+    pub(crate) fn rebuild(folder: &Path, identity: &Identity) -> Result<Opened, IndexError> {
+        Self::begin(Folder::take(folder)?, identity, WhyNew::Requested)
     }
 
-    fn begin(folder: Folder, identity: &Identity, reason: Reason) -> Result<Opened, IndexError> {
+    fn begin(folder: Folder, identity: &Identity, reason: WhyNew) -> Result<Opened, IndexError> {
         let keywords = folder.begin_anew()?;
         let mut opening = Opening::new(keywords, identity)
             .map_err(IndexError::keyword("open the empty index"))?;
@@ -111,7 +105,10 @@ impl Index {
     ///
     /// # Errors
     /// An earlier change broke off half-way.
-    pub fn load(&self, known: impl Iterator<Item = Replacement>) -> Result<Loaded, IndexError> {
+    pub(crate) fn load(
+        &self,
+        known: impl Iterator<Item = Replacement>,
+    ) -> Result<LoadedChunks, IndexError> {
         let _alone = self.changing.lock().map_err(|_| IndexError::Broken)?;
         let mut indexed: HashMap<u64, Address> = {
             let published = self.published.read().map_err(|_| IndexError::Broken)?;
@@ -131,7 +128,7 @@ impl Index {
                 }
             }
         }
-        let loaded = Loaded {
+        let loaded = LoadedChunks {
             chunks: chunks.slots().len(),
             not_indexed,
             dangling: indexed.len(),
@@ -148,7 +145,7 @@ impl Index {
     /// # Errors
     /// Nothing of the batch is published. After [`IndexError::Keyword`] the same batch may be tried again; if it
     /// keeps failing, the folder is beyond use: drop the index and open it anew.
-    pub fn apply(&self, batch: &[Replacement], position: u64) -> Result<(), IndexError> {
+    pub(crate) fn apply(&self, batch: &[Replacement], position: u64) -> Result<(), IndexError> {
         let mut changing = self.changing.lock().map_err(|_| IndexError::Broken)?;
         let read = || self.published.read().map_err(|_| IndexError::Broken);
         check_numbers(&read()?.chunks, batch)?;
@@ -191,7 +188,7 @@ impl Index {
     ///
     /// # Errors
     /// The keyword index cannot be read, or an earlier change broke off half-way.
-    pub fn corrected(&self, query: &str) -> Result<(String, Vec<Correction>), IndexError> {
+    pub(crate) fn corrected(&self, query: &str) -> Result<(String, Vec<Correction>), IndexError> {
         let published = self.published.read().map_err(|_| IndexError::Broken)?;
         let end = query.floor_char_boundary(MAX_QUERY_BYTES);
         let corrected = published.segments.corrected(&query[..end]);
@@ -211,7 +208,7 @@ impl Index {
     ///
     /// # Errors
     /// The keyword index cannot be read, or an earlier change broke off half-way.
-    pub fn search(&self, query: &Query<'_>) -> Result<Found, IndexError> {
+    pub(crate) fn search(&self, query: &Query<'_>) -> Result<Found, IndexError> {
         let published = self.published.read().map_err(|_| IndexError::Broken)?;
         search(&published, query)
     }
@@ -220,7 +217,8 @@ impl Index {
     ///
     /// # Errors
     /// An earlier change broke off half-way.
-    pub fn position(&self) -> Result<u64, IndexError> {
+    #[cfg(test)]
+    pub(crate) fn position(&self) -> Result<u64, IndexError> {
         Ok(self
             .published
             .read()
@@ -232,7 +230,7 @@ impl Index {
     ///
     /// # Errors
     /// An earlier change broke off half-way.
-    pub fn chunks(&self) -> Result<u64, IndexError> {
+    pub(crate) fn chunks(&self) -> Result<u64, IndexError> {
         let published = self.published.read().map_err(|_| IndexError::Broken)?;
         Ok(published.segments.alive())
     }
@@ -281,14 +279,14 @@ impl Opening {
             .try_into()?;
         let (segments, _) = Segments::open(reader.searcher(), fields, None)?;
         let changing = Changing {
-            writer: Writer::new(keywords, fields, identity.clone()),
+            writer: KeywordWriter::new(keywords, fields, identity.clone()),
             reader,
             fields,
         };
         Ok(Self { changing, segments })
     }
 
-    fn finish(self, folder: Folder, position: u64, why_new: Option<Reason>) -> Opened {
+    fn finish(self, folder: Folder, position: u64, why_new: Option<WhyNew>) -> Opened {
         let published = Published {
             position,
             segments: self.segments,
@@ -336,7 +334,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/index");
         let opened = open(&path);
-        assert_eq!((opened.position, opened.why_new), (0, Some(Reason::Absent)));
+        assert_eq!((opened.position, opened.why_new), (0, Some(WhyNew::Absent)));
         opened.index.apply(&[generated(1, 1, 10)], 7).unwrap();
         drop(opened.index);
 
@@ -355,7 +353,7 @@ mod tests {
         let opened = Index::rebuild(&path, &identity()).unwrap();
         assert_eq!(
             (opened.position, opened.why_new),
-            (0, Some(Reason::Requested))
+            (0, Some(WhyNew::Requested))
         );
         assert_eq!(opened.index.chunks().unwrap(), 0);
     }
@@ -372,7 +370,7 @@ mod tests {
         };
         let opened = Index::open(folder.path(), &other).unwrap();
         assert_eq!(opened.position, 0);
-        assert!(matches!(opened.why_new, Some(Reason::Changed { what, .. }) if what == "embedder"));
+        assert!(matches!(opened.why_new, Some(WhyNew::Changed { what, .. }) if what == "embedder"));
     }
 
     #[test]
@@ -513,7 +511,7 @@ mod tests {
         let found = index.search(&words("apple")).unwrap();
         assert_eq!((found.candidates.len(), found.dangling), (0, 2));
         let loaded = index.load(known(&batch[..1]).into_iter()).unwrap();
-        let expected = Loaded {
+        let expected = LoadedChunks {
             chunks: 1,
             not_indexed: 0,
             dangling: 1,

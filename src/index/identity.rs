@@ -1,7 +1,7 @@
 //! What an index was made with: recorded in every commit, compared at open.
 
 use super::analyse::STOP_WORDS;
-use super::error::Reason;
+use super::error::WhyNew;
 
 /// Raised when the fields, the analysis or the files of the index change in a way that no other line shows.
 const FORMAT: u32 = 3;
@@ -18,7 +18,7 @@ const HEAD: &str = "docent index";
 
 /// What the caller knows of the origin of the chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The id of the store that it follows: another one gives the same numbers to other chunks.
     pub store: String,
     /// The embedder that made the vectors, for instance the digest of its table.
@@ -58,23 +58,23 @@ impl Identity {
     ///
     /// # Errors
     /// The payload is not docent's, or it was made with something else.
-    pub(super) fn position(&self, payload: Option<&str>) -> Result<u64, Reason> {
-        let mut recorded = payload.ok_or(Reason::Foreign)?.lines();
+    pub(super) fn position(&self, payload: Option<&str>) -> Result<u64, WhyNew> {
+        let mut recorded = payload.ok_or(WhyNew::Foreign)?.lines();
         if recorded.next() != Some(HEAD) {
-            return Err(Reason::Foreign);
+            return Err(WhyNew::Foreign);
         }
         let position = recorded
             .next()
             .and_then(|line| line.strip_prefix("position "))
             .and_then(|digits| digits.parse().ok())
-            .ok_or(Reason::Foreign)?;
+            .ok_or(WhyNew::Foreign)?;
         for (what, is) in self.lines() {
             let line = recorded.next().unwrap_or_default();
             let (name, was) = line.split_once(' ').unwrap_or((line, ""));
             if name != what || was != is {
                 // A line under another name: this version records something that the other did not know of.
                 let was = if name == what { was } else { "unknown" };
-                return Err(Reason::Changed {
+                return Err(WhyNew::Changed {
                     what,
                     was: was.to_owned(),
                     is,
@@ -82,7 +82,7 @@ impl Identity {
             }
         }
         if recorded.next().is_some() {
-            return Err(Reason::Foreign);
+            return Err(WhyNew::Foreign);
         }
         Ok(position)
     }
@@ -121,7 +121,7 @@ mod tests {
         let older = payload.replace("tantivy 0.27.0", "tantivy 0.26.1");
         assert!(matches!(
             identity().position(Some(&older)),
-            Err(Reason::Changed { what, was, .. }) if what == "tantivy" && was == "0.26.1"
+            Err(WhyNew::Changed { what, was, .. }) if what == "tantivy" && was == "0.26.1"
         ));
     }
 
@@ -136,7 +136,7 @@ mod tests {
             Some(format!("{whole}more\n")),
         ];
         for case in cases {
-            assert_eq!(identity().position(case.as_deref()), Err(Reason::Foreign));
+            assert_eq!(identity().position(case.as_deref()), Err(WhyNew::Foreign));
         }
     }
 

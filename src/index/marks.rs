@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::analyse::{each_term, identifier_pieces, query_terms};
-use super::words::{Kind, Piece, Pieces};
+use super::words::{WordKind, WordPiece, WordPieces};
 
 /// The byte ranges of the words of `text` that `query` looks for, ascending and apart from each other.
 ///
 /// Words are compared as the index compares them: without case, accents and endings. Of a compound identifier
 /// that is not looked for as a whole, the pieces that are looked for are marked; a quoted part is marked as it stands.
-pub fn marks(query: &str, text: &str) -> Vec<Range<usize>> {
+pub(crate) fn marks(query: &str, text: &str) -> Vec<Range<usize>> {
     let query = query_terms(query);
     let terms: HashSet<String> = query.scored.into_iter().collect();
     let mut marks = words(text, &terms);
@@ -45,17 +45,17 @@ fn wanted(word: &str, terms: &HashSet<String>) -> bool {
 /// The words of `text` that are looked for, and the characters of scripts without spaces.
 fn words(text: &str, terms: &HashSet<String>) -> Vec<Range<usize>> {
     let mut marks: Vec<Range<usize>> = Vec::new();
-    let mut pieces = Pieces::new(text);
+    let mut pieces = WordPieces::new(text);
     let mut folded = String::new();
-    let mut before: Option<(Piece, String)> = None;
+    let mut before: Option<(WordPiece, String)> = None;
     while let Some(piece) = pieces.next(&mut folded) {
         let range = piece.range.clone();
         match piece.kind {
-            Kind::Word if wanted(&text[range.clone()], terms) => marks.push(range),
-            Kind::Dense => {
+            WordKind::Word if wanted(&text[range.clone()], terms) => marks.push(range),
+            WordKind::Dense => {
                 let pair = before
                     .take()
-                    .filter(|(first, _)| first.kind == Kind::Dense && !piece.spaced)
+                    .filter(|(first, _)| first.kind == WordKind::Dense && !piece.spaced)
                     .filter(|(_, first)| terms.contains(&format!("{first}{folded}")));
                 let start = match pair {
                     Some((first, _)) => first.range.start,

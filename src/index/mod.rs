@@ -28,6 +28,8 @@ mod keyword;
 mod marks;
 mod phrase;
 mod place;
+mod published;
+mod query;
 mod rank;
 mod search;
 mod segments;
@@ -42,29 +44,29 @@ mod writer;
 
 use std::sync::Arc;
 
-pub use analyse::{MAX_QUERY_BYTES, MAX_QUERY_TERMS};
-pub use correct::Correction;
-pub use error::{IndexError, Reason};
-pub use filter::Within;
-pub use folder::inspect;
-pub use follower::{FollowerOptions, follow};
-pub use handle::{Index, Loaded, Opened};
-pub use identity::Identity;
-pub use marks::marks;
-pub use search::{Boost, Candidate, Found, Legs, Query};
-pub use service::{
-    FollowerState, Hit, HitPlace, LIMIT_MAX, SearchAnswer, SearchError, SearchRequest, Searcher,
+pub(crate) use correct::Correction;
+pub(crate) use error::IndexError;
+pub(crate) use filter::Within;
+pub(crate) use folder::inspect;
+pub(crate) use follower::{FollowerOptions, follow};
+pub(crate) use handle::{Index, LoadedChunks, Opened};
+pub(crate) use identity::Identity;
+pub(crate) use marks::marks;
+pub(crate) use query::{Boost, Candidate, Query};
+pub(crate) use search::Found;
+pub(crate) use service::{Answer, IndexHit};
+pub(crate) use service::{
+    FollowerState, HitPlace, LIMIT_MAX, SearchError, SearchRequest, Searcher,
 };
 
 use crate::store::ChunkRow;
 
 /// The id of a document: the sixteen bytes of its UUID.
-pub type DocumentId = [u8; 16];
+pub(crate) type DocumentId = [u8; 16];
 
 /// All chunks of a document as they are from now on.
 #[derive(Debug, Clone)]
-pub struct Replacement {
-    /// The document.
+pub(crate) struct Replacement {
     pub document: DocumentId,
     /// The collection it is in.
     pub collection: Arc<str>,

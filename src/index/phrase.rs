@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::words::{Pieces, after_lines};
+use super::words::{WordPieces, after_lines};
 
 /// A piece of a text as it is compared: with or without white space in front of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ type Placed = (Part, Range<usize>);
 
 /// The parts of `text`, as many as are asked for.
 fn parts(text: &str) -> impl Iterator<Item = Placed> {
-    let mut pieces = Pieces::new(text);
+    let mut pieces = WordPieces::new(text);
     std::iter::from_fn(move || {
         let mut folded = String::new();
         let piece = pieces.next(&mut folded)?;

@@ -2,22 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::DocumentId;
 use super::analyse::{Terms, query_terms};
 use super::best::Best;
 use super::chunks::Address;
 use super::error::IndexError;
-use super::filter::{Filter, Within};
-use super::handle::Published;
+use super::filter::Filter;
 use super::keyword::Scores;
+use super::published::Published;
+use super::query::{Candidate, Query};
 use super::rank::Ranking;
 use super::signals::Signals;
 use crate::embed::Quantised;
-
-/// The keyword score's part of the whole.
-pub(super) const KEYWORD_WEIGHT: f64 = 0.55;
-/// The cosine's part of the whole.
-pub(super) const VECTOR_WEIGHT: f64 = 0.45;
 
 /// The least score of a chunk that is about a query of [`LEAST_SCORE_TERMS`] terms, among up to a thousand chunks.
 const LEAST_SCORE: f64 = 0.27;
@@ -29,67 +24,21 @@ const LEAST_SCORE_MAX: f64 = 0.36;
 const LEAST_SCORE_FALL: f64 = 0.03;
 const LEAST_SCORE_TERMS: f64 = 4.0;
 
-/// What is looked for.
-#[derive(Debug, Clone, Copy)]
-pub struct Query<'a> {
-    /// The text as typed; any text is safe. If it is quoted parts and no more, these must be contained as they stand.
-    pub text: &'a str,
-    /// The vector of the text, if it has one.
-    pub vector: Option<&'a Quantised>,
-    /// Only chunks of this collection.
-    pub collection: Option<&'a str>,
-    /// Only chunks of these files.
-    pub within: Option<&'a Within>,
-    /// Quoted parts must be contained also where there are other words.
-    pub exact: bool,
-    /// How many candidates are wanted at most.
-    pub limit: usize,
-}
-
 /// Which legs took part in a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Legs {
+pub(crate) struct Legs {
     /// The query has words, or a quoted part.
     pub keyword: bool,
     /// The query has a vector.
     pub vector: bool,
 }
 
-/// A factor of a score.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Boost {
-    /// What it is for: one of the names in `docs/search.md`.
-    pub name: &'static str,
-    /// Above 1 it raises, below 1 it holds back.
-    pub factor: f64,
-}
-
-/// A chunk found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
-    /// Its number.
-    pub number: u64,
-    /// Its document.
-    pub document: DocumentId,
-    /// How well it answers: both legs together, multiplied by all `boosts`.
-    pub score: f64,
-    /// Its BM25 score: 0 to [`Found::bound`].
-    pub keyword: f64,
-    /// The cosine of its vector and the query's; 0 if one of them has none.
-    pub cosine: f32,
-    /// The factors that are not 1.
-    pub boosts: Vec<Boost>,
-    /// On the best chunk of its document: how many good ones of it stand behind all others.
-    pub more: u32,
-}
-
 /// What a search found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub(crate) struct Found {
     /// The chunks, best first. Whether a quoted part of the query begins in them, [`Searcher`](super::Searcher) tells by
     /// their text.
     pub candidates: Vec<Candidate>,
-    /// What took part.
     pub legs: Legs,
     /// Whether the best of them scores so high that the topic of the query is likely to be there at all.
     pub about: bool,
@@ -107,8 +56,7 @@ pub struct Found {
 
 /// Which chunks are looked at.
 #[derive(Clone, Copy)]
-struct Scope<'a> {
-    /// None means all.
+struct Eligible<'a> {
     filter: Option<&'a Filter>,
     /// They have the quoted parts of the query, and need none of its words.
     quoted: bool,
@@ -137,7 +85,7 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
         keyword: quoted || !terms.scored.is_empty(),
         vector: query.vector.is_some(),
     };
-    let scope = Scope {
+    let scope = Eligible {
         filter: filter.as_ref(),
         quoted,
     };
@@ -170,9 +118,9 @@ fn candidates(
     query: &Query<'_>,
     scores: &Scores,
     signals: &Signals,
-    scope: Scope<'_>,
+    scope: Eligible<'_>,
 ) -> (BTreeSet<usize>, usize) {
-    let Scope { filter, quoted } = scope;
+    let Eligible { filter, quoted } = scope;
     let passes = |at: Address| filter.is_none_or(|filter| filter.lets_through(at));
     let (mut slots, dangling) = match filter {
         // What has the quoted parts is found, whatever else of the query it has.
@@ -263,7 +211,7 @@ mod tests {
     use super::super::testing::{
         generated, numbers, open, replacement, stored, text_chunk, vector, words,
     };
-    use super::super::{Index, Replacement};
+    use super::super::{DocumentId, Index, Replacement};
     use super::*;
     use crate::store::ChunkRow;
 
@@ -737,7 +685,10 @@ mod tests {
                 let found = index.search(&words(text)).unwrap();
                 let shown = |c: char| c != '"' && !c.is_whitespace();
                 assert_eq!(found.legs.keyword, text.chars().any(shown), "{text:.20}");
-                assert_eq!(found.cut, text.len() > super::super::MAX_QUERY_BYTES);
+                assert_eq!(
+                    found.cut,
+                    text.len() > super::super::analyse::MAX_QUERY_BYTES
+                );
                 assert!(found.candidates.iter().all(|c| c.score.is_finite()));
             }
             assert_eq!(

@@ -14,7 +14,6 @@ use tantivy::{InvertedIndexReader, Searcher, SegmentReader, Term};
 use super::chunks::Address;
 use super::fields::{Fields, NUMBER};
 
-/// One segment, opened.
 #[derive(Clone)]
 pub(super) struct Segment {
     pub(super) reader: SegmentReader,
@@ -89,7 +88,6 @@ pub(super) struct Segments {
     pub(super) fields: Fields,
     pub(super) searcher: Searcher,
     pub(super) places: Vec<Option<Segment>>,
-    /// Chunks alive.
     pub(super) alive: u64,
     /// Sum of the lengths of the chunks alive, in terms, each as its one-byte norm gives it back.
     pub(super) length: u64,
@@ -145,7 +143,6 @@ impl Segments {
         Ok((segments, new))
     }
 
-    /// Chunks alive.
     pub(super) fn alive(&self) -> u64 {
         self.alive
     }

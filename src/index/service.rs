@@ -12,7 +12,7 @@ use super::analyse::query_terms;
 use super::phrase::{Phrase, Shown, extended};
 use super::rank::WORTH_LISTING;
 use super::{Boost, Candidate, Correction, Found, Index, IndexError, Query, Within, marks};
-use crate::embed::Table;
+use crate::embed::EmbeddingTable;
 use crate::event::Millis;
 use crate::store::{ChunkRow, ChunkSource, Digest, Store};
 
@@ -26,12 +26,11 @@ const CANDIDATES: usize = 200;
 const NEAREST: usize = 3;
 
 /// The most hits of one search.
-pub const LIMIT_MAX: usize = 100;
+pub(crate) const LIMIT_MAX: usize = 100;
 
 /// What is searched for.
 #[derive(Debug, Clone)]
-pub struct SearchRequest {
-    /// The user's text.
+pub(crate) struct SearchRequest {
     pub query: String,
     /// Only in this collection.
     pub collection: Option<String>,
@@ -47,8 +46,7 @@ pub struct SearchRequest {
 
 /// One place where a chunk stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HitPlace {
-    /// The collection.
+pub(crate) struct HitPlace {
     pub collection: String,
     /// The path in it, exact bytes.
     pub path: Vec<u8>,
@@ -60,10 +58,8 @@ pub struct HitPlace {
     pub digest: String,
 }
 
-/// A chunk found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Hit {
-    /// Where it stands.
+pub(crate) struct IndexHit {
     pub place: HitPlace,
     /// The headings above it.
     pub heading: String,
@@ -87,15 +83,14 @@ pub struct Hit {
 
 /// What a search gave.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SearchAnswer {
-    /// Best first.
-    pub hits: Vec<Hit>,
+pub(crate) struct Answer {
+    pub hits: Vec<IndexHit>,
     /// How many of the hits, from the best one on, are worth listing: the others score far below it.
     pub listed: usize,
     /// Whether the topic of the query is likely to be there at all. If not, `hits` have words of it in common and no more.
     pub about: bool,
     /// The nearest chunks without a word of the query, where nothing seems to be about it: no hits.
-    pub nearest: Vec<Hit>,
+    pub nearest: Vec<IndexHit>,
     /// What took part: `keyword`, `vector`.
     pub legs: Vec<&'static str>,
     /// Words that were looked for in place of others.
@@ -112,21 +107,19 @@ pub enum SearchError {
     /// The index is being opened or built from the store.
     #[error("the index is being opened or built; try again in a moment")]
     NotReady,
-    /// Anything else.
     #[error("cannot search: {0}")]
     Failed(String),
 }
 
 /// How far the index has followed the store.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct FollowerState {
+pub(crate) struct FollowerState {
     /// It can be searched.
     pub ready: bool,
     /// It is complete up to this change of the store's feed.
     pub position: u64,
     /// When the newest change in it was committed to the store.
     pub applied_at: Option<Millis>,
-    /// Chunks in it.
     pub chunks: u64,
     /// Why it was built anew at this start.
     pub rebuilt: Option<String>,
@@ -140,7 +133,7 @@ pub struct FollowerState {
 
 /// The way to the index. Cheap to clone. Outlives the follower, so searches go on while that is started again.
 #[derive(Clone)]
-pub struct Searcher {
+pub(crate) struct Searcher {
     store: Store,
     index: Arc<RwLock<Option<Arc<Index>>>>,
     state: Arc<watch::Sender<FollowerState>>,
@@ -150,7 +143,7 @@ pub struct Searcher {
 
 impl Searcher {
     /// A way to an index that a follower will open.
-    pub fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store) -> Self {
         Searcher {
             store,
             index: Arc::default(),
@@ -165,7 +158,7 @@ impl Searcher {
     }
 
     /// How far the index has followed, to read or to watch.
-    pub fn state(&self) -> watch::Receiver<FollowerState> {
+    pub(crate) fn state(&self) -> watch::Receiver<FollowerState> {
         self.state.subscribe()
     }
 
@@ -173,7 +166,7 @@ impl Searcher {
     ///
     /// # Errors
     /// See [`SearchError`].
-    pub async fn search(&self, request: SearchRequest) -> Result<SearchAnswer, SearchError> {
+    pub(crate) async fn search(&self, request: SearchRequest) -> Result<Answer, SearchError> {
         let began = Instant::now();
         let limit = request.limit.clamp(1, LIMIT_MAX);
         let exact = request.exact;
@@ -195,7 +188,7 @@ impl Searcher {
         if found.legs.vector {
             legs.push("vector");
         }
-        Ok(SearchAnswer {
+        Ok(Answer {
             listed: listed(&hits, !phrases.is_empty()),
             about: found.about && (phrases.is_empty() || !hits.is_empty()),
             hits,
@@ -236,7 +229,9 @@ impl Searcher {
                 true => (request.query, Vec::new()),
                 false => index.corrected(&request.query)?,
             };
-            let vector = Table::embedded().embed(&text).map(|v| v.quantise());
+            let vector = EmbeddingTable::embedded()
+                .embed(&text)
+                .map(|v| v.quantise());
             let everywhere = request.within == Within::default();
             let query = Query {
                 text: &text,
@@ -259,8 +254,8 @@ impl Searcher {
         (query, phrases): (&str, &[Phrase]),
         found: &Found,
         limit: usize,
-    ) -> Result<Vec<Hit>, SearchError> {
-        let mut hits: Vec<Hit> = Vec::new();
+    ) -> Result<Vec<IndexHit>, SearchError> {
+        let mut hits: Vec<IndexHit> = Vec::new();
         let mut document = None;
         for candidates in found.candidates.chunks(limit.max(10)) {
             let numbers = candidates.iter().map(|c| c.number).collect();
@@ -272,7 +267,8 @@ impl Searcher {
                     continue;
                 };
                 let place = place(source, &chunk);
-                let same = |hit: &&mut Hit| hit.heading == chunk.heading && hit.text == chunk.text;
+                let same =
+                    |hit: &&mut IndexHit| hit.heading == chunk.heading && hit.text == chunk.text;
                 if let Some(hit) = hits.iter_mut().find(same) {
                     hit.also.push(place);
                 } else if hits.len() < limit
@@ -342,7 +338,7 @@ impl Searcher {
     ///
     /// # Errors
     /// The follower does not run, or does not follow at the moment.
-    pub async fn verify(&self) -> Result<(u64, u64), SearchError> {
+    pub(crate) async fn verify(&self) -> Result<(u64, u64), SearchError> {
         let mut state = self.state();
         let before = state.borrow_and_update().verified;
         self.verify.notify_one();
@@ -367,7 +363,7 @@ impl Searcher {
     }
 
     /// Lets the index go, for a clean end: merges that are under way are waited for. Nobody searches any more.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.report(|state| state.ready = false);
         self.set_index(None);
     }
@@ -386,13 +382,13 @@ impl Searcher {
 }
 
 /// How many of `hits` are worth listing. What has the quoted parts of a query is.
-fn listed(hits: &[Hit], quoted: bool) -> usize {
-    let base = |hit: &Hit| {
+fn listed(hits: &[IndexHit], quoted: bool) -> usize {
+    let base = |hit: &IndexHit| {
         let factors: f64 = hit.boosts.iter().map(|boost| boost.factor).product();
         hit.score / factors
     };
     let best = hits.iter().map(base).fold(0.0, f64::max);
-    let worth = |hit: &&Hit| quoted || base(hit) >= WORTH_LISTING * best;
+    let worth = |hit: &&IndexHit| quoted || base(hit) >= WORTH_LISTING * best;
     hits.iter().take_while(worth).count()
 }
 
@@ -406,8 +402,14 @@ fn place(source: ChunkSource, chunk: &ChunkRow) -> HitPlace {
     }
 }
 
-fn hit(query: &str, place: HitPlace, chunk: ChunkRow, candidate: &Candidate, bound: f64) -> Hit {
-    Hit {
+fn hit(
+    query: &str,
+    place: HitPlace,
+    chunk: ChunkRow,
+    candidate: &Candidate,
+    bound: f64,
+) -> IndexHit {
+    IndexHit {
         place,
         marks: marks(query, &chunk.text),
         heading: chunk.heading,

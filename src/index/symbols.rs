@@ -3,7 +3,6 @@
 /// A name that a query has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Symbol {
-    /// The name, [`folded`].
     pub(super) name: String,
     /// What stands before it, folded: the type or module that it is to be found in.
     pub(super) within: Option<String>,

@@ -12,7 +12,7 @@ use unicode_normalization::char::{decompose_canonical, decompose_compatible, is_
 
 /// What a piece is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum WordKind {
     /// Letters and digits in a row.
     Word,
     /// One character of a script without spaces.
@@ -23,8 +23,8 @@ pub(super) enum Kind {
 
 /// A part of a text that is compared as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Piece {
-    pub(super) kind: Kind,
+pub(super) struct WordPiece {
+    pub(super) kind: WordKind,
     /// Its bytes in the text.
     pub(super) range: Range<usize>,
     /// Whether white space is in front of it.
@@ -32,13 +32,13 @@ pub(super) struct Piece {
 }
 
 /// Reads the pieces of a text.
-pub(super) struct Pieces<'a> {
+pub(super) struct WordPieces<'a> {
     text: &'a str,
     at: usize,
-    before: Option<Kind>,
+    before: Option<WordKind>,
 }
 
-impl<'a> Pieces<'a> {
+impl<'a> WordPieces<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self {
             text,
@@ -48,7 +48,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// The next piece; `folded` becomes what it is compared by.
-    pub(super) fn next(&mut self, folded: &mut String) -> Option<Piece> {
+    pub(super) fn next(&mut self, folded: &mut String) -> Option<WordPiece> {
         folded.clear();
         let (mut spaced, mut line_end) = (false, false);
         let (start, kind) = loop {
@@ -62,16 +62,16 @@ impl<'a> Pieces<'a> {
                 break (start, kind);
             }
         };
-        if kind == Kind::Word {
+        if kind == WordKind::Word {
             self.rest_of_word(folded);
         }
         // Where there are no spaces between words, the end of a line is none either.
-        let wrapped = kind == Kind::Dense
-            && self.before == Some(Kind::Dense)
+        let wrapped = kind == WordKind::Dense
+            && self.before == Some(WordKind::Dense)
             && line_end
             && !folded.starts_with(is_hangul);
         self.before = Some(kind);
-        Some(Piece {
+        Some(WordPiece {
             kind,
             range: start..self.at,
             spaced: spaced && !wrapped,
@@ -85,7 +85,9 @@ impl<'a> Pieces<'a> {
             }
             let (at, length) = (self.at, folded.len());
             if character.is_whitespace()
-                || self.cluster(folded).is_some_and(|kind| kind != Kind::Word)
+                || self
+                    .cluster(folded)
+                    .is_some_and(|kind| kind != WordKind::Word)
             {
                 self.at = at;
                 folded.truncate(length);
@@ -95,15 +97,15 @@ impl<'a> Pieces<'a> {
     }
 
     /// Reads one character with what belongs to it; `None` if nothing of it can be seen.
-    fn cluster(&mut self, folded: &mut String) -> Option<Kind> {
+    fn cluster(&mut self, folded: &mut String) -> Option<WordKind> {
         let bytes = self.text.as_bytes();
         let first = bytes[self.at];
         if first.is_ascii() && bytes.get(self.at + 1).is_none_or(u8::is_ascii) {
             self.at += 1;
             folded.push(first.to_ascii_lowercase() as char);
             return Some(match first.is_ascii_alphanumeric() {
-                true => Kind::Word,
-                false => Kind::Sign,
+                true => WordKind::Word,
+                false => WordKind::Sign,
             });
         }
         let rest = &self.text[self.at..];
@@ -120,11 +122,11 @@ impl<'a> Pieces<'a> {
         }
         let shown = folded[start..].chars().next()?;
         Some(if is_dense(shown) && shown.is_alphanumeric() {
-            Kind::Dense
+            WordKind::Dense
         } else if first.is_alphanumeric() || shown.is_alphanumeric() {
-            Kind::Word
+            WordKind::Word
         } else {
-            Kind::Sign
+            WordKind::Sign
         })
     }
 }
@@ -246,7 +248,7 @@ mod tests {
 
     /// The folded pieces of a text, with a space in front of those that have one.
     fn pieces(text: &str) -> Vec<String> {
-        let (mut pieces, mut folded) = (Pieces::new(text), String::new());
+        let (mut pieces, mut folded) = (WordPieces::new(text), String::new());
         let mut found = Vec::new();
         while let Some(piece) = pieces.next(&mut folded) {
             found.push(format!("{}{folded}", if piece.spaced { " " } else { "" }));
@@ -332,7 +334,7 @@ mod tests {
     proptest! {
         #[test]
         fn pieces_ascend_on_boundaries_and_nothing_seen_is_left_out(text in "([a-zA-ZéİßΣ ﬁﾀﾞ虚天ก้\u{AD}\u{301}\n🎉+]|\\PC){0,60}") {
-            let (mut pieces, mut folded) = (Pieces::new(&text), String::new());
+            let (mut pieces, mut folded) = (WordPieces::new(&text), String::new());
             let mut end = 0;
             while let Some(piece) = pieces.next(&mut folded) {
                 prop_assert!(!folded.is_empty());

@@ -16,7 +16,7 @@ const DELETED_BEFORE_MERGE: f32 = 0.2;
 const LEAST_LAYER: u32 = 500;
 
 /// What changes the keyword index on disk.
-pub(super) struct Writer {
+pub(super) struct KeywordWriter {
     keywords: KeywordIndex,
     fields: Fields,
     identity: Identity,
@@ -24,7 +24,7 @@ pub(super) struct Writer {
     tantivy: Option<IndexWriter>,
 }
 
-impl Writer {
+impl KeywordWriter {
     pub(super) fn new(keywords: KeywordIndex, fields: Fields, identity: Identity) -> Self {
         Self {
             keywords,

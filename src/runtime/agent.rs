@@ -57,7 +57,6 @@ pub enum DutyError {
     /// The store cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// Anything else.
     #[error("{0}")]
     Failed(String),
 }
@@ -125,7 +124,7 @@ pub trait Agent: Send + Sync + 'static {
 }
 
 /// Makes a new life of an agent.
-pub type Factory = Arc<dyn Fn() -> Arc<dyn Agent> + Send + Sync>;
+pub(crate) type Factory = Arc<dyn Fn() -> Arc<dyn Agent> + Send + Sync>;
 
 #[cfg(test)]
 mod tests {

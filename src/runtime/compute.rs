@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 /// Threads for such work, a bounded number at once. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Compute {
+pub(crate) struct Compute {
     permits: Arc<Semaphore>,
     /// Whose threads: the same for every agent. Each thread that allocates keeps memory for itself, so a few are to do
     /// the work of all.
@@ -16,7 +16,7 @@ pub struct Compute {
 
 impl Compute {
     /// At most `threads` at once, of the runtime that this is called in.
-    pub fn new(threads: usize) -> Self {
+    pub(crate) fn new(threads: usize) -> Self {
         Compute {
             permits: Arc::new(Semaphore::new(threads.max(1))),
             threads: Handle::current(),
@@ -31,7 +31,7 @@ impl Compute {
         clippy::disallowed_methods,
         reason = "bounded by the semaphore; the one place besides store and index"
     )]
-    pub async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, String> {

@@ -36,11 +36,8 @@ pub type CarrierFactory = Arc<dyn Fn() -> Box<dyn Carrier> + Send + Sync>;
 
 /// What a life is made of.
 pub struct LifePlan {
-    /// The agent.
     pub name: AgentName,
-    /// Makes it.
     pub agent: Factory,
-    /// Makes its carrier.
     pub carrier: CarrierFactory,
     /// How its runner works.
     pub options: RunnerOptions,

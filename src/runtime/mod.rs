@@ -12,7 +12,7 @@ mod notifier;
 mod restart;
 mod runner;
 mod scans;
-pub mod shutdown;
+pub(crate) mod shutdown;
 mod source;
 mod status;
 mod supervisor;
@@ -20,21 +20,20 @@ mod switched;
 mod table;
 mod watched;
 
-pub use agent::{Agent, Boxed, Duty, DutyContext, DutyError, Ending, Factory, Handling};
-pub use compute::Compute;
+pub use agent::{Agent, Boxed, Ending, Handling};
+pub(crate) use agent::{Duty, DutyContext, DutyError, Factory};
+pub(crate) use compute::Compute;
 pub use life::{CarrierFactory, LifePlan};
-pub use notifier::Notifier;
+pub(crate) use notifier::Notifier;
 pub use restart::RestartPolicy;
 pub use runner::RunnerOptions;
-pub use scans::{ACCEPT_REMOVALS, RootReport, RootState, ScanDesk, ScanProgress};
+pub(crate) use scans::{ACCEPT_REMOVALS, RootReport, RootState, ScanDesk, ScanProgress};
 pub use source::{Source, Submitted};
-pub use status::{AgentState, AgentStatus, Board, Phase};
-pub use supervisor::{
-    RequestError, RestartRequest, Summary, Supervisor, SupervisorHandle, SupervisorOptions,
-    supervisor_channel,
-};
-pub use switched::{SwitchError, tell_switched};
-pub use watched::{Still, Watched};
+pub use status::Board;
+pub(crate) use status::{AgentState, AgentStatus, Phase};
+pub(crate) use supervisor::{RequestError, RestartRequest, Summary, SupervisorHandle};
+pub use supervisor::{Supervisor, SupervisorOptions, supervisor_channel};
+pub(crate) use switched::tell_switched;
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;

@@ -39,7 +39,7 @@ const EXTEND_UNTIL: Duration = Duration::from_secs(3600);
 
 /// The way to the service manager, if there is one.
 #[derive(Debug, Default)]
-pub struct Notifier {
+pub(crate) struct Notifier {
     /// Never waits: a service manager that hangs must not hold anything up.
     socket: Option<UnixDatagram>,
     watchdog: Option<Duration>,
@@ -50,7 +50,7 @@ impl Notifier {
     ///
     /// # Errors
     /// It names one that cannot be reached.
-    pub fn from_environment() -> io::Result<Self> {
+    pub(crate) fn from_environment() -> io::Result<Self> {
         let Some(path) = env::var_os("NOTIFY_SOCKET") else {
             return Ok(Notifier::default());
         };
@@ -73,12 +73,12 @@ impl Notifier {
     }
 
     /// After how long without a ping the service manager ends this process.
-    pub fn watchdog(&self) -> Option<Duration> {
+    pub(crate) fn watchdog(&self) -> Option<Duration> {
         self.watchdog
     }
 
     /// Asks for more time for the start again and again until `work`, which it waits for, has ended.
-    pub async fn extend_while<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(crate) async fn extend_while<T>(&self, work: impl Future<Output = T>) -> T {
         self.extend(EXTEND_EVERY, work).await
     }
 
@@ -98,7 +98,7 @@ impl Notifier {
     }
 
     /// Tells what there is to tell, until `ended`.
-    pub async fn report(
+    pub(crate) async fn report(
         &self,
         store: &Store,
         board: &Board,

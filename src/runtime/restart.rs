@@ -9,11 +9,8 @@ use crate::backoff::{Backoff, half_jitter};
 pub struct RestartPolicy {
     /// Restarts within the window; one more parks the agent.
     pub restarts: usize,
-    /// The window.
     pub window: Duration,
-    /// The first backoff.
     pub backoff_min: Duration,
-    /// The longest backoff.
     pub backoff_max: Duration,
 }
 
@@ -21,10 +18,7 @@ pub struct RestartPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RestartDecision {
     /// Begin a new life after this long.
-    Restart {
-        /// The wait.
-        after: Duration,
-    },
+    Restart { after: Duration },
     /// Begin no new life: it failed too often.
     Park,
 }

@@ -44,7 +44,6 @@ pub struct RunnerOptions {
     pub backoff_max: Duration,
     /// The first pause when something is unavailable.
     pub pause_min: Duration,
-    /// The longest pause.
     pub pause_max: Duration,
 }
 

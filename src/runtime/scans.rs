@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Notify, watch};
 
 /// The reason in a `scan.requested` that takes a root as it is: absent, or another directory than before.
-pub const ACCEPT_REMOVALS: &str = "accept-removals";
+pub(crate) const ACCEPT_REMOVALS: &str = "accept-removals";
 
 /// Directories that are named in a text; the rest is counted.
 const NAMED: usize = 3;
 
 /// How far scans and captures have come.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ScanProgress {
+pub(crate) struct ScanProgress {
     /// The collection that is being scanned, if one is.
     pub scanning: Option<String>,
     /// Files that the running scan (or the last one) has seen.
@@ -34,7 +34,7 @@ pub struct ScanProgress {
 
 impl ScanProgress {
     /// Roots that cannot be reached, with the cause and what it means for their documents.
-    pub fn absent(&self) -> Vec<(String, String)> {
+    pub(crate) fn absent(&self) -> Vec<(String, String)> {
         self.having(|root| {
             let (cause, then) = root.state.away()?;
             Some(format!("{cause}; {then}"))
@@ -42,7 +42,7 @@ impl ScanProgress {
     }
 
     /// Collections whose files an operator may let go: the root is away or held.
-    pub fn to_let_go(&self) -> Vec<(String, String)> {
+    pub(crate) fn to_let_go(&self) -> Vec<(String, String)> {
         self.having(|root| match &root.state {
             RootState::Absent(cause)
             | RootState::Denied(cause)
@@ -52,7 +52,7 @@ impl ScanProgress {
     }
 
     /// Collections with another directory at their root, which is left alone, with the cause.
-    pub fn removals_held(&self) -> Vec<(String, String)> {
+    pub(crate) fn removals_held(&self) -> Vec<(String, String)> {
         self.having(|root| match &root.state {
             RootState::RemovalsHeld(cause) => Some(cause.clone()),
             _ => None,
@@ -60,7 +60,7 @@ impl ScanProgress {
     }
 
     /// Collections with directories or files that could not be read, and which.
-    pub fn unlisted(&self) -> Vec<(String, String)> {
+    pub(crate) fn unlisted(&self) -> Vec<(String, String)> {
         self.having(|root| {
             let names = root.unlisted.iter().map(|path| path.display().to_string());
             let names: Vec<String> = names.take(NAMED).collect();
@@ -74,7 +74,7 @@ impl ScanProgress {
     }
 
     /// Collections with directories whose ignore rules cannot be used, and why.
-    pub fn shut(&self) -> Vec<(String, String)> {
+    pub(crate) fn shut(&self) -> Vec<(String, String)> {
         self.having(|root| {
             let causes: Vec<&str> = root.shut.iter().map(String::as_str).take(NAMED).collect();
             let more = root.shut.len().saturating_sub(NAMED);
@@ -94,14 +94,11 @@ impl ScanProgress {
     }
 }
 
-/// A collection's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RootReport {
-    /// The collection.
+pub(crate) struct RootReport {
     pub collection: String,
     /// Where the root is.
     pub path: PathBuf,
-    /// Its state.
     pub state: RootState,
     /// Why it is scanned often instead of being notified of changes, if it is.
     pub polled: Option<String>,
@@ -115,7 +112,7 @@ pub struct RootReport {
 
 /// The state of a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RootState {
+pub(crate) enum RootState {
     /// It can be reached, or nobody has tried yet.
     There,
     /// It cannot be reached: what is known of its files stays.
@@ -130,7 +127,7 @@ pub enum RootState {
 
 impl RootState {
     /// Why the root cannot be reached, if it cannot, and what that means for its documents.
-    pub fn away(&self) -> Option<(&str, &'static str)> {
+    pub(crate) fn away(&self) -> Option<(&str, &'static str)> {
         match self {
             RootState::Absent(cause) => Some((cause, "its documents are kept")),
             RootState::Denied(cause) => Some((
@@ -145,7 +142,7 @@ impl RootState {
 
 /// Where scans are asked for and awaited. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct ScanDesk {
+pub(crate) struct ScanDesk {
     wanted: Arc<AtomicU64>,
     begun: Arc<AtomicU64>,
     asked: Arc<Notify>,
@@ -167,7 +164,7 @@ impl Default for ScanDesk {
 
 impl ScanDesk {
     /// Asks for a scan of everything that begins after this call; gives its number.
-    pub fn ask(&self) -> u64 {
+    pub(crate) fn ask(&self) -> u64 {
         let number = self.begun.load(Ordering::SeqCst) + 1;
         self.wanted.fetch_max(number, Ordering::SeqCst);
         self.asked.notify_one();
@@ -175,36 +172,35 @@ impl ScanDesk {
     }
 
     /// Waits until scan `number` or a later one has ended: every file that it saw is captured or reported.
-    pub async fn ended(&self, number: u64) {
+    pub(crate) async fn ended(&self, number: u64) {
         let mut ended = self.ended.subscribe();
         // The sender lives in this very desk, so waiting cannot fail.
         ended.wait_for(|e| *e >= number).await.ok();
     }
 
-    /// Follows the progress.
-    pub fn progress(&self) -> watch::Receiver<ScanProgress> {
+    pub(crate) fn progress(&self) -> watch::Receiver<ScanProgress> {
         self.progress.subscribe()
     }
 
     /// For the scanner: waits until a scan is asked for that has not begun.
-    pub async fn asked(&self) {
+    pub(crate) async fn asked(&self) {
         while !self.is_asked() {
             self.asked.notified().await;
         }
     }
 
     /// For the scanner: whether a scan is asked for that has not begun.
-    pub fn is_asked(&self) -> bool {
+    pub(crate) fn is_asked(&self) -> bool {
         self.wanted.load(Ordering::SeqCst) > self.begun.load(Ordering::SeqCst)
     }
 
     /// For the scanner: a scan of everything begins now; gives its number.
-    pub fn begin(&self) -> u64 {
+    pub(crate) fn begin(&self) -> u64 {
         self.begun.fetch_add(1, Ordering::SeqCst) + 1
     }
 
     /// For the scanner: scan `number` has ended.
-    pub fn end(&self, number: u64) {
+    pub(crate) fn end(&self, number: u64) {
         self.ended.send_if_modified(|e| {
             let later = number > *e;
             *e = number.max(*e);
@@ -213,7 +209,7 @@ impl ScanDesk {
     }
 
     /// For the scanner: changes the progress.
-    pub fn report(&self, change: impl FnOnce(&mut ScanProgress)) {
+    pub(crate) fn report(&self, change: impl FnOnce(&mut ScanProgress)) {
         self.progress.send_if_modified(|progress| {
             let before = progress.clone();
             change(progress);

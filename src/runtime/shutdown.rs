@@ -13,7 +13,6 @@ use crate::event::awake;
 /// How urgently a life is to end. Levels only rise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Go on.
     Run,
     /// Take nothing new; finish what is pending.
     Drain,
@@ -54,7 +53,6 @@ impl StopSwitch {
 }
 
 impl Stop {
-    /// The level now.
     pub fn level(&self) -> Level {
         *self.0.borrow()
     }
@@ -99,10 +97,8 @@ impl Stop {
 
 /// Something from outside that the process reacts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
-    /// SIGTERM or SIGINT.
+pub(crate) enum Request {
     Terminate,
-    /// SIGHUP.
     Reload,
 }
 
@@ -110,13 +106,13 @@ pub enum Request {
 ///
 /// # Errors
 /// The operating system refuses.
-pub fn signals() -> std::io::Result<Signals> {
+pub(crate) fn signals() -> std::io::Result<Signals> {
     Signals::new([SIGTERM, SIGINT, SIGHUP])
 }
 
 /// Turns signals into levels: the first one drains, with a deadline; a second one ends it. Gives true if the drain was cut
 /// short. Ends when `ended` is cancelled: the process has nothing left to stop.
-pub async fn conduct(
+pub(crate) async fn conduct(
     mut requests: impl futures_util::Stream<Item = Request> + Unpin,
     switch: &StopSwitch,
     timeout: Duration,
@@ -166,7 +162,7 @@ pub async fn conduct(
 }
 
 /// The request that a signal makes.
-pub fn request(signal: i32) -> Request {
+pub(crate) fn request(signal: i32) -> Request {
     if signal == SIGHUP {
         Request::Reload
     } else {

@@ -12,7 +12,6 @@ use crate::event::{AgentName, Millis};
 pub enum Phase {
     /// Not every agent has reported started yet.
     Starting,
-    /// At work.
     Running,
     /// Told to stop; finishing what is pending.
     Draining,
@@ -25,7 +24,6 @@ pub enum AgentState {
     Off,
     /// About to start for the first time.
     Starting,
-    /// At work.
     Running,
     /// It ended; the next life begins after a backoff.
     Restarting,
@@ -52,9 +50,7 @@ impl AgentState {
 /// What is known of one agent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AgentStatus {
-    /// Which.
     pub name: AgentName,
-    /// How it stands.
     pub state: AgentState,
     /// How often it was started again.
     pub restarts: u64,
@@ -112,7 +108,6 @@ impl Board {
         self.agents.subscribe()
     }
 
-    /// One agent.
     pub fn agent(&self, name: AgentName) -> AgentStatus {
         self.agents.borrow()[name.index()].clone()
     }
@@ -138,7 +133,6 @@ impl Board {
         self.watched.still()
     }
 
-    /// Enters a phase.
     pub fn enter(&self, phase: Phase) {
         self.phase.send_replace(phase);
     }

@@ -40,7 +40,6 @@ pub enum RequestError {
     /// The agent is turned off in the config.
     #[error("the agent {0} is turned off in the config")]
     Off(AgentName),
-    /// The daemon ends.
     #[error("docent is stopping")]
     Stopping,
 }

@@ -14,12 +14,11 @@ use crate::store::{Effect, ReadError, Store, WriteError};
 /// The name under which the store remembers which agents were on.
 const REMEMBERED: &str = "agents";
 
-/// Who publishes it.
 const SOURCE: &str = "supervisor";
 
 /// Why nothing was told.
 #[derive(Debug, thiserror::Error)]
-pub enum SwitchError {
+pub(crate) enum SwitchError {
     /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -33,7 +32,7 @@ pub enum SwitchError {
 ///
 /// # Errors
 /// The store cannot be read or written; the next start tells it then.
-pub async fn tell_switched(
+pub(crate) async fn tell_switched(
     store: &Store,
     on: &[AgentName],
     instance: &str,

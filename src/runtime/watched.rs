@@ -46,7 +46,6 @@ impl Watched {
         })
     }
 
-    /// Its name.
     pub fn task(&self) -> &'static str {
         self.task
     }
@@ -77,9 +76,7 @@ impl fmt::Debug for Watched {
 pub struct Still {
     /// Whose task it is: an agent, or the supervisor.
     pub whose: &'static str,
-    /// Which task.
     pub task: &'static str,
-    /// For how long.
     pub idle: Duration,
 }
 

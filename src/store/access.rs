@@ -34,7 +34,7 @@ impl fmt::Display for Denied {
 }
 
 /// What is in `data_dir` and not for this user.
-pub fn denied(data_dir: &Path) -> Vec<Denied> {
+pub(crate) fn denied(data_dir: &Path) -> Vec<Denied> {
     let paths = NAMES.map(|name| data_dir.join(name));
     paths
         .iter()

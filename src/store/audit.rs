@@ -9,10 +9,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-pub use verify::AuditBreak;
-
+use super::batch::Batch;
 use super::readers::page;
-use super::work::Batch;
 use super::{ReadError, Store, WriteError, decode};
 use crate::event::Millis;
 use crate::hex;
@@ -37,7 +35,6 @@ pub struct AuditLine {
     pub n: u64,
     /// One line of JSON, its first key `n`.
     pub line: String,
-    /// Its hash.
     pub hash: String,
 }
 

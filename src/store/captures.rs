@@ -1,64 +1,15 @@
 //! Captured bytes, by their digest: everything downstream works from these, so a file may change or vanish meanwhile.
 
-use std::fmt;
-use std::str::FromStr;
-
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{self, FileState, ManifestEntry};
+use super::digest::Digest;
+use super::manifest::{self, FileStat, FileState, ManifestEntry};
 use super::{ReadError, Store, WriteError};
-
-/// The BLAKE3 digest of a file's bytes, 64 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Digest(String);
-
-impl Digest {
-    /// The digest of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
-        Digest(blake3::hash(bytes).to_hex().to_string())
-    }
-
-    /// Its text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for Digest {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let hex = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        hex.then(|| Digest(text.to_owned())).ok_or(())
-    }
-}
-
-/// What the file system says of a file: enough to see that it did not change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct FileStat {
-    /// Bytes.
-    pub size: u64,
-    /// Last modification, nanoseconds since 1970.
-    pub mtime_ns: i64,
-    /// Last change of the inode, nanoseconds since 1970.
-    pub ctime_ns: i64,
-    /// The device it is on.
-    pub device: u64,
-    /// Its inode.
-    pub inode: u64,
-}
 
 /// The bytes of a file, read once, with the manifest row that they replace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Capture {
-    /// The collection.
     pub collection: String,
     /// The path in it, exact bytes.
     pub path: Vec<u8>,
@@ -73,12 +24,12 @@ pub struct Capture {
 }
 
 /// Bytes as they are stored: LZ4 with their length in front.
-pub fn pack(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn pack(bytes: &[u8]) -> Vec<u8> {
     lz4_flex::block::compress_prepend_size(bytes)
 }
 
 /// The bytes that [`pack`] stored; `None` if they are damaged.
-pub fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
     lz4_flex::block::decompress_size_prepended(packed).ok()
 }
 

@@ -7,9 +7,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use super::captures::Digest;
+use super::batch::Batch;
+use super::digest::Digest;
 use super::readers::column;
-use super::work::Batch;
 use super::{ReadError, Store, WriteError};
 use crate::event::Millis;
 
@@ -19,7 +19,6 @@ pub struct ChunkRow {
     /// Its number, never given twice; 0 until it is stored.
     #[serde(skip)]
     pub number: u64,
-    /// The heading path.
     pub heading: String,
     /// Its first line, from 1.
     pub first_line: u32,
@@ -37,9 +36,7 @@ pub struct ChunkRow {
 /// The document that a chunk was cut from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChunkSource {
-    /// The document's id.
     pub document: String,
-    /// Its collection.
     pub collection: String,
     /// Its path, exact bytes.
     pub path: Vec<u8>,
@@ -50,9 +47,7 @@ pub struct ChunkSource {
 /// All chunks of a version of a document, and the embeddings that the store did not have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChunkSet {
-    /// The document's id.
     pub document: String,
-    /// The version.
     pub version: u32,
     /// The digest of its bytes.
     pub digest: Digest,
@@ -73,9 +68,7 @@ pub struct IndexedState {
     pub version: u32,
     /// The digest of its bytes.
     pub digest: String,
-    /// The embedder's identity.
     pub embedder: String,
-    /// How many chunks.
     pub chunks: u64,
 }
 
@@ -84,7 +77,6 @@ pub struct IndexedState {
 pub struct FeedChange {
     /// The number of the change.
     pub change: u64,
-    /// The document.
     pub source: ChunkSource,
     /// All its chunks with their vectors; empty: it has none any more.
     pub chunks: Vec<ChunkRow>,
@@ -99,7 +91,6 @@ pub struct Feed {
     pub position: u64,
     /// When the newest change of the batch was committed.
     pub at: Millis,
-    /// Whether more waits.
     pub more: bool,
 }
 

@@ -7,24 +7,17 @@ use super::readers::page;
 use super::{ReadError, Store, decode};
 use crate::event::{AgentName, EventId, EventType, Millis, Seq, Subject};
 
-/// A dead letter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeadLetter {
-    /// The event's place.
     pub seq: Seq,
-    /// The event.
     pub event: EventId,
     /// Who could not handle it.
     pub agent: AgentName,
-    /// Its type.
     pub kind: EventType,
-    /// Its subject.
     pub subject: Subject,
-    /// Attempts that failed.
     pub attempts: u32,
     /// The error chain, oldest first.
     pub errors: Value,
-    /// When it died.
     pub at: Millis,
 }
 

@@ -7,7 +7,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Error, ErrorCode, Row};
 use thiserror::Error as ThisError;
 
-use super::Digest;
+use super::digest::Digest;
 use crate::event::{AgentName, Data, EventId, EventType, Millis, Seq, Subject};
 
 /// The longest text of a key in a message, in characters.

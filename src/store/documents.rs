@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::captures::Digest;
 use super::decode::stored_as_text;
+use super::digest::Digest;
 use super::manifest::FileState;
 use super::readers::{column, page};
 use super::{ReadError, Store, WriteError, decode};
@@ -32,9 +32,7 @@ stored_as_text! { DocumentState, "document state":
 /// A version as a handler gives it: the present one of its document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DocumentVersion {
-    /// The document's id.
     pub document: String,
-    /// The collection.
     pub collection: String,
     /// The path in it, exact bytes.
     pub path: Vec<u8>,
@@ -42,55 +40,41 @@ pub struct DocumentVersion {
     pub version: u32,
     /// The digest of the bytes.
     pub digest: Digest,
-    /// How many bytes.
     pub size: u64,
-    /// Stored or rejected.
     pub state: DocumentState,
     /// Why it is rejected; of a stored one, what is wrong in it.
     pub reason: Option<String>,
-    /// Its title.
     pub title: Option<String>,
-    /// Its kind.
     pub kind: String,
 }
 
 /// A document as it is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DocumentRow {
-    /// Its id.
     pub id: String,
-    /// The collection.
     pub collection: String,
     /// The path in it, exact bytes.
     pub path: Vec<u8>,
-    /// The present version.
     pub version: u32,
     /// The digest of the present version.
     pub digest: Digest,
-    /// How it stands.
     pub state: DocumentState,
     /// Why it is rejected; of a stored one, what is wrong in it.
     pub reason: Option<String>,
-    /// Its title.
     pub title: Option<String>,
-    /// Its kind.
     pub kind: String,
 }
 
 /// A version as it is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VersionRow {
-    /// From 1.
     pub version: u32,
     /// The digest of its bytes.
     pub digest: Digest,
-    /// How many bytes.
     pub size: u64,
-    /// `stored` or `rejected`.
     pub state: DocumentState,
     /// Why it is rejected; of a stored one, what is wrong in it.
     pub reason: Option<String>,
-    /// Its title.
     pub title: Option<String>,
     /// When it was stored.
     pub at: Millis,
@@ -99,7 +83,6 @@ pub struct VersionRow {
 /// A file in scope, for a list: from the manifest and, if it is captured, from its document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListedDocument {
-    /// The collection.
     pub collection: String,
     /// The path in it, exact bytes.
     pub path: Vec<u8>,
@@ -111,7 +94,6 @@ pub struct ListedDocument {
     pub state: String,
     /// Why, unless stored; of a stored one, what is wrong in it.
     pub reason: Option<String>,
-    /// Its title.
     pub title: Option<String>,
 }
 

@@ -20,40 +20,25 @@ pub enum OpenError {
     /// The operating system refuses.
     #[error("cannot {attempt} {path}", path = .path.display())]
     Io {
-        /// What was attempted.
         attempt: &'static str,
-        /// On what.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },
     /// The file is not a store, or is damaged.
     #[error("the store {path} is damaged: {cause}; move it away together with its -wal file and start again (documents are read anew from disk, the audit log and what was owed are lost), or put back a copy", path = .path.display())]
-    Corrupt {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite says.
-        cause: String,
-    },
+    Corrupt { path: PathBuf, cause: String },
     /// The file was written by a newer docent.
     #[error("the store {path} has schema {found}, this docent knows up to {known}; run the newer docent, or put back the copy from before the upgrade", path = .path.display())]
     Newer {
-        /// The file.
         path: PathBuf,
-        /// Its schema.
         found: i64,
         /// The newest schema that this docent knows.
         known: i64,
     },
     /// The disk is full or fails.
     #[error("cannot open the store {path}: {cause}", path = .path.display())]
-    Unavailable {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite says.
-        cause: String,
-    },
+    Unavailable { path: PathBuf, cause: String },
 }
 
 impl OpenError {
@@ -82,7 +67,6 @@ pub enum WriteError {
         "the event has {bytes} bytes, more than {max}; put the bulk elsewhere and name it in the event"
     )]
     TooLarge {
-        /// Its size.
         bytes: usize,
         /// The largest size, in bytes.
         max: usize,
@@ -104,7 +88,6 @@ pub enum WriteError {
 pub struct ReadError {
     /// What was asked for.
     pub what: &'static str,
-    /// What SQLite says.
     pub cause: String,
 }
 

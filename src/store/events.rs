@@ -29,13 +29,9 @@ pub struct EventFilter {
 /// One delivery of an event, for a person.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeliveryView {
-    /// Who owes it.
     pub agent: AgentName,
-    /// How it stands.
     pub state: DeliveryState,
-    /// Attempts that failed.
     pub attempts: u32,
-    /// The error chain.
     pub errors: Value,
     /// When it was settled.
     pub settled_at: Option<Millis>,

@@ -6,21 +6,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// One life of a runner. When the runner is replaced its incarnation ends, and whatever it submitted and the writer
 /// has not taken yet is refused.
 #[derive(Debug, Clone)]
-pub struct Incarnation(Arc<AtomicBool>);
+pub(crate) struct Incarnation(Arc<AtomicBool>);
 
 impl Incarnation {
-    /// A new life.
-    pub fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         Incarnation(Arc::new(AtomicBool::new(true)))
     }
 
     /// From now on the writer takes nothing of it. What it took before is waited for with `Store::barrier`.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.store(false, Ordering::SeqCst);
     }
 
     /// The fence of a flight that begins in this life.
-    pub fn flight(&self) -> Fence {
+    pub(crate) fn flight(&self) -> Fence {
         Fence {
             incarnation: self.clone(),
             taken: Arc::new(AtomicBool::new(false)),

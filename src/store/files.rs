@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What to do about files that were removed or replaced.
-pub const PUT_BACK: &str =
+pub(crate) const PUT_BACK: &str =
     "put the same file back, or stop docent and start it again on what is there";
 
 /// One file that is open.

@@ -29,7 +29,6 @@ stored_as_text! { Severity, "severity":
 pub struct IssueOpened {
     /// What it is about, unique among the open ones.
     pub subject: String,
-    /// Who found it.
     pub detector: String,
     /// How bad it is.
     pub severity: Severity,
@@ -39,7 +38,6 @@ pub struct IssueOpened {
     pub limit: String,
 }
 
-/// An issue ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueClosed {
     /// What it was about.
@@ -49,9 +47,7 @@ pub struct IssueClosed {
 /// A fix was tried for an open issue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FixAttempt {
-    /// The issue's subject.
     pub subject: String,
-    /// The fix's name.
     pub fix: String,
     /// What came of it, for a person; `None`: it is under way.
     pub result: Option<String>,
@@ -62,13 +58,10 @@ pub struct FixAttempt {
 pub struct Issue {
     /// What it is about.
     pub subject: String,
-    /// Since when.
     pub opened_at: Millis,
-    /// Who found it.
     pub detector: String,
     /// How bad it is.
     pub severity: Severity,
-    /// What was found.
     pub value: String,
     /// What would be right.
     pub limit: String,
@@ -85,7 +78,6 @@ pub struct Issue {
 /// One path as the manifest, the documents and their chunks have it, for comparing the three.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileView {
-    /// The collection.
     pub collection: String,
     /// The path in it, exact bytes.
     pub path: Vec<u8>,

@@ -42,7 +42,6 @@ pub struct IngressDeadRow {
     pub reason: String,
     /// Its fields, in order.
     pub fields: Vec<(String, String)>,
-    /// When it came.
     pub at: Millis,
 }
 

@@ -9,7 +9,7 @@ use super::{lock, schema};
 
 /// How the file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Inspection {
+pub(crate) enum Inspection {
     /// There is none, or nothing in it.
     Absent,
     /// A daemon has it.
@@ -18,7 +18,6 @@ pub enum Inspection {
     Intact,
     /// It is of a later docent.
     Newer {
-        /// Its schema.
         found: i64,
         /// The newest that is known here.
         known: i64,
@@ -30,7 +29,7 @@ pub enum Inspection {
 }
 
 /// Inspects the store in `data_dir`. Reads the whole file.
-pub fn inspect(data_dir: &Path) -> Inspection {
+pub(crate) fn inspect(data_dir: &Path) -> Inspection {
     let path = data_dir.join("store.db");
     match std::fs::metadata(&path) {
         Ok(found) if found.len() == 0 => return Inspection::Absent,
@@ -59,7 +58,7 @@ pub fn inspect(data_dir: &Path) -> Inspection {
 ///
 /// # Errors
 /// A sentence that says why it is not known.
-pub fn id_in(data_dir: &Path) -> Result<Option<String>, String> {
+pub(crate) fn id_in(data_dir: &Path) -> Result<Option<String>, String> {
     let path = data_dir.join("store.db");
     match std::fs::metadata(&path) {
         Ok(found) if found.len() == 0 => return Ok(None),

@@ -9,10 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{ReadError, Store, WriteError, decode};
 
-/// A job's row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobState {
-    /// Its name.
     pub name: String,
     /// The schedule that `next_at` was computed from, with its time zone; empty: the clock has not seen the job yet.
     pub schedule: String,
@@ -31,11 +29,9 @@ pub struct JobState {
 /// A change of a job's row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobChange {
-    /// By the clock.
     Planned(Box<JobPlanned>),
     /// It ran because somebody asked.
     Ran {
-        /// Its name.
         name: String,
         /// When, milliseconds since 1970.
         at: i64,
@@ -44,7 +40,6 @@ pub enum JobChange {
     },
     /// An operator paused it or lets it run again.
     Paused {
-        /// Its name.
         name: String,
         /// Which of the two.
         paused: bool,

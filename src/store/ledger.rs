@@ -5,8 +5,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
+use super::batch::{Batch, Pruned};
 use super::decode::stored_as_text;
-use super::work::{Batch, Pruned};
 use super::{WriteError, decode};
 use crate::backoff::{Backoff, full_jitter};
 use crate::event::{AgentName, Data, Event, EventId, EventType, Millis, NewEvent, Seq, Subject};
@@ -18,11 +18,8 @@ const ERRORS_MAX: usize = 10;
 /// Which delivery, and what caused it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeliveryKey {
-    /// The event's place.
     pub seq: Seq,
-    /// Who owes it.
     pub agent: AgentName,
-    /// The event's id.
     pub event: EventId,
     /// The first event of its chain.
     pub correlation: EventId,
@@ -50,9 +47,7 @@ stored_as_text! { DeliveryState, "delivery state":
 pub struct RetryPolicy {
     /// Attempts after the first; then the delivery is dead.
     pub max_retries: u32,
-    /// The first backoff.
     pub backoff_min: Duration,
-    /// The longest backoff.
     pub backoff_max: Duration,
 }
 
@@ -68,9 +63,7 @@ impl RetryPolicy {
 /// What became of an event that was published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishedEvent {
-    /// Its id.
     pub id: EventId,
-    /// Its place.
     pub seq: Seq,
     /// False: it was known already, with the same content; nothing was written.
     pub fresh: bool,

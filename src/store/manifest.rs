@@ -2,12 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use super::captures::{Digest, FileStat};
 use super::decode::stored_as_text;
+use super::digest::Digest;
 use super::readers::column;
-use super::{Effect, ReadError, Store, WriteError, decode};
+use super::{ReadError, Store, WriteError, decode};
 use crate::event::Millis;
 
 /// How a file stands in the manifest.
@@ -33,14 +32,25 @@ stored_as_text! { FileState, "file state":
     Withheld = "withheld",
 }
 
+/// What the file system says of a file: enough to see that it did not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FileStat {
+    pub size: u64,
+    /// Last modification, nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// Last change of the inode, nanoseconds since 1970.
+    pub ctime_ns: i64,
+    /// The device it is on.
+    pub device: u64,
+    pub inode: u64,
+}
+
 /// One row of the manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ManifestEntry {
-    /// The collection.
     pub collection: String,
     /// The path in it, exact bytes.
     pub path: Vec<u8>,
-    /// How it stands.
     pub state: FileState,
     /// The digest of its bytes, if they are captured.
     pub digest: Option<Digest>,
@@ -57,7 +67,6 @@ pub struct KnownTree {
     pub path: Vec<u8>,
     /// The device that it is on.
     pub device: u64,
-    /// Its inode.
     pub inode: u64,
     /// When it was made, nanoseconds since 1970; 0 where the file system does not tell.
     pub born_ns: i64,
@@ -66,44 +75,25 @@ pub struct KnownTree {
 }
 
 /// The name of the fact that a [`KnownTree`] is.
-const TREE: &str = "tree/";
-
-impl KnownTree {
-    /// What remembers it.
-    pub fn effect(&self, collection: &str) -> Effect {
-        let value = json!({
-            "path": self.path, "device": self.device, "inode": self.inode, "born_ns": self.born_ns,
-            "judged_by": self.judged_by,
-        });
-        Effect::Remember {
-            name: format!("{TREE}{collection}"),
-            value: value.to_string(),
-        }
-    }
-}
+pub(super) const TREE: &str = "tree/";
 
 /// A row as it is read: the same.
-pub type ManifestRow = ManifestEntry;
+pub(crate) type ManifestRow = ManifestEntry;
 
 /// A scan that was requested and has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanRequest {
     /// Rises with every request.
     pub id: u64,
-    /// The collection.
     pub collection: String,
-    /// Only this path.
     pub path: Option<Vec<u8>>,
-    /// Why.
     pub reason: String,
 }
 
 /// The last scan of a collection that ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanRow {
-    /// The collection.
     pub collection: String,
-    /// When it began.
     pub began_at: Millis,
     /// When every file that it saw was captured or reported.
     pub ended_at: Millis,

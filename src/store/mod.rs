@@ -11,10 +11,12 @@
 
 mod access;
 mod audit;
+mod batch;
 mod captures;
 mod chunks;
 mod dead;
 mod decode;
+mod digest;
 mod documents;
 mod error;
 mod events;
@@ -47,33 +49,39 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use access::{Denied, denied};
-pub use audit::{AuditBreak, AuditLine, AuditRecord};
-pub use captures::{Capture, Digest, FileStat, pack, unpack};
-pub use chunks::{ChunkRow, ChunkSet, ChunkSource, Feed, FeedChange, IndexedState};
-pub use dead::DeadLetter;
-pub use documents::{DocumentRow, DocumentState, DocumentVersion, ListedDocument, VersionRow};
-pub use error::{OpenError, ReadError, WriteError};
-pub use events::{DeliveryView, EventFilter};
-pub use fence::{Fence, Incarnation};
-pub use files::PUT_BACK;
-pub use health::{FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity};
-pub use ingress::{IngressDead, IngressDeadRow};
-pub use inspect::{Inspection, id_in, inspect};
-pub use jobs::{JobChange, JobPlanned, JobState};
-pub use ledger::{DeliveryKey, DeliveryState, PublishedEvent, RetryPolicy, Settled};
-pub use manifest::{FileState, KnownTree, ManifestEntry, ManifestRow, ScanRequest, ScanRow};
-pub use operate::{Act, Operation};
-pub use outcome::{
-    Derived, EFFECTS_VERSION, Effect, Outcome, Settlement, derived_id, effects_weight,
+pub(crate) use access::denied;
+pub(crate) use audit::AuditRecord;
+pub(crate) use captures::{Capture, pack};
+pub(crate) use chunks::{ChunkRow, ChunkSet, ChunkSource, Feed, IndexedState};
+pub(crate) use dead::DeadLetter;
+pub(crate) use digest::Digest;
+pub(crate) use documents::{DocumentRow, DocumentState, DocumentVersion, ListedDocument};
+pub(crate) use error::{OpenError, ReadError, WriteError};
+pub(crate) use events::{DeliveryView, EventFilter};
+pub(crate) use fence::{Fence, Incarnation};
+pub(crate) use files::PUT_BACK;
+pub(crate) use health::{FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity};
+pub(crate) use ingress::{IngressDead, IngressDeadRow};
+pub(crate) use inspect::{Inspection, id_in, inspect};
+pub(crate) use jobs::{JobChange, JobPlanned, JobState};
+pub use ledger::RetryPolicy;
+pub(crate) use ledger::{DeliveryKey, DeliveryState, PublishedEvent, Settled};
+pub(crate) use manifest::{
+    FileStat, FileState, KnownTree, ManifestEntry, ManifestRow, ScanRequest, ScanRow,
 };
-pub use owed::{DueBy, OfferClass, OwedRow, RetryCursor};
-pub use shared::{AgentCounts, AgentSignal, Head, HeldLog, Replaced, Standing};
+pub(crate) use operate::{Act, Operation};
+#[cfg(test)]
+pub(crate) use outcome::Derived;
+pub use outcome::{Effect, Outcome};
+pub(crate) use outcome::{Settlement, derived_id, effects_weight};
+pub(crate) use owed::{DueBy, OfferClass, OwedRow, RetryCursor};
+pub(crate) use shared::{AgentCounts, AgentSignal, Head, HeldLog, Standing};
 
 use crate::event::{AgentName, Millis, NewEvent, Seq};
+use batch::Pruned;
 use readers::Readers;
 use shared::StoreShared;
-use work::{Command, Done, Prune, Pruned, Work};
+use work::{Command, Done, Prune, Work};
 
 /// Statements that a connection keeps parsed.
 const STATEMENTS: usize = 64;
@@ -216,6 +224,19 @@ impl Store {
             Done::Settled(settled) => Some(settled),
             _ => None,
         })
+        .await
+    }
+
+    /// Carries out what an operator asks for, and records it. Gives how many deliveries it changed; with none nothing is
+    /// recorded either.
+    pub async fn operate(&self, operation: Operation) -> Result<usize, WriteError> {
+        let work = Work::Operate(Box::new(operation));
+        self.send(work, |done| match done {
+            Done::Operated(count) => Some(count),
+            _ => None,
+        })
+        .await?
+        .committed()
         .await
     }
 

@@ -10,14 +10,14 @@ use std::time::Instant;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::mpsc;
 
+use super::batch::{Batch, Counters};
 use super::files::Files;
 use super::lock::Lock;
 use super::readers::{self, Readers};
 use super::shared::StoreShared;
 use super::upkeep::{Asker, Upkeep};
-use super::work::Batch;
 use super::writer::{self, Writer};
-use super::{OpenError, QUEUE, Store, StoreOptions, access, decode, schema};
+use super::{OpenError, QUEUE, Store, StoreOptions, access, audit, decode, schema};
 
 /// The end of the store: joins its threads and frees the lock on `data_dir`.
 #[derive(Debug)]
@@ -71,7 +71,10 @@ impl Store {
             _ended: ended,
         };
         let writer = Writer {
-            batch: Batch::load(&connection, options).map_err(|e| refuse(&path, &e))?,
+            batch: Batch::new(
+                options,
+                read_counters(&connection).map_err(|e| refuse(&path, &e))?,
+            ),
             connection,
             queue: receiver,
             shared: shared.clone(),
@@ -181,4 +184,24 @@ fn refuse(path: &Path, error: &rusqlite::Error) -> OpenError {
         ) => OpenError::Unavailable { path, cause },
         _ => OpenError::Corrupt { path, cause },
     }
+}
+
+fn read_counters(connection: &Connection) -> rusqlite::Result<Counters> {
+    let value = |name: &str| {
+        connection
+            .query_row("SELECT value FROM counter WHERE name = ?1", [name], |row| {
+                row.get(0)
+            })
+            .or_else(|e| match e {
+                rusqlite::Error::QueryReturnedNoRows => Ok(0),
+                other => Err(other),
+            })
+    };
+    Ok(Counters {
+        seq: value("seq")?,
+        change: value("change")?,
+        chunk: value("passage")?,
+        audit_n: value("audit")?,
+        audit_hash: audit::head_hash(connection)?,
+    })
 }

@@ -3,12 +3,13 @@
 
 use rusqlite::{Connection, params};
 
+#[cfg(test)]
+use super::Store;
+use super::batch::Batch;
 use super::ledger::{DeliveryState, publish, with_error};
-use super::work::{Batch, Done, Work};
-use super::{Store, WriteError, decode};
+use super::{WriteError, decode};
 use crate::event::{AgentName, EventId, Millis, NewEvent, Seq};
 
-/// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// `dead → owed`: attempts from 0, due at once; the error chain stays.
@@ -32,9 +33,7 @@ impl Act {
 /// An act on the deliveries of one event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
-    /// What is done.
     pub act: Act,
-    /// Of this event,
     pub event: EventId,
     /// what this agent owes it; `None`: what each owes it.
     pub agent: Option<AgentName>,
@@ -140,22 +139,9 @@ fn drop_one(
     Ok(())
 }
 
+#[cfg(test)]
 impl Store {
-    /// Carries out what an operator asks for, and records it. Gives how many deliveries it changed; with none nothing is
-    /// recorded either.
-    pub async fn operate(&self, operation: Operation) -> Result<usize, WriteError> {
-        let work = Work::Operate(Box::new(operation));
-        self.send(work, |done| match done {
-            Done::Operated(count) => Some(count),
-            _ => None,
-        })
-        .await?
-        .committed()
-        .await
-    }
-
     /// Makes the dead deliveries of an event owed again (one agent's, or all); gives how many there were.
-    #[cfg(test)]
     pub async fn replay(
         &self,
         event: EventId,

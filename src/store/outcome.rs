@@ -1,12 +1,14 @@
 //! What a handler decides: effects, derived events, or a failure. Only the store applies it.
 //!
-//! An [`Effect`] is data, not code: closed, versioned and serialisable, so that a handler may run in another process.
+//! An [`Effect`] is data, not code: closed and serialisable, so that a handler may run in another process.
 //! Bytes are named by their digest; only a capture, which a source submits itself, carries them.
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::audit::AuditRecord;
+use super::batch::Batch;
 use super::captures::Capture;
 use super::chunks::ChunkSet;
 use super::documents::DocumentVersion;
@@ -14,15 +16,11 @@ use super::health::{FixAttempt, IssueClosed, IssueOpened};
 use super::ingress::IngressDead;
 use super::jobs::JobChange;
 use super::ledger::DeliveryKey;
-use super::manifest::{ManifestEntry, ScanRow};
-use super::work::Batch;
+use super::manifest::{KnownTree, ManifestEntry, ScanRow, TREE};
 use super::{
     WriteError, audit, captures, chunks, documents, health, ingress, jobs, manifest, meta,
 };
 use crate::event::{AgentName, Data, EventId, EventType, Millis, NewEvent, Subject};
-
-/// The version of the list of effects below.
-pub const EFFECTS_VERSION: u32 = 1;
 
 /// One change of the store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,27 +31,21 @@ pub enum Effect {
     List(ManifestEntry),
     /// A file is no longer in the manifest.
     Unlist {
-        /// Its collection.
         collection: String,
-        /// Its path.
         path: Vec<u8>,
     },
     /// A scan was requested.
     ScanRequested {
-        /// Of this collection.
         collection: String,
         /// Of this path only.
         path: Option<Vec<u8>>,
-        /// Why.
         reason: String,
     },
     /// A scan that began when `up_to` was the newest request has ended.
     ScanEnded {
-        /// The collection.
         collection: String,
         /// The requests that it fulfilled: those with this id or a lower one.
         up_to: u64,
-        /// When it began.
         began_at: i64,
         /// How many files it saw.
         files: u64,
@@ -62,14 +54,12 @@ pub enum Effect {
     Document(DocumentVersion),
     /// A document is gone; its versions stay for their retention.
     DocumentGone {
-        /// The document's id.
         document: String,
     },
     /// All chunks of a document, and the embeddings that were not there.
     Index(ChunkSet),
     /// A document has no chunks any more.
     Unindex {
-        /// The document's id.
         document: String,
         /// The identity of the embedder and of the chunking that it has none with.
         embedder: String,
@@ -78,7 +68,6 @@ pub enum Effect {
     Audit(AuditRecord),
     /// What a job did, or when it is due.
     Job(JobChange),
-    /// Something is wrong.
     IssueOpened(IssueOpened),
     /// It is right again.
     IssueClosed(IssueClosed),
@@ -98,22 +87,18 @@ pub enum Effect {
     },
     /// A fact that has a name and no table of its own.
     Remember {
-        /// Its name.
         name: String,
         /// What it is now.
         value: String,
     },
     /// Such a fact is gone, if it is still this.
     Forget {
-        /// Its name.
         name: String,
-        /// What it was.
         value: String,
     },
     /// The agent `test` was here.
     #[cfg(feature = "testing")]
     Test {
-        /// The event's place.
         event: u64,
         /// The attempt, from 1.
         attempt: u32,
@@ -123,7 +108,6 @@ pub enum Effect {
 /// An event that an outcome causes; its id follows from its cause.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Derived {
-    /// What happened.
     pub kind: EventType,
     /// What it is about.
     pub subject: Subject,
@@ -136,8 +120,21 @@ pub struct Derived {
 pub struct Outcome {
     /// Changes of the store.
     pub effects: Vec<Effect>,
-    /// Events that follow.
     pub events: Vec<Derived>,
+}
+
+impl Effect {
+    /// Remembers what the root of a collection is known to be.
+    pub fn known_tree(collection: &str, tree: &KnownTree) -> Self {
+        let value = json!({
+            "path": tree.path, "device": tree.device, "inode": tree.inode, "born_ns": tree.born_ns,
+            "judged_by": tree.judged_by,
+        });
+        Effect::Remember {
+            name: format!("{TREE}{collection}"),
+            value: value.to_string(),
+        }
+    }
 }
 
 impl Outcome {
@@ -187,7 +184,7 @@ impl Settlement {
 }
 
 /// About how many bytes `effects` hold.
-pub fn effects_weight(effects: &[Effect]) -> usize {
+pub(crate) fn effects_weight(effects: &[Effect]) -> usize {
     let bytes = |effect: &Effect| match effect {
         Effect::Capture(capture) => capture.packed.as_ref().map_or(0, Vec::len),
         Effect::Index(set) => {
@@ -259,7 +256,7 @@ pub(super) fn apply(
 }
 
 /// The id that event number `ordinal` (from 0) of the outcome of `agent` for the event `cause` gets.
-pub fn derived_id(cause: EventId, agent: AgentName, ordinal: usize) -> EventId {
+pub(crate) fn derived_id(cause: EventId, agent: AgentName, ordinal: usize) -> EventId {
     EventId::derived(&[&cause.to_string(), agent.as_str(), &ordinal.to_string()])
 }
 

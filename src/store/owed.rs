@@ -12,7 +12,6 @@ use crate::event::{AgentName, Event, Millis, Seq, Subject};
 /// A delivery that may be offered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwedRow {
-    /// The event's place.
     pub seq: Seq,
     /// What the event is about.
     pub subject: Subject,
@@ -25,7 +24,6 @@ pub struct OwedRow {
 pub struct RetryCursor {
     /// The moment of the last one.
     pub due_at: Millis,
-    /// Its event.
     pub seq: Seq,
 }
 

@@ -10,7 +10,6 @@ use tokio::sync::Semaphore;
 
 use super::{ReadError, Store, decode};
 
-/// Reads at once.
 const CONNECTIONS: usize = 4;
 
 /// Bytes of the rows that one page holds, about: it ends with the row that reaches them.

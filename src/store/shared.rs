@@ -7,15 +7,14 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 
+use super::batch::{Counters, Delta};
 use super::files::PUT_BACK;
 use super::schema;
-use super::work::{Counters, Delta};
 use crate::event::{AgentName, Millis, Seq};
 
 /// The newest of what is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Head {
-    /// The newest event.
     pub seq: Seq,
     /// The newest change of the index's feed.
     pub change: u64,
@@ -28,7 +27,6 @@ pub struct AgentCounts {
     pub owed: i64,
     /// Owed after at least one failed attempt.
     pub retrying: i64,
-    /// Dead.
     pub dead: i64,
     /// Settled as done since the start.
     pub handled: i64,
@@ -91,7 +89,6 @@ pub struct Standing {
 /// Files that were removed or replaced while they were open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replaced {
-    /// Which, and how.
     pub how: String,
     /// Since when that is known.
     pub since: Millis,
@@ -102,7 +99,6 @@ pub struct Replaced {
 pub struct HeldLog {
     /// The size of `store.db-wal`.
     pub bytes: u64,
-    /// Since when.
     pub since: Millis,
 }
 

@@ -1,14 +1,13 @@
-//! What the writer is asked to do, what it gives, and the state of the commit that it puts together.
+//! What the writer is asked to do, and what it gives.
 
-use std::collections::HashMap;
-
-use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::batch::Pruned;
 use super::ledger::{DeliveryKey, PublishedEvent, Settled};
+use super::operate::Operation;
 use super::outcome::{self, Effect, Settlement};
-use super::{Fence, Operation, StoreOptions, WriteError, audit};
-use crate::event::{AgentName, Millis, NewEvent, Seq};
+use super::{Fence, WriteError};
+use crate::event::{Millis, NewEvent, Seq};
 
 /// What the writer is asked to do.
 pub(super) enum Work {
@@ -55,15 +54,6 @@ pub(super) enum Done {
     Passed,
 }
 
-/// What one slice of pruning did.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pruned {
-    /// Rows that are gone.
-    pub(super) gone: usize,
-    /// Where the next slice of the ledger begins, if there may be more.
-    pub(super) next: Option<Seq>,
-}
-
 /// One transaction with the way back.
 pub(super) struct Command {
     pub(super) work: Work,
@@ -78,96 +68,4 @@ impl Command {
             _ => 0,
         }
     }
-}
-
-/// What changed in an agent's counts.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Delta {
-    pub(super) owed: i64,
-    pub(super) retrying: i64,
-    pub(super) dead: i64,
-    pub(super) handled: i64,
-    pub(super) failed: i64,
-    /// There are deliveries that were not owed before.
-    pub(super) fresh: bool,
-    /// The lowest delivery that became offerable again.
-    pub(super) rewind: Option<Seq>,
-}
-
-/// The numbers that only go up. They are written with the batch that used them, so none is given twice.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Counters {
-    pub(super) seq: u64,
-    pub(super) change: u64,
-    pub(super) chunk: u64,
-    pub(super) audit_n: u64,
-    pub(super) audit_hash: String,
-}
-
-/// The state of the commit that is being put together.
-pub(super) struct Batch {
-    pub(super) options: StoreOptions,
-    pub(super) counters: Counters,
-    pub(super) deltas: HashMap<AgentName, Delta>,
-    /// When the member that is being applied was begun.
-    pub(super) now: Millis,
-}
-
-impl Batch {
-    /// The state before the first commit.
-    pub(super) fn load(connection: &Connection, options: StoreOptions) -> rusqlite::Result<Self> {
-        Ok(Batch {
-            options,
-            counters: read_counters(connection)?,
-            deltas: HashMap::new(),
-            now: Millis::now(),
-        })
-    }
-
-    pub(super) fn options(&self) -> &StoreOptions {
-        &self.options
-    }
-
-    pub(super) fn versions_kept(&self) -> u32 {
-        self.options.versions
-    }
-
-    pub(super) fn next_seq(&mut self) -> Seq {
-        self.counters.seq += 1;
-        Seq(self.counters.seq)
-    }
-
-    pub(super) fn next_change(&mut self) -> u64 {
-        self.counters.change += 1;
-        self.counters.change
-    }
-
-    pub(super) fn next_chunk(&mut self) -> u64 {
-        self.counters.chunk += 1;
-        self.counters.chunk
-    }
-
-    pub(super) fn delta(&mut self, agent: AgentName) -> &mut Delta {
-        self.deltas.entry(agent).or_default()
-    }
-}
-
-fn read_counters(connection: &Connection) -> rusqlite::Result<Counters> {
-    let value = |name: &str| {
-        connection
-            .query_row("SELECT value FROM counter WHERE name = ?1", [name], |row| {
-                row.get(0)
-            })
-            .or_else(|e| match e {
-                rusqlite::Error::QueryReturnedNoRows => Ok(0),
-                other => Err(other),
-            })
-    };
-    Ok(Counters {
-        seq: value("seq")?,
-        change: value("change")?,
-        chunk: value("passage")?,
-        audit_n: value("audit")?,
-        audit_hash: audit::head_hash(connection)?,
-    })
 }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
+use super::batch::{Batch, Counters, Pruned};
 use super::error::unavailable;
 use super::files::{Files, PUT_BACK};
 use super::ledger::{self, DeliveryKey, PublishedEvent, Settled};
 use super::outcome::{self, Settlement};
 use super::upkeep::{Asker, LOG_MAX};
-use super::work::{Batch, Command, Counters, Done, Prune, Pruned, Work};
+use super::work::{Command, Done, Prune, Work};
 use super::{
     StoreShared, WriteError, audit, captures, chunks, documents, health, leave_log, manifest,
     operate,

@@ -10,7 +10,6 @@ use tracing_subscriber::fmt::format::Writer;
 
 use crate::visible::visible;
 
-/// `message name=value name="text"`.
 pub(super) struct LogFields;
 
 impl<'writer> FormatFields<'writer> for LogFields {

@@ -20,7 +20,7 @@ const PREFIX: &str = "DOCENT";
 
 /// Whether stderr is the stream that the service manager opened to the journal, as `$JOURNAL_STREAM` says: the variable is
 /// inherited, so alone it proves nothing.
-pub fn stderr_is_journal() -> bool {
+pub(crate) fn stderr_is_journal() -> bool {
     let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
     let stat = rustix::fs::fstat(std::io::stderr());
     stat.is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))

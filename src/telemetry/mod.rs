@@ -22,7 +22,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-pub use journal::stderr_is_journal;
+pub(crate) use journal::stderr_is_journal;
 
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::json;
@@ -36,20 +36,20 @@ const CHATTY: [&str; 2] = ["fred", "rustls"];
 
 /// Whether a stream has colours unless somebody says otherwise: on a terminal that knows them, without `NO_COLOR`. `CLICOLOR`
 /// and `CLICOLOR_FORCE` are heeded too.
-pub fn is_colored(stream: &impl RawStream) -> bool {
+pub(crate) fn is_colored(stream: &impl RawStream) -> bool {
     AutoStream::choice(stream) != ColorChoice::Never
 }
 
 /// Logging was set up before in this process.
 #[derive(Debug, Error)]
 #[error("logging is set up already")]
-pub struct AlreadySet;
+pub(crate) struct AlreadySet;
 
 /// Sets logging up for this process. A panic becomes a log line too.
 ///
 /// # Errors
 /// It was set up before.
-pub fn init(log: &Log) -> Result<(), AlreadySet> {
+pub(crate) fn init(log: &Log) -> Result<(), AlreadySet> {
     let level = match log.level {
         LogLevel::Error => Level::ERROR,
         LogLevel::Warn => Level::WARN,

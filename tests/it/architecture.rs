@@ -87,6 +87,14 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
+/// A file's text up to its unit tests.
+fn without_tests(text: &str) -> &str {
+    let is_module = |line: Option<&str>| line.is_some_and(|line| line.ends_with("mod tests {"));
+    let mut tests = text.match_indices("#[cfg(test)]\n");
+    let begin = tests.find(|(at, _)| is_module(text[*at..].lines().nth(1)));
+    begin.map_or(text, |(at, _)| &text[..at])
+}
+
 /// Every Rust file below `folder`, relative to `src`, with its text up to its unit tests.
 fn files(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).expect("src can be listed") {
@@ -100,16 +108,13 @@ fn files(folder: &Path, found: &mut Vec<(String, String)>) {
                 .expect("below src")
                 .to_str()
                 .expect("a plain name");
-            let product = text
-                .split("#[cfg(test)]\nmod tests {")
-                .next()
-                .unwrap_or_default();
+            let product = without_tests(&text);
             found.push((relative.to_owned(), product.to_owned()));
         }
     }
 }
 
-fn product() -> Vec<(String, String)> {
+pub(crate) fn product() -> Vec<(String, String)> {
     let mut found = Vec::new();
     files(&source(), &mut found);
     found.retain(|(path, _)| !path.contains("tests"));

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use docent::event::{AgentName, EventType, NewEvent, Subject};
-use docent::runtime::Source;
-use docent::store::{RetryPolicy, Store, StoreOptions};
+use docent::internals::event::{AgentName, EventType, NewEvent, Subject};
+use docent::internals::runtime::Source;
+use docent::internals::store::{RetryPolicy, Store, StoreOptions};
 use serde_json::json;
 
 use crate::helper::{Daemon, World};

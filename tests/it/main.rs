@@ -26,6 +26,7 @@ mod architecture;
 mod backlog;
 mod bad_input;
 mod check;
+mod circles;
 mod cite;
 mod cli;
 mod config;

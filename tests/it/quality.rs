@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use docent::http::wire::{Hit, SearchAnswer};
-use docent::http::{Client, Target};
+use docent::internals::http::wire::{Hit, SearchAnswer};
+use docent::internals::http::{Client, Target};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 

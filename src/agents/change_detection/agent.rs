@@ -13,8 +13,7 @@ use crate::event::{AgentName, Event, EventType};
 use crate::runtime::{Agent, Boxed, Compute, Duty, Ending, Handling, ScanDesk, Source};
 use crate::store::{Effect, Outcome, Store};
 
-/// The agent.
-pub struct ChangeDetection {
+pub(crate) struct ChangeDetection {
     options: Arc<Options>,
     store: Store,
     source: Source,
@@ -26,7 +25,7 @@ pub struct ChangeDetection {
 
 impl ChangeDetection {
     /// One life of the agent. Patterns that [`Options::check`] refuses end its duty with an error.
-    pub fn new(
+    pub(crate) fn new(
         options: Options,
         store: Store,
         source: Source,

@@ -2,12 +2,9 @@
 
 use std::path::PathBuf;
 
-/// A named tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Collection {
-    /// Its name.
+pub(crate) struct Collection {
     pub name: String,
-    /// Its root, absolute.
     pub root: PathBuf,
     /// Patterns, as in a `.gitignore`, of the files that are in scope; without any, all files are.
     pub include: Vec<String>,
@@ -23,11 +20,10 @@ pub struct Collection {
 
 /// How the changes of a collection are noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WatchMode {
+pub(crate) enum WatchMode {
     /// By notifications where they work, else by frequent scans.
     Auto,
     /// By notifications, whatever the file system is.
     Native,
-    /// By frequent scans.
     Poll,
 }

@@ -26,7 +26,6 @@ pub(super) enum Decision {
     },
     /// Read it again ever later: it could not be reached.
     Retry,
-    /// Commit this.
     Commit(CaptureTransaction),
     /// Its root is away, with the cause.
     RootAbsent(String),
@@ -42,7 +41,6 @@ pub(super) struct CaptureTransaction {
 }
 
 impl CaptureTransaction {
-    /// One without events.
     pub(super) fn of(effects: Vec<Effect>) -> Self {
         let events = Vec::new();
         CaptureTransaction { effects, events }

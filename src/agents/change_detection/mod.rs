@@ -57,6 +57,6 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use agent::ChangeDetection;
-pub use collection::{Collection, WatchMode};
-pub use options::{Options, Supported};
+pub(crate) use agent::ChangeDetection;
+pub(crate) use collection::{Collection, WatchMode};
+pub(crate) use options::Options;

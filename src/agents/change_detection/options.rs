@@ -9,12 +9,10 @@ use super::scope::Scope;
 use crate::config::PatternError;
 
 /// Whether docent reads files of the type that a path (exact bytes) names.
-pub type Supported = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+pub(crate) type Supported = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
-/// The agent's options.
 #[derive(Clone)]
-pub struct Options {
-    /// The trees.
+pub(crate) struct Options {
     pub collections: Vec<Collection>,
     /// Which types of files docent reads.
     pub supported: Supported,
@@ -49,7 +47,7 @@ impl Options {
     ///
     /// # Errors
     /// The first pattern that cannot be understood.
-    pub fn check(&self) -> Result<(), PatternError> {
+    pub(crate) fn check(&self) -> Result<(), PatternError> {
         for collection in &self.collections {
             Scope::new(collection, &self.secrets, None)?;
         }

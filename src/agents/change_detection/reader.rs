@@ -41,7 +41,6 @@ pub(super) struct ReadPath {
 /// Reads batches of paths.
 pub(super) struct FileReader {
     context: AgentContext,
-    /// For each tree.
     roots: Vec<ExpectedRoot>,
     /// False while captures are stopped.
     may_read: bool,

@@ -259,7 +259,7 @@ impl Roots {
         let unsaved = roots.filter_map(|(tree, root)| {
             let known = root.known.as_ref().filter(|_| root.unsaved)?;
             root.unsaved = false;
-            Some((tree, known.effect(&self.trees[tree].name)))
+            Some((tree, Effect::known_tree(&self.trees[tree].name, known)))
         });
         unsaved.collect()
     }

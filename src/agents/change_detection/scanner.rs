@@ -41,7 +41,6 @@ struct ScannedTree {
     whole: bool,
 }
 
-/// The scanner.
 pub(super) struct Scanner {
     context: AgentContext,
     queue: ChangedPaths,
@@ -77,7 +76,6 @@ impl Scanner {
         self.scan.is_some()
     }
 
-    /// Orders a survey.
     pub(super) fn order(&mut self, order: SurveyOrder) {
         self.surveys.order(order);
     }
@@ -270,7 +268,7 @@ impl Scanner {
         };
         let mut effects: Vec<Effect> = scanned.map(effect).collect();
         for (tree, known) in self.reread(roots) {
-            effects.push(known.effect(&trees[tree].name));
+            effects.push(Effect::known_tree(&trees[tree].name, &known));
         }
         Ok(effects)
     }

@@ -13,7 +13,6 @@ pub(super) enum FileSnapshot {
     RootAbsent(String),
     /// The root is not the known directory, or nobody has compared it yet.
     RootUnknown,
-    /// No file.
     Gone,
     OutOfScope(OutOfScope),
     /// The collection is not in the config any more.

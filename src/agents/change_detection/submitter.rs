@@ -76,7 +76,6 @@ impl PathsInFlight {
 
 type Written = Result<Vec<PublishedEvent>, WriteError>;
 
-/// The submitter.
 pub(super) struct Submitter {
     source: Source,
     pulse: Pulse,

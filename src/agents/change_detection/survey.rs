@@ -20,7 +20,6 @@ use crate::store::{FileStat, KnownTree, ManifestRow};
 /// Entries walked, and rows compared, in one step.
 const STEP: usize = 512;
 
-/// What to survey.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SurveyOrder {
     pub(super) tree: usize,
@@ -59,7 +58,6 @@ pub(super) struct SurveyStep {
     pub(super) unread: Vec<UnreadDirectory>,
     /// Directories whose rules cannot be used, with the cause.
     pub(super) closed: Vec<(Vec<u8>, String)>,
-    /// Files seen.
     pub(super) seen: u64,
     /// It was the last step.
     pub(super) over: bool,

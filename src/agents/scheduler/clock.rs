@@ -26,7 +26,6 @@ enum TickError {
     Write(#[from] WriteError),
 }
 
-/// The duty's state.
 pub(super) struct Clock {
     pub(super) timetable: Arc<Timetable>,
     pub(super) store: Store,
@@ -107,7 +106,7 @@ impl Clock {
         &self,
         job: &Job,
         seen: Option<&JobState>,
-        step: plan::Step,
+        step: plan::JobStep,
     ) -> Result<bool, TickError> {
         let mut next = step.next;
         let events: Vec<NewEvent> = step.runs.iter().map(|due| self.event(job, *due)).collect();

@@ -20,12 +20,11 @@ use crate::store::{Effect, JobChange, Outcome, Store, derived_id};
 
 use clock::Clock;
 use schedule::Schedule;
-pub use schedule::ScheduleError;
+pub(crate) use schedule::ScheduleError;
 
 /// A job as it is configured.
 #[derive(Debug, Clone)]
-pub struct JobOption {
-    /// Its name, unique.
+pub(crate) struct JobOption {
     pub name: String,
     /// A cron pattern of five fields.
     pub schedule: String,
@@ -35,7 +34,6 @@ pub struct JobOption {
     pub missed: Missed,
     /// The type of the event that a run publishes,
     pub kind: EventType,
-    /// its subject
     pub subject: Subject,
     /// and its data, a JSON object.
     pub data: Value,
@@ -43,10 +41,9 @@ pub struct JobOption {
 
 /// How the scheduler works.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct SchedulerOptions {
     /// The IANA name of the zone in which schedules are read.
     pub timezone: String,
-    /// The jobs.
     pub jobs: Vec<JobOption>,
     /// This process, for the source of events.
     pub instance: String,
@@ -60,7 +57,7 @@ struct Job {
 
 /// The jobs with their schedules read.
 #[derive(Debug)]
-pub struct Timetable {
+pub(crate) struct Timetable {
     jobs: Vec<Job>,
     instance: String,
 }
@@ -70,8 +67,8 @@ impl Timetable {
     ///
     /// # Errors
     /// A schedule or the time zone is none.
-    pub fn new(options: Options) -> Result<Self, ScheduleError> {
-        let Options {
+    pub(crate) fn new(options: SchedulerOptions) -> Result<Self, ScheduleError> {
+        let SchedulerOptions {
             timezone,
             jobs,
             instance,
@@ -96,7 +93,7 @@ impl Timetable {
 }
 
 /// One life of the scheduler.
-pub struct Scheduler {
+pub(crate) struct Scheduler {
     timetable: Arc<Timetable>,
     store: Store,
     source: Source,
@@ -104,7 +101,7 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// A new life: its state stands in the store.
-    pub fn new(timetable: Arc<Timetable>, store: Store, source: Source) -> Self {
+    pub(crate) fn new(timetable: Arc<Timetable>, store: Store, source: Source) -> Self {
         Scheduler {
             timetable,
             store,

@@ -19,7 +19,7 @@ const BACK_MAX: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// What is to be done about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct JobStep {
     /// The row as it shall be.
     pub(super) next: JobState,
     /// The moments of the runs to be published with it, oldest first.
@@ -30,7 +30,7 @@ pub(super) struct Step {
 ///
 /// A job that is new, was off or has another schedule than its row begins at `now`. One that is paused lets its moments
 /// pass. `last_event` of a row with runs is for the caller to set.
-pub(super) fn step(job: &Job, seen: Option<&JobState>, now: Millis) -> Option<Step> {
+pub(super) fn step(job: &Job, seen: Option<&JobState>, now: Millis) -> Option<JobStep> {
     let schedule = &job.schedule;
     let mut next = seen.cloned().unwrap_or_else(|| unseen(&job.option.name));
     schedule.text().clone_into(&mut next.schedule);
@@ -61,7 +61,7 @@ pub(super) fn step(job: &Job, seen: Option<&JobState>, now: Millis) -> Option<St
     if !runs.is_empty() {
         next.last_at = Some(now.0);
     }
-    (seen != Some(&next)).then_some(Step { next, runs })
+    (seen != Some(&next)).then_some(JobStep { next, runs })
 }
 
 /// The row of a job that the configuration does not name any more: it is not due.

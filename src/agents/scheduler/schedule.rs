@@ -14,7 +14,7 @@ use crate::event::Millis;
 
 /// Why a schedule is none.
 #[derive(Debug, Error)]
-pub enum ScheduleError {
+pub(crate) enum ScheduleError {
     /// The pattern cannot be read.
     #[error(
         "cannot read the schedule `{0}`; write five fields: minute, hour, day, month, weekday, for example `0 2 * * *`"

@@ -33,7 +33,7 @@ pub(super) fn option(name: &str, schedule: &str, missed: Missed) -> JobOption {
 
 impl Bench {
     pub(super) fn table(jobs: Vec<JobOption>) -> Arc<Timetable> {
-        let options = Options {
+        let options = SchedulerOptions {
             timezone: "UTC".to_owned(),
             jobs,
             instance: "here".to_owned(),
@@ -164,7 +164,7 @@ async fn what_names_no_job_has_no_effect_and_what_says_nothing_fails_for_good() 
 
 #[test]
 fn a_timetable_with_a_wrong_schedule_is_refused() {
-    let options = Options {
+    let options = SchedulerOptions {
         timezone: "UTC".to_owned(),
         jobs: vec![option("sweep", "at noon", Missed::Once)],
         instance: "here".to_owned(),

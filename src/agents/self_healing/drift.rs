@@ -12,14 +12,10 @@ use crate::store::{FileView, ReadError, Store};
 /// Differences that are looked at again each round, at most; there may be more.
 const SUSPECTS_MAX: usize = 1000;
 
-/// What is compared.
 #[derive(Debug, Clone)]
 pub(super) struct Scope {
-    /// In these collections.
     pub(super) collections: Vec<String>,
-    /// Documents with files.
     pub(super) documents: bool,
-    /// Chunks with documents.
     pub(super) chunks: bool,
 }
 

@@ -13,7 +13,6 @@ use crate::store::{HeldLog, ScanRow};
 /// Everything that was gathered for one round. What could not be read is `None`: nothing is concluded from it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Facts {
-    /// This process.
     pub(super) instance: String,
     /// When it was gathered.
     pub(super) now: Millis,
@@ -50,7 +49,6 @@ impl Facts {
     }
 }
 
-/// One agent.
 #[derive(Debug, Clone)]
 pub(super) struct AgentFacts {
     /// What the board says.
@@ -63,7 +61,6 @@ pub(super) struct AgentFacts {
     pub(super) oldest_owed: Option<Option<Millis>>,
 }
 
-/// The index.
 #[derive(Debug, Clone, Default)]
 pub(super) struct IndexFacts {
     /// Why it does not follow the store any more.
@@ -76,7 +73,6 @@ pub(super) struct IndexFacts {
     pub(super) chunks: Option<(u64, u64)>,
 }
 
-/// The edge.
 #[derive(Debug, Clone, Default)]
 pub(super) struct EdgeFacts {
     /// The collections that are configured.
@@ -112,7 +108,6 @@ pub(super) struct Memory {
     agents: HashMap<AgentName, AgentMemory>,
     unready_since: Option<Instant>,
     waiting: Option<(u64, Instant)>,
-    /// Of Redis.
     pub(super) redis: RedisMemory,
 }
 

@@ -45,19 +45,10 @@ struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     /// Try this: attempt number `attempt`, from 1.
-    Begin {
-        /// The fix.
-        remedy: Remedy,
-        /// Its number.
-        attempt: u32,
-    },
-    /// That attempt failed.
+    Begin { remedy: Remedy, attempt: u32 },
     Failed {
-        /// The fix's name.
         fix: String,
-        /// Its number.
         attempt: u32,
-        /// Why.
         why: String,
     },
 }

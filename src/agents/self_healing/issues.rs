@@ -36,13 +36,11 @@ pub(super) struct Sightings {
 /// What follows from one round.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Judgement {
-    /// These open.
     pub(super) opened: Vec<Finding>,
     /// These are open, and their faults are still there.
     pub(super) standing: Vec<(Issue, Finding)>,
     /// Of those, these have another value than the store, for long enough.
     pub(super) refreshed: Vec<Finding>,
-    /// These close.
     pub(super) closed: Vec<Issue>,
 }
 

@@ -31,7 +31,7 @@ use crate::runtime::{
 };
 use crate::store::{Effect, Outcome, Store};
 
-pub use redis::{RedisFacts, RedisLook, RedisStanding, StreamFacts};
+pub(crate) use redis::{RedisFacts, RedisLook, RedisStanding, StreamFacts};
 
 use keeper::Keeper;
 use probe::{Parts, Probe};
@@ -40,7 +40,7 @@ use requests::Requests;
 
 /// What is too much.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// The age of an event that an agent owes.
     pub oldest_owed: Duration,
     /// Free space where the data are, in bytes, below which there is an issue.
@@ -53,7 +53,6 @@ pub struct Limits {
     pub redis_reconnects: usize,
     /// or restarts of one agent,
     pub restarts: usize,
-    /// within this.
     pub restarts_window: Duration,
     /// How long an agent that was parked must run to count as well again.
     pub steady: Duration,
@@ -83,16 +82,14 @@ impl Default for Limits {
     }
 }
 
-/// How self_healing works.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     /// This process, for subjects and sources.
     pub instance: String,
     /// Where the data are.
     pub data_dir: PathBuf,
     /// The collections that are configured.
     pub collections: Vec<String>,
-    /// Time between rounds.
     pub probe: Duration,
     /// Files that one round compares with their documents and chunks.
     pub slice: usize,
@@ -114,27 +111,23 @@ impl Options {
 
 /// What self_healing looks at and asks.
 #[derive(Clone)]
-pub struct Surroundings {
-    /// The store.
+pub(crate) struct Surroundings {
     pub store: Store,
     /// The way into it.
     pub source: Source,
     /// What can be seen of the agents.
     pub board: Board,
-    /// Who restarts them.
     pub supervisor: SupervisorHandle,
     /// Where scans are asked for.
     pub desk: ScanDesk,
-    /// The index.
     pub searcher: Searcher,
-    /// How Redis stands.
     pub redis: RedisLook,
     /// Threads that may block.
     pub compute: Compute,
 }
 
 /// One life of self_healing.
-pub struct SelfHealing {
+pub(crate) struct SelfHealing {
     options: Options,
     surroundings: Surroundings,
     requests: Arc<Requests>,
@@ -142,7 +135,7 @@ pub struct SelfHealing {
 
 impl SelfHealing {
     /// A new life: its state stands in the store.
-    pub fn new(options: Options, surroundings: Surroundings) -> Self {
+    pub(crate) fn new(options: Options, surroundings: Surroundings) -> Self {
         SelfHealing {
             options,
             surroundings,

@@ -12,11 +12,10 @@ use crate::event::{AgentName, Millis};
 const CONNECTIONS_KEPT: usize = 32;
 
 /// Tells how Redis stands; `None`: this config does not use it. It is called often, and must not wait.
-pub type RedisLook = Arc<dyn Fn() -> Option<RedisFacts> + Send + Sync>;
+pub(crate) type RedisLook = Arc<dyn Fn() -> Option<RedisFacts> + Send + Sync>;
 
-/// How Redis stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedisFacts {
+pub(crate) struct RedisFacts {
     /// An agent is carried by Redis alone: while it cannot carry, that agent handles nothing.
     pub needed: bool,
     /// Whether it can carry.
@@ -27,19 +26,15 @@ pub struct RedisFacts {
 
 /// Whether Redis can carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RedisStanding {
+pub(crate) enum RedisStanding {
     /// It is being found out.
     Unknown,
-    /// It can.
     Carries {
         /// How many connections there were so far, this one counted.
         connections: u64,
     },
-    /// It cannot.
     Away {
-        /// Why.
         why: String,
-        /// Since when.
         since: Millis,
         /// It answers, and does not do what it is asked for.
         answers: bool,
@@ -53,12 +48,10 @@ pub enum RedisStanding {
 
 /// How one stream stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamFacts {
-    /// Its key.
+pub(crate) struct StreamFacts {
     pub key: String,
     /// Whose inbox it is; `None`: the ingress.
     pub agent: Option<AgentName>,
-    /// Entries in it.
     pub entries: u64,
     /// How many there may be; `None`: as many as other programs write.
     pub entries_max: Option<u64>,
@@ -77,7 +70,6 @@ pub(super) struct RedisView {
     pub(super) facts: RedisFacts,
     /// It has carried in this life.
     pub(super) has_carried: bool,
-    /// New connections lately.
     pub(super) reconnects: usize,
     /// Why it could not carry when that was seen last.
     pub(super) cause: Option<String>,

@@ -60,7 +60,6 @@ impl Remedy {
     }
 }
 
-/// Carries remedies out.
 pub(super) trait Hands: Send + Sync + 'static {
     /// Carries `remedy` out because of `why`; gives what was done, or why it could not be.
     fn apply(&self, remedy: &Remedy, why: &str) -> Boxed<'static, Result<String, String>>;

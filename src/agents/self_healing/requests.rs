@@ -73,7 +73,6 @@ impl Requests {
         self.integrity.borrow().clone()
     }
 
-    /// A new verdict.
     pub(super) fn judge_integrity(&self, fault: Option<String>) {
         self.integrity.send_replace(Some(fault));
         self.probe.notify_one();

@@ -36,7 +36,6 @@ pub(super) enum RedisError {
     /// A stream or its group is not there.
     #[error("a stream or its group is gone: {0}")]
     Missing(String),
-    /// Redis says no.
     #[error("Redis refuses: {0}")]
     Refused(String),
     /// Another store owns the namespace.
@@ -44,7 +43,6 @@ pub(super) enum RedisError {
         "the namespace belongs to another store, {owner}; give this docent a [redis] namespace of its own, or, if that store is gone for good, free the name: {command}"
     )]
     Foreign {
-        /// Who owns it.
         owner: String,
         /// What a person calls to free the name.
         command: String,
@@ -218,6 +216,7 @@ fn decoded(path: &[u8]) -> PathBuf {
 ///
 /// # Errors
 /// Why not.
+#[cfg(test)]
 pub(super) fn understood(url: &str) -> Result<(), String> {
     let config = config(url).map_err(|error| error.to_string())?;
     if let ServerConfig::Unix { path } = &config.server

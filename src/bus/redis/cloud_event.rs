@@ -11,7 +11,10 @@ const FIELD_MAX: usize = 64 * 1024;
 ///
 /// # Errors
 /// Why it cannot be published.
-pub fn event_of_entry(fields: &[(String, String)], known: &Known) -> Result<NewEvent, String> {
+pub(crate) fn event_of_entry(
+    fields: &[(String, String)],
+    known: &Known,
+) -> Result<NewEvent, String> {
     let bytes = |text: &String| text.as_bytes().to_vec();
     let fields = fields
         .iter()

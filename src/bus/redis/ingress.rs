@@ -34,7 +34,7 @@ const AROUND: u64 = 4096;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Publishes what other programs write.
-pub struct Ingress {
+pub(crate) struct Ingress {
     link: Link,
     stop: CancellationToken,
 }
@@ -47,12 +47,12 @@ struct Handed {
 
 impl Ingress {
     /// An ingress that works while Redis can carry.
-    pub fn new(link: Link, stop: CancellationToken) -> Self {
+    pub(crate) fn new(link: Link, stop: CancellationToken) -> Self {
         Ingress { link, stop }
     }
 
     /// Works until it is told to stop.
-    pub async fn run(self) {
+    pub(crate) async fn run(self) {
         let mut state = self.link.state();
         let mut keeper = ConnectionKeeper::new();
         let mut failing = LogOnce::default();

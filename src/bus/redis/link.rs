@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
-pub use task::LinkTask;
+pub(crate) use task::LinkTask;
 
 use super::RedisSettings;
 use super::client::RedisError;
@@ -36,11 +36,9 @@ pub enum LinkState {
         /// What the preflight found.
         facts: PreflightFacts,
     },
-    /// It cannot.
     Down {
         /// Why, and what to do.
         why: String,
-        /// Since when.
         since: Millis,
         /// It answers, and does not do what it is asked for.
         answers: bool,

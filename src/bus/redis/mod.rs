@@ -39,12 +39,13 @@ mod tests;
 
 use std::time::Duration;
 
-pub use cloud_event::event_of_entry;
+pub(crate) use cloud_event::event_of_entry;
 pub use inbox::Inbox;
-pub use ingress::Ingress;
-pub use link::{Link, LinkState, LinkTask};
-pub use preflight::{Durability, PreflightFacts};
-pub use survey::{StreamView, Surveyor};
+pub(crate) use ingress::Ingress;
+pub(crate) use link::LinkTask;
+pub use link::{Link, LinkState};
+pub(crate) use preflight::PreflightFacts;
+pub(crate) use survey::{StreamView, Surveyor};
 
 use crate::event::Known;
 
@@ -75,7 +76,6 @@ pub struct RedisSettings {
     pub ingress_dead: u64,
     /// What an entry of another program may be about.
     pub known: Known,
-    /// The largest event.
     pub event_size: u64,
     /// The longest backoff of a retry: what is due later than this from now is due now.
     pub backoff_max: Duration,
@@ -85,8 +85,7 @@ pub struct RedisSettings {
 
 /// What a probe found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Probed {
-    /// Redis can carry.
+pub(crate) enum Probed {
     Carries {
         /// What the preflight found.
         facts: PreflightFacts,
@@ -95,7 +94,6 @@ pub enum Probed {
     },
     /// The namespace belongs to another store.
     Foreign {
-        /// Which.
         owner: String,
         /// What a person calls to free the name.
         command: String,
@@ -120,7 +118,8 @@ impl RedisSettings {
 ///
 /// # Errors
 /// Why not, for a programmer: the config has rules of its own, which say what to write.
-pub fn understood(url: &str) -> Result<(), String> {
+#[cfg(test)]
+pub(crate) fn understood(url: &str) -> Result<(), String> {
     client::understood(url)
 }
 
@@ -129,7 +128,7 @@ pub fn understood(url: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// A sentence that says why not and what to do.
-pub async fn probe(
+pub(crate) async fn probe(
     settings: &RedisSettings,
     is_ours: impl Fn(&str) -> bool,
 ) -> Result<Probed, String> {

@@ -47,7 +47,6 @@ impl Durability {
         }
     }
 
-    /// The word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Durability::None => "none",

@@ -15,7 +15,6 @@ pub(super) struct StreamId {
 }
 
 impl StreamId {
-    /// Reads `ms-n`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (ms, n) = text.split_once('-')?;
         Some(StreamId {

@@ -16,7 +16,6 @@ use super::reply::{StreamId, bytes, list, number, text};
 use super::{keys, scripts};
 use crate::event::AgentName;
 
-/// Between two reads.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// How long one read may take.
@@ -35,12 +34,10 @@ const GARBLED: RedisError = RedisError::Garbled("the script that reads how a str
 
 /// How one stream stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamView {
-    /// Its key.
+pub(crate) struct StreamView {
     pub key: String,
     /// Whose inbox it is; `None`: the ingress.
     pub agent: Option<AgentName>,
-    /// Entries in it.
     pub entries: u64,
     /// Entries that have been pending for longer than they should.
     pub stuck: u64,
@@ -51,7 +48,7 @@ pub struct StreamView {
 }
 
 /// Reads how the streams stand while Redis can carry.
-pub struct Surveyor {
+pub(crate) struct Surveyor {
     link: Link,
     agents: Vec<AgentName>,
     stuck_after: Duration,
@@ -62,7 +59,7 @@ pub struct Surveyor {
 
 impl Surveyor {
     /// One that reads the inboxes of `agents` and the ingress. Entries pending for more than `stuck_after` are counted.
-    pub fn new(link: Link, agents: Vec<AgentName>, stuck_after: Duration) -> Self {
+    pub(crate) fn new(link: Link, agents: Vec<AgentName>, stuck_after: Duration) -> Self {
         Surveyor {
             link,
             agents,
@@ -74,12 +71,12 @@ impl Surveyor {
     }
 
     /// What was seen last; `None`: not known.
-    pub fn seen(&self) -> watch::Receiver<Option<Vec<StreamView>>> {
+    pub(crate) fn seen(&self) -> watch::Receiver<Option<Vec<StreamView>>> {
         self.seen.subscribe()
     }
 
     /// Reads now and then until it is told to stop.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,

@@ -102,7 +102,6 @@ impl Ledger {
         published.seq
     }
 
-    /// The event's id.
     pub(super) fn id(&self, seq: Seq) -> EventId {
         self.keys[&seq].0.event
     }

@@ -54,7 +54,6 @@ pub(super) fn short(text: &str) -> String {
     one_line(text, SHORT)
 }
 
-/// `collection/path:first-last`
 fn place(collection: &str, path: &str, lines: [u32; 2]) -> String {
     format!("{collection}/{path}:{}", range(lines))
 }

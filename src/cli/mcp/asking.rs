@@ -12,7 +12,7 @@ use super::super::text::{counted, plain};
 use crate::config::{Config, format_duration};
 use crate::error::Fatal;
 use crate::http::wire::{
-    CiteAnswer, CiteItem, CiteRequest, Document, Problem, ProblemKind, ReadAnswer, Status,
+    CiteAnswer, CiteItem, CiteRequest, DocumentView, Problem, ProblemKind, ReadAnswer, Status,
 };
 use crate::http::{Client, ClientError, Target};
 
@@ -123,7 +123,7 @@ impl Asking {
         &self,
         after: Option<&str>,
         most: usize,
-    ) -> Result<Vec<Document>, String> {
+    ) -> Result<Vec<DocumentView>, String> {
         let target = Target::new("/documents")
             .with("state", Some("stored"))
             .with("after", after);

@@ -15,8 +15,7 @@ const WIDTH: usize = 160;
 const LEAD: usize = 40;
 
 /// A line of the text: where it is in it.
-struct Line {
-    /// From 0.
+struct ExcerptLine {
     index: usize,
     bytes: Range<usize>,
 }
@@ -49,7 +48,7 @@ pub(super) fn render(hit: &Hit, style: Style) -> String {
 }
 
 /// The lines that are not blank. A carriage return alone ends a line too.
-fn lines(text: &str) -> Vec<Line> {
+fn lines(text: &str) -> Vec<ExcerptLine> {
     let mut at = 0;
     let mut lines = Vec::new();
     for index in 0.. {
@@ -59,7 +58,7 @@ fn lines(text: &str) -> Vec<Line> {
         }
         let length = rest.find(['\n', '\r']).unwrap_or(rest.len());
         if !rest[..length].trim().is_empty() {
-            lines.push(Line {
+            lines.push(ExcerptLine {
                 index,
                 bytes: at..at + length,
             });
@@ -76,8 +75,8 @@ fn lines(text: &str) -> Vec<Line> {
 }
 
 /// Which lines are shown, ascending: those with marks and their neighbours, or the first ones.
-fn chosen(lines: &[Line], marks: &[[usize; 2]]) -> Vec<usize> {
-    let marked = |line: &Line| {
+fn chosen(lines: &[ExcerptLine], marks: &[[usize; 2]]) -> Vec<usize> {
+    let marked = |line: &ExcerptLine| {
         marks
             .iter()
             .any(|mark| overlap(&line.bytes, mark).is_some())
@@ -109,7 +108,7 @@ fn chosen(lines: &[Line], marks: &[[usize; 2]]) -> Vec<usize> {
 }
 
 /// A line with its words marked; a long one is cut to what is around the first of them.
-fn cut(text: &str, line: &Line, marks: &[[usize; 2]], style: Style) -> String {
+fn cut(text: &str, line: &ExcerptLine, marks: &[[usize; 2]], style: Style) -> String {
     let mut marks: Vec<Range<usize>> = marks
         .iter()
         .filter_map(|mark| overlap(&line.bytes, mark))

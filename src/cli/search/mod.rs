@@ -9,7 +9,7 @@ use super::status::freshness;
 use super::text::{Style, counted, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
-use crate::http::wire::{Explain, Hit, Place, SearchAnswer};
+use crate::http::wire::{Explain, Hit, OtherPlace, SearchAnswer};
 
 /// Other places of a hit that are named; of the rest only the count.
 const ALSO_MAX: usize = 3;
@@ -247,7 +247,7 @@ fn explained(hit: &Hit, explain: &Explain) -> String {
     text
 }
 
-fn elsewhere(place: &Place) -> String {
+fn elsewhere(place: &OtherPlace) -> String {
     location(&place.collection, &place.path, place.lines)
 }
 
@@ -263,7 +263,7 @@ fn location(collection: &str, path: &str, [first, last]: [u32; 2]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::wire::{Boost, Corrected, Freshness};
+    use crate::http::wire::{BoostView, Corrected, Freshness};
 
     pub(super) fn hit(text: &str, marked: &[&str]) -> Hit {
         let marks = marked.iter().map(|word| {
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn a_hit_reads_from_its_place_to_its_words() {
         let mut found = hit("run cargo install", &["cargo"]);
-        let place = Place {
+        let place = OtherPlace {
             collection: "docs".to_owned(),
             path: "b\x1b.md".to_owned(),
             lines: [3, 9],
@@ -337,7 +337,7 @@ mod tests {
         found.explain = Some(Explain {
             keyword: 0.5,
             vector: 0.25,
-            boosts: vec![Boost {
+            boosts: vec![BoostView {
                 name: "path".to_owned(),
                 factor: 1.5,
             }],

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-use super::super::text::Lines;
+use super::super::text::TextLines;
 
 /// A text with its white space folded: none at either end.
 pub(super) fn fold(text: &str) -> String {
@@ -25,7 +25,7 @@ fn push_folded(folded: &mut String, text: &str) {
 /// A document's text, folded.
 pub(super) struct Folded<'a> {
     /// The lines as they are.
-    pub(super) lines: Lines<'a>,
+    pub(super) lines: TextLines<'a>,
     pub(super) text: String,
     /// Where the first word of each line that has one is, and the line's number.
     starts: Vec<(usize, u32)>,
@@ -33,7 +33,7 @@ pub(super) struct Folded<'a> {
 
 impl<'a> Folded<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        let lines = Lines::new(text);
+        let lines = TextLines::new(text);
         let mut folded = String::with_capacity(text.len());
         let mut starts = Vec::new();
         for (number, line) in lines.each() {

@@ -17,13 +17,13 @@ use super::State;
 use super::lines::Json;
 use super::params::whole;
 use super::read::{internal, text_of};
-use super::reference::{self, Known, Named, find};
+use super::reference::{self, Known, Referenced, find};
 use super::text::beginning;
 use super::wire::{
     Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, Nearest, Problem, ProblemKind,
 };
 use folded::{Folded, fold};
-use words::Words;
+use words::FoldedWords;
 
 /// Quotes of one request.
 const ITEMS_MAX: usize = 10_000;
@@ -40,7 +40,6 @@ const NEAREST_BYTES: usize = 2000;
 /// The lines in which a quote is to stand. Where only a first line is named, it may end anywhere: 0.
 type Expected = Option<(u32, u32)>;
 
-/// `POST /api/v1/cite`
 pub(super) async fn cite(
     Shared(state): Shared<State>,
     body: Body,
@@ -77,7 +76,7 @@ impl Asked {
 async fn checked(state: &State, items: Vec<CiteItem>) -> Result<Vec<Citation>, Problem> {
     let mut citations = Vec::with_capacity(items.len());
     let mut documents: BTreeMap<String, Asked> = BTreeMap::new();
-    let mut places: BTreeMap<String, Option<(String, Option<Named>)>> = BTreeMap::new();
+    let mut places: BTreeMap<String, Option<(String, Option<Referenced>)>> = BTreeMap::new();
     for (index, item) in items.into_iter().enumerate() {
         let reference = item.reference;
         if !places.contains_key(&reference) {
@@ -142,7 +141,7 @@ fn usable(quote: &str) -> Result<String, String> {
     Ok(folded)
 }
 
-fn expected(named: Named) -> Result<(u32, u32), String> {
+fn expected(named: Referenced) -> Result<(u32, u32), String> {
     let (first, last) = reference::range(named)?;
     Ok((first, named.last.map_or(0, |_| last)))
 }
@@ -168,7 +167,7 @@ async fn of_document(state: &State, asked: Asked) -> Result<Vec<(usize, Citation
     let work = move || {
         let folded = Folded::new(&text);
         // Most quotes stand where they are expected, and need no words.
-        let words = LazyCell::new(|| Words::new(&folded));
+        let words = LazyCell::new(|| FoldedWords::new(&folded));
         let cite = |(index, lines, quote): (usize, Expected, String)| {
             let digest = digest.clone();
             let found = judged(&folded, &words, lines, &quote);
@@ -182,7 +181,7 @@ async fn of_document(state: &State, asked: Asked) -> Result<Vec<(usize, Citation
 /// What became of one quote.
 fn judged<'w>(
     folded: &Folded<'_>,
-    words: &impl Deref<Target = Words<'w>>,
+    words: &impl Deref<Target = FoldedWords<'w>>,
     expected: Expected,
     quote: &str,
 ) -> Citation {
@@ -220,7 +219,7 @@ fn judged<'w>(
 /// The text that is most like the quote; where no word of it is left, what stands in its place.
 fn nearest(
     folded: &Folded<'_>,
-    words: &Words<'_>,
+    words: &FoldedWords<'_>,
     expected: Expected,
     quote: &str,
 ) -> Option<Nearest> {

@@ -9,7 +9,7 @@ fn verdict_on(text: &str, expected: Expected, quote: &str) -> (CiteVerdict, Opti
 
 fn cited(text: &str, expected: Expected, quote: &str) -> Citation {
     let folded = Folded::new(text);
-    let words = LazyCell::new(|| Words::new(&folded));
+    let words = LazyCell::new(|| FoldedWords::new(&folded));
     judged(&folded, &words, expected, &usable(quote).unwrap())
 }
 

@@ -13,7 +13,7 @@ const HITS_MAX: usize = 20_000;
 const COMPARED: usize = 64;
 
 /// The words of a folded text.
-pub(super) struct Words<'a> {
+pub(super) struct FoldedWords<'a> {
     folded: &'a Folded<'a>,
     /// Where each word begins, and which it is.
     words: Vec<(u32, u32)>,
@@ -26,23 +26,23 @@ pub(super) struct Words<'a> {
 }
 
 /// A word of a quote: how much it says, and where it is in the text.
-struct Wanted<'a> {
+struct WantedWord<'a> {
     weight: f64,
     places: &'a [u32],
 }
 
 /// A part of the text that has words of a quote: its first and last word.
 #[derive(Clone, Copy)]
-struct Window {
+struct WordWindow {
     score: f64,
     words: [u32; 2],
     /// Bytes between it and where the quote is expected.
     distance: usize,
 }
 
-impl Window {
-    fn is_better_than(&self, other: &Window) -> bool {
-        let length = |window: &Window| window.words[1] - window.words[0];
+impl WordWindow {
+    fn is_better_than(&self, other: &WordWindow) -> bool {
+        let length = |window: &WordWindow| window.words[1] - window.words[0];
         let by_score = self.score.total_cmp(&other.score).reverse();
         by_score
             .then(length(self).cmp(&length(other)))
@@ -85,7 +85,7 @@ fn key(word: &str) -> u64 {
     })
 }
 
-impl<'a> Words<'a> {
+impl<'a> FoldedWords<'a> {
     pub(super) fn new(folded: &'a Folded<'a>) -> Self {
         let mut all = Vec::new();
         let mut ids: HashMap<u64, u32> = HashMap::new();
@@ -101,7 +101,7 @@ impl<'a> Words<'a> {
         }
         let count = all.len() as f64;
         let weight = |places: &Vec<u32>| (1.0 + count / places.len() as f64).ln();
-        Words {
+        FoldedWords {
             weights: places.iter().map(weight).collect(),
             folded,
             words: all,
@@ -172,16 +172,16 @@ impl<'a> Words<'a> {
     }
 
     /// The words of a quote that are in the text, each once: the rarest ones, as far as their places are few enough.
-    fn wanted(&self, quote: &[Option<u32>]) -> Vec<Wanted<'_>> {
+    fn wanted(&self, quote: &[Option<u32>]) -> Vec<WantedWord<'_>> {
         let mut ids: Vec<u32> = quote.iter().flatten().copied().collect();
         ids.sort_unstable_by_key(|id| (self.places[*id as usize].len(), *id));
         ids.dedup();
-        let wanted = ids.into_iter().map(|id| Wanted {
+        let wanted = ids.into_iter().map(|id| WantedWord {
             weight: self.weight(Some(id)),
             places: &self.places[id as usize],
         });
         let mut hits = 0;
-        let few = |wanted: &Wanted<'_>| {
+        let few = |wanted: &WantedWord<'_>| {
             let first = hits == 0;
             hits += wanted.places.len();
             first || hits <= HITS_MAX
@@ -192,10 +192,10 @@ impl<'a> Words<'a> {
     /// The part of the text, hardly longer than the quote, that has most of its words.
     fn best_window(
         &self,
-        wanted: &[Wanted<'_>],
+        wanted: &[WantedWord<'_>],
         length: usize,
         near: Option<usize>,
-    ) -> Option<Window> {
+    ) -> Option<WordWindow> {
         let hits = wanted.iter().enumerate().flat_map(|(index, w)| {
             let places = w.places.iter().take(HITS_MAX);
             places.map(move |place| (*place, index))
@@ -205,7 +205,7 @@ impl<'a> Words<'a> {
         let width = number(length + length / 2 + 4);
         let mut counts = vec![0u32; wanted.len()];
         let (mut score, mut left) = (0.0, 0);
-        let mut best: Option<Window> = None;
+        let mut best: Option<WordWindow> = None;
         for &(last, index) in &hits {
             counts[index] += 1;
             if counts[index] == 1 {
@@ -221,7 +221,7 @@ impl<'a> Words<'a> {
                 left += 1;
             }
             let words = [hits[left].0, last];
-            let window = Window {
+            let window = WordWindow {
                 // Sums of the same weights in another order are the same.
                 score: (score * 1e6).round(),
                 words,
@@ -235,7 +235,12 @@ impl<'a> Words<'a> {
     }
 
     /// Of the lines around a window those that have most in common with the quote, in its order, and least besides.
-    fn most_alike(&self, quote: &[Option<u32>], window: Window, near: Option<usize>) -> [u32; 2] {
+    fn most_alike(
+        &self,
+        quote: &[Option<u32>],
+        window: WordWindow,
+        near: Option<usize>,
+    ) -> [u32; 2] {
         let around = number(quote.len());
         let last = number(self.words.len() - 1);
         let first = self.start(window.words[0].saturating_sub(around));

@@ -17,7 +17,6 @@ const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub(super) struct Driver(Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>);
 
 impl Driver {
-    /// Drives `connection`.
     pub(super) fn new(
         connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
     ) -> Self {
@@ -52,7 +51,7 @@ impl Driver {
 pub struct LineStream {
     driver: Driver,
     body: Incoming,
-    splitter: lines::Splitter,
+    splitter: lines::LineSplitter,
     ended: bool,
 }
 
@@ -62,7 +61,7 @@ impl LineStream {
         LineStream {
             driver,
             body,
-            splitter: lines::Splitter::new(LINE_BYTES_MAX),
+            splitter: lines::LineSplitter::new(LINE_BYTES_MAX),
             ended: false,
         }
     }

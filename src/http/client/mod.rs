@@ -24,7 +24,7 @@ use super::percent;
 use super::router::DATA_DIR_HEADER;
 use super::wire::Problem;
 use answer::Driver;
-pub use answer::LineStream;
+pub(crate) use answer::LineStream;
 pub use target::Target;
 
 /// How long an answer that should come at once may take to begin.
@@ -38,36 +38,25 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Why a request has no answer.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// Nobody listens.
     #[error("docent does not answer on {path}", path = .path.display())]
     Unreachable {
-        /// The socket.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },
     /// So many wait to be heard that the kernel takes no more.
     #[error("docent is busy: it does not take connections on {path}", path = .path.display())]
-    Busy {
-        /// The socket.
-        path: PathBuf,
-    },
+    Busy { path: PathBuf },
     /// The socket is not for this user.
     #[error("this user may not use the control socket {path}", path = .path.display())]
     Forbidden {
-        /// The socket.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },
-    /// Another daemon answers.
     #[error("the daemon on {path} works on {found}, not on {wanted}", path = .path.display(), wanted = .wanted.display())]
     Foreign {
-        /// The socket.
         path: PathBuf,
-        /// Its `data_dir`.
         found: String,
         /// The one that the config names.
         wanted: PathBuf,

@@ -1,8 +1,9 @@
 //! What is asked and answered at once.
 
 use super::*;
+use crate::http::router::DATA_DIR_HEADER;
 use crate::http::wire::{Condition, Freshness, ProblemKind};
-use crate::index::{Boost, Hit, HitPlace, Within};
+use crate::index::{Boost, HitPlace, IndexHit, Within};
 use crate::runtime::AgentState;
 use crate::store::Effect;
 
@@ -186,7 +187,7 @@ async fn search_gives_marks_places_and_freshness() {
         last_line: 4,
         digest: digest.to_owned(),
     };
-    let hit = Hit {
+    let hit = IndexHit {
         place: place(b"a\xff.md", "d1"),
         heading: "Title".to_owned(),
         text: "two words".to_owned(),
@@ -214,7 +215,7 @@ async fn search_gives_marks_places_and_freshness() {
                     .unwrap_err(),
             );
             assert!(refused.is(ProblemKind::IndexNotReady));
-            *daemon.search.answer.lock().unwrap() = Ok(SearchAnswer {
+            *daemon.search.answer.lock().unwrap() = Ok(Answer {
                 listed: 1,
                 about: true,
                 nearest: vec![hit.clone()],

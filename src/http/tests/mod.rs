@@ -26,12 +26,12 @@ use crate::store::{Closer, Incarnation, Outcome, RetryPolicy, Settlement, StoreO
 /// A search that gives what it was told to give.
 struct PlayedSearch {
     state: watch::Sender<FollowerState>,
-    answer: Mutex<Result<SearchAnswer, ()>>,
+    answer: Mutex<Result<Answer, ()>>,
     asked: Mutex<Vec<SearchRequest>>,
 }
 
 impl Search for PlayedSearch {
-    fn search(&self, request: SearchRequest) -> Boxed<'_, Result<SearchAnswer, SearchError>> {
+    fn search(&self, request: SearchRequest) -> Boxed<'_, Result<Answer, SearchError>> {
         self.asked.lock().unwrap().push(request);
         let answer = self
             .answer
@@ -230,7 +230,6 @@ async fn all_lines(mut lines: LineStream) -> Vec<serde_json::Value> {
     all
 }
 
-/// The newest event.
 fn head(daemon: &Daemon) -> Seq {
     daemon.state.store.head().borrow().seq
 }

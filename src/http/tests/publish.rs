@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::http::wire::{ProblemKind, Published, PublishedLine};
+use crate::http::wire::{ProblemKind, PublishedId, PublishedLine};
 
 type Sender = mpsc::Sender<Bytes>;
 
@@ -64,7 +64,7 @@ async fn an_event_is_created_once_and_refused_by_its_reason() {
                     .await;
                 assert_eq!(response.status().as_u16(), status, "{start}");
                 if status == 201 {
-                    let published: Published = serde_json::from_slice(response.body()).unwrap();
+                    let published: PublishedId = serde_json::from_slice(response.body()).unwrap();
                     assert_eq!(published.id, id);
                 }
             }

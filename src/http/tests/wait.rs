@@ -3,6 +3,7 @@
 use super::*;
 use crate::http::wire::{ProblemKind, ScanAnswer, WaitAnswer};
 use crate::runtime::AgentState;
+
 use crate::store::{Capture, Derived, Digest, Effect, FileStat};
 
 async fn wait(daemon: &Daemon, timeout: &str) -> Result<WaitAnswer, ClientError> {

@@ -6,8 +6,7 @@ use super::Freshness;
 
 /// A file in scope: one line of `GET /api/v1/documents`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Document {
-    /// The collection.
+pub(crate) struct DocumentView {
     pub collection: String,
     /// The path in it.
     pub path: String,
@@ -20,16 +19,12 @@ pub struct Document {
     pub state: String,
     /// Why, unless stored; of a stored one, what is wrong in it.
     pub reason: Option<String>,
-    /// Its title.
     pub title: Option<String>,
 }
 
-/// `GET /api/v1/documents/history`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct History {
-    /// The document's id.
+pub(crate) struct History {
     pub document: String,
-    /// The collection.
     pub collection: String,
     /// The path in it.
     pub path: String,
@@ -41,24 +36,19 @@ pub struct History {
 
 /// One version of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Version {
-    /// From 1.
+pub(crate) struct Version {
     pub version: u32,
     /// When it was stored.
     pub at: String,
     /// The digest of its bytes.
     pub digest: String,
-    /// How many bytes.
     pub size: u64,
-    /// `stored` or `rejected`.
     pub state: String,
     /// Why it is rejected; of a stored one, what is wrong in it.
     pub reason: Option<String>,
-    /// Its title.
     pub title: Option<String>,
 }
 
-/// `GET /api/v1/search`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchAnswer {
     /// What was found, best first.
@@ -87,10 +77,8 @@ pub struct SearchAnswer {
     pub took_ms: f64,
 }
 
-/// One hit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hit {
-    /// The collection.
     pub collection: String,
     /// The path in it.
     pub path: String,
@@ -111,7 +99,7 @@ pub struct Hit {
     /// Byte ranges of `text` (start, end) whose words were looked for.
     pub marks: Vec<[usize; 2]>,
     /// Other places with the same heading and text.
-    pub also: Vec<Place>,
+    pub also: Vec<OtherPlace>,
     /// On the best hit of a file: how many good ones of it stand behind all others.
     #[serde(default, skip_serializing_if = "is_none")]
     pub more: u32,
@@ -132,12 +120,12 @@ pub struct Explain {
     /// The score of the vector leg.
     pub vector: f64,
     /// The factors that are not 1.
-    pub boosts: Vec<Boost>,
+    pub boosts: Vec<BoostView>,
 }
 
 /// A factor of a score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Boost {
+pub struct BoostView {
     /// What it is for.
     pub name: String,
     /// Above 1 it raises, below 1 it holds back.
@@ -155,8 +143,7 @@ pub struct Corrected {
 
 /// Another place of a hit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    /// The collection.
+pub struct OtherPlace {
     pub collection: String,
     /// The path in it.
     pub path: String,

@@ -7,16 +7,14 @@ use super::{Envelope, Problem};
 
 /// `POST /api/v1/events`: the event is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Published {
-    /// The event's id.
+pub(crate) struct PublishedId {
     pub id: String,
 }
 
 /// One line of the answer of `POST /api/v1/events/stream`, for the line of the request in the same place:
 /// either an id, and the event is durable, or a problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PublishedLine {
-    /// The event's id.
+pub(crate) struct PublishedLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Why it was not published.
@@ -24,10 +22,8 @@ pub struct PublishedLine {
     pub problem: Option<Problem>,
 }
 
-/// `GET /api/v1/events/{id}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EventView {
-    /// The event.
+pub(crate) struct EventView {
     pub event: Envelope,
     /// What each agent owes it.
     pub deliveries: Vec<Delivery>,
@@ -37,12 +33,10 @@ pub struct EventView {
 
 /// What an agent owes an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Delivery {
-    /// Who owes it.
+pub(crate) struct Delivery {
     pub agent: String,
     /// `owed`, `done` or `dead`.
     pub state: String,
-    /// Attempts that failed.
     pub attempts: u32,
     /// What failed, oldest first.
     pub errors: Value,
@@ -50,38 +44,30 @@ pub struct Delivery {
     pub settled_at: Option<String>,
 }
 
-/// `GET /api/v1/dead`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DeadList {
+pub(crate) struct DeadList {
     /// Dead letters, oldest first.
     pub dead: Vec<Dead>,
     /// How many there are in all: more than are listed if there are very many.
     pub total: u64,
 }
 
-/// A dead letter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Dead {
-    /// The event's id.
+pub(crate) struct Dead {
     pub event: String,
     /// Who could not handle it.
     pub agent: String,
-    /// Its type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its subject.
     pub subject: String,
-    /// Attempts that failed.
     pub attempts: u32,
     /// What failed, oldest first.
     pub errors: Value,
-    /// When it died.
     pub at: String,
 }
 
-/// `GET /api/v1/dead/{id}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DeadView {
+pub(crate) struct DeadView {
     /// The event; absent: no event came of it, for it is an entry of another program that could not be published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Envelope>,
@@ -89,19 +75,16 @@ pub struct DeadView {
     pub dead: Vec<Dead>,
 }
 
-/// `POST /api/v1/dead/{id}/drop`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dropped {
+pub(crate) struct Dropped {
     /// The event's id, or the entry's.
     pub event: String,
     /// Deliveries that nobody tries again.
     pub dropped: u64,
 }
 
-/// `POST /api/v1/agents/{name}/restart`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Restarted {
-    /// The agent.
+pub(crate) struct Restarted {
     pub agent: String,
     /// How it stands now: `running`, unless its new life has not begun yet.
     pub state: String,
@@ -111,16 +94,15 @@ pub struct Restarted {
 
 /// `POST /api/v1/dead/{id}/replay` and `POST /api/v1/events/{id}/replay`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Replayed {
+pub(crate) struct Replayed {
     /// The event's id; of an entry of another program, that of the event that came of it.
     pub event: String,
     /// Deliveries that are owed again.
     pub replayed: u64,
 }
 
-/// `GET /api/v1/audit/verify`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditVerdict {
+pub(crate) struct AuditVerdict {
     /// Whether the chain holds.
     pub intact: bool,
     /// Records that were checked and hold; null if the chain is broken.

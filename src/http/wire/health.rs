@@ -2,19 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `GET /api/v1/jobs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobList {
+pub(crate) struct JobList {
     /// All jobs that were ever seen, by name.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<JobView>,
 }
 
-/// One job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Job {
-    /// Its name.
+pub(crate) struct JobView {
     pub name: String,
-    /// Its schedule.
     pub schedule: String,
     /// Whether an operator paused it.
     pub paused: bool,
@@ -33,7 +29,7 @@ pub struct Job {
 
 /// What came of a job's run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobRun {
+pub(crate) struct JobRun {
     /// `ok`, `failed`, or `running` while an agent still owes its event.
     pub state: String,
     /// Why it failed, or what failed so far.
@@ -42,9 +38,8 @@ pub struct JobRun {
     pub took_ms: Option<u64>,
 }
 
-/// `GET /api/v1/health`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HealthList {
+pub(crate) struct HealthList {
     /// Issues: the open ones first, then the newest.
     pub issues: Vec<HealthIssue>,
     /// When that was judged.
@@ -52,20 +47,15 @@ pub struct HealthList {
     pub judged_at: String,
 }
 
-/// One health issue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HealthIssue {
+pub(crate) struct HealthIssue {
     /// What it is about.
     pub subject: String,
-    /// `warning` or `error`.
     pub severity: String,
-    /// Who found it.
     pub detector: String,
-    /// What was found.
     pub value: String,
     /// What would be right.
     pub limit: String,
-    /// Since when.
     pub opened_at: String,
     /// Until when; null while it is open.
     pub closed_at: Option<String>,

@@ -10,21 +10,22 @@ mod problem;
 mod status;
 mod text;
 
-pub use crate::event::codec::{Envelope, Submission};
-pub use documents::{
-    Boost, Corrected, Document, Explain, History, Hit, Place, SearchAnswer, Version,
+pub(crate) use crate::event::codec::{Envelope, Submission};
+pub(crate) use documents::{
+    BoostView, Corrected, DocumentView, Explain, History, OtherPlace, Version,
 };
-pub use events::{
-    AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView, Published, PublishedLine,
-    Replayed, Restarted,
+pub use documents::{Hit, SearchAnswer};
+pub(crate) use events::{
+    AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView, PublishedId,
+    PublishedLine, Replayed, Restarted,
 };
-pub use health::{HealthIssue, HealthList, Job, JobList, JobRun};
-pub use problem::{Problem, ProblemKind};
-pub use status::{
+pub(crate) use health::{HealthIssue, HealthList, JobList, JobRun, JobView};
+pub(crate) use problem::{Problem, ProblemKind};
+pub(crate) use status::{
     Absent, AgentList, AgentView, BusView, Check, CollectionView, Condition, FreeSpace, Freshness,
     IndexView, NamedAgent, Readiness, ScanAnswer, ScanView, ScannedCollection, Status, Unavailable,
     WaitAnswer, Wrong,
 };
-pub use text::{
+pub(crate) use text::{
     Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, LeftOff, Nearest, ReadAnswer,
 };

@@ -29,7 +29,6 @@ pub enum ProblemKind {
     Timeout,
     /// Too many requests at once.
     Busy,
-    /// The daemon drains.
     Stopping,
     /// The store cannot be read or written at the moment.
     StoreUnavailable,
@@ -61,7 +60,6 @@ impl ProblemKind {
         }
     }
 
-    /// The HTTP status.
     pub const fn status(self) -> u16 {
         match self {
             ProblemKind::BadRequest => 400,
@@ -109,7 +107,6 @@ pub struct Problem {
     pub kind: String,
     /// The kind in words.
     pub title: String,
-    /// The HTTP status.
     pub status: u16,
     /// What is wrong this time.
     pub detail: String,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The daemon's condition in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Condition {
+pub(crate) enum Condition {
     /// Not every agent has reported started yet.
     Starting,
     /// At work, and nothing is wrong.
@@ -20,7 +20,7 @@ pub enum Condition {
 
 impl Condition {
     /// As it is printed.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Condition::Starting => "starting",
             Condition::Running => "running",
@@ -30,20 +30,15 @@ impl Condition {
     }
 }
 
-/// `GET /api/v1/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Status {
-    /// The condition.
+pub(crate) struct Status {
     pub state: Condition,
     /// What is wrong; empty unless degraded.
     pub wrong: Vec<Wrong>,
     /// The version of the daemon.
     pub version: String,
-    /// The daemon's name.
     pub instance: String,
-    /// Its `data_dir`.
     pub data_dir: String,
-    /// When it started.
     pub started_at: String,
     /// How long ago that is, in seconds.
     pub uptime_s: u64,
@@ -82,35 +77,28 @@ pub struct Status {
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wrong {
-    /// What.
+pub(crate) struct Wrong {
     pub what: String,
-    /// The way out.
     pub remedy: String,
 }
 
 /// The deliveries of all agents, and what carries them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BusView {
-    /// `redis` or `embedded`.
+pub(crate) struct BusView {
     pub active: String,
-    /// Why that one.
     pub why: String,
-    /// Owed deliveries.
     pub owed: u64,
     /// Of these, running or submitted.
     pub in_flight: u64,
     /// Of these, waiting for another attempt.
     pub retrying: u64,
-    /// Dead deliveries.
     pub dead: u64,
     /// Copies that Redis lost since the start.
     pub lost_by_redis: u64,
 }
 
-/// One agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AgentView {
+pub(crate) struct AgentView {
     /// `off`, `starting`, `running`, `restarting`, `parked` or `stopped`.
     pub state: String,
     /// What carries its events: `redis` or `embedded`.
@@ -124,7 +112,6 @@ pub struct AgentView {
     pub handled: u64,
     /// Failed attempts since the daemon's start.
     pub failed: u64,
-    /// Owed deliveries.
     pub owed: u64,
     /// The age of the oldest of these, in seconds; null if there is none.
     pub oldest_owed_s: Option<f64>,
@@ -136,7 +123,6 @@ pub struct AgentView {
     pub kept: u64,
     /// Of the owed, waiting for another attempt.
     pub retrying: u64,
-    /// Dead deliveries.
     pub dead: u64,
     /// Set while what it works with is not there.
     pub unavailable: Option<Unavailable>,
@@ -144,24 +130,21 @@ pub struct AgentView {
 
 /// Why an agent starts nothing new.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unavailable {
+pub(crate) struct Unavailable {
     /// What is not there.
     pub why: String,
-    /// Since when.
     pub since: String,
 }
 
-/// `GET /api/v1/agents`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AgentList {
+pub(crate) struct AgentList {
     /// All agents, in the order of the data flow.
     pub agents: Vec<NamedAgent>,
 }
 
 /// An agent with its name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NamedAgent {
-    /// The name.
+pub(crate) struct NamedAgent {
     pub name: String,
     /// The rest, beside it.
     #[serde(flatten)]
@@ -181,7 +164,7 @@ pub struct Freshness {
 
 /// What goes on at the edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScanView {
+pub(crate) struct ScanView {
     /// The collection that is being scanned.
     pub scanning: Option<String>,
     /// Files that the running scan, or the last one, has seen.
@@ -198,17 +181,13 @@ pub struct ScanView {
 
 /// A root that cannot be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Absent {
-    /// The collection.
+pub(crate) struct Absent {
     pub collection: String,
-    /// Why.
     pub cause: String,
 }
 
-/// One collection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CollectionView {
-    /// Its name.
+pub(crate) struct CollectionView {
     pub name: String,
     /// Where its root is.
     pub path: String,
@@ -230,14 +209,12 @@ pub struct CollectionView {
 
 /// How the index stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IndexView {
-    /// Whether it answers.
+pub(crate) struct IndexView {
     pub ready: bool,
     /// The change of the store's feed that it has reached.
     pub position: u64,
     /// Changes that it has still to follow.
     pub behind: u64,
-    /// Chunks in it.
     #[serde(default)]
     pub chunks: u64,
     /// The same, under the name that it had first.
@@ -250,36 +227,30 @@ pub struct IndexView {
 
 /// Room on the disk of `data_dir`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FreeSpace {
-    /// Bytes free.
+pub(crate) struct FreeSpace {
     pub bytes: u64,
     /// Bytes below which nothing is captured.
     pub floor: u64,
 }
 
-/// `GET /readyz?verbose`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     /// Whether all checks hold.
     pub ready: bool,
-    /// The checks.
     pub checks: Vec<Check>,
 }
 
 /// One check of readiness.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
-    /// What is checked.
+pub(crate) struct Check {
     pub name: String,
-    /// Whether it holds.
     pub ok: bool,
-    /// What was found.
     pub detail: String,
 }
 
 /// `POST /api/v1/scan`: a scan that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScanAnswer {
+pub(crate) struct ScanAnswer {
     /// Files seen in all collections.
     pub seen: u64,
     /// Of these, to be read anew.
@@ -297,12 +268,9 @@ pub struct ScanAnswer {
 
 /// The last scan of a collection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScannedCollection {
-    /// The collection.
+pub(crate) struct ScannedCollection {
     pub collection: String,
-    /// Files seen.
     pub files: u64,
-    /// When it began.
     pub began_at: String,
     /// When every file that it saw was captured or reported.
     pub ended_at: String,
@@ -310,7 +278,7 @@ pub struct ScannedCollection {
 
 /// `POST /api/v1/wait`: all is searchable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaitAnswer {
+pub(crate) struct WaitAnswer {
     /// How long it took, in milliseconds.
     pub waited_ms: u64,
     /// The newest event when the scan had ended.

@@ -2,10 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `GET /api/v1/read`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReadAnswer {
-    /// The collection.
+pub(crate) struct ReadAnswer {
     pub collection: String,
     /// The path in it.
     pub path: String,
@@ -28,7 +26,7 @@ pub struct ReadAnswer {
 
 /// What an answer has no room for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOff {
+pub(crate) struct LeftOff {
     /// Lines that are not there, or not to their end.
     pub lines: u32,
     /// Bytes that are not there.
@@ -40,7 +38,7 @@ pub struct LeftOff {
 /// The body of `POST /api/v1/cite`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CiteRequest {
+pub(crate) struct CiteRequest {
     /// What is to be checked.
     pub items: Vec<CiteItem>,
 }
@@ -48,8 +46,7 @@ pub struct CiteRequest {
 /// A quote and where it was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CiteItem {
-    /// `COLLECTION/PATH[:FIRST[-LAST]]`.
+pub(crate) struct CiteItem {
     #[serde(rename = "ref")]
     pub reference: String,
     /// The text that is to stand there.
@@ -58,7 +55,7 @@ pub struct CiteItem {
 
 /// The answer of `POST /api/v1/cite`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CiteAnswer {
+pub(crate) struct CiteAnswer {
     /// One for each item, in the same order.
     pub results: Vec<Citation>,
 }
@@ -66,8 +63,7 @@ pub struct CiteAnswer {
 /// Whether a quote stands where it is said to stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum CiteVerdict {
-    /// It stands there.
+pub(crate) enum CiteVerdict {
     Ok,
     /// It stands elsewhere in the document, once.
     Moved,
@@ -81,7 +77,7 @@ pub enum CiteVerdict {
 
 impl CiteVerdict {
     /// As it is printed.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             CiteVerdict::Ok => "ok",
             CiteVerdict::Moved => "moved",
@@ -92,14 +88,14 @@ impl CiteVerdict {
     }
 
     /// Whether the quote is still true.
-    pub const fn holds(self) -> bool {
+    pub(crate) const fn holds(self) -> bool {
         matches!(self, CiteVerdict::Ok | CiteVerdict::Moved)
     }
 }
 
 /// What became of one quote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Citation {
+pub(crate) struct Citation {
     /// As it was asked for.
     #[serde(rename = "ref")]
     pub reference: String,
@@ -119,7 +115,7 @@ pub struct Citation {
 
 /// The text of a document that is most like a quote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Nearest {
+pub(crate) struct Nearest {
     /// First and last line, from 1, both included.
     pub lines: [u32; 2],
     /// The text of these lines, or a piece of it where they are long.

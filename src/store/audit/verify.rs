@@ -16,7 +16,7 @@ struct Stored {
 
 /// What a line says of itself.
 #[derive(Deserialize)]
-struct Named {
+struct NamedRecord {
     n: u64,
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -30,7 +30,6 @@ struct Named {
 pub struct AuditBreak {
     /// The number at which it broke.
     pub n: u64,
-    /// How.
     pub why: String,
 }
 
@@ -128,7 +127,7 @@ impl Store {
             while let Some(row) = rows.next()? {
                 // One that cannot be read is found when its turn in the chain comes.
                 let line = row.get_ref(0)?.as_str().unwrap_or_default();
-                let Ok(record) = serde_json::from_str::<Named>(line) else {
+                let Ok(record) = serde_json::from_str::<NamedRecord>(line) else {
                     continue;
                 };
                 if record.kind.as_deref() == Some(PRUNED) && record.removed_to == Some(removed_to) {
@@ -178,7 +177,7 @@ fn check(chain: &mut Option<(u64, String)>, stored: &Stored) -> Result<(), Audit
             "the hash does not fit the record and the one before it".to_owned(),
         ));
     }
-    let named: Named = serde_json::from_str(&line.line).map_err(|error| {
+    let named: NamedRecord = serde_json::from_str(&line.line).map_err(|error| {
         broken(format!(
             "the record is not JSON as docent writes it: {error}"
         ))

@@ -63,7 +63,6 @@ pub(super) fn shut(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     Some(found.collect())
 }
 
-/// Captures stand still.
 pub(super) fn captures_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let held = facts.edge.as_ref().and_then(|edge| edge.held.clone());
     let found = held.map(|cause| Finding {

@@ -18,7 +18,6 @@ use crate::store::Severity;
 /// What a detector found.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Finding {
-    /// Which detector.
     pub(super) detector: &'static str,
     /// What it is about.
     pub(super) subject: Subject,
@@ -44,7 +43,6 @@ pub(super) fn key(detector: &str, subject: &Subject) -> String {
     format!("{detector}:{subject}")
 }
 
-/// A detector.
 pub(super) struct Detector {
     /// Its name, as in the issue and its events.
     pub(super) name: &'static str,
@@ -62,7 +60,6 @@ const AT_ONCE: Duration = Duration::ZERO;
 /// For what comes and goes by its nature.
 const A_WHILE: Duration = Duration::from_secs(30);
 
-/// All of them.
 pub(super) const ALL: &[Detector] = &[
     detector("agent_parked", (AT_ONCE, AT_ONCE), agents::parked),
     detector("agent_restarts", (AT_ONCE, AT_ONCE), agents::restarts),

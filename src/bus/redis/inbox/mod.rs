@@ -132,7 +132,6 @@ impl Inbox {
         }
     }
 
-    /// Watches its reader.
     pub fn poll_watch(&self) -> PollWatch {
         self.poll.clone()
     }

@@ -1,0 +1,87 @@
+//! The state of the commit that the writer puts together.
+
+use std::collections::HashMap;
+
+use super::StoreOptions;
+use crate::event::{AgentName, Millis, Seq};
+
+/// What one slice of pruning did.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pruned {
+    /// Rows that are gone.
+    pub(super) gone: usize,
+    /// Where the next slice of the ledger begins, if there may be more.
+    pub(super) next: Option<Seq>,
+}
+
+/// What changed in an agent's counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Delta {
+    pub(super) owed: i64,
+    pub(super) retrying: i64,
+    pub(super) dead: i64,
+    pub(super) handled: i64,
+    pub(super) failed: i64,
+    /// There are deliveries that were not owed before.
+    pub(super) fresh: bool,
+    /// The lowest delivery that became offerable again.
+    pub(super) rewind: Option<Seq>,
+}
+
+/// The numbers that only go up. They are written with the batch that used them, so none is given twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Counters {
+    pub(super) seq: u64,
+    pub(super) change: u64,
+    pub(super) chunk: u64,
+    pub(super) audit_n: u64,
+    pub(super) audit_hash: String,
+}
+
+/// The state of the commit that is being put together.
+pub(super) struct Batch {
+    pub(super) options: StoreOptions,
+    pub(super) counters: Counters,
+    pub(super) deltas: HashMap<AgentName, Delta>,
+    /// When the member that is being applied was begun.
+    pub(super) now: Millis,
+}
+
+impl Batch {
+    /// The state before the first commit.
+    pub(super) fn new(options: StoreOptions, counters: Counters) -> Self {
+        Batch {
+            options,
+            counters,
+            deltas: HashMap::new(),
+            now: Millis::now(),
+        }
+    }
+
+    pub(super) fn options(&self) -> &StoreOptions {
+        &self.options
+    }
+
+    pub(super) fn versions_kept(&self) -> u32 {
+        self.options.versions
+    }
+
+    pub(super) fn next_seq(&mut self) -> Seq {
+        self.counters.seq += 1;
+        Seq(self.counters.seq)
+    }
+
+    pub(super) fn next_change(&mut self) -> u64 {
+        self.counters.change += 1;
+        self.counters.change
+    }
+
+    pub(super) fn next_chunk(&mut self) -> u64 {
+        self.counters.chunk += 1;
+        self.counters.chunk
+    }
+
+    pub(super) fn delta(&mut self, agent: AgentName) -> &mut Delta {
+        self.deltas.entry(agent).or_default()
+    }
+}
