@@ -128,16 +128,12 @@ fn facts(status: &Status, style: Style) -> Vec<(&'static str, String)> {
     facts.push((
         "events",
         format!(
-            "{} owed, {} in flight, {} retrying, {} dead; carried {} ({})",
+            "{} owed, {} in flight, {} retrying, {} dead; carrier: {} ({})",
             number(bus.owed),
             number(bus.in_flight),
             number(bus.retrying),
             number(bus.dead),
-            if bus.active == "embedded" {
-                "directly".to_owned()
-            } else {
-                format!("by {}", plain(&bus.active))
-            },
+            plain(&bus.active),
             plain(&bus.why)
         ),
     ));
@@ -407,7 +403,7 @@ pub(super) mod tests {
             "{text}"
         );
         assert!(
-            text.contains("carried directly ([bus] mode is embedded)"),
+            text.contains("carrier: embedded ([bus] mode is embedded)"),
             "{text}"
         );
         assert!(!text.contains('!') && !text.contains("at work"), "{text}");

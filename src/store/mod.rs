@@ -88,7 +88,7 @@ const STATEMENTS: usize = 64;
 
 /// Parses and plans each statement once. Without the stability guarantee SQLite plans a statement again whenever a bound value
 /// changes that could matter to a partial index, that is for each delivery that is looked at.
-fn keep_plans(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+fn keep_statements(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(
         rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG,

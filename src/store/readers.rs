@@ -49,7 +49,7 @@ pub(super) fn connect(path: &Path, query_only: bool) -> rusqlite::Result<Connect
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     super::leave_log(&connection)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    super::keep_plans(&connection)?;
+    super::keep_statements(&connection)?;
     Ok(connection)
 }
 

@@ -307,6 +307,6 @@ pub(super) fn connect(path: &std::path::Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?; // the upkeep does it
     connection.pragma_update(None, "cache_size", -8000)?;
-    super::keep_plans(&connection)?;
+    super::keep_statements(&connection)?;
     Ok(connection)
 }

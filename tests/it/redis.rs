@@ -105,7 +105,7 @@ fn frozen() {
         redis.freeze();
         let began = Instant::now();
         world.until_carried_by("embedded");
-        println!("carried directly {:?} after the freeze", began.elapsed());
+        println!("the embedded carrier took over {:?} after the freeze", began.elapsed());
         pause(Duration::from_secs(5).saturating_sub(began.elapsed()));
         redis.thaw();
         let began = Instant::now();
@@ -225,7 +225,7 @@ fn absent_at_the_start_then_there_then_gone_then_back() {
         let began = Instant::now();
         world.until_carried_by("embedded");
         println!(
-            "round {round}: carried directly {:?} after it was gone",
+            "round {round}: the embedded carrier took over {:?} after it was gone",
             began.elapsed()
         );
         assert!(began.elapsed() < SOON);

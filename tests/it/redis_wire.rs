@@ -47,7 +47,7 @@ fn silence_without_a_goodbye() {
         let began = Instant::now();
         world.until_carried_by("embedded");
         println!(
-            "carried directly {:?} after the silence began",
+            "the embedded carrier took over {:?} after the silence began",
             began.elapsed()
         );
         pause(Duration::from_secs(8).saturating_sub(began.elapsed()));

@@ -31,7 +31,7 @@ const SLICES_MAX: usize = 100_000;
 /// The name under which the store remembers that maintenance is wanted, with the event that asked for it last.
 pub(super) const WANTED: &str = "maintenance";
 
-/// How long after it was heard of the wish may come into the store: it is committed when its handler has ended.
+/// How long after its event the request may come into the store: it is committed when its handler has ended.
 const COMMIT: Duration = Duration::from_millis(500);
 
 /// One life of the keeper.
@@ -93,14 +93,14 @@ impl Keeper {
     /// Does what is due.
     async fn round(&self, plan: &mut Plan) -> Result<(), WriteError> {
         let asked = self.requests.take_maintenance();
-        let wish = self.wish(asked).await;
-        let maintenance = asked || wish.is_some();
+        let requested = self.requested(asked).await;
+        let maintenance = asked || requested.is_some();
         if maintenance {
             // One that fails is taken up again after the pause, and the check that belongs to it then.
             let pruned = self.prune_retained().await;
             let gone = pruned.inspect_err(|_| self.requests.put_back_maintenance())?;
             tracing::info!(rows = gone, "what outlived its retention was removed");
-            if let Some(value) = wish {
+            if let Some(value) = requested {
                 let name = WANTED.to_owned();
                 let forget = Effect::Forget { name, value };
                 let forgotten = self.store.submit(vec![forget], Vec::new()).await?;
@@ -126,14 +126,14 @@ impl Keeper {
         Ok(())
     }
 
-    /// The wish for maintenance that stands in the store. One that was just `asked` for is about to.
-    async fn wish(&self, asked: bool) -> Option<String> {
+    /// The request for maintenance that stands in the store. One that was just `asked` for is about to.
+    async fn requested(&self, asked: bool) -> Option<String> {
         let until = Instant::now() + COMMIT;
         loop {
             // A store that cannot be read is asked again in the next round.
-            let wish = self.store.remembered(WANTED).await.ok().flatten();
-            if wish.is_some() || !asked || Instant::now() >= until {
-                return wish;
+            let requested = self.store.remembered(WANTED).await.ok().flatten();
+            if requested.is_some() || !asked || Instant::now() >= until {
+                return requested;
             }
             tokio::time::sleep(COMMIT / 10).await;
         }
@@ -273,7 +273,7 @@ mod tests {
     #[tokio::test]
     async fn maintenance_that_the_end_of_the_process_cut_off_is_done_by_the_next_life() {
         let bench = Bench::new();
-        let wish = |value: &str| {
+        let requested = |value: &str| {
             vec![Effect::Remember {
                 name: WANTED.to_owned(),
                 value: value.to_owned(),
@@ -284,13 +284,13 @@ mod tests {
             submitted.committed().await.unwrap();
         };
         // Nothing is asked for in this life: what an earlier one heard of stands in the store.
-        write(wish("the first")).await;
+        write(requested("the first")).await;
         let keeper = keeper(&bench);
         keeper.round(&mut plan()).await.unwrap();
         assert_eq!(bench.requests.integrity(), Some(None));
         assert_eq!(bench.store.remembered(WANTED).await, Ok(None));
         // One that came meanwhile is not forgotten with the one before.
-        write(wish("the second")).await;
+        write(requested("the second")).await;
         write(vec![Effect::Forget {
             name: WANTED.to_owned(),
             value: "the first".to_owned(),
