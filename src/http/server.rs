@@ -197,7 +197,7 @@ pub(crate) async fn serve(
                 } else {
                     tracing::warn!(
                         uid = peer.uid,
-                        "control connection closed unheard: there are too many"
+                        "a control connection was closed unread: there are too many"
                     );
                 }
             }

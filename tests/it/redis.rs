@@ -105,7 +105,10 @@ fn frozen() {
         redis.freeze();
         let began = Instant::now();
         world.until_carried_by("embedded");
-        println!("the embedded carrier took over {:?} after the freeze", began.elapsed());
+        println!(
+            "the embedded carrier took over {:?} after the freeze",
+            began.elapsed()
+        );
         pause(Duration::from_secs(5).saturating_sub(began.elapsed()));
         redis.thaw();
         let began = Instant::now();
