@@ -1,78 +1,97 @@
 //! Which words of a text a query means: for a terminal to highlight.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::analyse::{each_term, identifier_pieces, query_terms};
+use super::phrase::Phrase;
 use super::words::{WordKind, WordPiece, WordPieces};
 
-/// The byte ranges of the words of `text` that `query` looks for, ascending and apart from each other.
+/// Marks the words of texts that one query looks for.
 ///
 /// Words are compared as the index compares them: without case, accents and endings. Of a compound identifier
 /// that is not looked for as a whole, the pieces that are looked for are marked; a quoted part is marked as it stands.
-pub(crate) fn marks(query: &str, text: &str) -> Vec<Range<usize>> {
-    let query = query_terms(query);
-    let terms: HashSet<String> = query.scored.into_iter().collect();
-    let mut marks = words(text, &terms);
-    let pieces: Vec<Range<usize>> = identifier_pieces(text)
-        .into_iter()
-        .filter(|piece| wanted(&text[piece.clone()], &terms))
-        .filter(|piece| !covered(&marks, piece))
-        .collect();
-    marks.extend(pieces);
-    marks.extend(query.phrases.iter().flat_map(|phrase| phrase.places(text)));
-    marks.sort_by_key(|mark| (mark.start, mark.end));
-    marks.dedup_by(|next, before| {
-        let overlap = next.start < before.end;
-        if overlap {
-            before.end = before.end.max(next.end);
-        }
-        overlap
-    });
-    marks
+pub(super) struct Marker {
+    terms: HashSet<String>,
+    phrases: Vec<Phrase>,
+    /// The words that were judged before: most stand in many texts.
+    judged: HashMap<String, bool>,
 }
 
-/// Whether a word is one of `terms`.
-fn wanted(word: &str, terms: &HashSet<String>) -> bool {
-    let mut found = false;
-    each_term(word, |term| {
-        found = terms.contains(term);
-        !found
-    });
-    found
-}
-
-/// The words of `text` that are looked for, and the characters of scripts without spaces.
-fn words(text: &str, terms: &HashSet<String>) -> Vec<Range<usize>> {
-    let mut marks: Vec<Range<usize>> = Vec::new();
-    let mut pieces = WordPieces::new(text);
-    let mut folded = String::new();
-    let mut before: Option<(WordPiece, String)> = None;
-    while let Some(piece) = pieces.next(&mut folded) {
-        let range = piece.range.clone();
-        match piece.kind {
-            WordKind::Word if wanted(&text[range.clone()], terms) => marks.push(range),
-            WordKind::Dense => {
-                let pair = before
-                    .take()
-                    .filter(|(first, _)| first.kind == WordKind::Dense && !piece.spaced)
-                    .filter(|(_, first)| terms.contains(&format!("{first}{folded}")));
-                let start = match pair {
-                    Some((first, _)) => first.range.start,
-                    None if terms.contains(&folded) => range.start,
-                    None => range.end,
-                };
-                match marks.last_mut().filter(|last| last.end >= start) {
-                    Some(last) if start < range.end => last.end = range.end,
-                    None if start < range.end => marks.push(start..range.end),
-                    _ => {}
-                }
-            }
-            _ => {}
+impl Marker {
+    pub(super) fn new(query: &str) -> Self {
+        let query = query_terms(query);
+        Self {
+            terms: query.scored.into_iter().collect(),
+            phrases: query.phrases,
+            judged: HashMap::new(),
         }
-        before = Some((piece, folded.clone()));
     }
-    marks
+
+    /// The byte ranges of the words of `text` that are looked for, ascending and apart from each other.
+    pub(super) fn marks(&mut self, text: &str) -> Vec<Range<usize>> {
+        let mut marks = self.words(text);
+        let mut pieces = identifier_pieces(text);
+        pieces.retain(|piece| self.wants(&text[piece.clone()]) && !covered(&marks, piece));
+        marks.extend(pieces);
+        marks.extend(self.phrases.iter().flat_map(|phrase| phrase.places(text)));
+        marks.sort_by_key(|mark| (mark.start, mark.end));
+        marks.dedup_by(|next, before| {
+            let overlap = next.start < before.end;
+            if overlap {
+                before.end = before.end.max(next.end);
+            }
+            overlap
+        });
+        marks
+    }
+
+    /// Whether a word is looked for.
+    fn wants(&mut self, word: &str) -> bool {
+        if let Some(judged) = self.judged.get(word) {
+            return *judged;
+        }
+        let mut found = false;
+        each_term(word, |term| {
+            found = self.terms.contains(term);
+            !found
+        });
+        self.judged.insert(word.to_owned(), found);
+        found
+    }
+
+    /// The words of `text` that are looked for, and the characters of scripts without spaces.
+    fn words(&mut self, text: &str) -> Vec<Range<usize>> {
+        let mut marks: Vec<Range<usize>> = Vec::new();
+        let mut pieces = WordPieces::new(text);
+        let mut folded = String::new();
+        let mut before: Option<(WordPiece, String)> = None;
+        while let Some(piece) = pieces.next(&mut folded) {
+            let range = piece.range.clone();
+            match piece.kind {
+                WordKind::Word if self.wants(&text[range.clone()]) => marks.push(range),
+                WordKind::Dense => {
+                    let pair = before
+                        .take()
+                        .filter(|(first, _)| first.kind == WordKind::Dense && !piece.spaced)
+                        .filter(|(_, first)| self.terms.contains(&format!("{first}{folded}")));
+                    let start = match pair {
+                        Some((first, _)) => first.range.start,
+                        None if self.terms.contains(&folded) => range.start,
+                        None => range.end,
+                    };
+                    match marks.last_mut().filter(|last| last.end >= start) {
+                        Some(last) if start < range.end => last.end = range.end,
+                        None if start < range.end => marks.push(start..range.end),
+                        _ => {}
+                    }
+                }
+                _ => {}
+            }
+            before = Some((piece, folded.clone()));
+        }
+        marks
+    }
 }
 
 /// Whether one of `marks`, which ascend, contains `piece`.
@@ -88,7 +107,8 @@ mod tests {
     use super::*;
 
     fn marked<'a>(query: &str, text: &'a str) -> Vec<&'a str> {
-        marks(query, text)
+        Marker::new(query)
+            .marks(text)
             .into_iter()
             .map(|mark| &text[mark])
             .collect()
@@ -130,7 +150,7 @@ mod tests {
     proptest! {
         #[test]
         fn marks_ascend_apart_and_on_boundaries(query in "[a-cA-C_ ]{0,12}", text in "([a-cA-C_ é]|\u{301}|\\PC){0,60}") {
-            let marks = marks(&query, &text);
+            let marks = Marker::new(&query).marks(&text);
             prop_assert!(marks.iter().all(|mark| text.get(mark.clone()).is_some_and(|word| !word.is_empty())));
             prop_assert!(marks.windows(2).all(|two| two[0].end <= two[1].start));
         }

@@ -51,7 +51,6 @@ pub(crate) use folder::inspect;
 pub(crate) use follower::{FollowerOptions, follow};
 pub(crate) use handle::{Index, LoadedChunks, Opened};
 pub(crate) use identity::Identity;
-pub(crate) use marks::marks;
 pub(crate) use query::{Boost, Candidate, Query};
 pub(crate) use search::Found;
 pub(crate) use service::{Answer, IndexHit};

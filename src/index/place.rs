@@ -78,7 +78,9 @@ fn terms(names: &[&str]) -> Box<[String]> {
     let mut terms: Vec<String> = Vec::new();
     let mut note = |text: &str| {
         each_term(text, |term| {
-            if !is_stop_term(term) && !terms.iter().any(|known| known == term) {
+            // A number counts or dates files; it does not say what they are about.
+            let says = !is_stop_term(term) && !term.chars().all(char::is_numeric);
+            if says && !terms.iter().any(|known| known == term) {
                 terms.push(term.to_owned());
             }
             true
@@ -119,5 +121,9 @@ mod tests {
         assert_eq!(Place::of(b"auth.py").named_by(&sorted(&["authent"])), 1.0);
         assert_eq!(Place::of(b"a.py").named_by(&sorted(&["authent"])), 0.0);
         assert_eq!(Place::of(b"").named_by(&[]), 0.0);
+        let dated = Place::of(b"2024/7-notes.md");
+        assert_eq!(dated.named_by(&sorted(&["7"])), 0.0);
+        assert_eq!(dated.named_by(&sorted(&["note"])), 1.0);
+        assert_eq!(dated.folders_named_by(&sorted(&["2024"])), 0.0);
     }
 }

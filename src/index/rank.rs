@@ -18,7 +18,7 @@ use crate::document::Role;
 
 /// The best chunk of a file is raised by this part if the file has so many further ones that are as good as the best of all, and
 /// by less if they are fewer or less good. Those that score less than a part of the best do not count: a long file has many.
-const FILE: f64 = 0.6;
+const FILE: f64 = 0.18;
 const FILE_CHUNKS: usize = 4;
 const FILE_LEAST: f64 = 0.8;
 /// A file all of whose name is in the query.

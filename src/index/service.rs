@@ -9,9 +9,10 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::analyse::query_terms;
+use super::marks::Marker;
 use super::phrase::{Phrase, Shown, extended};
 use super::rank::WORTH_LISTING;
-use super::{Boost, Candidate, Correction, Found, Index, IndexError, Query, Within, marks};
+use super::{Boost, Candidate, Correction, Found, Index, IndexError, Query, Within};
 use crate::embed::EmbeddingTable;
 use crate::event::Millis;
 use crate::store::{ChunkRow, ChunkSource, Digest, Store};
@@ -257,6 +258,7 @@ impl Searcher {
     ) -> Result<Vec<IndexHit>, SearchError> {
         let mut hits: Vec<IndexHit> = Vec::new();
         let mut document = None;
+        let mut marker = Marker::new(query);
         for candidates in found.candidates.chunks(limit.max(10)) {
             let numbers = candidates.iter().map(|c| c.number).collect();
             let chunks = self.store.chunks(numbers).await;
@@ -274,7 +276,7 @@ impl Searcher {
                 } else if hits.len() < limit
                     && let Some(candidate) = candidates.iter().find(|c| c.number == chunk.number)
                 {
-                    hits.push(hit(query, place, chunk, candidate, found.bound));
+                    hits.push(hit(&mut marker, place, chunk, candidate, found.bound));
                 }
             }
             if hits.len() >= limit {
@@ -403,7 +405,7 @@ fn place(source: ChunkSource, chunk: &ChunkRow) -> HitPlace {
 }
 
 fn hit(
-    query: &str,
+    marker: &mut Marker,
     place: HitPlace,
     chunk: ChunkRow,
     candidate: &Candidate,
@@ -411,7 +413,7 @@ fn hit(
 ) -> IndexHit {
     IndexHit {
         place,
-        marks: marks(query, &chunk.text),
+        marks: marker.marks(&chunk.text),
         heading: chunk.heading,
         text: chunk.text,
         score: candidate.score,
