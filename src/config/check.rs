@@ -62,7 +62,8 @@ pub(crate) fn path(text: &str) -> Result<(), Reason> {
     Ok(())
 }
 
-pub(crate) fn socket(text: &str) -> Result<(), Reason> {
+/// A path, or `""` for none.
+pub(crate) fn optional_path(text: &str) -> Result<(), Reason> {
     if text.is_empty() { Ok(()) } else { path(text) }
 }
 
@@ -74,6 +75,38 @@ pub(crate) fn listen(text: &str) -> Result<(), Reason> {
         format!("{} is not an address with a port", quote(text)),
         "write one such as \"127.0.0.1:9870\" or \"[::1]:9870\", or \"\" for none",
     ))
+}
+
+/// `http` or `https`, a name, perhaps a port, and nothing else.
+pub(crate) fn public_url(text: &str) -> Result<(), Reason> {
+    if text.is_empty() || parse_public_url(text).is_some() {
+        return Ok(());
+    }
+    Err(Reason::new(
+        format!("{} is not the address of a server", quote(text)),
+        "write one such as \"https://docs.example.org\" or \"http://docs.example.org:9870\", without a path, or \"\" for none",
+    ))
+}
+
+/// The scheme of a public address, and its name in small letters with its port, if it names one.
+pub fn parse_public_url(text: &str) -> Option<(&str, String)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    let (name, port) = match authority.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (authority, None),
+    };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    let good = match bare {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !name.is_empty() && name.chars().all(is_name),
+    };
+    let port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    (matches!(scheme, "http" | "https") && good && port)
+        .then(|| (scheme, authority.to_ascii_lowercase()))
 }
 
 /// Compiled by the code that will use it, so that what passes here works there.
@@ -180,7 +213,27 @@ mod tests {
             &["/srv", "..", "a b", "ü"],
             &["", "~", "~/x", "$HOME/x", "a\0b"],
         );
-        all(socket, &["", "/run/x.sock"], &["~/x"]);
+        all(optional_path, &["", "/run/x.sock"], &["~/x"]);
+        all(
+            public_url,
+            &[
+                "",
+                "https://docs.example.org",
+                "http://a:9870/",
+                "https://[::1]:1",
+                "http://[::1]",
+            ],
+            &[
+                "docs.example.org",
+                "ftp://a",
+                "https://",
+                "https://a/b",
+                "https://u@a",
+                "http://a:x",
+                "http://a:0",
+                "http://::1",
+            ],
+        );
         all(
             listen,
             &["", "127.0.0.1:9870", "[::1]:80", "0.0.0.0:0"],

@@ -73,7 +73,7 @@ tables! {
         log: Log;
         /// The control socket, which the command line uses.
         control: Control;
-        /// The probes `/livez` and `/readyz` over TCP.
+        /// The API over TCP, for those who have a token, and the probes `/livez` and `/readyz`.
         http: Http;
     } + {
         /// The files that this config was read from, and those with credentials that it names: they never become documents. A
@@ -330,7 +330,7 @@ tables! {
     Control {
         /// The path of the socket, at most 107 bytes. `""` means `/run/docent/docent.sock` for the `data_dir` `/var/lib/docent`,
         /// and `docent.sock` in any other `data_dir`.
-        socket: PathBuf = "", Text(check::socket);
+        socket: PathBuf = "", Text(check::optional_path);
         /// The group whose members may use the socket; `""` means nobody but docent's own user and root.
         group: String = "", Name(GROUP, 0, 32);
         /// How many requests docent serves at once. Long ones, such as tail, wait, scan and publish --stdin, may take three
@@ -344,6 +344,16 @@ tables! {
     Http {
         /// The address and port, such as `"127.0.0.1:9870"`; `""` means none.
         listen: Option<SocketAddr> = "", Text(check::listen);
+        /// The address by which clients know the listener, if it is another one, for example behind a proxy:
+        /// `"https://docs.example.org"`. docent answers to this name besides its own address.
+        public_url: String = "", Text(check::public_url);
+        /// The file of the certificate, with those that lead to its authority, in PEM. It turns TLS on. docent notices when the
+        /// file changes.
+        tls_certificate: PathBuf = "", Text(check::optional_path);
+        /// The file of the certificate's private key, in PEM.
+        tls_key: PathBuf = "", Text(check::optional_path);
+        /// Whether docent may listen without TLS where other machines reach it. Tokens and documents can be read on the way then.
+        insecure: bool = false, Switch;
     }
 }
 

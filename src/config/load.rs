@@ -200,6 +200,11 @@ fn resolve(config: &mut Config, layers: &mut Layers, base: &Path, host_name: Opt
         collection.path = absolute(base, &collection.path);
     }
     config.control.socket = absolute(base, &config.socket_path());
+    for file in [&mut config.http.tls_certificate, &mut config.http.tls_key] {
+        if !file.as_os_str().is_empty() {
+            *file = absolute(base, file);
+        }
+    }
     let homeless = [
         ("data_dir", &config.data_dir),
         ("control.socket", &config.control.socket),
@@ -237,6 +242,13 @@ fn write_back(config: &Config, values: &mut Table) {
     values.insert("instance".to_owned(), instance);
     if let Some(Value::Table(control)) = values.get_mut("control") {
         control.insert("socket".to_owned(), path(&config.control.socket));
+    }
+    if let Some(Value::Table(http)) = values.get_mut("http") {
+        http.insert(
+            "tls_certificate".to_owned(),
+            path(&config.http.tls_certificate),
+        );
+        http.insert("tls_key".to_owned(), path(&config.http.tls_key));
     }
     if let Some(Value::Array(list)) = values.get_mut("collection") {
         let tables = list.iter_mut().filter_map(Value::as_table_mut);

@@ -33,7 +33,7 @@ mod trust;
 mod units;
 mod violation;
 
-pub(crate) use check::parse_schedule;
+pub(crate) use check::{parse_public_url, parse_schedule};
 pub(crate) use choice::Carrier;
 pub(crate) use choice::{BusMode, LogFormat, LogLevel, Missed, WatchMode};
 pub(crate) use groups::group_id;

@@ -58,6 +58,9 @@ pub(crate) fn sentences() -> Vec<String> {
          agent holds both",
         "the pauses before `supervisor.restarts` restarts fit into `supervisor.restart_window`: otherwise docent would restart \
          an agent forever",
+        "`http.tls_certificate` and `http.tls_key` are set together, or neither",
+        "`http.listen` is a loopback address, such as `127.0.0.1:9870`, or TLS is on, or `http.insecure` is true: without TLS \
+         whoever is on the way reads tokens and documents",
     ];
     compared.chain(others.map(str::to_owned)).collect()
 }
@@ -73,6 +76,7 @@ pub(crate) fn check(config: &Config, layers: &mut Layers) {
     rules.restarts();
     rules.patterns();
     rules.socket();
+    rules.listener();
 }
 
 struct Rules<'a> {
@@ -243,6 +247,36 @@ impl Rules<'_> {
     }
 }
 
+impl Rules<'_> {
+    fn listener(&mut self) {
+        let http = &self.config.http;
+        let (certificate, key) = (&http.tls_certificate, &http.tls_key);
+        let is_set = |path: &Path| !path.as_os_str().is_empty();
+        let (has_certificate, has_key) = (is_set(certificate), is_set(key));
+        let pair = ["http.tls_certificate", "http.tls_key"];
+        self.require(has_certificate == has_key, &pair, || {
+            let (there, missing) = match has_key {
+                true => ("tls_key", "tls_certificate"),
+                false => ("tls_certificate", "tls_key"),
+            };
+            Reason::new(
+                format!("{there} is set, and {missing} is not"),
+                format!("write {missing} too, or neither of them"),
+            )
+        });
+        let open = http
+            .listen
+            .is_some_and(|address| !address.ip().is_loopback());
+        let safe = !open || http.insecure || has_certificate || has_key;
+        self.require(safe, &["http.listen"], || {
+            Reason::new(
+                "other machines reach this address, and TLS is off: tokens and documents could be read on the way",
+                "write tls_certificate and tls_key, or listen on 127.0.0.1; insecure = true allows it all the same",
+            )
+        });
+    }
+}
+
 /// What a key amounts to, and as it is written.
 fn amount(values: &Table, key: &str) -> Option<(u64, String)> {
     let Some(Node::Value { shape, .. }) = keys::node_at(key) else {
@@ -283,6 +317,8 @@ mod tests {
         ("[watch]\ndebounce = \"5s\"", "2: watch.debounce: watch.debounce (\"5s\") is not less than watch.stable_after (\"5s\")"),
         ("[watch]\nowed_high_watch = 900", "2: watch.owed_high_watch: watch.owed_high (1000) is more"),
         ("[index]\nchunk_size = 200\nchunk_overlap = 200", "3: index.chunk_overlap: index.chunk_overlap (200) is not less"),
+        ("[http]\ntls_key = \"key.pem\"", "2: http.tls_key: tls_key is set, and tls_certificate is not; write tls_certificate too"),
+        ("[http]\nlisten = \"0.0.0.0:9870\"", "2: http.listen: other machines reach this address, and TLS is off: tokens and documents could be read on the way; write tls_certificate"),
         ("[[collection]]\nname = \"a\"\npath = \"/srv/a\"\ninclude = [\"!x.md\"]", "4: collection[0].include: has only patterns with `!`, so include matches nothing"),
         ("[[collection]]\nname = \"a\"\npath = \"/srv/a\"\nexclude = [\"/srv/a/x.md\"]", "4: collection[0].exclude: \"/srv/a/x.md\" begins with the collection's path"),
     ];
@@ -306,6 +342,9 @@ mod tests {
             "[delivery]\nbackoff_min = \"5min\"",
             "[supervisor]\nrestart_window = \"32s\"",
             "[bus]\nmode = \"auto\"\n[agents.rag]\ncarrier = \"embedded\"",
+            "[http]\nlisten = \"[::1]:9870\"",
+            "[http]\nlisten = \"0.0.0.0:9870\"\ninsecure = true",
+            "[http]\nlisten = \"0.0.0.0:9870\"\ntls_certificate = \"a\"\ntls_key = \"b\"",
         ] {
             assert!(load(text).is_ok(), "{text}: {:#?}", violations(text));
         }
