@@ -30,6 +30,8 @@ pub(crate) struct Within {
     pub(super) kind: Option<Kind>,
     /// Only files of this language.
     pub(super) language: Option<String>,
+    /// Only of these collections.
+    pub(super) collections: Option<Vec<String>>,
     /// Only these: collection and path.
     pub(super) files: Option<HashSet<(String, Vec<u8>)>>,
 }
@@ -62,8 +64,21 @@ impl Within {
             paths,
             kind: kind.transpose()?,
             language,
+            collections: None,
             files: None,
         })
+    }
+
+    /// The same, only of these collections, if some are given.
+    #[must_use]
+    pub(crate) fn only_of(mut self, collections: Option<Vec<String>>) -> Self {
+        self.collections = collections;
+        self
+    }
+
+    /// Whether what is beyond may not even be told of by a correction: its words stand elsewhere.
+    pub(super) fn is_limited(&self) -> bool {
+        self.collections.is_some()
     }
 
     fn lets_through(&self, owner: &Owner) -> bool {
@@ -75,6 +90,10 @@ impl Within {
                 .as_deref()
                 .is_none_or(|l| language_of(path) == Some(l))
             && self.names(path)
+            && self
+                .collections
+                .as_ref()
+                .is_none_or(|names| names.iter().any(|name| **name == *owner.collection))
             && self
                 .files
                 .as_ref()

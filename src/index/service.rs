@@ -226,7 +226,7 @@ impl Searcher {
         }
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let (text, corrected) = match request.exact {
+            let (text, corrected) = match request.exact || request.within.is_limited() {
                 true => (request.query, Vec::new()),
                 false => index.corrected(&request.query)?,
             };

@@ -200,6 +200,52 @@ fn document(row: &Row<'_>) -> rusqlite::Result<DocumentRow> {
     })(row)
 }
 
+/// What there is in a collection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct CollectionCounts {
+    /// Documents that are stored.
+    pub(crate) documents: u64,
+    /// Files in scope.
+    pub(crate) files: u64,
+    /// Chunks that belong into the index.
+    pub(crate) chunks: u64,
+    /// How many files are in each state.
+    pub(crate) states: BTreeMap<String, u64>,
+}
+
+/// How many files are in each state, of one collection or of all.
+fn states_in(
+    connection: &Connection,
+    collection: Option<&str>,
+) -> rusqlite::Result<BTreeMap<String, u64>> {
+    let counts = |sql: &str| -> rusqlite::Result<BTreeMap<String, u64>> {
+        connection
+            .prepare_cached(sql)?
+            .query_map([collection], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect()
+    };
+    let mut files = counts(
+        "SELECT state, COUNT(*) FROM manifest WHERE ?1 IS NULL OR collection = ?1 GROUP BY state",
+    )?;
+    let documents = counts(
+        "SELECT state, COUNT(*) FROM document WHERE state <> 'removed' AND (?1 IS NULL OR collection = ?1) GROUP BY state",
+    )?;
+    // What was captured is what its document is, once there is one.
+    let mut captured = files.remove("captured").unwrap_or(0);
+    let too_large = files.remove("too large").unwrap_or(0);
+    for (state, count) in documents {
+        let count = count.min(captured);
+        captured -= count;
+        files.insert(state, count);
+    }
+    for (state, count) in [("captured", captured), ("rejected", too_large)] {
+        if count > 0 {
+            *files.entry(state.to_owned()).or_default() += count;
+        }
+    }
+    Ok(files)
+}
+
 impl Store {
     /// The document at a path, also a removed one.
     pub async fn document_at(
@@ -255,31 +301,27 @@ impl Store {
 
     /// How many files in scope are in each state, as [`Store::listed_documents`] names them.
     pub async fn file_states(&self) -> Result<BTreeMap<String, u64>, ReadError> {
-        self.read("files by state", move |connection| {
-            let counts = |sql: &str| -> rusqlite::Result<BTreeMap<String, u64>> {
+        self.read("files by state", |connection| states_in(connection, None))
+            .await
+    }
+
+    /// The same and more of one collection.
+    pub(crate) async fn counts_in(&self, collection: String) -> Result<CollectionCounts, ReadError> {
+        self.read("documents of a collection", move |connection| {
+            let count = |sql: &str| -> rusqlite::Result<u64> {
                 connection
                     .prepare_cached(sql)?
-                    .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-                    .collect()
+                    .query_row([&collection], |row| row.get(0))
             };
-            let mut files = counts("SELECT state, COUNT(*) FROM manifest GROUP BY state")?;
-            let documents = counts(
-                "SELECT state, COUNT(*) FROM document WHERE state <> 'removed' GROUP BY state",
-            )?;
-            // What was captured is what its document is, once there is one.
-            let mut captured = files.remove("captured").unwrap_or(0);
-            let too_large = files.remove("too large").unwrap_or(0);
-            for (state, count) in documents {
-                let count = count.min(captured);
-                captured -= count;
-                files.insert(state, count);
-            }
-            for (state, count) in [("captured", captured), ("rejected", too_large)] {
-                if count > 0 {
-                    *files.entry(state.to_owned()).or_default() += count;
-                }
-            }
-            Ok(files)
+            Ok(CollectionCounts {
+                documents: count("SELECT COUNT(*) FROM document WHERE state = 'stored' AND collection = ?1")?,
+                files: count("SELECT COUNT(*) FROM manifest WHERE collection = ?1")?,
+                chunks: count(
+                    "SELECT COALESCE(SUM(i.chunks), 0) FROM indexed i JOIN document d ON d.id = i.document
+                     WHERE d.collection = ?1",
+                )?,
+                states: states_in(connection, Some(&collection))?,
+            })
         })
         .await
     }

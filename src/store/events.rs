@@ -74,6 +74,16 @@ impl Store {
         .await
     }
 
+    /// How many events the ledger has after `cursor`, up to `last`.
+    pub(crate) async fn count_events(&self, cursor: Seq, last: Seq) -> Result<u64, ReadError> {
+        self.read("events", move |connection| {
+            connection
+                .prepare_cached("SELECT COUNT(*) FROM event WHERE seq > ?1 AND seq <= ?2")?
+                .query_row([cursor, last], |row| row.get(0))
+        })
+        .await
+    }
+
     /// The events whose ids begin or end with `part`, the newest first, at most so many.
     pub async fn events_named(&self, part: String, limit: usize) -> Result<Vec<Event>, ReadError> {
         self.read("events by a part of their ids", move |connection| {

@@ -39,6 +39,7 @@ mod owed;
 mod readers;
 mod schema;
 mod shared;
+mod tokens;
 mod upkeep;
 mod work;
 mod writer;
@@ -55,7 +56,9 @@ pub(crate) use captures::{Capture, pack};
 pub(crate) use chunks::{ChunkRow, ChunkSet, ChunkSource, Feed, IndexedState};
 pub(crate) use dead::DeadLetter;
 pub(crate) use digest::Digest;
-pub(crate) use documents::{DocumentRow, DocumentState, DocumentVersion, ListedDocument};
+pub(crate) use documents::{
+    CollectionCounts, DocumentRow, DocumentState, DocumentVersion, ListedDocument,
+};
 pub(crate) use error::{OpenError, ReadError, WriteError};
 pub(crate) use events::{DeliveryView, EventFilter};
 pub(crate) use fence::{Fence, Incarnation};
@@ -76,6 +79,7 @@ pub use outcome::{Effect, Outcome};
 pub(crate) use outcome::{Settlement, derived_id, effects_weight};
 pub(crate) use owed::{DueBy, OfferClass, OwedRow, RetryCursor};
 pub(crate) use shared::{AgentCounts, AgentSignal, Head, HeldLog, Standing};
+pub(crate) use tokens::{TokenRole, TokenRow};
 
 use crate::event::{AgentName, Millis, NewEvent, Seq};
 use batch::Pruned;

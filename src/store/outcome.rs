@@ -17,8 +17,9 @@ use super::ingress::IngressDead;
 use super::jobs::JobChange;
 use super::ledger::DeliveryKey;
 use super::manifest::{KnownTree, ManifestEntry, ScanRow, TREE};
+use super::tokens::TokenRow;
 use super::{
-    WriteError, audit, captures, chunks, documents, health, ingress, jobs, manifest, meta,
+    WriteError, audit, captures, chunks, documents, health, ingress, jobs, manifest, meta, tokens,
 };
 use crate::event::{AgentName, Data, EventId, EventType, Millis, NewEvent, Subject};
 
@@ -84,6 +85,13 @@ pub enum Effect {
     IngressDropped {
         /// Its id in the stream.
         entry: String,
+    },
+    /// A token is there from now on.
+    TokenCreated(TokenRow),
+    /// A token is taken away.
+    TokenRevoked {
+        /// Its name.
+        name: String,
     },
     /// A fact that has a name and no table of its own.
     Remember {
@@ -243,6 +251,8 @@ pub(super) fn apply(
         Effect::IngressRead { entry } => ingress::read_up_to(connection, entry),
         Effect::IngressDead(dead) => ingress::bury(connection, dead, now),
         Effect::IngressDropped { entry } => ingress::drop_one(connection, entry),
+        Effect::TokenCreated(token) => tokens::put(connection, token),
+        Effect::TokenRevoked { name } => tokens::remove(connection, name),
         Effect::Remember { name, value } => meta::remember(connection, name, value),
         Effect::Forget { name, value } => meta::forget(connection, name, value),
         #[cfg(feature = "testing")]

@@ -5,7 +5,7 @@
 use rusqlite::Connection;
 
 /// The schema that this docent writes.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// The name under which `meta` has the store's id.
 pub(super) const ID: &str = "store";
@@ -82,13 +82,20 @@ CREATE TABLE ingress_dead (
 /// The other names of a file that one of them was notified of.
 const V3: &str = "CREATE INDEX manifest_inode ON manifest (inode);";
 
+/// Who may use the API over the network. Names of collections have no spaces.
+const V4: &str = "
+CREATE TABLE token (
+    name TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, role TEXT NOT NULL CHECK (role IN ('read', 'operate')),
+    collections TEXT, created_at INTEGER NOT NULL, expires_at INTEGER);
+";
+
 /// What the agent `test` leaves behind.
 #[cfg(feature = "testing")]
 pub(super) const TESTING: &str = "CREATE TABLE IF NOT EXISTS test_effect (
     event INTEGER NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (event, attempt))";
 
 /// The steps from one schema to the next; the first one makes an empty file a store.
-const STEPS: &[&str] = &[V1, V2, V3];
+const STEPS: &[&str] = &[V1, V2, V3, V4];
 
 /// The schema of the file; 0 for an empty one.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
