@@ -2,6 +2,7 @@
 
 mod agents;
 mod carriers;
+mod network;
 mod options;
 mod redis_facts;
 
@@ -10,7 +11,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use rustix::fs::Mode;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +42,7 @@ const COMPUTE_MIN: usize = 2;
 pub(crate) fn run(config: Config) -> Result<Exit, Fatal> {
     // Whatever makes a file in `data_dir`, SQLite and the index among them, makes it for this user alone.
     rustix::process::umask(Mode::from_raw_mode(0o077));
+    network::raise_file_limit();
     // It ends with this function, after everything that goes by it.
     let _ticker = awake::tick().map_err(|e| Fatal::new(Exit::Internal, e))?;
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -74,14 +75,10 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
     let socket = http::bind(&config.socket_path(), &config.control.group)
         .await
         .map_err(bind_failed)?;
-    let probes = match config.http.listen {
-        Some(address) => Some(TcpListener::bind(address).await.map_err(|e| {
-            Fatal::new(Exit::Unavailable, e).hint(format!(
-                "cannot listen on {address}; set another [http] listen, or none"
-            ))
-        })?),
-        None => None,
-    };
+    let network = network::listener(&config).await?;
+    let tokens = http::Tokens::load(&store)
+        .await
+        .map_err(|e| Fatal::new(Exit::Data, e))?;
     let (supervisor_handle, requests) = supervisor_channel();
     let carriers = Carriers::start(&config, &store);
     let parts = AgentParts {
@@ -98,7 +95,7 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
         config,
     };
     let stop_serving = CancellationToken::new();
-    let mut listeners = listen(&parts, (socket, probes), behind, &stop_serving);
+    let mut listeners = listen(&parts, (socket, network), (behind, tokens), &stop_serving);
     tracing::info!(name: "docent.started", version = env!("CARGO_PKG_VERSION"), instance = parts.config.instance,
         data_dir = %parts.config.data_dir.display(), socket = %parts.config.socket_path().display(),
         "started");
@@ -262,12 +259,12 @@ fn bind_failed(error: http::BindError) -> Fatal {
     Fatal::new(exit, error)
 }
 
-/// Serves the control socket, and the probes on TCP if that is on.
+/// Serves the control socket, and TCP if that is on.
 #[expect(clippy::disallowed_methods, reason = "joined by close")]
 fn listen(
     parts: &AgentParts,
-    (socket, probes): (http::ControlSocket, Option<TcpListener>),
-    behind: bool,
+    (socket, network): (http::ControlSocket, Option<http::NetworkListener>),
+    (behind, tokens): (bool, http::Tokens),
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let config = &parts.config;
@@ -298,17 +295,18 @@ fn listen(
         memory: Arc::new(http::Memory::new(behind)),
         // Threads of their own: what agents compute is not to keep a reader waiting.
         compute: Compute::new(COMPUTE_MIN),
+        tokens: Arc::new(tokens),
     };
     let mut listeners = JoinSet::new();
     listeners.spawn(http::serve(
         socket,
-        http::router(state),
+        http::router(state.clone()),
         stop.clone(),
         patience,
     ));
-    if let Some(probes) = probes {
-        let router = http::probes_router(parts.board.clone());
-        listeners.spawn(http::serve(probes, router, stop.clone(), patience));
+    if let Some(network) = network {
+        let router = http::tcp_router(state, &config.http.public_url);
+        listeners.spawn(http::serve(network, router, stop.clone(), patience));
     }
     listeners
 }

@@ -20,6 +20,15 @@ pub(super) struct Global {
     /// that is not set), else /etc/docent/docent.toml]
     #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Ask the daemon at this address instead of the one on this machine, for example https://docs.example.org:9870
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
+    /// The file with the token for --url
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The file with the certificates of the authorities to trust with --url, in PEM [default: those of the system]
+    #[arg(long, global = true, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: Color,
@@ -94,10 +103,82 @@ impl Context {
         Ok(self.load(&choice)??)
     }
 
-    /// The way to the daemon of the config that rules.
+    /// The way to the daemon that `--url` names, else to that of the config that rules.
     pub(super) fn client(&self) -> Result<Client, Fatal> {
+        if let Some(url) = &self.global.url {
+            let ca_file = self.global.ca_file.as_deref();
+            return Ok(Client::over_network(url, &self.token()?, ca_file)?);
+        }
+        self.no_address()?;
         let config = self.config()?.config;
         Ok(Client::new(&config.socket_path(), &config.data_dir))
+    }
+
+    /// The token for another machine.
+    fn token(&self) -> Result<String, Fatal> {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read the token file {file}", file = .file.display())]
+        struct Unreadable {
+            file: PathBuf,
+            #[source]
+            source: io::Error,
+        }
+        let Some(file) = &self.global.token_file else {
+            return Err(Fatal::new(Exit::Usage, "--url needs a token")
+                .hint("write the token into a file and name that with --token-file; on docent's machine, docent token create NAME --role read makes one"));
+        };
+        let text = std::fs::read_to_string(file).map_err(|source| {
+            let exit = match source.kind() {
+                io::ErrorKind::PermissionDenied => Exit::Permission,
+                _ => Exit::Data,
+            };
+            let file = file.clone();
+            Fatal::new(exit, Unreadable { file, source })
+        })?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// That nothing is said about another machine without its address.
+    fn no_address(&self) -> Result<(), Fatal> {
+        let flags = [
+            ("--token-file", &self.global.token_file),
+            ("--ca-file", &self.global.ca_file),
+        ];
+        match flags.iter().find(|(_, file)| file.is_some()) {
+            Some((flag, _)) => {
+                let text = format!("{flag} is for --url, which is not given");
+                Err(Fatal::new(Exit::Usage, text))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// That `verb`, which needs this machine, is not meant for another one.
+    pub(super) fn here_only(&self, verb: &str) -> Result<(), Fatal> {
+        match &self.global.url {
+            Some(_) => {
+                let text = format!("`{verb}` works on the machine that docent runs on alone");
+                Err(Fatal::new(Exit::Usage, text).hint("do it there, without --url"))
+            }
+            None => self.no_address(),
+        }
+    }
+
+    /// What makes a command reach the same daemon.
+    pub(super) fn flags(&self) -> String {
+        let Some(url) = &self.global.url else {
+            return self.choice().flag();
+        };
+        let mut flags = format!(" --url {}", shell_word(Path::new(url)));
+        for (flag, file) in [
+            ("--token-file", &self.global.token_file),
+            ("--ca-file", &self.global.ca_file),
+        ] {
+            if let Some(file) = file {
+                flags.push_str(&format!(" {flag} {}", shell_word(file)));
+            }
+        }
+        flags
     }
 
     /// The name that this program was called by, as a shell takes it.
@@ -110,7 +191,7 @@ impl Context {
 
     /// Advice with its commands, which stand as `` `docent …` ``, made such that they reach the same daemon when they are pasted.
     pub(super) fn advice(&self, text: &str) -> String {
-        pasteable(text, &self.choice().flag())
+        pasteable(text, &self.flags())
     }
 
     /// The same end of the process with advice that can be pasted; where the daemon that was meant does not answer, with
@@ -202,6 +283,9 @@ mod tests {
     fn commands_in_advice_reach_the_same_daemon() {
         let global = Global {
             config: Some(PathBuf::from("/srv/my notes.toml")),
+            url: None,
+            token_file: None,
+            ca_file: None,
             color: Color::Never,
             log_level: None,
             log_format: None,

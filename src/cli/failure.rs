@@ -1,8 +1,8 @@
 //! From what went wrong with a request to how the process ends.
 
 use crate::error::{Exit, Fatal};
-use crate::http::ClientError;
 use crate::http::wire::{Problem, ProblemKind};
+use crate::http::{ClientError, NetworkError};
 
 impl From<ClientError> for Fatal {
     fn from(error: ClientError) -> Self {
@@ -16,6 +16,12 @@ impl From<ClientError> for Fatal {
                 .hint("try again in a moment; the daemon's log says what it is busy with"),
             ClientError::Foreign { .. } => Fatal::new(Exit::Unavailable, error)
                 .hint("name the config of the daemon that you mean with --config"),
+            ClientError::Away { .. } => Fatal::new(Exit::Unavailable, error).hint(
+                "the address is that of [http] listen in docent's config there; is docent running, and lets a firewall this through?",
+            ),
+            ClientError::Untrusted { .. } => Fatal::new(Exit::Unavailable, error).hint(
+                "write http:// where docent has no certificate; name the authority of its certificate with --ca-file; the certificate must have the name in the URL",
+            ),
             ClientError::Lost(_) => Fatal::new(Exit::Unavailable, error)
                 .hint("the daemon's log says what happened; an answer that nobody reads for a minute is cut off"),
             ClientError::Silent(_) => {
@@ -24,6 +30,21 @@ impl From<ClientError> for Fatal {
             ClientError::TooLong => Fatal::new(Exit::Usage, error),
             ClientError::Unexpected(_) => Fatal::new(Exit::Internal, error),
         }
+    }
+}
+
+impl From<NetworkError> for Fatal {
+    fn from(error: NetworkError) -> Self {
+        let exit = match &error {
+            NetworkError::Url(_) => Exit::Usage,
+            NetworkError::Authorities(cause) if cause.is_denied() => Exit::Permission,
+            NetworkError::Token | NetworkError::Authorities(_) | NetworkError::Authority { .. } => {
+                Exit::Data
+            }
+            NetworkError::NoAuthorities => Exit::Unavailable,
+            NetworkError::Tls(_) => Exit::Internal,
+        };
+        Fatal::new(exit, error)
     }
 }
 
@@ -50,6 +71,7 @@ pub(super) fn exit_of(problem: &Problem) -> Exit {
                 Kind::Refused,
             ],
         ),
+        (Exit::Permission, &[Kind::Unauthorized, Kind::Forbidden]),
         (
             Exit::Temporary,
             &[Kind::AgentMissing, Kind::DeadLetter, Kind::Timeout],
@@ -81,6 +103,8 @@ mod tests {
             (ProblemKind::BadRequest, Exit::Usage),
             (ProblemKind::Refused, Exit::Data),
             (ProblemKind::Conflict, Exit::Data),
+            (ProblemKind::Unauthorized, Exit::Permission),
+            (ProblemKind::Forbidden, Exit::Permission),
             (ProblemKind::Timeout, Exit::Temporary),
             (ProblemKind::StoreUnavailable, Exit::Unavailable),
             (ProblemKind::Internal, Exit::Internal),

@@ -1,7 +1,7 @@
 //! The command line: one verb a file, one match.
 //!
 //! Results go to stdout, everything else to stderr. Every verb but `run`, `check`, `config`, `completions` and
-//! `man` asks the daemon over its control socket.
+//! `man` asks the daemon over its control socket, or over the network with `--url`.
 
 mod agent;
 mod audit;
@@ -30,6 +30,7 @@ mod status;
 mod table;
 mod tail;
 mod text;
+mod token;
 mod wait;
 mod which;
 
@@ -100,6 +101,8 @@ enum Verb {
     Agent(agent::Arguments),
     /// List or verify the audit log
     Audit(audit::Arguments),
+    /// Make, list or revoke tokens, which let other machines use the API
+    Token(token::Arguments),
     /// Print the script that completes this command line in a shell
     Completions(completions::Arguments),
     /// Write the manual pages, one for each verb
@@ -153,6 +156,15 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Fatal> {
+    let here_only = match verb {
+        Verb::Run => Some("run"),
+        Verb::Check(_) => Some("check"),
+        Verb::Config(_) => Some("config"),
+        _ => None,
+    };
+    if let Some(name) = here_only {
+        context.here_only(name)?;
+    }
     match verb {
         Verb::Run => run::run(context),
         Verb::Check(arguments) => check::run(context, &arguments),
@@ -174,6 +186,7 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Fatal> {
         Verb::Health(arguments) => health::run(context, &arguments),
         Verb::Agent(arguments) => agent::run(context, &arguments),
         Verb::Audit(arguments) => audit::run(context, &arguments),
+        Verb::Token(arguments) => token::run(context, arguments),
         Verb::Completions(arguments) => completions::run(context, &arguments),
         Verb::Man(arguments) => man::run(&arguments),
     }

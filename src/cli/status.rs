@@ -40,7 +40,10 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
             return Ok(Exit::NotRunning);
         }
         // It runs; how it stands cannot be told now.
-        Err(ClientError::Problem(problem)) if problem.is(ProblemKind::Busy) => {
+        Err(ClientError::Problem(problem))
+            if problem.is(ProblemKind::Busy)
+                || super::failure::exit_of(&problem) == Exit::Permission =>
+        {
             return Err(ClientError::Problem(problem).into());
         }
         Err(ClientError::Problem(problem)) => {

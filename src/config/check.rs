@@ -89,7 +89,7 @@ pub(crate) fn public_url(text: &str) -> Result<(), Reason> {
 }
 
 /// The scheme of a public address, and its name in small letters with its port, if it names one.
-pub fn parse_public_url(text: &str) -> Option<(&str, String)> {
+pub(crate) fn parse_public_url(text: &str) -> Option<(&str, String)> {
     let (scheme, rest) = text.split_once("://")?;
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     let (name, port) = match authority.rsplit_once(':') {

@@ -56,6 +56,7 @@ pub(crate) fn examine(config: &Config, again: &str) -> Report {
     paths::data_dir(&config.data_dir, &makes, &mut report);
     paths::socket(&config.socket_path(), &makes, &mut report);
     paths::group(&config.control.group, &mut report);
+    paths::certificate(config, &mut report);
     watches::room(config, &mut report);
     store::store(config, &mut report);
     store::free_space(config, &mut report);

@@ -91,6 +91,26 @@ pub(super) fn socket(socket: &Path, makes: Makes<'_>, report: &mut Report) {
     }
 }
 
+/// The certificate of the API and its key can be read.
+pub(super) fn certificate(config: &Config, report: &mut Report) {
+    let files = [
+        ("tls_certificate", &config.http.tls_certificate),
+        ("tls_key", &config.http.tls_key),
+    ];
+    for (key, path) in files
+        .iter()
+        .filter(|(_, path)| !path.as_os_str().is_empty())
+    {
+        if let Err(cause) = std::fs::File::open(path) {
+            report.unmet(
+                "http",
+                format!("[http] {key}: cannot read {}: {cause}", path.display()),
+                "name a file in PEM that this user may read",
+            );
+        }
+    }
+}
+
 /// The group that may use the control socket exists.
 pub(super) fn group(name: &str, report: &mut Report) {
     if !name.is_empty() && group_id(name).is_none() {

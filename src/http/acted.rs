@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::params::Peer;
+use super::access::Caller;
 use crate::event::{EventType, NewEvent, Subject};
 
-/// The record of an act.
-pub(super) fn acted(verb: &str, subject: Subject, peer: Peer, arguments: Value) -> NewEvent {
-    let data = json!({"verb": verb, "uid": peer.uid, "arguments": arguments});
+/// The record of an act: by the user with this id, or by the bearer of this token.
+pub(super) fn acted(verb: &str, subject: Subject, caller: &Caller, arguments: Value) -> NewEvent {
+    let mut data = json!({"verb": verb, "uid": caller.uid(), "arguments": arguments});
+    if let Some(token) = caller.token() {
+        data["token"] = token.into();
+    }
     NewEvent::root(EventType::OperatorActed, "control", subject, data)
 }

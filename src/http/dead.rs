@@ -5,6 +5,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
+use super::access::Caller;
 use super::lines::{Json, PAGE, paged_object, push_line};
 use super::params::{Params, limited};
 use super::wire::{Dead, DeadView, Envelope, Problem, ProblemKind};
@@ -26,24 +27,40 @@ pub(super) struct DeadQuery {
 /// `GET /api/v1/dead`: the dead deliveries, oldest first, then the entries of other programs.
 pub(super) async fn list(
     Shared(state): Shared<State>,
+    caller: Caller,
     Params(query): Params<DeadQuery>,
 ) -> Result<Response, Problem> {
     let limit = limited(query.limit, LIST, LIST_MAX)?;
-    let of_agents: u64 = AgentName::ALL
-        .iter()
-        .map(|agent| count(state.store.counts(*agent).dead))
-        .sum();
-    let total = of_agents + state.store.ingress_dead_count().await?;
+    let total = total(&state, &caller).await?;
     let rest = Map::from_iter([("total".to_owned(), json!(total))]);
     paged_object(
         ("dead", rest),
         (ListPosition::Start, limit),
         move |(place, limit)| {
-            let state = state.clone();
-            async move { page(&state, place, limit).await }
+            let (state, caller) = (state.clone(), caller.clone());
+            async move { page(&state, &caller, place, limit).await }
         },
     )
     .await
+}
+
+/// How many there are for this caller.
+async fn total(state: &State, caller: &Caller) -> Result<u64, Problem> {
+    if caller.limit().is_none() {
+        let of_agents = AgentName::ALL.iter();
+        let of_agents: u64 = of_agents.map(|a| count(state.store.counts(*a).dead)).sum();
+        return Ok(of_agents + state.store.ingress_dead_count().await?);
+    }
+    let (mut total, mut after) = (0, None);
+    loop {
+        let letters = state.store.dead_letters(after, PAGE).await?;
+        let Some(last) = letters.last() else {
+            return Ok(total);
+        };
+        after = Some((last.seq, last.agent));
+        let seen = letters.iter().filter(|l| caller.sees(l.subject.as_str()));
+        total += seen.count() as u64;
+    }
 }
 
 /// Up to where the list has come.
@@ -57,25 +74,30 @@ enum ListPosition {
 /// The next page of at most `limit`, and what is left of that.
 async fn page(
     state: &State,
+    caller: &Caller,
     place: ListPosition,
     limit: usize,
 ) -> Result<Option<(Vec<u8>, (ListPosition, usize))>, Problem> {
     let most = limit.min(PAGE);
     let (mut page, mut left) = (Vec::new(), limit);
     let mut next = None;
-    let after = match &place {
+    let mut after = match &place {
         ListPosition::Start => Some(None),
         ListPosition::Letter(seq, agent) => Some(Some((*seq, *agent))),
         ListPosition::Entry(_) => None,
     };
-    if let Some(after) = after {
-        for letter in state.store.dead_letters(after, most).await? {
-            next = Some(ListPosition::Letter(letter.seq, letter.agent));
-            push_line(&mut page, &dead(letter))?;
-            left -= 1;
+    // A page that has nothing for this caller is none.
+    while let Some(from) = after.take().filter(|_| page.is_empty()) {
+        for letter in state.store.dead_letters(from, most).await? {
+            after = Some(Some((letter.seq, letter.agent)));
+            if caller.sees(letter.subject.as_str()) {
+                next = Some(ListPosition::Letter(letter.seq, letter.agent));
+                push_line(&mut page, &dead(letter))?;
+                left -= 1;
+            }
         }
     }
-    if next.is_none() {
+    if next.is_none() && caller.limit().is_none() {
         let after = match place {
             ListPosition::Entry(n) => n,
             ListPosition::Start | ListPosition::Letter(..) => 0,
@@ -112,15 +134,18 @@ pub(super) struct ShowQuery {
 /// `GET /api/v1/dead/{id}`: an event with its dead deliveries, or an entry of another program.
 pub(super) async fn show(
     Shared(state): Shared<State>,
+    caller: Caller,
     Path(id): Path<String>,
     Params(query): Params<ShowQuery>,
 ) -> Result<Json<DeadView>, Problem> {
-    if let Some(row) = ingress::kept(&state, &id).await? {
+    if let Some(row) = ingress::kept(&state, &caller, &id).await? {
         return Ok(ingress::view(row));
     }
-    let id = event_named(&state, &id).await?;
+    let id = event_named(&state, &caller, &id).await?;
     let agent = query.agent.as_deref().map(agent_name).transpose()?;
-    let Some((event, deliveries, _)) = state.store.event(id).await? else {
+    let found = state.store.event(id).await?;
+    let Some((event, deliveries, _)) = found.filter(|(e, _, _)| caller.sees(e.subject.as_str()))
+    else {
         return Err(unknown_event(id));
     };
     let dead: Vec<Dead> = deliveries
@@ -156,7 +181,11 @@ const CANDIDATES: usize = 10;
 
 /// The event that a text names: its id, or the beginning or the end of it, where no other event has that. None: no event
 /// has it, and it is no id.
-pub(super) async fn named_event(state: &State, text: &str) -> Result<Option<EventId>, Problem> {
+pub(super) async fn named_event(
+    state: &State,
+    caller: &Caller,
+    text: &str,
+) -> Result<Option<EventId>, Problem> {
     if let Ok(id) = text.parse() {
         return Ok(Some(id));
     }
@@ -166,6 +195,7 @@ pub(super) async fn named_event(state: &State, text: &str) -> Result<Option<Even
         return Ok(None);
     }
     let mut found = state.store.events_named(part, CANDIDATES + 1).await?;
+    found.retain(|event| caller.sees(event.subject.as_str()));
     if found.len() < 2 {
         return Ok(found.pop().map(|event| event.id));
     }
@@ -186,8 +216,12 @@ pub(super) async fn named_event(state: &State, text: &str) -> Result<Option<Even
 }
 
 /// The event that a text in a path names.
-pub(super) async fn event_named(state: &State, text: &str) -> Result<EventId, Problem> {
-    let found = named_event(state, text).await?;
+pub(super) async fn event_named(
+    state: &State,
+    caller: &Caller,
+    text: &str,
+) -> Result<EventId, Problem> {
+    let found = named_event(state, caller, text).await?;
     found.ok_or_else(|| {
         let is_part =
             text.len() >= DIGITS_MIN && text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit());

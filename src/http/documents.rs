@@ -5,6 +5,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::State;
+use super::access::Caller;
 use super::lines::{Json, PAGE, paged, push_line};
 use super::params::Params;
 use super::wire::{DocumentView, History, Problem, ProblemKind, Version};
@@ -34,6 +35,7 @@ pub(super) struct DocumentsQuery {
 /// `GET /api/v1/documents`: every file in scope, one a line, by collection and path.
 pub(super) async fn list(
     Shared(state): Shared<State>,
+    caller: Caller,
     Params(query): Params<DocumentsQuery>,
 ) -> Result<Response, Problem> {
     if let Some(wanted) = query.state.as_deref().filter(|s| !STATES.contains(s)) {
@@ -44,7 +46,7 @@ pub(super) async fn list(
         return Err(Problem::new(ProblemKind::BadRequest, detail));
     }
     if let Some(collection) = &query.collection {
-        state.known_collection(collection)?;
+        state.known_collection(&caller, collection)?;
     }
     let DocumentsQuery {
         collection,
@@ -59,8 +61,9 @@ pub(super) async fn list(
         Err(error) => Err(Problem::new(ProblemKind::BadRequest, error.to_string())),
     });
     paged(after.transpose()?.unwrap_or_default(), move |after| {
-        let (state, collection, wanted) = (state.clone(), collection.clone(), wanted.clone());
-        async move { page(&state, collection, wanted.as_deref(), after).await }
+        let (state, caller) = (state.clone(), caller.clone());
+        let (collection, wanted) = (collection.clone(), wanted.clone());
+        async move { page((&state, &caller), collection, wanted.as_deref(), after).await }
     })
     .await
 }
@@ -69,7 +72,7 @@ type OtherPlace = (String, Vec<u8>);
 
 /// The next page that has something in it.
 async fn page(
-    state: &State,
+    (state, caller): (&State, &Caller),
     collection: Option<String>,
     wanted: Option<&str>,
     mut after: OtherPlace,
@@ -86,7 +89,7 @@ async fn page(
         let mut page = Vec::new();
         for row in rows
             .into_iter()
-            .filter(|row| wanted.is_none_or(|w| row.state == w))
+            .filter(|row| caller.sees(&row.collection) && wanted.is_none_or(|w| row.state == w))
         {
             push_line(&mut page, &document(row))?;
         }
@@ -119,6 +122,7 @@ pub(super) struct HistoryQuery {
 /// `GET /api/v1/documents/history`: the versions of a document that are kept, also of one whose file is gone.
 pub(super) async fn history(
     Shared(state): Shared<State>,
+    caller: Caller,
     Params(query): Params<HistoryQuery>,
 ) -> Result<Json<History>, Problem> {
     let subject = Subject::parse(&query.of)
@@ -128,8 +132,11 @@ pub(super) async fn history(
             format!("`{subject}` names no file; write COLLECTION/PATH, for example docs/guide.md");
         return Err(Problem::new(ProblemKind::BadRequest, detail));
     };
+    if !caller.sees(collection) {
+        state.known_collection(&caller, collection)?;
+    }
     let Some(document) = state.store.document_at(collection, &path).await? else {
-        return Err(no_document(&state, collection, &path).await?);
+        return Err(no_document((&state, &caller), collection, &path).await?);
     };
     let versions = state.store.versions(document.id.clone()).await?;
     let versions = versions.into_iter().map(|version| Version {
@@ -151,7 +158,11 @@ pub(super) async fn history(
 }
 
 /// Why there is no document at a path.
-async fn no_document(state: &State, collection: &str, path: &[u8]) -> Result<Problem, Problem> {
+async fn no_document(
+    (state, caller): (&State, &Caller),
+    collection: &str,
+    path: &[u8],
+) -> Result<Problem, Problem> {
     let row = state.store.manifest_row(collection, path).await?;
     let place = format!("{collection}/{}", escape(path));
     let detail = match row {
@@ -163,7 +174,7 @@ async fn no_document(state: &State, collection: &str, path: &[u8]) -> Result<Pro
             None => format!("{place} is no document: it is {}", row.state.as_str()),
         },
         None => {
-            state.known_collection(collection)?;
+            state.known_collection(caller, collection)?;
             format!("there is no document {place}, and there never was one that is remembered")
         }
     };

@@ -7,6 +7,7 @@ use futures_util::stream;
 use serde::Deserialize;
 
 use super::State;
+use super::access::Caller;
 use super::dead::event_named;
 use super::dead::unknown_event;
 use super::lines::{Json, PAGE, broken_off, paged, push_line, response};
@@ -31,6 +32,7 @@ pub(super) struct EventsQuery {
 /// `GET /api/v1/events`: events, newest first, one a line.
 pub(super) async fn list(
     Shared(state): Shared<State>,
+    caller: Caller,
     Params(query): Params<EventsQuery>,
 ) -> Result<Response, Problem> {
     let bad = |e: crate::event::routing::UnknownName| {
@@ -45,7 +47,7 @@ pub(super) async fn list(
             .transpose()
             .map_err(bad)?,
         correlation: match &query.correlation {
-            Some(text) => Some(event_named(&state, text).await?),
+            Some(text) => Some(event_named(&state, &caller, text).await?),
             None => None,
         },
         since: query
@@ -58,47 +60,58 @@ pub(super) async fn list(
     };
     let wanted = query.limit.unwrap_or(usize::MAX);
     paged((None, wanted), move |(before, wanted)| {
-        let (state, filter) = (state.clone(), filter.clone());
-        async move { page(&state, filter, before, wanted).await }
+        let (state, caller, filter) = (state.clone(), caller.clone(), filter.clone());
+        async move { page((&state, &caller), filter, before, wanted).await }
     })
     .await
 }
 
 type Cursor = (Option<Seq>, usize);
 
+/// The next page that has something for this caller.
 async fn page(
-    state: &State,
+    (state, caller): (&State, &Caller),
     filter: EventFilter,
-    before: Option<Seq>,
+    mut before: Option<Seq>,
     wanted: usize,
 ) -> Result<Option<(Vec<u8>, Cursor)>, Problem> {
     let limit = wanted.min(PAGE);
-    let events = state
-        .store
-        .events(EventFilter {
+    loop {
+        let wanted_now = EventFilter {
             before,
             limit,
-            ..filter
-        })
-        .await?;
-    let Some(last) = events.last().map(|event| event.seq) else {
-        return Ok(None);
-    };
-    let mut page = Vec::new();
-    for event in &events {
-        push_line(&mut page, &Envelope::from(event))?;
+            ..filter.clone()
+        };
+        let events = state.store.events(wanted_now).await?;
+        let Some(last) = events.last().map(|event| event.seq) else {
+            return Ok(None);
+        };
+        before = Some(last);
+        let mut page = Vec::new();
+        let mut shown = 0;
+        for event in events.iter().filter(|e| caller.sees(e.subject.as_str())) {
+            push_line(&mut page, &Envelope::from(event))?;
+            shown += 1;
+        }
+        if shown > 0 {
+            return Ok(Some((page, (before, wanted - shown))));
+        }
     }
-    Ok(Some((page, (Some(last), wanted - events.len()))))
 }
 
 pub(super) async fn show(
     Shared(state): Shared<State>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<EventView>, Problem> {
-    let id = event_named(&state, &id).await?;
-    let Some((event, deliveries, caused)) = state.store.event(id).await? else {
+    let id = event_named(&state, &caller, &id).await?;
+    let found = state.store.event(id).await?;
+    let Some((event, deliveries, mut caused)) =
+        found.filter(|(e, _, _)| caller.sees(e.subject.as_str()))
+    else {
         return Err(unknown_event(id));
     };
+    caused.retain(|event| caller.sees(event.subject.as_str()));
     let deliveries = deliveries.into_iter().map(|delivery| Delivery {
         agent: delivery.agent.to_string(),
         state: delivery.state.as_str().to_owned(),
@@ -114,12 +127,12 @@ pub(super) async fn show(
 }
 
 /// `GET /api/v1/tail`: events from now on, one a line, in the order of the ledger, until the client has enough.
-pub(super) async fn tail(Shared(state): Shared<State>) -> Response {
+pub(super) async fn tail(Shared(state): Shared<State>, caller: Caller) -> Response {
     let head = state.store.head();
     let cursor = head.borrow().seq;
     response(stream::try_unfold(
-        (state, head, cursor),
-        |(state, mut head, cursor)| async move {
+        ((state, caller), head, cursor),
+        |((state, caller), mut head, mut cursor)| async move {
             loop {
                 // Seen before the look: a commit during it wakes the wait below.
                 head.borrow_and_update();
@@ -129,11 +142,15 @@ pub(super) async fn tail(Shared(state): Shared<State>) -> Response {
                     .await
                     .map_err(|e| broken_off(e.into()))?;
                 if let Some(last) = events.last().map(|event| event.seq) {
+                    cursor = last;
                     let mut page = Vec::new();
-                    for event in &events {
+                    for event in events.iter().filter(|e| caller.sees(e.subject.as_str())) {
                         push_line(&mut page, &Envelope::from(event)).map_err(broken_off)?;
                     }
-                    return Ok(Some((Bytes::from(page), (state, head, last))));
+                    if page.is_empty() {
+                        continue;
+                    }
+                    return Ok(Some((Bytes::from(page), ((state, caller), head, cursor))));
                 }
                 tokio::select! {
                     changed = head.changed() => if changed.is_err() { return Ok(None) },

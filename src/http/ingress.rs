@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::State;
+use super::access::Caller;
 use super::acted::acted;
 use super::lines::Json;
-use super::params::Peer;
 use super::problem::stopping;
 use super::wire::{Dead, DeadView, Dropped, Problem, ProblemKind, Replayed};
 use crate::bus::redis::event_of_entry;
@@ -15,8 +15,15 @@ use crate::store::{Effect, IngressDeadRow, WriteError};
 /// Who could not handle the entry of another program.
 const INGRESS: &str = "ingress";
 
-/// The entry that a text in a path names; none: it names no entry.
-pub(super) async fn kept(state: &State, id: &str) -> Result<Option<IngressDeadRow>, Problem> {
+/// The entry that a text in a path names; none: it names no entry. No entry is of a collection.
+pub(super) async fn kept(
+    state: &State,
+    caller: &Caller,
+    id: &str,
+) -> Result<Option<IngressDeadRow>, Problem> {
+    if caller.limit().is_some() {
+        return Ok(None);
+    }
     let row = state.store.ingress_dead_entry(id.to_owned()).await?;
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let named = id
@@ -66,7 +73,7 @@ pub(super) fn view(row: IngressDeadRow) -> Json<DeadView> {
 pub(super) async fn replay(
     state: &State,
     row: IngressDeadRow,
-    peer: Peer,
+    caller: &Caller,
 ) -> Result<Json<Replayed>, Problem> {
     let entry = row.entry;
     if row.fields.is_empty() {
@@ -82,7 +89,7 @@ pub(super) async fn replay(
         entry: entry.clone(),
     };
     let arguments = json!({"entry": entry, "event": id});
-    let record = record(state, "dead replay", peer, arguments);
+    let record = record(state, "dead replay", caller, arguments);
     settle(state, &entry, (gone, vec![event, record])).await?;
     Ok(Json(Replayed {
         event: id,
@@ -94,13 +101,13 @@ pub(super) async fn replay(
 pub(super) async fn forget(
     state: &State,
     row: IngressDeadRow,
-    peer: Peer,
+    caller: &Caller,
 ) -> Result<Json<Dropped>, Problem> {
     let entry = row.entry;
     let gone = Effect::IngressDropped {
         entry: entry.clone(),
     };
-    let record = record(state, "dead drop", peer, json!({"entry": entry}));
+    let record = record(state, "dead drop", caller, json!({"entry": entry}));
     settle(state, &entry, (gone, vec![record])).await?;
     Ok(Json(Dropped {
         event: entry,
@@ -112,8 +119,13 @@ fn remedy(entry: &str) -> String {
     format!("publish a corrected one with `docent publish`, then `docent dead drop {entry}`")
 }
 
-fn record(state: &State, verb: &str, peer: Peer, arguments: Value) -> crate::event::NewEvent {
-    acted(verb, Subject::redis(&state.info.instance), peer, arguments)
+fn record(state: &State, verb: &str, caller: &Caller, arguments: Value) -> crate::event::NewEvent {
+    acted(
+        verb,
+        Subject::redis(&state.info.instance),
+        caller,
+        arguments,
+    )
 }
 
 async fn settle(

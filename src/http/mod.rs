@@ -6,9 +6,10 @@
 //! - **BOUND-1** Requests at once, bodies, lines and pages have limits; what is over a limit is told so.
 //! - **READ-1** Search answers whatever carries events.
 //!
-//! [`router()`] is everything and belongs on the control socket alone; [`probes_router`] has only `/livez` and `/readyz`,
-//! and is what a TCP listener gets.
+//! [`router()`] belongs on the control socket alone: whoever may open that may do everything. [`tcp_router`] serves the same to
+//! those who have a token.
 
+mod access;
 mod acted;
 mod agents;
 mod audit;
@@ -17,10 +18,12 @@ mod client;
 mod dead;
 mod documents;
 mod events;
+mod follow;
 mod freshness;
 mod health;
 mod ingress;
 mod lines;
+mod listener;
 mod operate;
 mod params;
 pub(crate) mod percent;
@@ -30,6 +33,7 @@ mod publish;
 mod read;
 mod reference;
 mod router;
+mod routes;
 mod scan;
 mod search;
 mod server;
@@ -39,6 +43,8 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tls;
+mod token;
 mod wait;
 pub(crate) mod wire;
 mod wrong;
@@ -50,13 +56,18 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use access::Tokens;
 pub use client::{Client, Target};
-pub(crate) use client::{ClientError, LineStream};
+pub(crate) use client::{ClientError, LineStream, NetworkError};
 pub(crate) use freshness::Memory;
-pub(crate) use params::Peer;
-pub(crate) use router::{probes_router, router};
+pub(crate) use listener::NetworkListener;
+pub(crate) use params::{Ends, Peer};
+pub(crate) use router::{router, tcp_router};
 pub(crate) use server::{Patience, serve};
 pub(crate) use socket::{BindError, ControlSocket, bind};
+pub(crate) use tls::{Tls, TlsError};
+
+use access::Caller;
 
 use crate::bus::Monitor;
 use crate::event::{Known, Millis};
@@ -129,6 +140,8 @@ pub(crate) struct State {
     pub memory: Arc<Memory>,
     /// Where documents are read and compared.
     pub compute: Compute,
+    /// Who may use the API over TCP.
+    pub tokens: Arc<Tokens>,
 }
 
 impl State {
@@ -152,10 +165,10 @@ impl State {
         self.searcher.state().borrow().clone()
     }
 
-    /// That `collection` is one of the config's.
-    fn known_collection(&self, collection: &str) -> Result<(), wire::Problem> {
-        self.info
-            .known
+    /// That `collection` is one of the config's, and there for this caller.
+    fn known_collection(&self, caller: &Caller, collection: &str) -> Result<(), wire::Problem> {
+        caller
+            .known(&self.info.known)
             .collection(collection)
             .map_err(|e| wire::Problem::new(wire::ProblemKind::NotFound, e.to_string()))
     }

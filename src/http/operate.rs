@@ -7,10 +7,11 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
+use super::access::Caller;
 use super::acted::acted;
 use super::dead::{agent_name, event_named, unknown_event};
 use super::lines::Json;
-use super::params::{Params, Peer};
+use super::params::Params;
 use super::problem::{missing, stopping};
 use super::wire::{Dropped, Problem, ProblemKind, Replayed, Restarted};
 use super::{State, ingress};
@@ -34,14 +35,19 @@ pub(super) async fn replay_dead(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
     Params(query): Params<OfAgent>,
-    peer: Peer,
+    caller: Caller,
 ) -> Result<Json<Replayed>, Problem> {
-    if let Some(row) = ingress::kept(&state, &id).await? {
-        return ingress::replay(&state, row, peer).await;
+    if let Some(row) = ingress::kept(&state, &caller, &id).await? {
+        return ingress::replay(&state, row, &caller).await;
     }
-    operate(&state, (Act::ReplayDead, "dead replay"), (&id, query), peer)
-        .await
-        .map(replayed)
+    operate(
+        &state,
+        (Act::ReplayDead, "dead replay"),
+        (&id, query),
+        &caller,
+    )
+    .await
+    .map(replayed)
 }
 
 /// `POST /api/v1/events/{id}/replay`: what is done or dead of an event is owed again.
@@ -49,10 +55,12 @@ pub(super) async fn replay_event(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
     Params(query): Params<OfAgent>,
-    peer: Peer,
+    caller: Caller,
 ) -> Result<Json<Replayed>, Problem> {
     let act = (Act::ReplaySettled, "events replay");
-    operate(&state, act, (&id, query), peer).await.map(replayed)
+    operate(&state, act, (&id, query), &caller)
+        .await
+        .map(replayed)
 }
 
 /// `POST /api/v1/dead/{id}/drop`: the dead deliveries of an event, or an entry of another program, are done with.
@@ -60,12 +68,12 @@ pub(super) async fn drop_dead(
     Shared(state): Shared<State>,
     Path(id): Path<String>,
     Params(query): Params<OfAgent>,
-    peer: Peer,
+    caller: Caller,
 ) -> Result<Json<Dropped>, Problem> {
-    if let Some(row) = ingress::kept(&state, &id).await? {
-        return ingress::forget(&state, row, peer).await;
+    if let Some(row) = ingress::kept(&state, &caller, &id).await? {
+        return ingress::forget(&state, row, &caller).await;
     }
-    let (event, dropped) = operate(&state, (Act::Drop, "dead drop"), (&id, query), peer).await?;
+    let (event, dropped) = operate(&state, (Act::Drop, "dead drop"), (&id, query), &caller).await?;
     Ok(Json(Dropped {
         event: event.to_string(),
         dropped,
@@ -83,14 +91,16 @@ async fn operate(
     state: &State,
     (act, verb): (Act, &'static str),
     (id, query): (&str, OfAgent),
-    peer: Peer,
+    caller: &Caller,
 ) -> Result<(EventId, u64), Problem> {
     if state.is_draining() {
         return Err(stopping());
     }
-    let id = event_named(state, id).await?;
+    let id = event_named(state, caller, id).await?;
     let agent = query.agent.as_deref().map(agent_name).transpose()?;
-    let Some((event, deliveries, _)) = state.store.event(id).await? else {
+    let found = state.store.event(id).await?;
+    let Some((event, deliveries, _)) = found.filter(|(e, _, _)| caller.sees(e.subject.as_str()))
+    else {
         return Err(unknown_event(id));
     };
     let arguments = json!({"event": id.to_string(), "agent": agent.map(AgentName::as_str)});
@@ -100,13 +110,13 @@ async fn operate(
             act,
             event: id,
             agent,
-            record: acted(verb, event.subject, peer, arguments),
+            record: acted(verb, event.subject, caller, arguments),
         })
         .await?;
     if changed == 0 {
         return Err(nothing_to_do(state, act, (id, agent), &deliveries));
     }
-    tracing::info!(event = %id, verb, changed, uid = peer.uid, "an operator acted");
+    tracing::info!(event = %id, verb, changed, uid = caller.uid(), token = caller.token(), "an operator acted");
     Ok((id, changed as u64))
 }
 
@@ -154,7 +164,7 @@ fn nothing_to_do(
 pub(super) async fn restart(
     Shared(state): Shared<State>,
     Path(name): Path<String>,
-    peer: Peer,
+    caller: Caller,
 ) -> Result<Json<Restarted>, Problem> {
     if state.is_draining() {
         return Err(stopping());
@@ -166,7 +176,7 @@ pub(super) async fn restart(
     }
     let subject = Subject::agent(agent, &state.info.instance);
     let arguments = json!({"agent": agent.as_str(), "state": before.state.as_str()});
-    let record = acted("agent restart", subject, peer, arguments);
+    let record = acted("agent restart", subject, &caller, arguments);
     state.store.publish(record).await?;
     let mut board = state.board.agents();
     state

@@ -1,5 +1,6 @@
 //! What a request carries: its query, its body and who sent it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -24,7 +25,20 @@ const BYTES_PER_SECOND_MIN: u64 = 64 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Peer {
     /// The user id that the kernel tells; none over TCP.
-    pub uid: Option<u32>,
+    pub(crate) uid: Option<u32>,
+    /// The two ends of a connection over TCP.
+    pub(crate) ends: Option<Ends>,
+}
+
+/// The ends of a connection over TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ends {
+    /// The client's.
+    pub(crate) remote: SocketAddr,
+    /// Ours.
+    pub(crate) local: SocketAddr,
+    /// Whether what is between them is encrypted.
+    pub(crate) tls: bool,
 }
 
 impl Peer {
@@ -40,14 +54,6 @@ impl Peer {
             Some(uid) => format!("control/{uid}"),
             None => "control".to_owned(),
         }
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Peer {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(parts.extensions.get::<Peer>().copied().unwrap_or_default())
     }
 }
 

@@ -5,8 +5,9 @@ use axum::extract::State as Shared;
 use axum::http::StatusCode;
 
 use super::State;
+use super::access::Caller;
 use super::lines::Json;
-use super::params::{Peer, whole};
+use super::params::whole;
 use super::problem::stopping;
 use super::wire::{Problem, PublishedId, Submission};
 use crate::event::NewEvent;
@@ -15,22 +16,24 @@ use crate::event::codec::SubmissionError;
 /// `POST /api/v1/events`: 201 with the event's id once it is durable.
 pub(super) async fn publish(
     Shared(state): Shared<State>,
-    peer: Peer,
+    caller: Caller,
     body: Body,
 ) -> Result<(StatusCode, Json<PublishedId>), Problem> {
     let body = whole(body, state.info.body, state.info.patience.body).await?;
     if state.is_draining() {
         return Err(stopping());
     }
-    let event = event(&state, &body, peer)?;
+    let event = event(&state, &body, &caller)?;
     let published = state.store.publish(event).await?;
     let id = published.id.to_string();
     Ok((StatusCode::CREATED, Json(PublishedId { id })))
 }
 
 /// The event that a text asks to publish.
-pub(super) fn event(state: &State, text: &[u8], peer: Peer) -> Result<NewEvent, Problem> {
+pub(super) fn event(state: &State, text: &[u8], caller: &Caller) -> Result<NewEvent, Problem> {
     let text = std::str::from_utf8(text).map_err(|e| SubmissionError::Malformed(e.to_string()))?;
     let submission = Submission::from_json(text)?;
-    Ok(submission.into_event(&peer.source(), &state.info.known)?)
+    caller.may_publish(&submission.kind, &submission.subject)?;
+    let known = caller.known(&state.info.known);
+    Ok(submission.into_event(&caller.source(), &known)?)
 }

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use serde::Deserialize;
 
 use super::State;
+use super::access::Caller;
 use super::lines::Json;
 use super::params::{Params, limited};
 use super::reference::{self, Known, Referenced, find, no_document};
@@ -39,13 +40,14 @@ pub(super) struct ReadQuery {
 
 pub(super) async fn read(
     Shared(state): Shared<State>,
+    caller: Caller,
     Params(query): Params<ReadQuery>,
 ) -> Result<Json<ReadAnswer>, Problem> {
     let room = Room {
         lines: limited(query.max_lines, LINES, LINES_MAX)?,
         bytes: limited(query.max_bytes, BYTES, BYTES_MAX)?,
     };
-    let found = find(&state, &query.reference).await?;
+    let found = find(&state, &caller, &query.reference).await?;
     let Some((known, named)) = found.filter(|(known, _)| known.readable().is_some()) else {
         return Err(no_document());
     };

@@ -1,6 +1,7 @@
 //! `COLLECTION/PATH[:FIRST[-LAST]]`: which document, and which lines of it, a text from outside names.
 
 use super::State;
+use super::access::Caller;
 use super::wire::{Problem, ProblemKind};
 use crate::event::Subject;
 use crate::store::{DocumentRow, DocumentState, FileState, ManifestRow};
@@ -51,14 +52,14 @@ fn split(text: &str) -> Option<(&str, Referenced)> {
 }
 
 /// The document at a place, also one that is gone.
-async fn known(state: &State, place: &str) -> Result<Option<Known>, Problem> {
+async fn known(state: &State, caller: &Caller, place: &str) -> Result<Option<Known>, Problem> {
     let Ok(subject) = Subject::parse(place) else {
         return Ok(None);
     };
     let (collection, Some(path)) = subject.as_place() else {
         return Ok(None);
     };
-    if state.known_collection(collection).is_err() {
+    if state.known_collection(caller, collection).is_err() {
         return Ok(None);
     }
     let Some(document) = state.store.document_at(collection, &path).await? else {
@@ -71,9 +72,10 @@ async fn known(state: &State, place: &str) -> Result<Option<Known>, Problem> {
 /// The document that `text` names, and the lines. Where the end of a path could be lines, a path that is there wins.
 pub(super) async fn find(
     state: &State,
+    caller: &Caller,
     text: &str,
 ) -> Result<Option<(Known, Option<Referenced>)>, Problem> {
-    let whole = known(state, text).await?;
+    let whole = known(state, caller, text).await?;
     if whole
         .as_ref()
         .is_some_and(|whole| whole.readable().is_some())
@@ -81,7 +83,7 @@ pub(super) async fn find(
         return Ok(whole.map(|whole| (whole, None)));
     }
     if let Some((place, named)) = split(text)
-        && let Some(before) = known(state, place).await?
+        && let Some(before) = known(state, caller, place).await?
         && (whole.is_none() || before.readable().is_some())
     {
         return Ok(Some((before, Some(named))));

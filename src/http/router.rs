@@ -2,78 +2,131 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State as Shared};
-use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::{Next, from_fn_with_state, map_response_with_state};
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
+use super::access::{Bearer, Door, Need, Site, at_home, authenticated};
+use super::params::whole;
+#[cfg(test)]
+use super::routes::Registered;
+use super::routes::Routes;
 use super::server::TooMany;
 use super::wire::{Problem, ProblemKind};
 use super::{
-    Peer, State, agents, audit, cite, dead, documents, events, health, operate, percent, probes,
-    publish, read, scan, search, status, stream, wait,
+    Info, Peer, State, agents, audit, cite, dead, documents, events, follow, health, operate,
+    percent, probes, publish, read, scan, search, status, stream, token, wait,
 };
 use crate::runtime::Board;
 
 /// The header of every answer that names the daemon's `data_dir`, percent-encoded.
 pub(crate) const DATA_DIR_HEADER: &str = "docent-data-dir";
 
-/// Everything: for the control socket.
+/// Everything, for the control socket: whoever may open that may do everything.
 pub(crate) fn router(state: State) -> Router {
-    let permits = Permits::new(state.info.requests);
     let data_dir = percent::encode(state.info.data_dir.as_os_str().as_bytes());
     let board = state.board.clone();
-    let bounded_by = |permits| from_fn_with_state(permits, bounded);
-    let brief = Router::new()
-        .route("/status", get(status::status))
-        .route("/agents", get(agents::list))
-        .route("/agents/{name}/restart", post(operate::restart))
-        .route("/search", get(search::search))
-        .route("/read", get(read::read))
-        .route("/cite", post(cite::cite))
-        .route("/documents", get(documents::list))
-        .route("/documents/history", get(documents::history))
-        .route("/events", get(events::list).post(publish::publish))
-        .route("/events/{id}", get(events::show))
-        .route("/events/{id}/replay", post(operate::replay_event))
-        .route("/dead", get(dead::list))
-        .route("/dead/{id}", get(dead::show))
-        .route("/dead/{id}/replay", post(operate::replay_dead))
-        .route("/dead/{id}/drop", post(operate::drop_dead))
-        .route("/jobs", get(health::jobs))
-        .route("/health", get(health::issues))
-        .route("/audit", get(audit::list))
-        .route("/audit/verify", get(audit::verify))
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(bounded_by(permits.clone()));
-    let lasting = Router::new()
-        .route("/scan", post(scan::scan))
-        .route("/wait", post(wait::wait))
-        .route("/events/stream", post(stream::publish))
-        .route("/tail", get(events::tail))
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(bounded_by(permits.lasting()));
-    let api = brief.merge(lasting).with_state(state);
-    Router::new()
-        .nest("/api/v1", api)
+    api(state)
         // A probe answers however many requests there are.
         .merge(probes_router(board))
         .layer(map_response_with_state(data_dir, name_data_dir))
+        .layer(from_fn(logged))
 }
 
-/// `/livez` and `/readyz` alone: for TCP.
-pub(crate) fn probes_router(board: Board) -> Router {
+/// The same for TCP: whoever has a token may do what that was made for. `public_url` is the name that clients know it by,
+/// if that is not its address.
+pub(crate) fn tcp_router(state: State, public_url: &str) -> Router {
+    let board = state.board.clone();
+    let site = Site::new(public_url);
+    let door = Door::new(state.tokens.clone(), site.clone());
+    let probes = probes_router(board).layer(from_fn_with_state(Arc::new(site), at_home));
+    api(state)
+        .layer(from_fn_with_state(door, authenticated))
+        .merge(probes)
+        .layer(from_fn(logged))
+}
+
+/// Routes that are over soon.
+fn brief() -> Routes {
+    use Need::{Control, Operate, OperateAll, Read, ReadAll};
+    Routes::default()
+        .get(Read, "/status", status::status)
+        .get(ReadAll, "/agents", agents::list)
+        .post(OperateAll, "/agents/{name}/restart", operate::restart)
+        .get(Read, "/search", search::search)
+        .get(Read, "/read", read::read)
+        .post(Read, "/cite", cite::cite)
+        .get(Read, "/documents", documents::list)
+        .get(Read, "/documents/history", documents::history)
+        .get(Read, "/events", events::list)
+        .post(Operate, "/events", publish::publish)
+        .get(Read, "/events/{id}", events::show)
+        .post(Operate, "/events/{id}/replay", operate::replay_event)
+        .get(Read, "/dead", dead::list)
+        .get(Read, "/dead/{id}", dead::show)
+        .post(Operate, "/dead/{id}/replay", operate::replay_dead)
+        .post(Operate, "/dead/{id}/drop", operate::drop_dead)
+        .get(ReadAll, "/jobs", health::jobs)
+        .get(ReadAll, "/health", health::issues)
+        .get(ReadAll, "/audit", audit::list)
+        .get(ReadAll, "/audit/verify", audit::verify)
+        .get(Control, "/tokens", token::list)
+        .post(Control, "/tokens", token::create)
+        .post(Control, "/tokens/{name}/revoke", token::revoke)
+}
+
+/// Routes that may last as long as the client likes.
+fn lasting() -> Routes {
+    use Need::{Operate, OperateAll, Read, ReadAll};
+    Routes::default()
+        .post(OperateAll, "/scan", scan::scan)
+        .post(ReadAll, "/wait", wait::wait)
+        .post(Operate, "/events/stream", stream::publish)
+        .get(Read, "/tail", events::tail)
+        .get(Read, "/stream", follow::follow)
+}
+
+/// Everything that is served for somebody.
+fn api(state: State) -> Router {
+    let permits = Permits::new(&state.info);
+    let bounded_by = |permits| from_fn_with_state(permits, bounded);
+    let brief = brief()
+        .router()
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(bounded_by(permits.clone()));
+    let lasting = lasting()
+        .router()
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(bounded_by(permits.lasting()));
+    Router::new()
+        .nest("/api/v1", brief.merge(lasting).with_state(state))
+        .fallback(not_found)
+}
+
+/// Every route of the API.
+#[cfg(test)]
+pub(super) fn registered() -> Vec<Registered> {
+    [brief(), lasting()]
+        .iter()
+        .flat_map(|routes| routes.list().to_vec())
+        .collect()
+}
+
+/// `/livez` and `/readyz`, which need no token.
+fn probes_router(board: Board) -> Router {
     Router::new()
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz))
         .method_not_allowed_fallback(method_not_allowed)
-        .fallback(not_found)
         .with_state(board)
 }
 
@@ -103,18 +156,23 @@ struct Permits {
     reserve: Arc<Semaphore>,
     lasts: bool,
     requests: usize,
+    /// Bytes of a body, and how long it may take.
+    body: u64,
+    patience: Duration,
 }
 
 impl Permits {
     /// Permits for requests that are over soon.
-    fn new(requests: usize) -> Self {
-        let requests = requests.max(1);
+    fn new(info: &Info) -> Self {
+        let requests = info.requests.max(1);
         Permits {
             all: Arc::new(Semaphore::new(requests)),
             lasting: Arc::new(Semaphore::new((requests - requests / 4).max(1))),
             reserve: Arc::new(Semaphore::new(RESERVE)),
             lasts: false,
             requests,
+            body: info.body,
+            patience: info.patience.body,
         }
     }
 
@@ -137,11 +195,44 @@ impl Permits {
     }
 }
 
+impl Permits {
+    /// The request with all of its body, unless it may last: who sends slowly holds no permit meanwhile. Nobody looks at the
+    /// body of what is only read.
+    async fn received(&self, request: Request) -> Result<Request, Problem> {
+        if self.lasts || request.method() != Method::POST {
+            return Ok(request);
+        }
+        let (parts, body) = request.into_parts();
+        let body = whole(body, self.body, self.patience).await?;
+        Ok(Request::from_parts(parts, Body::from(body)))
+    }
+}
+
+/// Logs what was asked and how it was answered; not what was looked for.
+async fn logged(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let peer = request.extensions().get::<Peer>().copied();
+    let peer = peer.unwrap_or_default();
+    let began = Instant::now();
+    let response = next.run(request).await;
+    let token = response
+        .extensions()
+        .get::<Bearer>()
+        .map(|bearer| &*bearer.0);
+    let address = peer.ends.map(|ends| ends.remote.to_string());
+    tracing::debug!(%method, path, status = response.status().as_u16(), took = ?began.elapsed(), uid = peer.uid, address, token, "request answered");
+    response
+}
+
 /// Serves a request if there is a permit; the permit is given back when the answer is sent to its end.
 async fn bounded(Shared(permits): Shared<Permits>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>();
     let peer = peer.copied().unwrap_or_default();
     let too_many = request.extensions().get::<TooMany>().is_some();
+    let request = match permits.received(request).await {
+        Ok(request) => request,
+        Err(problem) => return problem.into_response(),
+    };
     let Some(held) = permits.take(peer).filter(|_| !too_many) else {
         let detail = format!(
             "docent is busy: it serves as many requests as [control] requests allows ({})",
@@ -176,12 +267,13 @@ mod tests {
 
     #[test]
     fn others_cannot_take_the_places_of_the_daemons_own_user_nor_lasting_requests_all() {
-        let own = Peer {
-            uid: Some(rustix::process::geteuid().as_raw()),
+        let user = |uid| Peer {
+            uid: Some(uid),
+            ends: None,
         };
-        let root = Peer { uid: Some(0) };
-        let other = Peer { uid: Some(4711) };
-        let permits = Permits::new(8);
+        let own = user(rustix::process::geteuid().as_raw());
+        let (root, other) = (user(0), user(4711));
+        let permits = Permits::new(&crate::http::tests::info(8));
         let lasting: Vec<_> = std::iter::from_fn(|| permits.lasting().take(other)).collect();
         assert_eq!(lasting.len(), 6);
         let brief: Vec<_> = std::iter::from_fn(|| permits.take(other)).collect();

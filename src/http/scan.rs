@@ -6,9 +6,10 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::State;
+use super::access::Caller;
 use super::acted::acted;
 use super::lines::Json;
-use super::params::{Params, Peer};
+use super::params::Params;
 use super::problem::{missing, stopping};
 use super::status::{absent, unlisted};
 use super::wait::settled;
@@ -33,16 +34,20 @@ pub(super) struct ScanQuery {
 pub(super) async fn scan(
     Shared(state): Shared<State>,
     Params(query): Params<ScanQuery>,
-    peer: Peer,
+    caller: Caller,
 ) -> Result<Json<ScanAnswer>, Problem> {
     if let Some(collection) = &query.collection {
         let found = state.info.known.collection(collection);
         found.map_err(SubmissionError::from)?;
     }
-    tracing::info!(uid = peer.uid, "scan asked for by an operator");
+    tracing::info!(
+        uid = caller.uid(),
+        token = caller.token(),
+        "scan asked for by an operator"
+    );
     let began = Instant::now();
     if query.accept_removals {
-        accept_removals(&state, query.collection.as_deref(), peer).await?;
+        accept_removals(&state, query.collection.as_deref(), &caller).await?;
     }
     joined(&state).await?;
     let progress = state.scans.progress().borrow().clone();
@@ -72,7 +77,7 @@ pub(super) async fn scan(
 async fn accept_removals(
     state: &State,
     collection: Option<&str>,
-    peer: Peer,
+    caller: &Caller,
 ) -> Result<(), Problem> {
     if state.is_draining() {
         return Err(stopping());
@@ -88,12 +93,12 @@ async fn accept_removals(
         if collection.is_none_or(|wanted| wanted == name) {
             let subject = Subject::collection(&name);
             let arguments = json!({"collection": name, "cause": cause});
-            let record = acted("scan --accept-removals", subject.clone(), peer, arguments);
+            let record = acted("scan --accept-removals", subject.clone(), caller, arguments);
             let data = json!({"reason": ACCEPT_REMOVALS});
             events.push(record);
             events.push(NewEvent::root(
                 EventType::ScanRequested,
-                peer.source(),
+                caller.source(),
                 subject,
                 data,
             ));

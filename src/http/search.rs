@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use tokio::time::timeout;
 
 use super::State;
+use super::access::Caller;
 use super::freshness::freshness;
 use super::lines::Json;
 use super::params::{duration, limited};
@@ -83,6 +84,7 @@ fn bad(detail: impl Into<String>) -> Problem {
 
 pub(super) async fn search(
     Shared(state): Shared<State>,
+    caller: Caller,
     query: SearchQuery,
 ) -> Result<Json<SearchAnswer>, Problem> {
     let explain = flag("explain", query.explain.as_deref())?;
@@ -90,9 +92,12 @@ pub(super) async fn search(
     let wait = waited
         .map(|text| duration("wait", text, WAIT_MAX))
         .transpose()?;
-    let request = request(query)?;
+    let mut request = request(query)?;
+    request.within = request
+        .within
+        .only_of(caller.limit().map(<[String]>::to_vec));
     if let Some(collection) = &request.collection {
-        state.known_collection(collection)?;
+        state.known_collection(&caller, collection)?;
     }
     let mut not_enough = None;
     if let Some(wait) = wait {

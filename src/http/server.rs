@@ -16,17 +16,15 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpListener;
 use tokio::time::{Instant, MissedTickBehavior, Sleep, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
-use super::socket::ControlSocket;
+use super::listener::{Accepted, Listener, Stream};
 
-/// Connections at once: of the daemon's own user and root, and of everybody else. There are more than requests at once, so
-/// that one too many is told so; together they leave some of the 1024 files that a process may have open.
+/// Connections at once of the daemon's own user and root. There are more than requests at once, so that one too many is told
+/// so; with those of others they leave some of the 1024 files that a process may have open.
 const OWN_MAX: usize = 320;
-const OTHERS_MAX: usize = 512;
 /// Connections beyond that which are told so; what comes beyond these is closed unheard.
 const TOLD_MAX: usize = 64;
 /// How long answers under way may take once the server is told to stop.
@@ -59,59 +57,6 @@ impl Default for Patience {
     }
 }
 
-/// Where requests come from.
-#[derive(Debug)]
-pub(crate) enum Listener {
-    Control(ControlSocket),
-    Tcp(TcpListener),
-}
-
-impl From<ControlSocket> for Listener {
-    fn from(socket: ControlSocket) -> Self {
-        Listener::Control(socket)
-    }
-}
-
-impl From<TcpListener> for Listener {
-    fn from(listener: TcpListener) -> Self {
-        Listener::Tcp(listener)
-    }
-}
-
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-
-impl Listener {
-    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
-        match self {
-            Listener::Control(socket) => {
-                let stream = socket.accept().await?;
-                let uid = stream.peer_cred()?.uid();
-                Ok((Box::new(stream), Peer { uid: Some(uid) }))
-            }
-            Listener::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((Box::new(stream), Peer { uid: None }))
-            }
-        }
-    }
-
-    /// Binds a control socket again whose file is gone.
-    async fn keep(&mut self) {
-        if let Listener::Control(socket) = self
-            && !socket.is_there()
-        {
-            socket.rebind().await;
-        }
-    }
-
-    fn close(self) {
-        if let Listener::Control(socket) = self {
-            socket.close();
-        }
-    }
-}
-
 /// Which share of the connections one is counted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Share {
@@ -122,14 +67,24 @@ enum Share {
 }
 
 /// How many connections there are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shares {
+    others_max: usize,
     own: usize,
     others: usize,
     told: usize,
 }
 
 impl Shares {
+    fn new(others_max: usize) -> Self {
+        Shares {
+            others_max,
+            own: 0,
+            others: 0,
+            told: 0,
+        }
+    }
+
     fn of(&mut self, share: Share) -> &mut usize {
         match share {
             Share::Own => &mut self.own,
@@ -143,7 +98,7 @@ impl Shares {
         let place = if peer.is_own() {
             (Share::Own, OWN_MAX)
         } else {
-            (Share::Others, OTHERS_MAX)
+            (Share::Others, self.others_max)
         };
         let places = [place, (Share::Told, TOLD_MAX)];
         let (share, _) = places.into_iter().find(|(s, max)| *self.of(*s) < *max)?;
@@ -168,7 +123,7 @@ pub(crate) async fn serve(
 ) {
     let mut listener = listener.into();
     let mut connections = FuturesUnordered::new();
-    let mut shares = Shares::default();
+    let mut shares = Shares::new(listener.others_max());
     let mut not_before = Instant::now();
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -186,23 +141,24 @@ pub(crate) async fn serve(
         match event {
             Event::Accepted(Ok((stream, peer))) => {
                 if let Some(share) = shares.take(peer) {
-                    let stream = Reader::new(stream, patience.answer);
                     let serving = connection(
                         (stream, peer, share),
                         router.clone(),
                         stop.clone(),
-                        patience.head,
+                        patience,
                     );
                     connections.push(serving.map(move |()| share));
                 } else {
+                    let address = peer.ends.map(|ends| ends.remote.ip().to_string());
                     tracing::warn!(
                         uid = peer.uid,
-                        "a control connection was closed unread: there are too many"
+                        address,
+                        "a connection was closed unread: there are too many"
                     );
                 }
             }
             Event::Accepted(Err(error)) => {
-                tracing::warn!(%error, "control connection refused by the operating system");
+                tracing::warn!(%error, "connection refused by the operating system");
                 not_before = Instant::now() + REFUSED_PAUSE;
             }
             Event::Ended(share) => *shares.of(share) -= 1,
@@ -214,24 +170,35 @@ pub(crate) async fn serve(
     if timeout(GRACE, rest).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
-            "control connections cut off at the end"
+            "connections cut off at the end"
         );
     }
 }
 
 /// What the server reacts to.
 enum Event {
-    Accepted(io::Result<(Box<dyn Stream>, Peer)>),
+    Accepted(io::Result<(Accepted, Peer)>),
     Ended(Share),
     Look,
 }
 
 async fn connection(
-    (stream, peer, share): (Reader, Peer, Share),
+    (accepted, peer, share): (Accepted, Peer, Share),
     router: Router,
     stop: CancellationToken,
-    head: Duration,
+    patience: Patience,
 ) {
+    let opened = tokio::select! {
+        opened = timeout(patience.head, accepted.opened()) => opened,
+        () = stop.cancelled() => return,
+    };
+    let stream = match opened {
+        Ok(Ok(stream)) => Reader::new(stream, patience.answer),
+        Ok(Err(error)) => {
+            return tracing::debug!(%error, "the client and docent did not agree on keys");
+        }
+        Err(_) => return tracing::debug!("the client did not agree on keys in time"),
+    };
     let inner = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
@@ -242,7 +209,7 @@ async fn connection(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head)
+        .header_read_timeout(patience.head)
         .max_buf_size(BUFFER)
         .keep_alive(share != Share::Told)
         .serve_connection(TokioIo::new(stream), service);
@@ -259,8 +226,8 @@ async fn connection(
     match AssertUnwindSafe(until_stopped).catch_unwind().await {
         Ok(Ok(())) => {}
         // A client that goes away in the middle is its own affair.
-        Ok(Err(error)) => tracing::debug!(%error, "control connection ended early"),
-        Err(_) => tracing::error!("control request panicked"),
+        Ok(Err(error)) => tracing::debug!(%error, "connection ended early"),
+        Err(_) => tracing::error!("a request panicked"),
     }
 }
 
@@ -296,7 +263,7 @@ impl Reader {
         if waits.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
-        tracing::debug!("control connection cut off: its client does not read");
+        tracing::debug!("connection cut off: its client does not read");
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -351,12 +318,14 @@ mod tests {
 
     #[test]
     fn others_cannot_take_the_places_of_the_daemons_own_user() {
-        let own = Peer {
-            uid: Some(rustix::process::geteuid().as_raw()),
+        let user = |uid| Peer {
+            uid: Some(uid),
+            ends: None,
         };
-        let other = Peer { uid: Some(4711) };
-        let mut shares = Shares::default();
-        for _ in 0..OTHERS_MAX {
+        let own = user(rustix::process::geteuid().as_raw());
+        let other = user(4711);
+        let mut shares = Shares::new(7);
+        for _ in 0..7 {
             assert_eq!(shares.take(other), Some(Share::Others));
         }
         for _ in 0..TOLD_MAX {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::State as Shared;
 
+use super::access::Caller;
 use super::freshness::{behind, freshness};
 use super::lines::Json;
 use super::wire::{
@@ -16,6 +17,7 @@ use crate::disk;
 use crate::event::{AgentName, Millis};
 use crate::index::FollowerState;
 use crate::runtime::{AgentState, Phase, RootReport, RootState, ScanProgress};
+use crate::store::CollectionCounts;
 
 /// Directories that could not be listed which a status names, of each collection.
 const UNLISTED_MAX: usize = 100;
@@ -52,7 +54,11 @@ pub(super) async fn judgement(
     Ok(judge(&facts, now))
 }
 
-pub(super) async fn status(Shared(state): Shared<State>) -> Result<Json<Status>, Problem> {
+/// `GET /api/v1/status`
+pub(super) async fn status(
+    Shared(state): Shared<State>,
+    caller: Caller,
+) -> Result<Json<Status>, Problem> {
     let now = Millis::now();
     let freshness = freshness(&state).await?;
     let agents = agents::all(&state, now).await?;
@@ -60,6 +66,8 @@ pub(super) async fn status(Shared(state): Shared<State>) -> Result<Json<Status>,
     let states = state.store.file_states().await?;
     let chunks = state.store.chunk_count().await?;
     let Judgement { faults, issues } = judgement(&state, &agents, now).await?;
+    let is_seen = |key: &str| caller.sees(key.split_once(':').map_or(key, |(_, about)| about));
+    let seen: Vec<bool> = faults.iter().map(|fault| is_seen(&fault.key)).collect();
     let wrong: Vec<Wrong> = faults.into_iter().map(|fault| fault.wrong).collect();
     let follower = state.follower();
     let progress = state.scans.progress().borrow().clone();
@@ -67,7 +75,7 @@ pub(super) async fn status(Shared(state): Shared<State>) -> Result<Json<Status>,
     let head = *state.store.head().borrow();
     let info = &state.info;
     let phase = *state.board.phase().borrow();
-    Ok(Json(Status {
+    let status = Status {
         state: condition(phase, &wrong, is_opening(&state, &follower)),
         wrong,
         version: info.version.clone(),
@@ -91,8 +99,61 @@ pub(super) async fn status(Shared(state): Shared<State>) -> Result<Json<Status>,
         scan: scan_view(progress),
         index: index_view(follower, head.change),
         free_space: free_space(&state),
-        issues: issues.len() as u64,
-    }))
+        issues: issues
+            .iter()
+            .filter(|issue| is_seen(&issue.subject))
+            .count() as u64,
+    };
+    match caller.limit() {
+        None => Ok(Json(status)),
+        Some(collections) => Ok(Json(limited(&state, collections, (status, &seen)).await?)),
+    }
+}
+
+/// What of a status is of these collections alone; `seen` tells which of what is wrong is.
+async fn limited(
+    state: &State,
+    collections: &[String],
+    (mut status, seen): (Status, &[bool]),
+) -> Result<Status, Problem> {
+    let mut all = CollectionCounts::default();
+    for name in collections {
+        let counts = state.store.counts_in(name.clone()).await?;
+        all.documents += counts.documents;
+        all.files += counts.files;
+        all.chunks += counts.chunks;
+        for (state, files) in counts.states {
+            *all.states.entry(state).or_default() += files;
+        }
+    }
+    let is_theirs = |name: &String| collections.contains(name);
+    let mut seen = seen.iter();
+    status
+        .wrong
+        .retain(|_| seen.next().is_some_and(|seen| *seen));
+    (status.data_dir, status.bus.why) = (String::new(), String::new());
+    status.agents = BTreeMap::new();
+    (status.documents, status.files) = (all.documents, all.files);
+    (status.chunks, status.states) = (all.chunks, all.states);
+    status.configured = collections.len() as u64;
+    status
+        .collections
+        .retain(|collection| is_theirs(&collection.name));
+    let ScanView {
+        seen,
+        changed,
+        marked,
+        held,
+        absent,
+        ..
+    } = &mut status.scan;
+    (*seen, *changed, *marked, *held) = (0, 0, 0, None);
+    absent.retain(|absent| is_theirs(&absent.collection));
+    status.scan.scanning = status.scan.scanning.filter(is_theirs);
+    let index = &mut status.index;
+    (index.chunks, index.passages) = (all.chunks, all.chunks);
+    (index.rebuilt, index.stopped) = (None, None);
+    Ok(status)
 }
 
 fn index_view(follower: FollowerState, head: u64) -> IndexView {

@@ -20,8 +20,9 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::State;
+use super::access::Caller;
 use super::lines::{Line, LineSplitter, broken_off, push_line, response};
-use super::params::{Peer, too_slow};
+use super::params::too_slow;
 use super::problem::stopping;
 use super::publish::event;
 use super::wire::{Problem, ProblemKind, PublishedLine};
@@ -39,12 +40,12 @@ const LINE_PER_EVENT: u64 = 4;
 ///
 /// Ends early, after the answers of what is under way, when the daemon drains or the store cannot be written: the line
 /// that met it says so.
-pub(super) async fn publish(Shared(state): Shared<State>, peer: Peer, body: Body) -> Response {
+pub(super) async fn publish(Shared(state): Shared<State>, caller: Caller, body: Body) -> Response {
     let line_max =
         usize::try_from(state.info.event_size.saturating_mul(LINE_PER_EVENT)).unwrap_or(usize::MAX);
     let publishing = Publishing {
         state,
-        peer,
+        caller,
         body,
         open: true,
         cut_short: false,
@@ -63,7 +64,7 @@ type Answer = (usize, Result<String, Problem>);
 
 struct Publishing {
     state: State,
-    peer: Peer,
+    caller: Caller,
     body: Body,
     /// More of the body may come.
     open: bool,
@@ -186,7 +187,7 @@ impl Publishing {
             let detail = format!("the line is longer than {}", format_size(self.line_max));
             return Err(Problem::new(ProblemKind::TooLarge, detail));
         };
-        let event = event(&self.state, &text, self.peer)?;
+        let event = event(&self.state, &text, &self.caller)?;
         Ok(self.state.store.submit(Vec::new(), vec![event]).await?)
     }
 

@@ -10,9 +10,10 @@ use axum::extract::State as Shared;
 use serde::Deserialize;
 use tokio::time::{Instant, interval, sleep};
 
+use super::access::Caller;
 use super::freshness::behind;
 use super::lines::Json;
-use super::params::{Params, Peer, duration};
+use super::params::{Params, duration};
 use super::problem::{missing, stopping};
 use super::status::unlisted;
 use super::wire::{Problem, ProblemKind, WaitAnswer};
@@ -45,7 +46,7 @@ pub(super) struct WaitQuery {
 pub(super) async fn wait(
     Shared(state): Shared<State>,
     Params(query): Params<WaitQuery>,
-    peer: Peer,
+    caller: Caller,
 ) -> Result<Json<WaitAnswer>, Problem> {
     let timeout = match &query.timeout {
         Some(text) => duration("timeout", text, TIMEOUT_MAX)?,
@@ -56,7 +57,7 @@ pub(super) async fn wait(
             return Err(missing(agent, AgentState::Off));
         }
     }
-    tracing::debug!(uid = peer.uid, "wait asked for");
+    tracing::debug!(uid = caller.uid(), token = caller.token(), "wait asked for");
     let began = Instant::now();
     let seq = tokio::select! {
         passed = all_searchable(&state) => passed?,

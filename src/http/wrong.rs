@@ -30,7 +30,7 @@ const AT_ONCE: &[(&str, &str)] = &[
 /// What is wrong, and the key of its issue: `<detector>:<subject>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
-    key: String,
+    pub(super) key: String,
     /// As it is told.
     pub(super) wrong: Wrong,
 }

@@ -306,7 +306,10 @@ impl Store {
     }
 
     /// The same and more of one collection.
-    pub(crate) async fn counts_in(&self, collection: String) -> Result<CollectionCounts, ReadError> {
+    pub(crate) async fn counts_in(
+        &self,
+        collection: String,
+    ) -> Result<CollectionCounts, ReadError> {
         self.read("documents of a collection", move |connection| {
             let count = |sql: &str| -> rusqlite::Result<u64> {
                 connection

@@ -68,6 +68,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("gix_glob", &["agents/change_detection", "index"]),
     ("gix_ignore", &["agents/change_detection"]),
     ("axum", &["http"]),
+    ("tokio_rustls", &["http"]),
+    ("rustls_native_certs", &["http/client"]),
     ("fred", &["bus/redis"]),
     ("clap", &["cli"]),
     ("rmcp", &["cli/mcp"]),

@@ -44,7 +44,7 @@ impl Asking {
         };
         Ok(Asking {
             client: context.client()?,
-            flag: context.choice().flag(),
+            flag: context.flags(),
             start: context.start(),
             admit,
             body: usize::try_from(config.control.body).unwrap_or(usize::MAX),

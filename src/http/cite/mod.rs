@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::extract::State as Shared;
 
 use super::State;
+use super::access::Caller;
 use super::lines::Json;
 use super::params::whole;
 use super::read::{internal, text_of};
@@ -42,6 +43,7 @@ type Expected = Option<(u32, u32)>;
 
 pub(super) async fn cite(
     Shared(state): Shared<State>,
+    caller: Caller,
     body: Body,
 ) -> Result<Json<CiteAnswer>, Problem> {
     let body = whole(body, state.info.body, state.info.patience.body).await?;
@@ -53,7 +55,7 @@ pub(super) async fn cite(
         let detail = format!("{} items are more than {ITEMS_MAX}", request.items.len());
         return Err(Problem::new(ProblemKind::TooLarge, detail).hint("send them in parts"));
     }
-    let results = checked(&state, request.items).await?;
+    let results = checked(&state, &caller, request.items).await?;
     Ok(Json(CiteAnswer { results }))
 }
 
@@ -73,14 +75,18 @@ impl Asked {
 }
 
 /// The citations of these items, in their order.
-async fn checked(state: &State, items: Vec<CiteItem>) -> Result<Vec<Citation>, Problem> {
+async fn checked(
+    state: &State,
+    caller: &Caller,
+    items: Vec<CiteItem>,
+) -> Result<Vec<Citation>, Problem> {
     let mut citations = Vec::with_capacity(items.len());
     let mut documents: BTreeMap<String, Asked> = BTreeMap::new();
     let mut places: BTreeMap<String, Option<(String, Option<Referenced>)>> = BTreeMap::new();
     for (index, item) in items.into_iter().enumerate() {
         let reference = item.reference;
         if !places.contains_key(&reference) {
-            let found = find(state, &reference).await?;
+            let found = find(state, caller, &reference).await?;
             let place = found.map(|(known, named)| {
                 let id = known.document.id.clone();
                 documents

@@ -1,6 +1,8 @@
-//! The client's side of the control socket: one connection a request, driven by the call that waits for it.
+//! The client's side of the control socket, and of the API over TCP: one connection a request, driven by the call that waits
+//! for it.
 
 mod answer;
+mod network;
 mod target;
 
 use std::convert::Infallible;
@@ -17,6 +19,7 @@ use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -25,6 +28,8 @@ use super::router::DATA_DIR_HEADER;
 use super::wire::Problem;
 use answer::Driver;
 pub(crate) use answer::LineStream;
+use network::Network;
+pub(crate) use network::NetworkError;
 pub use target::Target;
 
 /// How long an answer that should come at once may take to begin.
@@ -61,6 +66,24 @@ pub enum ClientError {
         /// The one that the config names.
         wanted: PathBuf,
     },
+    /// Nobody answers at an address.
+    #[error("docent does not answer at {url}")]
+    Away {
+        /// The address.
+        url: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Whoever answers cannot show that it is the one, or does not speak TLS.
+    #[error("no secure connection to {url}")]
+    Untrusted {
+        /// The address.
+        url: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// The connection ended in the middle.
     #[error("docent went away in the middle of its answer")]
     Lost(#[source] hyper::Error),
@@ -78,20 +101,48 @@ pub enum ClientError {
     Problem(Problem),
 }
 
-/// The way to the daemon of one config.
+/// What a request is sent over.
+trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+/// The way to one daemon.
 #[derive(Debug, Clone)]
-pub struct Client {
-    socket: PathBuf,
+pub struct Client(Way);
+
+#[derive(Debug, Clone)]
+enum Way {
+    Socket(Socket),
+    Network(Box<Network>),
+}
+
+/// The control socket of the daemon that works on `data_dir`.
+#[derive(Debug, Clone)]
+struct Socket {
+    path: PathBuf,
     data_dir: PathBuf,
 }
 
 impl Client {
     /// A client for the daemon that listens on `socket` and works on `data_dir`.
     pub fn new(socket: &Path, data_dir: &Path) -> Self {
-        Client {
-            socket: socket.to_owned(),
+        Client(Way::Socket(Socket {
+            path: socket.to_owned(),
             data_dir: data_dir.to_owned(),
-        }
+        }))
+    }
+
+    /// A client for the daemon at `url`, with a token. A certificate must be of an authority in `ca_file`, or of one that the
+    /// system trusts.
+    ///
+    /// # Errors
+    /// See [`NetworkError`].
+    pub(crate) fn over_network(
+        url: &str,
+        token: &str,
+        ca_file: Option<&Path>,
+    ) -> Result<Self, NetworkError> {
+        let network = Network::new(url, token, ca_file)?;
+        Ok(Client(Way::Network(Box::new(network))))
     }
 
     /// Asks for `target`.
@@ -165,13 +216,28 @@ impl Client {
         B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
     {
         let uri: Uri = target.as_str().parse().map_err(|_| ClientError::TooLong)?;
-        let request = Request::builder()
+        let host = match &self.0 {
+            Way::Socket(_) => "docent",
+            Way::Network(network) => &network.authority,
+        };
+        let mut request = Request::builder()
             .method(method)
             .uri(uri)
-            .header(hyper::header::HOST, "docent")
+            .header(hyper::header::HOST, host)
             .body(body)
             .map_err(|e| ClientError::Unexpected(e.to_string()))?;
-        let stream = self.connect().await.map_err(|e| self.refused(e))?;
+        let stream: Box<dyn Duplex> = match &self.0 {
+            Way::Socket(socket) => {
+                let connected = socket.connect().await;
+                Box::new(connected.map_err(|e| socket.refused(e))?)
+            }
+            Way::Network(network) => {
+                let bearer = network.bearer.clone();
+                let headers = request.headers_mut();
+                headers.insert(hyper::header::AUTHORIZATION, bearer);
+                network.connect().await?
+            }
+        };
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(ClientError::Lost)?;
@@ -180,15 +246,19 @@ impl Client {
             .drive(sender.send_request(request))
             .await
             .map_err(ClientError::Lost)?;
-        self.check_identity(&response)?;
+        if let Way::Socket(socket) = &self.0 {
+            socket.check_identity(&response)?;
+        }
         Ok((driver, response))
     }
+}
 
+impl Socket {
     /// A connection. While so many wait for one that the kernel takes no more, it is tried again for a moment.
     async fn connect(&self) -> io::Result<UnixStream> {
         let until = Instant::now() + CONNECT_PATIENCE;
         loop {
-            match UnixStream::connect(&self.socket).await {
+            match UnixStream::connect(&self.path).await {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {
                     sleep(CONNECT_AGAIN).await;
                 }
@@ -198,7 +268,7 @@ impl Client {
     }
 
     fn refused(&self, source: io::Error) -> ClientError {
-        let path = self.socket.clone();
+        let path = self.path.clone();
         match source.kind() {
             io::ErrorKind::PermissionDenied => ClientError::Forbidden { path, source },
             io::ErrorKind::WouldBlock => ClientError::Busy { path },
@@ -215,7 +285,7 @@ impl Client {
         match found {
             Some(found) if found == percent::encode(self.data_dir.as_os_str().as_bytes()) => Ok(()),
             Some(found) => Err(ClientError::Foreign {
-                path: self.socket.clone(),
+                path: self.path.clone(),
                 found: String::from_utf8_lossy(&percent::decode(found)).into_owned(),
                 wanted: self.data_dir.clone(),
             }),

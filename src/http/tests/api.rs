@@ -315,20 +315,22 @@ async fn one_request_too_many_is_told_so_and_what_is_over_soon_is_still_served()
 }
 
 #[tokio::test]
-async fn over_tcp_there_are_probes_and_nothing_else() {
+async fn over_tcp_there_are_probes_and_nothing_else_without_a_token() {
     let daemon = Daemon::new();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let any = "127.0.0.1:0".parse().unwrap();
+    let listener = NetworkListener::bind(any, None).await.unwrap();
+    let address = listener.address().unwrap();
     let server = serve(
         listener,
-        probes_router(daemon.state.board.clone()),
+        tcp_router(daemon.state.clone(), ""),
         daemon.state.stop.clone(),
         Patience::default(),
     );
     let ask = |path: &'static str| async move {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -343,7 +345,7 @@ async fn over_tcp_there_are_probes_and_nothing_else() {
         );
         let status = ask("/api/v1/status").await;
         assert!(
-            status.starts_with("HTTP/1.1 404") && !status.contains(DATA_DIR_HEADER),
+            status.starts_with("HTTP/1.1 401") && !status.contains(DATA_DIR_HEADER),
             "{status}"
         );
     };

@@ -1,5 +1,6 @@
 //! The API on a real socket with a real store; the index and the agents are played.
 
+mod access;
 mod api;
 mod lists;
 mod publish;
@@ -71,6 +72,27 @@ fn options() -> StoreOptions {
     }
 }
 
+/// What does not change, of a daemon that serves so many requests at once.
+pub(super) fn info(requests: usize) -> Info {
+    Info {
+        data_dir: PathBuf::new(),
+        instance: "host".to_owned(),
+        version: "0.1.0".to_owned(),
+        embedder: "table".to_owned(),
+        started_at: Millis::now(),
+        free_space_floor: 0,
+        roots: BTreeMap::new(),
+        known: Known {
+            collections: vec!["docs".to_owned()],
+            jobs: vec!["verify".to_owned()],
+        },
+        requests,
+        body: 1024 * 1024,
+        event_size: 64 * 1024,
+        patience: Patience::default(),
+    }
+}
+
 impl Daemon {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -92,20 +114,8 @@ impl Daemon {
         });
         let info = Info {
             data_dir: data_dir.clone(),
-            instance: "host".to_owned(),
-            version: "0.1.0".to_owned(),
-            embedder: "table".to_owned(),
-            started_at: Millis::now(),
-            free_space_floor: 0,
             roots: BTreeMap::from([("docs".to_owned(), folder.path().join("docs"))]),
-            known: Known {
-                collections: vec!["docs".to_owned()],
-                jobs: vec!["verify".to_owned()],
-            },
-            requests: 4,
-            body: 1024 * 1024,
-            event_size: 64 * 1024,
-            patience: Patience::default(),
+            ..info(4)
         };
         let socket = data_dir.join("docent.sock");
         Daemon {
@@ -120,6 +130,7 @@ impl Daemon {
                 stop: CancellationToken::new(),
                 memory: Arc::default(),
                 compute: Compute::new(1),
+                tokens: Arc::default(),
             },
             search,
             client: Client::new(&socket, &data_dir),

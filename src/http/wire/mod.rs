@@ -9,8 +9,10 @@ mod health;
 mod problem;
 mod status;
 mod text;
+mod token;
 
 pub(crate) use crate::event::codec::{Envelope, Submission};
+pub(crate) use crate::store::TokenRole;
 pub(crate) use documents::{
     BoostView, Corrected, DocumentView, Explain, History, OtherPlace, Version,
 };
@@ -29,3 +31,4 @@ pub(crate) use status::{
 pub(crate) use text::{
     Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, LeftOff, Nearest, ReadAnswer,
 };
+pub(crate) use token::{NewToken, Revoked, TokenList, TokenMade, TokenView};

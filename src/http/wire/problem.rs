@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 pub enum ProblemKind {
     /// A parameter is unknown, missing or not of its form.
     BadRequest,
+    /// There is no token, or one that does not count.
+    Unauthorized,
+    /// The token may not do this, or the request is not meant for docent.
+    Forbidden,
     /// What was asked for is not there.
     NotFound,
     /// The path is there, for another method.
@@ -43,6 +47,8 @@ impl ProblemKind {
     pub const fn urn(self) -> &'static str {
         match self {
             ProblemKind::BadRequest => "urn:docent:bad-request",
+            ProblemKind::Unauthorized => "urn:docent:unauthorized",
+            ProblemKind::Forbidden => "urn:docent:forbidden",
             ProblemKind::NotFound => "urn:docent:not-found",
             ProblemKind::MethodNotAllowed => "urn:docent:method-not-allowed",
             ProblemKind::Conflict => "urn:docent:conflict",
@@ -63,6 +69,8 @@ impl ProblemKind {
     pub const fn status(self) -> u16 {
         match self {
             ProblemKind::BadRequest => 400,
+            ProblemKind::Unauthorized => 401,
+            ProblemKind::Forbidden => 403,
             ProblemKind::NotFound => 404,
             ProblemKind::MethodNotAllowed => 405,
             ProblemKind::TooSlow => 408,
@@ -81,6 +89,8 @@ impl ProblemKind {
     const fn title(self) -> &'static str {
         match self {
             ProblemKind::BadRequest => "a parameter is wrong",
+            ProblemKind::Unauthorized => "a token is needed",
+            ProblemKind::Forbidden => "this is not allowed",
             ProblemKind::NotFound => "there is no such thing",
             ProblemKind::MethodNotAllowed => "the method is wrong",
             ProblemKind::Conflict => "the id is taken",

@@ -1,0 +1,160 @@
+//! `docent token create|list|revoke`
+
+use bytes::Bytes;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::context::{Context, block_on};
+use super::table::{Cell, Table, text as texts, word};
+use super::text::{Style, moment, plain};
+use crate::error::{Exit, Fatal};
+use crate::http::Target;
+use crate::http::wire::{NewToken, Revoked, TokenList, TokenMade, TokenRole};
+
+/// The verbs of `token`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a token and print it, this once
+    Create {
+        /// Its name, by which it is listed, revoked and audited
+        name: String,
+        /// What it lets its bearer do: read; or also publish, replay, drop, restart and pause
+        #[arg(long)]
+        role: Role,
+        /// Limit it to this collection; may be given several times
+        #[arg(long = "collection", value_name = "C")]
+        collections: Vec<String>,
+        /// For how long it counts, for example 30d; without it until it is revoked
+        #[arg(long, value_name = "AGE")]
+        expires: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the tokens
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a token; what its bearer has open ends
+    Revoke {
+        /// Its name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Role {
+    Read,
+    Operate,
+}
+
+/// Makes, lists or revokes.
+pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, Fatal> {
+    context.here_only("token")?;
+    match arguments.verb {
+        Verb::Create {
+            name,
+            role,
+            collections,
+            expires,
+            json,
+        } => {
+            let role = match role {
+                Role::Read => TokenRole::Read,
+                Role::Operate => TokenRole::Operate,
+            };
+            let wanted = NewToken {
+                name,
+                role,
+                collections,
+                expires,
+            };
+            create(context, &wanted, json)
+        }
+        Verb::List { json } => list(context, json),
+        Verb::Revoke { name, json } => revoke(context, &name, json),
+    }
+}
+
+fn create(context: &mut Context, wanted: &NewToken, json: bool) -> Result<Exit, Fatal> {
+    let body = serde_json::to_vec(wanted).map_err(|e| Fatal::new(Exit::Internal, e))?;
+    let client = context.client()?;
+    let target = Target::new("/tokens");
+    let made: TokenMade =
+        block_on(async { Ok(client.post_body(&target, Bytes::from(body)).await?) })?;
+    if json {
+        context.out.json(&made)?;
+    } else {
+        context.out.line(&made.token)?;
+        context.out.note("keep it: it is not shown again");
+    }
+    Ok(Exit::Clean)
+}
+
+fn list(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
+    let client = context.client()?;
+    let list: TokenList = block_on(async { Ok(client.get(&Target::new("/tokens")).await?) })?;
+    if json {
+        context.out.json(&list)?;
+    } else if list.tokens.is_empty() {
+        context.out.line("no tokens yet")?;
+    } else {
+        let text = render(&list, context.out.style);
+        context.out.text(&text)?;
+    }
+    Ok(Exit::Clean)
+}
+
+fn render(list: &TokenList, style: Style) -> String {
+    let mut table = Table::new(&[
+        word("TOKEN"),
+        word("ROLE"),
+        texts("COLLECTIONS"),
+        word("CREATED"),
+        word("EXPIRES"),
+    ]);
+    for token in &list.tokens {
+        let collections = match &token.collections {
+            Some(names) => names.join(", ").into(),
+            None => Cell::painted("all", Style::dim),
+        };
+        let expires = match (&token.expires_at, token.expired) {
+            (Some(_), true) => Cell::painted("expired", Style::doubtful),
+            (Some(at), false) => moment(at).into(),
+            (None, _) => Cell::painted("never", Style::dim),
+        };
+        table.row(vec![
+            (&token.name).into(),
+            token.role.as_str().into(),
+            collections,
+            moment(&token.created_at).into(),
+            expires,
+        ]);
+    }
+    table.render(style)
+}
+
+fn revoke(context: &mut Context, name: &str, json: bool) -> Result<Exit, Fatal> {
+    let client = context.client()?;
+    let target = Target::new("/tokens").segment(name).segment("revoke");
+    let revoked: Revoked = block_on(async { Ok(client.post(&target).await?) })?;
+    if json {
+        context.out.json(&revoked)?;
+    } else {
+        let name = plain(&revoked.name);
+        context
+            .out
+            .line(&format!("the token {name} counts no more"))?;
+    }
+    Ok(Exit::Clean)
+}

@@ -1,0 +1,72 @@
+//! The listener on TCP.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::config::Config;
+use crate::error::{Exit, Fatal};
+use crate::http;
+
+/// As many open files as the operating system lets this process have: a connection is one.
+pub(super) fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// The listener on TCP, if there is to be one.
+pub(super) async fn listener(config: &Config) -> Result<Option<http::NetworkListener>, Fatal> {
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot listen on {address}")]
+    struct NotBound {
+        address: std::net::SocketAddr,
+        #[source]
+        source: std::io::Error,
+    }
+    let Some(address) = config.http.listen else {
+        return Ok(None);
+    };
+    let (certificate, key) = (&config.http.tls_certificate, &config.http.tls_key);
+    let tls = match certificate.as_os_str().is_empty() {
+        true => None,
+        false => Some(http::Tls::load(certificate, key).map_err(tls_failed)?),
+    };
+    let encrypted = tls.is_some();
+    let bound = http::NetworkListener::bind(address, tls).await;
+    let listener = bound.map_err(|source| {
+        let (exit, hint) = match source.kind() {
+            std::io::ErrorKind::AddrInUse => (
+                Exit::Unavailable,
+                "another process has the address: stop that one, or set another [http] listen",
+            ),
+            std::io::ErrorKind::PermissionDenied => (
+                Exit::Permission,
+                "set a port above 1023 as [http] listen, and let a proxy have the one below",
+            ),
+            _ => (
+                Exit::Unavailable,
+                "set an address of this machine as [http] listen, or \"\" for none",
+            ),
+        };
+        Fatal::new(exit, NotBound { address, source }).hint(hint)
+    })?;
+    let address = listener.address().unwrap_or(address);
+    tracing::info!(%address, tls = encrypted, "the API is served on this address too");
+    if !encrypted && !address.ip().is_loopback() {
+        tracing::warn!(%address, "other machines reach this address without TLS: tokens and documents can be read on the way");
+    }
+    Ok(Some(listener))
+}
+
+fn tls_failed(error: http::TlsError) -> Fatal {
+    let exit = match error.is_denied() {
+        true => Exit::Permission,
+        false => Exit::Config,
+    };
+    Fatal::new(exit, error)
+        .hint("[http] tls_certificate and tls_key name the files, in PEM; docent's user must be able to read both")
+}

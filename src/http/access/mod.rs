@@ -1,0 +1,279 @@
+//! Who asks, and what they may: the control socket may everything, a token what it was made for.
+//!
+//! - **ACCESS-1** What a route needs is stated where it is registered ([`Need`]); there is no way to register one without.
+//! - **ACCESS-2** A token that is limited to collections learns nothing of others: they are not there for it.
+
+mod attempts;
+mod door;
+mod site;
+mod tokens;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request};
+use axum::http::Extensions;
+use axum::http::request::Parts;
+
+pub(super) use door::{Bearer, Door, at_home, authenticated};
+pub(super) use site::Site;
+pub(crate) use tokens::Tokens;
+pub(super) use tokens::{SYSTEM_SUBJECTS, fresh_token};
+
+use super::params::Peer;
+use super::wire::{Problem, ProblemKind};
+use crate::event::{EventType, Known};
+use crate::store::{TokenRole, TokenRow};
+
+/// What a route needs of whoever uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// To read. A limited token gets the rows of its collections: the handler asks [`Caller::sees`].
+    Read,
+    /// To read what is of no collection: it is not there for a limited token.
+    ReadAll,
+    /// To operate. A limited token does so on its collections: the handler asks [`Caller::sees`].
+    Operate,
+    /// To operate on what is of no collection: it is not there for a limited token.
+    OperateAll,
+    /// To be on the control socket.
+    Control,
+}
+
+impl Need {
+    /// That `caller` may use the route.
+    pub(super) fn admit(self, caller: &Caller) -> Result<(), Problem> {
+        let Some(token) = &caller.token else {
+            return Ok(());
+        };
+        let all = matches!(self, Need::ReadAll | Need::OperateAll);
+        if all && token.collections.is_some() {
+            let detail = "this is not there for a token that is limited to collections";
+            return Err(Problem::new(ProblemKind::NotFound, detail));
+        }
+        let role = match self {
+            Need::Read | Need::ReadAll => TokenRole::Read,
+            Need::Operate | Need::OperateAll => TokenRole::Operate,
+            Need::Control => {
+                let detail = "this is served on the control socket alone";
+                return Err(Problem::new(ProblemKind::Forbidden, detail)
+                    .hint("do it on the machine that docent runs on, without --url"));
+            }
+        };
+        if token.role < role {
+            let detail = format!(
+                "the token {} has the role {}, and this needs {}",
+                token.name,
+                token.role.as_str(),
+                role.as_str()
+            );
+            return Err(Problem::new(ProblemKind::Forbidden, detail).hint(
+                "on docent's machine, docent token create NAME --role operate makes one that may",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    peer: Peer,
+    /// None: on the control socket.
+    token: Option<Arc<TokenRow>>,
+}
+
+impl Caller {
+    /// The bearer of a token.
+    fn bearer(peer: Peer, token: Arc<TokenRow>) -> Self {
+        Caller {
+            peer,
+            token: Some(token),
+        }
+    }
+
+    /// Who sent a request. Whoever is not on the control socket must have been let in before.
+    pub(super) fn of(extensions: &Extensions) -> Result<Self, Problem> {
+        if let Some(caller) = extensions.get::<Caller>() {
+            return Ok(caller.clone());
+        }
+        let peer = extensions.get::<Peer>().copied().unwrap_or_default();
+        match peer.uid {
+            Some(_) => Ok(Caller { peer, token: None }),
+            None => Err(Problem::new(
+                ProblemKind::Unauthorized,
+                "a token is needed here",
+            )),
+        }
+    }
+
+    /// The user id, on the control socket.
+    pub(super) fn uid(&self) -> Option<u32> {
+        self.peer.uid
+    }
+
+    /// The name of the token.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_ref().map(|token| token.name.as_str())
+    }
+
+    /// As it stands in an event's source: `control/<uid>` or `token/<name>`.
+    pub(super) fn source(&self) -> String {
+        match self.token() {
+            Some(name) => format!("token/{name}"),
+            None => self.peer.source(),
+        }
+    }
+
+    /// The collections that it is limited to.
+    pub(super) fn limit(&self) -> Option<&[String]> {
+        self.token.as_ref()?.collections.as_deref()
+    }
+
+    /// Whether a collection, or a file of one, is there for it; `subject` as an event has it.
+    pub(super) fn sees(&self, subject: &str) -> bool {
+        let Some(collections) = self.limit() else {
+            return true;
+        };
+        let name = subject.split('/').next().unwrap_or_default();
+        collections.iter().any(|collection| collection == name)
+    }
+
+    /// The names that are there for it.
+    pub(super) fn known<'a>(&self, known: &'a Known) -> Cow<'a, Known> {
+        match self.limit() {
+            None => Cow::Borrowed(known),
+            Some(_) => Cow::Owned(Known {
+                collections: known
+                    .collections
+                    .iter()
+                    .filter(|name| self.sees(name))
+                    .cloned()
+                    .collect(),
+                jobs: Vec::new(),
+            }),
+        }
+    }
+
+    /// That it may publish an event of this type about this subject.
+    pub(super) fn may_publish(&self, kind: &str, subject: &str) -> Result<(), Problem> {
+        if self.limit().is_none() {
+            return Ok(());
+        }
+        if !self.sees(subject) {
+            let detail = format!("there is no collection for the subject `{subject}`");
+            return Err(Problem::new(ProblemKind::NotFound, detail));
+        }
+        match kind.parse::<EventType>() {
+            Ok(kind) if kind.open() && !is_of_a_collection(kind) => {
+                let detail = format!(
+                    "{kind} is about all of docent, and this token is limited to collections"
+                );
+                Err(Problem::new(ProblemKind::Forbidden, detail))
+            }
+            // What is no open type is refused as it is for everybody.
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether an event of this type, which may come from outside, reaches no further than its subject.
+fn is_of_a_collection(kind: EventType) -> bool {
+    match kind {
+        EventType::ScanRequested
+        | EventType::DocumentCheckRequested
+        | EventType::IndexVerifyRequested
+        | EventType::ReportWritten => true,
+        #[cfg(feature = "testing")]
+        EventType::TestWork => true,
+        _ => false,
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Caller::of(&parts.extensions)
+    }
+}
+
+/// That whoever sent `request` may use a route with this need.
+pub(super) fn admitted(need: Need, request: &Request) -> Result<(), Problem> {
+    need.admit(&Caller::of(request.extensions())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(role: TokenRole, collections: Option<&[&str]>) -> Caller {
+        let token = TokenRow {
+            name: "ci".to_owned(),
+            hash: String::new(),
+            role,
+            collections: collections.map(|c| c.iter().map(|c| (*c).to_owned()).collect()),
+            created_at: 0,
+            expires_at: None,
+        };
+        Caller::bearer(Peer::default(), Arc::new(token))
+    }
+
+    #[test]
+    fn what_a_token_may_is_what_it_was_made_for() {
+        let status = |need: Need, role, collections| {
+            let found = need.admit(&caller(role, collections));
+            found.map_or_else(|problem| problem.status, |()| 200)
+        };
+        let docs: Option<&[&str]> = Some(&["docs"]);
+        for (need, all, read, limited) in [
+            (Need::Read, 200, 200, 200),
+            (Need::ReadAll, 200, 200, 404),
+            (Need::Operate, 200, 403, 200),
+            (Need::OperateAll, 200, 403, 404),
+            (Need::Control, 403, 403, 403),
+        ] {
+            assert_eq!(status(need, TokenRole::Operate, None), all, "{need:?}");
+            assert_eq!(status(need, TokenRole::Read, None), read, "{need:?}");
+            assert_eq!(status(need, TokenRole::Operate, docs), limited, "{need:?}");
+        }
+    }
+
+    #[test]
+    fn a_limited_token_sees_its_collections_and_publishes_to_them_alone() {
+        let limited = caller(TokenRole::Operate, Some(&["docs"]));
+        for (subject, seen) in [
+            ("docs", true),
+            ("docs/a.md", true),
+            ("docs2/a.md", false),
+            ("wiki", false),
+            ("store", false),
+            ("job/docs", false),
+            ("index@docs", false),
+        ] {
+            assert_eq!(limited.sees(subject), seen, "{subject}");
+            assert!(caller(TokenRole::Read, None).sees(subject));
+        }
+        let status = |kind, subject| {
+            let found = limited.may_publish(kind, subject);
+            found.map_or_else(|problem| problem.status, |()| 200)
+        };
+        assert_eq!(status("scan.requested", "docs/a.md"), 200);
+        assert_eq!(status("scan.requested", "wiki"), 404);
+        assert_eq!(status("maintenance.requested", "docs"), 403);
+        assert_eq!(status("job.requested", "job/verify"), 404);
+    }
+
+    #[test]
+    fn nobody_is_let_in_by_default() {
+        let mut extensions = Extensions::new();
+        assert_eq!(Caller::of(&extensions).unwrap_err().status, 401);
+        extensions.insert(Peer::default());
+        assert_eq!(Caller::of(&extensions).unwrap_err().status, 401);
+        extensions.insert(Peer {
+            uid: Some(7),
+            ends: None,
+        });
+        assert_eq!(Caller::of(&extensions).unwrap().source(), "control/7");
+    }
+}

@@ -1,0 +1,176 @@
+//! By which names the listener is known: a page of somebody else's that a browser leads here is turned away.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, Uri, header};
+
+use super::super::params::Ends;
+use super::super::wire::{Problem, ProblemKind};
+use crate::config::parse_public_url;
+
+/// The names besides the listener's own address.
+#[derive(Debug, Clone, Default)]
+pub(in crate::http) struct Site {
+    public: Option<Place>,
+}
+
+/// A server as a URL names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    tls: bool,
+    name: String,
+    port: u16,
+}
+
+impl Place {
+    /// What stands before the path of a URL.
+    fn of_origin(text: &str) -> Option<Self> {
+        let (scheme, authority) = parse_public_url(text)?;
+        Self::of_authority(&authority, scheme == "https")
+    }
+
+    fn of_authority(text: &str, tls: bool) -> Option<Self> {
+        let scheme = if tls { "https" } else { "http" };
+        let origin = format!("{scheme}://{text}");
+        let (_, authority) = parse_public_url(&origin).filter(|_| !text.ends_with('/'))?;
+        let (name, port) = match authority.rsplit_once(':') {
+            Some((name, port)) if !port.ends_with(']') => (name.to_owned(), port.parse().ok()?),
+            _ => (authority, if tls { 443 } else { 80 }),
+        };
+        Some(Place { tls, name, port })
+    }
+
+    /// Whether it is the listener itself: no other site can have an address, or the name of every machine's own.
+    fn is_own(&self, ends: Ends) -> bool {
+        let bare = self.name.trim_start_matches('[').trim_end_matches(']');
+        let local = ends.local.ip().to_canonical();
+        let own = match bare.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback() || address.to_canonical() == local,
+            Err(_) => self.name == "localhost",
+        };
+        own && self.port == ends.local.port() && self.tls == ends.tls
+    }
+}
+
+impl Site {
+    /// The site that is known by `public_url`; empty: by the listener's address alone.
+    pub(in crate::http) fn new(public_url: &str) -> Self {
+        Site {
+            public: Place::of_origin(public_url),
+        }
+    }
+
+    /// That a request is meant for this listener, and comes from no page of another site.
+    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap, ends: Ends) -> Result<(), Problem> {
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let host = hosts.next().and_then(|host| host.to_str().ok());
+        let Some(host) = host.filter(|_| hosts.next().is_none()) else {
+            return Err(foreign("a request needs one Host"));
+        };
+        for named in [Some(host), uri.authority().map(|named| named.as_str())] {
+            if let Some(named) = named.filter(|named| !self.is_host(named, ends)) {
+                return Err(foreign(format!("the Host `{named}` is not docent's")));
+            }
+        }
+        for origin in headers.get_all(header::ORIGIN) {
+            let named = origin.to_str().ok().and_then(Place::of_origin);
+            let ours = |place: &Place| place.is_own(ends) || self.public.as_ref() == Some(place);
+            if !named.as_ref().is_some_and(ours) {
+                let shown = String::from_utf8_lossy(origin.as_bytes());
+                let detail = format!("the Origin `{shown}` is not docent's");
+                return Err(foreign(detail));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_host(&self, named: &str, ends: Ends) -> bool {
+        let own = Place::of_authority(named, ends.tls);
+        let public = self.public.as_ref().is_some_and(|public| {
+            // A proxy that ends TLS passes the name on.
+            Place::of_authority(named, public.tls).as_ref() == Some(public)
+        });
+        own.is_some_and(|place| place.is_own(ends)) || public
+    }
+}
+
+fn foreign(detail: impl Into<String>) -> Problem {
+    Problem::new(ProblemKind::Forbidden, detail).hint(
+        "use the address that docent listens on, or name the one that you use in [http] public_url",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(site: &Site, tls: bool, headers: &[(&str, &str)]) -> u16 {
+        let ends = Ends {
+            remote: "10.0.0.9:1".parse().unwrap(),
+            local: "10.0.0.5:9870".parse().unwrap(),
+            tls,
+        };
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name = header::HeaderName::from_bytes(name.as_bytes()).unwrap();
+            map.append(name, value.parse().unwrap());
+        }
+        let uri = Uri::from_static("/api/v1/status");
+        let found = site.check(&uri, &map, ends);
+        found.map_or_else(|problem| problem.status, |()| 200)
+    }
+
+    #[test]
+    fn the_listeners_own_address_and_the_public_one_are_its_names() {
+        let own = Site::new("");
+        let public = Site::new("https://docs.example.org");
+        for (host, alone, named) in [
+            ("10.0.0.5:9870", 200, 200),
+            ("127.0.0.1:9870", 200, 200),
+            ("localhost:9870", 200, 200),
+            ("LOCALHOST:9870", 200, 200),
+            ("[::1]:9870", 200, 200),
+            ("10.0.0.5", 403, 403),
+            ("10.0.0.6:9870", 403, 403),
+            ("localhost:80", 403, 403),
+            ("localhost.evil.example:9870", 403, 403),
+            ("user@localhost:9870", 403, 403),
+            ("docs.example.org", 403, 200),
+            ("docs.example.org:443", 403, 200),
+            ("docs.example.org:9870", 403, 403),
+            ("evil.example", 403, 403),
+            ("", 403, 403),
+        ] {
+            assert_eq!(status(&own, false, &[("host", host)]), alone, "{host}");
+            assert_eq!(status(&public, false, &[("host", host)]), named, "{host}");
+        }
+        assert_eq!(status(&own, false, &[]), 403);
+        let two = [("host", "localhost:9870"), ("host", "localhost:9870")];
+        assert_eq!(status(&own, false, &two), 403);
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_turned_away() {
+        let public = Site::new("https://docs.example.org");
+        let origin = |tls, origin| {
+            let headers = [("host", "localhost:9870"), ("origin", origin)];
+            status(&public, tls, &headers)
+        };
+        for (text, plain, tls) in [
+            ("http://localhost:9870", 200, 403),
+            ("https://localhost:9870", 403, 200),
+            ("https://docs.example.org", 200, 200),
+            ("http://docs.example.org", 403, 403),
+            ("http://localhost:3000", 403, 403),
+            ("http://evil.example", 403, 403),
+            ("null", 403, 403),
+            ("", 403, 403),
+        ] {
+            assert_eq!(
+                (origin(false, text), origin(true, text)),
+                (plain, tls),
+                "{text}"
+            );
+        }
+    }
+}

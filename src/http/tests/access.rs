@@ -1,0 +1,192 @@
+//! Every route is walked with each kind of token: none that forgets what it needs can be registered, and none lets out what
+//! is not for its caller.
+
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use http_body_util::BodyExt;
+use hyper::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+
+use super::super::access::{Need, fresh_token};
+use super::super::router::{DATA_DIR_HEADER, registered};
+use super::super::routes::Registered;
+use super::*;
+use crate::store::{TokenRole, TokenRow};
+
+/// The API as it is served over TCP, called without a connection.
+struct Network {
+    router: axum::Router,
+    calls: std::cell::Cell<u16>,
+}
+
+impl Network {
+    fn of(daemon: &Daemon) -> Self {
+        Network {
+            router: tcp_router(daemon.state.clone(), ""),
+            calls: std::cell::Cell::new(0),
+        }
+    }
+
+    /// Sends a request, each from an address of its own, so that none waits for another's failures.
+    async fn call(&self, method: Method, path: &str, token: Option<&str>) -> Response<Body> {
+        let [a, b] = self.calls.replace(self.calls.get() + 1).to_be_bytes();
+        let ends = Ends {
+            remote: SocketAddr::from(([10, 0, a, b], 4711)),
+            local: SocketAddr::from(([127, 0, 0, 1], 9870)),
+            tls: false,
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "localhost:9870")
+            .extension(Peer {
+                uid: None,
+                ends: Some(ends),
+            });
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let service = TowerToHyperService::new(self.router.clone());
+        let called = timeout(Duration::from_secs(10), service.call(request));
+        called.await.expect("an answer begins").unwrap()
+    }
+
+    async fn walk(&self, route: &Registered, token: Option<&str>) -> Response<Body> {
+        self.call(route.method.clone(), &path_of(route, ID), token)
+            .await
+    }
+}
+
+/// An id that no event has.
+const ID: &str = "01890000-0000-7000-8000-000000000000";
+
+/// Where a route is called.
+fn path_of(route: &Registered, id: &str) -> String {
+    let path = route.path.replace("{id}", id).replace("{name}", "rag");
+    let query = match route.path {
+        "/search" => "?q=walrus",
+        "/read" => "?ref=docs/walrus.md",
+        "/documents/history" => "?of=docs/walrus.md",
+        _ => "",
+    };
+    format!("/api/v1{path}{query}")
+}
+
+fn token(daemon: &Daemon, role: TokenRole, collections: Option<&[&str]>) -> String {
+    let (token, hash) = fresh_token().unwrap();
+    daemon.state.tokens.add(TokenRow {
+        name: format!("token {}", &hash[..8]),
+        hash,
+        role,
+        collections: collections.map(|c| c.iter().map(|c| (*c).to_owned()).collect()),
+        created_at: 0,
+        expires_at: None,
+    });
+    token
+}
+
+#[tokio::test]
+async fn no_route_answers_to_nobody_to_a_wrong_token_or_to_one_that_may_less() {
+    let daemon = Daemon::new();
+    let network = Network::of(&daemon);
+    let read = token(&daemon, TokenRole::Read, None);
+    let limited = token(&daemon, TokenRole::Operate, Some(&["other"]));
+    let routes = registered();
+    assert!(routes.len() > 25, "{}", routes.len());
+    for route in &routes {
+        let wrong = format!("{}0", &read[..read.len() - 1]);
+        for token in [None, Some(""), Some("x"), Some(&*wrong)] {
+            let answer = network.walk(route, token).await;
+            assert_eq!(answer.status(), 401, "{route:?} {token:?}");
+            let challenge = answer.headers()[WWW_AUTHENTICATE].to_str().unwrap();
+            assert!(challenge.starts_with("Bearer "), "{challenge}");
+            assert!(!answer.headers().contains_key(DATA_DIR_HEADER));
+        }
+        let (low, other) = match route.need {
+            Need::Read => (None, None),
+            Need::ReadAll => (None, Some(404)),
+            Need::Operate => (Some(403), None),
+            Need::OperateAll => (Some(403), Some(404)),
+            Need::Control => (Some(403), Some(403)),
+        };
+        for (token, refused) in [(&read, low), (&limited, other)] {
+            if let Some(status) = refused {
+                let answer = network.walk(route, Some(token)).await;
+                assert_eq!(answer.status(), status, "{route:?}");
+            }
+        }
+    }
+    // What is not there is no exception, and neither is a method that is not served.
+    for (method, path) in [
+        (Method::GET, "/api/v1/nothing"),
+        (Method::GET, "/"),
+        (Method::DELETE, "/api/v1/status"),
+        (Method::OPTIONS, "/api/v1/status"),
+    ] {
+        let answer = network.call(method, path, None).await;
+        assert_eq!(answer.status(), 401, "{path}");
+    }
+    let probe = network.call(Method::GET, "/readyz", None).await;
+    assert_eq!(probe.status(), 200);
+}
+
+#[tokio::test]
+async fn a_limited_token_finds_nothing_of_other_collections_anywhere() {
+    let daemon = Daemon::new();
+    let network = Network::of(&daemon);
+    let event = daemon
+        .publish(EventType::FileChanged, "docs/walrus.md")
+        .await;
+    let why = Settlement::Permanent("the walrus bit".to_owned());
+    daemon
+        .settle(&event, AgentName::DocumentManagement, why)
+        .await;
+    let limited = token(&daemon, TokenRole::Operate, Some(&["other"]));
+    let all = token(&daemon, TokenRole::Read, None);
+    let id = event.id.to_string();
+    let mut found = 0;
+    for route in registered() {
+        let lasts = ["/tail", "/stream", "/wait", "/scan", "/search"].contains(&route.path);
+        if lasts || route.path == "/events/stream" {
+            continue;
+        }
+        for id in [&id, &id[..8]] {
+            let path = path_of(&route, id);
+            let answer = network
+                .call(route.method.clone(), &path, Some(&limited))
+                .await;
+            let status = answer.status();
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            assert!(!body.contains("walrus"), "{route:?} {status}: {body}");
+            assert!(!body.contains("docs/"), "{route:?} {status}: {body}");
+            if route.path.contains("{id}") {
+                assert_eq!(status, 404, "{route:?}: {body}");
+            }
+            if route.method == Method::GET {
+                let answer = network.call(Method::GET, &path, Some(&all)).await;
+                let body = answer.into_body().collect().await.unwrap().to_bytes();
+                found += usize::from(String::from_utf8_lossy(&body).contains("walrus"));
+            }
+        }
+    }
+    assert!(found >= 8, "whoever may see it does: {found}");
+}
+
+#[tokio::test]
+async fn a_search_of_a_limited_token_is_limited() {
+    let daemon = Daemon::new();
+    let network = Network::of(&daemon);
+    let limited = token(&daemon, TokenRole::Read, Some(&["other"]));
+    let path = "/api/v1/search?q=walrus";
+    network.call(Method::GET, path, Some(&limited)).await;
+    let asked = daemon.search.asked.lock().unwrap().pop().unwrap();
+    let only = crate::index::Within::default().only_of(Some(vec!["other".to_owned()]));
+    assert_eq!(asked.within, only);
+    let path = "/api/v1/search?q=walrus&collection=docs";
+    let answer = network.call(Method::GET, path, Some(&limited)).await;
+    assert_eq!(answer.status(), 404);
+}
