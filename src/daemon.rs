@@ -95,7 +95,7 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
         config,
     };
     let stop_serving = CancellationToken::new();
-    let mut listeners = listen(&parts, (socket, network), (behind, tokens), &stop_serving);
+    let mut listeners = listen(&parts, (socket, network), behind, tokens, &stop_serving);
     tracing::info!(name: "docent.started", version = env!("CARGO_PKG_VERSION"), instance = parts.config.instance,
         data_dir = %parts.config.data_dir.display(), socket = %parts.config.socket_path().display(),
         "started");
@@ -264,7 +264,8 @@ fn bind_failed(error: http::BindError) -> Fatal {
 fn listen(
     parts: &AgentParts,
     (socket, network): (http::ControlSocket, Option<http::NetworkListener>),
-    (behind, tokens): (bool, http::Tokens),
+    behind: bool,
+    tokens: http::Tokens,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let config = &parts.config;

@@ -63,7 +63,7 @@ pub(super) async fn list(
     paged(after.transpose()?.unwrap_or_default(), move |after| {
         let (state, caller) = (state.clone(), caller.clone());
         let (collection, wanted) = (collection.clone(), wanted.clone());
-        async move { page((&state, &caller), collection, wanted.as_deref(), after).await }
+        async move { page(&state, &caller, collection, wanted.as_deref(), after).await }
     })
     .await
 }
@@ -72,7 +72,8 @@ type OtherPlace = (String, Vec<u8>);
 
 /// The next page that has something in it.
 async fn page(
-    (state, caller): (&State, &Caller),
+    state: &State,
+    caller: &Caller,
     collection: Option<String>,
     wanted: Option<&str>,
     mut after: OtherPlace,
@@ -136,7 +137,7 @@ pub(super) async fn history(
         state.known_collection(&caller, collection)?;
     }
     let Some(document) = state.store.document_at(collection, &path).await? else {
-        return Err(no_document((&state, &caller), collection, &path).await?);
+        return Err(no_document(&state, &caller, collection, &path).await?);
     };
     let versions = state.store.versions(document.id.clone()).await?;
     let versions = versions.into_iter().map(|version| Version {
@@ -159,7 +160,8 @@ pub(super) async fn history(
 
 /// Why there is no document at a path.
 async fn no_document(
-    (state, caller): (&State, &Caller),
+    state: &State,
+    caller: &Caller,
     collection: &str,
     path: &[u8],
 ) -> Result<Problem, Problem> {

@@ -61,7 +61,7 @@ pub(super) async fn list(
     let wanted = query.limit.unwrap_or(usize::MAX);
     paged((None, wanted), move |(before, wanted)| {
         let (state, caller, filter) = (state.clone(), caller.clone(), filter.clone());
-        async move { page((&state, &caller), filter, before, wanted).await }
+        async move { page(&state, &caller, filter, before, wanted).await }
     })
     .await
 }
@@ -70,7 +70,8 @@ type Cursor = (Option<Seq>, usize);
 
 /// The next page that has something for this caller.
 async fn page(
-    (state, caller): (&State, &Caller),
+    state: &State,
+    caller: &Caller,
     filter: EventFilter,
     mut before: Option<Seq>,
     wanted: usize,

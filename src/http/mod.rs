@@ -45,6 +45,7 @@ mod tests;
 mod text;
 mod tls;
 mod token;
+mod unheard;
 mod wait;
 pub(crate) mod wire;
 mod wrong;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Peer;
 use super::listener::{Accepted, Listener, Stream};
+use super::unheard::{Awaited, Unheard};
 
 /// Connections at once of the daemon's own user and root. There are more than requests at once, so that one too many is told
 /// so; with those of others they leave some of the 1024 files that a process may have open.
@@ -93,6 +95,17 @@ impl Shares {
         }
     }
 
+    /// Whether a connection over TCP has no place.
+    fn are_full(&self, peer: Peer) -> bool {
+        peer.ends.is_some() && self.others >= self.others_max
+    }
+
+    /// The place of one that gives it up.
+    fn take_over(&mut self) -> Share {
+        self.others += 1;
+        Share::Others
+    }
+
     /// The place of a connection of `peer`, if there is one.
     fn take(&mut self, peer: Peer) -> Option<Share> {
         let place = if peer.is_own() {
@@ -124,6 +137,7 @@ pub(crate) async fn serve(
     let mut listener = listener.into();
     let mut connections = FuturesUnordered::new();
     let mut shares = Shares::new(listener.others_max());
+    let mut unheard = Unheard::default();
     let mut not_before = Instant::now();
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -139,23 +153,32 @@ pub(crate) async fn serve(
             _ = look.tick() => Event::Look,
         };
         match event {
-            Event::Accepted(Ok((stream, peer))) => {
-                if let Some(share) = shares.take(peer) {
-                    let serving = connection(
-                        (stream, peer, share),
-                        router.clone(),
-                        stop.clone(),
-                        patience,
-                    );
-                    connections.push(serving.map(move |()| share));
-                } else {
+            Event::Accepted(Ok((accepted, peer))) => {
+                let share = match shares.are_full(peer) && unheard.cut_oldest() {
+                    true => Some(shares.take_over()),
+                    false => shares.take(peer),
+                };
+                let Some(share) = share else {
                     let address = peer.ends.map(|ends| ends.remote.ip().to_string());
                     tracing::warn!(
                         uid = peer.uid,
                         address,
                         "a connection was closed unread: there are too many"
                     );
-                }
+                    continue;
+                };
+                let arrival = Arrival {
+                    accepted,
+                    peer,
+                    share,
+                    awaited: match share {
+                        Share::Others => unheard.enter(),
+                        // Its place is of no use to others.
+                        Share::Own | Share::Told => Arc::default(),
+                    },
+                };
+                let serving = connection(arrival, router.clone(), stop.clone(), patience);
+                connections.push(serving.map(move |()| share));
             }
             Event::Accepted(Err(error)) => {
                 tracing::warn!(%error, "connection refused by the operating system");
@@ -182,12 +205,30 @@ enum Event {
     Look,
 }
 
-async fn connection(
-    (accepted, peer, share): (Accepted, Peer, Share),
-    router: Router,
-    stop: CancellationToken,
-    patience: Patience,
-) {
+/// A connection with its place.
+struct Arrival {
+    accepted: Accepted,
+    peer: Peer,
+    share: Share,
+    awaited: Arc<Awaited>,
+}
+
+/// Serves a connection until it ends, or is to give up its place.
+async fn connection(arrival: Arrival, router: Router, stop: CancellationToken, patience: Patience) {
+    let awaited = arrival.awaited.clone();
+    tokio::select! {
+        () = served(arrival, router, stop, patience) => {}
+        () = awaited.cut() => tracing::debug!("connection cut off: others wait for its place, and it has asked for nothing"),
+    }
+}
+
+async fn served(arrival: Arrival, router: Router, stop: CancellationToken, patience: Patience) {
+    let Arrival {
+        accepted,
+        peer,
+        share,
+        awaited,
+    } = arrival;
     let opened = tokio::select! {
         opened = timeout(patience.head, accepted.opened()) => opened,
         () = stop.cancelled() => return,
@@ -201,6 +242,7 @@ async fn connection(
     };
     let inner = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        awaited.heard();
         request.extensions_mut().insert(peer);
         if share == Share::Told {
             request.extensions_mut().insert(TooMany);

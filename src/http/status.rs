@@ -106,7 +106,7 @@ pub(super) async fn status(
     };
     match caller.limit() {
         None => Ok(Json(status)),
-        Some(collections) => Ok(Json(limited(&state, collections, (status, &seen)).await?)),
+        Some(collections) => Ok(Json(limited(&state, collections, status, &seen).await?)),
     }
 }
 
@@ -114,7 +114,8 @@ pub(super) async fn status(
 async fn limited(
     state: &State,
     collections: &[String],
-    (mut status, seen): (Status, &[bool]),
+    mut status: Status,
+    seen: &[bool],
 ) -> Result<Status, Problem> {
     let mut all = CollectionCounts::default();
     for name in collections {

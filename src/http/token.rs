@@ -39,7 +39,7 @@ pub(super) async fn create(
     let arguments = json!({
         "token": row.name, "role": row.role.as_str(), "collections": row.collections, "expires_at": moment(row.expires_at),
     });
-    match change(&state, effect, ("token create", &caller), arguments).await {
+    match change(&state, effect, "token create", &caller, arguments).await {
         Err(WriteError::Refused) => {
             let detail = format!("there is a token `{}` already", row.name);
             return Err(Problem::new(ProblemKind::Conflict, detail)
@@ -111,7 +111,7 @@ pub(super) async fn revoke(
     }
     let effect = Effect::TokenRevoked { name: name.clone() };
     let arguments = json!({"token": name});
-    match change(&state, effect, ("token revoke", &caller), arguments).await {
+    match change(&state, effect, "token revoke", &caller, arguments).await {
         Err(WriteError::Refused) => {
             let detail = format!("there is no token `{name}`");
             return Err(Problem::new(ProblemKind::NotFound, detail)
@@ -126,7 +126,8 @@ pub(super) async fn revoke(
 async fn change(
     state: &State,
     effect: Effect,
-    (verb, caller): (&str, &Caller),
+    verb: &str,
+    caller: &Caller,
     arguments: serde_json::Value,
 ) -> Result<(), WriteError> {
     let record = acted(verb, Subject::store(), caller, arguments);

@@ -353,6 +353,16 @@ fn slow_clients_lose_their_connections_and_nobody_notices() {
         api.head("POST /api/v1/events", &token)
     );
     let mut quiet = Follower::of(&api, &token, None);
+    // More than there are places, and the newest is served at once.
+    let silent: Vec<TcpStream> = (0..600).map(|_| api.connect()).collect();
+    let began = Instant::now();
+    assert_eq!(status(&api.get("/api/v1/status", &token)), 200);
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+    drop(silent);
     let slow: Vec<TcpStream> = (0..300)
         .map(|n| {
             let mut stream = api.connect();

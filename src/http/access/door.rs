@@ -54,7 +54,7 @@ pub(in crate::http) async fn authenticated(
         return problem.into_response();
     };
     if let Err(problem) = door.site.check(request.uri(), request.headers(), ends) {
-        return problem.into_response();
+        return last(problem);
     }
     let row = match token_of(request.headers()) {
         Some(token) => match door.tokens.find(token) {
@@ -112,10 +112,17 @@ fn unauthorized(detail: &str, challenge: HeaderValue) -> Response {
     let problem = Problem::new(ProblemKind::Unauthorized, detail).hint(
         "send the header Authorization: Bearer TOKEN; on docent's machine, docent token create NAME --role read makes a token",
     );
-    let mut response = problem.into_response();
+    let mut response = last(problem);
+    let headers = response.headers_mut();
+    headers.insert(header::WWW_AUTHENTICATE, challenge);
     response
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, challenge);
+}
+
+/// The last answer on its connection: who has no token holds no place.
+fn last(answer: impl IntoResponse) -> Response {
+    let mut response = answer.into_response();
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
     response
 }
 
@@ -163,7 +170,7 @@ pub(in crate::http) async fn at_home(
         .and_then(|peer| peer.ends);
     let checked = ends.map(|ends| site.check(request.uri(), request.headers(), ends));
     match checked {
-        Some(Err(problem)) => problem.into_response(),
-        _ => next.run(request).await,
+        Some(Err(problem)) => last(problem),
+        _ => last(next.run(request).await),
     }
 }
