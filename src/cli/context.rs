@@ -20,8 +20,8 @@ pub(super) struct Global {
     /// that is not set), else /etc/docent/docent.toml]
     #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Ask the daemon at this address instead of the one on this machine, for example https://docs.example.org:9870
-    #[arg(long, global = true, value_name = "URL")]
+    /// Ask the daemon at this address instead of the one on this machine
+    #[arg(long, global = true, value_name = "https://HOST:PORT")]
     url: Option<String>,
     /// The file with the token for --url
     #[arg(long, global = true, value_name = "FILE")]

@@ -1,6 +1,6 @@
-//! The control API: HTTP over a Unix socket, for the command line and for whoever may read the socket.
+//! The API: HTTP over a Unix socket, for the command line and for whoever may read the socket, and over TCP.
 //!
-//! - Every answer names the daemon's `data_dir` in the header [`DATA_DIR_HEADER`], so that a client knows whom it asked.
+//! - Every answer on the control socket names the daemon's `data_dir` in a header, so that a client knows whom it asked.
 //! - An answer that is an error is a [`wire::Problem`]; an answer that may be long is one JSON object a line, made while
 //!   it is sent.
 //! - **BOUND-1** Requests at once, bodies, lines and pages have limits; what is over a limit is told so.
