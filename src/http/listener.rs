@@ -60,8 +60,8 @@ impl NetworkListener {
             local: stream.local_addr()?,
             tls: self.tls.is_some(),
         };
-        // Answers are written whole: there is nothing to gather them with.
-        stream.set_nodelay(true)?;
+        // Answers are written whole: there is nothing to gather them with. A client that is gone already is found out later.
+        stream.set_nodelay(true).ok();
         let accepted = match &self.tls {
             Some(tls) => Accepted::Encrypted(stream, tls.acceptor()),
             None => Accepted::Plain(Box::new(stream)),

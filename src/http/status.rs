@@ -132,7 +132,8 @@ async fn limited(
     status
         .wrong
         .retain(|_| seen.next().is_some_and(|seen| *seen));
-    (status.data_dir, status.bus.why) = (String::new(), String::new());
+    status.data_dir = "a directory that this token is not told".to_owned();
+    status.bus.why = "why is not told to this token".to_owned();
     status.agents = BTreeMap::new();
     (status.documents, status.files) = (all.documents, all.files);
     (status.chunks, status.states) = (all.chunks, all.states);
