@@ -7,7 +7,7 @@
 //! wrong by itself. A file that is not TOML is one violation.
 //!
 //! A loaded [`Config`] has absolute paths and an instance name. A password in Redis' URL is hidden in everything that shows it;
-//! only [`RedisUrl::expose`] tells it.
+//! only `RedisUrl::expose` tells it.
 
 mod check;
 mod choice;

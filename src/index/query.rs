@@ -41,7 +41,7 @@ pub(crate) struct Candidate {
     pub document: DocumentId,
     /// How well it answers: both legs together, multiplied by all `boosts`.
     pub score: f64,
-    /// Its BM25 score: 0 to [`Found::bound`].
+    /// Its BM25 score: 0 to [`Found::bound`](super::Found::bound).
     pub keyword: f64,
     /// The cosine of its vector and the query's; 0 if one of them has none.
     pub cosine: f32,

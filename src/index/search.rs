@@ -46,8 +46,8 @@ pub(crate) struct Found {
     pub bound: f64,
     /// The position of the store's feed that the index stood at.
     pub position: u64,
-    /// The query is longer than [`MAX_QUERY_BYTES`](super::MAX_QUERY_BYTES) or
-    /// [`MAX_QUERY_TERMS`](super::MAX_QUERY_TERMS): a part of it was not looked for.
+    /// The query is longer than [`MAX_QUERY_BYTES`](super::analyse::MAX_QUERY_BYTES) or
+    /// [`MAX_QUERY_TERMS`](super::analyse::MAX_QUERY_TERMS): a part of it was not looked for.
     pub cut: bool,
     /// Chunks among the best that the keyword index has and [`Index::load`](super::Index::load) was not told
     /// of: left out. The feed must still bring their removal.
