@@ -36,6 +36,7 @@ mod docs;
 mod drain;
 mod faults;
 mod flow;
+mod fresh;
 mod index;
 mod kill;
 mod mcp;

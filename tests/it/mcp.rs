@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::fresh::edit;
 use crate::helper::{Run, World};
 
 /// A server, and the client's side of its streams.
-struct Mcp {
+pub(crate) struct Mcp {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
@@ -25,8 +26,11 @@ struct Mcp {
 
 impl Mcp {
     fn spawn(world: &World) -> Mcp {
-        let mut child = world
-            .command(["mcp"])
+        Mcp::spawn_as(world.command(["mcp"]))
+    }
+
+    fn spawn_as(mut command: Command) -> Mcp {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -44,7 +48,12 @@ impl Mcp {
 
     /// A server that has shaken hands.
     fn start(world: &World) -> Mcp {
-        let mut mcp = Mcp::spawn(world);
+        Mcp::start_as(world.command(["mcp"]))
+    }
+
+    /// A server that is started by a command of the caller's and has shaken hands.
+    pub(crate) fn start_as(command: Command) -> Mcp {
+        let mut mcp = Mcp::spawn_as(command);
         assert_eq!(mcp.initialize("2025-11-25"), "2025-11-25");
         mcp
     }
@@ -103,7 +112,7 @@ impl Mcp {
     }
 
     /// Calls a tool that cannot answer; gives the one sentence that says why.
-    fn refusal(&mut self, tool: &str, arguments: Value) -> String {
+    pub(crate) fn refusal(&mut self, tool: &str, arguments: Value) -> String {
         let result = self.call(tool, arguments);
         assert_eq!(result["isError"], true, "{result}");
         assert_eq!(result["content"].as_array().unwrap().len(), 1, "{result}");
@@ -430,13 +439,17 @@ fn a_call_without_an_answer_says_in_one_sentence_why_and_what_helps() {
 
 #[test]
 fn what_was_on_disk_at_the_call_is_found_or_counted() {
-    let world = World::new("[watch]\ndebounce = \"4s\"\n");
+    let world = World::new("");
     world.write("a.md", "# Anchor\n");
-    let _daemon = world.start();
+    let daemon = world.start();
     world.wait();
     let mut mcp = Mcp::start(&world);
     let (text, _) = mcp.answer("search", json!({"query": "anchor"}));
     assert!(!text.contains("not searchable"), "{text}");
+    assert_eq!(daemon.stop(), Some(0));
+    // More than any disk has free: nothing is captured.
+    world.configure("[store]\nfree_space_floor = \"1TiB\"\n");
+    let daemon = world.start();
     world.write("b.md", "# Marmalade\n");
     world.write("c.md", "# Marmalade again\n");
     let began = Instant::now();
@@ -448,12 +461,77 @@ fn what_was_on_disk_at_the_call_is_found_or_counted() {
         "{:?}",
         began.elapsed()
     );
-    world.wait();
+    assert_eq!(daemon.stop(), Some(0));
+    world.configure("");
+    let _daemon = world.start();
     let (text, _) = mcp.answer("search", json!({"query": "marmalade"}));
     assert!(
         text.contains("docs/b.md") && !text.contains("not searchable"),
         "{text}"
     );
+}
+
+#[test]
+fn an_edit_is_found_by_an_agents_next_call_200_of_200_times() {
+    let world = World::new("");
+    world.write("place.md", "# Before\n");
+    let _daemon = world.start();
+    world.wait();
+    let mut mcp = Mcp::start(&world);
+    let (mut found, mut slowest) = (0, Duration::ZERO);
+    for n in 0..200 {
+        let (path, word) = edit(&world, n);
+        let began = Instant::now();
+        let text = if n % 8 < 4 {
+            mcp.answer("search", json!({"query": word})).0
+        } else {
+            mcp.answer("read", json!({"ref": format!("docs/{path}")})).0
+        };
+        slowest = slowest.max(began.elapsed());
+        assert!(
+            text.contains(&path) && text.contains(&word),
+            "edit {n}: {text}"
+        );
+        found += 1;
+    }
+    println!("{found} edits, the slowest call took {slowest:?}");
+    assert_eq!(found, 200);
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+}
+
+#[test]
+fn while_docent_starts_and_builds_its_index_anew_a_call_answers_or_says_in_one_sentence_why_not() {
+    let world = World::new("");
+    for n in 0..500 {
+        world.write(
+            &format!("{n}.md"),
+            format!("# Note {n}\n\nMarmalade {n}.\n"),
+        );
+    }
+    let daemon = world.start();
+    world.wait();
+    assert_eq!(daemon.stop(), Some(0));
+    fs::remove_dir_all(world.data().join("index")).unwrap();
+    let mut mcp = Mcp::start(&world);
+    let _daemon = world.spawn();
+    let mut refused = 0;
+    world.until("the index is built again", || {
+        let result = mcp.call("search", json!({"query": "marmalade 499"}));
+        let text = text(&result);
+        let found = text.contains("docs/499.md");
+        if result["isError"] == true {
+            let command = text.contains("`") && text.contains("docent");
+            assert!(command && text.lines().count() == 1, "{text}");
+            refused += 1;
+        } else if !found {
+            assert!(
+                text.contains("not") && text.contains("searchable"),
+                "{text}"
+            );
+        }
+        found
+    });
+    assert!(refused > 0, "it was asked before it could answer");
 }
 
 /// What every text was that a path ever had, by its digest.
