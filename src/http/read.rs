@@ -46,7 +46,11 @@ pub(super) async fn read(
         patience.wait(&state).await;
         let found = find(&state, &query.reference).await?;
         let Some((known, named)) = found.filter(|(known, _)| known.readable().is_some()) else {
-            return Err(no_document());
+            let absent = no_document();
+            return Err(match patience.missing() {
+                Some(missing) => absent.hint(missing),
+                None => absent,
+            });
         };
         let shown = ShownFile::of(&known.document);
         let stale = changed(&state, vec![shown]).await?;

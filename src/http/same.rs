@@ -33,6 +33,13 @@ impl ShownFile {
     }
 }
 
+/// A file that is to be compared with the disk.
+struct Compared {
+    root: PathBuf,
+    row: ManifestRow,
+    digest: Digest,
+}
+
 /// Those files that are others now, or cannot be looked at, by collection and path.
 pub(super) async fn changed(
     state: &State,
@@ -51,14 +58,16 @@ pub(super) async fn changed(
         let captured = captured.and_then(|row| Some((row.digest.clone()?, row)));
         match (root, captured) {
             (Some(root), Some((digest, row))) if digest.as_str() == file.digest => {
-                to_compare.push((root.clone(), row, digest));
+                let root = root.clone();
+                to_compare.push(Compared { root, row, digest });
             }
             _ => changed.push((file.collection, file.path)),
         }
     }
     let compared = state.compute.run(move || {
-        let differs = |(root, row, digest): &(PathBuf, ManifestRow, Digest)| {
-            !is_same(root, &row.path, &row.stat, digest).unwrap_or(false)
+        let differs = |file: &Compared| {
+            let (path, stat) = (&file.row.path, &file.row.stat);
+            !is_same(&file.root, path, stat, &file.digest).unwrap_or(false)
         };
         to_compare.retain(differs);
         to_compare
@@ -67,7 +76,7 @@ pub(super) async fn changed(
     changed.extend(
         differing
             .into_iter()
-            .map(|(_, row, _)| (row.collection, row.path)),
+            .map(|file| (file.row.collection, file.row.path)),
     );
     Ok(changed)
 }

@@ -218,13 +218,16 @@ impl Turns {
     }
 }
 
+/// Files by collection and path.
+type FoundFiles = BTreeSet<(String, Vec<u8>)>;
+
 /// Where scans are asked for and awaited. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct ScanDesk {
     scans: Arc<Turns>,
     markers: Arc<Turns>,
-    /// Files that somebody found changed and nobody has noticed, by collection and path.
-    found: Arc<Mutex<BTreeSet<(String, Vec<u8>)>>>,
+    /// Files that somebody found changed and nobody has noticed.
+    found: Arc<Mutex<FoundFiles>>,
     progress: Arc<watch::Sender<ScanProgress>>,
 }
 
@@ -260,7 +263,7 @@ impl ScanDesk {
     }
 
     /// For the capture loop: the files that were handed in.
-    pub(crate) fn take_found(&self) -> BTreeSet<(String, Vec<u8>)> {
+    pub(crate) fn take_found(&self) -> FoundFiles {
         std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
