@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::State;
 use super::freshness::freshness;
 use super::params::duration;
+use super::problem::stopping;
 use super::wait::{NEEDED, searchable};
 use super::wire::Problem;
 use crate::config::format_duration;
@@ -61,7 +62,11 @@ impl Patience {
                 return;
             }
         }
-        self.missing = match timeout_at(until, noticed_searchable(state)).await {
+        let waited = tokio::select! {
+            waited = timeout_at(until, noticed_searchable(state)) => waited,
+            () = state.stopping() => Ok(Err(stopping())),
+        };
+        self.missing = match waited {
             Ok(Ok(())) => self.unwatched(state),
             Ok(Err(problem)) => Some(match problem.hint {
                 Some(hint) => format!("{}; {hint}", problem.detail),

@@ -76,7 +76,7 @@ impl Markers {
     ) -> Result<(), Halt> {
         if let Some(marker) = &self.under_way {
             let (number, late) = (marker.number, marker.made.elapsed() > UNDER_WAY_MAX);
-            if notified.is_some_and(|notified| notified >= number) {
+            if notified == Some(number) {
                 self.failing = false;
                 self.arrive(number, scanner, roots).await?;
             } else if late {

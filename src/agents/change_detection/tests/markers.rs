@@ -40,7 +40,7 @@ async fn a_marker_captures_what_was_changed_before_it_without_a_scan_and_without
         bed.agrees().await;
     }
     assert_eq!(bed.desk.scans().next(), scan);
-    // A file whose text was read while it was young is read once more, and nobody waits for that.
+    // Nothing is left of the markers.
     assert!(
         std::fs::read_dir(bed.options.data_dir.join("markers"))
             .unwrap()
