@@ -10,8 +10,7 @@ use rustix::fs::{self, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::State;
-use super::read::internal;
-use super::wire::Problem;
+use super::wire::{Problem, ProblemKind};
 use crate::store::{Digest, DocumentRow, FileStat, FileState, ManifestRow};
 
 /// A file of which an answer shows something.
@@ -72,6 +71,7 @@ pub(super) async fn changed(
         to_compare.retain(differs);
         to_compare
     });
+    let internal = |cause| Problem::new(ProblemKind::Internal, cause);
     let differing = compared.await.map_err(internal)?;
     changed.extend(
         differing
