@@ -103,6 +103,7 @@ mod tests {
             total_lines: 1202,
             text: "a\rb\r\nc".to_owned(),
             stale: true,
+            missing: None,
             left_off: Some(LeftOff {
                 lines: 1200,
                 bytes: 5000,

@@ -127,9 +127,9 @@ async fn accept_removals(
 
 /// Asks for a scan and waits for its end, as long as there is somebody to do it.
 async fn joined(state: &State) -> Result<(), Problem> {
-    let number = state.scans.ask();
+    let number = state.scans.scans().ask();
     tokio::select! {
-        () = state.scans.ended(number) => Ok(()),
+        () = state.scans.scans().ended(number) => Ok(()),
         gone = nobody_scans(state) => Err(gone),
         () = state.stopping() => Err(stopping()),
     }

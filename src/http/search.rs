@@ -1,29 +1,24 @@
 //! Search.
 
-use std::time::Duration;
-
 use axum::extract::{FromRequestParts, Query, State as Shared};
 use axum::http::request::Parts;
-use tokio::time::timeout;
 
 use super::State;
 use super::access::Caller;
+use super::fresh::Patience;
 use super::freshness::freshness;
 use super::lines::Json;
-use super::params::{duration, limited};
-use super::wait::all_searchable;
+use super::params::limited;
+use super::same::{ShownFile, changed};
 use super::wire::{
     BoostView, Corrected, Explain, Hit, OtherPlace, Problem, ProblemKind, SearchAnswer,
 };
-use crate::config::{format_duration, parse_duration};
+use crate::config::parse_duration;
 use crate::event::{Millis, escape};
-use crate::index::{HitPlace, IndexHit, LIMIT_MAX, SearchRequest, Within};
+use crate::index::{Answer, HitPlace, IndexHit, LIMIT_MAX, SearchRequest, Within};
 
 /// Hits in one answer, unless it is said.
 const HITS: usize = 10;
-
-/// The longest that a search waits for what is on disk.
-const WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// The query of `GET /api/v1/search`.
 #[derive(Debug, Default)]
@@ -88,10 +83,8 @@ pub(super) async fn search(
     query: SearchQuery,
 ) -> Result<Json<SearchAnswer>, Problem> {
     let explain = flag("explain", query.explain.as_deref())?;
-    let waited = query.wait.as_deref();
-    let wait = waited
-        .map(|text| duration("wait", text, WAIT_MAX))
-        .transpose()?;
+    let mut patience = Patience::of(query.wait.as_deref())?;
+    let waits = query.wait.is_some();
     let mut request = request(query)?;
     request.within = request
         .within
@@ -99,17 +92,16 @@ pub(super) async fn search(
     if let Some(collection) = &request.collection {
         state.known_collection(&caller, collection)?;
     }
-    let mut not_enough = None;
-    if let Some(wait) = wait {
-        // What it is that stands in the way, the freshness of the answer tells.
-        let all = timeout(wait, all_searchable(&state)).await;
-        if !matches!(all, Ok(Ok(_))) {
-            not_enough = Some(format_duration(wait));
+    let (freshness, answer) = loop {
+        patience.wait(&state).await;
+        // Looked at before the search: what becomes searchable meanwhile is not claimed.
+        let freshness = freshness(&state).await?;
+        let answer = state.searcher.search(request.clone()).await?;
+        let shown = if waits { shown(&answer) } else { Vec::new() };
+        if !patience.goes_on(&state, changed(&state, shown).await?) {
+            break (freshness, answer);
         }
-    }
-    // Looked at before the search: what becomes searchable meanwhile is not claimed.
-    let freshness = freshness(&state).await?;
-    let answer = state.searcher.search(request).await?;
+    };
     let corrected = answer.corrected.into_iter().map(|c| Corrected {
         from: c.from,
         to: c.to,
@@ -122,11 +114,24 @@ pub(super) async fn search(
         nearest: answer.nearest.into_iter().map(hit).collect(),
         legs: answer.legs.into_iter().map(str::to_owned).collect(),
         freshness,
-        waited: not_enough,
+        waited: patience.not_enough(),
+        missing: patience.missing(),
         corrected: corrected.collect(),
         cut: answer.cut,
         took_ms: answer.took.as_secs_f64() * 1000.0,
     }))
+}
+
+/// The files of the hits.
+fn shown(answer: &Answer) -> Vec<ShownFile> {
+    let hits = answer.hits.iter().chain(&answer.nearest);
+    let shown = |place: &HitPlace| ShownFile {
+        collection: place.collection.clone(),
+        path: place.path.clone(),
+        digest: place.digest.clone(),
+    };
+    let places = hits.flat_map(|hit| std::iter::once(&hit.place).chain(&hit.also));
+    places.map(shown).collect()
 }
 
 /// What the index is asked for.

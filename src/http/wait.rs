@@ -1,6 +1,6 @@
 //! Read your writes: waiting until every change that is on disk now is searchable.
 //!
-//! No trust in notifications, which may be late or lost: it joins a scan that begins after the call. Then it follows the
+//! No trust in notifications, which may be late or lost (searches that wait trust them more, see `fresh`): it joins a scan that begins after the call. Then it follows the
 //! changes down: what `document_management` owed at the scan's end, what `rag` owed when that was done, and the change of
 //! the index's feed that was the newest when that was done.
 
@@ -29,7 +29,7 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Who must be on for a change to become searchable.
-const NEEDED: [AgentName; 3] = [
+pub(super) const NEEDED: [AgentName; 3] = [
     AgentName::ChangeDetection,
     AgentName::DocumentManagement,
     AgentName::Rag,
@@ -72,9 +72,14 @@ pub(super) async fn wait(
 }
 
 /// Waits until all that is on disk now is searchable; gives the newest event at the scan's end.
-pub(super) async fn all_searchable(state: &State) -> Result<Seq, Problem> {
-    let scan = state.scans.ask();
-    state.scans.ended(scan).await;
+async fn all_searchable(state: &State) -> Result<Seq, Problem> {
+    let scan = state.scans.scans().ask();
+    state.scans.scans().ended(scan).await;
+    searchable(state).await
+}
+
+/// Waits until all that is captured now is searchable; gives the newest event at the call.
+pub(super) async fn searchable(state: &State) -> Result<Seq, Problem> {
     let head = || *state.store.head().borrow();
     while state.memory.is_behind(state) {
         tokio::time::sleep(POLL).await;

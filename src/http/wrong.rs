@@ -448,6 +448,7 @@ mod tests {
             path: "/docs".into(),
             state,
             polled: None,
+            walked_at: None,
             unlisted: Vec::new(),
             shut: Vec::new(),
         };

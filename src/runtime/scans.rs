@@ -1,16 +1,23 @@
 //! The desk where a scan is asked for and its end awaited: `change_detection` serves it, the control socket asks.
 //!
 //! A scan that was asked for is one that *begins* after the asking. One runs, one is queued, and everybody who asks
-//! meanwhile shares the queued one.
+//! meanwhile shares the queued one. The same holds for markers, which cost less: everything that was notified before one
+//! is captured when it has ended.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
+use crate::event::Millis;
+
 /// The reason in a `scan.requested` that takes a root as it is: absent, or another directory than before.
 pub(crate) const ACCEPT_REMOVALS: &str = "accept-removals";
+
+/// Files that were handed in and not taken yet, at most.
+const FOUND_MAX: usize = 4096;
 
 /// Directories that are named in a text; the rest is counted.
 const NAMED: usize = 3;
@@ -102,6 +109,8 @@ pub(crate) struct RootReport {
     pub state: RootState,
     /// Why it is scanned often instead of being notified of changes, if it is.
     pub polled: Option<String>,
+    /// When the last walk of all of it began that has ended.
+    pub walked_at: Option<Millis>,
     /// Directories and files that could not be read, a bounded number of them. Their documents are kept, unless docent may
     /// not read them.
     pub unlisted: Vec<PathBuf>,
@@ -140,72 +149,126 @@ impl RootState {
     }
 }
 
-/// Where scans are asked for and awaited. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct ScanDesk {
-    wanted: Arc<AtomicU64>,
-    begun: Arc<AtomicU64>,
-    asked: Arc<Notify>,
-    ended: Arc<watch::Sender<u64>>,
-    progress: Arc<watch::Sender<ScanProgress>>,
+/// Turns of one piece of work, such as a scan. One runs, one is queued, and everybody who asks meanwhile shares the queued
+/// one.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    wanted: AtomicU64,
+    begun: AtomicU64,
+    asked: Notify,
+    ended: watch::Sender<u64>,
 }
 
-impl Default for ScanDesk {
+impl Default for Turns {
     fn default() -> Self {
-        ScanDesk {
-            wanted: Arc::default(),
-            begun: Arc::default(),
-            asked: Arc::default(),
-            ended: Arc::new(watch::Sender::new(0)),
-            progress: Arc::new(watch::Sender::new(ScanProgress::default())),
+        Turns {
+            wanted: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+            asked: Notify::new(),
+            ended: watch::Sender::new(0),
         }
     }
 }
 
-impl ScanDesk {
-    /// Asks for a scan of everything that begins after this call; gives its number.
+impl Turns {
+    /// Asks for a turn that begins after this call; gives its number.
     pub(crate) fn ask(&self) -> u64 {
-        let number = self.begun.load(Ordering::SeqCst) + 1;
+        let number = self.next();
         self.wanted.fetch_max(number, Ordering::SeqCst);
         self.asked.notify_one();
         number
     }
 
-    /// Waits until scan `number` or a later one has ended: every file that it saw is captured or reported.
+    /// The number of the turn that begins next.
+    pub(crate) fn next(&self) -> u64 {
+        self.begun.load(Ordering::SeqCst) + 1
+    }
+
+    /// Waits until turn `number` or a later one has ended.
     pub(crate) async fn ended(&self, number: u64) {
         let mut ended = self.ended.subscribe();
-        // The sender lives in this very desk, so waiting cannot fail.
+        // The sender lives as long as this call, so waiting cannot fail.
         ended.wait_for(|e| *e >= number).await.ok();
     }
 
-    pub(crate) fn progress(&self) -> watch::Receiver<ScanProgress> {
-        self.progress.subscribe()
-    }
-
-    /// For the scanner: waits until a scan is asked for that has not begun.
+    /// For who does the work: waits until a turn is asked for that has not begun.
     pub(crate) async fn asked(&self) {
         while !self.is_asked() {
             self.asked.notified().await;
         }
     }
 
-    /// For the scanner: whether a scan is asked for that has not begun.
+    /// For who does the work: whether a turn is asked for that has not begun.
     pub(crate) fn is_asked(&self) -> bool {
         self.wanted.load(Ordering::SeqCst) > self.begun.load(Ordering::SeqCst)
     }
 
-    /// For the scanner: a scan of everything begins now; gives its number.
+    /// For who does the work: a turn begins now; gives its number.
     pub(crate) fn begin(&self) -> u64 {
         self.begun.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// For the scanner: scan `number` has ended.
+    /// For who does the work: turn `number` has ended, and with it all before.
     pub(crate) fn end(&self, number: u64) {
         self.ended.send_if_modified(|e| {
             let later = number > *e;
             *e = number.max(*e);
             later
         });
+    }
+}
+
+/// Files by collection and path.
+type FoundFiles = BTreeSet<(String, Vec<u8>)>;
+
+/// Where scans are asked for and awaited. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct ScanDesk {
+    scans: Arc<Turns>,
+    markers: Arc<Turns>,
+    /// Files that somebody found changed and nobody has noticed.
+    found: Arc<Mutex<FoundFiles>>,
+    progress: Arc<watch::Sender<ScanProgress>>,
+}
+
+impl Default for ScanDesk {
+    fn default() -> Self {
+        ScanDesk {
+            scans: Arc::default(),
+            markers: Arc::default(),
+            found: Arc::default(),
+            progress: Arc::new(watch::Sender::new(ScanProgress::default())),
+        }
+    }
+}
+
+impl ScanDesk {
+    /// Scans of everything. One has ended when every file that it saw is captured or reported.
+    pub(crate) fn scans(&self) -> &Turns {
+        &self.scans
+    }
+
+    /// Markers among the notifications. One has ended when every change that was notified before it is captured or
+    /// reported.
+    pub(crate) fn markers(&self) -> &Turns {
+        &self.markers
+    }
+
+    /// Hands in files that were found changed. The next marker waits for them. What there is no room for waits for its
+    /// notification, or for a scan.
+    pub(crate) fn hand_in(&self, found: Vec<(String, Vec<u8>)>) {
+        let mut waiting = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = FOUND_MAX.saturating_sub(waiting.len());
+        waiting.extend(found.into_iter().take(room));
+    }
+
+    /// For the capture loop: the files that were handed in.
+    pub(crate) fn take_found(&self) -> FoundFiles {
+        std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn progress(&self) -> watch::Receiver<ScanProgress> {
+        self.progress.subscribe()
     }
 
     /// For the scanner: changes the progress.
@@ -224,18 +287,18 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_during_a_scan_waits_for_the_next_one() {
-        let desk = ScanDesk::default();
-        let first = desk.ask();
-        assert_eq!(desk.begin(), first);
-        let second = desk.ask();
-        assert_eq!(second, desk.ask());
+        let scans = Turns::default();
+        let first = scans.ask();
+        assert_eq!(scans.begin(), first);
+        let second = scans.ask();
+        assert_eq!(second, scans.ask());
         assert_eq!(second, first + 1);
-        desk.end(first);
-        desk.ended(first).await;
-        assert!(desk.is_asked());
-        assert_eq!(desk.begin(), second);
-        assert!(!desk.is_asked());
-        desk.end(second);
-        desk.ended(second).await;
+        scans.end(first);
+        scans.ended(first).await;
+        assert!(scans.is_asked());
+        assert_eq!(scans.begin(), second);
+        assert!(!scans.is_asked());
+        scans.end(second);
+        scans.ended(second).await;
     }
 }

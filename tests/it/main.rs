@@ -37,6 +37,7 @@ mod docs;
 mod drain;
 mod faults;
 mod flow;
+mod fresh;
 mod index;
 mod kill;
 mod mcp;

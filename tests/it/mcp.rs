@@ -5,16 +5,17 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::fresh::edit;
 use crate::helper::{Run, World};
 
 /// A server, and the client's side of its streams.
-struct Mcp {
+pub(crate) struct Mcp {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
@@ -25,8 +26,11 @@ struct Mcp {
 
 impl Mcp {
     fn spawn(world: &World) -> Mcp {
-        let mut child = world
-            .command(["mcp"])
+        Mcp::spawn_as(world.command(["mcp"]))
+    }
+
+    fn spawn_as(mut command: Command) -> Mcp {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -44,7 +48,12 @@ impl Mcp {
 
     /// A server that has shaken hands.
     fn start(world: &World) -> Mcp {
-        let mut mcp = Mcp::spawn(world);
+        Mcp::start_as(world.command(["mcp"]))
+    }
+
+    /// A server that is started by a command of the caller's and has shaken hands.
+    pub(crate) fn start_as(command: Command) -> Mcp {
+        let mut mcp = Mcp::spawn_as(command);
         assert_eq!(mcp.initialize("2025-11-25"), "2025-11-25");
         mcp
     }
@@ -103,7 +112,7 @@ impl Mcp {
     }
 
     /// Calls a tool that cannot answer; gives the one sentence that says why.
-    fn refusal(&mut self, tool: &str, arguments: Value) -> String {
+    pub(crate) fn refusal(&mut self, tool: &str, arguments: Value) -> String {
         let result = self.call(tool, arguments);
         assert_eq!(result["isError"], true, "{result}");
         assert_eq!(result["content"].as_array().unwrap().len(), 1, "{result}");
@@ -430,13 +439,17 @@ fn a_call_without_an_answer_says_in_one_sentence_why_and_what_helps() {
 
 #[test]
 fn what_was_on_disk_at_the_call_is_found_or_counted() {
-    let world = World::new("[watch]\ndebounce = \"4s\"\n");
+    let world = World::new("");
     world.write("a.md", "# Anchor\n");
-    let _daemon = world.start();
+    let daemon = world.start();
     world.wait();
     let mut mcp = Mcp::start(&world);
     let (text, _) = mcp.answer("search", json!({"query": "anchor"}));
     assert!(!text.contains("not searchable"), "{text}");
+    assert_eq!(daemon.stop(), Some(0));
+    // More than any disk has free: nothing is captured.
+    world.configure("[store]\nfree_space_floor = \"1TiB\"\n");
+    let daemon = world.start();
     world.write("b.md", "# Marmalade\n");
     world.write("c.md", "# Marmalade again\n");
     let began = Instant::now();
@@ -448,7 +461,9 @@ fn what_was_on_disk_at_the_call_is_found_or_counted() {
         "{:?}",
         began.elapsed()
     );
-    world.wait();
+    assert_eq!(daemon.stop(), Some(0));
+    world.configure("");
+    let _daemon = world.start();
     let (text, _) = mcp.answer("search", json!({"query": "marmalade"}));
     assert!(
         text.contains("docs/b.md") && !text.contains("not searchable"),
@@ -456,24 +471,149 @@ fn what_was_on_disk_at_the_call_is_found_or_counted() {
     );
 }
 
-/// What every text was that a path ever had, by its digest.
-type Texts = Arc<Mutex<HashMap<String, String>>>;
+#[test]
+fn an_edit_is_found_by_an_agents_next_call_200_of_200_times() {
+    let world = World::new("");
+    world.write("place.md", "# Before\n");
+    let _daemon = world.start();
+    world.wait();
+    let mut mcp = Mcp::start(&world);
+    let (mut found, mut slowest) = (0, Duration::ZERO);
+    for n in 0..200 {
+        let (path, word) = edit(&world, n);
+        let began = Instant::now();
+        let text = if n % 8 < 4 {
+            mcp.answer("search", json!({"query": word})).0
+        } else {
+            mcp.answer("read", json!({"ref": format!("docs/{path}")})).0
+        };
+        slowest = slowest.max(began.elapsed());
+        assert!(
+            text.contains(&path) && text.contains(&word),
+            "edit {n}: {text}"
+        );
+        found += 1;
+    }
+    println!("{found} edits, the slowest call took {slowest:?}");
+    assert_eq!(found, 200);
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+}
 
-/// Asks until it is told to stop, and checks that each answer is what its digest holds. Gives how many it checked.
-fn ask_truly(world: &World, number: usize, texts: &Texts, stop: &AtomicBool) -> usize {
+#[test]
+fn while_docent_starts_and_builds_its_index_anew_a_call_answers_or_says_in_one_sentence_why_not() {
+    let world = World::new("");
+    for n in 0..500 {
+        world.write(
+            &format!("{n}.md"),
+            format!("# Note {n}\n\nMarmalade {n}.\n"),
+        );
+    }
+    let daemon = world.start();
+    world.wait();
+    assert_eq!(daemon.stop(), Some(0));
+    fs::remove_dir_all(world.data().join("index")).unwrap();
+    let mut mcp = Mcp::start(&world);
+    let _daemon = world.spawn();
+    let mut refused = 0;
+    world.until("the index is built again", || {
+        let result = mcp.call("search", json!({"query": "marmalade 499"}));
+        let text = text(&result);
+        let found = text.contains("docs/499.md");
+        if result["isError"] == true {
+            let command = text.contains("`") && text.contains("docent");
+            assert!(command && text.lines().count() == 1, "{text}");
+            refused += 1;
+        } else if !found {
+            assert!(
+                text.contains("not") && text.contains("searchable"),
+                "{text}"
+            );
+        }
+        found
+    });
+    assert!(refused > 0, "it was asked before it could answer");
+}
+
+/// What was at a path for a time.
+struct Stay {
+    /// The digest of the file; none: there was no file.
+    digest: Option<String>,
+    /// It may have come so early.
+    from: Instant,
+    /// It may have stayed so long.
+    until: Option<Instant>,
+}
+
+/// What was on disk at every moment, and every text by its digest.
+#[derive(Default)]
+struct History {
+    texts: HashMap<String, String>,
+    stays: HashMap<String, Vec<Stay>>,
+}
+
+impl History {
+    fn digest(&mut self, text: &str) -> String {
+        let digest = blake3::hash(text.as_bytes()).to_hex().to_string();
+        self.texts.insert(digest.clone(), text.to_owned());
+        digest
+    }
+
+    fn now(&self, path: &str) -> Option<String> {
+        self.stays.get(path)?.last()?.digest.clone()
+    }
+
+    /// Does what makes the disk so.
+    fn change(&mut self, to: Vec<(String, Option<String>)>, change: impl FnOnce()) {
+        let from = Instant::now();
+        change();
+        for (path, digest) in to {
+            let stays = self.stays.entry(path).or_default();
+            if let Some(last) = stays.last_mut() {
+                last.until = Some(Instant::now());
+            }
+            let until = None;
+            stays.push(Stay {
+                digest,
+                from,
+                until,
+            });
+        }
+    }
+
+    /// Whether this was at a path at a moment since `asked`.
+    fn was_there(&self, path: &str, digest: Option<&str>, asked: Instant) -> bool {
+        let stays = self.stays.get(path).map_or(&[][..], Vec::as_slice);
+        let before = digest.is_none() && stays.first().is_none_or(|first| first.from >= asked);
+        let since = |stay: &Stay| stay.until.is_none_or(|until| until >= asked);
+        let is_it = |stay: &Stay| stay.digest.as_deref() == digest && since(stay);
+        before || stays.iter().any(is_it)
+    }
+}
+
+/// What one client found out.
+#[derive(Debug, Default)]
+struct Asked {
+    /// Answers that were on disk at the call or since.
+    true_ones: usize,
+    /// Answers that said that they may be older.
+    doubted: usize,
+}
+
+/// Asks until it is told to stop, and checks each answer: its lines are what its digest holds, and its file was so at a
+/// moment since the call.
+fn ask_truly(world: &World, number: usize, history: &Mutex<History>, stop: &AtomicBool) -> Asked {
     let mut mcp = Mcp::start(world);
     let mut versions: HashMap<(String, u64), String> = HashMap::new();
-    let mut checked = 0;
-    let mut check = |place: &str, answer: &Value| {
+    let mut asked = Asked::default();
+    let mut check = |place: &str, answer: &Value, at: Option<Instant>| {
         let digest = answer["digest"].as_str().unwrap().to_owned();
-        let texts = texts.lock().unwrap();
-        let whole = texts
-            .get(&digest)
-            .unwrap_or_else(|| panic!("{place}: {digest} was never written"));
+        let history = history.lock().unwrap();
+        let whole = history.texts.get(&digest);
+        let whole = whole.unwrap_or_else(|| panic!("{place}: {digest} was never written"));
         let [first, last] = [0, 1].map(|n| answer["lines"][n].as_u64().unwrap() as usize);
         let lines: Vec<&str> = whole
             .lines()
-            .skip(first - 1)
+            .skip(first.max(1) - 1)
             .take(last + 1 - first)
             .collect();
         let text = answer["text"].as_str().unwrap();
@@ -484,74 +624,180 @@ fn ask_truly(world: &World, number: usize, texts: &Texts, stop: &AtomicBool) -> 
                 .or_insert(digest.clone());
             assert_eq!(*known, digest, "{place}: two texts of version {version}");
         }
-        checked += 1;
+        let Some(at) = at else { return };
+        assert!(
+            history.was_there(place, Some(&digest), at),
+            "{place}: older than the call: {whole}"
+        );
     };
     for turn in 0.. {
         if stop.load(Ordering::SeqCst) {
             break;
         }
-        if turn % 2 == 0 {
-            let path = format!("docs/{}.md", (turn + number) % 10);
-            let result = mcp.call("read", json!({"ref": path}));
-            if result["isError"] == false {
-                check(&path, &result["structuredContent"]);
+        let at = Instant::now();
+        let path = match turn % 4 {
+            0 => format!("{}.md", (turn + number) % 10),
+            2 => format!("branch{}.md", (turn + number) % 5),
+            _ => String::new(),
+        };
+        let result = if path.is_empty() {
+            mcp.call("search", json!({"query": "wandering text"}))
+        } else {
+            mcp.call("read", json!({"ref": format!("docs/{path}")}))
+        };
+        let text = text(&result);
+        let doubted = text.contains("not searchable yet") || text.contains("not be searchable yet");
+        let at = (!doubted).then_some(at);
+        if result["isError"] == true {
+            assert!(text.contains("no document at this place"), "{text}");
+            let history = history.lock().unwrap();
+            assert!(
+                at.is_none_or(|at| history.was_there(&path, None, at)),
+                "{path} was there all the time"
+            );
+        } else if path.is_empty() {
+            for hit in result["structuredContent"]["hits"].as_array().unwrap() {
+                check(hit["path"].as_str().unwrap(), hit, at);
             }
         } else {
-            let (_, found) = mcp.answer("search", json!({"query": "wandering text"}));
-            for hit in found["hits"].as_array().unwrap() {
-                check(hit["path"].as_str().unwrap(), hit);
-            }
+            check(&path, &result["structuredContent"], at);
         }
+        *(if doubted {
+            &mut asked.doubted
+        } else {
+            &mut asked.true_ones
+        }) += 1;
     }
-    checked
+    asked
+}
+
+fn git(world: &World, arguments: &[&str]) {
+    let mut command = Command::new("git");
+    command
+        .current_dir(world.docs())
+        .args(["-c", "user.name=t", "-c", "user.email=t@example.com"]);
+    let run = Run::of(command.args(arguments));
+    assert_eq!(run.code(), 0, "{}", run.stderr());
+}
+
+/// The files of a branch: some differ, and some are in one alone.
+fn on_branch(branch: usize) -> impl Iterator<Item = (String, Option<String>)> {
+    (0..5).map(move |n| {
+        let text = format!("# Wandering text {n}\n\nOn branch {branch}.\n");
+        (format!("branch{n}.md"), (n % 3 != branch).then_some(text))
+    })
 }
 
 #[test]
-fn while_files_are_edited_renamed_and_removed_every_answer_is_what_its_digest_holds() {
-    let world = World::new("[watch]\ndebounce = \"50ms\"\n");
-    let texts: Texts = Texts::default();
-    let write = |n: usize, edit: usize| {
+fn while_files_are_edited_renamed_removed_and_branches_switched_every_answer_was_on_disk_since_the_call()
+ {
+    let world = World::new("");
+    let history = Mutex::new(History::default());
+    let put = |n: usize, edit: usize| {
         let body: String = (0..edit % 7 + 1)
             .map(|line| format!("Line {line} of edit {edit}.\n"))
             .collect();
         let text = format!("# Wandering text {n}\n\n{body}");
-        let digest = blake3::hash(text.as_bytes()).to_hex().to_string();
-        texts.lock().unwrap().insert(digest, text.clone());
-        // As editors do, so that no half of a text is ever there.
-        let beside = world.docs().join(format!("{n}.tmp"));
-        fs::write(&beside, text).unwrap();
-        fs::rename(beside, world.docs().join(format!("{n}.md"))).unwrap();
+        let mut history = history.lock().unwrap();
+        let digest = history.digest(&text);
+        let path = format!("{n}.md");
+        history.change(vec![(path.clone(), Some(digest))], || {
+            // As editors do, so that no half of a text is ever there.
+            let beside = world.docs().join(format!("{n}.tmp"));
+            fs::write(&beside, text).unwrap();
+            fs::rename(beside, world.docs().join(path)).unwrap();
+        });
     };
-    (0..10).for_each(|n| write(n, n));
+    let switch = |branch: usize| {
+        let mut history = history.lock().unwrap();
+        let paths: Vec<_> = on_branch(branch).collect();
+        // While git is at it, a file may be empty or away.
+        let empty = history.digest("");
+        let paths =
+            |history: &mut History,
+             digest: &dyn Fn(&mut History, &Option<String>) -> Option<String>| {
+                let to =
+                    |(path, text): &(String, Option<String>)| (path.clone(), digest(history, text));
+                paths.iter().map(to).collect::<Vec<_>>()
+            };
+        let away = paths(&mut history, &|_, _| None);
+        let emptied = paths(&mut history, &|_, _| Some(empty.clone()));
+        let there = paths(&mut history, &|history, text| {
+            text.as_ref().map(|text| history.digest(text))
+        });
+        history.change(away, || ());
+        history.change(emptied, || ());
+        history.change(there, || {
+            git(&world, &["checkout", "-q", &format!("b{branch}")])
+        });
+        // The two before may have been there until now.
+        let now = Instant::now();
+        let branch = |(path, _): &(&String, &mut Vec<Stay>)| path.starts_with("branch");
+        for (_, stays) in history.stays.iter_mut().filter(branch) {
+            let count = stays.len();
+            for stay in stays.iter_mut().skip(count.saturating_sub(4)) {
+                stay.until = stay.until.map(|_| now);
+            }
+        }
+    };
+    git(&world, &["init", "-q"]);
+    for branch in 0..2 {
+        git(
+            &world,
+            &["checkout", "-q", "--orphan", &format!("b{branch}")],
+        );
+        for (path, text) in on_branch(branch) {
+            match text {
+                Some(text) => world.write(&path, text),
+                None => fs::remove_file(world.docs().join(path)).unwrap_or_default(),
+            }
+        }
+        git(&world, &["add", "-A"]);
+        git(&world, &["commit", "-q", "-m", "files"]);
+    }
+    (0..10).for_each(|n| put(n, n));
+    switch(0);
     let _daemon = world.start();
     world.wait();
     let stop = AtomicBool::new(false);
-    let checked = std::thread::scope(|scope| {
-        let (world, texts, stop) = (&world, &texts, &stop);
+    let asked = std::thread::scope(|scope| {
+        let (world, history, stop) = (&world, &history, &stop);
         let clients: Vec<_> = (0..8)
-            .map(|number| scope.spawn(move || ask_truly(world, number, texts, stop)))
+            .map(|number| scope.spawn(move || ask_truly(world, number, history, stop)))
             .collect();
         let until = Instant::now() + Duration::from_secs(15);
         let mut edit = 10;
         while Instant::now() < until {
             edit += 1;
-            let path = world.docs().join(format!("{}.md", edit % 10));
+            let (from, to) = (
+                format!("{}.md", edit % 10),
+                format!("{}.md", (edit + 3) % 10),
+            );
+            let [from_file, to_file] = [&from, &to].map(|path| world.docs().join(path));
+            let there = history.lock().unwrap().now(&from).is_some();
+            let remove = |to: Vec<_>, change: &dyn Fn()| {
+                history.lock().unwrap().change(to, change);
+            };
             match edit % 5 {
-                0 => fs::remove_file(path).unwrap_or_default(),
-                1 => fs::rename(path, world.docs().join(format!("{}.md", (edit + 3) % 10)))
-                    .unwrap_or_default(),
-                _ => write(edit % 10, edit),
+                0 if there => remove(vec![(from, None)], &|| fs::remove_file(&from_file).unwrap()),
+                1 if there => {
+                    let digest = history.lock().unwrap().now(&from);
+                    let renamed = || fs::rename(&from_file, &to_file).unwrap();
+                    remove(vec![(from, None), (to, digest)], &renamed);
+                }
+                _ => put(edit % 10, edit),
+            }
+            if edit % 10 == 0 {
+                switch(edit / 10 % 2);
             }
             std::thread::park_timeout(Duration::from_millis(40));
         }
         stop.store(true, Ordering::SeqCst);
-        clients
-            .into_iter()
-            .map(|client| client.join().unwrap())
-            .collect::<Vec<_>>()
+        let joined = clients.into_iter().map(|client| client.join().unwrap());
+        joined.collect::<Vec<_>>()
     });
-    println!("answers that were checked: {checked:?}");
-    assert!(checked.iter().all(|n| *n > 0), "{checked:?}");
+    println!("answers: {asked:?}");
+    assert!(asked.iter().all(|a| a.true_ones > a.doubted), "{asked:?}");
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use std::fs;
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::helper::World;
+use crate::mcp::Mcp;
 
 /// Runs a command as the user `nobody`, who may read only what everybody may.
 fn as_nobody(command: &Command) -> Command {
@@ -173,4 +176,33 @@ fn a_file_of_the_store_that_belongs_to_another_user_is_named_with_the_remedy() {
         world.cli(["status"]).code() <= 1
     });
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+#[test]
+#[ignore = "needs root to become a user who may not use the socket"]
+fn an_agent_that_may_not_use_the_socket_is_told_in_one_sentence_what_admits_it() {
+    let world = World::new("");
+    world.write("a.md", "# Anchor\n");
+    let _daemon = world.start();
+    world.wait();
+    // Everybody may read the config and run the binary; the socket is root's alone.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(world.path(), mode).expect("the mode");
+    let binary = world.path().join("docent");
+    fs::copy(env!("CARGO_BIN_EXE_docent"), &binary).expect("a copy of the binary");
+    let mut command = Command::new(&binary);
+    command.args(["mcp", "--config"]).arg(world.config());
+    let mut mcp = Mcp::start_as(as_nobody(&command));
+    for (tool, arguments) in [
+        ("search", json!({"query": "anchor"})),
+        ("read", json!({"ref": "docs/a.md"})),
+        ("cite", json!({"ref": "docs/a.md", "quote": "anchor"})),
+        ("status", json!({})),
+    ] {
+        let why = mcp.refusal(tool, arguments);
+        assert!(
+            why.contains("may not") && why.contains("[control] group"),
+            "{why}"
+        );
+    }
 }

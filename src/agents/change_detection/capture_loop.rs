@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::changed_paths::{Change, ChangePriority, ChangedPaths, RETRIES_MAX, SOON, TreePath};
 use super::context::AgentContext;
 use super::decision::{CaptureTransaction, Decision, ManifestedPath};
+use super::markers::Markers;
 use super::notifications::Notifications;
 use super::pulse::Halt;
 use super::reader::{FileReader, ReadPath, ReadTask, prepare};
@@ -50,6 +51,7 @@ pub(super) struct CaptureLoop {
     notifications: Notifications,
     submitter: Submitter,
     scanner: Scanner,
+    markers: Markers,
     roots: Roots,
     space: FreeSpaceFloor,
     next_upkeep: Instant,
@@ -74,6 +76,7 @@ impl CaptureLoop {
             notifications: Notifications::new(context.clone(), queue.clone()),
             submitter: Submitter::new(source, context.pulse.clone()),
             scanner: Scanner::new(context.clone(), queue.clone(), desk.clone()),
+            markers: Markers::new(context.clone(), queue.clone(), desk.clone()),
             roots: Roots::new(context.trees.clone(), options.poll, known),
             space: FreeSpaceFloor::default(),
             next_upkeep: Instant::now(),
@@ -91,6 +94,7 @@ impl CaptureLoop {
             let worked = self.turn().await?;
             self.take_commits()?;
             self.report();
+            self.markers.end(&mut self.scanner);
             if !worked {
                 self.wait().await?;
             }
@@ -101,9 +105,12 @@ impl CaptureLoop {
     /// Does a bounded piece of everything that can be done. Gives whether there was anything.
     async fn turn(&mut self) -> Result<bool, Halt> {
         let now = Instant::now();
-        if self.notifications.take(now) {
+        let (lost, marker) = self.notifications.take(self.markers.next(), now);
+        if lost {
             self.scanner.scan_everything("lost notifications");
         }
+        let (scanner, roots) = (&mut self.scanner, &mut self.roots);
+        self.markers.turn(marker, scanner, roots).await?;
         if now >= self.next_upkeep {
             self.upkeep(now).await?;
         }
@@ -137,7 +144,7 @@ impl CaptureLoop {
         }
         self.space.check(&self.context).await?;
         for tree in self.roots.check(&self.context, &self.queue).await? {
-            self.scanner.order_whole(tree);
+            self.scanner.surveys().order_whole(tree, None);
         }
         self.scanner.upkeep(&self.roots).await
     }
@@ -210,7 +217,8 @@ impl CaptureLoop {
         if let Some(stat) = other_names
             && (out_of_scope || matches!(decision, Decision::Commit(_)))
         {
-            self.queue_other_names(stat).await?;
+            self.queue_other_names(stat, task.taken.change().marker)
+                .await?;
         }
         let (taken, now) = (task.taken, Instant::now());
         match decision {
@@ -235,7 +243,8 @@ impl CaptureLoop {
             // The walk after somebody has decided finds what differs.
             Decision::RootUnknown if self.roots.is_held(path.tree) => taken.settle(),
             Decision::RootUnknown => {
-                self.scanner.order_whole(path.tree);
+                let marker = taken.change().marker;
+                self.scanner.surveys().order_whole(path.tree, marker);
                 taken.put_back(|change| change.due = now + SOON);
             }
             Decision::Commit(transaction) => {
@@ -250,11 +259,12 @@ impl CaptureLoop {
     fn order_survey(&mut self, task: &ReadTask, snapshot: &FileSnapshot) {
         if task.rows_below || *snapshot == FileSnapshot::Directory {
             let (path, change) = (task.taken.path(), task.taken.change());
-            self.scanner.order(SurveyOrder {
+            self.scanner.surveys().order(SurveyOrder {
                 tree: path.tree,
                 base: path.path.to_vec(),
                 priority: change.priority,
                 of_scan: change.of_scan,
+                marker: change.marker,
                 failures: change.failures,
             });
         }
@@ -280,12 +290,13 @@ impl CaptureLoop {
     }
 
     /// Queues the other names of a file: a write through one of them is notified for that one alone.
-    async fn queue_other_names(&mut self, stat: FileStat) -> Result<(), Halt> {
+    async fn queue_other_names(&mut self, stat: FileStat, marker: Option<u64>) -> Result<(), Halt> {
         for (collection, path) in self.context.store.other_names(stat, BATCH).await? {
             if let Some(tree) = self.context.tree_named(&collection) {
                 let debounce = self.context.options.debounce;
                 let change = Change::new(ChangePriority::Watch, Instant::now(), debounce);
-                self.queue.add(TreePath::new(tree, &path), change);
+                self.queue
+                    .add(TreePath::new(tree, &path), change.before(marker));
             }
         }
         Ok(())
@@ -364,11 +375,13 @@ impl CaptureLoop {
     async fn wait(&mut self) -> Result<(), Halt> {
         let next = self.next_moment();
         let scanning = self.scanner.is_scanning();
+        let marked = self.markers.is_under_way();
         tokio::select! {
             () = self.context.pulse.stopped() => {}
             () = tokio::time::sleep_until(next) => {}
             () = self.context.watches.arrived() => {}
-            () = self.desk.asked(), if !scanning => {}
+            () = self.desk.scans().asked(), if !scanning => {}
+            () = self.desk.markers().asked(), if !marked => {}
             // Its row is committed in a moment.
             () = self.requested.notified() => self.next_upkeep = Instant::now() + RETRY,
             ended = self.submitter.wait() => ended?,

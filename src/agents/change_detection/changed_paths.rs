@@ -12,6 +12,12 @@ use crate::store::FileStat;
 /// How soon a path is read again that cannot be decided now.
 pub(super) const SOON: Duration = Duration::from_millis(250);
 
+/// How long a file must be at rest that somebody waits for: long enough for an editor to write what it has truncated.
+const REST: Duration = Duration::from_millis(20);
+
+/// After this time a file that somebody waits for is read although it keeps changing, if it holds still meanwhile.
+const PATIENCE: Duration = Duration::from_millis(300);
+
 /// A path that failed so often is left to the scans.
 pub(super) const RETRIES_MAX: u32 = 7;
 
@@ -54,6 +60,10 @@ pub(super) struct Change {
     pub(super) priority: ChangePriority,
     /// The running scan waits for it.
     pub(super) of_scan: bool,
+    /// The first marker that waits for it; `None`: no marker does.
+    pub(super) marker: Option<u64>,
+    /// That marker has arrived: somebody waits now.
+    pub(super) urgent: bool,
     /// The file's stat when it was found too young to be read.
     pub(super) seen: Option<FileStat>,
     /// Read the file even if its stat is the manifest's: its bytes were read while they were young.
@@ -69,13 +79,15 @@ impl Change {
             since: now,
             priority,
             of_scan: false,
+            marker: None,
+            urgent: false,
             seen: None,
             reread: false,
             failures: 0,
         }
     }
 
-    /// A path that failed so often is read again, ever later. No scan waits for that.
+    /// A path that failed so often is read again, ever later. No scan and no marker waits for that.
     pub(super) fn retry(failures: u32, now: Instant) -> Self {
         Change {
             failures,
@@ -92,6 +104,27 @@ impl Change {
     pub(super) fn of_scan(mut self, of_scan: bool) -> Self {
         self.of_scan = of_scan;
         self
+    }
+
+    pub(super) fn before(mut self, marker: Option<u64>) -> Self {
+        self.marker = marker;
+        self
+    }
+
+    /// How long the file must be at rest before it is read, and for how long that is insisted on.
+    pub(super) fn rest(&self, debounce: Duration, stable_after: Duration) -> (Duration, Duration) {
+        match self.urgent {
+            true => (debounce.min(REST), stable_after.min(PATIENCE)),
+            false => (debounce, stable_after),
+        }
+    }
+}
+
+/// The earlier of two markers, if there is one.
+pub(super) fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }
 
@@ -115,18 +148,45 @@ impl ChangedPaths {
             overflowed: false,
             taken: 0,
             of_scan: 0,
+            markers: BTreeMap::new(),
+            arrived: 0,
         })))
     }
 
     /// Queues a path. One that waits already is put off, but not for ever. Without room for it the queue has overflowed.
-    pub(super) fn add(&self, path: TreePath, change: Change) {
+    pub(super) fn add(&self, path: TreePath, mut change: Change) {
         let mut queue = self.lock();
+        if change.marker.is_some_and(|marker| marker <= queue.arrived) {
+            (change.urgent, change.due) = (true, change.due.min(change.since));
+        }
         if queue.waiting.len() >= queue.capacity && !queue.waiting.contains_key(&path) {
             queue.overflowed = true;
             return;
         }
         queue.of_scan += usize::from(change.of_scan);
+        queue.count(change.marker);
         queue.insert(path, change);
+    }
+
+    /// A marker has arrived: what waits for it is due now.
+    pub(super) fn hurry(&self, marker: u64, now: Instant) {
+        let mut queue = self.lock();
+        queue.arrived = queue.arrived.max(marker);
+        let Queue {
+            waiting, by_due, ..
+        } = &mut *queue;
+        let waits = |change: &Change| !change.urgent && change.marker.is_some_and(|m| m <= marker);
+        for (path, change) in waiting.iter_mut().filter(|(_, change)| waits(change)) {
+            let by_due = &mut by_due[change.priority as usize];
+            by_due.remove(&(change.due, path.clone()));
+            (change.urgent, change.due) = (true, change.due.min(now));
+            by_due.insert((change.due, path.clone()));
+        }
+    }
+
+    /// The first marker that waits for a path, the taken ones among them.
+    pub(super) fn first_marker(&self) -> Option<u64> {
+        self.lock().markers.keys().next().copied()
     }
 
     /// Takes up to `limit` paths of a priority that are due and not `busy`.
@@ -172,6 +232,7 @@ impl ChangedPaths {
         let gone: BTreeMap<TreePath, Change> = gone;
         for (path, change) in gone {
             queue.of_scan -= usize::from(change.of_scan);
+            queue.uncount(change.marker);
             queue.by_due[change.priority as usize].remove(&(change.due, path));
         }
     }
@@ -243,6 +304,7 @@ impl Drop for TakenPath {
         queue.taken -= 1;
         if self.settled {
             queue.of_scan -= usize::from(self.change.of_scan);
+            queue.uncount(self.change.marker);
         } else {
             queue.insert(self.path.clone(), self.change.clone());
         }
@@ -259,135 +321,67 @@ struct Queue {
     overflowed: bool,
     taken: usize,
     of_scan: usize,
+    /// How many paths, the taken ones among them, each marker waits for.
+    markers: BTreeMap<u64, usize>,
+    /// The last marker that has arrived.
+    arrived: u64,
 }
 
 impl Queue {
+    fn count(&mut self, marker: Option<u64>) {
+        if let Some(marker) = marker {
+            *self.markers.entry(marker).or_default() += 1;
+        }
+    }
+
+    fn uncount(&mut self, marker: Option<u64>) {
+        if let Some(marker) = marker
+            && let Entry::Occupied(mut count) = self.markers.entry(marker)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
     /// Inserts a path, merged with the same one if it waits.
     fn insert(&mut self, path: TreePath, change: Change) {
-        let merged = match self.waiting.entry(path.clone()) {
-            Entry::Vacant(vacant) => vacant.insert(change).clone(),
-            Entry::Occupied(mut occupied) => {
-                let old = occupied.get_mut();
+        let merged = match self.waiting.remove(&path) {
+            None => change,
+            Some(old) => {
                 self.by_due[old.priority as usize].remove(&(old.due, path.clone()));
                 self.of_scan -= usize::from(old.of_scan && change.of_scan);
+                for marker in [old.marker, change.marker] {
+                    self.uncount(marker);
+                }
+                let marker = earlier(old.marker, change.marker);
+                self.count(marker);
                 let since = old.since.min(change.since);
                 // Writers that go on are waited for, up to a point.
                 let latest = old.due.max(since + self.patience);
-                *old = Change {
-                    due: old.due.max(change.due).min(latest),
+                let urgent = old.urgent || change.urgent;
+                Change {
+                    due: match urgent {
+                        true => old.due.min(change.due),
+                        false => old.due.max(change.due).min(latest),
+                    },
                     since,
+                    marker,
+                    urgent,
                     priority: old.priority.min(change.priority),
                     of_scan: old.of_scan || change.of_scan,
                     seen: change.seen.or(old.seen),
                     reread: old.reread || change.reread,
                     failures: old.failures.max(change.failures),
-                };
-                old.clone()
+                }
             }
         };
-        self.by_due[merged.priority as usize].insert((merged.due, path));
+        self.by_due[merged.priority as usize].insert((merged.due, path.clone()));
+        self.waiting.insert(path, merged);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MS: Duration = Duration::from_millis(1);
-
-    fn queue() -> ChangedPaths {
-        ChangedPaths::new(3, 100 * MS)
-    }
-
-    #[test]
-    fn a_path_is_taken_when_it_is_due_and_not_while_it_is_busy() {
-        let (queue, now) = (queue(), Instant::now());
-        let path = TreePath::new(0, b"a.md");
-        queue.add(
-            path.clone(),
-            Change::new(ChangePriority::Watch, now, 50 * MS),
-        );
-        assert!(
-            queue
-                .take(ChangePriority::Watch, now, 9, |_| false)
-                .is_empty()
-        );
-        assert_eq!(queue.next_due(ChangePriority::Watch), Some(now + 50 * MS));
-        let later = now + 50 * MS;
-        assert!(
-            queue
-                .take(ChangePriority::Watch, later, 9, |_| true)
-                .is_empty()
-        );
-        let taken = queue
-            .take(ChangePriority::Watch, later, 9, |_| false)
-            .remove(0);
-        assert_eq!(taken.path(), &path);
-        assert_eq!((queue.len(), queue.waiting(ChangePriority::Watch)), (1, 0));
-        taken.settle();
-        assert_eq!(queue.len(), 0);
-    }
-
-    #[test]
-    fn a_taken_path_that_is_not_settled_goes_back() {
-        let (queue, now) = (queue(), Instant::now());
-        let change = Change::new(ChangePriority::Scan, now, MS).of_scan(true);
-        queue.add(TreePath::new(0, b"a.md"), change.clone());
-        let take = || queue.take(ChangePriority::Scan, now + 9 * MS, 9, |_| false);
-        drop(take());
-        assert_eq!((queue.len(), queue.of_scan()), (1, 1));
-        assert_eq!(take()[0].change(), &change);
-        take().remove(0).put_back(|change| change.due += 5 * MS);
-        assert_eq!(queue.next_due(ChangePriority::Scan), Some(now + 6 * MS));
-        assert_eq!((queue.len(), queue.of_scan()), (1, 1));
-    }
-
-    #[test]
-    fn queueing_again_puts_the_reading_off_but_not_beyond_the_patience() {
-        let (queue, now) = (queue(), Instant::now());
-        for ms in (0..1000).step_by(40) {
-            let change = Change::new(ChangePriority::Watch, now + ms * MS, 50 * MS);
-            queue.add(TreePath::new(0, b"a"), change);
-        }
-        assert_eq!(queue.next_due(ChangePriority::Watch), Some(now + 100 * MS));
-    }
-
-    #[test]
-    fn a_scan_waits_for_its_paths_and_a_watch_makes_one_urgent() {
-        let (queue, now) = (queue(), Instant::now());
-        let path = TreePath::new(0, b"a");
-        let of_scan = || Change::new(ChangePriority::Scan, now, MS).of_scan(true);
-        queue.add(path.clone(), of_scan());
-        queue.add(path.clone(), of_scan());
-        assert_eq!(queue.of_scan(), 1);
-        queue.add(path.clone(), Change::new(ChangePriority::Watch, now, MS));
-        let waiting = ChangePriority::ALL.map(|p| queue.waiting(p));
-        assert_eq!(waiting, [1, 0]);
-        let taken = queue.take(ChangePriority::Watch, now + MS, 9, |_| false);
-        // Queued again while it is taken: the scan waits for both.
-        queue.add(path, of_scan());
-        assert_eq!(queue.of_scan(), 2);
-        drop(taken);
-        assert_eq!((queue.of_scan(), queue.len()), (1, 1));
-        queue.clear(0);
-        assert_eq!((queue.of_scan(), queue.len()), (0, 0));
-    }
-
-    #[test]
-    fn there_is_room_for_so_many_and_no_more() {
-        let (queue, now) = (queue(), Instant::now());
-        let add = |name| {
-            queue.add(
-                TreePath::new(0, name),
-                Change::new(ChangePriority::Watch, now, MS),
-            )
-        };
-        for name in [b"a", b"b", b"c", b"a"] {
-            add(name);
-        }
-        assert!(!queue.take_overflow());
-        add(b"d");
-        assert_eq!(queue.len(), 3);
-        assert!(queue.take_overflow() && !queue.take_overflow());
-    }
-}
+#[path = "tests/changed_paths.rs"]
+mod tests;

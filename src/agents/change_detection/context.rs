@@ -9,6 +9,9 @@ use super::watch::Watches;
 use crate::runtime::{Compute, DutyError};
 use crate::store::Store;
 
+/// The folder in `data_dir` in which markers are made.
+const MARKERS: &str = "markers";
+
 /// The trees, the options and the handles that every part needs. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct AgentContext {
@@ -31,7 +34,10 @@ impl AgentContext {
         let in_manifest = store.manifest_collections().await?;
         let own = options.clone();
         let prepared = blocking(&compute, &pulse, move |_| {
-            (trees(&own, &in_manifest), Watches::new())
+            (
+                trees(&own, &in_manifest),
+                Watches::new(own.data_dir.join(MARKERS)),
+            )
         });
         let (trees, watches) = prepared.await?;
         Ok(AgentContext {

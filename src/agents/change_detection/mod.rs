@@ -10,6 +10,9 @@
 //! 5. `decision`: pure; compares the snapshot with the manifest row and decides what is to be done.
 //! 6. `submitter`: hands the transaction to the store and waits for its commit.
 //!
+//! Who waits for what he changed makes a marker among the notifications (`markers`), and what was noticed before it is
+//! captured at once.
+//!
 //! Scans take no other way: `scanner` orders `surveys`; a `survey` compares a `walk` of the tree with the manifest and
 //! queues the paths that differ. `roots` holds the state of every root.
 //!
@@ -34,6 +37,7 @@ mod decision;
 mod findings;
 mod git;
 mod manifest_rows;
+mod markers;
 mod notifications;
 mod options;
 mod own_files;

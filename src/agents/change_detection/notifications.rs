@@ -28,15 +28,16 @@ impl Notifications {
         }
     }
 
-    /// Queues what was notified since the last call. Gives whether notifications were lost.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    /// Queues what was notified since the last call, for the marker `next` to wait for. Gives whether notifications were
+    /// lost, and the last marker that was notified.
+    pub(super) fn take(&mut self, next: u64, now: Instant) -> (bool, Option<u64>) {
         let notified = self.context.watches.take();
         for path in &notified.paths {
             for path in changed_paths(&self.context.trees, path) {
                 // Somebody may still be writing.
                 let debounce = self.context.options.debounce;
                 let change = Change::new(ChangePriority::Watch, now, debounce);
-                self.queue.add(path, change);
+                self.queue.add(path, change.before(Some(next)));
             }
         }
         if let Some(cause) = &notified.lost {
@@ -48,7 +49,7 @@ impl Notifications {
                 "notifications were lost; everything is scanned"
             );
         }
-        notified.lost.is_some()
+        (notified.lost.is_some(), notified.marker)
     }
 }
 

@@ -187,13 +187,9 @@ impl FileReader {
         if !self.may_read {
             return FileSnapshot::Stopped;
         }
-        let patient = change.since.elapsed() < options.stable_after;
-        let rest = rest_needed(
-            &stat,
-            change.seen.as_ref(),
-            wall_clock_ns(),
-            options.debounce,
-        );
+        let (debounce, patience) = change.rest(options.debounce, options.stable_after);
+        let patient = change.since.elapsed() < patience;
+        let rest = rest_needed(&stat, change.seen.as_ref(), wall_clock_ns(), debounce);
         match rest {
             Some(rest) if patient => FileSnapshot::Young(stat, rest),
             rest => match self.read_file(file, pulse) {
@@ -201,7 +197,7 @@ impl FileReader {
                     FileSnapshot::Interrupted
                 }
                 Err(errno) => unread(stat, errno),
-                Ok(FileRead::Changed) if patient => FileSnapshot::Young(stat, options.debounce),
+                Ok(FileRead::Changed) if patient => FileSnapshot::Young(stat, debounce),
                 Ok(FileRead::Changed) => FileSnapshot::Failed(
                     stat,
                     "the file changes faster than it can be read".to_owned(),

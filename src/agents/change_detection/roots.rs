@@ -19,6 +19,7 @@ use super::pulse::Halt;
 use super::root_identity::{self, ExpectedRoot, RootAway};
 use super::tree::Tree;
 use super::walk::UnreadDirectory;
+use crate::event::Millis;
 use crate::runtime::{RootReport, RootState};
 use crate::store::{Effect, KnownTree};
 
@@ -49,6 +50,8 @@ struct Root {
     reread: bool,
     /// Why not all changes are notified: it is scanned often.
     unwatched: Option<String>,
+    /// When the last walk of all of it began that has ended.
+    walked: Option<(Instant, Millis)>,
     /// Directories that could not be read by the last walk.
     unread: BTreeSet<Vec<u8>>,
     /// Files are left that the last walk of everything could not reach.
@@ -92,6 +95,7 @@ impl Roots {
             accept: false,
             reread: false,
             unwatched: None,
+            walked: None,
             unread: BTreeSet::new(),
             hidden: false,
             closed: BTreeMap::new(),
@@ -126,6 +130,13 @@ impl Roots {
     /// Whether the root has to be scanned often.
     pub(super) fn needs_poll(&self, tree: usize) -> bool {
         self.roots[tree].unwatched.is_some() || self.is_held(tree)
+    }
+
+    /// Whether somebody who waits has the root walked now: its changes are not notified, and the last walk is older than
+    /// this.
+    pub(super) fn needs_walk(&self, tree: usize, older: Duration) -> bool {
+        let walked = self.roots[tree].walked;
+        self.needs_poll(tree) && walked.is_none_or(|(began, _)| began.elapsed() >= older)
     }
 
     /// The next walk of everything takes the root as it is: somebody accepted its removals.
@@ -395,6 +406,9 @@ impl Roots {
         if whole {
             root.unread = findings.unread;
             root.hidden = findings.hidden;
+            let took = i64::try_from(findings.began.elapsed().as_millis()).unwrap_or(i64::MAX);
+            let began = Millis(Millis::now().0.saturating_sub(took));
+            root.walked = Some((findings.began, began));
         }
     }
 
@@ -409,6 +423,7 @@ impl Roots {
                 path: own.root.clone(),
                 state: root.state(),
                 polled: root.unwatched.clone(),
+                walked_at: root.walked.map(|(_, began)| began),
                 unlisted: unread
                     .map(|path| own.root.join(paths::as_path(path)))
                     .collect(),

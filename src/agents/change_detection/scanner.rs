@@ -49,6 +49,8 @@ pub(super) struct Scanner {
     scan: Option<Scan>,
     /// Why a scan of everything is due, if it is.
     due: Option<&'static str>,
+    /// The first scan that finds what no notification told, if that is not over.
+    owed: Option<u64>,
     /// The requests of each collection that no scan has begun for.
     requests: BTreeMap<String, Vec<ScanRequest>>,
     next_poll: Instant,
@@ -63,6 +65,7 @@ impl Scanner {
             surveys: Surveys::new(context.clone(), queue.clone(), desk.clone()),
             scan: None,
             due: Some("start"),
+            owed: Some(desk.scans().next()),
             requests: BTreeMap::new(),
             next_poll: now,
             next_rescan: now + context.options.rescan,
@@ -76,13 +79,13 @@ impl Scanner {
         self.scan.is_some()
     }
 
-    pub(super) fn order(&mut self, order: SurveyOrder) {
-        self.surveys.order(order);
+    pub(super) fn surveys(&mut self) -> &mut Surveys {
+        &mut self.surveys
     }
 
-    /// Orders a survey of a whole collection.
-    pub(super) fn order_whole(&mut self, tree: usize) {
-        self.surveys.order_whole(tree);
+    /// Whether a scan of everything is owed for what no notification told. The one of the timer is not owed.
+    pub(super) fn is_owed(&self) -> bool {
+        self.owed.is_some()
     }
 
     pub(super) fn has_work(&self, priority: ChangePriority) -> bool {
@@ -103,6 +106,7 @@ impl Scanner {
     pub(super) fn scan_everything(&mut self, why: &'static str) -> bool {
         let first = self.due.is_none();
         self.due = Some(why);
+        self.owed = Some(self.desk.scans().next());
         first
     }
 
@@ -118,7 +122,7 @@ impl Scanner {
             for tree in 0..self.context.trees.len() {
                 // A survey may take longer than the time between two.
                 if roots.needs_poll(tree) && !self.surveys.runs_whole(tree) {
-                    self.surveys.order_whole(tree);
+                    self.surveys.order_whole(tree, None);
                 }
             }
         }
@@ -143,12 +147,12 @@ impl Scanner {
         if self.scan.is_some() {
             return Ok(());
         }
-        let asked = self.desk.is_asked().then_some("asked for");
+        let asked = self.desk.scans().is_asked().then_some("asked for");
         if let Some(why) = self.due.take().or(asked) {
             // Requests that are in the store by now are older than the scan.
             self.read_requests().await?;
             self.next_rescan = Instant::now() + self.context.options.rescan;
-            let number = self.desk.begin();
+            let number = self.desk.scans().begin();
             tracing::info!(why, number, "a scan of everything begins");
             self.start(Some(number), roots);
         } else if !self.requests.is_empty() {
@@ -300,7 +304,8 @@ impl Scanner {
         let (seen, took) = (roots.all_seen(), scan.began.elapsed());
         if let Some(number) = number {
             tracing::info!(number, seen, ?took, "the scan of everything has ended");
-            self.desk.end(number);
+            self.owed = self.owed.filter(|owed| *owed > number);
+            self.desk.scans().end(number);
         } else {
             tracing::debug!(?took, "a scan has ended");
         }

@@ -28,6 +28,8 @@ pub(super) struct SurveyOrder {
     pub(super) priority: ChangePriority,
     /// The running scan waits for it.
     pub(super) of_scan: bool,
+    /// The first marker that waits for it; `None`: no marker does.
+    pub(super) marker: Option<u64>,
     /// How often the directory could not be read.
     pub(super) failures: u32,
 }
@@ -40,8 +42,14 @@ impl SurveyOrder {
             base: Vec::new(),
             priority: ChangePriority::Scan,
             of_scan,
+            marker: None,
             failures: 0,
         }
+    }
+
+    pub(super) fn before(mut self, marker: Option<u64>) -> Self {
+        self.marker = marker;
+        self
     }
 
     pub(super) fn is_whole(&self) -> bool {

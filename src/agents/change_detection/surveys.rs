@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::changed_paths::{Change, ChangePriority, ChangedPaths, RETRIES_MAX, TreePath};
+use super::changed_paths::{Change, ChangePriority, ChangedPaths, RETRIES_MAX, TreePath, earlier};
 use super::context::AgentContext;
 use super::paths;
 use super::pulse::Halt;
@@ -52,23 +52,34 @@ impl Surveys {
         };
         if let Some(other) = waiting.iter_mut().find(|other| covers(other)) {
             other.of_scan |= order.of_scan;
+            other.marker = earlier(other.marker, order.marker);
         } else if waiting.len() < ORDERS_MAX {
             waiting.push_back(order);
         } else {
             let tree = order.tree;
-            let of_scan = order.of_scan || waiting.iter().any(|o| o.tree == tree && o.of_scan);
-            waiting.retain(|o| o.tree != tree);
-            waiting.push_back(SurveyOrder {
+            let mut whole = SurveyOrder {
                 base: Vec::new(),
-                of_scan,
                 ..order
-            });
+            };
+            for other in waiting.iter().filter(|other| other.tree == tree) {
+                whole.of_scan |= other.of_scan;
+                whole.marker = earlier(whole.marker, other.marker);
+            }
+            waiting.retain(|o| o.tree != tree);
+            waiting.push_back(whole);
         }
     }
 
-    /// Orders a survey of a whole collection that no scan waits for.
-    pub(super) fn order_whole(&mut self, tree: usize) {
-        self.order(SurveyOrder::whole(tree, false));
+    /// Orders a survey of a whole collection that no scan waits for, but perhaps a marker.
+    pub(super) fn order_whole(&mut self, tree: usize, marker: Option<u64>) {
+        self.order(SurveyOrder::whole(tree, false).before(marker));
+    }
+
+    /// The first marker that waits for a survey.
+    pub(super) fn first_marker(&self) -> Option<u64> {
+        let waiting = self.waiting.iter().flatten();
+        let running = self.running.iter().flatten().map(|survey| &survey.order);
+        waiting.chain(running).filter_map(|o| o.marker).min()
     }
 
     /// Whether a survey of the whole collection runs.
@@ -129,7 +140,7 @@ impl Surveys {
         roots: &mut Roots,
         in_flight: &PathsInFlight,
     ) -> Result<Option<Box<Survey>>, Halt> {
-        let (tree, whole) = (order.tree, order.is_whole());
+        let (tree, whole, marker) = (order.tree, order.is_whole(), order.marker);
         if order.of_scan {
             let name = self.context.trees[tree].name.clone();
             self.desk.report(|p| p.scanning = Some(name));
@@ -151,7 +162,7 @@ impl Surveys {
                 }
                 SurveyStart::Rooted(survey, _, RootMatch::Unsure) if whole => Some(survey),
                 SurveyStart::Rooted(_, _, RootMatch::Unsure) => {
-                    self.order_whole(tree);
+                    self.order_whole(tree, marker);
                     None
                 }
                 SurveyStart::Rooted(_, _, RootMatch::Other(why)) => {
@@ -181,7 +192,8 @@ impl Surveys {
     fn queue_in_flight(&self, order: &SurveyOrder, in_flight: &PathsInFlight) {
         for path in in_flight.below(order.tree, &order.base) {
             let change = Change::new(order.priority, Instant::now(), Duration::ZERO);
-            self.queue.add(path.clone(), change.of_scan(order.of_scan));
+            let change = change.of_scan(order.of_scan).before(order.marker);
+            self.queue.add(path.clone(), change);
         }
     }
 
@@ -214,7 +226,9 @@ impl Surveys {
         for path in step.differ {
             let change = Change {
                 reread: survey.reread,
-                ..Change::new(order.priority, now, Duration::ZERO).of_scan(order.of_scan)
+                of_scan: order.of_scan,
+                marker: order.marker,
+                ..Change::new(order.priority, now, Duration::ZERO)
             };
             self.queue.add(TreePath::new(order.tree, &path), change);
         }
@@ -233,7 +247,7 @@ impl Surveys {
         if survey.doubting && recognised {
             roots.adopt(tree, id);
             roots.reset_seen(tree);
-            self.order(SurveyOrder::whole(tree, order.of_scan));
+            self.order(SurveyOrder::whole(tree, order.of_scan).before(order.marker));
         } else if survey.doubting {
             roots.hold(tree, ANOTHER_DEVICE.to_owned(), &self.queue);
         }
@@ -254,11 +268,11 @@ mod tests {
         let mut roots = Roots::new(context.trees.clone(), Duration::ZERO, vec![None]);
         let mut surveys = Surveys::new(context, queue, bed.desk().clone());
         let none = PathsInFlight::default();
-        surveys.order_whole(0);
+        surveys.order_whole(0, None);
         let first = surveys.advance(ChangePriority::Scan, &mut roots, &none);
         assert!(first.await.unwrap() && surveys.runs_whole(0));
         // It has passed everything by now. One more is enough for any number of orders.
-        surveys.order_whole(0);
+        surveys.order_whole(0, None);
         surveys.order(SurveyOrder {
             base: b"sub".to_vec(),
             ..SurveyOrder::whole(0, true)

@@ -1,6 +1,7 @@
 //! Watches: the kernel's notifications, one watch a directory. They only say which paths to read.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,11 +22,15 @@ pub(super) struct Notified {
     pub(super) paths: HashSet<PathBuf>,
     /// Why notifications were lost, if they were: anything may have changed.
     pub(super) lost: Option<String>,
+    /// The last marker that was notified: everything that was notified before it is here, or was taken.
+    pub(super) marker: Option<u64>,
 }
 
 /// What notify's own thread has received. That thread never waits here.
 #[derive(Debug, Default)]
 struct NotifyInbox {
+    /// Where markers are written.
+    markers: PathBuf,
     notified: Mutex<Notified>,
     arrived: Notify,
 }
@@ -38,6 +43,22 @@ impl NotifyInbox {
                 notified.lost = Some("the kernel's queue of notifications overflowed".to_owned());
             }
             Ok(event) if is_only_reading(&event.kind) => return,
+            Ok(event)
+                if event
+                    .paths
+                    .iter()
+                    .any(|path| path.starts_with(&self.markers)) =>
+            {
+                let EventKind::Create(_) = event.kind else {
+                    return;
+                };
+                let names = event
+                    .paths
+                    .iter()
+                    .filter_map(|path| path.file_name()?.to_str());
+                let arrived = names.filter_map(|name| name.parse().ok());
+                notified.marker = notified.marker.max(arrived.max());
+            }
             Ok(event) => {
                 notified.paths.extend(event.paths);
                 if notified.paths.len() > PATHS_MAX {
@@ -80,9 +101,13 @@ pub(super) struct Watches {
 }
 
 impl Watches {
-    /// No watches yet. If the kernel gives no help, no directory can be watched.
-    pub(super) fn new() -> Self {
-        let inbox = Arc::new(NotifyInbox::default());
+    /// No watches yet. If the kernel gives no help, no directory can be watched. `markers`: the folder in which files are
+    /// made to learn how far the notifications have come.
+    pub(super) fn new(markers: PathBuf) -> Self {
+        let inbox = Arc::new(NotifyInbox {
+            markers,
+            ..NotifyInbox::default()
+        });
         let sink = inbox.clone();
         let watcher = notify::recommended_watcher(move |event| sink.put(event)).map_err(|e| {
             format!("{e}; if too many programs watch files, raise it with: sysctl fs.inotify.max_user_instances=1024")
@@ -114,6 +139,36 @@ impl Watches {
                 _ => WatchResult::Failed(error.to_string()),
             },
         }
+    }
+
+    /// Makes a file with the number of a marker, and removes it again. Its notification comes after those of all that
+    /// happened before this call. Blocks.
+    pub(super) fn mark(&self, number: u64) -> Result<(), String> {
+        let folder = &self.inbox.markers;
+        let made = std::fs::DirBuilder::new().mode(0o700).create(folder);
+        if let Err(error) = made.or_else(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => Ok(()),
+            _ => Err(e),
+        }) {
+            return Err(format!("cannot make {}: {error}", folder.display()));
+        }
+        // The folder may be another one than the last time.
+        match self.watch(folder) {
+            WatchResult::Watched => {}
+            WatchResult::Gone => return Err(format!("{} is gone", folder.display())),
+            WatchResult::LimitReached => return Err(more_watches()),
+            WatchResult::Failed(cause) => return Err(cause),
+        }
+        let file = folder.join(number.to_string());
+        let made = match std::fs::File::create_new(&file) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                // An earlier life was killed at this moment.
+                std::fs::remove_file(&file).and_then(|()| std::fs::File::create_new(&file))
+            }
+            made => made,
+        };
+        let removed = made.and_then(|_| std::fs::remove_file(&file));
+        removed.map_err(|e| format!("cannot make and remove {}: {e}", file.display()))
     }
 
     /// From now on a change of `file` counts as a change of the directory too. Gives whether that is new.
@@ -157,7 +212,7 @@ pub(super) fn more_watches() -> String {
 
 #[cfg(test)]
 mod tests {
-    use notify::event::{CreateKind, Flag, ModifyKind};
+    use notify::event::{CreateKind, Flag, ModifyKind, RemoveKind};
 
     use super::*;
 
@@ -169,9 +224,26 @@ mod tests {
         std::mem::take(&mut *inbox.notified.lock().unwrap())
     }
 
+    fn inbox() -> NotifyInbox {
+        NotifyInbox {
+            markers: "/markers".into(),
+            ..NotifyInbox::default()
+        }
+    }
+
+    #[test]
+    fn a_marker_is_no_path_and_comes_when_its_file_is_made() {
+        let inbox = inbox();
+        inbox.put(event(EventKind::Remove(RemoveKind::File), "/markers/6"));
+        assert_eq!(taken(&inbox).marker, None);
+        inbox.put(event(EventKind::Create(CreateKind::File), "/markers/7"));
+        let notified = taken(&inbox);
+        assert_eq!((notified.marker, notified.paths.len()), (Some(7), 0));
+    }
+
     #[test]
     fn reading_is_no_news_and_writing_is() {
-        let inbox = NotifyInbox::default();
+        let inbox = inbox();
         inbox.put(event(
             EventKind::Access(AccessKind::Open(AccessMode::Any)),
             "/a",
@@ -193,7 +265,7 @@ mod tests {
 
     #[test]
     fn an_overflow_and_a_full_inbox_mean_that_everything_may_have_changed() {
-        let inbox = NotifyInbox::default();
+        let inbox = inbox();
         inbox.put(Ok(
             notify::Event::new(EventKind::Other).set_flag(Flag::Rescan)
         ));

@@ -110,8 +110,8 @@ fn verify(searcher: Searcher) -> Boxed<'static, Result<String, String>> {
 
 fn rescan(desk: ScanDesk) -> Boxed<'static, Result<String, String>> {
     Box::pin(async move {
-        let number = desk.ask();
-        desk.ended(number).await;
+        let number = desk.scans().ask();
+        desk.scans().ended(number).await;
         Ok("scanned".to_owned())
     })
 }
@@ -149,13 +149,13 @@ mod tests {
     #[test]
     fn a_rescan_is_done_when_a_scan_that_began_after_it_has_ended() {
         let desk = ScanDesk::default();
-        let running = desk.begin();
+        let running = desk.scans().begin();
         let mut fix = rescan(desk.clone());
         assert_eq!((&mut fix).now_or_never(), None);
-        desk.end(running);
+        desk.scans().end(running);
         assert_eq!((&mut fix).now_or_never(), None);
-        assert!(desk.is_asked());
-        desk.end(desk.begin());
+        assert!(desk.scans().is_asked());
+        desk.scans().end(desk.scans().begin());
         assert_eq!(fix.now_or_never(), Some(Ok("scanned".to_owned())));
     }
 

@@ -208,6 +208,7 @@ async fn an_issue_is_told_when_it_opens_and_when_it_closes_across_restarts() {
         path: "/docs".into(),
         state: RootState::Absent("no such folder".to_owned()),
         polled: None,
+        walked_at: None,
         unlisted: Vec::new(),
         shut: Vec::new(),
     };

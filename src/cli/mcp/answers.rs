@@ -233,6 +233,7 @@ mod tests {
             total_lines: 9,
             text: "one".to_owned(),
             stale: true,
+            missing: None,
             left_off: Some(LeftOff {
                 lines: 8,
                 bytes: 40,
@@ -270,7 +271,10 @@ mod tests {
         };
         let results = vec![citation(CiteVerdict::Ok), moved, changed];
         assert_eq!(
-            cite(&CiteAnswer { results }),
+            cite(&CiteAnswer {
+                results,
+                missing: None
+            }),
             "ok docs/a.md:3\nmoved docs/a.md:3 now at 7-8\nchanged docs/a.md:3 nearest at 4:\nnow"
         );
     }

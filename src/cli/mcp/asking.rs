@@ -1,26 +1,19 @@
 //! What the server asks of the daemon, and in which words it says that there is no answer.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
-use tokio::time::timeout;
 
 use super::super::context::{Context, pasteable};
-use super::super::text::{counted, plain};
-use crate::config::{Config, format_duration};
+use super::super::text::plain;
+use crate::config::Config;
 use crate::error::Fatal;
 use crate::http::wire::{
-    CiteAnswer, CiteItem, CiteRequest, DocumentView, Problem, ProblemKind, ReadAnswer, Status,
+    CiteAnswer, CiteItem, CiteRequest, DocumentView, Problem, ProblemKind, ReadAnswer,
 };
 use crate::http::{Client, ClientError, Target};
 
 /// How long what was on disk at a call is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How much longer the daemon may take to say that time is up.
-const SLACK: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: &str = "2s";
 
 /// The way to the daemon.
 #[derive(Debug, Clone)]
@@ -51,41 +44,6 @@ impl Asking {
         })
     }
 
-    /// Waits for what is on disk now; says what is missing where that was not enough.
-    pub(super) async fn fresh(&self) -> Option<String> {
-        let target = Target::new("/wait").with("timeout", Some(&format_duration(PATIENCE)));
-        let asked = timeout(PATIENCE + SLACK, self.client.post::<Value>(&target));
-        match asked.await {
-            Err(_) => Some(self.pending().await),
-            Ok(Err(ClientError::Problem(problem))) => match problem {
-                problem if problem.is(ProblemKind::Timeout) => Some(self.pending().await),
-                problem
-                    if problem.is(ProblemKind::DeadLetter)
-                        || problem.is(ProblemKind::AgentMissing) =>
-                {
-                    Some(self.told(&problem))
-                }
-                _ => None,
-            },
-            // What keeps everything from being answered is told by what is asked next.
-            Ok(_) => None,
-        }
-    }
-
-    async fn pending(&self) -> String {
-        let status = self.client.get::<Status>(&Target::new("/status")).await;
-        match status.map(|status| status.freshness.pending) {
-            Ok(1) => "1 file is not searchable yet".to_owned(),
-            Ok(pending) if pending > 0 => {
-                format!(
-                    "{} are not searchable yet",
-                    counted(pending, "file", "files")
-                )
-            }
-            _ => "what changed just now may not be searchable yet".to_owned(),
-        }
-    }
-
     pub(super) async fn get<T: DeserializeOwned>(&self, target: &Target) -> Result<T, String> {
         let answer = self.client.get(target).await;
         answer.map_err(|error| self.sentence(error))
@@ -99,7 +57,8 @@ impl Asking {
         let target = Target::new("/read")
             .with("ref", Some(reference))
             .with("max_lines", Some(&lines.to_string()))
-            .with("max_bytes", Some(&bytes.to_string()));
+            .with("max_bytes", Some(&bytes.to_string()))
+            .with("wait", Some(PATIENCE));
         self.client.get(&target).await
     }
 
@@ -111,10 +70,8 @@ impl Asking {
                 self.body
             ));
         }
-        let answer = self
-            .client
-            .post_body(&Target::new("/cite"), Bytes::from(body))
-            .await;
+        let target = Target::new("/cite").with("wait", Some(PATIENCE));
+        let answer = self.client.post_body(&target, Bytes::from(body)).await;
         answer.map_err(|error| self.sentence(error))
     }
 

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer};
-use super::asking::Asking;
+use super::asking::{Asking, PATIENCE};
 use super::tools::{
     CiteArguments, HITS, HITS_MAX, ReadArguments, SearchArguments, StatusArguments, definitions,
 };
@@ -91,7 +91,6 @@ impl Server {
         let end = (begin + limit).min(HITS_MAX);
         // One more tells whether there is more.
         let asked = (end + 1).min(HITS_MAX);
-        let missing = self.asking.fresh().await;
         let mut structured: Value = self.asking.get(&target(&arguments, asked)).await?;
         let more = paged(&mut structured, begin..end);
         if more {
@@ -103,17 +102,18 @@ impl Server {
             text.push_str(&format!("\nmore hits: cursor \"{end}\""));
         }
         let links = answer.hits.iter().map(answers::link).collect();
+        let missing = answer.missing;
         Ok(Answer::new(text, structured).links(links).missing(missing))
     }
 
     async fn read(&self, arguments: ReadArguments) -> Called {
         bounded("ref", &arguments.reference)?;
         let reference = uri::reference(&arguments.reference)?;
-        let missing = self.asking.fresh().await;
         let read = self.asking.read(&reference, READ_ROOM).await;
         let answer = read.map_err(|error| self.asking.sentence(error))?;
         let structured = serde_json::to_value(&answer).map_err(|e| e.to_string())?;
-        Ok(Answer::new(answers::read(&answer), structured).missing(missing))
+        let text = answers::read(&answer);
+        Ok(Answer::new(text, structured).missing(answer.missing))
     }
 
     async fn cite(&self, arguments: CiteArguments) -> Called {
@@ -133,14 +133,14 @@ impl Server {
             bounded("ref", &item.reference)?;
             item.reference = uri::reference(&item.reference)?;
         }
-        let missing = self.asking.fresh().await;
         let answer = self.asking.cite(items).await?;
         let structured = match answer.results.first() {
             Some(result) if one => serde_json::to_value(result),
             _ => serde_json::to_value(&answer),
         };
         let structured = structured.map_err(|e| e.to_string())?;
-        Ok(Answer::new(answers::cite(&answer), structured).missing(missing))
+        let text = answers::cite(&answer);
+        Ok(Answer::new(text, structured).missing(answer.missing))
     }
 
     async fn status(&self) -> Called {
@@ -153,7 +153,6 @@ impl Server {
         let absent = |why: String| ErrorData::resource_not_found(why, Some(json!({"uri": uri})));
         bounded("uri", uri).map_err(absent)?;
         let reference = uri::reference(uri).map_err(absent)?;
-        let missing = self.asking.fresh().await;
         let answer = match self.asking.read(&reference, RESOURCE_ROOM).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -167,7 +166,7 @@ impl Server {
             }
         };
         let mut text = answer.text.clone();
-        for line in answers::notes(&answer).into_iter().chain(missing) {
+        for line in answers::notes(&answer).into_iter().chain(answer.missing) {
             text.push_str(&format!("\n[{line}]"));
         }
         let contents =
@@ -263,7 +262,8 @@ fn target(arguments: &SearchArguments, asked: usize) -> Target {
         .with(
             "exact",
             arguments.exact.filter(|exact| *exact).map(|_| "true"),
-        );
+        )
+        .with("wait", Some(PATIENCE));
     for glob in &arguments.path {
         target = target.with("path", Some(glob));
     }
@@ -402,6 +402,7 @@ mod tests {
             .with("limit", Some("4"))
             .with("since", Some("7d"))
             .with("exact", Some("true"))
+            .with("wait", Some("2s"))
             .with("path", Some("docs/*.md"))
             .with("path", Some("!x"));
         assert_eq!(target(&arguments, 4), expected);

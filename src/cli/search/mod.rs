@@ -116,7 +116,13 @@ fn render((query, all): (&str, bool), answer: &SearchAnswer, style: Style) -> St
         summary.push('\n');
     }
     if let Some(waited) = &answer.waited {
-        let late = format!("after {waited} not everything on disk is searchable yet");
+        let late = match &answer.missing {
+            Some(missing) => {
+                let missing = plain(missing);
+                format!("--wait {waited} was not enough: {missing}")
+            }
+            None => format!("after {waited} not everything on disk is searchable yet"),
+        };
         summary.push_str(&style.doubtful(&late));
         summary.push('\n');
     }
@@ -300,6 +306,7 @@ mod tests {
                 failed: 0,
             },
             waited: None,
+            missing: None,
             corrected: Vec::new(),
             cut: false,
             took_ms: 3.123,

@@ -12,13 +12,16 @@ use std::ops::Deref;
 
 use axum::body::Body;
 use axum::extract::State as Shared;
+use serde::Deserialize;
 
 use super::State;
 use super::access::Caller;
+use super::fresh::Patience;
 use super::lines::Json;
-use super::params::whole;
+use super::params::{Params, whole};
 use super::read::{internal, text_of};
 use super::reference::{self, Known, Referenced, find};
+use super::same::{ShownFile, changed};
 use super::text::beginning;
 use super::wire::{
     Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, Nearest, Problem, ProblemKind,
@@ -41,9 +44,17 @@ const NEAREST_BYTES: usize = 2000;
 /// The lines in which a quote is to stand. Where only a first line is named, it may end anywhere: 0.
 type Expected = Option<(u32, u32)>;
 
+/// The query of `POST /api/v1/cite`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CiteQuery {
+    wait: Option<String>,
+}
+
 pub(super) async fn cite(
     Shared(state): Shared<State>,
     caller: Caller,
+    Params(query): Params<CiteQuery>,
     body: Body,
 ) -> Result<Json<CiteAnswer>, Problem> {
     let body = whole(body, state.info.body, state.info.patience.body).await?;
@@ -55,8 +66,18 @@ pub(super) async fn cite(
         let detail = format!("{} items are more than {ITEMS_MAX}", request.items.len());
         return Err(Problem::new(ProblemKind::TooLarge, detail).hint("send them in parts"));
     }
-    let results = checked(&state, &caller, request.items).await?;
-    Ok(Json(CiteAnswer { results }))
+    let waits = query.wait.is_some();
+    let mut patience = Patience::of(query.wait.as_deref())?;
+    let results = loop {
+        patience.wait(&state).await;
+        let (results, shown) = checked(&state, &caller, request.items.clone()).await?;
+        let shown = if waits { shown } else { Vec::new() };
+        if !patience.goes_on(&state, changed(&state, shown).await?) {
+            break results;
+        }
+    };
+    let missing = patience.missing();
+    Ok(Json(CiteAnswer { results, missing }))
 }
 
 /// What is asked about one document: the index of each item, the lines that it names, and the quote.
@@ -74,12 +95,12 @@ impl Asked {
     }
 }
 
-/// The citations of these items, in their order.
+/// The citations of these items, in their order, and the files that they are from.
 async fn checked(
     state: &State,
     caller: &Caller,
     items: Vec<CiteItem>,
-) -> Result<Vec<Citation>, Problem> {
+) -> Result<(Vec<Citation>, Vec<ShownFile>), Problem> {
     let mut citations = Vec::with_capacity(items.len());
     let mut documents: BTreeMap<String, Asked> = BTreeMap::new();
     let mut places: BTreeMap<String, Option<(String, Option<Referenced>)>> = BTreeMap::new();
@@ -114,13 +135,16 @@ async fn checked(
             ..verdict(CiteVerdict::Unknown, why)
         });
     }
+    let shown = documents.values();
+    let shown = shown.map(|asked| ShownFile::of(&asked.known.document));
+    let shown = shown.collect();
     for asked in documents.into_values() {
         for (index, found) in of_document(state, asked).await? {
             let reference = std::mem::take(&mut citations[index].reference);
             citations[index] = Citation { reference, ..found };
         }
     }
-    Ok(citations)
+    Ok((citations, shown))
 }
 
 /// A citation with nothing but this.

@@ -22,10 +22,10 @@ async fn scan(daemon: &Daemon, collection: Option<&str>) -> Result<ScanAnswer, C
 
 /// Plays `change_detection`: one scan that finds one file.
 async fn scan_that_finds(daemon: &Daemon, path: &str) -> Event {
-    daemon.state.scans.asked().await;
-    let number = daemon.state.scans.begin();
+    daemon.state.scans.scans().asked().await;
+    let number = daemon.state.scans.scans().begin();
     let event = daemon.publish(EventType::FileChanged, path).await;
-    daemon.state.scans.end(number);
+    daemon.state.scans.scans().end(number);
     event
 }
 
@@ -182,7 +182,7 @@ async fn wait_and_scan_end_when_the_daemon_drains() {
     daemon
         .serving(async {
             let drain = async {
-                until(|| daemon.state.scans.is_asked()).await;
+                until(|| daemon.state.scans.scans().is_asked()).await;
                 daemon.state.board.enter(Phase::Draining);
             };
             let (waited, scanned, ()) =
@@ -199,8 +199,8 @@ async fn a_scan_is_answered_at_its_end_with_its_counts() {
     daemon
         .serving(async {
             let agents = async {
-                daemon.state.scans.asked().await;
-                let number = daemon.state.scans.begin();
+                daemon.state.scans.scans().asked().await;
+                let number = daemon.state.scans.scans().begin();
                 daemon.state.scans.report(|p| (p.seen, p.changed) = (7, 2));
                 let ended = Effect::ScanEnded {
                     collection: "docs".to_owned(),
@@ -217,7 +217,7 @@ async fn a_scan_is_answered_at_its_end_with_its_counts() {
                     .committed()
                     .await
                     .unwrap();
-                daemon.state.scans.end(number);
+                daemon.state.scans.scans().end(number);
             };
             let (answer, ()) = tokio::join!(scan(&daemon, Some("docs")), agents);
             let answer = answer.unwrap();

@@ -67,6 +67,9 @@ pub struct SearchAnswer {
     /// The time that was waited for what is on disk, where it was not enough: something is not searchable yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited: Option<String>,
+    /// What that is, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
     /// Words of the query that nothing has, and what was looked for in their place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub corrected: Vec<Corrected>,

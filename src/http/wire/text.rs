@@ -22,6 +22,9 @@ pub(crate) struct ReadAnswer {
     /// What was asked for and is not in `text`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_off: Option<LeftOff>,
+    /// What was on disk and could not be waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// What an answer has no room for.
@@ -58,6 +61,9 @@ pub(crate) struct CiteItem {
 pub(crate) struct CiteAnswer {
     /// One for each item, in the same order.
     pub results: Vec<Citation>,
+    /// What was on disk and could not be waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// Whether a quote stands where it is said to stand.

@@ -1,6 +1,7 @@
 //! The agent with a real tree and a real store. What is expected comes from another walker than the one under test.
 
 mod files;
+mod markers;
 mod roots;
 mod rules;
 mod scans;
@@ -173,8 +174,8 @@ impl Bed {
 
     /// Waits for a scan that begins now.
     async fn scan(&self) {
-        let number = self.desk.ask();
-        let ended = tokio::time::timeout(DEADLINE, self.desk.ended(number)).await;
+        let number = self.desk.scans().ask();
+        let ended = tokio::time::timeout(DEADLINE, self.desk.scans().ended(number)).await;
         ended.unwrap_or_else(|_| {
             panic!("the scan does not end: {:?}", self.desk.progress().borrow())
         });

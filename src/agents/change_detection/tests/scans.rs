@@ -45,7 +45,7 @@ fn slow() -> Bed {
 /// Writes the rest of `a.md` after a while that is far shorter than the debounce; gives what a scan that was asked for
 /// before that comes to.
 async fn rest_is_written(bed: &Bed) {
-    let number = bed.desk.ask();
+    let number = bed.desk.scans().ask();
     // The scan has seen it, has had time to read it, and is not through with it.
     let mut progress = bed.desk.progress();
     let marked = progress.wait_for(|p| p.changed == 1);
@@ -56,7 +56,7 @@ async fn rest_is_written(bed: &Bed) {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(bed.events().await.len(), 0);
     bed.write("a.md", "half and the rest");
-    tokio::time::timeout(DEADLINE, bed.desk.ended(number))
+    tokio::time::timeout(DEADLINE, bed.desk.scans().ended(number))
         .await
         .unwrap();
     bed.agrees().await;

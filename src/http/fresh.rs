@@ -1,0 +1,137 @@
+//! Searches and reads that wait: what was on disk when they came is in their answer, or the answer says that it may not be.
+//!
+//! They do not have everything scanned, as `wait` does. A marker among the notifications tells how far these have come, and
+//! what was noticed before it is followed to the index. Then the files that the answer shows are compared with the disk, and
+//! those that changed without a notification, or since, are waited for too.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::State;
+use super::freshness::freshness;
+use super::params::duration;
+use super::problem::stopping;
+use super::wait::{NEEDED, searchable};
+use super::wire::Problem;
+use crate::config::format_duration;
+use crate::event::Millis;
+use crate::runtime::{AgentState, RootReport, RootState};
+
+/// The longest that a request waits for what is on disk.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// How often an answer is made anew because a file that it shows has changed.
+const AGAIN_MAX: usize = 3;
+
+/// How long a request waits, and what it did not wait for.
+#[derive(Debug)]
+pub(super) struct Patience {
+    /// Until when, if it is to wait at all.
+    until: Option<Instant>,
+    length: Duration,
+    asked_at: Millis,
+    again: usize,
+    missing: Option<String>,
+}
+
+impl Patience {
+    /// What the parameter `wait` says.
+    pub(super) fn of(wait: Option<&str>) -> Result<Self, Problem> {
+        let length = wait
+            .map(|text| duration("wait", text, WAIT_MAX))
+            .transpose()?;
+        Ok(Patience {
+            until: length.map(|length| Instant::now() + length),
+            length: length.unwrap_or_default(),
+            asked_at: Millis::now(),
+            again: 0,
+            missing: None,
+        })
+    }
+
+    /// Waits until what is on disk is searchable, as far as it is noticed.
+    pub(super) async fn wait(&mut self, state: &State) {
+        let Some(until) = self.until else {
+            return;
+        };
+        for agent in NEEDED {
+            let is = state.board.agent(agent).state;
+            if matches!(is, AgentState::Off | AgentState::Parked) {
+                self.missing = Some(format!("the agent {agent} is {}", is.as_str()));
+                return;
+            }
+        }
+        let waited = tokio::select! {
+            waited = timeout_at(until, noticed_searchable(state)) => waited,
+            () = state.stopping() => Ok(Err(stopping())),
+        };
+        self.missing = match waited {
+            Ok(Ok(())) => self.unwatched(state),
+            Ok(Err(problem)) => Some(match problem.hint {
+                Some(hint) => format!("{}; {hint}", problem.detail),
+                None => problem.detail,
+            }),
+            Err(_) => Some(pending(state).await),
+        };
+    }
+
+    /// Whether the answer is to be made anew. `changed`: files that it shows as they were.
+    pub(super) fn goes_on(&mut self, state: &State, changed: Vec<(String, Vec<u8>)>) -> bool {
+        let Some(until) = self.until.filter(|_| !changed.is_empty()) else {
+            return false;
+        };
+        if self.again < AGAIN_MAX && Instant::now() < until {
+            self.again += 1;
+            state.scans.hand_in(changed);
+            return true;
+        }
+        let count = changed.len();
+        self.missing.get_or_insert_with(|| match count {
+            1 => "1 file that is shown has changed since".to_owned(),
+            _ => format!("{count} files that are shown have changed since"),
+        });
+        false
+    }
+
+    /// What was not waited for, in one sentence.
+    pub(super) fn missing(self) -> Option<String> {
+        self.missing
+    }
+
+    /// How long it was to wait, if that was not enough.
+    pub(super) fn not_enough(&self) -> Option<String> {
+        self.missing.as_ref().map(|_| format_duration(self.length))
+    }
+
+    /// A collection whose changes are not notified, and that was not walked since the request came.
+    fn unwatched(&self, state: &State) -> Option<String> {
+        let progress = state.scans.progress().borrow().clone();
+        let is_old = |root: &&RootReport| {
+            let walked = root.walked_at.unwrap_or(Millis(0));
+            root.polled.is_some() && root.state == RootState::There && walked < self.asked_at
+        };
+        let root = progress.roots.iter().find(is_old)?;
+        let seconds = self.asked_at.0.saturating_sub(root.walked_at?.0) / 1000;
+        Some(format!(
+            "changes in {} are not notified, and it was scanned {seconds} s ago",
+            root.collection
+        ))
+    }
+}
+
+/// Waits until every change that was notified before this call is searchable.
+async fn noticed_searchable(state: &State) -> Result<(), Problem> {
+    let marker = state.scans.markers().ask();
+    state.scans.markers().ended(marker).await;
+    searchable(state).await.map(drop)
+}
+
+/// How much is not searchable yet.
+async fn pending(state: &State) -> String {
+    match freshness(state).await.map(|freshness| freshness.pending) {
+        Ok(1) => "1 file is not searchable yet".to_owned(),
+        Ok(pending) if pending > 0 => format!("{pending} files are not searchable yet"),
+        _ => "what changed just now may not be searchable yet".to_owned(),
+    }
+}

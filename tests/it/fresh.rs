@@ -1,0 +1,183 @@
+//! Searches that wait: what was on disk when they came is in their answer, or the answer says that it may not be.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::helper::World;
+
+/// A search that waits 2 seconds: the paths of its hits, and what was not waited for.
+fn search(world: &World, query: &str) -> (Vec<String>, Option<String>) {
+    let run = world.cli(["search", query, "--wait", "2s", "--json"]);
+    let answer = run.json().unwrap_or_else(|| panic!("{}", run.stderr()));
+    let path = |hit: &Value| hit["path"].as_str().unwrap().to_owned();
+    let hits = answer["hits"].as_array().unwrap().iter().map(path);
+    let missing = answer["missing"].as_str().map(str::to_owned);
+    assert_eq!(missing.is_some(), !answer["waited"].is_null(), "{answer}");
+    (hits.collect(), missing)
+}
+
+/// That the next search that waits finds a word first at this path, and that nothing is missing.
+fn assert_found(world: &World, path: &str, word: &str) {
+    let (hits, missing) = search(world, word);
+    let first = hits.first().map(String::as_str);
+    assert_eq!((first, missing), (Some(path), None), "{hits:?}");
+}
+
+/// A word that no other edit has.
+fn word(n: usize) -> String {
+    let letter = |digit: usize| char::from(b'a' + u8::try_from(digit).unwrap());
+    let letters = [n / 100 % 10, n / 10 % 10, n % 10].map(letter);
+    format!("quux{}", letters.iter().collect::<String>())
+}
+
+/// Edits the documents in the ways of editors and programs, one after the other; gives where the word of the edit stands.
+pub(crate) fn edit(world: &World, n: usize) -> (String, String) {
+    let word = word(n);
+    let text = format!("# Edit {n}\n\nThe word of it is {word}.\n");
+    let path = match n % 4 {
+        0 => "place.md".to_owned(),
+        1 => "renamed.md".to_owned(),
+        2 => format!("new/{n}.md"),
+        _ => format!("folder{n}/below/it.md"),
+    };
+    if n % 4 == 1 {
+        world.write("beside.tmp", &text);
+        fs::rename(world.docs().join("beside.tmp"), world.docs().join(&path)).unwrap();
+    } else {
+        world.write(&path, &text);
+    }
+    (path, word)
+}
+
+/// How many scans of everything the daemon has logged.
+fn scans(world: &World) -> usize {
+    let log = world.log();
+    log.matches("a scan of everything begins").count()
+}
+
+#[test]
+fn an_edit_is_found_by_the_next_search_that_waits_200_of_200_times_and_nothing_is_scanned() {
+    let world = World::new("");
+    world.write("place.md", "# Before\n");
+    let _daemon = world.start();
+    world.wait();
+    let (before, mut found) = (scans(&world), 0);
+    let began = Instant::now();
+    for n in 0..200 {
+        let (path, word) = edit(&world, n);
+        assert_found(&world, &path, &word);
+        found += 1;
+    }
+    println!("{found} edits in {:?}", began.elapsed());
+    assert_eq!((found, scans(&world) - before), (200, 0));
+}
+
+#[test]
+fn what_is_removed_is_not_in_the_next_answer_that_waited() {
+    let world = World::new("");
+    for n in 0..20 {
+        world.write(&format!("tree{n}/below/a.md"), "# Marmalade\n");
+    }
+    let _daemon = world.start();
+    world.wait();
+    for n in 0..20 {
+        let tree = world.docs().join(format!("tree{n}"));
+        if n % 2 == 0 {
+            fs::remove_dir_all(tree).unwrap();
+        } else {
+            fs::rename(tree, world.path().join(format!("elsewhere{n}"))).unwrap();
+        }
+        let (hits, missing) = search(&world, "marmalade");
+        let gone = format!("tree{n}/below/a.md");
+        assert_eq!(missing, None);
+        assert!(!hits.contains(&gone), "{hits:?}");
+    }
+}
+
+#[test]
+fn where_no_marker_can_be_made_everything_is_scanned_and_the_edit_is_found() {
+    let world = World::new("");
+    world.write("place.md", "# Before\n");
+    let _daemon = world.start();
+    world.wait();
+    let markers = world.data().join("markers");
+    fs::remove_dir_all(&markers).unwrap();
+    fs::write(&markers, "").unwrap();
+    let before = scans(&world);
+    let (path, word) = edit(&world, 3);
+    assert_found(&world, &path, &word);
+    assert_eq!(scans(&world), before + 1);
+    assert!(world.log().contains("cannot be followed with a marker"));
+    fs::remove_file(&markers).unwrap();
+    let before = scans(&world);
+    let (path, word) = edit(&world, 7);
+    assert_found(&world, &path, &word);
+    assert_eq!(scans(&world), before, "markers can be made again");
+}
+
+#[test]
+fn a_root_that_is_polled_is_walked_for_searches_that_wait_once_in_10_s_and_they_say_so() {
+    let world = World::new("watch = \"poll\"\n[watch]\npoll = \"1h\"\n");
+    world.write("place.md", "# Before\n");
+    let _daemon = world.start();
+    world.wait();
+    let mut found_at = Vec::new();
+    for n in 0..2 {
+        let (path, word) = edit(&world, 4 * n + 2);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let (hits, missing) = search(&world, &word);
+            if hits.first() == Some(&path) {
+                break;
+            }
+            let missing = missing.expect("an answer without the edit says so");
+            assert!(missing.contains("are not notified"), "{missing}");
+            assert!(Instant::now() < deadline, "never found");
+        }
+        found_at.push(Instant::now());
+    }
+    assert!(found_at[1] - found_at[0] > Duration::from_secs(9));
+    // Of a file that an answer shows, it is seen without any notification that it has changed.
+    world.write("place.md", "# Before and after\n");
+    assert_eq!(search(&world, "before").0[0], "place.md");
+    let read = world
+        .cli(["read", "docs/place.md", "--json"])
+        .json()
+        .unwrap();
+    assert_eq!(read["text"], "# Before and after\n");
+}
+
+#[test]
+fn a_root_that_is_replaced_is_noticed_by_the_next_search_that_waits() {
+    let world = World::new("");
+    world.write("place.md", "# Marmalade\n");
+    let _daemon = world.start();
+    world.wait();
+    let aside = world.path().join("aside");
+    fs::rename(world.docs(), &aside).unwrap();
+    let (_, missing) = search(&world, "marmalade");
+    assert!(missing.is_some(), "the file cannot be looked at");
+    fs::rename(&aside, world.docs()).unwrap();
+    let (path, word) = edit(&world, 2);
+    assert_found(&world, &path, &word);
+}
+
+#[test]
+fn a_folder_that_was_renamed_is_still_watched_when_its_old_path_comes_and_goes() {
+    let world = World::new("");
+    world.write("old/below/a.md", "# Before\n");
+    let _daemon = world.start();
+    world.wait();
+    let old = world.docs().join("old");
+    fs::rename(&old, world.docs().join("new")).unwrap();
+    assert_found(&world, "new/below/a.md", "before");
+    fs::create_dir(&old).unwrap();
+    assert_found(&world, "new/below/a.md", "before");
+    fs::create_dir(old.join("below")).unwrap();
+    fs::remove_dir(old.join("below")).unwrap();
+    assert_found(&world, "new/below/a.md", "before");
+    world.write("new/below/b.md", "# Marmalade\n");
+    assert_found(&world, "new/below/b.md", "marmalade");
+}
