@@ -6,7 +6,7 @@ use crate::agents::self_healing::facts::{AgentFacts, Facts};
 use crate::agents::self_healing::remedy::Remedy;
 use crate::event::{AgentName, Subject};
 use crate::runtime::AgentState;
-use crate::store::Severity;
+use crate::store::{Detector, Severity};
 
 fn subject(facts: &Facts, agent: &AgentFacts) -> Subject {
     Subject::agent(agent.status.name, &facts.instance)
@@ -16,7 +16,7 @@ fn subject(facts: &Facts, agent: &AgentFacts) -> Subject {
 pub(super) fn parked(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
     let found = facts.agents.iter().filter_map(|agent| {
         let finding = Finding {
-            detector: "agent_parked",
+            detector: Detector::AgentParked,
             subject: subject(facts, agent),
             severity: Severity::Error,
             value: format!(
@@ -42,7 +42,7 @@ pub(super) fn restarts(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         .iter()
         .filter(|agent| agent.restarts >= limits.restarts.max(1));
     let found = often.map(|agent| Finding {
-        detector: "agent_restarts",
+        detector: Detector::AgentRestarts,
         subject: subject(facts, agent),
         severity: Severity::Warning,
         value: format!(
@@ -62,7 +62,7 @@ pub(super) fn unavailable(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let found = facts.agents.iter().filter_map(|agent| {
         let (cause, since) = agent.status.unavailable.as_ref()?;
         Some(Finding {
-            detector: "agent_unavailable",
+            detector: Detector::AgentUnavailable,
             subject: subject(facts, agent),
             severity: Severity::Error,
             value: format!("unavailable since {since}: {cause}"),
@@ -82,7 +82,7 @@ pub(super) fn oldest_owed(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>
         };
         if facts.age(published) > limits.oldest_owed {
             found.push(Finding {
-                detector: "oldest_owed",
+                detector: Detector::OldestOwed,
                 subject: subject(facts, agent),
                 severity: Severity::Warning,
                 value: format!("an event has been waiting since {published}"),
@@ -214,7 +214,10 @@ pub(super) mod tests {
     fn a_parked_agent_is_found_until_it_has_been_steady() {
         let limits = Limits::default();
         let mut facts = all_well();
-        let open = key("agent_parked", &Subject::agent(AgentName::Rag, "here"));
+        let open = key(
+            Detector::AgentParked,
+            &Subject::agent(AgentName::Rag, "here"),
+        );
         let cases = [
             (AgentState::Parked, Duration::ZERO, false, true),
             (AgentState::Restarting, Duration::ZERO, false, false),

@@ -7,11 +7,11 @@ use crate::agents::self_healing::Limits;
 use crate::agents::self_healing::facts::Facts;
 use crate::agents::self_healing::remedy::Remedy;
 use crate::event::Subject;
-use crate::store::Severity;
+use crate::store::{Detector, Severity};
 
 fn one(
     facts: &Facts,
-    (detector, severity): (&'static str, Severity),
+    (detector, severity): (Detector, Severity),
     (value, limit): (String, String),
     remedy: Option<Remedy>,
 ) -> Option<Vec<Finding>> {
@@ -33,7 +33,12 @@ pub(super) fn stopped(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     };
     let limit = "the index follows the store; it goes on by itself when the cause is gone";
     let texts = (cause, limit.to_owned());
-    one(facts, ("index_stopped", Severity::Error), texts, None)
+    one(
+        facts,
+        (Detector::IndexStopped, Severity::Error),
+        texts,
+        None,
+    )
 }
 
 /// The index cannot be searched for long: opening or rebuilding it does not come to an end.
@@ -50,7 +55,12 @@ pub(super) fn unready(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         limits.index_unready.as_secs()
     );
     let texts = ("the index is being opened or rebuilt".to_owned(), limit);
-    one(facts, ("index_unready", Severity::Error), texts, None)
+    one(
+        facts,
+        (Detector::IndexUnready, Severity::Error),
+        texts,
+        None,
+    )
 }
 
 /// The index lacks a change that the store has had for long.
@@ -69,7 +79,7 @@ pub(super) fn behind(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
     );
     one(
         facts,
-        ("index_behind", Severity::Warning),
+        (Detector::IndexBehind, Severity::Warning),
         (value, limit),
         None,
     )
@@ -90,7 +100,7 @@ pub(super) fn drift(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     );
     one(
         facts,
-        ("index_drift", Severity::Error),
+        (Detector::IndexDrift, Severity::Error),
         texts,
         Some(Remedy::VerifyIndex),
     )
