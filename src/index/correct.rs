@@ -121,18 +121,25 @@ impl Segments {
         let term = Term::from_field_text(words.field, word);
         let automaton = FuzzyTermQuery::new(term, 1, true).automaton();
         let automaton = automaton.map_err(io::Error::other)?;
-        let mut found = HashSet::new();
+        let mut letters = word.chars();
+        let (Some(first), Some(second)) = (letters.next(), letters.next()) else {
+            return Ok(HashSet::new());
+        };
+        // The first letter is rarely wrong by itself, and words that differ in it have nothing in common.
+        let after = (first..=char::MAX).nth(1).unwrap_or(char::MAX);
+        let mut found = HashSet::from([format!("{second}{first}{}", letters.as_str())]);
         for segment in self.places.iter().flatten() {
-            let dictionary = (words.of)(segment).terms();
-            let mut near = dictionary.search(&automaton).into_stream()?;
+            let near = (words.of)(segment).terms().search(&automaton);
+            let near = near.ge(first.to_string()).lt(after.to_string());
+            let mut near = near.into_stream()?;
             while near.advance() {
                 let near = std::str::from_utf8(near.key()).unwrap_or_default();
-                let is_word = near.chars().all(char::is_alphabetic);
-                if is_word && near != word && begin_alike(near, word) {
+                if near.chars().all(char::is_alphabetic) {
                     found.insert(near.to_owned());
                 }
             }
         }
+        found.remove(word);
         Ok(found)
     }
 
@@ -195,14 +202,6 @@ fn term_of(word: &str) -> Option<String> {
         terms.len() < 2
     });
     (terms.len() == 1).then(|| terms.remove(0))
-}
-
-/// Whether two words begin with the same letter, or with the same two that are swapped. The first letter is rarely wrong by
-/// itself, and words that differ in it have nothing in common.
-fn begin_alike(one: &str, other: &str) -> bool {
-    let (mut one, mut other) = (one.chars(), other.chars());
-    let (first, second) = ((one.next(), one.next()), (other.next(), other.next()));
-    first.0 == second.0 || (first.0 == second.1 && first.1 == second.0)
 }
 
 #[cfg(test)]
