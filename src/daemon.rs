@@ -14,7 +14,7 @@ use rustix::fs::Mode;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, MetricsAccess};
 use crate::embed::EmbeddingTable;
 use crate::error::{Exit, Fatal};
 use crate::event::{AgentName, Millis, awake};
@@ -279,6 +279,7 @@ fn listen(
         free_space_floor: config.store.free_space_floor,
         roots: options::roots(config),
         known: options::known(config),
+        metrics: config.http.metrics != MetricsAccess::Off,
         requests: config.control.requests,
         body: config.control.body,
         event_size: config.delivery.event_size,
@@ -306,7 +307,13 @@ fn listen(
         patience,
     ));
     if let Some(network) = network {
-        let router = http::tcp_router(state, &config.http.public_url);
+        let loopback = config.http.listen.is_some_and(|at| at.ip().is_loopback());
+        let open = match config.http.metrics {
+            MetricsAccess::Loopback => loopback,
+            MetricsAccess::Open => true,
+            MetricsAccess::Off => false,
+        };
+        let router = http::tcp_router(state, &config.http.public_url, open);
         listeners.spawn(http::serve(network, router, stop.clone(), patience));
     }
     listeners

@@ -5,6 +5,7 @@ mod backoff;
 mod disk;
 mod hex;
 mod log_once;
+mod metrics;
 mod json;
 mod event;
 mod config;

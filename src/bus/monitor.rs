@@ -1,6 +1,8 @@
 //! What can be seen of the carriers from outside.
 
-use super::redis::{Link, LinkState};
+use tokio::sync::watch;
+
+use super::redis::{Link, LinkState, StreamView};
 use super::switch::{Active, CarrierChoice, active};
 use crate::event::AgentName;
 
@@ -10,6 +12,7 @@ pub(crate) struct Monitor {
     choice: CarrierChoice,
     agents: Vec<(AgentName, CarrierChoice)>,
     link: Option<Link>,
+    streams: watch::Receiver<Option<Vec<StreamView>>>,
 }
 
 impl Monitor {
@@ -18,11 +21,13 @@ impl Monitor {
         choice: CarrierChoice,
         agents: Vec<(AgentName, CarrierChoice)>,
         link: Option<Link>,
+        streams: watch::Receiver<Option<Vec<StreamView>>>,
     ) -> Self {
         Monitor {
             choice,
             agents,
             link,
+            streams,
         }
     }
 
@@ -64,10 +69,14 @@ impl Monitor {
             || self.agents.iter().any(|(_, c)| *c == CarrierChoice::Redis)
     }
 
+    /// Redis can carry.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.state(), Some(LinkState::Up { .. }))
+    }
+
     /// Redis is wanted and cannot carry: for `redis` that is a degraded state.
     pub(crate) fn waits_for_redis(&self) -> Option<String> {
-        let up = matches!(self.state(), Some(LinkState::Up { .. }));
-        (self.needs_redis() && !up).then(|| self.why())
+        (self.needs_redis() && !self.is_up()).then(|| self.why())
     }
 
     /// Another store owns the namespace.
@@ -81,5 +90,18 @@ impl Monitor {
     /// Copies that Redis has lost since the start.
     pub(crate) fn lost_by_redis(&self) -> u64 {
         self.link.as_ref().map_or(0, Link::lost)
+    }
+
+    /// Connections to Redis after the first one; `None`: this config does not use it.
+    pub(crate) fn reconnects(&self) -> Option<u64> {
+        self.link.as_ref().map(Link::reconnects)
+    }
+
+    /// How the streams stood when they were looked at last; none while Redis cannot carry.
+    pub(crate) fn streams(&self) -> Vec<StreamView> {
+        match self.state() {
+            Some(LinkState::Up { .. }) => self.streams.borrow().clone().unwrap_or_default(),
+            _ => Vec::new(),
+        }
     }
 }

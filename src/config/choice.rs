@@ -44,6 +44,18 @@ choice! {
 }
 
 choice! {
+    /// Who may read `/metrics` without a token.
+    MetricsAccess {
+        /// Whoever may use the control socket, and programs on this machine where `[http] listen` is a loopback address.
+        Loopback = "loopback",
+        /// Whoever reaches `[http] listen` too.
+        Open = "open",
+        /// There is no `/metrics`.
+        Off = "off",
+    }
+}
+
+choice! {
     /// The carrier of one agent.
     Carrier {
         /// As `[bus] mode` says.

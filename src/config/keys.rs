@@ -9,7 +9,9 @@
 //! ```
 
 use super::check::{self, COLLECTION_NAME, GROUP, INSTANCE, LONGEST_INSTANCE, REDIS_NAME};
-use super::choice::{BusMode, Carrier, FileType, LogFormat, LogLevel, Missed, WatchMode};
+use super::choice::{
+    BusMode, Carrier, FileType, LogFormat, LogLevel, MetricsAccess, Missed, WatchMode,
+};
 use super::redis_url::RedisUrl;
 use super::redis_url::redis_url;
 use super::shape::Shape::{Choice, Count, List, Name, Size, Switch, Text, Time};
@@ -354,6 +356,10 @@ tables! {
         tls_key: PathBuf = "", Text(check::optional_path);
         /// Whether docent may listen without TLS where other machines reach it. Tokens and documents can be read on the way then.
         insecure: bool = false, Switch;
+        /// Who may read `/metrics` besides users of the control socket. `"loopback"`: programs on this machine, if `listen` is a
+        /// loopback address. `"open"`: whoever reaches `listen`; the metrics name collections. `"off"`: nobody, on the control
+        /// socket neither.
+        metrics: MetricsAccess = "loopback", Choice(MetricsAccess::NAMES);
     }
 }
 

@@ -35,7 +35,7 @@ mod violation;
 
 pub(crate) use check::{parse_public_url, parse_schedule};
 pub(crate) use choice::Carrier;
-pub(crate) use choice::{BusMode, LogFormat, LogLevel, Missed, WatchMode};
+pub(crate) use choice::{BusMode, LogFormat, LogLevel, MetricsAccess, Missed, WatchMode};
 pub(crate) use groups::group_id;
 pub(crate) use keys::Agent;
 pub(crate) use keys::{Agents, Collection, Config, Job, Log};

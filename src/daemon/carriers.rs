@@ -75,7 +75,12 @@ impl Carriers {
 
     /// What can be seen from outside.
     pub(super) fn monitor(&self) -> Monitor {
-        Monitor::new(self.choice, self.agents.clone(), self.link.clone())
+        Monitor::new(
+            self.choice,
+            self.agents.clone(),
+            self.link.clone(),
+            self.streams.clone(),
+        )
     }
 
     /// What self_healing is told of Redis.

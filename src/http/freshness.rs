@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use super::metrics::SearchFigures;
 use super::{State, count, wire};
 use crate::event::{AgentName, Millis};
 use crate::index::FollowerState;
@@ -16,6 +17,8 @@ pub(crate) struct Memory {
     scanned_at: AtomicI64,
     /// An agent that was turned on has yet to catch up.
     behind: AtomicBool,
+    pub(super) searches: SearchFigures,
+    pub(super) files: super::metrics::CountedFiles,
 }
 
 impl Memory {

@@ -103,7 +103,10 @@ pub(super) async fn jobs(Shared(state): Shared<State>) -> Result<Json<JobList>, 
 }
 
 /// What came of the run that published this event.
-async fn last_run(state: &State, event: Option<&str>) -> Result<Option<JobRun>, Problem> {
+pub(super) async fn last_run(
+    state: &State,
+    event: Option<&str>,
+) -> Result<Option<JobRun>, Problem> {
     let Some(id) = event.and_then(|id| id.parse().ok()) else {
         return Ok(None);
     };

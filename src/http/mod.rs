@@ -25,6 +25,7 @@ mod health;
 mod ingress;
 mod lines;
 mod listener;
+mod metrics;
 mod operate;
 mod params;
 pub(crate) mod percent;
@@ -112,6 +113,8 @@ pub(crate) struct Info {
     pub roots: BTreeMap<String, PathBuf>,
     /// The names that events may be about.
     pub known: Known,
+    /// Whether there is `/metrics`.
+    pub metrics: bool,
     /// Requests served at once.
     pub requests: usize,
     /// Bytes of the largest body.

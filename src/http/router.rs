@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::access::{Bearer, Door, Need, Site, at_home, authenticated};
+use super::metrics::metrics_router;
 use super::params::whole;
 #[cfg(test)]
 use super::routes::Registered;
@@ -33,25 +34,29 @@ pub(crate) const DATA_DIR_HEADER: &str = "docent-data-dir";
 
 /// Everything, for the control socket: whoever may open that may do everything.
 pub(crate) fn router(state: State) -> Router {
+    let metrics = state.info.metrics.then(|| metrics_router(state.clone()));
     let data_dir = percent::encode(state.info.data_dir.as_os_str().as_bytes());
     let board = state.board.clone();
     api(state)
         // A probe answers however many requests there are.
         .merge(probes_router(board))
+        .merge(metrics.unwrap_or_default())
         .layer(map_response_with_state(data_dir, name_data_dir))
         .layer(from_fn(logged))
 }
 
 /// The same for TCP: whoever has a token may do what that was made for. `public_url` is the name that clients know it by,
-/// if that is not its address.
-pub(crate) fn tcp_router(state: State, public_url: &str) -> Router {
+/// if that is not its address; `with_metrics`: whoever reaches it may read those without a token.
+pub(crate) fn tcp_router(state: State, public_url: &str, with_metrics: bool) -> Router {
+    let metrics = with_metrics.then(|| metrics_router(state.clone()));
     let board = state.board.clone();
     let site = Site::new(public_url);
     let door = Door::new(state.tokens.clone(), site.clone());
-    let probes = probes_router(board).layer(from_fn_with_state(Arc::new(site), at_home));
+    let open = probes_router(board).merge(metrics.unwrap_or_default());
+    let open = open.layer(from_fn_with_state(Arc::new(site), at_home));
     api(state)
         .layer(from_fn_with_state(door, authenticated))
-        .merge(probes)
+        .merge(open)
         .layer(from_fn(logged))
 }
 

@@ -96,12 +96,14 @@ pub(super) async fn search(
         patience.wait(&state).await;
         // Looked at before the search: what becomes searchable meanwhile is not claimed.
         let freshness = freshness(&state).await?;
-        let answer = state.searcher.search(request.clone()).await?;
+        let answer = state.searcher.search(request.clone()).await;
+        let answer = answer.inspect_err(|_| state.memory.searches.failed())?;
         let shown = if waits { shown(&answer) } else { Vec::new() };
         if !patience.goes_on(&state, changed(&state, shown).await?) {
             break (freshness, answer);
         }
     };
+    state.memory.searches.answered(&answer);
     let corrected = answer.corrected.into_iter().map(|c| Corrected {
         from: c.from,
         to: c.to,

@@ -76,7 +76,7 @@ pub(super) async fn status(
     let info = &state.info;
     let phase = *state.board.phase().borrow();
     let status = Status {
-        state: condition(phase, &wrong, is_opening(&state, &follower)),
+        state: condition(phase, wrong.is_empty(), is_opening(&state, &follower)),
         wrong,
         version: info.version.clone(),
         instance: info.instance.clone(),
@@ -171,19 +171,19 @@ fn index_view(follower: FollowerState, head: u64) -> IndexView {
 }
 
 /// Whether the index is being opened after a start. One that lacks what the store has is being rebuilt.
-fn is_opening(state: &State, follower: &FollowerState) -> bool {
+pub(super) fn is_opening(state: &State, follower: &FollowerState) -> bool {
     let fed = state.board.agent(AgentName::Rag).state != AgentState::Off;
     let head = state.store.head().borrow().change;
     let rebuilding = follower.rebuilt.is_some() && follower.position < head;
     fed && !follower.ready && follower.stopped.is_none() && !rebuilding
 }
 
-fn condition(phase: Phase, wrong: &[Wrong], opening: bool) -> Condition {
+pub(super) fn condition(phase: Phase, fine: bool, opening: bool) -> Condition {
     match phase {
         Phase::Starting => Condition::Starting,
         Phase::Draining => Condition::Draining,
-        Phase::Running if wrong.is_empty() && opening => Condition::Starting,
-        Phase::Running if wrong.is_empty() => Condition::Running,
+        Phase::Running if fine && opening => Condition::Starting,
+        Phase::Running if fine => Condition::Running,
         Phase::Running => Condition::Degraded,
     }
 }
@@ -291,19 +291,15 @@ mod tests {
 
     #[test]
     fn only_a_daemon_at_work_is_degraded() {
-        let wrong = [Wrong {
-            what: "x".to_owned(),
-            remedy: "y".to_owned(),
-        }];
-        for (phase, wrong, opening, expected) in [
-            (Phase::Running, &[][..], false, Condition::Running),
-            (Phase::Running, &[][..], true, Condition::Starting),
-            (Phase::Running, &wrong[..], false, Condition::Degraded),
-            (Phase::Running, &wrong[..], true, Condition::Degraded),
-            (Phase::Starting, &wrong[..], false, Condition::Starting),
-            (Phase::Draining, &wrong[..], true, Condition::Draining),
+        for (phase, fine, opening, expected) in [
+            (Phase::Running, true, false, Condition::Running),
+            (Phase::Running, true, true, Condition::Starting),
+            (Phase::Running, false, false, Condition::Degraded),
+            (Phase::Running, false, true, Condition::Degraded),
+            (Phase::Starting, false, false, Condition::Starting),
+            (Phase::Draining, false, true, Condition::Draining),
         ] {
-            assert_eq!(condition(phase, wrong, opening), expected);
+            assert_eq!(condition(phase, fine, opening), expected);
         }
     }
 }

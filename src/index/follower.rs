@@ -271,6 +271,11 @@ impl Follower {
             state.stopped = None;
             state.ready |= !feed.more;
         });
+        for change in &feed.changes {
+            let source = &change.source;
+            let figures = self.store.figures();
+            figures.searchable(&source.collection, &source.path);
+        }
         // A search that began before this commit may still look for what the batch replaced, but not for what earlier ones did.
         self.prune().await;
         self.prune_to = Some(feed.position);

@@ -7,6 +7,7 @@
 
 mod agent;
 mod compute;
+mod figures;
 mod life;
 mod notifier;
 mod restart;

@@ -81,6 +81,7 @@ struct Flight {
     fence: Fence,
     heartbeat: Heartbeat,
     abort: AbortHandle,
+    began: Instant,
     stopped_at: Option<Instant>,
 }
 
@@ -352,6 +353,7 @@ impl Runner {
                 fence,
                 heartbeat,
                 abort,
+                began: Instant::now(),
                 stopped_at: None,
             },
         );

@@ -8,10 +8,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
 use crate::event::Millis;
+use crate::metrics::{LabelledGauges, label};
 
 /// The reason in a `scan.requested` that takes a root as it is: absent, or another directory than before.
 pub(crate) const ACCEPT_REMOVALS: &str = "accept-removals";
@@ -229,6 +231,15 @@ pub(crate) struct ScanDesk {
     /// Files that somebody found changed and nobody has noticed.
     found: Arc<Mutex<FoundFiles>>,
     progress: Arc<watch::Sender<ScanProgress>>,
+    figures: Arc<ScanFigures>,
+}
+
+/// The last scan of each collection that was scanned whole since the start.
+#[derive(Debug, Default)]
+pub(crate) struct ScanFigures {
+    pub(crate) seconds: LabelledGauges,
+    /// When it ended, in seconds since 1970.
+    pub(crate) ended_at: LabelledGauges,
 }
 
 impl Default for ScanDesk {
@@ -238,6 +249,7 @@ impl Default for ScanDesk {
             markers: Arc::default(),
             found: Arc::default(),
             progress: Arc::new(watch::Sender::new(ScanProgress::default())),
+            figures: Arc::default(),
         }
     }
 }
@@ -269,6 +281,20 @@ impl ScanDesk {
 
     pub(crate) fn progress(&self) -> watch::Receiver<ScanProgress> {
         self.progress.subscribe()
+    }
+
+    /// For the scanner: a whole collection was scanned, and this is how long it took.
+    pub(crate) fn scanned(&self, collection: &str, took: Duration) {
+        let labels = label("collection", collection);
+        let figures = &self.figures;
+        let seconds = took.as_secs_f64();
+        figures.seconds.get_or_create(&labels).set(seconds);
+        let now = Millis::now().0 as f64 / 1000.0;
+        figures.ended_at.get_or_create(&labels).set(now);
+    }
+
+    pub(crate) fn figures(&self) -> &ScanFigures {
+        &self.figures
     }
 
     /// For the scanner: changes the progress.

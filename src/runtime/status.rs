@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::figures::RunFigures;
 use super::watched::{Still, WatchList, Watched};
 use crate::event::{AgentName, Millis};
 
@@ -70,6 +71,7 @@ pub struct Board {
     phase: Arc<watch::Sender<Phase>>,
     agents: Arc<watch::Sender<Vec<AgentStatus>>>,
     watched: WatchList,
+    figures: Arc<RunFigures>,
 }
 
 impl Board {
@@ -95,7 +97,13 @@ impl Board {
             phase: Arc::new(watch::Sender::new(Phase::Starting)),
             agents: Arc::new(watch::Sender::new(agents)),
             watched: WatchList::default(),
+            figures: Arc::default(),
         }
+    }
+
+    /// What the runners count and measure.
+    pub(crate) fn figures(&self) -> &RunFigures {
+        &self.figures
     }
 
     /// The phase, to read or to watch.

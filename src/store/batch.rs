@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::StoreOptions;
-use crate::event::{AgentName, Millis, Seq};
+use crate::event::{AgentName, EventType, Millis, Seq};
 
 /// What one slice of pruning did.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +43,8 @@ pub(super) struct Batch {
     pub(super) options: StoreOptions,
     pub(super) counters: Counters,
     pub(super) deltas: HashMap<AgentName, Delta>,
+    /// The events that were published, each with the fix that it tells of.
+    pub(super) published: Vec<(EventType, Option<String>)>,
     /// When the member that is being applied was begun.
     pub(super) now: Millis,
 }
@@ -54,6 +56,7 @@ impl Batch {
             options,
             counters,
             deltas: HashMap::new(),
+            published: Vec::new(),
             now: Millis::now(),
         }
     }

@@ -213,6 +213,23 @@ pub(crate) struct CollectionCounts {
     pub(crate) states: BTreeMap<String, u64>,
 }
 
+/// Files by the state of the manifest become files by the state of their documents, where there are documents.
+fn merge(files: &mut BTreeMap<String, u64>, documents: BTreeMap<String, u64>) {
+    // What was captured is what its document is, once there is one.
+    let mut captured = files.remove("captured").unwrap_or(0);
+    let too_large = files.remove("too large").unwrap_or(0);
+    for (state, count) in documents {
+        let count = count.min(captured);
+        captured -= count;
+        files.insert(state, count);
+    }
+    for (state, count) in [("captured", captured), ("rejected", too_large)] {
+        if count > 0 {
+            *files.entry(state.to_owned()).or_default() += count;
+        }
+    }
+}
+
 /// How many files are in each state, of one collection or of all.
 fn states_in(
     connection: &Connection,
@@ -230,19 +247,7 @@ fn states_in(
     let documents = counts(
         "SELECT state, COUNT(*) FROM document WHERE state <> 'removed' AND (?1 IS NULL OR collection = ?1) GROUP BY state",
     )?;
-    // What was captured is what its document is, once there is one.
-    let mut captured = files.remove("captured").unwrap_or(0);
-    let too_large = files.remove("too large").unwrap_or(0);
-    for (state, count) in documents {
-        let count = count.min(captured);
-        captured -= count;
-        files.insert(state, count);
-    }
-    for (state, count) in [("captured", captured), ("rejected", too_large)] {
-        if count > 0 {
-            *files.entry(state.to_owned()).or_default() += count;
-        }
-    }
+    merge(&mut files, documents);
     Ok(files)
 }
 
@@ -303,6 +308,35 @@ impl Store {
     pub async fn file_states(&self) -> Result<BTreeMap<String, u64>, ReadError> {
         self.read("files by state", |connection| states_in(connection, None))
             .await
+    }
+
+    /// The same of each collection that has files.
+    pub(crate) async fn file_states_by_collection(
+        &self,
+    ) -> Result<BTreeMap<String, BTreeMap<String, u64>>, ReadError> {
+        self.read("files by collection and state", |connection| {
+            let counts = |sql: &str| -> rusqlite::Result<BTreeMap<String, BTreeMap<String, u64>>> {
+                let mut select = connection.prepare_cached(sql)?;
+                let mut rows = select.query([])?;
+                let mut counts = BTreeMap::<String, BTreeMap<String, u64>>::new();
+                while let Some(row) = rows.next()? {
+                    let states = counts.entry(row.get(0)?).or_default();
+                    states.insert(row.get(1)?, row.get(2)?);
+                }
+                Ok(counts)
+            };
+            let mut files = counts(
+                "SELECT collection, state, COUNT(*) FROM manifest GROUP BY collection, state",
+            )?;
+            let mut documents = counts(
+                "SELECT collection, state, COUNT(*) FROM document WHERE state <> 'removed' GROUP BY collection, state",
+            )?;
+            for (collection, states) in &mut files {
+                merge(states, documents.remove(collection).unwrap_or_default());
+            }
+            Ok(files)
+        })
+        .await
     }
 
     /// The same and more of one collection.

@@ -125,6 +125,12 @@ pub(super) fn publish(
             delta.fresh = true;
         }
     }
+    let fix = match event.kind {
+        EventType::FixApplied | EventType::FixFailed => event.data.get("fix"),
+        _ => None,
+    };
+    let fix = fix.and_then(|fix| fix.as_str()).map(str::to_owned);
+    batch.published.push((event.kind, fix));
     Ok(PublishedEvent {
         id: event.id,
         seq,

@@ -21,6 +21,7 @@ mod documents;
 mod error;
 mod events;
 mod fence;
+mod figures;
 mod files;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) mod gate;
@@ -315,12 +316,25 @@ impl Store {
         &self.shared.gate
     }
 
+    /// The size of the file and its log; `None`: not known.
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        let size = |path: &Path| std::fs::metadata(path).map(|found| found.len());
+        let log = self.path.with_extension("db-wal");
+        Some(size(&self.path).ok()? + size(&log).unwrap_or(0))
+    }
+
+    /// What is counted and measured since the start.
+    pub(crate) fn figures(&self) -> &StoreFigures {
+        &self.shared.figures
+    }
+
     /// An agent's counts, as of the last commit.
     pub fn counts(&self, agent: AgentName) -> AgentCounts {
         self.shared.counts(agent)
     }
 }
 
+pub(crate) use figures::StoreFigures;
 pub use open::Closer;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 
 use super::batch::{Counters, Delta};
+use super::figures::StoreFigures;
 use super::files::PUT_BACK;
 use super::schema;
 use crate::event::{AgentName, Millis, Seq};
@@ -108,6 +109,7 @@ pub(super) struct StoreShared {
     head: watch::Sender<Head>,
     standing: watch::Sender<Standing>,
     agents: Vec<AgentSlot>,
+    pub(super) figures: StoreFigures,
     #[cfg(all(test, feature = "testing"))]
     pub(super) gate: super::gate::Gate,
 }
@@ -141,6 +143,7 @@ impl StoreShared {
             head: watch::Sender::new(Head::default()),
             standing: watch::Sender::default(),
             agents,
+            figures: StoreFigures::default(),
             #[cfg(all(test, feature = "testing"))]
             gate: super::gate::Gate::default(),
         })

@@ -4,12 +4,15 @@
 //! and makes them durable with one fsync. A full disk or an I/O error rolls the whole batch back and is told to every member.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use super::batch::{Batch, Counters, Pruned};
 use super::error::unavailable;
+use super::figures::fix_labels;
 use super::files::{Files, PUT_BACK};
 use super::ledger::{self, DeliveryKey, PublishedEvent, Settled};
 use super::outcome::{self, Settlement};
@@ -19,7 +22,8 @@ use super::{
     StoreShared, WriteError, audit, captures, chunks, documents, health, leave_log, manifest,
     operate,
 };
-use crate::event::{Millis, NewEvent, Seq};
+use crate::event::{EventType, Millis, NewEvent, Seq};
+use crate::metrics::label;
 
 /// The most transactions and bytes in one commit.
 const BATCH_ROWS_MAX: usize = 512;
@@ -39,6 +43,7 @@ impl Writer {
     /// Tells the handles what the file holds.
     pub(super) fn announce(&self) {
         self.shared.set_head(&self.batch.counters);
+        self.count_audited();
     }
 
     /// Works until every sender is gone.
@@ -92,11 +97,13 @@ impl Writer {
     /// One batch: all of it durable, or none of it. Members that break a rule are refused alone.
     fn commit(&mut self, commands: Vec<Command>) {
         let before = self.batch.counters.clone();
+        let (began, members) = (Instant::now(), commands.len());
         let (works, replies): (Vec<Work>, Vec<_>) =
             commands.into_iter().map(|c| (c.work, c.reply)).unzip();
         let result = self.in_place().and_then(|()| self.try_commit(works));
         match result {
             Ok(results) => {
+                self.count(began, members);
                 self.shared
                     .committed(&self.batch.counters, &self.batch.deltas);
                 let in_place = self.in_place();
@@ -117,6 +124,34 @@ impl Writer {
             }
         }
         self.batch.deltas.clear();
+        self.batch.published.clear();
+    }
+
+    /// Counts a commit that is durable.
+    fn count(&self, began: Instant, members: usize) {
+        let figures = &self.shared.figures;
+        figures
+            .commit_seconds
+            .observe(began.elapsed().as_secs_f64());
+        figures.commits.inc();
+        figures.batch_size.observe(members as f64);
+        self.count_audited();
+        for (kind, fix) in &self.batch.published {
+            figures.published.get_or_create(&label("type", kind)).inc();
+            if let Some(fix) = fix {
+                let result = match kind {
+                    EventType::FixApplied => "applied",
+                    _ => "failed",
+                };
+                let labels = fix_labels(fix, result);
+                figures.fixes.get_or_create(&labels).inc();
+            }
+        }
+    }
+
+    fn count_audited(&self) {
+        let audited = self.shared.figures.audited.inner();
+        audited.store(self.batch.counters.audit_n, Ordering::Relaxed);
     }
 
     fn try_commit(
@@ -158,6 +193,7 @@ impl Writer {
         }
         let counters = self.batch.counters.clone();
         let deltas = self.batch.deltas.clone();
+        let published = self.batch.published.len();
         execute(&self.connection, "SAVEPOINT member")?;
         let result = apply(&self.connection, work, &mut self.batch);
         match &result {
@@ -166,6 +202,7 @@ impl Writer {
             Err(_) => {
                 self.batch.counters = counters;
                 self.batch.deltas = deltas;
+                self.batch.published.truncate(published);
                 execute(&self.connection, "ROLLBACK TO member")?;
                 execute(&self.connection, "RELEASE member")?;
             }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of one function each. They name nothing, and every module may name them.
-const COMMON: &[&str] = &["backoff", "disk", "hex", "log_once"];
+const COMMON: &[&str] = &["backoff", "disk", "hex", "log_once", "metrics"];
 
 /// Module → the modules that it may name.
 const IMPORTS: &[(&str, &[&str])] = &[
@@ -70,6 +70,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["http"]),
     ("tokio_rustls", &["http"]),
     ("rustls_native_certs", &["http/client"]),
+    ("prometheus_client", &["metrics"]),
     ("fred", &["bus/redis"]),
     ("clap", &["cli"]),
     ("rmcp", &["cli/mcp"]),

@@ -41,6 +41,7 @@ mod fresh;
 mod index;
 mod kill;
 mod mcp;
+mod metrics;
 mod migrate;
 mod mounts;
 mod operate;

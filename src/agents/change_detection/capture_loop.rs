@@ -324,6 +324,9 @@ impl CaptureLoop {
         match result.in_flight {
             InFlight::Path { taken, young } if written => {
                 let path = taken.path().clone();
+                let (tree, since) = (&self.context.trees[path.tree], taken.change().since);
+                let figures = self.context.store.figures();
+                figures.noticed(&tree.name, &path.path, since.into_std());
                 taken.settle();
                 if young {
                     let debounce = self.context.options.debounce;

@@ -302,6 +302,9 @@ impl Scanner {
             return;
         };
         let (seen, took) = (roots.all_seen(), scan.began.elapsed());
+        for scanned in scan.collections.iter().filter(|c| c.whole) {
+            self.desk.scanned(&scanned.collection, took);
+        }
         if let Some(number) = number {
             tracing::info!(number, seen, ?took, "the scan of everything has ended");
             self.owed = self.owed.filter(|owed| *owed > number);

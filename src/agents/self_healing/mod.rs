@@ -34,8 +34,9 @@ use crate::store::{Effect, Outcome, Store};
 pub(crate) use redis::{RedisFacts, RedisLook, RedisStanding, StreamFacts};
 
 use keeper::Keeper;
+
 use probe::{Parts, Probe};
-use remedy::LiveHands;
+use remedy::{LiveHands, Remedy};
 use requests::Requests;
 
 /// What is too much.
@@ -136,6 +137,9 @@ pub(crate) struct SelfHealing {
 impl SelfHealing {
     /// A new life: its state stands in the store.
     pub(crate) fn new(options: Options, surroundings: Surroundings) -> Self {
+        for fix in Remedy::NAMES {
+            surroundings.store.figures().knows_fix(fix);
+        }
         SelfHealing {
             options,
             surroundings,

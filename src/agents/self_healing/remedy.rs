@@ -26,6 +26,10 @@ pub(super) enum Remedy {
 }
 
 impl Remedy {
+    /// Every name.
+    pub(super) const NAMES: [&'static str; 4] =
+        ["restart_agent", "verify_index", "rescan", "check_documents"];
+
     /// Its name, as in issues and events.
     pub(super) const fn name(&self) -> &'static str {
         match self {

@@ -64,6 +64,7 @@ struct LinkShared {
     state: watch::Sender<LinkState>,
     reports: mpsc::Sender<FailureReport>,
     lost: AtomicU64,
+    reconnects: AtomicU64,
 }
 
 /// What everybody knows of Redis. Cheap to clone.
@@ -82,6 +83,7 @@ impl Link {
             state: watch::Sender::new(LinkState::Connecting),
             reports,
             lost: AtomicU64::new(0),
+            reconnects: AtomicU64::new(0),
         };
         let link = Link {
             shared: Arc::new(shared),
@@ -126,6 +128,11 @@ impl Link {
     /// Copies that Redis has lost since the start.
     pub fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// Connections after the first one since the start.
+    pub(crate) fn reconnects(&self) -> u64 {
+        self.shared.reconnects.load(Ordering::Relaxed)
     }
 
     /// Waits for the first verdict.

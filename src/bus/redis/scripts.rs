@@ -52,18 +52,24 @@ end
 /// entries or were at work within a time. KEYS: stream. ARGV: group, our consumer, pending for so long, counted up to,
 /// at work within, consumers at most.
 pub(super) const STANDING: &str = "#!lua flags=no-writes
-local others = {}
+local others, consumers, pending, lag = {}, 0, 0, false
 for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local facts = {}
   for i = 1, #consumer, 2 do facts[consumer[i]] = consumer[i + 1] end
+  consumers = consumers + 1
   local there = facts.pending > 0 or facts.idle < tonumber(ARGV[5])
   if facts.name ~= ARGV[2] and there and #others < tonumber(ARGV[6]) then
     others[#others + 1] = string.sub(facts.name, 1, 100)
   end
 end
+for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local facts = {}
+  for i = 1, #group, 2 do facts[group[i]] = group[i + 1] end
+  if facts.name == ARGV[1] then pending, lag = facts.pending, facts.lag end
+end
 local stuck = #redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[3], '-', '+', ARGV[4])
 local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
-return {redis.call('XLEN', KEYS[1]), stuck, first and first[1] or '', others}
+return {redis.call('XLEN', KEYS[1]), stuck, first and first[1] or '', others, pending, consumers, lag or ''}
 ";
 
 /// Acknowledges entries and deletes them. KEYS: stream. ARGV: group, ids.

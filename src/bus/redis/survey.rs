@@ -39,6 +39,12 @@ pub(crate) struct StreamView {
     /// Whose inbox it is; `None`: the ingress.
     pub agent: Option<AgentName>,
     pub entries: u64,
+    /// Entries that were delivered to our group and not acknowledged.
+    pub pending: u64,
+    /// Consumers of our group.
+    pub consumers: u64,
+    /// Entries that our group has still to read; `None`: Redis does not know.
+    pub lag: Option<u64>,
     /// Entries that have been pending for longer than they should.
     pub stuck: u64,
     /// Consumers of other names in our group that hold entries or are at work, the first few.
@@ -157,7 +163,7 @@ impl Surveyor {
             other => other?,
         };
         let parts = list(value).unwrap_or_default();
-        let [entries, stuck, first, strangers] = parts.as_slice() else {
+        let [entries, stuck, first, strangers, pending, consumers, lag] = parts.as_slice() else {
             return Err(GARBLED);
         };
         let strangers = list(strangers.clone()).ok_or(GARBLED)?;
@@ -165,6 +171,9 @@ impl Surveyor {
         let first = text(first).and_then(|id| StreamId::parse(&id));
         Ok(Some(StreamView {
             entries: number(entries).ok_or(GARBLED)?,
+            pending: number(pending).ok_or(GARBLED)?,
+            consumers: number(consumers).ok_or(GARBLED)?,
+            lag: number(lag),
             stuck: number(stuck).ok_or(GARBLED)?,
             strangers: strangers.iter().map(name).collect(),
             standing: match agent {
@@ -251,6 +260,9 @@ mod tests {
                 key: INBOX.to_owned(),
                 agent: Some(AgentName::Rag),
                 entries: 2,
+                pending: 2,
+                consumers: 2,
+                lag: Some(0),
                 stuck: 2,
                 strangers: vec!["stranger".to_owned()],
                 standing: Duration::ZERO,

@@ -24,7 +24,7 @@ struct Network {
 impl Network {
     fn of(daemon: &Daemon) -> Self {
         Network {
-            router: tcp_router(daemon.state.clone(), ""),
+            router: tcp_router(daemon.state.clone(), "", true),
             calls: std::cell::Cell::new(0),
         }
     }

@@ -322,7 +322,7 @@ async fn over_tcp_there_are_probes_and_nothing_else_without_a_token() {
     let address = listener.address().unwrap();
     let server = serve(
         listener,
-        tcp_router(daemon.state.clone(), ""),
+        tcp_router(daemon.state.clone(), "", true),
         daemon.state.stop.clone(),
         Patience::default(),
     );

@@ -86,6 +86,7 @@ pub(super) fn info(requests: usize) -> Info {
             collections: vec!["docs".to_owned()],
             jobs: vec!["verify".to_owned()],
         },
+        metrics: true,
         requests,
         body: 1024 * 1024,
         event_size: 64 * 1024,
@@ -120,7 +121,12 @@ impl Daemon {
         let socket = data_dir.join("docent.sock");
         Daemon {
             state: State {
-                carriers: Monitor::new(CarrierChoice::Embedded, Vec::new(), None),
+                carriers: Monitor::new(
+                    CarrierChoice::Embedded,
+                    Vec::new(),
+                    None,
+                    watch::channel(None).1,
+                ),
                 store,
                 searcher: search.clone(),
                 board,

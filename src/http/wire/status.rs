@@ -19,6 +19,14 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
+    /// All of them.
+    pub(crate) const ALL: &'static [Condition] = &[
+        Condition::Starting,
+        Condition::Running,
+        Condition::Degraded,
+        Condition::Draining,
+    ];
+
     /// As it is printed.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

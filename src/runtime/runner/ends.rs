@@ -26,6 +26,10 @@ impl Runner {
         let Some(seq) = self.tasks.remove(&id) else {
             return;
         };
+        if let Some(flight) = self.flights.get(&seq) {
+            let figures = self.parts.board.figures();
+            figures.took(self.name, flight.began.elapsed());
+        }
         let settlement = match joined {
             Ok((_, Ending::Outcome(outcome))) => Settlement::Done(outcome),
             Ok((_, Ending::Transient(error))) => Settlement::Transient(error),
@@ -71,7 +75,10 @@ impl Runner {
                 "a delivery failed for good; `docent dead show {id}` says why, `docent dead replay {id}` has it tried again", id = flight.event.id);
         }
         match result {
-            Ok(Settled::Dead) => self.leave(seq, Left::Dead),
+            Ok(Settled::Dead) => {
+                self.parts.board.figures().died(self.name);
+                self.leave(seq, Left::Dead);
+            }
             Ok(_) | Err(WriteError::Refused) => self.leave(seq, Left::Settled),
             Err(WriteError::Closed) => return true,
             Err(WriteError::Unavailable(cause)) => self.unavailable(seq, &cause),
@@ -103,6 +110,7 @@ impl Runner {
 
     /// No attempt, nothing written: it goes back to queued, holds its subject, and nothing new starts for a pause.
     fn unavailable(&mut self, seq: Seq, cause: &str) {
+        self.parts.board.figures().was_unavailable(self.name);
         self.flights.remove(&seq);
         self.table.pause(seq);
         if self.pause.until.is_some() && self.pause.count > 0 {

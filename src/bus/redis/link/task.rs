@@ -1,5 +1,6 @@
 //! The task behind a link: connects, watches, decides, tells.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
@@ -212,6 +213,9 @@ impl LinkTask {
     }
 
     async fn enter_up(&mut self, facts: PreflightFacts) {
+        if self.epoch > 0 {
+            self.link.shared.reconnects.fetch_add(1, Ordering::Relaxed);
+        }
         self.epoch += 1;
         let state = LinkState::Up {
             epoch: self.epoch,
