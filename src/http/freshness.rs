@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use super::metrics::SearchFigures;
+use super::figures::{CountedFiles, SearchFigures};
 use super::{State, count, wire};
 use crate::event::{AgentName, Millis};
 use crate::index::FollowerState;
@@ -18,7 +18,7 @@ pub(crate) struct Memory {
     /// An agent that was turned on has yet to catch up.
     behind: AtomicBool,
     pub(super) searches: SearchFigures,
-    pub(super) files: super::metrics::CountedFiles,
+    pub(super) files: CountedFiles,
 }
 
 impl Memory {

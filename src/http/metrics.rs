@@ -3,10 +3,6 @@
 //! Whatever `status` shows too is taken from the same places, so that the two agree. A figure that is not known at this
 //! moment is left out.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
-
 use axum::Router;
 use axum::extract::State as Shared;
 use axum::http::HeaderMap;
@@ -23,10 +19,9 @@ use super::{State, agents};
 use crate::bus::Monitor;
 use crate::disk;
 use crate::event::{AgentName, Millis};
-use crate::index::Answer;
-use crate::metrics::{Histogram, LabelledCounts, Labels, MetricsPage, PageFormat, label};
+use crate::metrics::{LabelledCounts, Labels, MetricsPage, PageFormat, label};
 use crate::runtime::AgentState;
-use crate::store::{ReadError, Severity, Store};
+use crate::store::{ReadError, Severity};
 
 /// The route alone: what may reach it, its listener decides.
 pub(crate) fn metrics_router(state: State) -> Router {
@@ -348,100 +343,4 @@ async fn jobs(page: &mut MetricsPage, state: &State) -> Result<(), Problem> {
         ok,
     );
     Ok(())
-}
-
-// Measured with a debug build on two busy cores, 300 files: a search took 10 to 100 ms.
-const SEARCH_BUCKETS: [f64; 11] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
-];
-
-/// Searches since the start.
-#[derive(Debug)]
-pub(super) struct SearchFigures {
-    seconds: Histogram,
-    results: LabelledCounts,
-}
-
-impl Default for SearchFigures {
-    fn default() -> Self {
-        let results = LabelledCounts::default();
-        for result in ["hits", "none", "error"] {
-            drop(results.get_or_create(&label("result", result)));
-        }
-        SearchFigures {
-            seconds: Histogram::new(SEARCH_BUCKETS),
-            results,
-        }
-    }
-}
-
-impl SearchFigures {
-    /// A search was answered.
-    pub(super) fn answered(&self, answer: &Answer) {
-        let result = if answer.hits.is_empty() {
-            "none"
-        } else {
-            "hits"
-        };
-        self.count(result);
-        self.seconds.observe(answer.took.as_secs_f64());
-    }
-
-    pub(super) fn failed(&self) {
-        self.count("error");
-    }
-
-    fn count(&self, result: &str) {
-        self.results.get_or_create(&label("result", result)).inc();
-    }
-}
-
-/// How much of the time counting may take: one part of so many.
-const COUNTING: u32 = 20;
-
-/// Counts that need a look at all rows. They are counted again only where something was committed since, and then no
-/// oftener than keeps counting to a small part of the time.
-#[derive(Debug, Default)]
-pub(super) struct CountedFiles {
-    last: Mutex<Option<LastCount>>,
-}
-
-#[derive(Debug, Clone)]
-struct LastCount {
-    /// The commits that it saw.
-    commits: u64,
-    again: Instant,
-    counts: FileCounts,
-}
-
-#[derive(Debug, Clone, Default)]
-struct FileCounts {
-    /// By collection and state.
-    files: BTreeMap<String, BTreeMap<String, u64>>,
-    chunks: u64,
-}
-
-impl CountedFiles {
-    async fn counted(&self, store: &Store) -> Result<FileCounts, ReadError> {
-        let (began, commits) = (Instant::now(), store.figures().commits.get());
-        let last = self
-            .last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(last) = last.filter(|last| last.commits == commits || began < last.again) {
-            return Ok(last.counts);
-        }
-        let counts = FileCounts {
-            files: store.file_states_by_collection().await?,
-            chunks: store.chunk_count().await?,
-        };
-        let now = Instant::now();
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastCount {
-            commits,
-            again: now + (now - began) * COUNTING,
-            counts: counts.clone(),
-        });
-        Ok(counts)
-    }
 }

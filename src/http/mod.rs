@@ -18,6 +18,7 @@ mod client;
 mod dead;
 mod documents;
 mod events;
+mod figures;
 mod follow;
 mod fresh;
 mod freshness;
