@@ -72,7 +72,7 @@ impl From<Issue> for HealthIssue {
         HealthIssue {
             subject: issue.subject,
             severity: issue.severity.as_str().to_owned(),
-            detector: issue.detector.as_str().to_owned(),
+            detector: issue.detector,
             value: issue.value,
             limit: issue.limit,
             opened_at: issue.opened_at.to_string(),

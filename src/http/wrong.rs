@@ -8,28 +8,28 @@ use crate::config::format_size;
 use crate::event::{AgentName, Millis, Subject};
 use crate::index::FollowerState;
 use crate::runtime::{AgentState, RootState, ScanProgress};
-use crate::store::{Detector, Issue, PUT_BACK, Severity, Standing};
+use crate::store::{Issue, PUT_BACK, Severity, Standing};
 
-/// What would be right, of the detectors whose faults are judged here at once. An issue of theirs about another subject is over as
-/// soon as nothing is found here.
-fn expected(detector: Detector) -> Option<&'static str> {
-    Some(match detector {
-        Detector::AgentParked => "the agent is running",
-        Detector::AgentUnavailable => "what the agent works with is there",
-        Detector::IndexStopped => "the index follows the store",
-        Detector::Disk => "there is more free space than the floor",
-        Detector::CapturesHeld => "every changed file is captured",
-        Detector::RootAbsent => "every root can be reached",
-        Detector::RemovalsHeld => "removals go ahead",
-        Detector::DeadLetters => "no delivery is dead",
-        _ => return None,
-    })
-}
+/// The detectors of `self_healing` whose open issues say that something is not intact.
+const STORE_DETECTOR: &str = "integrity";
+const INDEX_DETECTOR: &str = "index_drift";
+
+/// What is judged at once, with what would be right: the detector that `self_healing` has for it. Its issues of another
+/// subject are over as soon as nothing is found here.
+const AT_ONCE: &[(&str, &str)] = &[
+    ("agent_parked", "the agent is running"),
+    ("agent_unavailable", "what the agent works with is there"),
+    ("index_stopped", "the index follows the store"),
+    ("disk", "there is more free space than the floor"),
+    ("captures_held", "every changed file is captured"),
+    ("root_absent", "every root can be reached"),
+    ("removals_held", "removals go ahead"),
+    ("dead_letters", "no delivery is dead"),
+];
 
 /// What is wrong, and the key of its issue: `<detector>:<subject>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
-    detector: Detector,
     pub(super) key: String,
     /// As it is told.
     pub(super) wrong: Wrong,
@@ -59,12 +59,17 @@ pub(super) fn judge(facts: &Facts<'_>, now: Millis) -> Judgement {
 impl Fault {
     /// The issue that `self_healing` is about to open.
     fn noticed(&self, now: Millis) -> HealthIssue {
+        let detector = self.key.split(':').next().unwrap_or_default();
+        let limit = AT_ONCE.iter().find(|(name, _)| *name == detector);
         HealthIssue {
             subject: self.key.clone(),
             severity: Severity::Error.as_str().to_owned(),
-            detector: self.detector.as_str().to_owned(),
+            detector: detector.to_owned(),
             value: self.wrong.what.clone(),
-            limit: expected(self.detector).map_or_else(|| self.wrong.remedy.clone(), str::to_owned),
+            limit: limit.map_or_else(
+                || self.wrong.remedy.clone(),
+                |(_, limit)| (*limit).to_owned(),
+            ),
             opened_at: now.to_string(),
             closed_at: None,
             fix: None,
@@ -76,8 +81,8 @@ impl Fault {
 
 /// Whether what an issue says is judged here. Of Redis that is so where work waits for it; else only time tells.
 fn at_once(issue: &Issue) -> bool {
-    let waited_for = issue.detector == Detector::RedisAway && issue.severity == Severity::Error;
-    waited_for || expected(issue.detector).is_some()
+    let waited_for = issue.detector == "redis_away" && issue.severity == Severity::Error;
+    waited_for || AT_ONCE.iter().any(|(name, _)| *name == issue.detector)
 }
 
 /// That an agent failed too often.
@@ -134,7 +139,6 @@ fn other(issue: &Issue, told: &[Fault]) -> Option<Fault> {
     (issue.severity == Severity::Error && !known).then(|| {
         let about = issue.subject.split_once(':').map_or("", |(_, about)| about);
         Fault {
-            detector: issue.detector,
             key: issue.subject.clone(),
             wrong: Wrong {
                 what: format!("{about}: {}", issue.value),
@@ -150,25 +154,20 @@ fn other(issue: &Issue, told: &[Fault]) -> Option<Fault> {
 fn redis(facts: &Facts<'_>) -> Option<Fault> {
     let what = format!("Redis cannot carry events: {}", facts.redis?);
     Some(because(
-        (Detector::RedisAway, &Subject::redis(facts.instance)),
+        ("redis_away", &Subject::redis(facts.instance)),
         what,
         "start or mend it, and what is owed goes on by itself; publishing works meanwhile",
     ))
 }
 
-fn because((detector, subject): (Detector, &Subject), what: String, remedy: &str) -> Fault {
+fn because((detector, subject): (&str, &Subject), what: String, remedy: &str) -> Fault {
     Fault {
-        detector,
-        key: format!("{}:{subject}", detector.as_str()),
+        key: format!("{detector}:{subject}"),
         wrong: Wrong {
             what,
             remedy: remedy.to_owned(),
         },
     }
-}
-
-fn agent_key(detector: Detector, name: &str, facts: &Facts<'_>) -> String {
-    format!("{}:agent/{name}@{}", detector.as_str(), facts.instance)
 }
 
 fn parked(facts: &Facts<'_>) -> Vec<Fault> {
@@ -179,8 +178,7 @@ fn parked(facts: &Facts<'_>) -> Vec<Fault> {
     let wrong = parked.map(|named| {
         let name = &named.name;
         Fault {
-            key: agent_key(Detector::AgentParked, name, facts),
-            detector: Detector::AgentParked,
+            key: format!("agent_parked:agent/{name}@{}", facts.instance),
             wrong: Wrong {
                 what: parked_text(name, named.agent.reason.as_deref()),
                 remedy: format!("mend the cause that the log names, then `docent agent restart {name}`; self_healing tries that too"),
@@ -195,8 +193,7 @@ fn unavailable(facts: &Facts<'_>) -> Vec<Fault> {
         let unavailable = named.agent.unavailable.as_ref()?;
         let name = &named.name;
         Some(Fault {
-            key: agent_key(Detector::AgentUnavailable, name, facts),
-            detector: Detector::AgentUnavailable,
+            key: format!("agent_unavailable:agent/{name}@{}", facts.instance),
             wrong: Wrong {
                 what: format!(
                     "the agent {name} has been waiting since {}: {}",
@@ -212,25 +209,24 @@ fn unavailable(facts: &Facts<'_>) -> Vec<Fault> {
 /// Nothing can be written then, also no issue.
 fn replaced(facts: &Facts<'_>) -> Option<Fault> {
     let replaced = facts.standing.replaced.as_ref()?;
-    let about = (Detector::StoreReplaced, &Subject::store());
+    let about = ("store_replaced", &Subject::store());
     Some(because(about, replaced.how.clone(), PUT_BACK))
 }
 
 fn damage(facts: &Facts<'_>) -> Vec<Fault> {
     let wrong = facts.issues.iter().filter_map(|issue| {
-        let (what, remedy) = match issue.detector {
-            Detector::Integrity => (
+        let (what, remedy) = match issue.detector.as_str() {
+            STORE_DETECTOR => (
                 "the store is not intact",
                 "stop docent, then put back a copy of store.db, or move it away with its -wal file: documents are read anew",
             ),
-            Detector::IndexDrift => (
+            INDEX_DETECTOR => (
                 "the index is not intact",
                 "it is built anew from the store by itself; `docent health` tells how far that is",
             ),
             _ => return None,
         };
         Some(Fault {
-            detector: issue.detector,
             key: issue.subject.clone(),
             wrong: Wrong {
                 what: format!("{what}: {}", issue.value),
@@ -246,12 +242,12 @@ fn index(facts: &Facts<'_>) -> Option<Fault> {
     if let Some(why) = &facts.follower.stopped {
         let what = format!("the index does not follow the store: {why}");
         let remedy = "it goes on by itself when the cause is gone";
-        return Some(because((Detector::IndexStopped, &subject), what, remedy));
+        return Some(because(("index_stopped", &subject), what, remedy));
     }
     let what = "the index is being opened or rebuilt".to_owned();
     let remedy = "wait: search answers when it is there";
     (!facts.follower.ready && !facts.opening)
-        .then(|| because((Detector::IndexUnready, &subject), what, remedy))
+        .then(|| because(("index_unready", &subject), what, remedy))
 }
 
 /// The floor is one of the reasons why captures are held: it is said once.
@@ -259,7 +255,7 @@ fn captures(facts: &Facts<'_>) -> Option<Fault> {
     if facts.free.bytes < facts.free.floor {
         let (free, floor) = (format_size(facts.free.bytes), format_size(facts.free.floor));
         return Some(because(
-            (Detector::Disk, &Subject::collection("disk")),
+            ("disk", &Subject::collection("disk")),
             format!("the disk of data_dir has {free} free, less than {floor}: nothing is captured"),
             "free space; captures go on by themselves",
         ));
@@ -267,7 +263,7 @@ fn captures(facts: &Facts<'_>) -> Option<Fault> {
     let why = facts.progress.held.as_ref()?;
     let agent = Subject::agent(AgentName::ChangeDetection, facts.instance);
     Some(because(
-        (Detector::CapturesHeld, &agent),
+        ("captures_held", &agent),
         format!("captures are held: {why}"),
         "they go on by themselves when the cause is gone",
     ))
@@ -280,7 +276,7 @@ fn absent(facts: &Facts<'_>) -> Vec<Fault> {
         let accept = format!("docent scan {name} --accept-removals");
         if let RootState::RemovalsHeld(cause) = &root.state {
             return Some(because(
-                (Detector::RemovalsHeld, &Subject::collection(name)),
+                ("removals_held", &Subject::collection(name)),
                 format!("the removals in {name} are held: {cause}"),
                 &format!("mount the volume again or put the directory back; to take what is at its place now: {accept}"),
             ));
@@ -292,7 +288,7 @@ fn absent(facts: &Facts<'_>) -> Vec<Fault> {
             _ => format!("mount it or put it back; {then} until then, or let them go: {accept}"),
         };
         Some(because(
-            (Detector::RootAbsent, &Subject::collection(name)),
+            ("root_absent", &Subject::collection(name)),
             format!("the root of {name} cannot be reached: {cause}"),
             &remedy,
         ))
@@ -315,7 +311,7 @@ fn dead(facts: &Facts<'_>) -> Option<Fault> {
         .collect();
     let what = format!("{what}: {}", each.join(", "));
     Some(because(
-        (Detector::DeadLetters, &Subject::collection("dead")),
+        ("dead_letters", &Subject::collection("dead")),
         what,
         "see `docent dead list`; when the cause is mended, `docent dead replay ID…`; `docent dead drop ID…` gives it up",
     ))
@@ -349,11 +345,11 @@ mod tests {
         }
     }
 
-    fn issue(detector: Detector) -> Issue {
+    fn issue(detector: &str) -> Issue {
         Issue {
-            subject: format!("{}:store", detector.as_str()),
+            subject: format!("{detector}:store"),
             opened_at: Millis(0),
-            detector,
+            detector: detector.to_owned(),
             severity: Severity::Error,
             value: "page 7 is never used".to_owned(),
             limit: "ok".to_owned(),
@@ -381,7 +377,7 @@ mod tests {
             free: FreeSpace { bytes: 9, floor: 9 },
             issues: vec![Issue {
                 severity: Severity::Warning,
-                ..issue(Detector::OldestOwed)
+                ..issue("oldest_owed")
             }],
         };
         change(&mut owned);
@@ -420,11 +416,11 @@ mod tests {
             ["2 deliveries are dead: rag 2"]
         );
         assert_eq!(
-            found(|f| f.issues[0] = issue(Detector::Integrity)),
+            found(|f| f.issues[0] = issue(STORE_DETECTOR)),
             ["the store is not intact: page 7 is never used"]
         );
         assert_eq!(
-            found(|f| f.issues[0] = issue(Detector::IndexDrift)),
+            found(|f| f.issues[0] = issue(INDEX_DETECTOR)),
             ["the index is not intact: page 7 is never used"]
         );
         assert_eq!(
@@ -481,7 +477,7 @@ mod tests {
         let now = told(|f| f.agents[0].agent.dead = 1);
         assert_eq!(now, ["dead_letters:dead", "oldest_owed:store"]);
         // Over at once, before self_healing has closed its issue.
-        let over = |f: &mut Owned| f.issues.push(issue(Detector::DeadLetters));
+        let over = |f: &mut Owned| f.issues.push(issue("dead_letters"));
         assert_eq!(told(over), ["oldest_owed:store"]);
         assert_eq!(found(over), [""; 0]);
         // Open and still true: told once, as it was opened.
@@ -489,14 +485,14 @@ mod tests {
             f.agents[0].agent.dead = 1;
             f.issues = vec![Issue {
                 subject: "dead_letters:dead".to_owned(),
-                ..issue(Detector::DeadLetters)
+                ..issue("dead_letters")
             }];
         };
         let judged = judged(both);
         assert_eq!((judged.faults.len(), judged.issues.len()), (1, 1));
         assert_eq!(judged.issues[0].opened_at, Millis(0).to_string());
         // An error that only self_healing can see makes the daemon degraded too.
-        let late = |f: &mut Owned| f.issues.push(issue(Detector::FileDrift));
+        let late = |f: &mut Owned| f.issues.push(issue("file_drift"));
         assert_eq!(found(late), ["store: page 7 is never used"]);
     }
 }

@@ -1,6 +1,5 @@
 //! Health issues: what is wrong, since when, what was tried.
 
-use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -25,83 +24,12 @@ stored_as_text! { Severity, "severity":
     Error = "error",
 }
 
-/// Makes the enum of detectors; the name of each stands in issues, events and logs.
-macro_rules! detectors {
-    ($($variant:ident = $name:literal),+ $(,)?) => {
-        /// What finds an issue. Each finds one kind of fault.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        pub enum Detector {
-            $($variant,)+
-            /// One that another version of docent has.
-            Unknown,
-        }
-
-        impl Detector {
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Detector::$variant => $name,)+
-                    Detector::Unknown => "unknown",
-                }
-            }
-
-            fn named(name: &str) -> Self {
-                match name {
-                    $($name => Detector::$variant,)+
-                    _ => Detector::Unknown,
-                }
-            }
-        }
-    };
-}
-
-detectors! {
-    AgentParked = "agent_parked",
-    AgentRestarts = "agent_restarts",
-    AgentUnavailable = "agent_unavailable",
-    OldestOwed = "oldest_owed",
-    DeadLetters = "dead_letters",
-    Disk = "disk",
-    Integrity = "integrity",
-    LogHeld = "log_held",
-    IndexStopped = "index_stopped",
-    IndexUnready = "index_unready",
-    IndexBehind = "index_behind",
-    IndexDrift = "index_drift",
-    RootAbsent = "root_absent",
-    RemovalsHeld = "removals_held",
-    DirectoriesUnlisted = "directories_unlisted",
-    IgnoreRules = "ignore_rules",
-    CapturesHeld = "captures_held",
-    ScanOverdue = "scan_overdue",
-    FileDrift = "file_drift",
-    RedisAway = "redis_away",
-    RedisReconnects = "redis_reconnects",
-    RedisStrangers = "redis_strangers",
-    RedisStuck = "redis_stuck",
-    RedisInbox = "redis_inbox",
-    RedisIngress = "redis_ingress",
-    StoreReplaced = "store_replaced",
-}
-
-// An issue that another version has left open is still told, and then closed: it is no damage.
-impl FromSql for Detector {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        value.as_str().map(Self::named)
-    }
-}
-
-impl ToSql for Detector {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.as_str().into())
-    }
-}
-
 /// An issue begins. One that is open already with this subject is left as it is, its value brought up to date.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueOpened {
     /// What it is about, unique among the open ones.
     pub subject: String,
-    pub detector: Detector,
+    pub detector: String,
     /// How bad it is.
     pub severity: Severity,
     /// What was found, for a person.
@@ -131,7 +59,7 @@ pub struct Issue {
     /// What it is about.
     pub subject: String,
     pub opened_at: Millis,
-    pub detector: Detector,
+    pub detector: String,
     /// How bad it is.
     pub severity: Severity,
     pub value: String,

@@ -64,9 +64,7 @@ pub(crate) use error::{OpenError, ReadError, WriteError};
 pub(crate) use events::{DeliveryView, EventFilter};
 pub(crate) use fence::{Fence, Incarnation};
 pub(crate) use files::PUT_BACK;
-pub(crate) use health::{
-    Detector, FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity,
-};
+pub(crate) use health::{FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity};
 pub(crate) use ingress::{IngressDead, IngressDeadRow};
 pub(crate) use inspect::{Inspection, id_in, inspect};
 pub(crate) use jobs::{JobChange, JobPlanned, JobState};

@@ -206,7 +206,6 @@ mod tests {
     use crate::agents::self_healing::detectors::Finding;
     use crate::agents::self_healing::issues::tests::issue;
     use crate::event::{AgentName, Subject};
-    use crate::store::Detector;
     use crate::store::Severity;
 
     const PATIENCE: Patience = Patience {
@@ -217,7 +216,7 @@ mod tests {
 
     fn parked(subject: &str) -> Issue {
         issue(&Finding {
-            detector: Detector::AgentParked,
+            detector: "agent_parked",
             subject: Subject::collection(subject),
             severity: Severity::Error,
             value: "parked".to_owned(),

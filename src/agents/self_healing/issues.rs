@@ -9,9 +9,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::detectors::{Detection, Finding};
+use super::detectors::{Detector, Finding, ROOT_ABSENT};
 use crate::event::{EventType, NewEvent, Subject};
-use crate::store::{Detector, Effect, FixAttempt, Issue, IssueClosed, IssueOpened};
+use crate::store::{Effect, FixAttempt, Issue, IssueClosed, IssueOpened};
 
 /// A standing issue's value is brought up to date no more often than this.
 const REFRESH: Duration = Duration::from_secs(60);
@@ -56,7 +56,7 @@ impl Sightings {
     /// Compares what the detectors say with the issues that are open. A detector that cannot say anything changes nothing.
     pub(super) fn judge(
         &mut self,
-        looks: &[(&Detection, Option<Vec<Finding>>)],
+        looks: &[(&Detector, Option<Vec<Finding>>)],
         open: Vec<Issue>,
         at: Instant,
     ) -> Judgement {
@@ -65,12 +65,12 @@ impl Sightings {
             .into_iter()
             .map(|issue| (issue.subject.clone(), issue))
             .collect();
-        for (detection, found) in looks {
+        for (detector, found) in looks {
             let Some(found) = found else {
-                open.retain(|_, issue| issue.detector != detection.detector);
+                open.retain(|_, issue| issue.detector != detector.name);
                 continue;
             };
-            self.forget(detection, found, &open);
+            self.forget(detector, found, &open);
             for finding in found {
                 let key = finding.key();
                 let sighting = self.seen.entry(key.clone()).or_insert(Sighting {
@@ -85,22 +85,22 @@ impl Sightings {
                         judgement.refreshed.push(finding.clone());
                     }
                     judgement.standing.push((issue, finding.clone()));
-                } else if at.duration_since(sighting.first) >= detection.opens_after {
+                } else if at.duration_since(sighting.first) >= detector.opens_after {
                     judgement.opened.push(finding.clone());
                 }
             }
         }
         // What is left was not found, or its detector is no more.
         for (key, issue) in open {
-            let detection = looks
+            let detector = looks
                 .iter()
-                .find(|(d, _)| d.detector == issue.detector)
+                .find(|(d, _)| d.name == issue.detector)
                 .map(|(d, _)| *d);
             let last = self
                 .seen
                 .get(&key)
                 .map_or(self.begun, |sighting| sighting.last);
-            let patience = detection.map_or(Duration::ZERO, |d| d.closes_after);
+            let patience = detector.map_or(Duration::ZERO, |d| d.closes_after);
             if at.duration_since(last) >= patience {
                 judgement.closed.push(issue);
             }
@@ -110,12 +110,12 @@ impl Sightings {
     }
 
     /// Drops what this detector does not see any more, except where an issue waits for its end.
-    fn forget(&mut self, detection: &Detection, found: &[Finding], open: &HashMap<String, Issue>) {
+    fn forget(&mut self, detector: &Detector, found: &[Finding], open: &HashMap<String, Issue>) {
         let still: HashSet<String> = found.iter().map(Finding::key).collect();
         self.seen.retain(|key, _| {
             let ours = key
                 .split_once(':')
-                .is_some_and(|(name, _)| name == detection.detector.as_str());
+                .is_some_and(|(name, _)| name == detector.name);
             !ours || still.contains(key) || open.contains_key(key)
         });
     }
@@ -148,7 +148,7 @@ pub(super) type Transaction = (Vec<Effect>, Vec<NewEvent>);
 pub(super) fn open(finding: &Finding) -> Effect {
     Effect::IssueOpened(IssueOpened {
         subject: finding.key(),
-        detector: finding.detector,
+        detector: finding.detector.to_owned(),
         severity: finding.severity,
         value: short(&finding.value),
         limit: finding.limit.clone(),
@@ -158,7 +158,7 @@ pub(super) fn open(finding: &Finding) -> Effect {
 /// An issue opens and is told.
 pub(super) fn opened(finding: &Finding, source: &str) -> Transaction {
     let data = json!({
-        "severity": finding.severity.as_str(), "detector": finding.detector.as_str(),
+        "severity": finding.severity.as_str(), "detector": finding.detector,
         "value": short(&finding.value), "limit": finding.limit,
     });
     let event = NewEvent::root(
@@ -197,7 +197,7 @@ pub(super) fn closed(
         subject: issue.subject.clone(),
     }));
     let data = json!({
-        "severity": issue.severity.as_str(), "detector": issue.detector.as_str(), "value": issue.value,
+        "severity": issue.severity.as_str(), "detector": issue.detector, "value": issue.value,
         "limit": issue.limit, "since": issue.opened_at.to_string(),
     });
     events.push(NewEvent::root(
@@ -206,7 +206,7 @@ pub(super) fn closed(
         subject.clone(),
         data,
     ));
-    if issue.detector == Detector::RootAbsent {
+    if issue.detector == ROOT_ABSENT {
         // What changed while the root was away was seen by no watch.
         let data = json!({"reason": "its root can be reached again"});
         events.push(NewEvent::root(
@@ -246,7 +246,7 @@ fn fixing(issue: &Issue, fix: &str, result: Option<String>) -> Effect {
 
 fn fix_data(issue: &Issue, (fix, attempt, verified): (&str, u32, bool), result: &str) -> Value {
     json!({
-        "fix": fix, "attempt": attempt, "verified": verified, "detector": issue.detector.as_str(),
+        "fix": fix, "attempt": attempt, "verified": verified, "detector": issue.detector,
         "result": short(result),
     })
 }
@@ -263,20 +263,20 @@ pub(super) mod tests {
         None
     }
 
-    const SLOW: Detection = Detection {
-        detector: Detector::OldestOwed,
+    const SLOW: Detector = Detector {
+        name: "slow",
         opens_after: Duration::from_secs(5),
         closes_after: Duration::from_secs(30),
         look: silent,
     };
-    const QUICK: Detection = Detection {
-        detector: Detector::Disk,
+    const QUICK: Detector = Detector {
+        name: "quick",
         opens_after: Duration::ZERO,
         closes_after: Duration::ZERO,
         look: silent,
     };
 
-    fn finding(detector: Detector) -> Finding {
+    fn finding(detector: &'static str) -> Finding {
         Finding {
             detector,
             subject: Subject::store(),
@@ -291,7 +291,7 @@ pub(super) mod tests {
         Issue {
             subject: finding.key(),
             opened_at: Millis(0),
-            detector: finding.detector,
+            detector: finding.detector.to_owned(),
             severity: finding.severity,
             value: finding.value.clone(),
             limit: finding.limit.clone(),
@@ -305,12 +305,12 @@ pub(super) mod tests {
     /// Judges one finding, or none, of `detector`; what opened, stands and closed, in numbers.
     fn judge(
         sightings: &mut Sightings,
-        (detection, found): (&Detection, Option<usize>),
+        (detector, found): (&Detector, Option<usize>),
         open: bool,
         at: Instant,
     ) -> (usize, usize, usize) {
-        let one = finding(detection.detector);
-        let looks = [(detection, found.map(|n| vec![one.clone(); n]))];
+        let one = finding(detector.name);
+        let looks = [(detector, found.map(|n| vec![one.clone(); n]))];
         let open = open.then(|| issue(&one)).into_iter().collect();
         let judged = sightings.judge(&looks, open, at);
         (
@@ -407,7 +407,7 @@ pub(super) mod tests {
     #[test]
     fn an_issue_of_a_detector_that_is_no_more_closes() {
         let mut sightings = Sightings::new(Instant::now());
-        let old = issue(&finding(Detector::Unknown));
+        let old = issue(&finding("retired"));
         let judged = sightings.judge(
             &[(&QUICK, Some(Vec::new()))],
             vec![old.clone()],
@@ -423,9 +423,9 @@ pub(super) mod tests {
         let mut refreshed = |seconds| {
             let stale = Issue {
                 value: "6".to_owned(),
-                ..issue(&finding(Detector::Disk))
+                ..issue(&finding("quick"))
             };
-            let looks = [(&QUICK, Some(vec![finding(Detector::Disk)]))];
+            let looks = [(&QUICK, Some(vec![finding("quick")]))];
             let at = start + Duration::from_secs(seconds);
             sightings.judge(&looks, vec![stale], at).refreshed.len()
         };
@@ -436,7 +436,7 @@ pub(super) mod tests {
     fn a_root_that_is_back_is_scanned() {
         let absent = Finding {
             subject: Subject::collection("docs"),
-            ..finding(Detector::RootAbsent)
+            ..finding(ROOT_ABSENT)
         };
         let (_, events) = closed(&issue(&absent), None, "me");
         let kinds: Vec<EventType> = events.iter().map(|e| e.kind).collect();

@@ -22,7 +22,7 @@ use crate::event::{Millis, awake};
 use crate::index::FollowerState;
 use crate::log_once::LogOnce;
 use crate::runtime::{Board, Boxed, Compute, DutyContext, DutyError, Phase, ScanProgress, Source};
-use crate::store::{Detector, Effect, Issue, ReadError, Severity, Store, WriteError};
+use crate::store::{Effect, Issue, ReadError, Severity, Store, WriteError};
 
 /// Rounds are no closer than this, however often somebody asks.
 const CLOSEST: Duration = Duration::from_secs(1);
@@ -163,18 +163,18 @@ impl Probe {
         }
         let open = self.parts.store.issues(false, ISSUES_MAX).await?;
         let keys: HashSet<String> = open.iter().map(|issue| issue.subject.clone()).collect();
-        let damaged = open
-            .iter()
-            .any(|issue| issue.detector == Detector::Integrity);
+        let damaged = open.iter().any(|issue| issue.detector == "integrity");
         if damaged && self.parts.requests.integrity().is_none() {
             self.parts.requests.want_check(); // a store that was put back in order meanwhile
         }
         let facts = self.gather(keys, (at, now)).await;
         let looks: Vec<_> = detectors::ALL
             .iter()
-            .map(|detection| {
-                let found = (detection.look)(&facts, &self.parts.options.limits);
-                (detection, found)
+            .map(|detector| {
+                (
+                    detector,
+                    (detector.look)(&facts, &self.parts.options.limits),
+                )
             })
             .collect();
         let judgement = self.sightings.judge(&looks, open, at);
@@ -205,12 +205,12 @@ impl Probe {
         self.commit(transactions).await?;
         for finding in opened {
             let Finding {
+                detector,
                 subject,
                 value,
                 limit,
                 ..
             } = finding;
-            let detector = finding.detector.as_str();
             match finding.severity {
                 Severity::Error => {
                     tracing::error!(detector, %subject, value, limit, "health issue")

@@ -6,7 +6,7 @@ use crate::agents::self_healing::facts::{AgentFacts, Facts};
 use crate::agents::self_healing::remedy::Remedy;
 use crate::event::{AgentName, Subject};
 use crate::runtime::AgentState;
-use crate::store::{Detector, Severity};
+use crate::store::Severity;
 
 fn subject(facts: &Facts, agent: &AgentFacts) -> Subject {
     Subject::agent(agent.status.name, &facts.instance)
@@ -16,7 +16,7 @@ fn subject(facts: &Facts, agent: &AgentFacts) -> Subject {
 pub(super) fn parked(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
     let found = facts.agents.iter().filter_map(|agent| {
         let finding = Finding {
-            detector: Detector::AgentParked,
+            detector: "agent_parked",
             subject: subject(facts, agent),
             severity: Severity::Error,
             value: format!(
@@ -42,7 +42,7 @@ pub(super) fn restarts(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         .iter()
         .filter(|agent| agent.restarts >= limits.restarts.max(1));
     let found = often.map(|agent| Finding {
-        detector: Detector::AgentRestarts,
+        detector: "agent_restarts",
         subject: subject(facts, agent),
         severity: Severity::Warning,
         value: format!(
@@ -62,7 +62,7 @@ pub(super) fn unavailable(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let found = facts.agents.iter().filter_map(|agent| {
         let (cause, since) = agent.status.unavailable.as_ref()?;
         Some(Finding {
-            detector: Detector::AgentUnavailable,
+            detector: "agent_unavailable",
             subject: subject(facts, agent),
             severity: Severity::Error,
             value: format!("unavailable since {since}: {cause}"),
@@ -82,7 +82,7 @@ pub(super) fn oldest_owed(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>
         };
         if facts.age(published) > limits.oldest_owed {
             found.push(Finding {
-                detector: Detector::OldestOwed,
+                detector: "oldest_owed",
                 subject: subject(facts, agent),
                 severity: Severity::Warning,
                 value: format!("an event has been waiting since {published}"),
@@ -214,10 +214,7 @@ pub(super) mod tests {
     fn a_parked_agent_is_found_until_it_has_been_steady() {
         let limits = Limits::default();
         let mut facts = all_well();
-        let open = key(
-            Detector::AgentParked,
-            &Subject::agent(AgentName::Rag, "here"),
-        );
+        let open = key("agent_parked", &Subject::agent(AgentName::Rag, "here"));
         let cases = [
             (AgentState::Parked, Duration::ZERO, false, true),
             (AgentState::Restarting, Duration::ZERO, false, false),

@@ -1,17 +1,17 @@
 //! Faults between the disk, the manifest, the documents and their chunks.
 
-use super::Finding;
+use super::{Finding, ROOT_ABSENT};
 use crate::agents::self_healing::Limits;
 use crate::agents::self_healing::facts::Facts;
 use crate::agents::self_healing::remedy::Remedy;
 use crate::event::{AgentName, Subject};
-use crate::store::{Detector, Severity};
+use crate::store::Severity;
 
 /// A collection's root cannot be reached.
 pub(super) fn root_absent(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let absent = facts.edge.iter().flat_map(|edge| &edge.absent);
     let found = absent.map(|(collection, cause)| Finding {
-        detector: Detector::RootAbsent,
+        detector: ROOT_ABSENT,
         subject: Subject::collection(collection),
         severity: Severity::Error,
         value: cause.clone(),
@@ -25,7 +25,7 @@ pub(super) fn root_absent(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
 pub(super) fn removals_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let held = facts.edge.iter().flat_map(|edge| &edge.removals_held);
     let found = held.map(|(collection, cause)| Finding {
-        detector: Detector::RemovalsHeld,
+        detector: "removals_held",
         subject: Subject::collection(collection),
         severity: Severity::Error,
         value: cause.clone(),
@@ -39,7 +39,7 @@ pub(super) fn removals_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
 pub(super) fn unlisted(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let unlisted = facts.edge.iter().flat_map(|edge| &edge.unlisted);
     let found = unlisted.map(|(collection, which)| Finding {
-        detector: Detector::DirectoriesUnlisted,
+        detector: "directories_unlisted",
         subject: Subject::collection(collection),
         severity: Severity::Warning,
         value: format!("cannot be read: {which}"),
@@ -53,7 +53,7 @@ pub(super) fn unlisted(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
 pub(super) fn shut(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let shut = facts.edge.iter().flat_map(|edge| &edge.shut);
     let found = shut.map(|(collection, which)| Finding {
-        detector: Detector::IgnoreRules,
+        detector: "ignore_rules",
         subject: Subject::collection(collection),
         severity: Severity::Warning,
         value: format!("cannot be used, so nothing below is taken in: {which}"),
@@ -66,7 +66,7 @@ pub(super) fn shut(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
 pub(super) fn captures_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let held = facts.edge.as_ref().and_then(|edge| edge.held.clone());
     let found = held.map(|cause| Finding {
-        detector: Detector::CapturesHeld,
+        detector: "captures_held",
         subject: Subject::agent(AgentName::ChangeDetection, &facts.instance),
         severity: Severity::Error,
         value: cause,
@@ -89,7 +89,7 @@ pub(super) fn scan_overdue(facts: &Facts, limits: &Limits) -> Option<Vec<Finding
             && facts.age(scan.ended_at) > limits.scan_age
     });
     let found = overdue.map(|scan| Finding {
-        detector: Detector::ScanOverdue,
+        detector: "scan_overdue",
         subject: Subject::collection(&scan.collection),
         severity: Severity::Warning,
         value: format!("last scanned {}", scan.ended_at),
@@ -106,7 +106,7 @@ pub(super) fn drift(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
         let first = drifted.files.first()?;
         let (count, how) = (drifted.files.len(), drifted.how);
         Some(Finding {
-            detector: Detector::FileDrift,
+            detector: "file_drift",
             subject: Subject::collection(collection),
             severity: Severity::Error,
             value: format!("{count} files, for example {first} {how}"),

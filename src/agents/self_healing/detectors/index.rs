@@ -7,11 +7,11 @@ use crate::agents::self_healing::Limits;
 use crate::agents::self_healing::facts::Facts;
 use crate::agents::self_healing::remedy::Remedy;
 use crate::event::Subject;
-use crate::store::{Detector, Severity};
+use crate::store::Severity;
 
 fn one(
     facts: &Facts,
-    (detector, severity): (Detector, Severity),
+    (detector, severity): (&'static str, Severity),
     (value, limit): (String, String),
     remedy: Option<Remedy>,
 ) -> Option<Vec<Finding>> {
@@ -33,12 +33,7 @@ pub(super) fn stopped(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     };
     let limit = "the index follows the store; it goes on by itself when the cause is gone";
     let texts = (cause, limit.to_owned());
-    one(
-        facts,
-        (Detector::IndexStopped, Severity::Error),
-        texts,
-        None,
-    )
+    one(facts, ("index_stopped", Severity::Error), texts, None)
 }
 
 /// The index cannot be searched for long: opening or rebuilding it does not come to an end.
@@ -55,12 +50,7 @@ pub(super) fn unready(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         limits.index_unready.as_secs()
     );
     let texts = ("the index is being opened or rebuilt".to_owned(), limit);
-    one(
-        facts,
-        (Detector::IndexUnready, Severity::Error),
-        texts,
-        None,
-    )
+    one(facts, ("index_unready", Severity::Error), texts, None)
 }
 
 /// The index lacks a change that the store has had for long.
@@ -79,7 +69,7 @@ pub(super) fn behind(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
     );
     one(
         facts,
-        (Detector::IndexBehind, Severity::Warning),
+        ("index_behind", Severity::Warning),
         (value, limit),
         None,
     )
@@ -100,7 +90,7 @@ pub(super) fn drift(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     );
     one(
         facts,
-        (Detector::IndexDrift, Severity::Error),
+        ("index_drift", Severity::Error),
         texts,
         Some(Remedy::VerifyIndex),
     )

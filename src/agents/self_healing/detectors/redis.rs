@@ -7,11 +7,14 @@ use crate::agents::self_healing::Limits;
 use crate::agents::self_healing::facts::Facts;
 use crate::agents::self_healing::redis::RedisStanding;
 use crate::event::Subject;
-use crate::store::{Detector, Severity};
+use crate::store::Severity;
+
+/// The detector whose standing issue counts as knowledge of an earlier life.
+const AWAY: &str = "redis_away";
 
 pub(super) fn finding(
     facts: &Facts,
-    (detector, severity): (Detector, Severity),
+    (detector, severity): (&'static str, Severity),
     (value, limit): (String, String),
 ) -> Finding {
     Finding {
@@ -38,11 +41,7 @@ pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         RedisStanding::Foreign { why } => {
             let limit = "the namespace belongs to this store alone".to_owned();
             let texts = (why.clone(), limit);
-            return Some(vec![finding(
-                facts,
-                (Detector::RedisAway, Severity::Error),
-                texts,
-            )]);
+            return Some(vec![finding(facts, (AWAY, Severity::Error), texts)]);
         }
         RedisStanding::Away {
             why,
@@ -66,7 +65,7 @@ pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         "Redis has been away"
     };
     let texts = (format!("{how} since {since}: {why}"), limit.to_owned());
-    let found = finding(facts, (Detector::RedisAway, severity), texts);
+    let found = finding(facts, (AWAY, severity), texts);
     let missed = redis.has_carried || facts.open.contains(&found.key());
     let long = facts.age(*since) > limits.redis_away;
     Some(
@@ -96,7 +95,7 @@ pub(super) fn reconnects(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>>
         );
         finding(
             facts,
-            (Detector::RedisReconnects, Severity::Warning),
+            ("redis_reconnects", Severity::Warning),
             (value, limit),
         )
     });

@@ -4,7 +4,7 @@ use super::Finding;
 use crate::agents::self_healing::Limits;
 use crate::agents::self_healing::facts::Facts;
 use crate::event::Subject;
-use crate::store::{Detector, Severity};
+use crate::store::Severity;
 
 /// What `detectors` finds about a thing that has no subject of its own in the grammar of subjects.
 fn named(subject: &'static str) -> Subject {
@@ -29,7 +29,7 @@ pub(super) fn dead_letters(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     };
     each.extend((ingress > 0).then(|| format!("ingress {ingress}")));
     Some(vec![Finding {
-        detector: Detector::DeadLetters,
+        detector: "dead_letters",
         subject: named("dead"),
         severity: Severity::Error,
         value: format!("{what}: {}", each.join(", ")),
@@ -43,7 +43,7 @@ pub(super) fn disk(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
     const MIB: u64 = 1024 * 1024;
     let free = facts.free?;
     let finding = Finding {
-        detector: Detector::Disk,
+        detector: "disk",
         subject: named("disk"),
         severity: Severity::Error,
         value: format!("{} MiB free", free / MIB),
@@ -62,7 +62,7 @@ pub(super) fn disk(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
 pub(super) fn integrity(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let fault = facts.integrity.as_ref()?.as_ref();
     let found = fault.map(|fault| Finding {
-        detector: Detector::Integrity,
+        detector: "integrity",
         subject: Subject::store(),
         severity: Severity::Error,
         value: fault.clone(),
@@ -75,7 +75,7 @@ pub(super) fn integrity(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
 /// A log that grows because somebody else reads the store without an end. Its size is no part of the value: that stands still.
 pub(super) fn log_held(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
     let found = facts.held_log.as_ref().map(|held| Finding {
-        detector: Detector::LogHeld,
+        detector: "log_held",
         subject: Subject::store(),
         severity: Severity::Warning,
         value: format!(

@@ -6,7 +6,7 @@ use crate::agents::self_healing::Limits;
 use crate::agents::self_healing::facts::Facts;
 use crate::agents::self_healing::redis::{RedisStanding, StreamFacts};
 use crate::event::AgentName;
-use crate::store::{Detector, Severity};
+use crate::store::Severity;
 
 /// Somebody else reads in docent's group: what it takes is late by the time until docent takes it back.
 pub(super) fn strangers(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
@@ -15,7 +15,7 @@ pub(super) fn strangers(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
         (!names.is_empty()).then(|| format!("{names} in {}", stream.key))
     };
     let limit = "docent is alone in its group: give another program a group of its own, and a second docent a [redis] namespace of its own";
-    streams(facts, Detector::RedisStrangers, limit, told)
+    streams(facts, "redis_strangers", limit, told)
 }
 
 /// Entries that stay pending though nobody owes them for that long any more: they are not acknowledged.
@@ -29,7 +29,7 @@ pub(super) fn stuck(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         "every entry is acknowledged within {} s; `docent agent restart NAME` reads that inbox anew",
         limits.oldest_owed.as_secs()
     );
-    streams(facts, Detector::RedisStuck, &limit, told)
+    streams(facts, "redis_stuck", &limit, told)
 }
 
 /// What an agent owes for too long is told by that; what is not known is no fault.
@@ -52,7 +52,7 @@ pub(super) fn inbox(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
         ))
     };
     let limit = "no more entries than docent carries or keeps: no other program may write there, and what docent wrote goes when it is answered";
-    streams(facts, Detector::RedisInbox, limit, told)
+    streams(facts, "redis_inbox", limit, told)
 }
 
 /// What other programs wrote is not published.
@@ -72,14 +72,14 @@ pub(super) fn ingress(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         "every entry is published within {} s; see whether the disk is full (`docent status`) and what the log says of Redis",
         longest.as_secs()
     );
-    streams(facts, Detector::RedisIngress, &limit, told)
+    streams(facts, "redis_ingress", &limit, told)
 }
 
 /// One finding about all streams of which there is something to tell. While Redis is away and work goes on without it, there is
 /// nothing to tell of its streams.
 fn streams(
     facts: &Facts,
-    detector: Detector,
+    detector: &'static str,
     limit: &str,
     told: impl Fn(&StreamFacts) -> Option<String>,
 ) -> Option<Vec<Finding>> {
