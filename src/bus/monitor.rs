@@ -79,14 +79,6 @@ impl Monitor {
         (self.needs_redis() && !self.is_up()).then(|| self.why())
     }
 
-    /// Another store owns the namespace.
-    pub(crate) fn foreign(&self) -> Option<String> {
-        match self.state() {
-            Some(LinkState::Foreign { why }) => Some(why),
-            _ => None,
-        }
-    }
-
     /// Copies that Redis has lost since the start.
     pub(crate) fn lost_by_redis(&self) -> u64 {
         self.link.as_ref().map_or(0, Link::lost)

@@ -9,11 +9,12 @@ use crate::agents::document_management::DocumentManagement;
 use crate::agents::logging_audit::LoggingAudit;
 use crate::agents::rag::Rag;
 use crate::agents::scheduler::{Scheduler, Timetable};
-use crate::agents::self_healing::{RedisLook, SelfHealing, Surroundings};
+use crate::agents::self_healing::{SelfHealing, Surroundings};
 use crate::bus::Monitor;
 use crate::config::Config;
 use crate::error::{Exit, Fatal};
 use crate::event::AgentName;
+use crate::health::RedisLook;
 use crate::index::Searcher;
 use crate::runtime::{
     Agent, Board, Compute, Factory, LifePlan, Notifier, RunnerOptions, ScanDesk, Source,

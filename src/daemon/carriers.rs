@@ -8,12 +8,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{options, redis_facts};
-use crate::agents::self_healing::RedisLook;
 use crate::bus::redis::{self, Ingress, Link, LinkState, LinkTask, StreamView, Surveyor};
 use crate::bus::{Carrier, CarrierChoice, Monitor, Switch};
 use crate::config::{self, BusMode, Config};
 use crate::error::{Exit, Fatal};
 use crate::event::AgentName;
+use crate::health::RedisLook;
 use crate::runtime::CarrierFactory;
 use crate::store::Store;
 
@@ -83,7 +83,7 @@ impl Carriers {
         )
     }
 
-    /// What self_healing is told of Redis.
+    /// What is judged of Redis.
     pub(super) fn redis_facts(&self, config: &Config) -> RedisLook {
         redis_facts::reader(self.monitor(), self.streams.clone(), config)
     }

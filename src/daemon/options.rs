@@ -13,6 +13,7 @@ use crate::agents::{change_detection, scheduler, self_healing};
 use crate::config::{self, Config};
 use crate::document::{ChunkOptions, kind_of};
 use crate::event::{EventType, Known, Subject};
+use crate::health::Limits;
 use crate::index::FollowerOptions;
 use crate::store::Store;
 
@@ -132,11 +133,16 @@ pub(super) fn healing(config: &Config) -> self_healing::Options {
         fix_attempts: config.health.fix_attempts,
         fix_backoff: Duration::from_secs(60),
         retention: config.audit.retention,
-        limits: self_healing::Limits {
-            oldest_owed: config.health.oldest_owed,
-            free_space: config.store.free_space_floor,
-            scan_age: config.watch.rescan * 2,
-            ..self_healing::Limits::default()
-        },
+        limits: limits(config),
+    }
+}
+
+/// What is too much, for whoever judges what is wrong.
+pub(super) fn limits(config: &Config) -> Limits {
+    Limits {
+        oldest_owed: config.health.oldest_owed,
+        free_space: config.store.free_space_floor,
+        scan_age: config.watch.rescan * 2,
+        ..Limits::default()
     }
 }

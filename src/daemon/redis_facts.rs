@@ -1,14 +1,14 @@
-//! What self_healing is told of Redis: facts of the carriers, with the bounds of the config.
+//! What is judged of Redis: facts of the carriers, with the bounds of the config.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::agents::self_healing::{RedisFacts, RedisLook, RedisStanding, StreamFacts};
 use crate::bus::Monitor;
 use crate::bus::redis::{LinkState, StreamView};
 use crate::config::Config;
 use crate::event::AgentName;
+use crate::health::{RedisFacts, RedisLook, RedisStanding, StreamFacts};
 
 /// What the journal may hold beyond what it keeps: it is cut when a round ends, and under load that is not often.
 const JOURNAL_SLACK: u64 = 20_000;

@@ -5,11 +5,11 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::State;
 use super::lines::{Json, paged_object, push_line};
 use super::params::Params;
 use super::status::judgement;
 use super::wire::{HealthIssue, JobList, JobRun, JobView, Problem};
-use super::{State, agents};
 use crate::event::{Event, Millis};
 use crate::store::{DeliveryState, DeliveryView, Issue};
 
@@ -27,13 +27,13 @@ pub(super) async fn issues(
     Params(query): Params<IssuesQuery>,
 ) -> Result<Response, Problem> {
     let now = Millis::now();
-    let agents = agents::all(&state, now).await?;
-    let mut open = Some(judgement(&state, &agents, now).await?.issues);
+    let issues = judgement(&state, now).await?.issues;
+    let mut open = Some(issues.into_iter().map(HealthIssue::from));
     let judged_at = [("judged_at".to_owned(), Value::String(now.to_string()))];
     paged_object(("issues", Map::from_iter(judged_at)), 0, move |known| {
         let (state, open) = (state.clone(), open.take());
         async move {
-            match open.filter(|issues| !issues.is_empty()) {
+            match open.filter(|issues| issues.len() > 0) {
                 Some(issues) => {
                     let mut page = Vec::new();
                     for issue in issues {
@@ -70,9 +70,9 @@ async fn closed(state: &State, mut known: usize) -> Result<Option<(Vec<u8>, usiz
 impl From<Issue> for HealthIssue {
     fn from(issue: Issue) -> Self {
         HealthIssue {
-            subject: issue.subject,
             severity: issue.severity.as_str().to_owned(),
-            detector: issue.detector,
+            detector: issue.detector_name().to_owned(),
+            subject: issue.subject,
             value: issue.value,
             limit: issue.limit,
             opened_at: issue.opened_at.to_string(),

@@ -14,11 +14,11 @@ use super::freshness::behind;
 use super::health::last_run;
 use super::status::{condition, is_opening, judgement};
 use super::wire::{Condition, NamedAgent, Problem, ProblemKind};
-use super::wrong::Judgement;
 use super::{State, agents};
 use crate::bus::Monitor;
 use crate::disk;
 use crate::event::{AgentName, Millis};
+use crate::health::Present;
 use crate::metrics::{LabelledCounts, Labels, MetricsPage, PageFormat, label};
 use crate::runtime::AgentState;
 use crate::store::{ReadError, Severity};
@@ -47,7 +47,7 @@ async fn page(state: &State) -> Result<MetricsPage, Problem> {
     let mut page = MetricsPage::default();
     let now = Millis::now();
     let agents = agents::all(state, now).await?;
-    let judged = judgement(state, &agents, now).await?;
+    let judged = judgement(state, now).await?;
     process(&mut page, state, &judged, now);
     deliveries(&mut page, state, &agents);
     handled(&mut page, state, &agents);
@@ -59,7 +59,7 @@ async fn page(state: &State) -> Result<MetricsPage, Problem> {
     Ok(page)
 }
 
-fn process(page: &mut MetricsPage, state: &State, judged: &Judgement, now: Millis) {
+fn process(page: &mut MetricsPage, state: &State, judged: &Present, now: Millis) {
     let version = label("version", &state.info.version);
     page.gauges(
         "build_info",
@@ -70,14 +70,14 @@ fn process(page: &mut MetricsPage, state: &State, judged: &Judgement, now: Milli
     page.gauge("up_seconds", "Seconds since the start", up);
     let opening = is_opening(state, &state.follower());
     let phase = *state.board.phase().borrow();
-    let is = condition(phase, judged.faults.is_empty(), opening);
+    let is = condition(phase, judged.wrong.is_empty(), opening);
     let states = Condition::ALL
         .iter()
         .map(|each| (label("state", each.as_str()), f64::from(*each == is)));
     page.gauges("state", "1 for the state that docent is in, else 0", states);
     let open = |severity: &Severity| {
         let of = judged.issues.iter();
-        let of = of.filter(|issue| issue.severity == severity.as_str());
+        let of = of.filter(|issue| issue.severity == *severity);
         (label("severity", severity.as_str()), of.count() as f64)
     };
     let issues = [Severity::Warning, Severity::Error];
@@ -243,7 +243,7 @@ async fn store(page: &mut MetricsPage, state: &State) -> Result<(), ReadError> {
         "Free space on the disk of data_dir",
         free,
     );
-    let floor = state.info.free_space_floor as f64;
+    let floor = state.info.limits.free_space as f64;
     page.gauge(
         "disk_free_floor_bytes",
         "Free space below which nothing is captured",

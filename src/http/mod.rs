@@ -52,7 +52,6 @@ mod token;
 mod unheard;
 mod wait;
 pub(crate) mod wire;
-mod wrong;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -76,6 +75,7 @@ use access::Caller;
 
 use crate::bus::Monitor;
 use crate::event::{Known, Millis};
+use crate::health::{Limits, RedisLook};
 use crate::index::{Answer, FollowerState, SearchError, SearchRequest, Searcher};
 use crate::runtime::{Board, Boxed, Compute, Phase, ScanDesk, SupervisorHandle};
 use crate::store::Store;
@@ -109,8 +109,8 @@ pub(crate) struct Info {
     pub embedder: String,
     /// When the daemon started.
     pub started_at: Millis,
-    /// Free bytes below which nothing is captured.
-    pub free_space_floor: u64,
+    /// What is too much; below its free space nothing is captured.
+    pub limits: Limits,
     pub roots: BTreeMap<String, PathBuf>,
     /// The names that events may be about.
     pub known: Known,
@@ -138,6 +138,8 @@ pub(crate) struct State {
     /// Where scans are asked for.
     pub scans: ScanDesk,
     pub carriers: Monitor,
+    /// How Redis stands.
+    pub redis: RedisLook,
     pub supervisor: SupervisorHandle,
     /// What does not change.
     pub info: Arc<Info>,

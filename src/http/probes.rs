@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::lines::Json;
 use super::wire::{Check, Readiness};
-use super::wrong::parked_text;
-use crate::runtime::{AgentState, Board, Phase};
+use crate::health::parked_text;
+use crate::runtime::{Board, Phase};
 
 /// `GET /livez`: that this is answered is the answer.
 pub(super) async fn livez() -> &'static str {
@@ -53,13 +53,14 @@ fn readiness(board: &Board) -> Readiness {
             Phase::Draining => "docent is draining".to_owned(),
         },
     }];
-    checks.extend(board.agents().borrow().iter().map(|agent| Check {
-        name: format!("agent/{}", agent.name),
-        ok: agent.state != AgentState::Parked,
-        detail: match agent.state {
-            AgentState::Parked => parked_text(agent.name.as_str(), agent.reason.as_deref()),
-            _ => format!("the agent {} is {}", agent.name, agent.state.as_str()),
-        },
+    checks.extend(board.agents().borrow().iter().map(|agent| {
+        let parked = parked_text(agent);
+        let well = || format!("the agent {} is {}", agent.name, agent.state.as_str());
+        Check {
+            name: format!("agent/{}", agent.name),
+            ok: parked.is_none(),
+            detail: parked.unwrap_or_else(well),
+        }
     }));
     Readiness {
         ready: checks.iter().all(|c| c.ok),
@@ -71,6 +72,7 @@ fn readiness(board: &Board) -> Readiness {
 mod tests {
     use super::*;
     use crate::event::AgentName;
+    use crate::runtime::AgentState;
 
     #[test]
     fn readiness_names_what_is_missing_and_agrees_with_the_board() {

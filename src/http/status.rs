@@ -1,6 +1,7 @@
 //! How the daemon stands, and what is wrong with it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::extract::State as Shared;
 
@@ -8,13 +9,13 @@ use super::access::Caller;
 use super::freshness::{behind, freshness};
 use super::lines::Json;
 use super::wire::{
-    Absent, BusView, CollectionView, Condition, FreeSpace, IndexView, NamedAgent, Problem,
-    ScanView, Status, Wrong,
+    Absent, BusView, CollectionView, Condition, FreeSpace, IndexView, Problem, ScanView, Status,
+    Wrong,
 };
-use super::wrong::{Facts, Judgement, judge};
 use super::{State, agents, count};
 use crate::disk;
 use crate::event::{AgentName, Millis};
+use crate::health::{AgentFacts, EdgeFacts, Facts, IndexFacts, OpenIssue, Present, present};
 use crate::index::FollowerState;
 use crate::runtime::{AgentState, Phase, RootReport, RootState, ScanProgress};
 use crate::store::CollectionCounts;
@@ -25,33 +26,39 @@ const UNLISTED_MAX: usize = 100;
 /// Open issues that a status looks at.
 const ISSUES_MAX: usize = 1000;
 
-/// The judgement of this moment.
-pub(super) async fn judgement(
-    state: &State,
-    agents: &[NamedAgent],
-    now: Millis,
-) -> Result<Judgement, Problem> {
+/// What is wrong at this moment.
+pub(super) async fn judgement(state: &State, now: Millis) -> Result<Present, Problem> {
     let issues = state.store.issues(false, ISSUES_MAX).await?;
+    let ingress_dead = state.store.ingress_dead_count().await?;
     let follower = state.follower();
-    let progress = state.scans.progress().borrow().clone();
-    let redis = state
-        .carriers
-        .waits_for_redis()
-        .or(state.carriers.foreign());
-    let standing = state.store.standing();
+    let unready = !follower.ready && follower.stopped.is_none() && !is_opening(state, &follower);
+    let agents = state.board.agents().borrow().clone();
     let facts = Facts {
-        standing: &standing,
-        opening: is_opening(state, &follower),
-        instance: &state.info.instance,
-        redis: redis.as_deref(),
-        ingress_dead: state.store.ingress_dead_count().await?,
-        agents,
-        follower: &follower,
-        progress: &progress,
-        free: free_space(state),
-        issues: &issues,
+        instance: state.info.instance.clone(),
+        now,
+        agents: agents.into_iter().map(AgentFacts::now).collect(),
+        dead: state.store.dead_of_each(),
+        free: Some(free_space(state).bytes),
+        replaced: state.store.standing().replaced.map(|replaced| replaced.how),
+        index: Some(IndexFacts {
+            // Search lacks then what it had: that is told at once.
+            unready: if unready {
+                Duration::MAX
+            } else {
+                Duration::ZERO
+            },
+            stopped: follower.stopped,
+            ..IndexFacts::default()
+        }),
+        edge: Some(EdgeFacts {
+            progress: state.scans.progress().borrow().clone(),
+            ..EdgeFacts::default()
+        }),
+        ingress_dead: Some(ingress_dead),
+        redis: (state.redis)().map(|redis| redis.now(now)),
+        ..Facts::default()
     };
-    Ok(judge(&facts, now))
+    Ok(present(&facts, &state.info.limits, issues))
 }
 
 /// `GET /api/v1/status`
@@ -65,10 +72,10 @@ pub(super) async fn status(
     let (documents, files) = state.store.document_counts().await?;
     let states = state.store.file_states().await?;
     let chunks = state.store.chunk_count().await?;
-    let Judgement { faults, issues } = judgement(&state, &agents, now).await?;
+    let Present { wrong, issues } = judgement(&state, now).await?;
     let is_seen = |key: &str| caller.sees(key.split_once(':').map_or(key, |(_, about)| about));
-    let seen: Vec<bool> = faults.iter().map(|fault| is_seen(&fault.key)).collect();
-    let wrong: Vec<Wrong> = faults.into_iter().map(|fault| fault.wrong).collect();
+    let seen: Vec<bool> = wrong.iter().map(|issue| is_seen(&issue.key)).collect();
+    let wrong: Vec<Wrong> = wrong.into_iter().map(Wrong::from).collect();
     let follower = state.follower();
     let progress = state.scans.progress().borrow().clone();
     let ingress_dead = state.store.ingress_dead_count().await?;
@@ -156,6 +163,15 @@ async fn limited(
     (index.chunks, index.passages) = (all.chunks, all.chunks);
     (index.rebuilt, index.stopped) = (None, None);
     Ok(status)
+}
+
+impl From<OpenIssue> for Wrong {
+    fn from(issue: OpenIssue) -> Self {
+        Wrong {
+            what: issue.what,
+            remedy: issue.remedy,
+        }
+    }
 }
 
 fn index_view(follower: FollowerState, head: u64) -> IndexView {
@@ -281,7 +297,7 @@ fn free_space(state: &State) -> FreeSpace {
     });
     FreeSpace {
         bytes,
-        floor: state.info.free_space_floor,
+        floor: state.info.limits.free_space,
     }
 }
 

@@ -131,26 +131,17 @@ to_text! { AgentName, EventType, Subject, Digest }
 /// How the values of an enum stand in a column.
 macro_rules! stored_as_text {
     ($type:ident, $what:literal: $($variant:ident = $text:literal),* $(,)?) => {
-        impl $type {
-            /// As it stands in the table.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $($type::$variant => $text),*
-                }
-            }
-        }
+        crate::word::words! { $type: $($variant = $text),* }
 
         impl rusqlite::types::FromSql for $type {
             fn column_result(
                 value: rusqlite::types::ValueRef<'_>,
             ) -> rusqlite::types::FromSqlResult<Self> {
-                match value.as_str()? {
-                    $($text => Ok($type::$variant),)*
-                    other => {
-                        let why = format!(concat!("there is no ", $what, " `{}`"), other);
-                        Err(rusqlite::types::FromSqlError::Other(why.into()))
-                    }
-                }
+                let text = value.as_str()?;
+                <$type as crate::word::Word>::parse(text).ok_or_else(|| {
+                    let why = format!(concat!("there is no ", $what, " `{}`"), text);
+                    rusqlite::types::FromSqlError::Other(why.into())
+                })
             }
         }
 

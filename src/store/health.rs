@@ -8,7 +8,8 @@ use super::documents::DocumentState;
 use super::manifest::FileState;
 use super::readers::page;
 use super::{ReadError, Store, WriteError, decode};
-use crate::event::Millis;
+use crate::event::{Millis, Subject};
+use crate::word::Word;
 
 /// How bad an issue is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,12 +25,79 @@ stored_as_text! { Severity, "severity":
     Error = "error",
 }
 
+/// What finds an issue: each looks for one kind. The order is that in which `status` tells what they found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Detector {
+    AgentParked,
+    AgentUnavailable,
+    StoreReplaced,
+    Integrity,
+    IndexDrift,
+    IndexStopped,
+    IndexUnready,
+    Disk,
+    CapturesHeld,
+    RootAbsent,
+    RemovalsHeld,
+    DeadLetters,
+    RedisAway,
+    AgentRestarts,
+    OldestOwed,
+    LogHeld,
+    IndexBehind,
+    DirectoriesUnlisted,
+    IgnoreRules,
+    ScanOverdue,
+    FileDrift,
+    RedisReconnects,
+    RedisStrangers,
+    RedisStuck,
+    RedisInbox,
+    RedisIngress,
+}
+
+stored_as_text! { Detector, "detector":
+    AgentParked = "agent_parked",
+    AgentUnavailable = "agent_unavailable",
+    StoreReplaced = "store_replaced",
+    Integrity = "integrity",
+    IndexDrift = "index_drift",
+    IndexStopped = "index_stopped",
+    IndexUnready = "index_unready",
+    Disk = "disk",
+    CapturesHeld = "captures_held",
+    RootAbsent = "root_absent",
+    RemovalsHeld = "removals_held",
+    DeadLetters = "dead_letters",
+    RedisAway = "redis_away",
+    AgentRestarts = "agent_restarts",
+    OldestOwed = "oldest_owed",
+    LogHeld = "log_held",
+    IndexBehind = "index_behind",
+    DirectoriesUnlisted = "directories_unlisted",
+    IgnoreRules = "ignore_rules",
+    ScanOverdue = "scan_overdue",
+    FileDrift = "file_drift",
+    RedisReconnects = "redis_reconnects",
+    RedisStrangers = "redis_strangers",
+    RedisStuck = "redis_stuck",
+    RedisInbox = "redis_inbox",
+    RedisIngress = "redis_ingress",
+}
+
+impl Detector {
+    /// The key of its issue about `subject`, unique among the open ones: `<detector>:<subject>`.
+    pub fn key(self, subject: &Subject) -> String {
+        format!("{}:{subject}", self.as_str())
+    }
+}
+
 /// An issue begins. One that is open already with this subject is left as it is, its value brought up to date.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueOpened {
-    /// What it is about, unique among the open ones.
+    /// Its key.
     pub subject: String,
-    pub detector: String,
+    pub detector: Detector,
     /// How bad it is.
     pub severity: Severity,
     /// What was found, for a person.
@@ -56,10 +124,11 @@ pub struct FixAttempt {
 /// An issue as it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issue {
-    /// What it is about.
+    /// Its key.
     pub subject: String,
     pub opened_at: Millis,
-    pub detector: String,
+    /// Who found it; `None`: a detector that this version does not have. Its name stands in the key.
+    pub detector: Option<Detector>,
     /// How bad it is.
     pub severity: Severity,
     pub value: String,
@@ -73,6 +142,20 @@ pub struct Issue {
     pub fix_attempts: u32,
     /// What came of the last one.
     pub fix_result: Option<String>,
+}
+
+impl Issue {
+    /// What it is about: the rest of its key.
+    pub fn about(&self) -> &str {
+        let key = self.subject.split_once(':');
+        key.map_or(self.subject.as_str(), |(_, about)| about)
+    }
+
+    /// The name of its detector, also of one that this version does not have.
+    pub fn detector_name(&self) -> &str {
+        let key = self.subject.split(':').next().unwrap_or_default();
+        self.detector.map_or(key, |one| one.as_str())
+    }
 }
 
 /// One path as the manifest, the documents and their chunks have it, for comparing the three.
@@ -196,7 +279,8 @@ fn issue_row(row: &Row<'_>) -> rusqlite::Result<Issue> {
         Ok(Issue {
             subject: row.get(0)?,
             opened_at: row.get(1)?,
-            detector: row.get(2)?,
+            // Another version may have written it, and that is no damage.
+            detector: Detector::parse(&row.get::<_, String>(2)?),
             severity: row.get(3)?,
             value: row.get(4)?,
             limit: row.get(5)?,

@@ -64,7 +64,9 @@ pub(crate) use error::{OpenError, ReadError, WriteError};
 pub(crate) use events::{DeliveryView, EventFilter};
 pub(crate) use fence::{Fence, Incarnation};
 pub(crate) use files::PUT_BACK;
-pub(crate) use health::{FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity};
+pub(crate) use health::{
+    Detector, FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity,
+};
 pub(crate) use ingress::{IngressDead, IngressDeadRow};
 pub(crate) use inspect::{Inspection, id_in, inspect};
 pub(crate) use jobs::{JobChange, JobPlanned, JobState};
@@ -329,6 +331,13 @@ impl Store {
     /// An agent's counts, as of the last commit.
     pub fn counts(&self, agent: AgentName) -> AgentCounts {
         self.shared.counts(agent)
+    }
+
+    /// Dead deliveries of each agent, in the order of the data flow.
+    pub fn dead_of_each(&self) -> Vec<(AgentName, u64)> {
+        let each = AgentName::ALL.iter();
+        each.map(|agent| (*agent, self.counts(*agent).dead.unsigned_abs()))
+            .collect()
     }
 }
 

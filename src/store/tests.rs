@@ -646,3 +646,35 @@ async fn the_last_scan_of_a_collection_that_left_the_config_is_forgotten() {
     opened.store.prune_retained(Duration::ZERO).await.unwrap();
     assert_eq!(opened.store.scans().await.unwrap().len(), 0);
 }
+
+#[tokio::test]
+async fn an_issue_of_a_detector_of_another_version_is_read_under_its_name() {
+    let opened = open();
+    let subject = Subject::store();
+    let issue = IssueOpened {
+        subject: Detector::LogHeld.key(&subject),
+        detector: Detector::LogHeld,
+        severity: Severity::Warning,
+        value: "it grows".to_owned(),
+        limit: "it does not".to_owned(),
+    };
+    let effects = vec![Effect::IssueOpened(issue)];
+    let submitted = opened.store.submit(effects, Vec::new()).await.unwrap();
+    submitted.committed().await.unwrap();
+    let known = opened.store.issues(false, 10).await.unwrap().remove(0);
+    assert_eq!(known.detector, Some(Detector::LogHeld));
+    assert_eq!(
+        (known.detector_name(), known.about()),
+        ("log_held", "store")
+    );
+    change(
+        &opened.store,
+        "UPDATE issue SET detector = 'moon_phase', subject = 'moon_phase:store'",
+    );
+    let unknown = opened.store.issues(false, 10).await.unwrap().remove(0);
+    assert_eq!(unknown.detector, None);
+    assert_eq!(
+        (unknown.detector_name(), unknown.about()),
+        ("moon_phase", "store")
+    );
+}

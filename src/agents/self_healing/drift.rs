@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::facts::Drifted;
 use crate::event::{AgentName, Subject};
+use crate::health::Drifted;
 use crate::store::{FileView, ReadError, Store};
 
 /// Differences that are looked at again each round, at most; there may be more.

@@ -1,6 +1,6 @@
 //! Fixes: which is tried when, how often, and what became of it. No clock inside.
 //!
-//! A fix is good when the detector that found the fault does not see it any more, and bad when it still does at the
+//! A fix is good when the detector that found the issue does not see it any more, and bad when it still does at the
 //! deadline, whatever whoever carried it out says.
 
 use std::collections::HashMap;
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::remedy::Remedy;
 use crate::backoff::Backoff;
+use crate::health::Fix;
 use crate::store::Issue;
 
 /// Attempts go on counting for an issue that is back so soon after it was gone: what breaks again is not mended for ever.
@@ -26,7 +26,7 @@ pub(super) struct Patience {
 
 #[derive(Debug)]
 struct UnderWay {
-    remedy: Remedy,
+    fix: Fix,
     attempt: u32,
     deadline: Instant,
     /// What was done, once it is.
@@ -45,7 +45,7 @@ struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     /// Try this: attempt number `attempt`, from 1.
-    Begin { remedy: Remedy, attempt: u32 },
+    Begin { fix: Fix, attempt: u32 },
     Failed {
         fix: String,
         attempt: u32,
@@ -69,16 +69,11 @@ impl Fixes {
         }
     }
 
-    /// What is to be done at `at` about `issue`, whose fault is still seen.
-    pub(super) fn review(
-        &mut self,
-        issue: &Issue,
-        remedy: Option<&Remedy>,
-        at: Instant,
-    ) -> Option<Step> {
+    /// What is to be done at `at` about `issue`, which is still seen.
+    pub(super) fn review(&mut self, issue: &Issue, fix: Option<&Fix>, at: Instant) -> Option<Step> {
         let patience = self.patience;
-        let taken = remedy.is_some_and(|remedy| self.is_under_way(remedy));
-        let first = |made| at + remedy.map_or(Duration::ZERO, |r| pause(patience, r, made));
+        let taken = fix.is_some_and(|fix| self.is_under_way(fix));
+        let first = |made| at + fix.map_or(Duration::ZERO, |r| pause(patience, r, made));
         let entry = self
             .entries
             .entry(issue.subject.clone())
@@ -98,7 +93,7 @@ impl Fixes {
                 Some(Ok(done)) => format!("{done}, but the fault is still there"),
                 None => "it did not end in time".to_owned(),
             };
-            let fix = current.remedy.name().to_owned();
+            let fix = current.fix.name().to_owned();
             return Some(Step::Failed {
                 fix,
                 attempt: current.attempt,
@@ -113,30 +108,29 @@ impl Fixes {
                 why,
             });
         }
-        let remedy =
-            remedy.filter(|_| !taken && entry.made < patience.attempts && at >= entry.next)?;
+        let fix = fix.filter(|_| !taken && entry.made < patience.attempts && at >= entry.next)?;
         Some(Step::Begin {
-            remedy: remedy.clone(),
+            fix: fix.clone(),
             attempt: entry.made + 1,
         })
     }
 
-    /// Two issues may ask for one remedy: it is carried out once at a time.
-    fn is_under_way(&self, remedy: &Remedy) -> bool {
+    /// Two issues may ask for one fix: it is carried out once at a time.
+    fn is_under_way(&self, fix: &Fix) -> bool {
         self.entries
             .values()
             .filter_map(|e| e.under_way.as_ref())
-            .any(|u| u.remedy == *remedy)
+            .any(|u| u.fix == *fix)
     }
 
     /// The attempt stands in the store and is carried out from now on.
-    pub(super) fn began(&mut self, key: &str, remedy: &Remedy, attempt: u32, at: Instant) {
+    pub(super) fn began(&mut self, key: &str, fix: &Fix, attempt: u32, at: Instant) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.made = attempt;
             entry.under_way = Some(UnderWay {
-                remedy: remedy.clone(),
+                fix: fix.clone(),
                 attempt,
-                deadline: at + remedy.time_to_act(),
+                deadline: at + fix.time_to_act(),
                 acted: None,
             });
         }
@@ -145,31 +139,27 @@ impl Fixes {
     /// It was carried out, or could not be: from now on the detector has the word.
     pub(super) fn acted(&mut self, key: &str, result: Result<String, String>, at: Instant) {
         if let Some(current) = self.entries.get_mut(key).and_then(|e| e.under_way.as_mut()) {
-            current.deadline = at + current.remedy.time_to_verify();
+            current.deadline = at + current.fix.time_to_verify();
             current.acted = Some(result);
         }
     }
 
     /// The failure stands in the store. Gives whether there is another attempt.
-    pub(super) fn failed(&mut self, key: &str, remedy: Option<&Remedy>, at: Instant) -> bool {
+    pub(super) fn failed(&mut self, key: &str, fix: Option<&Fix>, at: Instant) -> bool {
         let patience = self.patience;
         let Some(entry) = self.entries.get_mut(key) else {
             return false;
         };
         entry.under_way = None;
-        entry.next = at + remedy.map_or(Duration::ZERO, |r| pause(patience, r, entry.made));
+        entry.next = at + fix.map_or(Duration::ZERO, |r| pause(patience, r, entry.made));
         entry.made < patience.attempts
     }
 
-    /// The fix (its name, its number, what was done) that the disappearance of this issue's fault verifies.
+    /// The fix (its name, its number, what was done) that the disappearance of this issue verifies.
     pub(super) fn verified(&self, key: &str) -> Option<(String, u32, String)> {
         let current = self.entries.get(key)?.under_way.as_ref()?;
         let done = current.acted.as_ref()?.as_ref().ok()?;
-        Some((
-            current.remedy.name().to_owned(),
-            current.attempt,
-            done.clone(),
-        ))
+        Some((current.fix.name().to_owned(), current.attempt, done.clone()))
     }
 
     /// The issue is closed in the store.
@@ -187,13 +177,13 @@ impl Fixes {
 }
 
 /// The pause before the attempt after `made` of them.
-fn pause(patience: Patience, remedy: &Remedy, made: u32) -> Duration {
-    let doublings = if remedy.waits_first() {
+fn pause(patience: Patience, fix: &Fix, made: u32) -> Duration {
+    let doublings = if fix.waits_first() {
         made
     } else {
         made.saturating_sub(1)
     };
-    if made == 0 && !remedy.waits_first() {
+    if made == 0 && !fix.waits_first() {
         return Duration::ZERO;
     }
     let backoff = Backoff::new(patience.backoff, Duration::MAX);
@@ -203,31 +193,27 @@ fn pause(patience: Patience, remedy: &Remedy, made: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agents::self_healing::detectors::Finding;
-    use crate::agents::self_healing::issues::tests::issue;
+    use crate::agents::self_healing::issues::tests::{found, issue};
     use crate::event::{AgentName, Subject};
-    use crate::store::Severity;
+    use crate::health::Detected;
+    use crate::store::Detector;
 
     const PATIENCE: Patience = Patience {
         attempts: 3,
         backoff: Duration::from_secs(60),
     };
-    const RESTART: Remedy = Remedy::RestartAgent(AgentName::Rag);
+    const RESTART: Fix = Fix::RestartAgent(AgentName::Rag);
 
     fn parked(subject: &str) -> Issue {
-        issue(&Finding {
-            detector: "agent_parked",
+        issue(&Detected {
             subject: Subject::collection(subject),
-            severity: Severity::Error,
-            value: "parked".to_owned(),
-            limit: "running".to_owned(),
-            remedy: None,
+            ..found(Detector::AgentParked)
         })
     }
 
-    fn begin(remedy: &Remedy, attempt: u32) -> Option<Step> {
+    fn begin(fix: &Fix, attempt: u32) -> Option<Step> {
         Some(Step::Begin {
-            remedy: remedy.clone(),
+            fix: fix.clone(),
             attempt,
         })
     }
@@ -275,7 +261,7 @@ mod tests {
         let at = Instant::now();
         let mut fixes = Fixes::new(PATIENCE);
         let issue = parked("a");
-        let verify = Remedy::VerifyIndex;
+        let verify = Fix::VerifyIndex;
         assert_eq!(fixes.review(&issue, Some(&verify), at), begin(&verify, 1));
         fixes.began(&issue.subject, &verify, 1, at);
         fixes.acted(&issue.subject, Err("no index".to_owned()), at);
@@ -294,11 +280,11 @@ mod tests {
     }
 
     #[test]
-    fn one_remedy_is_carried_out_once_at_a_time() {
+    fn one_fix_is_carried_out_once_at_a_time() {
         let at = Instant::now();
         let mut fixes = Fixes::new(PATIENCE);
         let (one, two) = (parked("a"), parked("b"));
-        let verify = Remedy::VerifyIndex;
+        let verify = Fix::VerifyIndex;
         fixes.review(&one, Some(&verify), at);
         fixes.began(&one.subject, &verify, 1, at);
         assert_eq!(fixes.review(&two, Some(&verify), at), None);
@@ -313,19 +299,19 @@ mod tests {
         let mut issue = parked("a");
         issue.fix = Some("verify_index".to_owned());
         issue.fix_attempts = 2;
-        let step = fixes.review(&issue, Some(&Remedy::VerifyIndex), at);
+        let step = fixes.review(&issue, Some(&Fix::VerifyIndex), at);
         let expected = Step::Failed {
             fix: "verify_index".to_owned(),
             attempt: 2,
             why: "docent stopped before it was verified".to_owned(),
         };
         assert_eq!(step, Some(expected));
-        assert!(fixes.failed(&issue.subject, Some(&Remedy::VerifyIndex), at));
+        assert!(fixes.failed(&issue.subject, Some(&Fix::VerifyIndex), at));
         issue.fix_result = Some("failed".to_owned());
-        assert_eq!(fixes.review(&issue, Some(&Remedy::VerifyIndex), at), None);
+        assert_eq!(fixes.review(&issue, Some(&Fix::VerifyIndex), at), None);
         let later = at + 2 * PATIENCE.backoff;
-        let step = fixes.review(&issue, Some(&Remedy::VerifyIndex), later);
-        assert_eq!(step, begin(&Remedy::VerifyIndex, 3));
+        let step = fixes.review(&issue, Some(&Fix::VerifyIndex), later);
+        assert_eq!(step, begin(&Fix::VerifyIndex, 3));
     }
 
     #[test]
@@ -333,7 +319,7 @@ mod tests {
         let mut at = Instant::now();
         let mut fixes = Fixes::new(PATIENCE);
         let issue = parked("a");
-        let verify = Remedy::VerifyIndex;
+        let verify = Fix::VerifyIndex;
         for attempt in 1..=3 {
             assert_eq!(
                 fixes

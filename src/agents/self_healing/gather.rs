@@ -1,15 +1,14 @@
 //! Gathers the facts of one round. Cheap: a few small reads, nothing that waits for somebody.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use tokio::time::Instant;
 
 use super::drift::Scope;
-use super::facts::{AgentFacts, EdgeFacts, Facts, IndexFacts};
 use super::probe::Probe;
-use super::redis::RedisView;
 use crate::disk::free_space;
 use crate::event::{AgentName, Millis};
+use crate::health::{AgentFacts, Drifted, EdgeFacts, Facts, IndexFacts, RedisView};
 use crate::runtime::{AgentState, AgentStatus};
 use crate::store::ReadError;
 
@@ -31,11 +30,6 @@ impl Probe {
             documents: on(AgentName::DocumentManagement),
             chunks: on(AgentName::Rag),
         };
-        let dead = AgentName::ALL
-            .iter()
-            .map(|name| (*name, self.parts.store.counts(*name).dead))
-            .filter(|(_, dead)| *dead > 0)
-            .collect();
         let standing = self.parts.store.standing();
         Facts {
             instance: self.parts.options.instance.clone(),
@@ -60,7 +54,8 @@ impl Probe {
             ingress_dead: self.ingress_dead().await,
             redis: self.redis(at),
             agents: self.agents(agents, at).await,
-            dead,
+            dead: self.parts.store.dead_of_each(),
+            replaced: None,
             open,
         }
     }
@@ -126,20 +121,12 @@ impl Probe {
         let scans = self.parts.store.scans().await;
         EdgeFacts {
             collections: self.parts.options.collections.clone(),
-            absent: progress.absent(),
-            removals_held: progress.removals_held(),
-            unlisted: progress.unlisted(),
-            shut: progress.shut(),
-            held: progress.held,
-            scanning: progress.scanning,
+            progress,
             scans: self.known(scans),
         }
     }
 
-    async fn drift(
-        &mut self,
-        scope: &Scope,
-    ) -> Option<std::collections::BTreeMap<String, super::facts::Drifted>> {
+    async fn drift(&mut self, scope: &Scope) -> Option<BTreeMap<String, Drifted>> {
         let whole = self.parts.requests.take_whole();
         let slice = self.parts.options.slice;
         let looked = self

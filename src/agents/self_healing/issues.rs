@@ -1,7 +1,7 @@
 //! The life of an issue: it opens and closes on a change of state, and says so once.
 //!
 //! The open issues in the store are the state: a restart tells nothing twice, and closes what is gone. What is kept here
-//! besides is only when a fault was seen first and last, for detectors that want it seen twice or gone for a while.
+//! besides is only when an issue was seen first and last: some must be seen twice, or be gone for a while.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -9,15 +9,49 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::detectors::{Detector, Finding, ROOT_ABSENT};
 use crate::event::{EventType, NewEvent, Subject};
-use crate::store::{Effect, FixAttempt, Issue, IssueClosed, IssueOpened};
+use crate::health::Detected;
+use crate::store::{Detector, Effect, FixAttempt, Issue, IssueClosed, IssueOpened};
 
 /// A standing issue's value is brought up to date no more often than this.
 const REFRESH: Duration = Duration::from_secs(60);
 
-/// The longest text of a finding, in characters.
+/// The longest text of an issue, in characters.
 const TEXT_MAX: usize = 1000;
+
+/// Enough for a second look: what passes between two looks is no issue.
+const TWICE: Duration = Duration::from_millis(900);
+/// For what comes and goes by its nature.
+const A_WHILE: Duration = Duration::from_secs(30);
+
+/// How long it must be seen before it is an issue.
+fn opens_after(detector: Detector) -> Duration {
+    match detector {
+        Detector::LogHeld | Detector::RedisInbox => A_WHILE,
+        Detector::OldestOwed
+        | Detector::IndexDrift
+        | Detector::FileDrift
+        | Detector::RedisAway
+        | Detector::RedisStrangers
+        | Detector::RedisStuck
+        | Detector::RedisIngress => TWICE,
+        _ => Duration::ZERO,
+    }
+}
+
+/// How long it must not be seen before its issue is closed.
+fn closes_after(detector: Detector) -> Duration {
+    match detector {
+        Detector::AgentUnavailable
+        | Detector::OldestOwed
+        | Detector::IndexBehind
+        | Detector::RedisStrangers
+        | Detector::RedisStuck
+        | Detector::RedisInbox
+        | Detector::RedisIngress => A_WHILE,
+        _ => Duration::ZERO,
+    }
+}
 
 #[derive(Debug)]
 struct Sighting {
@@ -36,11 +70,11 @@ pub(super) struct Sightings {
 /// What follows from one round.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Judgement {
-    pub(super) opened: Vec<Finding>,
-    /// These are open, and their faults are still there.
-    pub(super) standing: Vec<(Issue, Finding)>,
+    pub(super) opened: Vec<Detected>,
+    /// These are open, and are still seen.
+    pub(super) standing: Vec<(Issue, Detected)>,
     /// Of those, these have another value than the store, for long enough.
-    pub(super) refreshed: Vec<Finding>,
+    pub(super) refreshed: Vec<Detected>,
     pub(super) closed: Vec<Issue>,
 }
 
@@ -56,7 +90,7 @@ impl Sightings {
     /// Compares what the detectors say with the issues that are open. A detector that cannot say anything changes nothing.
     pub(super) fn judge(
         &mut self,
-        looks: &[(&Detector, Option<Vec<Finding>>)],
+        looks: &[(Detector, Option<Vec<Detected>>)],
         open: Vec<Issue>,
         at: Instant,
     ) -> Judgement {
@@ -67,12 +101,12 @@ impl Sightings {
             .collect();
         for (detector, found) in looks {
             let Some(found) = found else {
-                open.retain(|_, issue| issue.detector != detector.name);
+                open.retain(|_, issue| issue.detector != Some(*detector));
                 continue;
             };
-            self.forget(detector, found, &open);
-            for finding in found {
-                let key = finding.key();
+            self.forget(*detector, found, &open);
+            for one in found {
+                let key = one.key();
                 let sighting = self.seen.entry(key.clone()).or_insert(Sighting {
                     first: at,
                     last: at,
@@ -80,27 +114,23 @@ impl Sightings {
                 });
                 sighting.last = at;
                 if let Some(issue) = open.remove(&key) {
-                    if differs(&issue, finding) && at.duration_since(sighting.written) >= REFRESH {
+                    if differs(&issue, one) && at.duration_since(sighting.written) >= REFRESH {
                         sighting.written = at;
-                        judgement.refreshed.push(finding.clone());
+                        judgement.refreshed.push(one.clone());
                     }
-                    judgement.standing.push((issue, finding.clone()));
-                } else if at.duration_since(sighting.first) >= detector.opens_after {
-                    judgement.opened.push(finding.clone());
+                    judgement.standing.push((issue, one.clone()));
+                } else if at.duration_since(sighting.first) >= opens_after(*detector) {
+                    judgement.opened.push(one.clone());
                 }
             }
         }
-        // What is left was not found, or its detector is no more.
+        // What is left was not found, or is of a detector that this version does not have.
         for (key, issue) in open {
-            let detector = looks
-                .iter()
-                .find(|(d, _)| d.name == issue.detector)
-                .map(|(d, _)| *d);
             let last = self
                 .seen
                 .get(&key)
                 .map_or(self.begun, |sighting| sighting.last);
-            let patience = detector.map_or(Duration::ZERO, |d| d.closes_after);
+            let patience = issue.detector.map_or(Duration::ZERO, closes_after);
             if at.duration_since(last) >= patience {
                 judgement.closed.push(issue);
             }
@@ -110,64 +140,55 @@ impl Sightings {
     }
 
     /// Drops what this detector does not see any more, except where an issue waits for its end.
-    fn forget(&mut self, detector: &Detector, found: &[Finding], open: &HashMap<String, Issue>) {
-        let still: HashSet<String> = found.iter().map(Finding::key).collect();
+    fn forget(&mut self, detector: Detector, found: &[Detected], open: &HashMap<String, Issue>) {
+        let still: HashSet<String> = found.iter().map(Detected::key).collect();
         self.seen.retain(|key, _| {
             let ours = key
                 .split_once(':')
-                .is_some_and(|(name, _)| name == detector.name);
+                .is_some_and(|(name, _)| name == detector.as_str());
             !ours || still.contains(key) || open.contains_key(key)
         });
     }
 }
 
-fn differs(issue: &Issue, finding: &Finding) -> bool {
-    issue.value != short(&finding.value)
-        || issue.limit != finding.limit
-        || issue.severity != finding.severity
+fn differs(issue: &Issue, found: &Detected) -> bool {
+    issue.value != short(&found.value)
+        || issue.limit != found.limit
+        || issue.severity != found.severity
 }
 
 fn short(text: &str) -> String {
     text.chars().take(TEXT_MAX).collect()
 }
 
-/// The thing that an issue is about: what stands behind the detector's name in its key.
+/// The thing that an issue is about.
 pub(super) fn thing(issue: &Issue) -> Subject {
-    let text = issue
-        .subject
-        .split_once(':')
-        .map_or(issue.subject.as_str(), |(_, thing)| thing);
     // The key was made from a subject; one that was not is named by what it is.
-    Subject::parse(text).unwrap_or_else(|_| Subject::store())
+    Subject::parse(issue.about()).unwrap_or_else(|_| Subject::store())
 }
 
 /// Effects and events that are one transaction.
 pub(super) type Transaction = (Vec<Effect>, Vec<NewEvent>);
 
-/// The effect of a finding: its issue opens, or is brought up to date.
-pub(super) fn open(finding: &Finding) -> Effect {
+/// The effect of what was found: its issue opens, or is brought up to date.
+pub(super) fn open(found: &Detected) -> Effect {
     Effect::IssueOpened(IssueOpened {
-        subject: finding.key(),
-        detector: finding.detector.to_owned(),
-        severity: finding.severity,
-        value: short(&finding.value),
-        limit: finding.limit.clone(),
+        subject: found.key(),
+        detector: found.detector,
+        severity: found.severity,
+        value: short(&found.value),
+        limit: found.limit.clone(),
     })
 }
 
 /// An issue opens and is told.
-pub(super) fn opened(finding: &Finding, source: &str) -> Transaction {
+pub(super) fn opened(found: &Detected, source: &str) -> Transaction {
     let data = json!({
-        "severity": finding.severity.as_str(), "detector": finding.detector,
-        "value": short(&finding.value), "limit": finding.limit,
+        "severity": found.severity.as_str(), "detector": found.detector.as_str(),
+        "value": short(&found.value), "limit": found.limit,
     });
-    let event = NewEvent::root(
-        EventType::HealthIssue,
-        source,
-        finding.subject.clone(),
-        data,
-    );
-    (vec![open(finding)], vec![event])
+    let event = NewEvent::root(EventType::HealthIssue, source, found.subject.clone(), data);
+    (vec![open(found)], vec![event])
 }
 
 /// An issue closes and is told, together with the fix (its name, the attempt, what was done) that made it go.
@@ -197,7 +218,7 @@ pub(super) fn closed(
         subject: issue.subject.clone(),
     }));
     let data = json!({
-        "severity": issue.severity.as_str(), "detector": issue.detector, "value": issue.value,
+        "severity": issue.severity.as_str(), "detector": issue.detector_name(), "value": issue.value,
         "limit": issue.limit, "since": issue.opened_at.to_string(),
     });
     events.push(NewEvent::root(
@@ -206,7 +227,7 @@ pub(super) fn closed(
         subject.clone(),
         data,
     ));
-    if issue.detector == ROOT_ABSENT {
+    if issue.detector == Some(Detector::RootAbsent) {
         // What changed while the root was away was seen by no watch.
         let data = json!({"reason": "its root can be reached again"});
         events.push(NewEvent::root(
@@ -246,7 +267,7 @@ fn fixing(issue: &Issue, fix: &str, result: Option<String>) -> Effect {
 
 fn fix_data(issue: &Issue, (fix, attempt, verified): (&str, u32, bool), result: &str) -> Value {
     json!({
-        "fix": fix, "attempt": attempt, "verified": verified, "detector": issue.detector,
+        "fix": fix, "attempt": attempt, "verified": verified, "detector": issue.detector_name(),
         "result": short(result),
     })
 }
@@ -254,47 +275,33 @@ fn fix_data(issue: &Issue, (fix, attempt, verified): (&str, u32, bool), result: 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::agents::self_healing::Limits;
-    use crate::agents::self_healing::facts::Facts;
     use crate::event::Millis;
     use crate::store::Severity;
 
-    fn silent(_: &Facts, _: &Limits) -> Option<Vec<Finding>> {
-        None
-    }
+    const SLOW: Detector = Detector::OldestOwed;
+    const QUICK: Detector = Detector::Integrity;
 
-    const SLOW: Detector = Detector {
-        name: "slow",
-        opens_after: Duration::from_secs(5),
-        closes_after: Duration::from_secs(30),
-        look: silent,
-    };
-    const QUICK: Detector = Detector {
-        name: "quick",
-        opens_after: Duration::ZERO,
-        closes_after: Duration::ZERO,
-        look: silent,
-    };
-
-    fn finding(detector: &'static str) -> Finding {
-        Finding {
+    pub(in crate::agents::self_healing) fn found(detector: Detector) -> Detected {
+        Detected {
             detector,
             subject: Subject::store(),
             severity: Severity::Error,
             value: "7".to_owned(),
             limit: "5".to_owned(),
-            remedy: None,
+            what: "there are 7".to_owned(),
+            remedy: "take 2 away".to_owned(),
+            fix: None,
         }
     }
 
-    pub(in crate::agents::self_healing) fn issue(finding: &Finding) -> Issue {
+    pub(in crate::agents::self_healing) fn issue(found: &Detected) -> Issue {
         Issue {
-            subject: finding.key(),
+            subject: found.key(),
             opened_at: Millis(0),
-            detector: finding.detector.to_owned(),
-            severity: finding.severity,
-            value: finding.value.clone(),
-            limit: finding.limit.clone(),
+            detector: Some(found.detector),
+            severity: found.severity,
+            value: found.value.clone(),
+            limit: found.limit.clone(),
             closed_at: None,
             fix: None,
             fix_attempts: 0,
@@ -302,15 +309,15 @@ pub(super) mod tests {
         }
     }
 
-    /// Judges one finding, or none, of `detector`; what opened, stands and closed, in numbers.
+    /// Judges one issue, or none, of `detector`; what opened, stands and closed, in numbers.
     fn judge(
         sightings: &mut Sightings,
-        (detector, found): (&Detector, Option<usize>),
+        (detector, seen): (Detector, Option<usize>),
         open: bool,
         at: Instant,
     ) -> (usize, usize, usize) {
-        let one = finding(detector.name);
-        let looks = [(detector, found.map(|n| vec![one.clone(); n]))];
+        let one = found(detector);
+        let looks = [(detector, seen.map(|n| vec![one.clone(); n]))];
         let open = open.then(|| issue(&one)).into_iter().collect();
         let judged = sightings.judge(&looks, open, at);
         (
@@ -325,20 +332,14 @@ pub(super) mod tests {
         let at = Instant::now();
         let mut sightings = Sightings::new(at);
         assert_eq!(
-            judge(&mut sightings, (&QUICK, Some(1)), false, at),
+            judge(&mut sightings, (QUICK, Some(1)), false, at),
             (1, 0, 0)
         );
+        assert_eq!(judge(&mut sightings, (QUICK, Some(1)), true, at), (0, 1, 0));
+        assert_eq!(judge(&mut sightings, (QUICK, None), true, at), (0, 0, 0));
+        assert_eq!(judge(&mut sightings, (QUICK, Some(0)), true, at), (0, 0, 1));
         assert_eq!(
-            judge(&mut sightings, (&QUICK, Some(1)), true, at),
-            (0, 1, 0)
-        );
-        assert_eq!(judge(&mut sightings, (&QUICK, None), true, at), (0, 0, 0));
-        assert_eq!(
-            judge(&mut sightings, (&QUICK, Some(0)), true, at),
-            (0, 0, 1)
-        );
-        assert_eq!(
-            judge(&mut sightings, (&QUICK, Some(0)), false, at),
+            judge(&mut sightings, (QUICK, Some(0)), false, at),
             (0, 0, 0)
         );
     }
@@ -350,36 +351,36 @@ pub(super) mod tests {
         let mut sightings = Sightings::new(start);
         // Seen once, then not: no issue; seen twice far apart: still none.
         assert_eq!(
-            judge(&mut sightings, (&SLOW, Some(1)), false, at(0)),
+            judge(&mut sightings, (SLOW, Some(1)), false, at(0)),
             (0, 0, 0)
         );
         assert_eq!(
-            judge(&mut sightings, (&SLOW, Some(0)), false, at(10)),
+            judge(&mut sightings, (SLOW, Some(0)), false, at(10)),
             (0, 0, 0)
         );
         assert_eq!(
-            judge(&mut sightings, (&SLOW, Some(1)), false, at(100)),
+            judge(&mut sightings, (SLOW, Some(1)), false, at(100)),
             (0, 0, 0)
         );
         assert_eq!(
-            judge(&mut sightings, (&SLOW, Some(1)), false, at(105)),
+            judge(&mut sightings, (SLOW, Some(1)), false, at(105)),
             (1, 0, 0)
         );
         // Open: gone for less than its patience is not gone.
         assert_eq!(
-            judge(&mut sightings, (&SLOW, Some(0)), true, at(115)),
+            judge(&mut sightings, (SLOW, Some(0)), true, at(115)),
             (0, 0, 0)
         );
         assert_eq!(
-            judge(&mut sightings, (&SLOW, Some(1)), true, at(125)),
+            judge(&mut sightings, (SLOW, Some(1)), true, at(125)),
             (0, 1, 0)
         );
         assert_eq!(
-            judge(&mut sightings, (&SLOW, Some(0)), true, at(154)),
+            judge(&mut sightings, (SLOW, Some(0)), true, at(154)),
             (0, 0, 0)
         );
         assert_eq!(
-            judge(&mut sightings, (&SLOW, Some(0)), true, at(155)),
+            judge(&mut sightings, (SLOW, Some(0)), true, at(155)),
             (0, 0, 1)
         );
     }
@@ -389,17 +390,17 @@ pub(super) mod tests {
         let start = Instant::now();
         let mut sightings = Sightings::new(start);
         assert_eq!(
-            judge(&mut sightings, (&QUICK, Some(1)), true, start),
+            judge(&mut sightings, (QUICK, Some(1)), true, start),
             (0, 1, 0)
         );
         let mut sightings = Sightings::new(start);
         assert_eq!(
-            judge(&mut sightings, (&SLOW, Some(0)), true, start),
+            judge(&mut sightings, (SLOW, Some(0)), true, start),
             (0, 0, 0)
         );
-        let later = start + SLOW.closes_after;
+        let later = start + closes_after(SLOW);
         assert_eq!(
-            judge(&mut sightings, (&SLOW, Some(0)), true, later),
+            judge(&mut sightings, (SLOW, Some(0)), true, later),
             (0, 0, 1)
         );
     }
@@ -407,9 +408,13 @@ pub(super) mod tests {
     #[test]
     fn an_issue_of_a_detector_that_is_no_more_closes() {
         let mut sightings = Sightings::new(Instant::now());
-        let old = issue(&finding("retired"));
+        let old = Issue {
+            subject: "retired:store".to_owned(),
+            detector: None,
+            ..issue(&found(QUICK))
+        };
         let judged = sightings.judge(
-            &[(&QUICK, Some(Vec::new()))],
+            &[(QUICK, Some(Vec::new()))],
             vec![old.clone()],
             Instant::now(),
         );
@@ -423,9 +428,9 @@ pub(super) mod tests {
         let mut refreshed = |seconds| {
             let stale = Issue {
                 value: "6".to_owned(),
-                ..issue(&finding("quick"))
+                ..issue(&found(QUICK))
             };
-            let looks = [(&QUICK, Some(vec![finding("quick")]))];
+            let looks = [(QUICK, Some(vec![found(QUICK)]))];
             let at = start + Duration::from_secs(seconds);
             sightings.judge(&looks, vec![stale], at).refreshed.len()
         };
@@ -434,9 +439,9 @@ pub(super) mod tests {
 
     #[test]
     fn a_root_that_is_back_is_scanned() {
-        let absent = Finding {
+        let absent = Detected {
             subject: Subject::collection("docs"),
-            ..finding(ROOT_ABSENT)
+            ..found(Detector::RootAbsent)
         };
         let (_, events) = closed(&issue(&absent), None, "me");
         let kinds: Vec<EventType> = events.iter().map(|e| e.kind).collect();

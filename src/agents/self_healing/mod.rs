@@ -1,23 +1,22 @@
-//! `self_healing`: looks for faults, tells when one comes and goes, and tries what may mend it.
+//! `self_healing`: looks for issues, tells when one comes and goes, and tries what may mend it.
 //!
-//! Detectors look at what is true, in cheap slices, every few seconds and when an event hints at a change; events carry no
-//! state here. An issue is told once when it opens and once when it closes. A fix is bounded in attempts, stands in the
-//! store before it is carried out, is verified by the detector that found the fault, and is told when it is known whether
+//! It gathers facts, in cheap slices, every few seconds and when an event hints at a change, and has [`crate::health`] judge
+//! them; events carry no state here. An issue is told once when it opens and once when it closes. A fix is bounded in attempts, stands in the
+//! store before it is carried out, is verified by the detector that found it, and is told when it is known whether
 //! it helped. self_healing asks the supervisor, the edge and the index; it does nothing to them itself.
 //!
 //! An issue's key is `<detector>:<subject>`; the subject of its events is the thing itself: `agent/<name>@<instance>`,
 //! `index@<instance>`, `redis@<instance>`, `store`, a collection, `disk`, `dead`.
 
-mod detectors;
 mod drift;
-mod facts;
 mod fixes;
 mod gather;
+mod hands;
 mod issues;
 mod keeper;
+mod memory;
 mod probe;
 mod redis;
-mod remedy;
 mod requests;
 
 use std::path::PathBuf;
@@ -25,63 +24,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{AgentName, Event, EventType};
+use crate::health::{Fix, Limits, RedisLook};
 use crate::index::Searcher;
 use crate::runtime::{
     Agent, Board, Boxed, Compute, Duty, Ending, Handling, ScanDesk, Source, SupervisorHandle,
 };
 use crate::store::{Effect, Outcome, Store};
 
-pub(crate) use redis::{RedisFacts, RedisLook, RedisStanding, StreamFacts};
-
+use hands::LiveHands;
 use keeper::Keeper;
 
 use probe::{Parts, Probe};
-use remedy::{LiveHands, Remedy};
 use requests::Requests;
-
-/// What is too much.
-#[derive(Debug, Clone)]
-pub(crate) struct Limits {
-    /// The age of an event that an agent owes.
-    pub oldest_owed: Duration,
-    /// Free space where the data are, in bytes, below which there is an issue.
-    pub free_space: u64,
-    /// How long Redis may be away while work goes on without it.
-    pub redis_away: Duration,
-    /// How long an entry of another program may wait to be published.
-    pub ingress_waits: Duration,
-    /// New connections to Redis,
-    pub redis_reconnects: usize,
-    /// or restarts of one agent,
-    pub restarts: usize,
-    pub restarts_window: Duration,
-    /// How long an agent that was parked must run to count as well again.
-    pub steady: Duration,
-    /// How long opening or rebuilding the index may take.
-    pub index_unready: Duration,
-    /// How long a change may be in the store and not in the index.
-    pub index_behind: Duration,
-    /// The age of a collection's last scan: twice the timer of scans is sensible.
-    pub scan_age: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            oldest_owed: Duration::from_secs(5 * 60),
-            free_space: 256 << 20,
-            redis_away: Duration::from_secs(60),
-            ingress_waits: Duration::from_secs(60),
-            redis_reconnects: 3,
-            restarts: 3,
-            restarts_window: Duration::from_secs(10 * 60),
-            steady: Duration::from_secs(30),
-            index_unready: Duration::from_secs(10 * 60),
-            index_behind: Duration::from_secs(60),
-            scan_age: Duration::from_secs(2 * 3600),
-        }
-    }
-}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -137,7 +91,7 @@ pub(crate) struct SelfHealing {
 impl SelfHealing {
     /// A new life: its state stands in the store.
     pub(crate) fn new(options: Options, surroundings: Surroundings) -> Self {
-        for fix in Remedy::NAMES {
+        for fix in Fix::NAMES {
             surroundings.store.figures().knows_fix(fix);
         }
         SelfHealing {

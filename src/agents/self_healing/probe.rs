@@ -1,4 +1,4 @@
-//! The probe: the duty that looks for faults, tells what changed, and tries what may mend it.
+//! The probe: the duty that looks for issues, tells what changed, and tries what may mend it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Options;
-use super::detectors::{self, Finding};
 use super::drift::Drift;
-use super::facts::Memory;
 use super::fixes::{Fixes, Patience, Step};
+use super::hands::Hands;
 use super::issues::{self, Sightings, Transaction};
-use super::redis::RedisLook;
-use super::remedy::{Hands, Remedy};
+use super::memory::Memory;
 use super::requests::Requests;
 use crate::event::{Millis, awake};
+use crate::health::{Detected, Fix, RedisLook, look};
 use crate::index::FollowerState;
 use crate::log_once::LogOnce;
 use crate::runtime::{Board, Boxed, Compute, DutyContext, DutyError, Phase, ScanProgress, Source};
-use crate::store::{Effect, Issue, ReadError, Severity, Store, WriteError};
+use crate::store::{Detector, Effect, Issue, ReadError, Severity, Store, WriteError};
+use crate::word::Word;
 
 /// Rounds are no closer than this, however often somebody asks.
 const CLOSEST: Duration = Duration::from_secs(1);
@@ -163,55 +163,52 @@ impl Probe {
         }
         let open = self.parts.store.issues(false, ISSUES_MAX).await?;
         let keys: HashSet<String> = open.iter().map(|issue| issue.subject.clone()).collect();
-        let damaged = open.iter().any(|issue| issue.detector == "integrity");
+        let damaged = open
+            .iter()
+            .any(|issue| issue.detector == Some(Detector::Integrity));
         if damaged && self.parts.requests.integrity().is_none() {
             self.parts.requests.want_check(); // a store that was put back in order meanwhile
         }
         let facts = self.gather(keys, (at, now)).await;
-        let looks: Vec<_> = detectors::ALL
+        let limits = &self.parts.options.limits;
+        let looks = Detector::ALL
             .iter()
-            .map(|detector| {
-                (
-                    detector,
-                    (detector.look)(&facts, &self.parts.options.limits),
-                )
-            })
-            .collect();
+            .map(|one| (*one, look(*one, &facts, limits)));
+        let looks: Vec<_> = looks.collect();
         let judgement = self.sightings.judge(&looks, open, at);
         let again = judgement
             .opened
             .iter()
-            .any(|f| f.remedy.as_ref().is_some_and(|r| !r.waits_first()));
+            .any(|found| found.fix.as_ref().is_some_and(|fix| !fix.waits_first()));
         self.tell(&judgement.opened, &judgement.refreshed).await?;
         self.close(&judgement.closed, at).await?;
-        for (issue, finding) in &judgement.standing {
-            if let Some(step) = self.fixes.review(issue, finding.remedy.as_ref(), at) {
-                self.carry_out(issue, finding, step, at).await?;
+        for (issue, found) in &judgement.standing {
+            if let Some(step) = self.fixes.review(issue, found.fix.as_ref(), at) {
+                self.carry_out(issue, found, step, at).await?;
             }
         }
         Ok(again)
     }
 
-    async fn tell(&mut self, opened: &[Finding], refreshed: &[Finding]) -> Result<(), WriteError> {
+    async fn tell(
+        &mut self,
+        opened: &[Detected],
+        refreshed: &[Detected],
+    ) -> Result<(), WriteError> {
         let source = self.parts.options.source();
         let mut transactions: Vec<Transaction> = opened
             .iter()
-            .map(|finding| issues::opened(finding, &source))
+            .map(|found| issues::opened(found, &source))
             .collect();
         let values: Vec<Effect> = refreshed.iter().map(issues::open).collect();
         if !values.is_empty() {
             transactions.push((values, Vec::new()));
         }
         self.commit(transactions).await?;
-        for finding in opened {
-            let Finding {
-                detector,
-                subject,
-                value,
-                limit,
-                ..
-            } = finding;
-            match finding.severity {
+        for found in opened {
+            let (detector, subject) = (found.detector.as_str(), &found.subject);
+            let (value, limit) = (&found.value, &found.limit);
+            match found.severity {
                 Severity::Error => {
                     tracing::error!(detector, %subject, value, limit, "health issue")
                 }
@@ -250,31 +247,27 @@ impl Probe {
     async fn carry_out(
         &mut self,
         issue: &Issue,
-        finding: &Finding,
+        found: &Detected,
         step: Step,
         at: Instant,
     ) -> Result<(), WriteError> {
         match step {
-            Step::Begin { remedy, attempt } => {
-                self.commit(vec![issues::began(issue, remedy.name())])
-                    .await?;
+            Step::Begin { fix, attempt } => {
+                self.commit(vec![issues::began(issue, fix.name())]).await?;
                 tracing::info!(
                     issue = issue.subject,
-                    fix = remedy.name(),
+                    fix = fix.name(),
                     attempt,
                     "a fix is tried"
                 );
-                self.fixes.began(&issue.subject, &remedy, attempt, at);
-                self.act(issue.subject.clone(), &remedy, &finding.value);
+                self.fixes.began(&issue.subject, &fix, attempt, at);
+                self.act(issue.subject.clone(), &fix, &found.value);
             }
             Step::Failed { fix, attempt, why } => {
                 let source = self.parts.options.source();
                 self.commit(vec![issues::failed(issue, (&fix, attempt, &why), &source)])
                     .await?;
-                if self
-                    .fixes
-                    .failed(&issue.subject, finding.remedy.as_ref(), at)
-                {
+                if self.fixes.failed(&issue.subject, found.fix.as_ref(), at) {
                     tracing::warn!(issue = issue.subject, fix, attempt, why, "a fix failed");
                 } else {
                     tracing::error!(
@@ -290,9 +283,9 @@ impl Probe {
         Ok(())
     }
 
-    fn act(&self, key: String, remedy: &Remedy, why: &str) {
-        let work = self.parts.hands.apply(remedy, why);
-        let limit = remedy.time_to_act();
+    fn act(&self, key: String, fix: &Fix, why: &str) {
+        let work = self.parts.hands.apply(fix, why);
+        let limit = fix.time_to_act();
         self.running.push(Box::pin(async move {
             let result = awake::timeout(limit, work).await;
             (

@@ -1,79 +1,14 @@
-//! What self_healing knows of Redis. Whoever carries events tells it; nothing here talks to Redis or waits for it.
+//! What only time tells of Redis. Whoever carries events tells how it stands; nothing here talks to it or waits for it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::event::{AgentName, Millis};
+use crate::health::{RedisFacts, RedisStanding, RedisView};
 
 /// New connections that are remembered.
 const CONNECTIONS_KEPT: usize = 32;
-
-/// Tells how Redis stands; `None`: this config does not use it. It is called often, and must not wait.
-pub(crate) type RedisLook = Arc<dyn Fn() -> Option<RedisFacts> + Send + Sync>;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RedisFacts {
-    /// An agent is carried by Redis alone: while it cannot carry, that agent handles nothing.
-    pub needed: bool,
-    /// Whether it can carry.
-    pub standing: RedisStanding,
-    /// The streams that it carries with; `None`: not known.
-    pub streams: Option<Vec<StreamFacts>>,
-}
-
-/// Whether Redis can carry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum RedisStanding {
-    /// It is being found out.
-    Unknown,
-    Carries {
-        /// How many connections there were so far, this one counted.
-        connections: u64,
-    },
-    Away {
-        why: String,
-        since: Millis,
-        /// It answers, and does not do what it is asked for.
-        answers: bool,
-    },
-    /// The namespace belongs to another store.
-    Foreign {
-        /// Whose it is, and what to do.
-        why: String,
-    },
-}
-
-/// How one stream stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StreamFacts {
-    pub key: String,
-    /// Whose inbox it is; `None`: the ingress.
-    pub agent: Option<AgentName>,
-    pub entries: u64,
-    /// How many there may be; `None`: as many as other programs write.
-    pub entries_max: Option<u64>,
-    /// Entries that have been pending for longer than an event may be owed.
-    pub stuck: u64,
-    /// Consumers of other names in docent's group.
-    pub strangers: Vec<String>,
-    /// For how long its first entry has been waiting, where none stays that was answered.
-    pub standing: Duration,
-}
-
-/// What the detectors look at.
-#[derive(Debug, Clone)]
-pub(super) struct RedisView {
-    /// How it stands now.
-    pub(super) facts: RedisFacts,
-    /// It has carried in this life.
-    pub(super) has_carried: bool,
-    pub(super) reconnects: usize,
-    /// Why it could not carry when that was seen last.
-    pub(super) cause: Option<String>,
-}
 
 /// What only time tells of Redis.
 #[derive(Debug, Default)]
@@ -115,6 +50,7 @@ impl RedisMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Millis;
 
     #[test]
     fn connections_are_counted_from_the_first_that_is_seen_and_forgotten_after_the_window() {

@@ -8,14 +8,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::remedy::{Hands, Remedy};
+use super::hands::Hands;
 use super::*;
 use crate::event::{Event, Heartbeat, Millis, NewEvent, Subject};
+use crate::health::{Fix, RedisFacts, RedisStanding};
 use crate::index::FollowerState;
 use crate::runtime::{AgentState, DutyContext, Phase, RootReport, RootState};
 use crate::store::{
-    Closer, Digest, Effect, EventFilter, FileStat, FileState, FixAttempt, Incarnation, Issue,
-    ManifestEntry, RetryPolicy, Settlement, StoreOptions,
+    Closer, Detector, Digest, Effect, EventFilter, FileStat, FileState, FixAttempt, Incarnation,
+    Issue, ManifestEntry, RetryPolicy, Settlement, StoreOptions,
 };
 
 /// A store in a folder of its own, and a process around it that the test plays.
@@ -35,7 +36,7 @@ pub(super) struct Bench {
 /// Hands that note what they are asked for and do what the test says.
 #[derive(Default)]
 struct TestHands {
-    asked: Mutex<Vec<(Remedy, String)>>,
+    asked: Mutex<Vec<(Fix, String)>>,
     #[expect(clippy::type_complexity, reason = "a queue of what to do")]
     acts: Mutex<VecDeque<Box<dyn FnOnce() -> Result<String, String> + Send>>>,
 }
@@ -45,22 +46,22 @@ impl TestHands {
         self.acts.lock().unwrap().push_back(Box::new(act));
     }
 
-    fn asked(&self) -> Vec<Remedy> {
+    fn asked(&self) -> Vec<Fix> {
         self.asked
             .lock()
             .unwrap()
             .iter()
-            .map(|(remedy, _)| remedy.clone())
+            .map(|(fix, _)| fix.clone())
             .collect()
     }
 }
 
 impl Hands for TestHands {
-    fn apply(&self, remedy: &Remedy, why: &str) -> Boxed<'static, Result<String, String>> {
+    fn apply(&self, fix: &Fix, why: &str) -> Boxed<'static, Result<String, String>> {
         self.asked
             .lock()
             .unwrap()
-            .push((remedy.clone(), why.to_owned()));
+            .push((fix.clone(), why.to_owned()));
         let act = self
             .acts
             .lock()
@@ -300,7 +301,7 @@ async fn a_parked_agent_is_restarted_and_the_fix_is_verified_by_the_detector() {
     );
     assert_eq!(issue.fix_result, None);
     probe.acted().await;
-    assert_eq!(bench.hands.asked(), [Remedy::RestartAgent(AgentName::Rag)]);
+    assert_eq!(bench.hands.asked(), [Fix::RestartAgent(AgentName::Rag)]);
 
     // Running, but not for long enough to count.
     bench.round(&mut probe, 80).await;
@@ -355,8 +356,8 @@ async fn a_fix_that_does_not_help_fails_at_its_deadline_and_is_not_tried_for_eve
     assert_eq!(bench.events(Some(EventType::HealthIssue)).await.len(), 1);
     let issue = bench.open().await.remove(0);
     assert_eq!(
-        (issue.fix_attempts, issue.detector.as_str()),
-        (2, "agent_parked")
+        (issue.fix_attempts, issue.detector),
+        (2, Some(Detector::AgentParked))
     );
 }
 
@@ -368,7 +369,7 @@ async fn attempts_are_bounded_across_restarts_too() {
     bench.round(&mut probe, 0).await;
     for _ in 0..2 {
         let attempt = Effect::FixAttempted(FixAttempt {
-            subject: format!("agent_parked:{RAG}"),
+            subject: Detector::AgentParked.key(&Subject::agent(AgentName::Rag, "here")),
             fix: "restart_agent".to_owned(),
             result: None,
         });
@@ -416,7 +417,7 @@ async fn an_index_that_differs_is_verified_and_one_that_stopped_is_left_to_go_on
     });
     bench.round(&mut probe, 20).await;
     probe.acted().await;
-    assert_eq!(bench.hands.asked(), [Remedy::VerifyIndex]);
+    assert_eq!(bench.hands.asked(), [Fix::VerifyIndex]);
     bench.round(&mut probe, 30).await;
     assert_eq!(bench.open().await, []);
     assert_eq!(bench.events(Some(EventType::FixApplied)).await.len(), 1);
@@ -428,11 +429,7 @@ async fn an_index_that_differs_is_verified_and_one_that_stopped_is_left_to_go_on
     stopped(None);
     bench.round(&mut probe, 2010).await;
     assert_eq!(bench.open().await, []);
-    assert_eq!(
-        bench.hands.asked(),
-        [Remedy::VerifyIndex],
-        "not of the stop"
-    );
+    assert_eq!(bench.hands.asked(), [Fix::VerifyIndex], "not of the stop");
 }
 
 fn captured(path: &str) -> Effect {
@@ -505,7 +502,7 @@ async fn files_without_documents_are_an_issue_once_nobody_owes_anything() {
     bench.round(&mut probe, 60).await;
     assert_eq!(bench.open().await, []);
     let [a, b] = ["a.md", "b.md"].map(|path| Subject::file("docs", path.as_bytes()).unwrap());
-    assert_eq!(bench.hands.asked(), [Remedy::CheckDocuments(vec![a, b])]);
+    assert_eq!(bench.hands.asked(), [Fix::CheckDocuments(vec![a, b])]);
 }
 
 #[tokio::test]

@@ -80,7 +80,10 @@ pub(super) fn info(requests: usize) -> Info {
         version: "0.1.0".to_owned(),
         embedder: "table".to_owned(),
         started_at: Millis::now(),
-        free_space_floor: 0,
+        limits: Limits {
+            free_space: 0,
+            ..Limits::default()
+        },
         roots: BTreeMap::new(),
         known: Known {
             collections: vec!["docs".to_owned()],
@@ -127,6 +130,7 @@ impl Daemon {
                     None,
                     watch::channel(None).1,
                 ),
+                redis: Arc::new(|| None),
                 store,
                 searcher: search.clone(),
                 board,

@@ -1,10 +1,11 @@
-//! What may mend a fault, and who does it: self_healing asks, it does nothing to another agent itself.
+//! Who carries a fix out: self_healing asks, it does nothing to another agent itself.
 
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::event::{AgentName, EventType, NewEvent, Subject};
+use crate::health::Fix;
 use crate::index::Searcher;
 use crate::runtime::{Boxed, ScanDesk, SupervisorHandle};
 use crate::store::Store;
@@ -12,20 +13,7 @@ use crate::store::Store;
 /// Checks that are asked for in one transaction.
 const CHECKS: usize = 100;
 
-/// What may mend a fault.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Remedy {
-    /// The supervisor begins a new life of the agent.
-    RestartAgent(AgentName),
-    /// The index is compared with the store, and what differs is repaired.
-    VerifyIndex,
-    /// All collections are scanned.
-    Rescan,
-    /// The documents of these files and their chunks are checked against what was captured.
-    CheckDocuments(Vec<Subject>),
-}
-
-impl Remedy {
+impl Fix {
     /// Every name.
     pub(super) const NAMES: [&'static str; 4] =
         ["restart_agent", "verify_index", "rescan", "check_documents"];
@@ -33,40 +21,40 @@ impl Remedy {
     /// Its name, as in issues and events.
     pub(super) const fn name(&self) -> &'static str {
         match self {
-            Remedy::RestartAgent(_) => "restart_agent",
-            Remedy::VerifyIndex => "verify_index",
-            Remedy::Rescan => "rescan",
-            Remedy::CheckDocuments(_) => "check_documents",
+            Fix::RestartAgent(_) => "restart_agent",
+            Fix::VerifyIndex => "verify_index",
+            Fix::Rescan => "rescan",
+            Fix::CheckDocuments(_) => "check_documents",
         }
     }
 
     /// Whether the first attempt waits for the backoff too: the supervisor has just tried its own.
     pub(super) const fn waits_first(&self) -> bool {
-        matches!(self, Remedy::RestartAgent(_))
+        matches!(self, Fix::RestartAgent(_))
     }
 
     /// How long it may take to be carried out.
     pub(super) const fn time_to_act(&self) -> Duration {
         match self {
-            Remedy::RestartAgent(_) | Remedy::CheckDocuments(_) => Duration::from_secs(60),
-            Remedy::VerifyIndex => Duration::from_secs(10 * 60),
-            Remedy::Rescan => Duration::from_secs(30 * 60),
+            Fix::RestartAgent(_) | Fix::CheckDocuments(_) => Duration::from_secs(60),
+            Fix::VerifyIndex => Duration::from_secs(10 * 60),
+            Fix::Rescan => Duration::from_secs(30 * 60),
         }
     }
 
-    /// How long after that the detector that found the fault may still see it.
+    /// How long after that the detector that found the issue may still see it.
     pub(super) const fn time_to_verify(&self) -> Duration {
         match self {
-            Remedy::RestartAgent(_) => Duration::from_secs(2 * 60),
-            Remedy::VerifyIndex | Remedy::Rescan => Duration::from_secs(60),
-            Remedy::CheckDocuments(_) => Duration::from_secs(5 * 60),
+            Fix::RestartAgent(_) => Duration::from_secs(2 * 60),
+            Fix::VerifyIndex | Fix::Rescan => Duration::from_secs(60),
+            Fix::CheckDocuments(_) => Duration::from_secs(5 * 60),
         }
     }
 }
 
 pub(super) trait Hands: Send + Sync + 'static {
-    /// Carries `remedy` out because of `why`; gives what was done, or why it could not be.
-    fn apply(&self, remedy: &Remedy, why: &str) -> Boxed<'static, Result<String, String>>;
+    /// Carries `fix` out because of `why`; gives what was done, or why it could not be.
+    fn apply(&self, fix: &Fix, why: &str) -> Boxed<'static, Result<String, String>>;
 }
 
 /// The hands that reach the running process.
@@ -79,12 +67,12 @@ pub(super) struct LiveHands {
 }
 
 impl Hands for LiveHands {
-    fn apply(&self, remedy: &Remedy, why: &str) -> Boxed<'static, Result<String, String>> {
-        match remedy {
-            Remedy::RestartAgent(agent) => restart(self.supervisor.clone(), *agent, why.to_owned()),
-            Remedy::VerifyIndex => verify(self.searcher.clone()),
-            Remedy::Rescan => rescan(self.desk.clone()),
-            Remedy::CheckDocuments(files) => {
+    fn apply(&self, fix: &Fix, why: &str) -> Boxed<'static, Result<String, String>> {
+        match fix {
+            Fix::RestartAgent(agent) => restart(self.supervisor.clone(), *agent, why.to_owned()),
+            Fix::VerifyIndex => verify(self.searcher.clone()),
+            Fix::Rescan => rescan(self.desk.clone()),
+            Fix::CheckDocuments(files) => {
                 let event = |file: &Subject| check_event(file, why, &self.source);
                 check(self.store.clone(), files.iter().map(event).collect())
             }

@@ -1,25 +1,21 @@
-//! Faults of the streams that Redis carries with: they do not stand as docent leaves them.
+//! Issues of the streams that Redis carries with: they do not stand as docent leaves them.
 
-use super::Finding;
-use super::redis::finding;
-use crate::agents::self_healing::Limits;
-use crate::agents::self_healing::facts::Facts;
-use crate::agents::self_healing::redis::{RedisStanding, StreamFacts};
+use super::redis::about;
+use super::{Detected, Detector, Facts, Limits, RedisStanding, StreamFacts};
 use crate::event::AgentName;
-use crate::store::Severity;
 
 /// Somebody else reads in docent's group: what it takes is late by the time until docent takes it back.
-pub(super) fn strangers(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
+pub(super) fn strangers(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
     let told = |stream: &StreamFacts| {
         let names = stream.strangers.join(", ");
         (!names.is_empty()).then(|| format!("{names} in {}", stream.key))
     };
     let limit = "docent is alone in its group: give another program a group of its own, and a second docent a [redis] namespace of its own";
-    streams(facts, "redis_strangers", limit, told)
+    streams(facts, Detector::RedisStrangers, limit, told)
 }
 
 /// Entries that stay pending though nobody owes them for that long any more: they are not acknowledged.
-pub(super) fn stuck(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
+pub(super) fn stuck(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
     let told = |stream: &StreamFacts| {
         let agent = stream.agent?;
         let told = stream.stuck > 0 && !owes_for_long(facts, limits, agent);
@@ -29,7 +25,7 @@ pub(super) fn stuck(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         "every entry is acknowledged within {} s; `docent agent restart NAME` reads that inbox anew",
         limits.oldest_owed.as_secs()
     );
-    streams(facts, "redis_stuck", &limit, told)
+    streams(facts, Detector::RedisStuck, &limit, told)
 }
 
 /// What an agent owes for too long is told by that; what is not known is no fault.
@@ -43,7 +39,7 @@ fn owes_for_long(facts: &Facts, limits: &Limits, name: AgentName) -> bool {
 }
 
 /// An inbox holds more than is carried at a time, or a journal more than it keeps.
-pub(super) fn inbox(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
+pub(super) fn inbox(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
     let told = |stream: &StreamFacts| {
         let most = stream.entries_max.filter(|most| stream.entries > *most)?;
         Some(format!(
@@ -52,11 +48,11 @@ pub(super) fn inbox(facts: &Facts, _: &Limits) -> Option<Vec<Finding>> {
         ))
     };
     let limit = "no more entries than docent carries or keeps: no other program may write there, and what docent wrote goes when it is answered";
-    streams(facts, "redis_inbox", limit, told)
+    streams(facts, Detector::RedisInbox, limit, told)
 }
 
 /// What other programs wrote is not published.
-pub(super) fn ingress(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
+pub(super) fn ingress(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
     let longest = limits.ingress_waits;
     let told = |stream: &StreamFacts| {
         let waits = stream.agent.is_none() && stream.standing > longest;
@@ -72,17 +68,17 @@ pub(super) fn ingress(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
         "every entry is published within {} s; see whether the disk is full (`docent status`) and what the log says of Redis",
         longest.as_secs()
     );
-    streams(facts, "redis_ingress", &limit, told)
+    streams(facts, Detector::RedisIngress, &limit, told)
 }
 
-/// One finding about all streams of which there is something to tell. While Redis is away and work goes on without it, there is
+/// One issue of all streams of which there is something to tell. While Redis is away and work goes on without it, there is
 /// nothing to tell of its streams.
 fn streams(
     facts: &Facts,
-    detector: &'static str,
+    detector: Detector,
     limit: &str,
     told: impl Fn(&StreamFacts) -> Option<String>,
-) -> Option<Vec<Finding>> {
+) -> Option<Vec<Detected>> {
     let Some(redis) = &facts.redis else {
         return Some(Vec::new());
     };
@@ -91,17 +87,14 @@ fn streams(
         return (idle && !redis.facts.needed).then(Vec::new);
     };
     let value: Vec<String> = streams.iter().filter_map(told).collect();
-    let found = (!value.is_empty()).then(|| {
-        let texts = (value.join("; "), limit.to_owned());
-        finding(facts, (detector, Severity::Warning), texts)
-    });
+    let found = (!value.is_empty()).then(|| about(facts, detector, (value.join("; "), limit)));
     Some(found.into_iter().collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::agents::tests::all_well;
     use super::super::redis::tests::{away_since, carries, stream, view};
+    use super::super::tests::all_well;
     use super::*;
     use crate::event::Millis;
 

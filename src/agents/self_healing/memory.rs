@@ -1,106 +1,13 @@
-//! What the detectors look at: what was true when it was gathered, and what only time tells.
+//! What only time tells of agents, index and Redis.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::redis::{RedisMemory, RedisView};
-use crate::event::{AgentName, Millis, Subject, awake};
+use super::redis::RedisMemory;
+use crate::event::AgentName;
 use crate::runtime::{AgentState, AgentStatus};
-use crate::store::{HeldLog, ScanRow};
-
-/// Everything that was gathered for one round. What could not be read is `None`: nothing is concluded from it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Facts {
-    pub(super) instance: String,
-    /// When it was gathered.
-    pub(super) now: Millis,
-    /// The agents that are on.
-    pub(super) agents: Vec<AgentFacts>,
-    /// Dead deliveries of each agent that has some, in the order of the data flow.
-    pub(super) dead: Vec<(AgentName, i64)>,
-    /// Bytes free for docent where its data are.
-    pub(super) free: Option<u64>,
-    /// The last verdict on the store's pages; the inner `None`: they are intact.
-    pub(super) integrity: Option<Option<String>>,
-    /// A log of the store that another process keeps from being shortened.
-    pub(super) held_log: Option<HeldLog>,
-    /// The index; `None` where the agent that feeds it is off.
-    pub(super) index: Option<IndexFacts>,
-    /// The edge; `None` where `change_detection` is off.
-    pub(super) edge: Option<EdgeFacts>,
-    /// Files that documents or chunks do not agree with, by collection.
-    pub(super) drift: Option<BTreeMap<String, Drifted>>,
-    /// Entries of other programs that could not be published.
-    pub(super) ingress_dead: Option<u64>,
-    /// Redis; `None` where the config does not use it.
-    pub(super) redis: Option<RedisView>,
-    /// The keys of the issues that are open.
-    pub(super) open: HashSet<String>,
-}
-
-impl Facts {
-    /// How long ago a moment is, less what went by without this process: nothing is to blame for that.
-    pub(super) fn age(&self, moment: Millis) -> Duration {
-        self.now
-            .since(moment)
-            .saturating_sub(awake::missed_since(moment))
-    }
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct AgentFacts {
-    /// What the board says.
-    pub(super) status: AgentStatus,
-    /// For how long it has been running without a restart.
-    pub(super) steady: Duration,
-    /// How often it was restarted lately.
-    pub(super) restarts: usize,
-    /// When the oldest event that it owes was published; the inner `None`: it owes nothing.
-    pub(super) oldest_owed: Option<Option<Millis>>,
-}
-
-#[derive(Debug, Clone, Default)]
-pub(super) struct IndexFacts {
-    /// Why it does not follow the store any more.
-    pub(super) stopped: Option<String>,
-    /// For how long it has not been ready; zero if it is.
-    pub(super) unready: Duration,
-    /// For how long a change has been in the store and not in the index; zero if there is none.
-    pub(super) behind: Duration,
-    /// Chunks in the index and in the store, where the index has followed to the end.
-    pub(super) chunks: Option<(u64, u64)>,
-}
-
-#[derive(Debug, Clone, Default)]
-pub(super) struct EdgeFacts {
-    /// The collections that are configured.
-    pub(super) collections: Vec<String>,
-    /// Roots that cannot be reached, with the cause.
-    pub(super) absent: Vec<(String, String)>,
-    /// Collections whose removals are held, with the cause.
-    pub(super) removals_held: Vec<(String, String)>,
-    /// Collections with directories that cannot be listed, and which.
-    pub(super) unlisted: Vec<(String, String)>,
-    /// Collections with directories whose ignore rules cannot be used, and why.
-    pub(super) shut: Vec<(String, String)>,
-    /// Why captures stand still.
-    pub(super) held: Option<String>,
-    /// The collection that is being scanned.
-    pub(super) scanning: Option<String>,
-    /// The last scan of each collection.
-    pub(super) scans: Option<Vec<ScanRow>>,
-}
-
-/// Files of one collection that differ.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Drifted {
-    /// Those that are known to, in order; there may be more.
-    pub(super) files: Vec<Subject>,
-    /// How the first of them differs.
-    pub(super) how: &'static str,
-}
 
 /// What only time tells: since when something is so.
 #[derive(Debug, Default)]

@@ -1,47 +1,38 @@
-//! Faults of Redis, where it carries events: away, coming and going.
+//! Issues of Redis, where it carries events: away, coming and going.
 //!
 //! Nothing here has a fix: carriers mend what they can by themselves, all the time, and the rest is an operator's.
 
-use super::Finding;
-use crate::agents::self_healing::Limits;
-use crate::agents::self_healing::facts::Facts;
-use crate::agents::self_healing::redis::RedisStanding;
+use super::{Detected, Detector, Facts, Limits, RedisStanding};
 use crate::event::Subject;
 use crate::store::Severity;
 
-/// The detector whose standing issue counts as knowledge of an earlier life.
-const AWAY: &str = "redis_away";
-
-pub(super) fn finding(
+pub(super) fn about(
     facts: &Facts,
-    (detector, severity): (&'static str, Severity),
-    (value, limit): (String, String),
-) -> Finding {
-    Finding {
-        detector,
-        subject: Subject::redis(&facts.instance),
-        severity,
-        value,
-        limit,
-        remedy: None,
-    }
+    detector: Detector,
+    (value, limit): (String, impl Into<String>),
+) -> Detected {
+    Detected::new(detector, Subject::redis(&facts.instance), value, limit)
 }
 
 /// Redis cannot carry: at once where an agent waits for it or it answers and does not do its work, else when it has been away for
-/// long. A machine that never had one
-/// lacks nothing: then the embedded carrier carries events, which is what `auto` means.
-pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
+/// long. A machine that never had one lacks nothing: then the embedded carrier carries events, which is what `auto` means.
+pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
     let Some(redis) = &facts.redis else {
         return Some(Vec::new());
+    };
+    let told = |found: Detected, why: String| {
+        let remedy =
+            "start or mend it, and what is owed goes on by itself; publishing works meanwhile";
+        found.told(format!("Redis cannot carry events: {why}"), remedy)
     };
     let needed = redis.facts.needed;
     let (why, since, answers) = match &redis.facts.standing {
         RedisStanding::Unknown => return None,
         RedisStanding::Carries { .. } => return Some(Vec::new()),
         RedisStanding::Foreign { why } => {
-            let limit = "the namespace belongs to this store alone".to_owned();
-            let texts = (why.clone(), limit);
-            return Some(vec![finding(facts, (AWAY, Severity::Error), texts)]);
+            let texts = (why.clone(), "the namespace belongs to this store alone");
+            let found = about(facts, Detector::RedisAway, texts);
+            return Some(vec![told(found, why.clone())]);
         }
         RedisStanding::Away {
             why,
@@ -49,57 +40,45 @@ pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
             answers,
         } => (why, since, *answers),
     };
-    let (severity, limit) = if needed {
-        let limit = "Redis answers: start or mend it, and what is owed goes on by itself; [bus] mode = \"auto\" works without it meanwhile";
-        (Severity::Error, limit)
-    } else if answers {
-        let limit = "Redis does its work: mend what it says, or write [bus] mode = \"embedded\" if docent is not to use this Redis; the embedded carrier carries events meanwhile";
-        (Severity::Warning, limit)
-    } else {
-        let limit = "Redis answers, as it did before: start it, or write [bus] mode = \"embedded\" if it is not to come back; the embedded carrier carries events meanwhile";
-        (Severity::Warning, limit)
+    let limit = match (needed, answers) {
+        (true, _) => {
+            "Redis answers: start or mend it, and what is owed goes on by itself; [bus] mode = \"auto\" works without it meanwhile"
+        }
+        (false, true) => {
+            "Redis does its work: mend what it says, or write [bus] mode = \"embedded\" if docent is not to use this Redis; the embedded carrier carries events meanwhile"
+        }
+        (false, false) => {
+            "Redis answers, as it did before: start it, or write [bus] mode = \"embedded\" if it is not to come back; the embedded carrier carries events meanwhile"
+        }
     };
-    let how = if answers {
-        "Redis has been of no use"
-    } else {
-        "Redis has been away"
-    };
-    let texts = (format!("{how} since {since}: {why}"), limit.to_owned());
-    let found = finding(facts, (AWAY, severity), texts);
+    let how = if answers { "of no use" } else { "away" };
+    let texts = (format!("Redis has been {how} since {since}: {why}"), limit);
+    let mut found = about(facts, Detector::RedisAway, texts);
+    if !needed {
+        found.severity = Severity::Warning;
+    }
     let missed = redis.has_carried || facts.open.contains(&found.key());
     let long = facts.age(*since) > limits.redis_away;
-    Some(
-        (needed || answers || (missed && long))
-            .then_some(found)
-            .into_iter()
-            .collect(),
-    )
+    let found = (needed || answers || (missed && long))
+        .then(|| told(found, format!("{why} (since {since})")));
+    Some(found.into_iter().collect())
 }
 
 /// Redis comes and goes.
-pub(super) fn reconnects(facts: &Facts, limits: &Limits) -> Option<Vec<Finding>> {
+pub(super) fn reconnects(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
     let most = limits.redis_reconnects.max(1);
-    let redis = facts.redis.as_ref().filter(|r| r.reconnects >= most);
+    let redis = facts.redis.iter().filter(|r| r.reconnects >= most);
     let found = redis.map(|redis| {
-        let value = format!(
-            "{} new connections in {} s{}",
-            redis.reconnects,
-            limits.restarts_window.as_secs(),
-            redis
-                .cause
-                .as_ref()
-                .map_or_else(String::new, |why| format!(", the last trouble: {why}"))
-        );
+        let (count, within) = (redis.reconnects, limits.restarts_window.as_secs());
+        let cause = redis.cause.iter().map(|why| format!(", the last trouble: {why}"));
+        let cause: String = cause.collect();
+        let value = format!("{count} new connections in {within} s{cause}");
         let limit = format!(
             "fewer than {most} new connections; the log of Redis says whether it is restarted, short of memory, or closes connections"
         );
-        finding(
-            facts,
-            ("redis_reconnects", Severity::Warning),
-            (value, limit),
-        )
+        about(facts, Detector::RedisReconnects, (value, limit))
     });
-    Some(found.into_iter().collect())
+    Some(found.collect())
 }
 
 #[cfg(test)]
@@ -107,13 +86,13 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::agents::self_healing::detectors::agents::tests::all_well;
-    use crate::agents::self_healing::redis::{RedisFacts, RedisView, StreamFacts};
     use crate::event::{AgentName, Millis};
+    use crate::health::tests::all_well;
+    use crate::health::{RedisFacts, RedisView, StreamFacts};
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    pub(in crate::agents::self_healing) fn stream(agent: Option<AgentName>) -> StreamFacts {
+    pub(in crate::health) fn stream(agent: Option<AgentName>) -> StreamFacts {
         StreamFacts {
             key: "docent:x".to_owned(),
             agent,
@@ -125,10 +104,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::agents::self_healing) fn view(
-        needed: bool,
-        standing: RedisStanding,
-    ) -> RedisView {
+    pub(in crate::health) fn view(needed: bool, standing: RedisStanding) -> RedisView {
         RedisView {
             facts: RedisFacts {
                 needed,
@@ -141,7 +117,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::agents::self_healing) fn away_since(since: Millis) -> RedisStanding {
+    pub(in crate::health) fn away_since(since: Millis) -> RedisStanding {
         RedisStanding::Away {
             why: "refused".to_owned(),
             since,
@@ -149,17 +125,17 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::agents::self_healing) fn carries() -> RedisView {
+    pub(in crate::health) fn carries() -> RedisView {
         let mut view = view(false, RedisStanding::Carries { connections: 1 });
         view.facts.streams = Some(vec![stream(Some(AgentName::Rag)), stream(None)]);
         view
     }
 
-    pub(in crate::agents::self_healing) fn not_known() -> RedisView {
+    pub(in crate::health) fn not_known() -> RedisView {
         view(true, RedisStanding::Unknown)
     }
 
-    pub(in crate::agents::self_healing) fn everything_wrong() -> RedisView {
+    pub(in crate::health) fn everything_wrong() -> RedisView {
         let mut view = view(true, away_since(Millis(0)));
         let mut inbox = stream(Some(AgentName::Scheduler));
         (inbox.entries, inbox.stuck) = (6, 1);
@@ -197,7 +173,7 @@ pub(super) mod tests {
             facts.open.clear();
             facts
                 .open
-                .extend(standing.then(|| "redis_away:redis@here".to_owned()));
+                .extend(standing.then(|| Detector::RedisAway.key(&Subject::redis("here"))));
             let found = away(&facts, &limits).unwrap();
             let severity = found.first().map(|f| f.severity);
             assert_eq!(severity, expected, "{needed} {since} {has_carried}");
