@@ -1,7 +1,7 @@
 //! What is wrong with the daemon, judged from facts. Pure: whoever asks gathers the facts, and the time is one of them.
 //!
 //! [`look`] says what one [`Detector`] finds. `self_healing` asks all of them, again and again, and makes issues of what they
-//! find, with patience. [`present`] is what `status` and `health` tell at this moment: what can be judged at once is judged
+//! find, with patience. [`present()`] is what `status` and `health` tell at this moment: what can be judged at once is judged
 //! anew, and then an open issue that says otherwise is over, and one that `self_healing` has not opened yet is told all the
 //! same. The rest are the open issues: what only time tells, or a look that takes long.
 
