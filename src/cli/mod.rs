@@ -15,6 +15,7 @@ mod documents;
 mod events;
 mod failure;
 mod health;
+mod heap;
 mod history;
 mod jobs;
 mod man;

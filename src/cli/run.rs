@@ -1,6 +1,7 @@
 //! `docent run`
 
 use super::context::Context;
+use super::heap;
 use crate::daemon;
 use crate::error::{Exit, Fatal};
 use crate::telemetry;
@@ -9,7 +10,11 @@ use crate::telemetry;
 pub(super) fn run(context: &Context) -> Result<Exit, Fatal> {
     let choice = context.choice();
     let config = context.load(&choice)??.config;
+    let bound = heap::bound();
     telemetry::init(&config.log).map_err(|e| Fatal::new(Exit::Internal, e))?;
+    if let Err(error) = bound {
+        tracing::warn!(%error, "cannot start again with bounds on free memory; docent will take more of it");
+    }
     for unseen in &choice.unseen {
         tracing::warn!("{unseen}; the config is {}", choice.shown());
     }

@@ -168,6 +168,17 @@ fn what_is_in_data_dir_is_private_whatever_the_umask() {
 }
 
 #[test]
+fn the_daemon_has_bounds_on_free_memory() {
+    let world = World::new("");
+    let daemon = world.start();
+    let environment = fs::read(format!("/proc/{}/environ", daemon.pid())).expect("its variables");
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    let bounded = |variable: &str| variable.starts_with("MALLOC_TRIM_THRESHOLD_=");
+    assert!(environment.split('\0').any(bounded), "{environment}");
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+#[test]
 fn status_search_and_documents_have_their_shapes() {
     let world = World::new("");
     let text = "# Guide\n\nIntro.\n\n## Mirrors\n\nHow to polish\na telescope mirror.\n\n## Tubes\n\nOf brass.\n";
