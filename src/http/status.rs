@@ -9,8 +9,8 @@ use super::access::Caller;
 use super::freshness::{behind, freshness};
 use super::lines::Json;
 use super::wire::{
-    Absent, BusView, CollectionView, Condition, FreeSpace, IndexView, Problem, ScanView, Status,
-    Wrong,
+    Absent, BusView, CollectionView, Condition, FreeSpace, Heard, IndexView, ListedState, Problem,
+    ScanView, Status, Wrong,
 };
 use super::{State, agents, count};
 use crate::disk;
@@ -98,7 +98,7 @@ pub(super) async fn status(
         freshness,
         documents,
         files,
-        states,
+        states: heard(states),
         configured: info.known.collections.len() as u64,
         chunks,
         embedder: info.embedder.clone(),
@@ -143,7 +143,7 @@ async fn limited(
     status.bus.why = "why is not told to this token".to_owned();
     status.agents = BTreeMap::new();
     (status.documents, status.files) = (all.documents, all.files);
-    (status.chunks, status.states) = (all.chunks, all.states);
+    (status.chunks, status.states) = (all.chunks, heard(all.states));
     status.configured = collections.len() as u64;
     status
         .collections
@@ -172,6 +172,11 @@ impl From<OpenIssue> for Wrong {
             remedy: issue.remedy,
         }
     }
+}
+
+fn heard(states: BTreeMap<ListedState, u64>) -> BTreeMap<Heard<ListedState>, u64> {
+    let states = states.into_iter();
+    states.map(|(state, files)| (state.into(), files)).collect()
 }
 
 fn index_view(follower: FollowerState, head: u64) -> IndexView {
