@@ -305,7 +305,7 @@ pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::http::wire::{BusView, FreeSpace, IndexView, ScanView, Wrong};
+    use crate::http::wire::{BusView, FreeSpace, IndexView, IssueText, ScanView};
 
     pub(in crate::cli) fn agent(state: AgentState) -> AgentView {
         AgentView {
@@ -423,7 +423,7 @@ pub(super) mod tests {
     fn what_is_wrong_comes_first_with_the_way_out() {
         let mut status = status();
         status.state = Condition::Degraded;
-        status.wrong.push(Wrong {
+        status.wrong.push(IssueText {
             what: "the agent rag is parked: it panicked".to_owned(),
             remedy: "mend it".to_owned(),
         });

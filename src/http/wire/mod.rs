@@ -31,8 +31,8 @@ pub(crate) use heard::Heard;
 pub(crate) use problem::{Problem, ProblemKind};
 pub(crate) use status::{
     Absent, AgentList, AgentView, BusView, Check, CollectionView, Condition, FreeSpace, Freshness,
-    IndexView, NamedAgent, Readiness, ScanAnswer, ScanView, ScannedCollection, Status, Unavailable,
-    WaitAnswer, Wrong,
+    IndexView, IssueText, NamedAgent, Readiness, ScanAnswer, ScanView, ScannedCollection, Status,
+    Unavailable, WaitAnswer,
 };
 pub(crate) use text::{
     Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, LeftOff, Nearest, ReadAnswer,

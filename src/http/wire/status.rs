@@ -44,7 +44,7 @@ impl Condition {
 pub(crate) struct Status {
     pub state: Condition,
     /// What is wrong; empty unless degraded.
-    pub wrong: Vec<Wrong>,
+    pub wrong: Vec<IssueText>,
     /// The version of the daemon.
     pub version: String,
     pub instance: String,
@@ -87,7 +87,7 @@ pub(crate) struct Status {
 
 /// An issue that degrades the daemon, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Wrong {
+pub(crate) struct IssueText {
     pub what: String,
     pub remedy: String,
 }
