@@ -7,7 +7,7 @@ use super::status::agent_table;
 use super::text::{counted, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
-use crate::http::wire::{AgentList, Restarted};
+use crate::http::wire::{AgentList, AgentState, Restarted};
 
 /// The verbs of `agent`.
 #[derive(Debug, Args)]
@@ -66,14 +66,14 @@ fn restart(context: &mut Context, name: &str, json: bool) -> Result<Exit, Fatal>
     if json {
         context.out.json(&restarted)?;
     } else {
-        let (agent, state) = (plain(&restarted.agent), plain(&restarted.state));
+        let (agent, state) = (plain(&restarted.agent), plain(&restarted.state.to_string()));
         let restarts = counted(restarted.restarts, "restart", "restarts");
         context
             .out
             .line(&format!("{agent} is {state}, {restarts}"))?;
     }
-    Ok(match restarted.state.as_str() {
-        "running" => Exit::Clean,
+    Ok(match restarted.state.known() {
+        Some(AgentState::Running) => Exit::Clean,
         _ => Exit::Temporary,
     })
 }

@@ -6,7 +6,7 @@ use super::context::{Context, block_on};
 use super::table::{BATCH, Cell, Table, numeric, text as texts, word};
 use super::text::{Style, one_line};
 use crate::error::{Exit, Fatal};
-use crate::http::wire::DocumentView;
+use crate::http::wire::{DocumentView, ListedState};
 use crate::http::{ClientError, LineStream, Target};
 
 /// The flags of `documents`.
@@ -79,11 +79,11 @@ async fn print_table(context: &mut Context, mut lines: LineStream) -> Result<Exi
 }
 
 fn cells(document: &DocumentView) -> Vec<Cell> {
-    let paint: fn(Style, &str) -> String = match document.state.as_str() {
-        "stored" => Style::good,
-        "rejected" | "unreadable" => Style::wrong,
-        "captured" => Style::doubtful,
-        _ => Style::dim,
+    let paint: fn(Style, &str) -> String = match document.state.known() {
+        Some(ListedState::Stored) => Style::good,
+        Some(ListedState::Rejected | ListedState::Unreadable) => Style::wrong,
+        Some(ListedState::Captured) => Style::doubtful,
+        Some(ListedState::Unsupported | ListedState::Withheld) | None => Style::dim,
     };
     let version = match document.version {
         0 => "-".to_owned(),
@@ -92,7 +92,7 @@ fn cells(document: &DocumentView) -> Vec<Cell> {
     let place = format!("{}/{}", document.collection, document.path);
     let remark = document.reason.as_deref().or(document.title.as_deref());
     vec![
-        Cell::painted(&document.state, paint),
+        Cell::painted(document.state.to_string(), paint),
         version.into(),
         Cell::painted(place, Style::place),
         Cell::painted(one_line(remark.unwrap_or_default(), 300), Style::dim),
@@ -110,13 +110,13 @@ mod tests {
             path: "a.md".to_owned(),
             version: 3,
             digest: None,
-            state: "stored".to_owned(),
+            state: ListedState::Stored.into(),
             reason: None,
             title: Some("A title".to_owned()),
         };
         let mut table = Table::new(&[word("S"), numeric("V"), texts("D"), texts("T")]);
         table.row(cells(&document));
-        document.state = "unsupported".to_owned();
+        document.state = ListedState::Unsupported.into();
         document.version = 0;
         document.path = "a\nb\x1b.md".to_owned();
         document.reason = Some("not a type\nthat is read".to_owned());

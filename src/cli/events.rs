@@ -7,7 +7,7 @@ use super::table::{BATCH, Cell, Table, id, numeric, text as texts, word};
 use super::text::{Style, clock, counted, moment, one_line, plain};
 use crate::config::parse_duration;
 use crate::error::{Exit, Fatal};
-use crate::http::wire::{Envelope, EventView, Replayed};
+use crate::http::wire::{DeliveryState, Envelope, EventView, Replayed};
 use crate::http::{ClientError, LineStream, Target};
 
 /// Events that a terminal gets unless it asks for more.
@@ -256,15 +256,15 @@ fn render_view(view: &EventView, style: Style) -> String {
         texts("LAST ERROR"),
     ]);
     for delivery in &view.deliveries {
-        let paint: fn(Style, &str) -> String = match delivery.state.as_str() {
-            "done" => Style::good,
-            "dead" => Style::wrong,
+        let paint: fn(Style, &str) -> String = match delivery.state.known() {
+            Some(DeliveryState::Done) => Style::good,
+            Some(DeliveryState::Dead) => Style::wrong,
             _ => Style::doubtful,
         };
         let settled = delivery.settled_at.as_deref();
         table.row(vec![
             (&delivery.agent).into(),
-            Cell::painted(&delivery.state, paint),
+            Cell::painted(delivery.state.to_string(), paint),
             delivery.attempts.to_string().into(),
             settled.map_or_else(|| "-".to_owned(), moment).into(),
             last_error(&delivery.errors).into(),
@@ -327,7 +327,7 @@ mod tests {
     fn an_event_is_shown_with_its_deliveries_and_its_effects() {
         let delivery = Delivery {
             agent: "rag".to_owned(),
-            state: "dead".to_owned(),
+            state: DeliveryState::Dead.into(),
             attempts: 4,
             errors: json!([{"error": "first"}, {"error": "it\nbroke"}]),
             settled_at: None,

@@ -7,7 +7,7 @@ use super::table::{Cell, Table, text as texts, word};
 use super::text::{Style, clock, counted};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
-use crate::http::wire::{HealthIssue, HealthList};
+use crate::http::wire::{HealthIssue, HealthList, Severity};
 
 /// The flags of `health`.
 #[derive(Debug, Args)]
@@ -47,15 +47,15 @@ fn render(issues: &[HealthIssue], style: Style) -> String {
     ]);
     for issue in issues {
         let (severity, paint): (_, fn(Style, &str) -> String) =
-            match (&issue.closed_at, issue.severity.as_str()) {
-                (Some(_), _) => ("over", Style::good),
-                (None, "error") => ("error", Style::wrong),
-                (None, other) => (other, Style::doubtful),
+            match (&issue.closed_at, issue.severity.known()) {
+                (Some(_), _) => ("over".to_owned(), Style::good),
+                (None, Some(Severity::Error)) => (issue.severity.to_string(), Style::wrong),
+                (None, _) => (issue.severity.to_string(), Style::doubtful),
             };
         // The key of an issue begins with its detector, which stands before it.
-        let key = issue.subject.strip_prefix(&issue.detector);
-        let about = key.and_then(|rest| rest.strip_prefix(':'));
-        let about = format!("{} {}", issue.detector, about.unwrap_or(&issue.subject));
+        let key = issue.subject.split_once(':');
+        let about = key.map_or(issue.subject.as_str(), |(_, about)| about);
+        let about = format!("{} {about}", issue.detector);
         table.row(vec![
             Cell::painted(severity, paint),
             Cell::painted(about, Style::place),
@@ -82,13 +82,14 @@ fn told(issue: &HealthIssue) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::wire::Detector;
 
     #[test]
     fn an_issue_tells_what_is_wrong_and_what_was_tried() {
         let mut issue = HealthIssue {
-            subject: "agents:agent/rag@host".to_owned(),
-            severity: "error".to_owned(),
-            detector: "agents".to_owned(),
+            subject: "agent_parked:agent/rag@host".to_owned(),
+            severity: Severity::Error.into(),
+            detector: Detector::AgentParked.into(),
             value: "parked: it panicked".to_owned(),
             limit: "running".to_owned(),
             opened_at: "2026-01-31T12:00:00Z".to_owned(),
@@ -100,7 +101,7 @@ mod tests {
         let text = render(&[issue.clone()], Style::new(false));
         assert!(text.starts_with("SEVERITY  ABOUT "), "{text}");
         assert!(
-            text.contains("\nerror     agents agent/rag@host  "),
+            text.contains("\nerror     agent_parked agent/rag@host  "),
             "{text}"
         );
         assert!(

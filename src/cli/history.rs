@@ -7,7 +7,7 @@ use super::table::{Table, numeric, text as texts, word};
 use super::text::{Style, moment, number, one_line, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
-use crate::http::wire::History;
+use crate::http::wire::{DocumentState, History};
 
 /// Digits of a digest that are shown.
 const DIGEST: usize = 12;
@@ -62,11 +62,11 @@ fn render(history: &History, style: Style) -> String {
                 .take(DIGEST)
                 .collect::<String>()
                 .into(),
-            plain(&version.state).into(),
+            version.state.to_string().into(),
             one_line(remark, 80).into(),
         ]);
     }
-    let removed = if history.state == "removed" {
+    let removed = if history.state == DocumentState::Removed {
         " (its file is gone)"
     } else {
         ""
@@ -81,12 +81,12 @@ mod tests {
 
     #[test]
     fn versions_stand_below_each_other() {
-        let version = |number, state: &str, reason: Option<&str>| Version {
+        let version = |number, state: DocumentState, reason: Option<&str>| Version {
             version: number,
             at: "2026-01-31T12:00:00Z".to_owned(),
             digest: "0123456789abcdef".repeat(4),
             size: 1234,
-            state: state.to_owned(),
+            state: state.into(),
             reason: reason.map(str::to_owned),
             title: Some("Guide".to_owned()),
         };
@@ -94,10 +94,10 @@ mod tests {
             document: "id".to_owned(),
             collection: "docs".to_owned(),
             path: "a.md".to_owned(),
-            state: "removed".to_owned(),
+            state: DocumentState::Removed.into(),
             versions: vec![
-                version(2, "rejected", Some("not UTF-8")),
-                version(1, "stored", None),
+                version(2, DocumentState::Rejected, Some("not UTF-8")),
+                version(1, DocumentState::Stored, None),
             ],
         };
         let text = render(&history, Style::new(false));

@@ -9,7 +9,7 @@ use super::table::{Cell, Table, numeric, text as texts, word};
 use super::text::{Style, clock, duration, number, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
-use crate::http::wire::{JobList, JobView, PublishedId, Submission};
+use crate::http::wire::{JobList, JobView, PublishedId, RunState, Submission};
 
 /// The flags of `jobs`.
 #[derive(Debug, Args)]
@@ -126,9 +126,9 @@ fn last(job: &JobView) -> Cell {
     let why = run.reason.as_deref();
     let why = why.map_or_else(String::new, |why| format!(": {why}"));
     let text = format!("{at} {}{took}{why}", run.state);
-    match run.state.as_str() {
-        "ok" => Cell::painted(text, Style::good),
-        "failed" => Cell::painted(text, Style::wrong),
+    match run.state.known() {
+        Some(RunState::Ok) => Cell::painted(text, Style::good),
+        Some(RunState::Failed) => Cell::painted(text, Style::wrong),
         _ => Cell::painted(text, Style::doubtful),
     }
 }
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_job_tells_when_it_runs_and_what_came_of_its_last_run() {
-        let job = |paused, next_at: Option<&str>, last: Option<(&str, Option<&str>)>| JobView {
+        let job = |paused, next_at: Option<&str>, last: Option<(RunState, Option<&str>)>| JobView {
             name: "health".to_owned(),
             schedule: "*/5 * * * *".to_owned(),
             paused,
@@ -148,7 +148,7 @@ mod tests {
             last_at: last.map(|_| "2026-01-31T12:00:00Z".to_owned()),
             last_event: None,
             last: last.map(|(state, reason)| JobRun {
-                state: state.to_owned(),
+                state: state.into(),
                 reason: reason.map(str::to_owned),
                 took_ms: Some(1500),
             }),
@@ -157,8 +157,12 @@ mod tests {
         let list = JobList {
             jobs: vec![
                 job(false, Some("2026-01-31T12:00:00Z"), None),
-                job(true, None, Some(("ok", None))),
-                job(false, None, Some(("failed", Some("rag: disk\nfull")))),
+                job(true, None, Some((RunState::Ok, None))),
+                job(
+                    false,
+                    None,
+                    Some((RunState::Failed, Some("rag: disk\nfull"))),
+                ),
             ],
         };
         let text = render(&list, Style::new(false));

@@ -8,7 +8,9 @@ use super::table::{Cell, Table, numeric, word};
 use super::text::{Style, clock, counted, duration, number, plain};
 use crate::config::format_size;
 use crate::error::{Exit, Fatal};
-use crate::http::wire::{AgentView, CollectionView, Condition, Freshness, ProblemKind, Status};
+use crate::http::wire::{
+    AgentState, AgentView, CollectionView, Condition, Freshness, ListedState, ProblemKind, Status,
+};
 use crate::http::{ClientError, Target};
 
 /// The flags of `status`.
@@ -162,9 +164,12 @@ fn facts(status: &Status, style: Style) -> Vec<(&'static str, String)> {
 
 /// The files that are not searchable, by state, each with where they are listed.
 fn other_files(status: &Status) -> impl Iterator<Item = (&'static str, String)> {
-    let others = status.states.iter().filter(|(state, _)| *state != "stored");
+    let others = status
+        .states
+        .iter()
+        .filter(|(state, _)| **state != ListedState::Stored);
     others.map(|(state, count)| {
-        let (state, count) = (plain(state), number(*count));
+        let (state, count) = (plain(&state.to_string()), number(*count));
         (
             "",
             format!("{count} {state}: docent documents --state {state}"),
@@ -251,10 +256,10 @@ pub(super) fn agent_table<'a>(
         numeric("DEAD"),
     ]);
     for (name, agent) in agents {
-        let paint: fn(Style, &str) -> String = match agent.state.as_str() {
-            "running" => Style::good,
-            "parked" => Style::wrong,
-            "off" => Style::dim,
+        let paint: fn(Style, &str) -> String = match agent.state.known() {
+            Some(AgentState::Running) => Style::good,
+            Some(AgentState::Parked) => Style::wrong,
+            Some(AgentState::Off) => Style::dim,
             _ => Style::doubtful,
         };
         let dead = if agent.dead > 0 {
@@ -264,7 +269,7 @@ pub(super) fn agent_table<'a>(
         };
         table.row(vec![
             plain(name).into(),
-            Cell::painted(plain(&agent.state), paint),
+            Cell::painted(agent.state.to_string(), paint),
             number(agent.restarts).into(),
             number(agent.handled).into(),
             number(agent.failed).into(),
@@ -291,7 +296,7 @@ fn remark(agent: &AgentView) -> Option<String> {
         return Some(format!("has been waiting since {since}: {why}"));
     }
     let reason = agent.reason.as_ref()?;
-    let told = agent.restarts > 0 || agent.state == "parked";
+    let told = agent.restarts > 0 || agent.state == AgentState::Parked;
     told.then(|| format!("ended last with: {}", super::text::one_line(reason, 200)))
 }
 
@@ -300,12 +305,12 @@ pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::http::wire::{BusView, FreeSpace, IndexView, ScanView, Wrong};
+    use crate::http::wire::{BusView, FreeSpace, IndexView, IssueText, ScanView};
 
-    pub(in crate::cli) fn agent(state: &str) -> AgentView {
+    pub(in crate::cli) fn agent(state: AgentState) -> AgentView {
         AgentView {
             carrier: "embedded".to_owned(),
-            state: state.to_owned(),
+            state: state.into(),
             restarts: 0,
             reason: None,
             handled: 1200,
@@ -339,7 +344,7 @@ pub(super) mod tests {
                 dead: 0,
                 lost_by_redis: 0,
             },
-            agents: BTreeMap::from([("rag".to_owned(), agent("running"))]),
+            agents: BTreeMap::from([("rag".to_owned(), agent(AgentState::Running))]),
             freshness: Freshness {
                 complete_to: Some("2026-01-31T12:03:04Z".to_owned()),
                 pending: 0,
@@ -348,9 +353,9 @@ pub(super) mod tests {
             documents: 1024,
             files: 1100,
             states: BTreeMap::from([
-                ("stored".to_owned(), 1024),
-                ("rejected".to_owned(), 1),
-                ("unsupported".to_owned(), 75),
+                (ListedState::Stored.into(), 1024),
+                (ListedState::Rejected.into(), 1),
+                (ListedState::Unsupported.into(), 75),
             ]),
             configured: 1,
             chunks: 12_400,
@@ -418,11 +423,11 @@ pub(super) mod tests {
     fn what_is_wrong_comes_first_with_the_way_out() {
         let mut status = status();
         status.state = Condition::Degraded;
-        status.wrong.push(Wrong {
+        status.wrong.push(IssueText {
             what: "the agent rag is parked: it panicked".to_owned(),
             remedy: "mend it".to_owned(),
         });
-        let mut rag = agent("parked");
+        let mut rag = agent(AgentState::Parked);
         rag.reason = Some("it panicked\nat length".to_owned());
         status.agents.insert("rag".to_owned(), rag);
         let text = render(&status, Style::new(false));
@@ -434,6 +439,19 @@ pub(super) mod tests {
         assert!(text.contains("rag ended last with: it panicked…"), "{text}");
         assert_eq!(exit_of(status.state), Exit::Negative);
         assert!(render(&status, Style::new(true)).contains("\x1b[1;31mdegraded\x1b[0m"));
+    }
+
+    #[test]
+    fn a_state_that_is_not_known_is_told_as_such() {
+        let mut status = status();
+        let mut rag = agent(AgentState::Running);
+        rag.state = "asleep".into();
+        status.agents.insert("rag".to_owned(), rag);
+        let text = render(&status, Style::new(false));
+        assert!(
+            text.contains("asleep (unknown to this version of docent)"),
+            "{text}"
+        );
     }
 
     #[test]

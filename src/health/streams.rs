@@ -28,7 +28,7 @@ pub(super) fn stuck(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
     streams(facts, Detector::RedisStuck, &limit, told)
 }
 
-/// What an agent owes for too long is told by that; what is not known is no fault.
+/// What an agent owes for too long is told by that; what is not known is no issue.
 fn owes_for_long(facts: &Facts, limits: &Limits, name: AgentName) -> bool {
     let agent = facts.agents.iter().find(|a| a.status.name == name);
     match agent.and_then(|agent| agent.oldest_owed) {

@@ -25,7 +25,7 @@ pub(super) async fn all(state: &State, now: Millis) -> Result<Vec<NamedAgent>, R
             None
         };
         let agent = AgentView {
-            state: status.state.as_str().to_owned(),
+            state: status.state.into(),
             carrier: state.carriers.active_of(status.name).as_str().to_owned(),
             restarts: status.restarts,
             reason: status.reason,

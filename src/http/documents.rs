@@ -10,17 +10,8 @@ use super::lines::{Json, PAGE, paged, push_line};
 use super::params::Params;
 use super::wire::{DocumentView, History, Problem, ProblemKind, Version};
 use crate::event::{Subject, escape};
-use crate::store::{Digest, FileState, ListedDocument};
-
-/// The states that a document can be listed in.
-const STATES: &[&str] = &[
-    "stored",
-    "rejected",
-    "unsupported",
-    "unreadable",
-    "withheld",
-    "captured",
-];
+use crate::store::{Digest, FileState, ListedDocument, ListedState};
+use crate::word::Word;
 
 /// The query of `GET /api/v1/documents`.
 #[derive(Deserialize)]
@@ -32,26 +23,29 @@ pub(super) struct DocumentsQuery {
     after: Option<String>,
 }
 
+fn wanted(state: &str) -> Result<ListedState, Problem> {
+    ListedState::parse(state).ok_or_else(|| {
+        let known: Vec<&str> = ListedState::ALL.iter().map(|one| one.as_str()).collect();
+        let detail = format!(
+            "there is no state `{state}`; there are: {}",
+            known.join(", ")
+        );
+        Problem::new(ProblemKind::BadRequest, detail)
+    })
+}
+
 /// `GET /api/v1/documents`: every file in scope, one a line, by collection and path.
 pub(super) async fn list(
     Shared(state): Shared<State>,
     caller: Caller,
     Params(query): Params<DocumentsQuery>,
 ) -> Result<Response, Problem> {
-    if let Some(wanted) = query.state.as_deref().filter(|s| !STATES.contains(s)) {
-        let detail = format!(
-            "there is no state `{wanted}`; there are: {}",
-            STATES.join(", ")
-        );
-        return Err(Problem::new(ProblemKind::BadRequest, detail));
-    }
+    let wanted = query.state.as_deref().map(wanted).transpose()?;
     if let Some(collection) = &query.collection {
         state.known_collection(&caller, collection)?;
     }
     let DocumentsQuery {
-        collection,
-        state: wanted,
-        after,
+        collection, after, ..
     } = query;
     let after = after.map(|place| match Subject::parse(&place) {
         Ok(subject) => {
@@ -62,8 +56,8 @@ pub(super) async fn list(
     });
     paged(after.transpose()?.unwrap_or_default(), move |after| {
         let (state, caller) = (state.clone(), caller.clone());
-        let (collection, wanted) = (collection.clone(), wanted.clone());
-        async move { page(&state, &caller, collection, wanted.as_deref(), after).await }
+        let collection = collection.clone();
+        async move { page(&state, &caller, collection, wanted, after).await }
     })
     .await
 }
@@ -75,7 +69,7 @@ async fn page(
     state: &State,
     caller: &Caller,
     collection: Option<String>,
-    wanted: Option<&str>,
+    wanted: Option<ListedState>,
     mut after: OtherPlace,
 ) -> Result<Option<(Vec<u8>, OtherPlace)>, Problem> {
     loop {
@@ -106,7 +100,7 @@ fn document(row: ListedDocument) -> DocumentView {
         path: escape(&row.path),
         version: row.version,
         digest: row.digest.as_ref().map(Digest::to_string),
-        state: row.state,
+        state: row.state.into(),
         reason: row.reason,
         title: row.title,
     }
@@ -145,7 +139,7 @@ pub(super) async fn history(
         at: version.at.to_string(),
         digest: version.digest.to_string(),
         size: version.size,
-        state: version.state.as_str().to_owned(),
+        state: version.state.into(),
         reason: version.reason,
         title: version.title,
     });
@@ -154,7 +148,7 @@ pub(super) async fn history(
         document: document.id,
         collection: document.collection,
         path: escape(&document.path),
-        state: document.state.as_str().to_owned(),
+        state: document.state.into(),
     }))
 }
 

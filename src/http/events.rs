@@ -115,7 +115,7 @@ pub(super) async fn show(
     caused.retain(|event| caller.sees(event.subject.as_str()));
     let deliveries = deliveries.into_iter().map(|delivery| Delivery {
         agent: delivery.agent.to_string(),
-        state: delivery.state.as_str().to_owned(),
+        state: delivery.state.into(),
         attempts: delivery.attempts,
         errors: delivery.errors,
         settled_at: delivery.settled_at.map(|at| at.to_string()),

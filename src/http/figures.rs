@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::index::Answer;
 use crate::metrics::{Histogram, LabelledCounts, label};
-use crate::store::{ReadError, Store};
+use crate::store::{ListedState, ReadError, Store};
 
 // Measured with a debug build on two busy cores, 300 files: a search took 10 to 100 ms.
 const SEARCH_BUCKETS: [f64; 11] = [
@@ -75,7 +75,7 @@ struct LastCount {
 #[derive(Debug, Clone, Default)]
 pub(super) struct FileCounts {
     /// By collection and state.
-    pub(super) files: BTreeMap<String, BTreeMap<String, u64>>,
+    pub(super) files: BTreeMap<String, BTreeMap<ListedState, u64>>,
     pub(super) chunks: u64,
 }
 

@@ -9,7 +9,7 @@ use super::State;
 use super::lines::{Json, paged_object, push_line};
 use super::params::Params;
 use super::status::judgement;
-use super::wire::{HealthIssue, JobList, JobRun, JobView, Problem};
+use super::wire::{HealthIssue, JobList, JobRun, JobView, Problem, RunState};
 use crate::event::{Event, Millis};
 use crate::store::{DeliveryState, DeliveryView, Issue};
 
@@ -70,8 +70,8 @@ async fn closed(state: &State, mut known: usize) -> Result<Option<(Vec<u8>, usiz
 impl From<Issue> for HealthIssue {
     fn from(issue: Issue) -> Self {
         HealthIssue {
-            severity: issue.severity.as_str().to_owned(),
-            detector: issue.detector_name().to_owned(),
+            severity: issue.severity.into(),
+            detector: issue.detector_name().into(),
             subject: issue.subject,
             value: issue.value,
             limit: issue.limit,
@@ -114,7 +114,7 @@ pub(super) async fn last_run(
         Some((event, deliveries, _)) => run_of(&event, &deliveries),
         // Only what every agent is done with leaves the ledger.
         None => JobRun {
-            state: "ok".to_owned(),
+            state: RunState::Ok.into(),
             reason: None,
             took_ms: None,
         },
@@ -130,14 +130,14 @@ fn run_of(event: &Event, deliveries: &[DeliveryView]) -> JobRun {
         error.map(|error| format!("{}: {error}", delivery.agent))
     };
     let (state, reason) = match (any(DeliveryState::Dead), any(DeliveryState::Owed)) {
-        (Some(dead), _) => ("failed", failure(dead)),
-        (None, Some(owed)) => ("running", failure(owed)),
-        (None, None) => ("ok", None),
+        (Some(dead), _) => (RunState::Failed, failure(dead)),
+        (None, Some(owed)) => (RunState::Running, failure(owed)),
+        (None, None) => (RunState::Ok, None),
     };
     let settled = deliveries.iter().filter_map(|d| d.settled_at).max();
-    let took = settled.filter(|_| state != "running");
+    let took = settled.filter(|_| state != RunState::Running);
     JobRun {
-        state: state.to_owned(),
+        state: state.into(),
         reason,
         took_ms: took.map(|at| u64::try_from(at.since(event.time).as_millis()).unwrap_or(u64::MAX)),
     }
@@ -185,13 +185,19 @@ mod tests {
             &[done.clone(), delivery(DeliveryState::Done, Some(1500))],
         );
         assert_eq!(
-            (run.state.as_str(), run.reason, run.took_ms),
-            ("ok", None, Some(500))
+            (run.state.known(), run.reason, run.took_ms),
+            (Some(RunState::Ok), None, Some(500))
         );
         let run = run_of(&event, &[done.clone(), delivery(DeliveryState::Owed, None)]);
-        assert_eq!((run.state.as_str(), run.took_ms), ("running", None));
+        assert_eq!(
+            (run.state.known(), run.took_ms),
+            (Some(RunState::Running), None)
+        );
         let run = run_of(&event, &[done, delivery(DeliveryState::Dead, Some(1400))]);
-        assert_eq!((run.state.as_str(), run.took_ms), ("failed", Some(400)));
+        assert_eq!(
+            (run.state.known(), run.took_ms),
+            (Some(RunState::Failed), Some(400))
+        );
         assert_eq!(run.reason.as_deref(), Some("rag: disk full"));
     }
 }

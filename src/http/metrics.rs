@@ -13,7 +13,7 @@ use axum::routing::get;
 use super::freshness::behind;
 use super::health::last_run;
 use super::status::{condition, is_opening, judgement};
-use super::wire::{Condition, NamedAgent, Problem, ProblemKind};
+use super::wire::{Condition, NamedAgent, Problem, ProblemKind, RunState};
 use super::{State, agents};
 use crate::bus::Monitor;
 use crate::disk;
@@ -203,6 +203,7 @@ async fn files(page: &mut MetricsPage, state: &State) -> Result<(), ReadError> {
     let counted = state.memory.files.counted(&state.store).await?;
     let files = counted.files.into_iter().flat_map(|(collection, states)| {
         states.into_iter().map(move |(state, files)| {
+            let state = state.as_str().to_owned();
             let labels = vec![("collection", collection.clone()), ("state", state)];
             (labels, files as f64)
         })
@@ -328,8 +329,11 @@ async fn jobs(page: &mut MetricsPage, state: &State) -> Result<(), Problem> {
             ran.push((label("job", &job.name), at as f64 / 1000.0));
         }
         let last = last_run(state, job.last_event.as_deref()).await?;
-        if let Some(last) = last.filter(|run| run.state != "running") {
-            ok.push((label("job", &job.name), f64::from(last.state == "ok")));
+        if let Some(last) = last.filter(|run| run.state != RunState::Running) {
+            ok.push((
+                label("job", &job.name),
+                f64::from(last.state == RunState::Ok),
+            ));
         }
     }
     page.gauges(

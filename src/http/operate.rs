@@ -196,7 +196,7 @@ pub(super) async fn restart(
     let now = state.board.agent(agent);
     Ok(Json(Restarted {
         agent: agent.to_string(),
-        state: now.state.as_str().to_owned(),
+        state: now.state.into(),
         restarts: now.restarts,
     }))
 }

@@ -9,8 +9,8 @@ use super::access::Caller;
 use super::freshness::{behind, freshness};
 use super::lines::Json;
 use super::wire::{
-    Absent, BusView, CollectionView, Condition, FreeSpace, IndexView, Problem, ScanView, Status,
-    Wrong,
+    Absent, BusView, CollectionView, Condition, FreeSpace, Heard, IndexView, IssueText,
+    ListedState, Problem, ScanView, Status,
 };
 use super::{State, agents, count};
 use crate::disk;
@@ -75,7 +75,7 @@ pub(super) async fn status(
     let Present { wrong, issues } = judgement(&state, now).await?;
     let is_seen = |key: &str| caller.sees(key.split_once(':').map_or(key, |(_, about)| about));
     let seen: Vec<bool> = wrong.iter().map(|issue| is_seen(&issue.key)).collect();
-    let wrong: Vec<Wrong> = wrong.into_iter().map(Wrong::from).collect();
+    let wrong: Vec<IssueText> = wrong.into_iter().map(IssueText::from).collect();
     let follower = state.follower();
     let progress = state.scans.progress().borrow().clone();
     let ingress_dead = state.store.ingress_dead_count().await?;
@@ -98,7 +98,7 @@ pub(super) async fn status(
         freshness,
         documents,
         files,
-        states,
+        states: heard(states),
         configured: info.known.collections.len() as u64,
         chunks,
         embedder: info.embedder.clone(),
@@ -143,7 +143,7 @@ async fn limited(
     status.bus.why = "why is not told to this token".to_owned();
     status.agents = BTreeMap::new();
     (status.documents, status.files) = (all.documents, all.files);
-    (status.chunks, status.states) = (all.chunks, all.states);
+    (status.chunks, status.states) = (all.chunks, heard(all.states));
     status.configured = collections.len() as u64;
     status
         .collections
@@ -165,13 +165,18 @@ async fn limited(
     Ok(status)
 }
 
-impl From<OpenIssue> for Wrong {
+impl From<OpenIssue> for IssueText {
     fn from(issue: OpenIssue) -> Self {
-        Wrong {
+        IssueText {
             what: issue.what,
             remedy: issue.remedy,
         }
     }
+}
+
+fn heard(states: BTreeMap<ListedState, u64>) -> BTreeMap<Heard<ListedState>, u64> {
+    let states = states.into_iter();
+    states.map(|(state, files)| (state.into(), files)).collect()
 }
 
 fn index_view(follower: FollowerState, head: u64) -> IndexView {

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use super::figures::RunFigures;
 use super::watched::{Still, WatchList, Watched};
 use crate::event::{AgentName, Millis};
+use crate::word::words;
 
 /// Where the process is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,18 +35,13 @@ pub enum AgentState {
     Stopped,
 }
 
-impl AgentState {
-    /// As it is printed.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            AgentState::Off => "off",
-            AgentState::Starting => "starting",
-            AgentState::Running => "running",
-            AgentState::Restarting => "restarting",
-            AgentState::Parked => "parked",
-            AgentState::Stopped => "stopped",
-        }
-    }
+words! { AgentState:
+    Off = "off",
+    Starting = "starting",
+    Running = "running",
+    Restarting = "restarting",
+    Parked = "parked",
+    Stopped = "stopped",
 }
 
 /// What is known of one agent.

@@ -30,6 +30,7 @@ mod ingress;
 mod inspect;
 mod jobs;
 mod ledger;
+mod listed;
 mod lock;
 mod manifest;
 mod meta;
@@ -57,9 +58,7 @@ pub(crate) use captures::{Capture, pack};
 pub(crate) use chunks::{ChunkRow, ChunkSet, ChunkSource, Feed, IndexedState};
 pub(crate) use dead::DeadLetter;
 pub(crate) use digest::Digest;
-pub(crate) use documents::{
-    CollectionCounts, DocumentRow, DocumentState, DocumentVersion, ListedDocument,
-};
+pub(crate) use documents::{DocumentRow, DocumentState, DocumentVersion};
 pub(crate) use error::{OpenError, ReadError, WriteError};
 pub(crate) use events::{DeliveryView, EventFilter};
 pub(crate) use fence::{Fence, Incarnation};
@@ -72,6 +71,7 @@ pub(crate) use inspect::{Inspection, id_in, inspect};
 pub(crate) use jobs::{JobChange, JobPlanned, JobState};
 pub use ledger::RetryPolicy;
 pub(crate) use ledger::{DeliveryKey, DeliveryState, PublishedEvent, Settled};
+pub(crate) use listed::{CollectionCounts, ListedDocument, ListedState};
 pub(crate) use manifest::{
     FileStat, FileState, KnownTree, ManifestEntry, ManifestRow, ScanRequest, ScanRow,
 };

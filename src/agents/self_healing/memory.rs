@@ -78,7 +78,7 @@ impl Memory {
     }
 
     /// For how long one change that the store has, `head` when it was first seen, has been missing in an index that
-    /// stands at `position`. While it has `stopped` it follows nothing, which is a fault of its own.
+    /// stands at `position`. While it has `stopped` it follows nothing, which is an issue of its own.
     pub(super) fn behind(
         &mut self,
         (position, stopped): (u64, bool),

@@ -8,7 +8,7 @@ use super::super::text::plain;
 use crate::config::Config;
 use crate::error::Fatal;
 use crate::http::wire::{
-    CiteAnswer, CiteItem, CiteRequest, DocumentView, Problem, ProblemKind, ReadAnswer,
+    CiteAnswer, CiteItem, CiteRequest, DocumentView, ListedState, Problem, ProblemKind, ReadAnswer,
 };
 use crate::http::{Client, ClientError, Target};
 
@@ -82,7 +82,7 @@ impl Asking {
         most: usize,
     ) -> Result<Vec<DocumentView>, String> {
         let target = Target::new("/documents")
-            .with("state", Some("stored"))
+            .with("state", Some(ListedState::Stored.as_str()))
             .with("after", after);
         let sentence = |error| self.sentence(error);
         let mut lines = self.client.lines(&target).await.map_err(sentence)?;

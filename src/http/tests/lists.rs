@@ -132,7 +132,10 @@ async fn history_tells_versions_and_why_there_are_none() {
                 [2, 1]
             );
             assert_eq!(
-                (history.state.as_str(), history.versions[0].digest.as_str()),
+                (
+                    history.state.to_string().as_str(),
+                    history.versions[0].digest.as_str()
+                ),
                 ("stored", digest.as_str())
             );
             let none = problem(

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Freshness;
+use super::{DocumentState, Freshness, Heard, ListedState};
 
 /// A file in scope: one line of `GET /api/v1/documents`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,9 +14,7 @@ pub(crate) struct DocumentView {
     pub version: u32,
     /// The digest of the present version's bytes; null if nothing was read.
     pub digest: Option<String>,
-    /// `stored`, `rejected`, `unsupported`, `unreadable`, `withheld` (it holds a secret), or `captured` while it waits
-    /// for its handler.
-    pub state: String,
+    pub state: Heard<ListedState>,
     /// Why, unless stored; of a stored one, what is wrong in it.
     pub reason: Option<String>,
     pub title: Option<String>,
@@ -28,8 +26,7 @@ pub(crate) struct History {
     pub collection: String,
     /// The path in it.
     pub path: String,
-    /// `stored`, `rejected` or `removed`.
-    pub state: String,
+    pub state: Heard<DocumentState>,
     /// The versions that are kept, newest first.
     pub versions: Vec<Version>,
 }
@@ -43,7 +40,7 @@ pub(crate) struct Version {
     /// The digest of its bytes.
     pub digest: String,
     pub size: u64,
-    pub state: String,
+    pub state: Heard<DocumentState>,
     /// Why it is rejected; of a stored one, what is wrong in it.
     pub reason: Option<String>,
     pub title: Option<String>,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Envelope, Problem};
+use super::{AgentState, DeliveryState, Envelope, Heard, Problem};
 
 /// `POST /api/v1/events`: the event is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +35,7 @@ pub(crate) struct EventView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Delivery {
     pub agent: String,
-    /// `owed`, `done` or `dead`.
-    pub state: String,
+    pub state: Heard<DeliveryState>,
     pub attempts: u32,
     /// What failed, oldest first.
     pub errors: Value,
@@ -86,8 +85,8 @@ pub(crate) struct Dropped {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Restarted {
     pub agent: String,
-    /// How it stands now: `running`, unless its new life has not begun yet.
-    pub state: String,
+    /// How it stands now: running, unless its new life has not begun yet.
+    pub state: Heard<AgentState>,
     /// How often it was started again.
     pub restarts: u64,
 }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Detector, Heard, Severity};
+use crate::word::words;
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct JobList {
     /// All jobs that were ever seen, by name.
@@ -30,13 +33,23 @@ pub(crate) struct JobView {
 /// What came of a job's run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct JobRun {
-    /// `ok`, `failed`, or `running` while an agent still owes its event.
-    pub state: String,
+    pub state: Heard<RunState>,
     /// Why it failed, or what failed so far.
     pub reason: Option<String>,
     /// How long it took, in milliseconds; null while it runs, and once its event has left the ledger.
     pub took_ms: Option<u64>,
 }
+
+/// How a run of a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunState {
+    Ok,
+    Failed,
+    /// An agent still owes its event.
+    Running,
+}
+
+words! { RunState: Ok = "ok", Failed = "failed", Running = "running" }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HealthList {
@@ -51,8 +64,8 @@ pub(crate) struct HealthList {
 pub(crate) struct HealthIssue {
     /// What it is about.
     pub subject: String,
-    pub severity: String,
-    pub detector: String,
+    pub severity: Heard<Severity>,
+    pub detector: Heard<Detector>,
     pub value: String,
     /// What would be right.
     pub limit: String,

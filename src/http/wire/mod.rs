@@ -1,18 +1,23 @@
 //! What goes over the control socket, as types that the server and the command line share.
 //!
 //! Other programs read these shapes: fields may be added, never renamed. Times are RFC 3339 in UTC; a path is text as in
-//! an event's subject (bytes that are not UTF-8 as `\xNN`, a backslash as `\x5C`).
+//! an event's subject (bytes that are not UTF-8 as `\xNN`, a backslash as `\x5C`). A state is a word of a closed set, which may
+//! grow: [`Heard`].
 
 mod documents;
 mod events;
 mod health;
+mod heard;
 mod problem;
 mod status;
 mod text;
 mod token;
 
 pub(crate) use crate::event::codec::{Envelope, Submission};
-pub(crate) use crate::store::TokenRole;
+pub(crate) use crate::runtime::AgentState;
+pub(crate) use crate::store::{
+    DeliveryState, Detector, DocumentState, ListedState, Severity, TokenRole,
+};
 pub(crate) use documents::{
     BoostView, Corrected, DocumentView, Explain, History, OtherPlace, Version,
 };
@@ -21,12 +26,13 @@ pub(crate) use events::{
     AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView, PublishedId,
     PublishedLine, Replayed, Restarted,
 };
-pub(crate) use health::{HealthIssue, HealthList, JobList, JobRun, JobView};
+pub(crate) use health::{HealthIssue, HealthList, JobList, JobRun, JobView, RunState};
+pub(crate) use heard::Heard;
 pub(crate) use problem::{Problem, ProblemKind};
 pub(crate) use status::{
     Absent, AgentList, AgentView, BusView, Check, CollectionView, Condition, FreeSpace, Freshness,
-    IndexView, NamedAgent, Readiness, ScanAnswer, ScanView, ScannedCollection, Status, Unavailable,
-    WaitAnswer, Wrong,
+    IndexView, IssueText, NamedAgent, Readiness, ScanAnswer, ScanView, ScannedCollection, Status,
+    Unavailable, WaitAnswer,
 };
 pub(crate) use text::{
     Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, LeftOff, Nearest, ReadAnswer,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{AgentState, Heard, ListedState};
+
 /// The daemon's condition in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -42,7 +44,7 @@ impl Condition {
 pub(crate) struct Status {
     pub state: Condition,
     /// What is wrong; empty unless degraded.
-    pub wrong: Vec<Wrong>,
+    pub wrong: Vec<IssueText>,
     /// The version of the daemon.
     pub version: String,
     pub instance: String,
@@ -62,7 +64,7 @@ pub(crate) struct Status {
     pub files: u64,
     /// How many of these files are in each state that `documents --state` knows.
     #[serde(default)]
-    pub states: BTreeMap<String, u64>,
+    pub states: BTreeMap<Heard<ListedState>, u64>,
     /// Collections that the config names.
     #[serde(default)]
     pub configured: u64,
@@ -83,9 +85,9 @@ pub(crate) struct Status {
     pub issues: u64,
 }
 
-/// One thing that is wrong.
+/// An issue that degrades the daemon, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Wrong {
+pub(crate) struct IssueText {
     pub what: String,
     pub remedy: String,
 }
@@ -107,8 +109,7 @@ pub(crate) struct BusView {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AgentView {
-    /// `off`, `starting`, `running`, `restarting`, `parked` or `stopped`.
-    pub state: String,
+    pub state: Heard<AgentState>,
     /// What carries its events: `redis` or `embedded`.
     #[serde(default)]
     pub carrier: String,
