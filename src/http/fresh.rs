@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::State;
+use super::access::Caller;
 use super::freshness::freshness;
 use super::params::duration;
 use super::problem::stopping;
@@ -26,27 +27,30 @@ const AGAIN_MAX: usize = 3;
 
 /// How long a request waits, and what it did not wait for.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct Waiting {
     /// Until when, if it is to wait at all.
     until: Option<Instant>,
     length: Duration,
     asked_at: Millis,
     again: usize,
     missing: Option<String>,
+    /// The collections that the answer may speak of, if not of all.
+    limit: Option<Vec<String>>,
 }
 
-impl Patience {
-    /// What the parameter `wait` says.
-    pub(super) fn of(wait: Option<&str>) -> Result<Self, Problem> {
+impl Waiting {
+    /// What the parameter `wait` of this caller says.
+    pub(super) fn of(wait: Option<&str>, caller: &Caller) -> Result<Self, Problem> {
         let length = wait
             .map(|text| duration("wait", text, WAIT_MAX))
             .transpose()?;
-        Ok(Patience {
+        Ok(Waiting {
             until: length.map(|length| Instant::now() + length),
             length: length.unwrap_or_default(),
             asked_at: Millis::now(),
             again: 0,
             missing: None,
+            limit: caller.limit().map(<[String]>::to_vec),
         })
     }
 
@@ -104,12 +108,16 @@ impl Patience {
         self.missing.as_ref().map(|_| format_duration(self.length))
     }
 
-    /// A collection whose changes are not notified, and that was not walked since the request came.
+    /// A collection of the caller's whose changes are not notified, and that was not walked since the request came.
     fn unwatched(&self, state: &State) -> Option<String> {
         let progress = state.scans.progress().borrow().clone();
         let is_old = |root: &&RootReport| {
             let walked = root.walked_at.unwrap_or(Millis(0));
-            root.polled.is_some() && root.state == RootState::There && walked < self.asked_at
+            let limit = self.limit.as_ref();
+            limit.is_none_or(|limit| limit.contains(&root.collection))
+                && root.polled.is_some()
+                && root.state == RootState::There
+                && walked < self.asked_at
         };
         let root = progress.roots.iter().find(is_old)?;
         let seconds = self.asked_at.0.saturating_sub(root.walked_at?.0) / 1000;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::State;
 use super::access::Caller;
-use super::fresh::Patience;
+use super::fresh::Waiting;
 use super::lines::Json;
 use super::params::{Params, limited};
 use super::reference::{self, Referenced, find, no_document};
@@ -43,13 +43,13 @@ pub(super) async fn read(
         lines: limited(query.max_lines, LINES, LINES_MAX)?,
         bytes: limited(query.max_bytes, BYTES, BYTES_MAX)?,
     };
-    let mut patience = Patience::of(query.wait.as_deref())?;
+    let mut waiting = Waiting::of(query.wait.as_deref(), &caller)?;
     let (known, named, stale) = loop {
-        patience.wait(&state).await;
+        waiting.wait(&state).await;
         let found = find(&state, &caller, &query.reference).await?;
         let Some((known, named)) = found.filter(|(known, _)| known.readable().is_some()) else {
             let absent = no_document();
-            return Err(match patience.missing() {
+            return Err(match waiting.missing() {
                 Some(missing) => absent.hint(missing),
                 None => absent,
             });
@@ -57,7 +57,7 @@ pub(super) async fn read(
         let shown = ShownFile::of(&known.document);
         let stale = changed(&state, vec![shown]).await?;
         let is_stale = !stale.is_empty();
-        if !patience.goes_on(&state, stale) {
+        if !waiting.goes_on(&state, stale) {
             break (known, named, is_stale);
         }
     };
@@ -67,7 +67,7 @@ pub(super) async fn read(
         .run(move || answer(&known.document, &text, (named, room), stale))
         .await;
     let answer = answer.map_err(internal)??;
-    let missing = patience.missing();
+    let missing = waiting.missing();
     Ok(Json(ReadAnswer { missing, ..answer }))
 }
 

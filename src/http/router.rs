@@ -1,12 +1,13 @@
 //! Which path is served by what, and what all have in common.
 
+use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State as Shared};
+use axum::extract::{Query, Request, State as Shared};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response_with_state};
 use axum::response::{IntoResponse, Response};
@@ -238,7 +239,11 @@ async fn bounded(Shared(permits): Shared<Permits>, request: Request, next: Next)
         Ok(request) => request,
         Err(problem) => return problem.into_response(),
     };
-    let Some(held) = permits.take(peer).filter(|_| !too_many) else {
+    let held = match waits(&request) {
+        true => permits.lasting().take(peer),
+        false => permits.take(peer),
+    };
+    let Some(held) = held.filter(|_| !too_many) else {
         let detail = format!(
             "docent is busy: it serves as many requests as [control] requests allows ({})",
             permits.requests
@@ -256,6 +261,12 @@ async fn bounded(Shared(permits): Shared<Permits>, request: Request, next: Next)
     })
 }
 
+/// Whether a request that is over soon otherwise is to wait for what is on disk.
+fn waits(request: &Request) -> bool {
+    let query = Query::<HashMap<String, String>>::try_from_uri(request.uri());
+    query.is_ok_and(|Query(query)| query.contains_key("wait"))
+}
+
 async fn name_data_dir(Shared(data_dir): Shared<String>, mut response: Response) -> Response {
     // Percent-encoded text is always a header's value.
     if let Ok(value) = HeaderValue::from_str(&data_dir) {
@@ -269,6 +280,24 @@ async fn name_data_dir(Shared(data_dir): Shared<String>, mut response: Response)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_search_that_waits_is_one_that_lasts() {
+        let asked = |uri: &str| {
+            let request = axum::http::Request::get(uri).body(Body::empty());
+            waits(&request.unwrap())
+        };
+        for uri in [
+            "/search?q=a&wait=2s",
+            "/read?wait=2s&ref=a/b",
+            "/search?path=a&path=b&w%61it=1",
+        ] {
+            assert!(asked(uri), "{uri}");
+        }
+        for uri in ["/search?q=wait", "/search?q=a%26wait=2s", "/search"] {
+            assert!(!asked(uri), "{uri}");
+        }
+    }
 
     #[test]
     fn others_cannot_take_the_places_of_the_daemons_own_user_nor_lasting_requests_all() {

@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 
 use super::State;
 use super::access::Caller;
-use super::fresh::Patience;
+use super::fresh::Waiting;
 use super::freshness::freshness;
 use super::lines::Json;
 use super::params::limited;
@@ -83,7 +83,7 @@ pub(super) async fn search(
     query: SearchQuery,
 ) -> Result<Json<SearchAnswer>, Problem> {
     let explain = flag("explain", query.explain.as_deref())?;
-    let mut patience = Patience::of(query.wait.as_deref())?;
+    let mut waiting = Waiting::of(query.wait.as_deref(), &caller)?;
     let waits = query.wait.is_some();
     let mut request = request(query)?;
     request.within = request
@@ -93,13 +93,13 @@ pub(super) async fn search(
         state.known_collection(&caller, collection)?;
     }
     let (freshness, answer) = loop {
-        patience.wait(&state).await;
+        waiting.wait(&state).await;
         // Looked at before the search: what becomes searchable meanwhile is not claimed.
         let freshness = freshness(&state).await?;
         let answer = state.searcher.search(request.clone()).await;
         let answer = answer.inspect_err(|_| state.memory.searches.failed())?;
         let shown = if waits { shown(&answer) } else { Vec::new() };
-        if !patience.goes_on(&state, changed(&state, shown).await?) {
+        if !waiting.goes_on(&state, changed(&state, shown).await?) {
             break (freshness, answer);
         }
     };
@@ -116,8 +116,8 @@ pub(super) async fn search(
         nearest: answer.nearest.into_iter().map(hit).collect(),
         legs: answer.legs.into_iter().map(str::to_owned).collect(),
         freshness,
-        waited: patience.not_enough(),
-        missing: patience.missing(),
+        waited: waiting.not_enough(),
+        missing: waiting.missing(),
         corrected: corrected.collect(),
         cut: answer.cut,
         took_ms: answer.took.as_secs_f64() * 1000.0,

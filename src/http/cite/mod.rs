@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::State;
 use super::access::Caller;
-use super::fresh::Patience;
+use super::fresh::Waiting;
 use super::lines::Json;
 use super::params::{Params, whole};
 use super::read::{internal, text_of};
@@ -67,16 +67,16 @@ pub(super) async fn cite(
         return Err(Problem::new(ProblemKind::TooLarge, detail).hint("send them in parts"));
     }
     let waits = query.wait.is_some();
-    let mut patience = Patience::of(query.wait.as_deref())?;
+    let mut waiting = Waiting::of(query.wait.as_deref(), &caller)?;
     let results = loop {
-        patience.wait(&state).await;
+        waiting.wait(&state).await;
         let (results, shown) = checked(&state, &caller, request.items.clone()).await?;
         let shown = if waits { shown } else { Vec::new() };
-        if !patience.goes_on(&state, changed(&state, shown).await?) {
+        if !waiting.goes_on(&state, changed(&state, shown).await?) {
             break results;
         }
     };
-    let missing = patience.missing();
+    let missing = waiting.missing();
     Ok(Json(CiteAnswer { results, missing }))
 }
 

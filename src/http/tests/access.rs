@@ -13,6 +13,7 @@ use super::super::access::{Need, fresh_token};
 use super::super::router::{DATA_DIR_HEADER, registered};
 use super::super::routes::Registered;
 use super::*;
+use crate::runtime::{RootReport, RootState};
 use crate::store::{TokenRole, TokenRow};
 
 /// The API as it is served over TCP, called without a connection.
@@ -189,4 +190,49 @@ async fn a_search_of_a_limited_token_is_limited() {
     let path = "/api/v1/search?q=walrus&collection=docs";
     let answer = network.call(Method::GET, path, Some(&limited)).await;
     assert_eq!(answer.status(), 404);
+}
+
+#[tokio::test]
+async fn a_search_that_waits_does_not_tell_a_limited_token_of_other_collections() {
+    let daemon = Daemon::new();
+    let network = Network::of(&daemon);
+    let empty = crate::index::Answer {
+        hits: Vec::new(),
+        listed: 0,
+        about: false,
+        nearest: Vec::new(),
+        legs: Vec::new(),
+        corrected: Vec::new(),
+        cut: false,
+        took: Duration::ZERO,
+    };
+    daemon.state.scans.report(|progress| {
+        progress.roots = vec![RootReport {
+            collection: "docs".to_owned(),
+            path: "/docs".into(),
+            state: RootState::There,
+            polled: Some("it is on a network".to_owned()),
+            walked_at: Some(Millis(0)),
+            unlisted: Vec::new(),
+            shut: Vec::new(),
+        }];
+    });
+    let markers = daemon.state.scans.markers();
+    let missing = async |token: &str| {
+        *daemon.search.answer.lock().unwrap() = Ok(empty.clone());
+        let search = network.call(Method::GET, "/api/v1/search?q=walrus&wait=9s", Some(token));
+        let marker = async {
+            markers.asked().await;
+            markers.end(markers.begin());
+        };
+        let (answer, ()) = tokio::join!(search, marker);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        answer["missing"].clone()
+    };
+    let all = token(&daemon, TokenRole::Read, None);
+    let limited = token(&daemon, TokenRole::Read, Some(&["other"]));
+    let told = missing(&all).await.to_string();
+    assert!(told.contains("docs"), "{told}");
+    assert_eq!(missing(&limited).await, serde_json::Value::Null);
 }
