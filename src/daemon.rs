@@ -280,6 +280,9 @@ fn listen(
         roots: options::roots(config),
         known: options::known(config),
         metrics: config.http.metrics != MetricsAccess::Off,
+        dashboard: network
+            .as_ref()
+            .and_then(|network| network.served(&config.http.public_url)),
         requests: config.control.requests,
         body: config.control.body,
         event_size: config.delivery.event_size,
@@ -299,6 +302,7 @@ fn listen(
         // Threads of their own: what agents compute is not to keep a reader waiting.
         compute: Compute::new(COMPUTE_MIN),
         tokens: Arc::new(tokens),
+        sessions: Arc::default(),
     };
     let mut listeners = JoinSet::new();
     listeners.spawn(http::serve(

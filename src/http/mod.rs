@@ -15,6 +15,7 @@ mod agents;
 mod audit;
 mod cite;
 mod client;
+mod dashboard;
 mod dead;
 mod documents;
 mod events;
@@ -28,6 +29,7 @@ mod lines;
 mod listener;
 mod metrics;
 mod operate;
+mod page;
 mod params;
 pub(crate) mod percent;
 mod probes;
@@ -60,9 +62,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use access::Tokens;
+pub(crate) use access::{Sessions, Tokens};
 pub use client::{Client, Target};
 pub(crate) use client::{ClientError, LineStream, NetworkError};
+pub(crate) use dashboard::Served;
 pub(crate) use freshness::Memory;
 pub(crate) use listener::NetworkListener;
 pub(crate) use params::{Ends, Peer};
@@ -116,6 +119,8 @@ pub(crate) struct Info {
     pub known: Known,
     /// Whether there is `/metrics`.
     pub metrics: bool,
+    /// Where the dashboard is served, if it is.
+    pub dashboard: Option<Served>,
     /// Requests served at once.
     pub requests: usize,
     /// Bytes of the largest body.
@@ -151,6 +156,8 @@ pub(crate) struct State {
     pub compute: Compute,
     /// Who may use the API over TCP.
     pub tokens: Arc<Tokens>,
+    /// Who is logged in to the dashboard.
+    pub sessions: Arc<Sessions>,
 }
 
 impl State {

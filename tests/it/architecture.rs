@@ -30,7 +30,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "event", "json", "bus", "config", "store", "index", "runtime", "health",
+            "event", "json", "bus", "config", "store", "index", "runtime", "health", "visible",
         ],
     ),
     ("error", &["config", "store", "visible"]),
@@ -69,6 +69,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("gix_glob", &["agents/change_detection", "index"]),
     ("gix_ignore", &["agents/change_detection"]),
     ("axum", &["http"]),
+    ("askama", &["http/page"]),
     ("tokio_rustls", &["http"]),
     ("rustls_native_certs", &["http/client"]),
     ("prometheus_client", &["metrics"]),

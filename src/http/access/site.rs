@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 
 use super::super::params::Ends;
 use super::super::wire::{Problem, ProblemKind};
@@ -72,7 +72,17 @@ impl Site {
                 return Err(foreign(format!("the Host `{named}` is not docent's")));
             }
         }
+        // A page that tells nobody its address has no Origin either when it sends a form.
+        let unnamed = |origin: &HeaderValue| {
+            origin == "null"
+                && headers
+                    .get("sec-fetch-site")
+                    .is_some_and(|site| site == "same-origin")
+        };
         for origin in headers.get_all(header::ORIGIN) {
+            if unnamed(origin) {
+                continue;
+            }
             let named = origin.to_str().ok().and_then(Place::of_origin);
             let ours = |place: &Place| place.is_own(ends) || self.public.as_ref() == Some(place);
             if !named.as_ref().is_some_and(ours) {
@@ -84,13 +94,26 @@ impl Site {
         Ok(())
     }
 
+    /// Whether what the client sends is encrypted, up to here or up to a proxy.
+    pub(super) fn is_encrypted(&self, headers: &HeaderMap, ends: Ends) -> bool {
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
+        let by_proxy = self.public.as_ref().is_some_and(|public| public.tls)
+            && host.is_some_and(|host| self.is_public(host));
+        ends.tls || by_proxy
+    }
+
     fn is_host(&self, named: &str, ends: Ends) -> bool {
         let own = Place::of_authority(named, ends.tls);
-        let public = self.public.as_ref().is_some_and(|public| {
+        own.is_some_and(|place| place.is_own(ends)) || self.is_public(named)
+    }
+
+    fn is_public(&self, named: &str) -> bool {
+        self.public.as_ref().is_some_and(|public| {
             // A proxy that ends TLS passes the name on.
             Place::of_authority(named, public.tls).as_ref() == Some(public)
-        });
-        own.is_some_and(|place| place.is_own(ends)) || public
+        })
     }
 }
 
@@ -147,6 +170,21 @@ mod tests {
         assert_eq!(status(&own, false, &[]), 403);
         let two = [("host", "localhost:9870"), ("host", "localhost:9870")];
         assert_eq!(status(&own, false, &two), 403);
+    }
+
+    #[test]
+    fn a_form_of_a_page_that_tells_nobody_its_address_is_let_in_and_others_without_one_are_not() {
+        let site = Site::new("");
+        let from = |site_of: &str| {
+            let headers = [
+                ("host", "localhost:9870"),
+                ("origin", "null"),
+                ("sec-fetch-site", site_of),
+            ];
+            status(&site, false, &headers)
+        };
+        assert_eq!(from("same-origin"), 200);
+        assert_eq!([from("same-site"), from("cross-site"), from("")], [403; 3]);
     }
 
     #[test]
