@@ -9,6 +9,7 @@ mod documents;
 mod events;
 mod health;
 mod heard;
+mod overview;
 mod problem;
 mod status;
 mod text;
@@ -30,6 +31,11 @@ pub(crate) use events::{
 };
 pub(crate) use health::{HealthIssue, HealthList, JobList, JobRun, JobView, RunState};
 pub(crate) use heard::Heard;
+pub(crate) use overview::{
+    AgentOverview, CollectionOverview, DeadGroup, DeadOverview, FigureHistory, FixOverview,
+    FreshnessOverview, IssueOverview, Measured, Overview, RedisOverview, RejectionReason, Stage,
+    StageName, StreamOverview, Summary, Trend,
+};
 pub(crate) use problem::{Problem, ProblemKind};
 pub(crate) use status::{
     Absent, AgentList, AgentView, BusView, Check, CollectionView, Condition, FreeSpace, Freshness,
