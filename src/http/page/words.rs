@@ -19,7 +19,10 @@ impl Moment {
     }
 
     fn in_zone(text: &str, now: &str, zone: &TimeZone) -> Self {
-        let parse = |text: &str| text.parse::<Timestamp>().map(|at| at.to_zoned(zone.clone()));
+        let parse = |text: &str| {
+            text.parse::<Timestamp>()
+                .map(|at| at.to_zoned(zone.clone()))
+        };
         let shown = match (parse(text), parse(now)) {
             (Ok(at), Ok(now)) if at.date() == now.date() => at.strftime("%H:%M:%S").to_string(),
             (Ok(at), _) => at.strftime("%Y-%m-%d %H:%M").to_string(),

@@ -47,7 +47,9 @@ const LONG: f64 = 5.0;
 
 pub(super) fn agents(overview: &Overview, hour: &Trend) -> Vec<AgentRow> {
     let agents = overview.agents.iter();
-    agents.map(|agent| row(agent, &overview.taken_at, hour)).collect()
+    agents
+        .map(|agent| row(agent, &overview.taken_at, hour))
+        .collect()
 }
 
 fn row(overview: &AgentOverview, now: &str, hour: &Trend) -> AgentRow {
@@ -69,7 +71,11 @@ fn row(overview: &AgentOverview, now: &str, hour: &Trend) -> AgentRow {
             _ => Tone::Doubt,
         },
         why: match unavailable {
-            Some(unavailable) => Some(format!("{}, {}", unavailable.why, age(&unavailable.since, now))),
+            Some(unavailable) => Some(format!(
+                "{}, {}",
+                unavailable.why,
+                age(&unavailable.since, now)
+            )),
             None => agent.reason.clone(),
         },
         owed: number(agent.owed),

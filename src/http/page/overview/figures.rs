@@ -62,27 +62,53 @@ fn searchable(overview: &Overview) -> Figure {
                 ..Figure::new(id, name, moment.shown, age(at, now))
             }
         }
-        None => Figure::new(id, name, NOTHING.to_owned(), "the first scan goes on".to_owned()),
+        None => Figure::new(
+            id,
+            name,
+            NOTHING.to_owned(),
+            "the first scan goes on".to_owned(),
+        ),
     }
 }
 
 fn measured(overview: &Overview) -> String {
     match &overview.freshness.measured {
-        Some(measured) => format!("of the last {}", counted(measured.changes, "change", "changes")),
+        Some(measured) => format!(
+            "of the last {}",
+            counted(measured.changes, "change", "changes")
+        ),
         None => "no change since the start".to_owned(),
     }
 }
 
 fn half(overview: &Overview) -> Figure {
-    let p50 = overview.freshness.measured.as_ref().map(|m| duration(m.p50_s));
+    let p50 = overview
+        .freshness
+        .measured
+        .as_ref()
+        .map(|m| duration(m.p50_s));
     let value = p50.unwrap_or_else(|| NOTHING.to_owned());
-    Figure::new("p50", "Change to searchable, p50", value, measured(overview))
+    Figure::new(
+        "p50",
+        "Change to searchable, p50",
+        value,
+        measured(overview),
+    )
 }
 
 fn nearly_all(overview: &Overview) -> Figure {
-    let p99 = overview.freshness.measured.as_ref().map(|m| duration(m.p99_s));
+    let p99 = overview
+        .freshness
+        .measured
+        .as_ref()
+        .map(|m| duration(m.p99_s));
     let value = p99.unwrap_or_else(|| NOTHING.to_owned());
-    Figure::new("p99", "Change to searchable, p99", value, measured(overview))
+    Figure::new(
+        "p99",
+        "Change to searchable, p99",
+        value,
+        measured(overview),
+    )
 }
 
 fn pending(overview: &Overview) -> Figure {
@@ -126,7 +152,9 @@ fn documents(overview: &Overview) -> Figure {
 }
 
 fn store(overview: &Overview) -> Figure {
-    let value = overview.store_bytes.map_or_else(|| NOTHING.to_owned(), size);
+    let value = overview
+        .store_bytes
+        .map_or_else(|| NOTHING.to_owned(), size);
     Figure::new("store", "Store", value, "store.db and its log".to_owned())
 }
 

@@ -3,7 +3,7 @@
 //! It is drawn twice, side by side and one below the other; the style sheet shows the one that fits.
 
 use super::super::super::wire::{Overview, Stage, StageName};
-use crate::amounts::{counted, number};
+use crate::amounts::number;
 
 /// One box of the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,16 +29,6 @@ pub(super) struct Node {
 pub(super) struct Place {
     pub(super) x: usize,
     pub(super) y: usize,
-}
-
-impl Place {
-    /// A place so far from here.
-    pub(super) fn by(self, x: i64, y: i64) -> Place {
-        Place {
-            x: self.x.saturating_add_signed(x as isize),
-            y: self.y.saturating_add_signed(y as isize),
-        }
-    }
 }
 
 /// The picture.
@@ -71,14 +61,20 @@ impl Flow {
         let nodes: Vec<Node> = std::iter::once(files).chain(stages).collect();
         let told = nodes.iter().skip(1).map(told);
         Flow {
-            label: format!("The way of a change: {}", told.collect::<Vec<_>>().join("; ")),
+            label: format!(
+                "The way of a change: {}",
+                told.collect::<Vec<_>>().join("; ")
+            ),
             nodes,
         }
     }
 }
 
 fn place(at: usize, x: usize, y: usize) -> Place {
-    Place { x: at * x, y: at * y }
+    Place {
+        x: at * x,
+        y: at * y,
+    }
 }
 
 fn node(stage: &Stage, at: usize) -> Node {
@@ -126,9 +122,4 @@ fn told(node: &Node) -> String {
         told.push_str(held);
     }
     told
-}
-
-/// How many files there are, in words.
-pub(super) fn files(n: u64) -> String {
-    counted(n, "file", "files")
 }

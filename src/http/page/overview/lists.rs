@@ -1,16 +1,15 @@
 //! Dead letters, jobs and collections.
 
+use super::super::super::percent;
 use super::super::super::wire::{
     CollectionOverview, DeadGroup, JobRun, JobView, ListedState, Overview, RunState,
 };
-use super::super::super::percent;
 use super::super::words::{Moment, age};
 use super::tone::Tone;
 use crate::amounts::{counted, duration, number};
 
 /// Dead letters in groups.
 pub(super) struct DeadPanel {
-    pub(super) total: u64,
     pub(super) told: String,
     pub(super) groups: Vec<DeadRow>,
 }
@@ -38,15 +37,24 @@ pub(super) fn dead(overview: &Overview) -> DeadPanel {
         n => number(n),
     };
     if dead.looked_at < dead.total {
-        told.push_str(&format!(", the newest {} in groups", number(dead.looked_at)));
+        told.push_str(&format!(
+            ", the newest {} in groups",
+            number(dead.looked_at)
+        ));
     }
     if dead.more_groups > 0 {
-        told.push_str(&format!(", {} not shown", counted(dead.more_groups, "group", "groups")));
+        told.push_str(&format!(
+            ", {} not shown",
+            counted(dead.more_groups, "group", "groups")
+        ));
     }
     DeadPanel {
-        total: dead.total,
         told,
-        groups: dead.groups.iter().map(|group| group_row(group, now)).collect(),
+        groups: dead
+            .groups
+            .iter()
+            .map(|group| group_row(group, now))
+            .collect(),
     }
 }
 
@@ -84,7 +92,6 @@ pub(super) struct JobRow {
     pub(super) next: Option<Moment>,
     pub(super) next_age: String,
     pub(super) missed: String,
-    pub(super) runs: bool,
 }
 
 pub(super) fn jobs(overview: &Overview) -> Vec<JobRow> {
@@ -115,7 +122,6 @@ fn job_row(job: &JobView, now: &str) -> JobRow {
         next: told(&job.next_at).filter(|_| !job.paused),
         next_age: aged(&job.next_at),
         missed: number(job.missed),
-        runs: state == Some(RunState::Running),
     }
 }
 
@@ -147,9 +153,18 @@ pub(super) fn collections(overview: &Overview) -> Vec<CollectionRow> {
 
 fn collection_row(overview: &CollectionOverview) -> CollectionRow {
     let collection = &overview.collection;
-    let stored = overview.states.iter().find(|(state, _)| **state == ListedState::Stored);
-    let others = overview.states.iter().filter(|(state, n)| **state != ListedState::Stored && **n > 0);
-    let unlisted = collection.unlisted.iter().map(|path| format!("cannot be listed: {path}"));
+    let stored = overview
+        .states
+        .iter()
+        .find(|(state, _)| **state == ListedState::Stored);
+    let others = overview
+        .states
+        .iter()
+        .filter(|(state, n)| **state != ListedState::Stored && **n > 0);
+    let unlisted = collection
+        .unlisted
+        .iter()
+        .map(|path| format!("cannot be listed: {path}"));
     let reasons = overview.rejections.iter();
     CollectionRow {
         name: collection.name.clone(),
@@ -169,8 +184,12 @@ fn collection_row(overview: &CollectionOverview) -> CollectionRow {
         why_poll: collection.why_poll.clone(),
         files: number(overview.files),
         stored: number(stored.map_or(0, |(_, n)| *n)),
-        others: others.map(|(state, n)| format!("{} {state}", number(*n))).collect(),
-        rejections: reasons.map(|r| format!("{}: {}", number(r.files), r.reason)).collect(),
+        others: others
+            .map(|(state, n)| format!("{} {state}", number(*n)))
+            .collect(),
+        rejections: reasons
+            .map(|r| format!("{}: {}", number(r.files), r.reason))
+            .collect(),
         shut: unlisted.chain(collection.shut.iter().cloned()).collect(),
     }
 }

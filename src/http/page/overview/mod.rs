@@ -13,7 +13,7 @@ use askama::Template;
 use axum::extract::State as Shared;
 
 use super::super::State;
-use super::super::wire::{FigureHistory, Overview, Problem, ProblemKind};
+use super::super::wire::Problem;
 use super::{Html, Page};
 use view::View;
 
@@ -50,13 +50,6 @@ pub(super) async fn part(
 }
 
 async fn look(state: &State, page: &Page) -> Result<View, Problem> {
-    let seen = state.overviews.now().await?;
-    let overview: Overview = read(&seen.overview().json())?;
-    let history: FigureHistory = read(&seen.history().json())?;
+    let (overview, history) = state.overviews.view().await?;
     Ok(View::of(&overview, &history, page.may_operate()))
-}
-
-fn read<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(json)
-        .map_err(|e| Problem::new(ProblemKind::Internal, format!("cannot read the overview: {e}")))
 }

@@ -71,8 +71,13 @@ fn paths(points: &[Option<f64>], high: f64) -> (String, String) {
             // A line of one point is seen only if it has a length.
             path.push_str("h0.6");
         }
-        write!(area, "{path}L{:.1} {HEIGHT}L{:.1} {HEIGHT}Z", x(*end), x(*begin))
-            .unwrap_or_default();
+        write!(
+            area,
+            "{path}L{:.1} {HEIGHT}L{:.1} {HEIGHT}Z",
+            x(*end),
+            x(*begin)
+        )
+        .unwrap_or_default();
         line.push_str(&path);
     }
     (line, area)
@@ -101,7 +106,9 @@ mod tests {
             until: None,
             figures: [("pending".to_owned(), points.to_vec())].into(),
         };
-        Spark::of(&trend, "pending", "Pending files", |value| value.to_string())
+        Spark::of(&trend, "pending", "Pending files", |value| {
+            value.to_string()
+        })
     }
 
     #[test]

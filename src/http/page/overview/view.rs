@@ -150,7 +150,10 @@ fn issue(issue: &IssueOverview, now: &str) -> IssueRow {
         remedy: issue.remedy.clone(),
         since: Moment::at(&issue.since, now),
         age: age(&issue.since, now),
-        fix: issue.fix.as_ref().map_or_else(|| "none yet".to_owned(), fix),
+        fix: issue
+            .fix
+            .as_ref()
+            .map_or_else(|| "none yet".to_owned(), fix),
     }
 }
 
