@@ -9,6 +9,7 @@ mod answer;
 mod assets;
 mod escape;
 mod frame;
+mod groups;
 mod html;
 mod login;
 mod overview;
@@ -36,6 +37,8 @@ pub(super) fn pages() -> Routes {
         .post(Operate, "/acts/dead/{id}/replay", acts::replay_dead)
         .get(Operate, "/acts/dead/{id}/drop", acts::ask_drop_dead)
         .post(Operate, "/acts/dead/{id}/drop", acts::drop_dead)
+        .get(OperateAll, "/acts/dead-groups/{id}/{verb}", acts::ask_group)
+        .post(OperateAll, "/acts/dead-groups/{id}/{verb}", acts::group)
         .get(Operate, "/acts/events/{id}/replay", acts::ask_replay_event)
         .post(Operate, "/acts/events/{id}/replay", acts::replay_event)
         .get(OperateAll, "/acts/agents/{name}/restart", acts::ask_restart)

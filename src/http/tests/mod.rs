@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod lists;
+mod pages;
 mod overview;
 mod publish;
 mod wait;
