@@ -31,10 +31,27 @@ impl Browser {
         let mut command = Command::new("sh");
         // The browser reads commands from descriptor 3 and answers on 4.
         command
-            .args(["-c", "exec chromium \"$@\" 3<&0 4>&1 </dev/null >/dev/null", "sh"])
-            .args(["--headless", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-            .args(["--disable-dev-shm-usage", "--hide-scrollbars", "--force-color-profile=srgb"])
+            .args([
+                "-c",
+                "exec chromium \"$@\" 3<&0 4>&1 </dev/null >/dev/null",
+                "sh",
+            ])
+            .args([
+                "--headless",
+                "--remote-debugging-pipe",
+                "--no-first-run",
+                "--disable-gpu",
+            ])
+            .args([
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ])
+            .args([
+                "--disable-dev-shm-usage",
+                "--hide-scrollbars",
+                "--force-color-profile=srgb",
+            ])
             .arg(format!("--user-data-dir={}", profile.display()))
             .env("HOME", folder)
             .stdin(Stdio::piped())
@@ -43,7 +60,9 @@ impl Browser {
         if rustix::process::geteuid().is_root() {
             command.arg("--no-sandbox");
         }
-        let found = Command::new("sh").args(["-c", "command -v chromium"]).output();
+        let found = Command::new("sh")
+            .args(["-c", "command -v chromium"])
+            .output();
         assert!(
             found.is_ok_and(|found| found.status.success()),
             "there is no chromium; as root: apt-get install chromium fonts-dejavu-core"
@@ -74,7 +93,10 @@ impl Browser {
             "Target.attachToTarget",
             json!({"targetId": target["targetId"], "flatten": true}),
         );
-        browser.session = attached["sessionId"].as_str().expect("a session").to_owned();
+        browser.session = attached["sessionId"]
+            .as_str()
+            .expect("a session")
+            .to_owned();
         for domain in ["Page", "Runtime", "Network", "Log"] {
             browser.call(&format!("{domain}.enable"), json!({}));
         }
@@ -96,7 +118,9 @@ impl Browser {
             .expect("the browser reads");
         let deadline = Instant::now() + DEADLINE;
         loop {
-            let message = self.next(deadline).unwrap_or_else(|| panic!("no answer to {method}"));
+            let message = self
+                .next(deadline)
+                .unwrap_or_else(|| panic!("no answer to {method}"));
             if message["id"] == id {
                 assert!(message["error"].is_null(), "{method}: {message}");
                 return message["result"].clone();
@@ -115,7 +139,8 @@ impl Browser {
     }
 
     pub(crate) fn resize(&mut self, width: u32, height: u32) {
-        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        let size =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.call("Emulation.setDeviceMetricsOverride", size);
     }
 
@@ -127,7 +152,10 @@ impl Browser {
     }
 
     pub(crate) fn scripts(&mut self, on: bool) {
-        self.call("Emulation.setScriptExecutionDisabled", json!({"value": !on}));
+        self.call(
+            "Emulation.setScriptExecutionDisabled",
+            json!({"value": !on}),
+        );
     }
 
     /// Goes to an address, and waits until the page is there.
@@ -155,15 +183,23 @@ impl Browser {
 
     /// The text of an element as it is shown; empty where there is none.
     pub(crate) fn text(&mut self, selector: &str) -> String {
-        let expression = format!("document.querySelector({})?.innerText ?? ''", json!(selector));
-        self.value(&expression).as_str().unwrap_or_default().trim().to_owned()
+        let expression = format!(
+            "document.querySelector({})?.innerText ?? ''",
+            json!(selector)
+        );
+        self.value(&expression)
+            .as_str()
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
     }
 
     /// Waits until an expression is true in whatever page is there.
     pub(crate) fn until(&mut self, expression: &str) {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            let call = json!({"expression": format!("Boolean({expression})"), "returnByValue": true});
+            let call =
+                json!({"expression": format!("Boolean({expression})"), "returnByValue": true});
             // A page that is being left has nothing to evaluate in.
             let result = self.attempt("Runtime.evaluate", call);
             if result["result"]["result"]["value"] == true {
@@ -189,7 +225,9 @@ impl Browser {
             .expect("the browser reads");
         let deadline = Instant::now() + DEADLINE;
         loop {
-            let message = self.next(deadline).unwrap_or_else(|| panic!("no answer to {method}"));
+            let message = self
+                .next(deadline)
+                .unwrap_or_else(|| panic!("no answer to {method}"));
             if message["id"] == id {
                 return message;
             }
@@ -235,7 +273,8 @@ impl Browser {
     /// Keeps a picture of all of the page in `target/screenshots/`.
     pub(crate) fn picture(&mut self, name: &str) {
         let size = self.call("Page.getLayoutMetrics", json!({}))["cssContentSize"].clone();
-        let clip = json!({"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1});
+        let clip =
+            json!({"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1});
         let all = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
         let shot = self.call("Page.captureScreenshot", all);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
@@ -246,7 +285,10 @@ impl Browser {
 
     /// The addresses that were asked for.
     pub(crate) fn requests(&self) -> Vec<String> {
-        let sent = self.told.iter().filter(|m| m["method"] == "Network.requestWillBeSent");
+        let sent = self
+            .told
+            .iter()
+            .filter(|m| m["method"] == "Network.requestWillBeSent");
         sent.filter_map(|m| m["params"]["request"]["url"].as_str())
             .map(str::to_owned)
             .collect()
@@ -258,14 +300,22 @@ impl Browser {
             let parameters = &message["params"];
             match message["method"].as_str() {
                 Some("Runtime.exceptionThrown") => true,
-                Some("Runtime.consoleAPICalled") => {
-                    ["error", "warning", "assert"].iter().any(|kind| parameters["type"] == *kind)
+                Some("Runtime.consoleAPICalled") => ["error", "warning", "assert"]
+                    .iter()
+                    .any(|kind| parameters["type"] == *kind),
+                Some("Log.entryAdded") => {
+                    let text = parameters["entry"]["text"].as_str().unwrap_or_default();
+                    // That is how whoever is not logged in is answered.
+                    parameters["entry"]["level"] == "error" && !text.contains("status of 401")
                 }
-                Some("Log.entryAdded") => parameters["entry"]["level"] == "error",
                 _ => false,
             }
         };
-        self.told.iter().filter(is_error).map(Value::to_string).collect()
+        self.told
+            .iter()
+            .filter(is_error)
+            .map(Value::to_string)
+            .collect()
     }
 }
 

@@ -50,13 +50,17 @@ impl Dashboard {
         let address = self.login(role);
         self.browser.open(&address);
         self.browser.click("#login button");
-        self.browser.until("document.getElementById('overview')");
+        // Its scripts are at work.
+        self.browser
+            .until("document.getElementById('live')?.innerText.startsWith('live')");
     }
 
     /// Sends a request without a browser; gives all of the answer.
     fn exchange(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
@@ -68,7 +72,10 @@ impl Dashboard {
         assert_eq!(self.browser.errors(), [""; 0]);
         let own = self.url("/");
         let requests = self.browser.requests();
-        assert!(requests.iter().any(|url| url.starts_with(&own)), "{requests:?}");
+        assert!(
+            requests.iter().any(|url| url.starts_with(&own)),
+            "{requests:?}"
+        );
         for url in requests {
             assert!(url.starts_with(&own) || url == "about:blank", "{url}");
         }
@@ -96,7 +103,9 @@ fn a_login_lets_in_once_and_following_the_link_does_not_use_it_up() {
     assert_eq!(path, page.url("/login"));
     let host = format!("Host: 127.0.0.1:{}\r\n", page.port);
     for request in ["GET /login", &format!("GET /login?{login}")] {
-        let answer = page.exchange(&format!("{request} HTTP/1.1\r\n{host}Connection: close\r\n\r\n"));
+        let answer = page.exchange(&format!(
+            "{request} HTTP/1.1\r\n{host}Connection: close\r\n\r\n"
+        ));
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
     page.browser.open(&address);
@@ -114,13 +123,15 @@ fn a_login_lets_in_once_and_following_the_link_does_not_use_it_up() {
     page.browser.open("about:blank");
     page.browser.open(&address);
     page.browser.click("#login button");
-    page.browser.until("document.querySelector('[role=alert]')?.innerText.includes('was used')");
+    page.browser
+        .until("document.querySelector('[role=alert]')?.innerText.includes('was used')");
 
     // It is still logged in by the first one, until it logs out.
     page.browser.open(&page.url("/"));
     assert!(page.browser.text("header").contains("may operate"));
     page.browser.click(".logout button");
-    page.browser.until("document.querySelector('h1')?.innerText === 'You are not logged in'");
+    page.browser
+        .until("document.querySelector('h1')?.innerText === 'You are not logged in'");
     page.daemon.stop();
 }
 
@@ -130,12 +141,18 @@ fn what_is_shown_follows_what_happens() {
     page.enter("read");
     let documents = "document.querySelector('#figure-documents .value')?.innerText";
     page.browser.until(&format!("{documents} === '1'"));
-    page.browser.until("document.getElementById('live').innerText.startsWith('live')");
+    page.browser
+        .until("document.getElementById('live').innerText.startsWith('live')");
     page.world.write("b.md", "# Buoy\n\nA second walrus.\n");
     page.browser.until(&format!("{documents} === '2'"));
-    page.browser.until("document.querySelector('#figure-p50 .value').innerText !== '–'");
+    page.browser
+        .until("document.querySelector('#figure-p50 .value').innerText !== '–'");
     // Whoever may only read is offered nothing else.
-    assert_eq!(page.browser.value("document.querySelectorAll('[data-act]').length"), 0);
+    assert_eq!(
+        page.browser
+            .value("document.querySelectorAll('[data-act]').length"),
+        0
+    );
     page.is_clean();
 }
 
@@ -143,24 +160,39 @@ fn what_is_shown_follows_what_happens() {
 fn a_dead_letter_is_replayed_after_it_was_asked() {
     let mut page = Dashboard::start();
     let work = "{\"end\":\"permanent\",\"times\":1}";
-    let publish = ["publish", "test.work", "--subject", "docs/a.md", "--data", work];
+    let publish = [
+        "publish",
+        "test.work",
+        "--subject",
+        "docs/a.md",
+        "--data",
+        work,
+    ];
     assert_eq!(page.world.cli(publish).code(), 0);
     page.enter("operate");
-    page.browser.until("document.querySelector('[id^=replay-dead-]')");
+    page.browser
+        .until("document.querySelector('[id^=replay-dead-]')");
     page.browser.picture("dead-letter");
     // By the keyboard alone.
-    page.browser.value("document.querySelector('[id^=replay-dead-]').focus()");
+    page.browser
+        .value("document.querySelector('[id^=replay-dead-]').focus()");
     page.browser.press("Enter");
     page.browser.until("document.querySelector('dialog')?.open");
     page.browser.picture("dialog");
     page.browser.press("Escape");
     page.browser.until("!document.querySelector('dialog')");
-    assert_eq!(page.world.status()["bus"]["dead"], 1, "it was not confirmed");
+    assert_eq!(
+        page.world.status()["bus"]["dead"],
+        1,
+        "it was not confirmed"
+    );
     page.browser.press("Enter");
     page.browser.until("document.querySelector('dialog')?.open");
     page.browser.click("dialog button[value=yes]");
-    page.browser.until("document.getElementById('said').innerText.startsWith('Replayed: 1 delivery')");
-    page.browser.until("!document.querySelector('[id^=replay-dead-]')");
+    page.browser
+        .until("document.getElementById('said').innerText.startsWith('Replayed: 1 delivery')");
+    page.browser
+        .until("!document.querySelector('[id^=replay-dead-]')");
     assert_eq!(page.world.status()["bus"]["dead"], 0);
     let act = &page.world.events("operator.acted")[0];
     assert_eq!(act["data"]["verb"], "dead replay");
@@ -176,14 +208,17 @@ fn a_job_is_paused_and_resumed() {
     page.enter("operate");
     page.browser.click("#pause-verify");
     page.browser.click("dialog button[value=yes]");
-    page.browser.until("document.querySelector('#resume-verify')");
-    page.world.until("the job is paused", || page.job("verify")["paused"] == true);
+    page.browser
+        .until("document.querySelector('#resume-verify')");
+    page.world
+        .until("the job is paused", || page.job("verify")["paused"] == true);
     let asked = &page.world.events("job.changed")[0];
     let uid = rustix::process::geteuid().as_raw();
     assert_eq!(asked["source"], format!("dashboard/{uid}"));
     page.browser.click("#resume-verify");
     page.browser.click("dialog button[value=yes]");
-    page.browser.until("document.querySelector('#pause-verify')");
+    page.browser
+        .until("document.querySelector('#pause-verify')");
     page.is_clean();
 }
 
@@ -194,20 +229,25 @@ fn without_scripts_the_same_is_there_and_acts_work() {
     let address = page.login("operate");
     page.browser.open(&address);
     let login = address.split('#').nth(1).expect("a login");
-    page.browser.value(&format!("document.querySelector('[name=login]').value = '{login}'"));
+    page.browser.value(&format!(
+        "document.querySelector('[name=login]').value = '{login}'"
+    ));
     page.browser.picture("login-without-scripts");
     page.browser.click("#login button");
     page.browser.until("document.getElementById('overview')");
     assert_eq!(page.browser.text("#figure-documents .value"), "1");
     assert!(page.browser.text("#agent-rag").contains("running"));
     page.browser.click("#pause-verify");
-    page.browser.until("document.querySelector('h1')?.innerText.includes('Pause the job verify?')");
+    page.browser
+        .until("document.querySelector('h1')?.innerText.includes('Pause the job verify?')");
     page.browser.picture("ask-without-scripts");
     page.browser.click("main form button");
-    page.browser.until("document.querySelector('.notice')?.innerText.includes('verify is paused')");
+    page.browser
+        .until("document.querySelector('.notice')?.innerText.includes('verify is paused')");
     page.browser.open(&page.url("/"));
     assert_eq!(page.browser.text(".notice"), "", "it is said once");
-    page.world.until("the job is paused", || page.job("verify")["paused"] == true);
+    page.world
+        .until("the job is paused", || page.job("verify")["paused"] == true);
     page.browser.open(&page.url("/"));
     assert!(page.browser.text("#job-verify").contains("paused"));
     page.is_clean();
@@ -217,11 +257,16 @@ fn without_scripts_the_same_is_there_and_acts_work() {
 fn a_daemon_that_is_gone_is_told_with_the_age_of_what_is_shown() {
     let mut page = Dashboard::start();
     page.enter("read");
-    page.browser.until("document.getElementById('live').innerText.startsWith('live')");
+    page.browser
+        .until("document.getElementById('live').innerText.startsWith('live')");
     page.daemon.kill();
-    page.browser.until("!document.getElementById('lost').hidden");
+    page.browser
+        .until("!document.getElementById('lost').hidden");
     let told = page.browser.text("#lost");
-    assert!(told.contains("has not answered since") && told.contains("is from"), "{told}");
+    assert!(
+        told.contains("has not answered since") && told.contains("is from"),
+        "{told}"
+    );
     assert_eq!(page.browser.text("#figure-documents .value"), "1");
     page.browser.picture("lost");
     // At the same address again: it knows the session no more, and says so.
@@ -229,7 +274,8 @@ fn a_daemon_that_is_gone_is_told_with_the_age_of_what_is_shown() {
     let config = config.replace("127.0.0.1:0", &format!("127.0.0.1:{}", page.port));
     std::fs::write(page.world.config(), config).unwrap();
     let daemon = page.world.start();
-    page.browser.until("document.querySelector('h1')?.innerText === 'You are not logged in'");
+    page.browser
+        .until("document.querySelector('h1')?.innerText === 'You are not logged in'");
     daemon.stop();
 }
 
@@ -240,13 +286,26 @@ fn it_can_be_read_on_every_screen_by_day_and_by_night() {
     let work = "{\"end\":\"permanent\"}";
     for n in 0..3 {
         let subject = format!("docs/{n}.md");
-        let publish = ["publish", "test.work", "--subject", &subject, "--data", work];
+        let publish = [
+            "publish",
+            "test.work",
+            "--subject",
+            &subject,
+            "--data",
+            work,
+        ];
         assert_eq!(page.world.cli(publish).code(), 0);
     }
     page.world.wait();
     page.enter("operate");
-    page.browser.until("document.querySelector('[id^=replay-dead-]')");
-    for (name, width, height) in [("360", 360, 740), ("768", 768, 1024), ("1440", 1440, 900), ("3840", 3840, 2160)] {
+    page.browser
+        .until("document.querySelector('[id^=replay-dead-]')");
+    for (name, width, height) in [
+        ("360", 360, 740),
+        ("768", 768, 1024),
+        ("1440", 1440, 900),
+        ("3840", 3840, 2160),
+    ] {
         page.browser.resize(width, height);
         for dark in [false, true] {
             page.browser.dark(dark);
@@ -256,7 +315,10 @@ fn it_can_be_read_on_every_screen_by_day_and_by_night() {
                 "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0)",
             );
             assert_eq!(light.as_i64().unwrap() < 384, dark, "{light}");
-            page.browser.picture(&format!("overview-{name}-{}", if dark { "dark" } else { "light" }));
+            page.browser.picture(&format!(
+                "overview-{name}-{}",
+                if dark { "dark" } else { "light" }
+            ));
         }
     }
     page.is_clean();

@@ -38,7 +38,9 @@ async fn newest(state: &State) -> Result<Vec<Dead>, ReadError> {
     let letters = state.store.newest_dead(LOOKED_AT).await?;
     let rows = state.store.newest_ingress_dead(LOOKED_AT).await?;
     let of_agents = letters.into_iter().map(dead::dead);
-    let mut newest: Vec<Dead> = of_agents.chain(rows.into_iter().map(ingress::dead)).collect();
+    let mut newest: Vec<Dead> = of_agents
+        .chain(rows.into_iter().map(ingress::dead))
+        .collect();
     newest.sort_by(|a, b| b.at.cmp(&a.at));
     newest.truncate(LOOKED_AT);
     Ok(newest)

@@ -74,7 +74,9 @@ mod tests {
 
     /// The colours that a style sheet names, `--name: #rrggbb;`.
     fn colors(style: &str) -> BTreeMap<&str, [f64; 3]> {
-        let declarations = style.lines().filter_map(|line| line.trim().strip_prefix("--"));
+        let declarations = style
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("--"));
         let colors = declarations.filter_map(|line| {
             let (name, value) = line.split_once(": #")?;
             let value = u32::from_str_radix(value.strip_suffix(';')?, 16).ok()?;
@@ -100,7 +102,9 @@ mod tests {
 
     #[test]
     fn text_can_be_read_by_day_and_by_night() {
-        let (day, night) = text("style.css").split_once("prefers-color-scheme: dark").unwrap();
+        let (day, night) = text("style.css")
+            .split_once("prefers-color-scheme: dark")
+            .unwrap();
         let (night, _) = night.split_once("box-sizing").unwrap();
         for (style, when) in [(day, "by day"), (night, "by night")] {
             let colors = colors(style);

@@ -58,12 +58,7 @@ pub(super) async fn act(
     Ok(said(verb, done))
 }
 
-async fn one(
-    state: &State,
-    letter: Dead,
-    verb: GroupVerb,
-    caller: &Caller,
-) -> Result<(), Problem> {
+async fn one(state: &State, letter: Dead, verb: GroupVerb, caller: &Caller) -> Result<(), Problem> {
     // An entry of another program is of no agent.
     let agent = Some(letter.agent).filter(|agent| agent != "ingress");
     let (state, id) = (Shared(state.clone()), Path(letter.event));

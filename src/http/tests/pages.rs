@@ -38,7 +38,13 @@ impl Site {
         }
     }
 
-    async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Response<Body> {
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Response<Body> {
         let ends = Ends {
             remote: SocketAddr::from(([127, 0, 0, 1], 4711)),
             local: SocketAddr::from(([127, 0, 0, 1], 9870)),
@@ -63,13 +69,18 @@ impl Site {
 
     fn login(&self, role: TokenRole) -> String {
         let owner = Owner { uid: 4711, role };
-        self.daemon.state.sessions.offer(owner, Millis::now()).unwrap()
+        self.daemon
+            .state
+            .sessions
+            .offer(owner, Millis::now())
+            .unwrap()
     }
 
     /// Logs in with a form, as a browser does.
     async fn try_login(&self, login: &str) -> Response<Body> {
         let headers = [FORM, ("origin", OWN)];
-        self.ask(Method::POST, "/login", &headers, &format!("login={login}")).await
+        self.ask(Method::POST, "/login", &headers, &format!("login={login}"))
+            .await
     }
 
     async fn enter(&self, role: TokenRole) -> Visitor {
@@ -98,9 +109,17 @@ async fn text(answer: Response<Body>) -> String {
 /// Where a route is called.
 fn path_of(route: &Registered) -> String {
     let id = "01890000-0000-7000-8000-000000000000";
-    let name = if route.path.contains("/jobs/") { "verify" } else { "rag" };
+    let name = if route.path.contains("/jobs/") {
+        "verify"
+    } else {
+        "rag"
+    };
     let path = route.path.replace("{id}", id).replace("{name}", name);
-    let verb = if route.path.contains("/jobs/") { "pause" } else { "drop" };
+    let verb = if route.path.contains("/jobs/") {
+        "pause"
+    } else {
+        "drop"
+    };
     path.replace("{verb}", verb)
 }
 
@@ -128,8 +147,18 @@ async fn every_page_has_the_headers_that_guard_it_whoever_asks() {
     let site = Site::new();
     let visitor = site.enter(TokenRole::Operate).await;
     let routes = pages();
-    let paths = routes.list().iter().filter(|r| r.method == Method::GET).map(path_of);
-    let open = ["/login", "/assets/style.css", "/assets/page.js", "/assets/nothing", "/nothing"];
+    let paths = routes
+        .list()
+        .iter()
+        .filter(|r| r.method == Method::GET)
+        .map(path_of);
+    let open = [
+        "/login",
+        "/assets/style.css",
+        "/assets/page.js",
+        "/assets/nothing",
+        "/nothing",
+    ];
     let paths: Vec<String> = paths.chain(open.map(str::to_owned)).collect();
     assert!(paths.len() > 8, "{paths:?}");
     for path in paths {
@@ -141,8 +170,22 @@ async fn every_page_has_the_headers_that_guard_it_whoever_asks() {
         let answer = site.ask(Method::GET, &path, &[HTML, cookie], "").await;
         let (status, body) = (answer.status(), text(answer).await);
         let is_page = body.starts_with("<!doctype html>");
-        assert_eq!(is_page, !path.starts_with("/assets/s") && !path.starts_with("/assets/p") && !path.starts_with("/parts/"), "{path} {status}");
-        for inline in ["<script>", "<style", " style=", " onclick=", "javascript:", "http://", "https://"] {
+        assert_eq!(
+            is_page,
+            !path.starts_with("/assets/s")
+                && !path.starts_with("/assets/p")
+                && !path.starts_with("/parts/"),
+            "{path} {status}"
+        );
+        for inline in [
+            "<script>",
+            "<style",
+            " style=",
+            " onclick=",
+            "javascript:",
+            "http://",
+            "https://",
+        ] {
             assert!(!is_page || !body.contains(inline), "{path}: {inline}");
         }
     }
@@ -204,7 +247,10 @@ async fn nothing_is_done_that_no_page_of_this_login_asked_for() {
         let path = format!("/api/v1{}", path_of(&r));
         (r, path)
     });
-    let posts: Vec<_> = of_pages.chain(of_api).filter(|(r, _)| r.method == Method::POST).collect();
+    let posts: Vec<_> = of_pages
+        .chain(of_api)
+        .filter(|(r, _)| r.method == Method::POST)
+        .collect();
     assert!(posts.len() > 12, "{}", posts.len());
     for (route, path) in &posts {
         let cookie = ("cookie", operator.cookie.as_str());
@@ -231,7 +277,10 @@ async fn nothing_is_done_that_no_page_of_this_login_asked_for() {
             let answer = site.ask(Method::POST, path, &headers, "").await;
             assert_eq!(answer.status(), 403, "{route:?}: it may read");
             let problem = text(answer).await;
-            assert!(problem.contains("role") || route.need == Need::Control, "{problem}");
+            assert!(
+                problem.contains("role") || route.need == Need::Control,
+                "{problem}"
+            );
         }
     }
     let acts = site.daemon.state.store.events(crate::store::EventFilter {
@@ -245,9 +294,14 @@ async fn nothing_is_done_that_no_page_of_this_login_asked_for() {
 #[tokio::test]
 async fn an_act_says_what_came_of_it_at_once_or_on_the_next_page() {
     let site = Site::new();
-    let event = site.daemon.publish(EventType::FileChanged, "docs/<b>walrus.md").await;
+    let event = site
+        .daemon
+        .publish(EventType::FileChanged, "docs/<b>walrus.md")
+        .await;
     let why = Settlement::Permanent("the walrus <i>bit</i>".to_owned());
-    site.daemon.settle(&event, AgentName::DocumentManagement, why).await;
+    site.daemon
+        .settle(&event, AgentName::DocumentManagement, why)
+        .await;
     let visitor = site.enter(TokenRole::Operate).await;
     let (cookie, own) = (("cookie", visitor.cookie.as_str()), ("origin", "null"));
     let same = ("sec-fetch-site", "same-origin");
@@ -260,15 +314,28 @@ async fn an_act_says_what_came_of_it_at_once_or_on_the_next_page() {
     assert!(asks.contains(&format!("action=\"{replay}\"")), "{asks}");
 
     let body = format!("csrf={}", visitor.csrf);
-    let answer = site.ask(Method::POST, &replay, &[cookie, own, same, FORM], &body).await;
-    assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (303, "/"));
+    let answer = site
+        .ask(Method::POST, &replay, &[cookie, own, same, FORM], &body)
+        .await;
+    assert_eq!(
+        (
+            answer.status().as_u16(),
+            answer.headers()["location"].to_str().unwrap()
+        ),
+        (303, "/")
+    );
     let next = text(site.ask(Method::GET, "/", &[cookie], "").await).await;
-    assert!(next.contains("Replayed: 1 delivery is owed again"), "{next}");
+    assert!(
+        next.contains("Replayed: 1 delivery is owed again"),
+        "{next}"
+    );
     let later = text(site.ask(Method::GET, "/", &[cookie], "").await).await;
     assert!(!later.contains("Replayed"), "it is said once");
 
     let token = ("docent-csrf", visitor.csrf.as_str());
-    let answer = site.ask(Method::POST, &replay, &[cookie, own, same, token], "").await;
+    let answer = site
+        .ask(Method::POST, &replay, &[cookie, own, same, token], "")
+        .await;
     assert_eq!(answer.status(), 404);
     assert!(text(answer).await.contains("no dead delivery"));
 }
@@ -283,12 +350,21 @@ async fn a_logout_ends_the_session_and_a_session_reads_the_api() {
         answer.status().as_u16()
     };
     assert_eq!(status(&[cookie]).await, 200);
-    let foreign = [cookie, ("sec-fetch-site", "same-site"), ("sec-fetch-mode", "cors")];
+    let foreign = [
+        cookie,
+        ("sec-fetch-site", "same-site"),
+        ("sec-fetch-mode", "cors"),
+    ];
     assert_eq!(status(&foreign).await, 403);
     let body = format!("csrf={}", visitor.csrf);
     let headers = [cookie, FORM, (ORIGIN.as_str(), OWN)];
     let answer = site.ask(Method::POST, "/logout", &headers, &body).await;
     assert_eq!(answer.status(), 303);
-    assert!(answer.headers()[SET_COOKIE].to_str().unwrap().contains("Max-Age=0"));
+    assert!(
+        answer.headers()[SET_COOKIE]
+            .to_str()
+            .unwrap()
+            .contains("Max-Age=0")
+    );
     assert_eq!(status(&[cookie]).await, 401);
 }
