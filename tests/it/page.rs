@@ -120,11 +120,10 @@ fn a_login_lets_in_once_and_following_the_link_does_not_use_it_up() {
     assert_eq!(acts[0]["data"]["verb"], "dashboard");
     page.is_clean();
 
-    page.browser.open("about:blank");
     page.browser.open(&address);
     page.browser.click("#login button");
     page.browser
-        .until("document.querySelector('[role=alert]')?.innerText.includes('was used')");
+        .until("document.querySelector('main [role=alert]')?.innerText.includes('was used')");
 
     // It is still logged in by the first one, until it logs out.
     page.browser.open(&page.url("/"));
@@ -157,9 +156,9 @@ fn what_is_shown_follows_what_happens() {
 }
 
 #[test]
-fn a_dead_letter_is_replayed_after_it_was_asked() {
+fn a_dead_letter_is_replayed_or_dropped_after_it_was_asked() {
     let mut page = Dashboard::start();
-    let work = "{\"end\":\"permanent\",\"times\":1}";
+    let work = "{\"end\":\"permanent\"}";
     let publish = [
         "publish",
         "test.work",
@@ -171,11 +170,11 @@ fn a_dead_letter_is_replayed_after_it_was_asked() {
     assert_eq!(page.world.cli(publish).code(), 0);
     page.enter("operate");
     page.browser
-        .until("document.querySelector('[id^=replay-dead-]')");
+        .until("document.querySelector('[id^=replay-]')");
     page.browser.picture("dead-letter");
     // By the keyboard alone.
     page.browser
-        .value("document.querySelector('[id^=replay-dead-]').focus()");
+        .value("document.querySelector('[id^=replay-]').focus()");
     page.browser.press("Enter");
     page.browser.until("document.querySelector('dialog')?.open");
     page.browser.picture("dialog");
@@ -191,14 +190,23 @@ fn a_dead_letter_is_replayed_after_it_was_asked() {
     page.browser.click("dialog button[value=yes]");
     page.browser
         .until("document.getElementById('said').innerText.startsWith('Replayed: 1 delivery')");
+    // It was handled anew, and died anew.
+    let log = || std::fs::read_to_string(page.world.test_log()).unwrap_or_default();
+    page.world
+        .until("it was handled anew", || log().matches("end ").count() == 2);
+    page.browser.click("[id^=drop-]");
+    page.browser.click("dialog button[value=yes]");
     page.browser
-        .until("!document.querySelector('[id^=replay-dead-]')");
+        .until("document.getElementById('said').innerText.startsWith('Dropped: 1 dead letter')");
+    page.browser.until("!document.querySelector('[id^=drop-]')");
     assert_eq!(page.world.status()["bus"]["dead"], 0);
-    let act = &page.world.events("operator.acted")[0];
-    assert_eq!(act["data"]["verb"], "dead replay");
-    assert_eq!(act["data"]["dashboard"], true);
+    let acts = page.world.events("operator.acted");
     let uid = rustix::process::geteuid().as_raw();
-    assert_eq!(act["data"]["uid"], uid);
+    for (act, verb) in acts.iter().zip(["dead drop", "dead replay"]) {
+        assert_eq!(act["data"]["verb"], verb);
+        assert_eq!(act["data"]["dashboard"], true);
+        assert_eq!(act["data"]["uid"], uid);
+    }
     page.is_clean();
 }
 
@@ -299,7 +307,7 @@ fn it_can_be_read_on_every_screen_by_day_and_by_night() {
     page.world.wait();
     page.enter("operate");
     page.browser
-        .until("document.querySelector('[id^=replay-dead-]')");
+        .until("document.querySelector('[id^=replay-]')");
     for (name, width, height) in [
         ("360", 360, 740),
         ("768", 768, 1024),
