@@ -24,6 +24,7 @@ mod output;
 mod progress;
 mod publish;
 mod read;
+mod report;
 mod run;
 mod scan;
 mod search;
@@ -102,6 +103,8 @@ enum Verb {
     Agent(agent::Arguments),
     /// List or verify the audit log
     Audit(audit::Arguments),
+    /// Print a report of what happened in a day, a week or another period
+    Report(report::Arguments),
     /// Make, list or revoke tokens, which let other machines use the API
     Token(token::Arguments),
     /// Print the script that completes this command line in a shell
@@ -187,6 +190,7 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Fatal> {
         Verb::Health(arguments) => health::run(context, &arguments),
         Verb::Agent(arguments) => agent::run(context, &arguments),
         Verb::Audit(arguments) => audit::run(context, &arguments),
+        Verb::Report(arguments) => report::run(context, &arguments),
         Verb::Token(arguments) => token::run(context, arguments),
         Verb::Completions(arguments) => completions::run(context, &arguments),
         Verb::Man(arguments) => man::run(&arguments),

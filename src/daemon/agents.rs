@@ -6,7 +6,7 @@ use super::carriers::Carriers;
 use super::{options, size};
 use crate::agents::change_detection::ChangeDetection;
 use crate::agents::document_management::DocumentManagement;
-use crate::agents::logging_audit::LoggingAudit;
+use crate::agents::logging_audit::{self, LoggingAudit};
 use crate::agents::rag::Rag;
 use crate::agents::scheduler::{Scheduler, Timetable};
 use crate::agents::self_healing::{SelfHealing, Surroundings};
@@ -114,7 +114,17 @@ fn factory(parts: &AgentParts, name: AgentName) -> Result<Factory, Fatal> {
                 ))
             })
         }
-        AgentName::LoggingAudit => Arc::new(move || agent(LoggingAudit)),
+        AgentName::LoggingAudit => {
+            let options = Arc::new(options::audit(&parts.config));
+            let surroundings = logging_audit::Surroundings {
+                store,
+                source,
+                board: parts.board.clone(),
+                redis: parts.redis.clone(),
+                compute,
+            };
+            Arc::new(move || agent(LoggingAudit::new(options.clone(), surroundings.clone())))
+        }
         AgentName::Scheduler => {
             let timetable = Timetable::new(options::scheduler(&parts.config))
                 .map_err(|e| Fatal::new(Exit::Config, e))?;

@@ -35,6 +35,7 @@ mod problem;
 mod publish;
 mod read;
 mod reference;
+mod report;
 mod router;
 mod routes;
 mod same;

@@ -26,7 +26,7 @@ use super::server::TooMany;
 use super::wire::{Problem, ProblemKind};
 use super::{
     Info, Peer, State, agents, audit, cite, dead, documents, events, follow, health, operate,
-    percent, probes, publish, read, scan, search, status, stream, token, wait,
+    percent, probes, publish, read, report, scan, search, status, stream, token, wait,
 };
 use crate::runtime::Board;
 
@@ -83,6 +83,9 @@ fn brief() -> Routes {
         .post(Operate, "/dead/{id}/drop", operate::drop_dead)
         .get(ReadAll, "/jobs", health::jobs)
         .get(ReadAll, "/health", health::issues)
+        .get(ReadAll, "/report", report::now)
+        .get(ReadAll, "/reports", report::list)
+        .get(ReadAll, "/reports/{name}", report::show)
         .get(ReadAll, "/audit", audit::list)
         .get(ReadAll, "/audit/verify", audit::verify)
         .get(Control, "/tokens", token::list)

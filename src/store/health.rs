@@ -54,6 +54,7 @@ pub enum Detector {
     RedisStuck,
     RedisInbox,
     RedisIngress,
+    AlertUndelivered,
 }
 
 stored_as_text! { Detector, "detector":
@@ -83,6 +84,7 @@ stored_as_text! { Detector, "detector":
     RedisStuck = "redis_stuck",
     RedisInbox = "redis_inbox",
     RedisIngress = "redis_ingress",
+    AlertUndelivered = "alert_undelivered",
 }
 
 impl Detector {

@@ -10,6 +10,7 @@
 //! - Every read gives a [`ReadError`] where the store cannot be read, every write a [`WriteError`] where nothing was written.
 
 mod access;
+mod alerts;
 mod audit;
 mod batch;
 mod captures;
@@ -26,6 +27,7 @@ mod files;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) mod gate;
 mod health;
+mod history;
 mod ingress;
 mod inspect;
 mod jobs;
@@ -39,6 +41,7 @@ mod operate;
 mod outcome;
 mod owed;
 mod readers;
+mod reports;
 mod schema;
 mod shared;
 mod tokens;
@@ -53,6 +56,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use access::denied;
+pub(crate) use alerts::{AlertChange, AlertRow, AlertStage, Notification, Undelivered};
 pub(crate) use audit::AuditRecord;
 pub(crate) use captures::{Capture, pack};
 pub(crate) use chunks::{ChunkRow, ChunkSet, ChunkSource, Feed, IndexedState};
@@ -66,6 +70,7 @@ pub(crate) use files::PUT_BACK;
 pub(crate) use health::{
     Detector, FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity,
 };
+pub(crate) use history::AgentTimes;
 pub(crate) use ingress::{IngressDead, IngressDeadRow};
 pub(crate) use inspect::{Inspection, id_in, inspect};
 pub(crate) use jobs::{JobChange, JobPlanned, JobState};
@@ -81,6 +86,7 @@ pub(crate) use outcome::Derived;
 pub use outcome::{Effect, Outcome};
 pub(crate) use outcome::{Settlement, derived_id, effects_weight};
 pub(crate) use owed::{DueBy, OfferClass, OwedRow, RetryCursor};
+pub(crate) use reports::ReportRow;
 pub(crate) use shared::{AgentCounts, AgentSignal, Head, HeldLog, Standing};
 pub(crate) use tokens::{TokenRole, TokenRow};
 
@@ -283,7 +289,7 @@ impl Store {
         Ok(self.prune(Prune::Chunks(position)).await?.gone)
     }
 
-    /// Removes one slice of each: bytes and embeddings that nothing names; removed documents, closed issues, scans of
+    /// Removes one slice of each: bytes and embeddings that nothing names; removed documents, closed issues, reports, scans of
     /// collections that left the config, and audit records older than `retention`. Gives how many rows are gone; call again
     /// while it is not 0.
     pub async fn prune_retained(&self, retention: Duration) -> Result<usize, WriteError> {

@@ -245,7 +245,7 @@ fn a_page_of_another_site_gets_nowhere() {
 }
 
 /// Makes an authority, and a certificate of it for `localhost`.
-fn certificate(world: &World, authority: &str) {
+pub(crate) fn certificate(world: &World, authority: &str) {
     let openssl = |arguments: &str| {
         let run = Run::of(
             Command::new("openssl")

@@ -21,16 +21,19 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("index", &["event", "document", "embed", "store"]),
     ("runtime", &["event", "store", "bus"]),
     ("health", &["event", "config", "store", "runtime"]),
+    ("webhook", &["config", "event"]),
+    ("report", &["event", "store"]),
     (
         "agents",
         &[
             "event", "config", "document", "embed", "store", "index", "runtime", "health",
+            "report", "webhook",
         ],
     ),
     (
         "http",
         &[
-            "event", "json", "bus", "config", "store", "index", "runtime", "health",
+            "event", "json", "bus", "config", "store", "index", "runtime", "health", "report",
         ],
     ),
     ("error", &["config", "store", "visible"]),
@@ -69,8 +72,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("gix_glob", &["agents/change_detection", "index"]),
     ("gix_ignore", &["agents/change_detection"]),
     ("axum", &["http"]),
-    ("tokio_rustls", &["http"]),
-    ("rustls_native_certs", &["http/client"]),
+    ("tokio_rustls", &["http", "webhook"]),
+    ("rustls_native_certs", &["http/client", "webhook"]),
+    ("base64", &["webhook"]),
     ("prometheus_client", &["metrics"]),
     ("fred", &["bus/redis"]),
     ("clap", &["cli"]),

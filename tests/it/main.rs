@@ -22,6 +22,7 @@ mod under_load;
 mod wire;
 mod work;
 
+mod alerts;
 mod api;
 mod architecture;
 mod backlog;

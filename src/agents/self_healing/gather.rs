@@ -10,7 +10,7 @@ use crate::disk::free_space;
 use crate::event::{AgentName, Millis};
 use crate::health::{AgentFacts, Drifted, EdgeFacts, Facts, IndexFacts, RedisView};
 use crate::runtime::{AgentState, AgentStatus};
-use crate::store::ReadError;
+use crate::store::{ReadError, Undelivered};
 
 impl Probe {
     /// What is true now. What could not be read is left out and said once.
@@ -52,6 +52,7 @@ impl Probe {
             },
             drift: self.drift(&scope).await,
             ingress_dead: self.ingress_dead().await,
+            undelivered: self.undelivered().await,
             redis: self.redis(at),
             agents: self.agents(agents, at).await,
             dead: self.parts.store.dead_of_each(),
@@ -144,6 +145,11 @@ impl Probe {
     async fn ingress_dead(&mut self) -> Option<u64> {
         let count = self.parts.store.ingress_dead_count().await;
         self.known(count)
+    }
+
+    async fn undelivered(&mut self) -> Option<Vec<Undelivered>> {
+        let read = self.parts.store.undelivered().await;
+        self.known(read)
     }
 
     fn redis(&mut self, at: Instant) -> Option<RedisView> {

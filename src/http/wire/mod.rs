@@ -9,6 +9,7 @@ mod events;
 mod health;
 mod heard;
 mod problem;
+mod report;
 mod status;
 mod text;
 mod token;
@@ -29,6 +30,7 @@ pub(crate) use events::{
 pub(crate) use health::{HealthIssue, HealthList, JobList, JobRun, JobView, RunState};
 pub(crate) use heard::Heard;
 pub(crate) use problem::{Problem, ProblemKind};
+pub(crate) use report::{ReportAnswer, ReportList, ReportName};
 pub(crate) use status::{
     Absent, AgentList, AgentView, BusView, Check, CollectionView, Condition, FreeSpace, Freshness,
     IndexView, IssueText, NamedAgent, Readiness, ScanAnswer, ScanView, ScannedCollection, Status,
