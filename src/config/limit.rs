@@ -1,11 +1,9 @@
 //! The limit of an alert's rule: a number, a duration or a size, as the rule has it.
 
-use super::table::Setting;
 use super::units::{SIZE, TIME};
 use super::violation::{Reason, quote};
 use std::fmt;
 use std::time::Duration;
-use toml::Value;
 
 /// A limit that is not to be passed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,20 +41,6 @@ impl fmt::Display for Limit {
             Limit::Number(number) => write!(f, "{number}"),
             Limit::Time(time) => f.write_str(&super::units::format_duration(*time)),
             Limit::Size(bytes) => f.write_str(&SIZE.format(*bytes)),
-        }
-    }
-}
-
-/// The empty text is none.
-impl Setting for Option<Limit> {
-    fn read(value: &Value) -> Option<Self> {
-        match value {
-            Value::String(text) if text.is_empty() => Some(None),
-            Value::String(text) => Limit::parse(text).ok().map(Some),
-            // A count is small enough to be exact.
-            Value::Integer(number) => Some(Some(Limit::Number(*number as f64))),
-            Value::Float(number) => Some(Some(Limit::Number(*number))),
-            _ => None,
         }
     }
 }
