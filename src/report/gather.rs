@@ -29,14 +29,13 @@ pub(crate) async fn gather(
     period: &Period,
     heartbeat: &Heartbeat,
 ) -> Result<Report, ReadError> {
+    let Span { from, to } = period.span;
     let ends = store.audit_ends().await?;
     let mut audited = Audited::default();
     let mut after = None;
     loop {
         heartbeat.beat();
-        let slice = store
-            .audit_slice((period.span.from, period.span.to), after, WANTED)
-            .await?;
+        let slice = store.audit_slice(from, to, after, WANTED).await?;
         let Some(last) = slice.last else { break };
         after = Some(last);
         for (kind, count) in slice.types {
@@ -48,9 +47,7 @@ pub(crate) async fn gather(
     let mut after = Seq(0);
     loop {
         heartbeat.beat();
-        let slice = store
-            .ledger_slice((period.span.from, period.span.to), after)
-            .await?;
+        let slice = store.ledger_slice(from, to, after).await?;
         let Some(last) = slice.last else { break };
         after = last;
         for times in slice.times {

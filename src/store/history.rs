@@ -91,7 +91,8 @@ impl Store {
     /// `wanted`, names with a space before and behind each.
     pub async fn audit_slice(
         &self,
-        (from, to): (Millis, Millis),
+        from: Millis,
+        to: Millis,
         after: Option<u64>,
         wanted: &'static str,
     ) -> Result<AuditSlice, ReadError> {
@@ -146,7 +147,8 @@ impl Store {
     /// The slice of the ledger behind the event `after`: what was published from `from` on and before `to`.
     pub async fn ledger_slice(
         &self,
-        (from, to): (Millis, Millis),
+        from: Millis,
+        to: Millis,
         after: Seq,
     ) -> Result<LedgerSlice, ReadError> {
         self.read("the ledger", move |connection| {

@@ -19,7 +19,8 @@ pub(super) async fn gather(
     options: &Options,
     surroundings: &Surroundings,
     ends: &mut Ends,
-    (at, now): (Instant, Millis),
+    at: Instant,
+    now: Millis,
 ) -> Result<AlertFacts, ReadError> {
     let store = &surroundings.store;
     let needs = |is: fn(&Bound) -> bool| options.alerts.iter().any(|a| is(&a.rule.bound));

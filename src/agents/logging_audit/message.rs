@@ -7,12 +7,20 @@ use crate::event::{EventType, Millis, NewEvent, Subject};
 use crate::health::alerts::{Reading, Told};
 use crate::store::{AlertChange, AlertRow, Effect, Notification};
 
+/// Who tells, and when.
+pub(super) struct Sender<'a> {
+    pub(super) source: &'a str,
+    pub(super) instance: &'a str,
+    pub(super) now: Millis,
+}
+
 /// What is told of a rule, in one transaction: its event, and a row for its receiver.
 pub(super) fn told(
     alert: &AlertOption,
-    (told, since): (Told, Millis),
+    told: Told,
+    since: Millis,
     reading: &Reading,
-    (source, instance, now): (&str, &str, Millis),
+    sender: &Sender<'_>,
 ) -> (NewEvent, Option<Effect>) {
     let rule = &alert.rule;
     let kind = match told {
@@ -23,18 +31,19 @@ pub(super) fn told(
         "rule": rule.name, "when": rule.when, "severity": rule.severity.as_str(), "value": reading.value,
         "limit": reading.limit, "since": since.to_string(), "what": reading.what,
     });
-    let event = NewEvent::root(kind, source, subject(&rule.name), data.clone());
+    let event = NewEvent::root(kind, sender.source, subject(&rule.name), data.clone());
     let queued = (alert.receiver != Receiver::Nobody).then(|| {
         let mut data = data;
-        data["instance"] = json!(instance);
-        let body = json!({"type": kind.as_str(), "timestamp": now.to_string(), "data": data});
+        data["instance"] = json!(sender.instance);
+        let body =
+            json!({"type": kind.as_str(), "timestamp": sender.now.to_string(), "data": data});
         Effect::Alert(AlertChange::Queued(Notification {
             id: event.id.to_string(),
             rule: rule.name.clone(),
             body: body.to_string(),
-            created_at: now.0,
+            created_at: sender.now.0,
             attempts: 0,
-            due_at: now.0,
+            due_at: sender.now.0,
             error: None,
         }))
     });

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::ends::Ends;
 use super::facts::gather;
-use super::message::{ended, told};
+use super::message::{Sender, ended, told};
 use super::{Options, Receiver, Surroundings};
 use crate::event::{AgentName, Millis, NewEvent, awake};
 use crate::health::alerts::{Reading, Told, read, step};
@@ -129,8 +129,13 @@ impl Watch {
             return Ok(()); // what starts or stops is no fault
         }
         let (at, now) = (awake::now(), Millis::now());
-        let facts = gather(&self.options, &self.surroundings, &mut self.ends, (at, now)).await?;
+        let facts = gather(&self.options, &self.surroundings, &mut self.ends, at, now).await?;
         let (options, source) = (self.options.clone(), self.source());
+        let sender = Sender {
+            source: &source,
+            instance: &options.instance,
+            now,
+        };
         let mut round = Round::default();
         for alert in &options.alerts {
             let Some(reading) = read(&alert.rule, &facts) else {
@@ -147,8 +152,7 @@ impl Watch {
                     Told::Cleared => before,
                 };
                 let begun = begun.map_or(now, |row| Millis(row.since));
-                let about = (source.as_str(), options.instance.as_str(), now);
-                let (event, queued) = told(alert, (what, begun), &reading, about);
+                let (event, queued) = told(alert, what, begun, &reading, &sender);
                 round.events.push(event);
                 round.effects.extend(queued);
                 let name = alert.rule.name.clone();

@@ -70,7 +70,8 @@ fn is_meant(rule: &AlertRule, agent: AgentName) -> bool {
 /// The longest of what each of several took, in seconds.
 fn longest(
     found: impl Iterator<Item = (String, Duration)>,
-    (limit, what): (Duration, &str),
+    limit: Duration,
+    what: &str,
 ) -> Reading {
     let most = found.max_by_key(|(_, time)| *time);
     let (name, time) = most.unwrap_or_default();
@@ -96,7 +97,7 @@ fn oldest_owed(rule: &AlertRule, facts: &AlertFacts, limit: Duration) -> Option<
         ages.push((agent.status.name.to_string(), age));
     }
     let what = "has owed an event for";
-    Some(longest(ages.into_iter(), (limit, what)))
+    Some(longest(ages.into_iter(), limit, what))
 }
 
 fn dead(rule: &AlertRule, facts: &AlertFacts, limit: f64) -> Option<Reading> {
@@ -134,7 +135,7 @@ fn error_rate(rule: &AlertRule, facts: &AlertFacts, limit: f64) -> Reading {
 fn silent(rule: &AlertRule, facts: &AlertFacts, limit: Duration) -> Reading {
     let ends = facts.ends.iter().filter(|e| is_meant(rule, e.agent));
     let ends = ends.map(|e| (e.agent.to_string(), e.silent));
-    longest(ends, (limit, "has work and has ended none for"))
+    longest(ends, limit, "has work and has ended none for")
 }
 
 fn job_missed(rule: &AlertRule, facts: &AlertFacts, limit: Duration) -> Option<Reading> {
@@ -144,7 +145,7 @@ fn job_missed(rule: &AlertRule, facts: &AlertFacts, limit: Duration) -> Option<R
         let late = facts.facts.age(crate::event::Millis(job.next_at?));
         Some((format!("the job {}", job.name), late))
     });
-    Some(longest(due, (limit, "has been due for")))
+    Some(longest(due, limit, "has been due for"))
 }
 
 fn disk_free(facts: &AlertFacts, limit: u64) -> Option<Reading> {
