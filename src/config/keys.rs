@@ -75,7 +75,7 @@ tables! {
         /// The jobs.
         jobs: Jobs;
         /// The rules of alerts, one `[[alert]]` each. There is none until you write one.
-        alerts as "alert": Vec<Alert> { name = "disk", when = "disk_free" };
+        alerts as "alert": Vec<Alert> { name = "space", when = "disk_free", below = "1GiB" };
         /// The log.
         log: Log;
         /// The control socket, which the command line uses.

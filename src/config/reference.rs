@@ -315,7 +315,8 @@ pub(crate) mod tests {
 
     #[test]
     fn the_list_of_keys_is_the_tree() {
-        let text = "instance = \"x\"\n".to_owned() + "[[collection]]\nname = \"a\"\npath = \"/a\"";
+        let text = "instance = \"x\"\n".to_owned()
+            + "[[collection]]\nname = \"a\"\npath = \"/a\"\n[[alert]]\nname = \"b\"\nwhen = \"parked\"";
         let loaded = load(&text).expect("it is a config");
         let shown = loaded
             .show()
