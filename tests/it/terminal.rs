@@ -34,7 +34,7 @@ fn size(columns: u16, lines: u16) -> Winsize {
 
 impl Terminal {
     /// Runs `command` on a terminal of so many columns and lines.
-    pub(crate) fn run(command: &Command, (columns, lines): (u16, u16)) -> Terminal {
+    pub(crate) fn run(command: &Command, columns: u16, lines: u16) -> Terminal {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();

@@ -36,7 +36,7 @@ fn numbers_follow_what_happens_in_any_size_and_the_terminal_is_left_as_it_was() 
     world.write("a.md", "# Anchor");
     let daemon = world.start();
     world.wait();
-    let mut terminal = Terminal::run(&world.command(["top"]), (80, 24));
+    let mut terminal = Terminal::run(&world.command(["top"]), 80, 24);
     shows(
         &world,
         &terminal,
@@ -59,7 +59,7 @@ fn numbers_follow_what_happens_in_any_size_and_the_terminal_is_left_as_it_was() 
     assert_eq!(ended(&world, &mut terminal), 0);
     world.until("the terminal is as it was", || terminal.is_as_it_was());
 
-    let mut terminal = Terminal::run(&world.command(["top"]), (80, 24));
+    let mut terminal = Terminal::run(&world.command(["top"]), 80, 24);
     shows(&world, &terminal, &["2 documents are searchable"]);
     terminal.signal("TERM");
     assert_eq!(ended(&world, &mut terminal), 0);
@@ -73,7 +73,7 @@ fn a_lost_daemon_is_told_with_the_age_of_the_numbers_and_found_again() {
     world.write("a.md", "# Anchor");
     let daemon = world.start();
     world.wait();
-    let mut terminal = Terminal::run(&world.command(["top"]), (80, 24));
+    let mut terminal = Terminal::run(&world.command(["top"]), 80, 24);
     shows(&world, &terminal, &["1 document is searchable"]);
     daemon.kill();
     shows(
@@ -112,7 +112,7 @@ fn where_there_is_no_terminal_it_says_what_to_do_and_once_prints_one_screen() {
         "{}",
         refused.stderr()
     );
-    let mut dumb = Terminal::run(world.command(["top"]).env("TERM", "dumb"), (80, 24));
+    let mut dumb = Terminal::run(world.command(["top"]).env("TERM", "dumb"), 80, 24);
     assert_eq!(ended(&world, &mut dumb), 2);
     shows(&world, &dumb, &["TERM does not name one that can"]);
     assert_eq!(world.cli(["top", "--json"]).code(), 2);
@@ -159,7 +159,7 @@ fn status_metrics_and_overview_tell_the_same_numbers() {
     world.write("a.md", "# Anchor\n\nDrop it.");
     world.write("b.md", "# Boat");
     world.write("c.bin", [0, 159, 146, 150]);
-    world.write("bad.md", [0xff, 0xfe, 0x00]);
+    world.write("bad.txt", b"a lighthouse \0");
     let _daemon = world.start();
     world.wait();
     world.settled();
@@ -237,5 +237,6 @@ fn status_metrics_and_overview_tell_the_same_numbers() {
     let measured = &overview["freshness"]["measured"]["changes"];
     assert_eq!(metric("docent_freshness_seconds_count"), number(measured));
     let rejected = &docs["rejections"][0];
+    assert_eq!(rejected["files"], 1, "{docs}");
     assert_eq!(rejected["files"], docs["states"]["rejected"], "{docs}");
 }

@@ -15,13 +15,33 @@ use crate::cli::text::{Style, clock, counted, duration, wrap};
 use crate::config::format_size;
 use crate::http::wire::{Condition, Overview, Stage, Status};
 
+/// How much room there is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) width: usize,
+    pub(super) lines: usize,
+}
+
+impl Room {
+    /// What is left below so many lines.
+    fn below(self, lines: usize) -> Room {
+        Room {
+            lines: self.lines.saturating_sub(lines),
+            ..self
+        }
+    }
+}
+
 /// Lines of a sentence on the first page.
 const SENTENCE: usize = 2;
 
 /// Draws the view.
 pub(super) fn draw(view: &View, area: Rect, buffer: &mut Buffer, palette: Palette) {
-    let (width, height) = (usize::from(area.width), usize::from(area.height));
-    let mut lines = page(view, width, height);
+    let room = Room {
+        width: usize::from(area.width),
+        lines: usize::from(area.height),
+    };
+    let mut lines = page(view, room);
     for line in &mut lines {
         for span in &mut line.spans {
             span.style = palette.shown(span.style);
@@ -31,8 +51,8 @@ pub(super) fn draw(view: &View, area: Rect, buffer: &mut Buffer, palette: Palett
 }
 
 /// The same as text, without the lines at its end that are empty.
-pub(super) fn text(view: &View, (width, height): (usize, usize), style: Style) -> String {
-    let lines = page(view, width, height).into_iter().map(|line| {
+pub(super) fn text(view: &View, room: Room, style: Style) -> String {
+    let lines = page(view, room).into_iter().map(|line| {
         let shown = line.spans.iter().map(|span| painted(span, style));
         shown.collect::<String>().trim_end().to_owned()
     });
@@ -57,34 +77,28 @@ fn painted(span: &Span<'_>, style: Style) -> String {
 }
 
 /// The lines of a screen: as many as there is room for, the last of them tells the keys.
-fn page(view: &View, width: usize, height: usize) -> Vec<Line<'static>> {
-    let room = height.saturating_sub(1);
+fn page(view: &View, room: Room) -> Vec<Line<'static>> {
+    let above = room.below(1);
     let mut lines = match view.overview() {
         None => vec![Line::from("waiting for what docent says")],
-        Some(overview) => body(view, overview, (width, room)),
+        Some(overview) => body(view, overview, above),
     };
-    lines.truncate(room);
-    lines.resize(room, Line::default());
+    lines.resize(above.lines, Line::default());
     lines.push(keys(view));
     lines
 }
 
-fn body(view: &View, overview: &Overview, (width, room): (usize, usize)) -> Vec<Line<'static>> {
+fn body(view: &View, overview: &Overview, room: Room) -> Vec<Line<'static>> {
+    let width = room.width;
     let mut lines = vec![title(&overview.status)];
     if let Some(trouble) = view.trouble() {
-        let old = format!(
-            "! the numbers are of {}: {trouble}",
-            clock(&overview.taken_at)
-        );
+        let at = clock(&overview.taken_at);
+        let old = format!("! the numbers are of {at}: {trouble}");
         lines.extend(sentence(&old, width, Paint::Wrong));
     }
     let (heading, rows) = match view.page() {
         Page::Agents => {
-            lines.extend(first_page(
-                view,
-                overview,
-                (width, room - lines.len().min(room)),
-            ));
+            lines.extend(first_page(view, overview, room.below(lines.len())));
             return lines;
         }
         Page::Agent => detail(view, overview, width),
@@ -96,7 +110,7 @@ fn body(view: &View, overview: &Overview, (width, room): (usize, usize)) -> Vec<
     };
     lines.push(Line::default());
     lines.push(Line::from(span(heading, Paint::Bold)));
-    let left = room.saturating_sub(lines.len());
+    let left = room.below(lines.len()).lines;
     let above = view.scroll().min(rows.len().saturating_sub(left));
     lines.extend(rows.into_iter().skip(above));
     lines
@@ -125,11 +139,8 @@ fn sentence(text: &str, width: usize, paint: Paint) -> Vec<Line<'static>> {
     lines.map(|line| Line::from(span(line, paint))).collect()
 }
 
-fn first_page(
-    view: &View,
-    overview: &Overview,
-    (width, room): (usize, usize),
-) -> Vec<Line<'static>> {
+fn first_page(view: &View, overview: &Overview, room: Room) -> Vec<Line<'static>> {
+    let width = room.width;
     let paint = match overview.status.state {
         Condition::Degraded => Paint::Wrong,
         Condition::Running if overview.issues.is_empty() => Paint::Plain,
@@ -148,7 +159,7 @@ fn first_page(
     lines.push(Line::default());
     lines.extend(table(view, width));
     let trends = trends(view, width);
-    if lines.len() + trends.len() < room {
+    if lines.len() + trends.len() < room.lines {
         lines.push(Line::default());
         lines.extend(trends);
     }

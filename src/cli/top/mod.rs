@@ -4,6 +4,7 @@
 //! pure; everything that talks to the terminal is in [`screen`].
 
 mod agents;
+mod columns;
 mod detail;
 mod draw;
 mod feed;
@@ -25,6 +26,7 @@ use super::context::{Context, block_on};
 use crate::error::{Exit, Fatal};
 use crate::http::wire::{FigureHistory, Overview};
 use crate::http::{ClientError, Target};
+use draw::Room;
 use feed::{Feed, News};
 use paint::Palette;
 use screen::{Input, Screen};
@@ -89,7 +91,14 @@ fn once(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
     view.took(News::History(history));
     view.took(News::Overview(Box::new(advised(context, overview))));
     let width = style.width.unwrap_or(COLUMNS);
-    let text = draw::text(&view, (width, LINES), style);
+    let text = draw::text(
+        &view,
+        Room {
+            width,
+            lines: LINES,
+        },
+        style,
+    );
     context.out.text(&text)?;
     Ok(Exit::Clean)
 }

@@ -111,7 +111,8 @@ fn press(view: &mut View, code: KeyCode) -> Turn {
 }
 
 /// The screen of so many columns and lines.
-fn screen(view: &View, (columns, lines): (u16, u16)) -> Vec<String> {
+fn screen(view: &View, size: (u16, u16)) -> Vec<String> {
+    let (columns, lines) = size;
     let mut terminal = Terminal::new(TestBackend::new(columns, lines)).unwrap();
     let palette = Palette::new(true);
     let drawn = terminal.draw(|frame| draw(view, frame.area(), frame.buffer_mut(), palette));
@@ -348,7 +349,11 @@ fn without_colours_there_are_none() {
 
 #[test]
 fn as_text_it_ends_with_the_last_line_that_says_something() {
-    let printed = text(&view_of(overview()), (100, 50), Style::new(false));
+    let room = Room {
+        width: 100,
+        lines: 50,
+    };
+    let printed = text(&view_of(overview()), room, Style::new(false));
     assert!(printed.starts_with("docent 0.1.0 on host is running"));
     assert!(printed.contains("self_healing"));
     assert!(printed.ends_with("▄ █\n"), "{printed}");

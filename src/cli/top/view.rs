@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::agents::{Column, sorted};
+use super::columns::{Column, Sort, sorted};
 use super::feed::News;
 use crate::http::wire::{AgentOverview, FigureHistory, Overview};
 
@@ -19,15 +19,6 @@ pub(super) enum Page {
     Jobs,
     Collections,
     Help,
-}
-
-/// How the agents are sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Sort {
-    /// By this column, the greatest first; none: in the order of the data flow.
-    pub(super) by: Option<Column>,
-    /// The other way round.
-    pub(super) reversed: bool,
 }
 
 /// Whether the loop goes on.
