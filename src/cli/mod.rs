@@ -33,6 +33,7 @@ mod table;
 mod tail;
 mod text;
 mod token;
+mod top;
 mod wait;
 mod which;
 
@@ -71,6 +72,8 @@ enum Verb {
     Config(config::Arguments),
     /// Show the state of the daemon; exits 0 if running, 1 if degraded, 3 if not running
     Status(status::Arguments),
+    /// Follow the state of the daemon live in the terminal
+    Top(top::Arguments),
     /// Wait until all changes now on disk are searchable
     Wait(wait::Arguments),
     /// Scan all files for changes, and wait until the scan ends
@@ -174,6 +177,7 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Fatal> {
         Verb::Check(arguments) => check::run(context, &arguments),
         Verb::Config(arguments) => config::run(context, &arguments),
         Verb::Status(arguments) => status::run(context, &arguments),
+        Verb::Top(arguments) => top::run(context, &arguments),
         Verb::Wait(arguments) => wait::run(context, &arguments),
         Verb::Scan(arguments) => scan::run(context, &arguments),
         Verb::Search(arguments) => search::run(context, &arguments),

@@ -23,6 +23,10 @@ impl Style {
         }
     }
 
+    pub(super) const fn is_colored(self) -> bool {
+        self.colored
+    }
+
     /// The same for lines of so many columns.
     pub(super) const fn within(self, width: Option<usize>) -> Self {
         Style { width, ..self }

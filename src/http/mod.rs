@@ -23,11 +23,13 @@ mod follow;
 mod fresh;
 mod freshness;
 mod health;
+mod history;
 mod ingress;
 mod lines;
 mod listener;
 mod metrics;
 mod operate;
+mod overview;
 mod params;
 pub(crate) mod percent;
 mod probes;
@@ -66,6 +68,7 @@ pub use client::{Client, Target};
 pub(crate) use client::{ClientError, LineStream, NetworkError};
 pub(crate) use freshness::Memory;
 pub(crate) use listener::NetworkListener;
+pub(crate) use overview::{Overviews, observe};
 pub(crate) use params::{Ends, Peer};
 pub(crate) use router::{router, tcp_router};
 pub(crate) use server::{Patience, serve};
@@ -148,6 +151,8 @@ pub(crate) struct State {
     pub stop: CancellationToken,
     /// What freshness remembers between requests.
     pub memory: Arc<Memory>,
+    /// What is seen by all who look at everything.
+    pub overviews: Arc<Overviews>,
     /// Where documents are read and compared.
     pub compute: Compute,
     /// Who may use the API over TCP.

@@ -26,7 +26,7 @@ use super::server::TooMany;
 use super::wire::{Problem, ProblemKind};
 use super::{
     Info, Peer, State, agents, audit, cite, dead, documents, events, follow, health, operate,
-    percent, probes, publish, read, report, scan, search, status, stream, token, wait,
+    overview, percent, probes, publish, read, report, scan, search, status, stream, token, wait,
 };
 use crate::runtime::Board;
 
@@ -66,6 +66,8 @@ fn brief() -> Routes {
     use Need::{Control, Operate, OperateAll, Read, ReadAll};
     Routes::default()
         .get(Read, "/status", status::status)
+        .get(ReadAll, "/overview", overview::show)
+        .get(ReadAll, "/overview/history", overview::history)
         .get(ReadAll, "/agents", agents::list)
         .post(OperateAll, "/agents/{name}/restart", operate::restart)
         .get(Read, "/search", search::search)
@@ -102,6 +104,7 @@ fn lasting() -> Routes {
         .post(Operate, "/events/stream", stream::publish)
         .get(Read, "/tail", events::tail)
         .get(Read, "/stream", follow::follow)
+        .get(ReadAll, "/overview/stream", overview::follow)
 }
 
 /// Everything that is served for somebody.

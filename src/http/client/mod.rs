@@ -87,6 +87,9 @@ pub enum ClientError {
     /// The connection ended in the middle.
     #[error("docent went away in the middle of its answer")]
     Lost(#[source] hyper::Error),
+    /// It said that nothing follows.
+    #[error("docent has stopped")]
+    Ended,
     /// The answer did not begin.
     #[error("docent did not answer within {} s", .0.as_secs())]
     Silent(Duration),

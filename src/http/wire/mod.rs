@@ -8,6 +8,7 @@ mod documents;
 mod events;
 mod health;
 mod heard;
+mod overview;
 mod problem;
 mod report;
 mod status;
@@ -29,6 +30,11 @@ pub(crate) use events::{
 };
 pub(crate) use health::{HealthIssue, HealthList, JobList, JobRun, JobView, RunState};
 pub(crate) use heard::Heard;
+pub(crate) use overview::{
+    AgentOverview, CollectionOverview, DeadGroup, DeadOverview, FigureHistory, FixOverview,
+    FreshnessOverview, IssueOverview, Measured, Overview, OwedDelivery, RedisOverview,
+    RejectionReason, Stage, StageName, StreamOverview, Summary, Trend,
+};
 pub(crate) use problem::{Problem, ProblemKind};
 pub(crate) use report::{ReportAnswer, ReportList, ReportName};
 pub(crate) use status::{
