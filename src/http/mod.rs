@@ -77,6 +77,7 @@ pub(crate) use tls::{Tls, TlsError};
 use access::Caller;
 
 use crate::bus::Monitor;
+use crate::config::ShownSetting;
 use crate::event::{Known, Millis};
 use crate::health::{Limits, RedisLook};
 use crate::index::{Answer, FollowerState, SearchError, SearchRequest, Searcher};
@@ -129,6 +130,8 @@ pub(crate) struct Info {
     pub event_size: u64,
     /// How long clients may keep the server waiting.
     pub patience: Patience,
+    /// The config that the daemon runs with, and where each value came from.
+    pub settings: Vec<ShownSetting>,
 }
 
 /// What the API works with. Cheap to clone.

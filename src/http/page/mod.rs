@@ -5,11 +5,24 @@
 //! - What comes from outside is written by [`Visible`]: never markup, never unseen.
 
 mod answer;
+mod asked;
 mod assets;
+mod audit;
+mod document;
+mod documents;
 mod escape;
+mod event;
+mod events;
+mod excerpt;
 mod frame;
+mod further;
+mod health;
 mod html;
+mod lineage;
 mod login;
+mod search;
+mod settings;
+mod show;
 
 use axum::Router;
 use axum::routing::get;
@@ -25,7 +38,7 @@ use super::routes::Routes;
 
 /// The pages, for who is logged in.
 pub(super) fn pages() -> Routes {
-    Routes::default().post(Need::Read, "/logout", login::log_out)
+    further::further(Routes::default()).post(Need::Read, "/logout", login::log_out)
 }
 
 /// What anybody gets: where one logs in, and what pages look like.

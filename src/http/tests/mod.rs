@@ -95,6 +95,7 @@ pub(super) fn info(requests: usize) -> Info {
         body: 1024 * 1024,
         event_size: 64 * 1024,
         patience: Patience::default(),
+        settings: Vec::new(),
     }
 }
 
