@@ -303,12 +303,14 @@ fn listen(
         info: Arc::new(info),
         stop: stop.clone(),
         memory: Arc::new(http::Memory::new(behind)),
+        overviews: Arc::default(),
         // Threads of their own: what agents compute is not to keep a reader waiting.
         compute: Compute::new(COMPUTE_MIN),
         tokens: Arc::new(tokens),
         sessions: Arc::default(),
     };
     let mut listeners = JoinSet::new();
+    listeners.spawn(http::observe(state.clone(), stop.clone()));
     listeners.spawn(http::serve(
         socket,
         http::router(state.clone()),

@@ -26,6 +26,17 @@ pub(crate) struct Present {
     pub issues: Vec<Issue>,
 }
 
+impl Present {
+    /// An open issue in words.
+    pub(crate) fn told(&self, issue: &Issue) -> OpenIssue {
+        let wrong = self.wrong.iter().find(|one| one.key == issue.subject);
+        wrong.cloned().unwrap_or_else(|| {
+            let key = issue.subject.clone();
+            OpenIssue::new(issue.detector, key, &issue.value, &issue.limit)
+        })
+    }
+}
+
 /// An issue that makes the daemon degraded, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenIssue {

@@ -111,7 +111,8 @@ async fn page(
     Ok(next.map(|place| (page, (place, left))))
 }
 
-fn dead(letter: DeadLetter) -> Dead {
+/// A dead letter as it is told.
+pub(super) fn dead(letter: DeadLetter) -> Dead {
     Dead {
         event: letter.event.to_string(),
         agent: letter.agent.to_string(),

@@ -85,11 +85,17 @@ impl From<Issue> for HealthIssue {
 }
 
 pub(super) async fn jobs(Shared(state): Shared<State>) -> Result<Json<JobList>, Problem> {
+    let jobs = all_jobs(&state).await?;
+    Ok(Json(JobList { jobs }))
+}
+
+/// All jobs, by name.
+pub(super) async fn all_jobs(state: &State) -> Result<Vec<JobView>, Problem> {
     let moment = |at: Option<i64>| at.map(|at| Millis(at).to_string());
     let mut jobs = Vec::new();
     for job in state.store.jobs().await? {
         jobs.push(JobView {
-            last: last_run(&state, job.last_event.as_deref()).await?,
+            last: last_run(state, job.last_event.as_deref()).await?,
             name: job.name,
             schedule: job.schedule,
             paused: job.paused,
@@ -99,7 +105,7 @@ pub(super) async fn jobs(Shared(state): Shared<State>) -> Result<Json<JobList>, 
             missed: job.missed,
         });
     }
-    Ok(Json(JobList { jobs }))
+    Ok(jobs)
 }
 
 /// What came of the run that published this event.

@@ -200,7 +200,7 @@ fn searches(page: &mut MetricsPage, state: &State) {
 }
 
 async fn files(page: &mut MetricsPage, state: &State) -> Result<(), ReadError> {
-    let counted = state.memory.files.counted(&state.store).await?;
+    let counted = state.memory.files.files(&state.store).await?;
     let files = counted.files.into_iter().flat_map(|(collection, states)| {
         states.into_iter().map(move |(state, files)| {
             let state = state.as_str().to_owned();

@@ -24,11 +24,13 @@ mod follow;
 mod fresh;
 mod freshness;
 mod health;
+mod history;
 mod ingress;
 mod lines;
 mod listener;
 mod metrics;
 mod operate;
+mod overview;
 mod page;
 mod params;
 pub(crate) mod percent;
@@ -68,6 +70,7 @@ pub(crate) use client::{ClientError, LineStream, NetworkError};
 pub(crate) use dashboard::Served;
 pub(crate) use freshness::Memory;
 pub(crate) use listener::NetworkListener;
+pub(crate) use overview::{Overviews, observe};
 pub(crate) use params::{Ends, Peer};
 pub(crate) use router::{router, tcp_router};
 pub(crate) use server::{Patience, serve};
@@ -155,6 +158,8 @@ pub(crate) struct State {
     pub stop: CancellationToken,
     /// What freshness remembers between requests.
     pub memory: Arc<Memory>,
+    /// What is seen by all who look at everything.
+    pub overviews: Arc<Overviews>,
     /// Where documents are read and compared.
     pub compute: Compute,
     /// Who may use the API over TCP.

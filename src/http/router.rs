@@ -26,7 +26,8 @@ use super::server::TooMany;
 use super::wire::{Problem, ProblemKind};
 use super::{
     Info, Peer, State, agents, audit, cite, dashboard, dead, documents, events, follow, health,
-    operate, page, percent, probes, publish, read, scan, search, status, stream, token, wait,
+    operate, overview, page, percent, probes, publish, read, scan, search, status, stream, token,
+    wait,
 };
 use crate::runtime::Board;
 
@@ -71,6 +72,8 @@ fn brief() -> Routes {
     use Need::{Control, Operate, OperateAll, Read, ReadAll};
     Routes::default()
         .get(Read, "/status", status::status)
+        .get(ReadAll, "/overview", overview::show)
+        .get(ReadAll, "/overview/history", overview::history)
         .get(ReadAll, "/agents", agents::list)
         .post(OperateAll, "/agents/{name}/restart", operate::restart)
         .get(Read, "/search", search::search)
@@ -105,6 +108,7 @@ fn lasting() -> Routes {
         .post(Operate, "/events/stream", stream::publish)
         .get(Read, "/tail", events::tail)
         .get(Read, "/stream", follow::follow)
+        .get(ReadAll, "/overview/stream", overview::follow)
 }
 
 /// Everything that is served for somebody: the API, and `pages`.

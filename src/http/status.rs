@@ -1,6 +1,7 @@
 //! How the daemon stands, and what is wrong with it.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::time::Duration;
 
 use axum::extract::State as Shared;
@@ -18,7 +19,7 @@ use crate::event::{AgentName, Millis};
 use crate::health::{AgentFacts, EdgeFacts, Facts, IndexFacts, OpenIssue, Present, present};
 use crate::index::FollowerState;
 use crate::runtime::{AgentState, Phase, RootReport, RootState, ScanProgress};
-use crate::store::CollectionCounts;
+use crate::store::{CollectionCounts, ReadError};
 
 /// Directories that could not be listed which a status names, of each collection.
 const UNLISTED_MAX: usize = 100;
@@ -61,21 +62,33 @@ pub(super) async fn judgement(state: &State, now: Millis) -> Result<Present, Pro
     Ok(present(&facts, &state.info.limits, issues))
 }
 
-/// `GET /api/v1/status`
-pub(super) async fn status(
-    Shared(state): Shared<State>,
-    caller: Caller,
-) -> Result<Json<Status>, Problem> {
-    let now = Millis::now();
-    let freshness = freshness(&state).await?;
-    let agents = agents::all(&state, now).await?;
-    let (documents, files) = state.store.document_counts().await?;
-    let states = state.store.file_states().await?;
-    let chunks = state.store.chunk_count().await?;
-    let Present { wrong, issues } = judgement(&state, now).await?;
-    let is_seen = |key: &str| caller.sees(key.split_once(':').map_or(key, |(_, about)| about));
-    let seen: Vec<bool> = wrong.iter().map(|issue| is_seen(&issue.key)).collect();
-    let wrong: Vec<IssueText> = wrong.into_iter().map(IssueText::from).collect();
+/// How many files there are.
+pub(super) struct FileTotals {
+    /// Documents that are stored.
+    pub(super) documents: u64,
+    /// Files in scope.
+    pub(super) files: u64,
+    pub(super) states: BTreeMap<ListedState, u64>,
+    pub(super) chunks: u64,
+}
+
+/// A status, and what is wrong by it.
+pub(super) struct WholeStatus {
+    pub(super) status: Status,
+    pub(super) present: Present,
+}
+
+/// How the daemon stands, in the order in which a change passes. Files are counted by `totals`, when it is their turn.
+pub(super) async fn whole(
+    state: &State,
+    now: Millis,
+    totals: impl Future<Output = Result<FileTotals, ReadError>> + Send,
+) -> Result<WholeStatus, Problem> {
+    let freshness = freshness(state).await?;
+    let agents = agents::all(state, now).await?;
+    let totals = totals.await?;
+    let present = judgement(state, now).await?;
+    let wrong: Vec<IssueText> = present.wrong.iter().map(IssueText::from).collect();
     let follower = state.follower();
     let progress = state.scans.progress().borrow().clone();
     let ingress_dead = state.store.ingress_dead_count().await?;
@@ -83,47 +96,66 @@ pub(super) async fn status(
     let info = &state.info;
     let phase = *state.board.phase().borrow();
     let status = Status {
-        state: condition(phase, wrong.is_empty(), is_opening(&state, &follower)),
+        state: condition(phase, wrong.is_empty(), is_opening(state, &follower)),
         wrong,
         version: info.version.clone(),
         instance: info.instance.clone(),
         data_dir: info.data_dir.to_string_lossy().into_owned(),
         started_at: info.started_at.to_string(),
         uptime_s: now.since(info.started_at).as_secs(),
-        bus: bus(&state, ingress_dead),
+        bus: bus(state, ingress_dead),
         agents: agents
             .into_iter()
             .map(|named| (named.name, named.agent))
             .collect::<BTreeMap<_, _>>(),
         freshness,
-        documents,
-        files,
-        states: heard(states),
+        documents: totals.documents,
+        files: totals.files,
+        states: heard(totals.states),
         configured: info.known.collections.len() as u64,
-        chunks,
+        chunks: totals.chunks,
         embedder: info.embedder.clone(),
         collections: progress.roots.iter().map(collection_view).collect(),
         scan: scan_view(progress),
         index: index_view(follower, head.change),
-        free_space: free_space(&state),
-        issues: issues
-            .iter()
-            .filter(|issue| is_seen(&issue.subject))
-            .count() as u64,
+        free_space: free_space(state),
+        issues: present.issues.len() as u64,
     };
+    Ok(WholeStatus { status, present })
+}
+
+/// `GET /api/v1/status`
+pub(super) async fn status(
+    Shared(state): Shared<State>,
+    caller: Caller,
+) -> Result<Json<Status>, Problem> {
+    let totals = async {
+        let (documents, files) = state.store.document_counts().await?;
+        Ok(FileTotals {
+            documents,
+            files,
+            states: state.store.file_states().await?,
+            chunks: state.store.chunk_count().await?,
+        })
+    };
+    let whole = whole(&state, Millis::now(), totals).await?;
     match caller.limit() {
-        None => Ok(Json(status)),
-        Some(collections) => Ok(Json(limited(&state, collections, status, &seen).await?)),
+        None => Ok(Json(whole.status)),
+        Some(collections) => Ok(Json(limited(&state, &caller, collections, whole).await?)),
     }
 }
 
-/// What of a status is of these collections alone; `seen` tells which of what is wrong is.
+/// What of a status is of these collections alone, for a caller who sees no more.
 async fn limited(
     state: &State,
+    caller: &Caller,
     collections: &[String],
-    mut status: Status,
-    seen: &[bool],
+    WholeStatus {
+        mut status,
+        present,
+    }: WholeStatus,
 ) -> Result<Status, Problem> {
+    let is_seen = |key: &str| caller.sees(key.split_once(':').map_or(key, |(_, about)| about));
     let mut all = CollectionCounts::default();
     for name in collections {
         let counts = state.store.counts_in(name.clone()).await?;
@@ -135,10 +167,10 @@ async fn limited(
         }
     }
     let is_theirs = |name: &String| collections.contains(name);
-    let mut seen = seen.iter();
-    status
-        .wrong
-        .retain(|_| seen.next().is_some_and(|seen| *seen));
+    let theirs = present.wrong.iter().filter(|issue| is_seen(&issue.key));
+    status.wrong = theirs.map(IssueText::from).collect();
+    let issues = present.issues.iter();
+    status.issues = issues.filter(|issue| is_seen(&issue.subject)).count() as u64;
     status.data_dir = "a directory that this token is not told".to_owned();
     status.bus.why = "why is not told to this token".to_owned();
     status.agents = BTreeMap::new();
@@ -165,11 +197,11 @@ async fn limited(
     Ok(status)
 }
 
-impl From<OpenIssue> for IssueText {
-    fn from(issue: OpenIssue) -> Self {
+impl From<&OpenIssue> for IssueText {
+    fn from(issue: &OpenIssue) -> Self {
         IssueText {
-            what: issue.what,
-            remedy: issue.remedy,
+            what: issue.what.clone(),
+            remedy: issue.remedy.clone(),
         }
     }
 }

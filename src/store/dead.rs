@@ -72,6 +72,20 @@ impl Store {
         .await
     }
 
+    /// The newest dead letters, newest first.
+    pub(crate) async fn newest_dead(&self, limit: usize) -> Result<Vec<DeadLetter>, ReadError> {
+        self.read("dead letters", move |connection| {
+            let sql = format!(
+                "{SELECT} WHERE (d.event, d.agent) IN
+                   (SELECT event, agent FROM delivery WHERE state = 'dead' ORDER BY event DESC, agent LIMIT ?1)
+                 ORDER BY d.event DESC, d.agent"
+            );
+            let mut select = connection.prepare_cached(&sql)?;
+            page(select.query([limit])?, dead_row)
+        })
+        .await
+    }
+
     /// The dead letter of one delivery, if it is dead.
     pub async fn dead_letter(
         &self,

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::event::EventType;
+use super::measured::{MeasuredChange, MeasuredChanges};
+use crate::event::{EventType, Millis};
 use crate::metrics::{Counter, Histogram, LabelledCounts, Labels, label};
 
 /// Changes that are remembered until they are searchable.
@@ -39,6 +40,7 @@ pub(crate) struct StoreFigures {
     /// From a change's being noticed to its being searchable.
     pub(crate) freshness: Histogram,
     noticed: Mutex<HashMap<(String, Vec<u8>), Instant>>,
+    measured: Mutex<MeasuredChanges>,
 }
 
 impl Default for StoreFigures {
@@ -56,6 +58,7 @@ impl Default for StoreFigures {
             audited: Counter::default(),
             freshness: Histogram::new(FRESHNESS_BUCKETS),
             noticed: Mutex::default(),
+            measured: Mutex::default(),
         }
     }
 }
@@ -87,9 +90,19 @@ impl StoreFigures {
     pub(crate) fn searchable(&self, collection: &str, path: &[u8]) {
         let key = (collection.to_owned(), path.to_owned());
         let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = noticed.remove(&key) {
-            self.freshness.observe(at.elapsed().as_secs_f64());
+        if let Some(noticed_at) = noticed.remove(&key) {
+            let took = noticed_at.elapsed();
+            self.freshness.observe(took.as_secs_f64());
+            let at = Millis::now();
+            let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+            measured.push(MeasuredChange { at, took });
         }
+    }
+
+    /// The last changes that were measured.
+    pub(crate) fn measured(&self) -> MeasuredChanges {
+        let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        measured.clone()
     }
 }
 

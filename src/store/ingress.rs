@@ -142,6 +142,20 @@ impl Store {
         .await
     }
 
+    /// The newest of them, newest first.
+    pub(crate) async fn newest_ingress_dead(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<IngressDeadRow>, ReadError> {
+        self.read("the dead letters of the ingress", move |connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT entry, type, subject, reason, fields, at, n FROM ingress_dead ORDER BY n DESC LIMIT ?1",
+            )?;
+            page(select.query([limit])?, decode::of("ingress_dead", dead_row))
+        })
+        .await
+    }
+
     /// The entry of this id, if it is kept.
     pub async fn ingress_dead_entry(
         &self,

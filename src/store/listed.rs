@@ -78,6 +78,14 @@ pub(crate) struct CollectionCounts {
     pub(crate) states: BTreeMap<ListedState, u64>,
 }
 
+/// Why files of a collection are rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RejectionCount {
+    pub(crate) collection: String,
+    pub(crate) reason: String,
+    pub(crate) files: u64,
+}
+
 /// Files by the state of the manifest become files by the state of their documents, where there are documents.
 fn merged(
     files: Vec<(FileState, u64)>,
@@ -182,6 +190,32 @@ impl Store {
                 (collection, merged(files, documents))
             });
             Ok(states.collect())
+        })
+        .await
+    }
+
+    /// Why files are rejected: the most frequent reasons of each collection, at most `most` of each. Looks at all rows.
+    pub(crate) async fn rejections(&self, most: usize) -> Result<Vec<RejectionCount>, ReadError> {
+        self.read("why files are rejected", move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT collection, reason, files FROM (
+                       SELECT collection, reason, COUNT(*) AS files,
+                              ROW_NUMBER() OVER (PARTITION BY collection ORDER BY COUNT(*) DESC, reason) AS place
+                       FROM (SELECT m.collection, COALESCE(CASE m.state WHEN 'captured' THEN d.reason ELSE m.reason END, '') AS reason
+                             FROM manifest m LEFT JOIN document d ON d.collection = m.collection AND d.path = m.path
+                             WHERE m.state = 'too large' OR (m.state = 'captured' AND d.state = 'rejected'))
+                       GROUP BY collection, reason)
+                     WHERE place <= ?1 ORDER BY collection, place",
+                )?
+                .query_map([most], |row| {
+                    Ok(RejectionCount {
+                        collection: row.get(0)?,
+                        reason: row.get(1)?,
+                        files: row.get(2)?,
+                    })
+                })?
+                .collect()
         })
         .await
     }

@@ -34,7 +34,9 @@ mod lineage;
 mod listed;
 mod lock;
 mod manifest;
+mod measured;
 mod meta;
+mod oldest;
 mod open;
 mod operate;
 mod outcome;
@@ -74,10 +76,12 @@ pub(crate) use inspect::{Inspection, id_in, inspect};
 pub(crate) use jobs::{JobChange, JobPlanned, JobState};
 pub use ledger::RetryPolicy;
 pub(crate) use ledger::{DeliveryKey, DeliveryState, PublishedEvent, Settled};
-pub(crate) use listed::{CollectionCounts, ListedDocument, ListedState};
+pub(crate) use listed::{CollectionCounts, ListedDocument, ListedState, RejectionCount};
 pub(crate) use manifest::{
     FileStat, FileState, KnownTree, ManifestEntry, ManifestRow, ScanRequest, ScanRow,
 };
+pub(crate) use measured::{MeasuredChanges, quantile};
+pub(crate) use oldest::OwedView;
 pub(crate) use operate::{Act, Operation};
 #[cfg(test)]
 pub(crate) use outcome::Derived;
@@ -336,6 +340,11 @@ impl Store {
     /// An agent's counts, as of the last commit.
     pub fn counts(&self, agent: AgentName) -> AgentCounts {
         self.shared.counts(agent)
+    }
+
+    /// When an attempt of the agent ended last, well or not; `None`: none since the start.
+    pub(crate) fn ended_at(&self, agent: AgentName) -> Option<Millis> {
+        self.shared.ended_at(agent)
     }
 
     /// Dead deliveries of each agent, in the order of the data flow.

@@ -73,6 +73,8 @@ impl AgentSignal {
 #[derive(Debug, Default)]
 struct AgentSlot {
     counts: [AtomicI64; 5],
+    /// When an attempt ended last; 0: none since the start.
+    ended_at: AtomicI64,
     signal: Arc<AgentSignal>,
 }
 
@@ -210,6 +212,12 @@ impl StoreShared {
         }
     }
 
+    /// When an attempt of the agent ended last, well or not; `None`: none since the start.
+    pub(super) fn ended_at(&self, agent: AgentName) -> Option<Millis> {
+        let at = self.agents[agent.index()].ended_at.load(Ordering::SeqCst);
+        (at > 0).then_some(Millis(at))
+    }
+
     /// Tells what a commit changed: the head first, then what is more, then what is less, so that work which moves on
     /// from one agent to another, or to the index, is seen at least once.
     pub(super) fn committed(&self, counters: &Counters, deltas: &HashMap<AgentName, Delta>) {
@@ -232,6 +240,9 @@ impl StoreShared {
         }
         for (agent, delta) in deltas {
             let state = &self.agents[agent.index()];
+            if delta.handled + delta.failed > 0 {
+                state.ended_at.store(Millis::now().0, Ordering::SeqCst);
+            }
             if let Some(seq) = delta.rewind {
                 state.signal.rewind_to(seq);
             }

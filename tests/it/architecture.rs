@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of one function each. They name nothing, and every module may name them.
-const COMMON: &[&str] = &["backoff", "disk", "hex", "log_once", "metrics", "word"];
+const COMMON: &[&str] = &[
+    "amounts", "backoff", "disk", "hex", "log_once", "metrics", "word",
+];
 
 /// Module → the modules that it may name.
 const IMPORTS: &[(&str, &[&str])] = &[

@@ -1,22 +1,16 @@
 //! `/events/{id}`: an event, its deliveries, and the chain that it belongs to.
 
 use askama::Template;
-use axum::body::Body;
 use axum::extract::{Path, State as Shared};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 
 use super::lineage::{Lineage, lineage};
 use super::{Html, Page, show};
 use crate::event::codec::Envelope;
 use crate::http::State;
-use crate::http::access::{Caller, Notice};
+use crate::http::access::Caller;
 use crate::http::events::show as event_view;
-use crate::http::operate::{OfAgent, replay_event};
-use crate::http::params::{Params, field, whole};
 use crate::http::wire::{Delivery, DeliveryState, EventView, Problem};
-
-/// Bytes of the form of a replay.
-const FORM_MAX: u64 = 4096;
 
 #[derive(Template)]
 #[template(path = "event.html")]
@@ -70,6 +64,12 @@ fn colour(delivery: &Delivery) -> &'static str {
     }
 }
 
+/// Where it is asked whether this event is to be delivered again.
+fn replay(event: &Envelope, agent: &str) -> String {
+    let path = format!("/acts{}/replay", show::event_link(&event.id));
+    show::link(&path, &[("agent", agent)])
+}
+
 fn link(event: &Envelope) -> String {
     show::event_link(&event.id)
 }
@@ -93,36 +93,4 @@ pub(super) async fn page(
         lineage,
     };
     Ok(Html(page).into_response())
-}
-
-/// `POST /events/{id}/replay`: the event is delivered again, and its page says what came of that.
-pub(super) async fn replay(
-    Shared(state): Shared<State>,
-    caller: Caller,
-    Path(id): Path<String>,
-    body: Body,
-) -> Result<Response, Problem> {
-    let body = whole(body, FORM_MAX, state.info.patience.body).await?;
-    let agent = field(&body, "agent").filter(|agent| !agent.is_empty());
-    let of = Params(OfAgent { agent });
-    let link = show::event_link(&id);
-    let acted = replay_event(Shared(state), Path(id), of, caller.clone()).await;
-    let notice = match acted {
-        Ok(replayed) => Notice {
-            text: match replayed.0.replayed {
-                1 => "1 delivery is owed again".to_owned(),
-                n => format!("{n} deliveries are owed again"),
-            },
-            failed: false,
-        },
-        Err(problem) if caller.session().is_some() => Notice {
-            text: format!("nothing is delivered again: {problem}"),
-            failed: true,
-        },
-        Err(problem) => return Err(problem),
-    };
-    if let Some(session) = caller.session() {
-        session.note(notice);
-    }
-    Ok(Redirect::to(&link).into_response())
 }

@@ -12,7 +12,6 @@ pub(super) fn further(routes: Routes) -> Routes {
         .get(Need::Read, "/documents/{*place}", document::page)
         .get(Need::Read, "/events", events::page)
         .get(Need::Read, "/events/{id}", event::page)
-        .post(Need::Operate, "/events/{id}/replay", event::replay)
         .get(Need::ReadAll, "/audit", audit::page)
         .get(Need::ReadAll, "/health", health::page)
         .get(Need::ReadAll, "/settings", settings::page)

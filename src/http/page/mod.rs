@@ -4,6 +4,7 @@
 //! - Nothing is loaded from elsewhere: templates, style and scripts are in the program.
 //! - What comes from outside is written by [`Visible`]: never markup, never unseen.
 
+mod acts;
 mod answer;
 mod asked;
 mod assets;
@@ -20,9 +21,11 @@ mod health;
 mod html;
 mod lineage;
 mod login;
+mod overview;
 mod search;
 mod settings;
 mod show;
+mod words;
 
 use axum::Router;
 use axum::routing::get;
@@ -38,7 +41,21 @@ use super::routes::Routes;
 
 /// The pages, for who is logged in.
 pub(super) fn pages() -> Routes {
-    further::further(Routes::default()).post(Need::Read, "/logout", login::log_out)
+    use Need::{Operate, OperateAll, Read, ReadAll};
+    further::further(Routes::default())
+        .get(ReadAll, "/", overview::page)
+        .get(ReadAll, "/parts/overview", overview::part)
+        .get(Operate, "/acts/dead/{id}/replay", acts::ask_replay_dead)
+        .post(Operate, "/acts/dead/{id}/replay", acts::replay_dead)
+        .get(Operate, "/acts/dead/{id}/drop", acts::ask_drop_dead)
+        .post(Operate, "/acts/dead/{id}/drop", acts::drop_dead)
+        .get(Operate, "/acts/events/{id}/replay", acts::ask_replay_event)
+        .post(Operate, "/acts/events/{id}/replay", acts::replay_event)
+        .get(OperateAll, "/acts/agents/{name}/restart", acts::ask_restart)
+        .post(OperateAll, "/acts/agents/{name}/restart", acts::restart)
+        .get(OperateAll, "/acts/jobs/{name}/{verb}", acts::ask_job)
+        .post(OperateAll, "/acts/jobs/{name}/{verb}", acts::job)
+        .post(Read, "/logout", login::log_out)
 }
 
 /// What anybody gets: where one logs in, and what pages look like.

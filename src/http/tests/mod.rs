@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod lists;
+mod overview;
 mod publish;
 mod wait;
 
@@ -53,6 +54,8 @@ struct Daemon {
     search: Arc<PlayedSearch>,
     client: Client,
     socket: std::path::PathBuf,
+    /// Looks how it stands.
+    _observer: tokio::task::JoinSet<()>,
     _folder: tempfile::TempDir,
     _closer: Closer,
 }
@@ -124,30 +127,36 @@ impl Daemon {
             ..info(4)
         };
         let socket = data_dir.join("docent.sock");
+        let state = State {
+            carriers: Monitor::new(
+                CarrierChoice::Embedded,
+                Vec::new(),
+                None,
+                watch::channel(None).1,
+            ),
+            redis: Arc::new(|| None),
+            store,
+            searcher: search.clone(),
+            board,
+            scans: ScanDesk::default(),
+            supervisor: crate::runtime::supervisor_channel().0,
+            info: Arc::new(info),
+            stop: CancellationToken::new(),
+            memory: Arc::default(),
+            overviews: Arc::default(),
+            compute: Compute::new(1),
+            tokens: Arc::default(),
+            sessions: Arc::default(),
+        };
+        let mut observer = tokio::task::JoinSet::new();
+        #[expect(clippy::disallowed_methods, reason = "ends with the test")]
+        observer.spawn(observe(state.clone(), state.stop.clone()));
         Daemon {
-            state: State {
-                carriers: Monitor::new(
-                    CarrierChoice::Embedded,
-                    Vec::new(),
-                    None,
-                    watch::channel(None).1,
-                ),
-                redis: Arc::new(|| None),
-                store,
-                searcher: search.clone(),
-                board,
-                scans: ScanDesk::default(),
-                supervisor: crate::runtime::supervisor_channel().0,
-                info: Arc::new(info),
-                stop: CancellationToken::new(),
-                memory: Arc::default(),
-                compute: Compute::new(1),
-                tokens: Arc::default(),
-                sessions: Arc::default(),
-            },
+            state,
             search,
             client: Client::new(&socket, &data_dir),
             socket,
+            _observer: observer,
             _folder: folder,
             _closer: closer,
         }

@@ -119,6 +119,24 @@ pub(crate) struct AgentOverview {
     pub failed_minute: u64,
     /// When an attempt of it ended last, well or not; null: none since the start.
     pub last_progress_at: Option<String>,
+    /// The oldest deliveries that it owes, oldest first, at most 5.
+    #[serde(default)]
+    pub oldest: Vec<OwedDelivery>,
+}
+
+/// A delivery that is owed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OwedDelivery {
+    pub event: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub subject: String,
+    /// When the event was published.
+    pub since: String,
+    /// Failed attempts so far.
+    pub attempts: u32,
+    /// Why the last of them failed; null: none did.
+    pub error: Option<String>,
 }
 
 /// How Redis stands.
@@ -239,7 +257,7 @@ pub(crate) struct FigureHistory {
 pub(crate) struct Trend {
     /// Seconds from one point to the next.
     pub step_s: u64,
-    /// When the newest point was taken; null while there is none.
+    /// When the step of the newest point began; null while there is none.
     pub until: Option<String>,
     /// Each figure by name, oldest first, all of the same length; null where it is not known.
     pub figures: BTreeMap<String, Vec<Option<f64>>>,

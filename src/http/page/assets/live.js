@@ -5,8 +5,8 @@ import { morph } from "./morph.js";
 
 // The part is asked for no more often than this.
 const PAUSE = 1000;
-// Without a word for so long the stream is taken for dead. The daemon says something every 15 s.
-const SILENCE = 40000;
+// Without a word for so long the stream is taken for dead. The daemon says something every 5 s.
+const SILENCE = 15000;
 // Until the next attempt after the connection was lost.
 const AGAIN = 2000;
 
@@ -49,8 +49,11 @@ function connect() {
     refresh();
   };
   stream.addEventListener("open", hear);
-  stream.addEventListener("message", hear);
+  stream.addEventListener("history", hear);
   stream.addEventListener("overview", hear);
+  // It is at work, but cannot look: what is shown gets old.
+  stream.addEventListener("problem", () => lose());
+  stream.addEventListener("end", () => lose());
   stream.addEventListener("error", () => lose());
   refresh();
 }

@@ -1,0 +1,141 @@
+//! Dead letters in groups: those of the same agent, type and error together.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use serde_json::Value;
+
+use super::super::wire::{Dead, DeadGroup, DeadOverview};
+use super::super::{State, count, dead, ingress};
+use crate::event::AgentName;
+use crate::store::ReadError;
+
+/// Dead letters that are looked at, the newest, and as many entries of other programs.
+const LOOKED_AT: usize = 1000;
+
+/// Groups that are told.
+const GROUPS: usize = 20;
+
+/// Characters of an error.
+const ERROR_MAX: usize = 500;
+
+/// The dead letters of all agents and those of the ingress.
+pub(super) async fn dead_letters(state: &State) -> Result<DeadOverview, ReadError> {
+    let of_agents = AgentName::ALL.iter();
+    let of_agents: u64 = of_agents.map(|a| count(state.store.counts(*a).dead)).sum();
+    let entries = state.store.ingress_dead_count().await?;
+    let mut newest = Vec::new();
+    if of_agents > 0 {
+        let letters = state.store.newest_dead(LOOKED_AT).await?;
+        newest.extend(letters.into_iter().map(dead::dead));
+    }
+    if entries > 0 {
+        let rows = state.store.newest_ingress_dead(LOOKED_AT).await?;
+        newest.extend(rows.into_iter().map(ingress::dead));
+    }
+    newest.sort_by(|a, b| b.at.cmp(&a.at));
+    newest.truncate(LOOKED_AT);
+    Ok(grouped(of_agents + entries, newest))
+}
+
+/// Groups of `newest`, which has the newest first.
+fn grouped(total: u64, newest: Vec<Dead>) -> DeadOverview {
+    let looked_at = newest.len() as u64;
+    let mut groups: Vec<DeadGroup> = Vec::new();
+    let mut places = BTreeMap::new();
+    for letter in newest {
+        let error = last_error(&letter.errors).unwrap_or_default();
+        let key = (letter.agent.clone(), letter.kind.clone(), error.clone());
+        match places.entry(key) {
+            Entry::Occupied(place) => {
+                let place: usize = *place.get();
+                groups[place].count += 1;
+            }
+            Entry::Vacant(place) => {
+                place.insert(groups.len());
+                groups.push(DeadGroup {
+                    agent: letter.agent,
+                    kind: letter.kind,
+                    error,
+                    count: 1,
+                    event: letter.event,
+                    subject: letter.subject,
+                    at: letter.at,
+                });
+            }
+        }
+    }
+    let more_groups = groups.len().saturating_sub(GROUPS) as u64;
+    groups.truncate(GROUPS);
+    DeadOverview {
+        total,
+        looked_at,
+        groups,
+        more_groups,
+    }
+}
+
+/// The last of a chain of errors, cut off where it is long.
+pub(super) fn last_error(errors: &Value) -> Option<String> {
+    let last = errors.as_array()?.last()?;
+    let error = last["error"].as_str()?;
+    Some(error.chars().take(ERROR_MAX).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn letter(n: usize, agent: &str, error: &str) -> Dead {
+        Dead {
+            event: format!("event {n}"),
+            agent: agent.to_owned(),
+            kind: "file.changed".to_owned(),
+            subject: format!("docs/{n}.md"),
+            attempts: 2,
+            errors: json!([{"error": "first"}, {"error": error}]),
+            at: format!("2026-01-01T00:00:{:02}Z", 59 - n),
+        }
+    }
+
+    #[test]
+    fn the_same_agent_type_and_last_error_are_one_group_that_names_its_newest() {
+        let of = ["disk full", "bad", "disk full"];
+        let letters = of.iter().enumerate();
+        let mut letters: Vec<Dead> = letters.map(|(n, error)| letter(n, "rag", error)).collect();
+        letters.push(letter(3, "ingress", "bad"));
+        let overview = grouped(7, letters);
+        let groups = overview.groups.iter();
+        let told: Vec<_> = groups
+            .map(|g| {
+                (
+                    g.agent.as_str(),
+                    g.error.as_str(),
+                    g.count,
+                    g.event.as_str(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("rag", "disk full", 2, "event 0"),
+                ("rag", "bad", 1, "event 1"),
+                ("ingress", "bad", 1, "event 3"),
+            ]
+        );
+        assert_eq!((overview.total, overview.looked_at), (7, 4));
+    }
+
+    #[test]
+    fn groups_and_errors_are_bounded() {
+        let long = "é".repeat(ERROR_MAX * 2);
+        let letters = (0..30).map(|n| letter(n, "rag", &format!("{n} {long}")));
+        let overview = grouped(30, letters.collect());
+        assert_eq!(overview.groups.len(), GROUPS);
+        assert_eq!(overview.more_groups, 10);
+        assert_eq!(overview.groups[0].error.chars().count(), ERROR_MAX);
+    }
+}

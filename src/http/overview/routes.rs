@@ -1,0 +1,147 @@
+//! The overview for who asks once, and for who follows it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State as Shared;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::super::State;
+use super::super::lines::broken_off;
+use super::super::problem::stopping;
+use super::super::wire::{Problem, ProblemKind};
+use super::shared::Latest;
+use crate::json;
+
+/// How long nothing is sent while nothing changes but the time.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// What a client is sent first: how long it waits before it connects again.
+const GREETING: &str = "retry: 2000\n\n";
+
+/// `GET /api/v1/overview`
+pub(in super::super) async fn show(Shared(state): Shared<State>) -> Result<Response, Problem> {
+    Ok(answer(state.overviews.now().await?.overview().json()))
+}
+
+/// `GET /api/v1/overview/history`
+pub(in super::super) async fn history(Shared(state): Shared<State>) -> Result<Response, Problem> {
+    Ok(answer(state.overviews.now().await?.history().json()))
+}
+
+fn answer(json: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], json).into_response()
+}
+
+/// `GET /api/v1/overview/stream`: the history of the figures, then an overview once a second while something changes.
+pub(in super::super) async fn follow(Shared(state): Shared<State>) -> Result<Response, Problem> {
+    if state.is_draining() {
+        return Err(stopping());
+    }
+    let mut looking = state.overviews.looking();
+    // What somebody else is looking at is good enough to begin with.
+    looking.mark_changed();
+    let following = Following {
+        state,
+        looking,
+        sent: Sent::default(),
+        due: VecDeque::from([Bytes::from_static(GREETING.as_bytes())]),
+        ended: false,
+    };
+    let body = stream::try_unfold(following, |mut following| async move {
+        let next = following.next().await.map_err(broken_off)?;
+        Ok::<_, std::io::Error>(next.map(|message| (message, following)))
+    });
+    let mut response = Response::new(Body::from_stream(body));
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    }
+    Ok(response)
+}
+
+/// A client that follows. It is sent what is newest when it takes it: nothing queues for it.
+struct Following {
+    state: State,
+    looking: watch::Receiver<Option<Latest>>,
+    sent: Sent,
+    /// What goes out next; of one look, so bounded.
+    due: VecDeque<Bytes>,
+    ended: bool,
+}
+
+/// What a client has.
+#[derive(Default)]
+struct Sent {
+    version: Option<u64>,
+    points: Option<u64>,
+    at: Option<Instant>,
+}
+
+impl Following {
+    /// What it is sent next; none at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        loop {
+            if let Some(message) = self.due.pop_front() {
+                return Ok(Some(message));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            tokio::select! {
+                changed = self.looking.changed() => if changed.is_err() { return Ok(None) },
+                () = self.state.stop.cancelled() => {
+                    self.ended = true;
+                    let reason = json!({"reason": "docent is stopping"});
+                    return Ok(Some(message("end", &reason)?));
+                }
+            }
+            let latest = self.looking.borrow_and_update().clone();
+            if let Some(latest) = latest {
+                self.take(latest)?;
+            }
+        }
+    }
+
+    /// What of a look this client does not have.
+    fn take(&mut self, latest: Latest) -> Result<(), Problem> {
+        let seen = match latest.seen {
+            Ok(seen) => seen,
+            Err(problem) => {
+                // Whatever is seen next is told, for it says that all is well again.
+                self.sent.version = None;
+                self.due.push_back(message("problem", &problem)?);
+                return Ok(());
+            }
+        };
+        if self.sent.points != Some(seen.points) {
+            self.sent.points = Some(seen.points);
+            self.due.push_back(seen.history().event());
+        }
+        let quiet = self.sent.at.is_some_and(|at| at.elapsed() < QUIET);
+        if self.sent.version != Some(seen.version) || !quiet {
+            self.sent.version = Some(seen.version);
+            self.sent.at = Some(Instant::now());
+            self.due.push_back(seen.overview().event());
+        }
+        Ok(())
+    }
+}
+
+/// Something that is told besides an overview.
+fn message(name: &str, data: &impl Serialize) -> Result<Bytes, Problem> {
+    let data = json::to_string(data)
+        .map_err(|e| Problem::new(ProblemKind::Internal, format!("cannot write JSON: {e}")))?;
+    Ok(Bytes::from(format!("event: {name}\ndata: {data}\n\n")))
+}
