@@ -45,6 +45,7 @@ mod metrics;
 mod migrate;
 mod mounts;
 mod operate;
+mod pages;
 mod permissions;
 mod quality;
 mod read;

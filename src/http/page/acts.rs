@@ -57,11 +57,7 @@ impl Question {
     }
 }
 
-pub(super) async fn ask_replay_dead(
-    Path(id): Path<String>,
-    page: Page,
-    uri: Uri,
-) -> Html<AskPage> {
+pub(super) async fn ask_replay_dead(Path(id): Path<String>, page: Page, uri: Uri) -> Html<AskPage> {
     let title = format!("Replay the dead letter {id}?");
     let text = "It is owed again, and handled anew.";
     Question::new(title, text, "Replay").asked(page, &uri)
@@ -84,11 +80,7 @@ fn replayed(Json(done): Json<Replayed>) -> String {
     format!("Replayed: {owed} owed again, of the event {}", done.event)
 }
 
-pub(super) async fn ask_drop_dead(
-    Path(id): Path<String>,
-    page: Page,
-    uri: Uri,
-) -> Html<AskPage> {
+pub(super) async fn ask_drop_dead(Path(id): Path<String>, page: Page, uri: Uri) -> Html<AskPage> {
     let title = format!("Drop the dead letter {id}?");
     let text = "It is done with, and never handled. This cannot be taken back.";
     let question = Question {
@@ -137,11 +129,7 @@ pub(super) async fn replay_event(
     told(&caller, &headers, &back, done.map(replayed))
 }
 
-pub(super) async fn ask_restart(
-    Path(name): Path<String>,
-    page: Page,
-    uri: Uri,
-) -> Html<AskPage> {
+pub(super) async fn ask_restart(Path(name): Path<String>, page: Page, uri: Uri) -> Html<AskPage> {
     let title = format!("Restart the agent {name}?");
     let text = "Its work under way is given back, and handled again by a new life of it.";
     Question::new(title, text, "Restart").asked(page, &uri)

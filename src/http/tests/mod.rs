@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod further;
 mod lists;
 mod overview;
 mod publish;
