@@ -30,6 +30,13 @@ pub(super) struct OfAgent {
     pub(super) agent: Option<String>,
 }
 
+impl OfAgent {
+    /// Of the agent with this name, or of all.
+    pub(super) fn named(agent: Option<String>) -> Self {
+        OfAgent { agent }
+    }
+}
+
 /// `POST /api/v1/dead/{id}/replay`: the dead deliveries of an event are owed again; an entry of another program is published.
 pub(super) async fn replay_dead(
     Shared(state): Shared<State>,

@@ -14,6 +14,7 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod browser;
 mod corpus;
 mod helper;
 mod load;
@@ -46,6 +47,7 @@ mod migrate;
 mod mounts;
 mod operate;
 mod pages;
+mod page;
 mod permissions;
 mod quality;
 mod read;

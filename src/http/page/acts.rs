@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::super::access::{CSRF_HEADER, Caller, Notice};
@@ -14,6 +15,7 @@ use super::super::operate::{self, OfAgent};
 use super::super::params::Params;
 use super::super::wire::{Dropped, Problem, ProblemKind, PublishedId, Replayed, Restarted};
 use super::super::{State, publish};
+use super::groups::{GroupVerb, act};
 use super::{Html, Page};
 use crate::amounts::counted;
 
@@ -106,6 +108,53 @@ pub(super) async fn drop_dead(
     told(&caller, &headers, "/", said)
 }
 
+/// The path of an act on a group of dead letters.
+#[derive(Deserialize)]
+pub(super) struct OfGroup {
+    id: String,
+    verb: String,
+}
+
+pub(super) async fn ask_group(
+    Path(of): Path<OfGroup>,
+    page: Page,
+    uri: Uri,
+) -> Result<Html<AskPage>, Problem> {
+    let (title, text, button, danger) = match GroupVerb::parse(&of.verb)? {
+        GroupVerb::Replay => (
+            "Replay the dead letters of this group?",
+            "Each of them is owed again, and handled anew.",
+            "Replay",
+            false,
+        ),
+        GroupVerb::Drop => (
+            "Drop the dead letters of this group?",
+            "Each of them is done with, and never handled. This cannot be taken back.",
+            "Drop",
+            true,
+        ),
+    };
+    let question = Question {
+        danger,
+        ..Question::new(title.to_owned(), text, button)
+    };
+    Ok(question.asked(page, &uri))
+}
+
+/// `POST /acts/dead-groups/{id}/{verb}`
+pub(super) async fn group(
+    Shared(state): Shared<State>,
+    Path(of): Path<OfGroup>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Response {
+    let done = match GroupVerb::parse(&of.verb) {
+        Ok(verb) => act(&state, &of.id, verb, &caller).await,
+        Err(problem) => Err(problem),
+    };
+    told(&caller, &headers, "/", done)
+}
+
 pub(super) async fn ask_replay_event(
     Path(id): Path<String>,
     page: Page,
@@ -171,12 +220,20 @@ impl JobVerb {
     }
 }
 
+/// The path of an act on a job.
+#[derive(Deserialize)]
+pub(super) struct OfJob {
+    name: String,
+    verb: String,
+}
+
 pub(super) async fn ask_job(
-    Path((name, verb)): Path<(String, String)>,
+    Path(of): Path<OfJob>,
     page: Page,
     uri: Uri,
 ) -> Result<Html<AskPage>, Problem> {
-    let (title, text, button) = match JobVerb::parse(&verb)? {
+    let name = of.name;
+    let (title, text, button) = match JobVerb::parse(&of.verb)? {
         JobVerb::Run => (
             format!("Run the job {name} now?"),
             "It runs at once, also if it is paused; its schedule stays.",
@@ -199,11 +256,12 @@ pub(super) async fn ask_job(
 /// `POST /acts/jobs/{name}/{verb}`: publishes what `docent jobs` does.
 pub(super) async fn job(
     state: Shared<State>,
-    Path((name, verb)): Path<(String, String)>,
+    Path(of): Path<OfJob>,
     caller: Caller,
     headers: HeaderMap,
 ) -> Response {
-    let asked = match JobVerb::parse(&verb) {
+    let name = of.name;
+    let asked = match JobVerb::parse(&of.verb) {
         Ok(verb) => verb,
         Err(problem) => return problem.into_response(),
     };
@@ -219,8 +277,9 @@ pub(super) async fn job(
     let event = json!({"type": kind, "subject": format!("job/{name}"), "data": data});
     let body = Body::from(event.to_string());
     let done = publish::publish(state, caller.clone(), body).await;
-    let said = done.map(|(_, Json(published)): (_, Json<PublishedId>)| {
-        format!("The job {name} {said} (event {})", published.id)
+    let said = done.map(|answer: (StatusCode, Json<PublishedId>)| {
+        let id = answer.1.0.id;
+        format!("The job {name} {said} (event {id})")
     });
     told(&caller, &headers, "/", said)
 }

@@ -18,6 +18,7 @@ mod excerpt;
 mod frame;
 mod further;
 mod health;
+mod groups;
 mod html;
 mod lineage;
 mod login;
@@ -49,6 +50,8 @@ pub(super) fn pages() -> Routes {
         .post(Operate, "/acts/dead/{id}/replay", acts::replay_dead)
         .get(Operate, "/acts/dead/{id}/drop", acts::ask_drop_dead)
         .post(Operate, "/acts/dead/{id}/drop", acts::drop_dead)
+        .get(OperateAll, "/acts/dead-groups/{id}/{verb}", acts::ask_group)
+        .post(OperateAll, "/acts/dead-groups/{id}/{verb}", acts::group)
         .get(Operate, "/acts/events/{id}/replay", acts::ask_replay_event)
         .post(Operate, "/acts/events/{id}/replay", acts::replay_event)
         .get(OperateAll, "/acts/agents/{name}/restart", acts::ask_restart)

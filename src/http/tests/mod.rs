@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod further;
 mod lists;
+mod pages;
 mod overview;
 mod publish;
 mod wait;

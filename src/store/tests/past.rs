@@ -47,7 +47,10 @@ async fn what_is_looked_for_is_found_once_however_many_slices_it_takes() {
         kind: Some(EventType::JobRequested),
         ..EventSearch::default()
     };
-    assert_eq!(found(&opened.store, &none, Span::default()).await, (Vec::new(), 3));
+    assert_eq!(
+        found(&opened.store, &none, Span::default()).await,
+        (Vec::new(), 3)
+    );
     let within = |since, until| Span {
         since: Some(Millis(since)),
         until: Some(Millis(until)),
@@ -57,7 +60,12 @@ async fn what_is_looked_for_is_found_once_however_many_slices_it_takes() {
     let (keys, _) = found(&opened.store, &all, within(11_999_001, 12_003_500)).await;
     assert_eq!(keys, [12_003, 12_002, 12_001, 12_000]);
     assert_eq!(found(&opened.store, &all, within(0, 999)).await.0, [0; 0]);
-    assert_eq!(found(&opened.store, &all, within(25_000_000, i64::MAX)).await.0, [25_000]);
+    assert_eq!(
+        found(&opened.store, &all, within(25_000_000, i64::MAX))
+            .await
+            .0,
+        [25_000]
+    );
 }
 
 #[tokio::test]
@@ -108,7 +116,10 @@ async fn an_error_is_found_by_a_part_of_it_as_it_was_written() {
             kind: Some(EventType::ReportWritten),
             ..EventSearch::default()
         };
-        let slice = store.search_events(wanted, Span::default(), 9).await.unwrap();
+        let slice = store
+            .search_events(wanted, Span::default(), 9)
+            .await
+            .unwrap();
         slice.rows.len()
     };
     assert_eq!(by("cannot OPEN \"walrus\": é").await, 1);

@@ -51,10 +51,10 @@ function connect() {
   stream.addEventListener("open", hear);
   stream.addEventListener("history", hear);
   stream.addEventListener("overview", hear);
-  // It is at work, but cannot look: what is shown gets old.
-  stream.addEventListener("problem", () => lose());
-  stream.addEventListener("end", () => lose());
-  stream.addEventListener("error", () => lose());
+  stream.addEventListener("problem", hear);
+  stream.addEventListener("end", refresh);
+  // Whether it is there at all, asking it tells.
+  stream.addEventListener("error", refresh);
   refresh();
 }
 
@@ -110,7 +110,7 @@ function tell() {
   banner.hidden = !lost;
   part.classList.toggle("old", Boolean(lost));
   if (lost) {
-    const text = `No connection to docent since ${clock(lost)}. What is shown here is from ${clock(fresh)}.`;
+    const text = `docent has not answered since ${clock(lost)}. What is shown here is from ${clock(fresh)}.`;
     if (banner.textContent !== text) {
       banner.textContent = text;
     }
@@ -132,9 +132,8 @@ function watch() {
   if (document.hidden || !stream) {
     return;
   }
-  const dead = stream.readyState === EventSource.CLOSED || Date.now() - heard > SILENCE;
-  if (dead && Date.now() - heard > AGAIN) {
-    lose();
+  const silent = Date.now() - heard;
+  if (silent > SILENCE || (stream.readyState === EventSource.CLOSED && silent > AGAIN)) {
     connect();
   } else if (lost) {
     refresh();

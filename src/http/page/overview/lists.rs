@@ -1,6 +1,6 @@
 //! Dead letters, jobs and collections.
 
-use super::super::super::percent;
+use super::super::super::overview::GroupKey;
 use super::super::super::wire::{
     CollectionOverview, DeadGroup, JobRun, JobView, ListedState, Overview, RunState,
 };
@@ -22,12 +22,9 @@ pub(super) struct DeadRow {
     pub(super) agent: String,
     pub(super) kind: String,
     pub(super) error: String,
-    pub(super) event: String,
     pub(super) subject: String,
     pub(super) at: Moment,
     pub(super) age: String,
-    /// Behind an act's path: whose it is, where that is an agent.
-    pub(super) query: String,
 }
 
 pub(super) fn dead(overview: &Overview) -> DeadPanel {
@@ -59,9 +56,8 @@ pub(super) fn dead(overview: &Overview) -> DeadPanel {
 }
 
 fn group_row(group: &DeadGroup, now: &str) -> DeadRow {
-    let event = percent::encode(group.event.as_bytes());
     DeadRow {
-        id: format!("dead-{}-{event}", group.agent),
+        id: GroupKey::of_group(group).id(),
         count: number(group.count),
         is_one: group.count == 1,
         agent: group.agent.clone(),
@@ -70,11 +66,6 @@ fn group_row(group: &DeadGroup, now: &str) -> DeadRow {
         subject: group.subject.clone(),
         at: Moment::at(&group.at, now),
         age: age(&group.at, now),
-        query: match group.agent.as_str() {
-            "ingress" => String::new(),
-            agent => format!("?agent={}", percent::encode(agent.as_bytes())),
-        },
-        event,
     }
 }
 
