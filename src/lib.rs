@@ -1,6 +1,7 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 // In the order of the data: what a module names stands above it.
+mod amounts;
 mod backoff;
 mod disk;
 mod hex;

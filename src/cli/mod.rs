@@ -10,6 +10,7 @@ mod cite;
 mod completions;
 mod config;
 mod context;
+mod dashboard;
 mod dead;
 mod documents;
 mod events;
@@ -110,6 +111,8 @@ enum Verb {
     Report(report::Arguments),
     /// Make, list or revoke tokens, which let other machines use the API
     Token(token::Arguments),
+    /// Print the address of the dashboard, with a login that counts once
+    Dashboard(dashboard::Arguments),
     /// Print the script that completes this command line in a shell
     Completions(completions::Arguments),
     /// Write the manual pages, one for each verb
@@ -196,6 +199,7 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Fatal> {
         Verb::Audit(arguments) => audit::run(context, &arguments),
         Verb::Report(arguments) => report::run(context, &arguments),
         Verb::Token(arguments) => token::run(context, arguments),
+        Verb::Dashboard(arguments) => dashboard::run(context, &arguments),
         Verb::Completions(arguments) => completions::run(context, &arguments),
         Verb::Man(arguments) => man::run(&arguments),
     }

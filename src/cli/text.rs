@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+pub(super) use crate::amounts::{counted, duration, number};
 use crate::visible::visible;
 
 /// Colours or none, and how wide a line may be.
@@ -136,37 +137,6 @@ pub(super) fn wrap(text: &str, max: usize) -> Vec<String> {
     lines
 }
 
-/// `n` with its thousands apart.
-pub(super) fn number(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-pub(super) fn counted(n: u64, one: &str, many: &str) -> String {
-    format!("{} {}", number(n), if n == 1 { one } else { many })
-}
-
-/// A duration in seconds, to about two digits.
-pub(super) fn duration(seconds: f64) -> String {
-    // Ages are below 2^53 s and not negative, so nothing is lost.
-    let whole = seconds.max(0.0) as u64;
-    let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
-    match whole {
-        0..10 => format!("{:.1}s", seconds.max(0.0)),
-        10..60 => format!("{whole}s"),
-        60..3600 => format!("{minutes}m {}s", whole % 60),
-        3600..86_400 => format!("{hours}h {minutes}m"),
-        _ => format!("{days}d {hours}h"),
-    }
-}
-
 /// An RFC 3339 moment in the local zone: `2026-01-31 12:03:04`. What is none stays as it is.
 pub(super) fn moment(text: &str) -> String {
     in_zone(text, "%Y-%m-%d %H:%M:%S", &TimeZone::system())
@@ -244,21 +214,6 @@ mod tests {
             "3a1d27c49e55"
         );
         assert_eq!(short_id("1700000000000-0"), "1700000000000-0");
-    }
-
-    #[test]
-    fn numbers_and_durations_read_well() {
-        assert_eq!(
-            [0, 999, 1000, 1_234_567].map(number),
-            ["0", "999", "1,000", "1,234,567"]
-        );
-        assert_eq!(counted(1, "file", "files"), "1 file");
-        assert_eq!(counted(1200, "file", "files"), "1,200 files");
-        let seconds = [0.25, 42.9, 61.0, 3700.0, 90_000.0, -1.0];
-        assert_eq!(
-            seconds.map(duration),
-            ["0.2s", "42s", "1m 1s", "1h 1m", "1d 1h", "0.0s"]
-        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::agents::rag::Rag;
 use crate::agents::scheduler::{Scheduler, Timetable};
 use crate::agents::self_healing::{SelfHealing, Surroundings};
 use crate::bus::Monitor;
-use crate::config::Config;
+use crate::config::{Config, ShownSetting};
 use crate::error::{Exit, Fatal};
 use crate::event::AgentName;
 use crate::health::RedisLook;
@@ -25,6 +25,8 @@ use crate::store::Store;
 /// Everything that agents are made of.
 pub(super) struct AgentParts {
     pub(super) config: Config,
+    /// The same, as it is shown.
+    pub(super) settings: Vec<ShownSetting>,
     pub(super) on: Vec<AgentName>,
     pub(super) store: Store,
     pub(super) board: Board,

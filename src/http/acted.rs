@@ -5,11 +5,15 @@ use serde_json::{Value, json};
 use super::access::Caller;
 use crate::event::{EventType, NewEvent, Subject};
 
-/// The record of an act: by the user with this id, or by the bearer of this token.
+/// The record of an act: by the user with this id, on the control socket or in a session of the dashboard, or by the bearer
+/// of this token.
 pub(super) fn acted(verb: &str, subject: Subject, caller: &Caller, arguments: Value) -> NewEvent {
     let mut data = json!({"verb": verb, "uid": caller.uid(), "arguments": arguments});
     if let Some(token) = caller.token() {
         data["token"] = token.into();
+    }
+    if caller.session().is_some() {
+        data["dashboard"] = true.into();
     }
     NewEvent::root(EventType::OperatorActed, "control", subject, data)
 }

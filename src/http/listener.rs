@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::socket::ControlSocket;
 use super::tls::Tls;
-use super::{Ends, Peer};
+use super::{Ends, Peer, Served};
 
 /// Connections at once to the control socket, of others than the daemon's own user and root.
 const OTHERS_MAX: usize = 512;
@@ -51,6 +51,16 @@ impl NetworkListener {
     /// The operating system does not tell.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Where it serves the dashboard; `public_url`: the name that clients know it by, if that is not its address. None: the
+    /// operating system does not tell.
+    pub(crate) fn served(&self, public_url: &str) -> Option<Served> {
+        Some(Served {
+            address: self.address().ok()?,
+            tls: self.tls.is_some(),
+            public_url: public_url.to_owned(),
+        })
     }
 
     async fn accept(&self) -> io::Result<(Accepted, Peer)> {

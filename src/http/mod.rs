@@ -15,6 +15,7 @@ mod agents;
 mod audit;
 mod cite;
 mod client;
+mod dashboard;
 mod dead;
 mod documents;
 mod events;
@@ -30,6 +31,7 @@ mod listener;
 mod metrics;
 mod operate;
 mod overview;
+mod page;
 mod params;
 pub(crate) mod percent;
 mod probes;
@@ -63,9 +65,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use access::Tokens;
+pub(crate) use access::{Sessions, Tokens};
 pub use client::{Client, Target};
 pub(crate) use client::{ClientError, LineStream, NetworkError};
+pub(crate) use dashboard::Served;
 pub(crate) use freshness::Memory;
 pub(crate) use listener::NetworkListener;
 pub(crate) use overview::{Overviews, observe};
@@ -78,6 +81,7 @@ pub(crate) use tls::{Tls, TlsError};
 use access::Caller;
 
 use crate::bus::Monitor;
+use crate::config::ShownSetting;
 use crate::event::{Known, Millis};
 use crate::health::{Limits, RedisLook};
 use crate::index::{Answer, FollowerState, SearchError, SearchRequest, Searcher};
@@ -120,6 +124,8 @@ pub(crate) struct Info {
     pub known: Known,
     /// Whether there is `/metrics`.
     pub metrics: bool,
+    /// Where the dashboard is served, if it is.
+    pub dashboard: Option<Served>,
     /// Requests served at once.
     pub requests: usize,
     /// Bytes of the largest body.
@@ -128,6 +134,8 @@ pub(crate) struct Info {
     pub event_size: u64,
     /// How long clients may keep the server waiting.
     pub patience: Patience,
+    /// The config that the daemon runs with, and where each value came from.
+    pub settings: Vec<ShownSetting>,
 }
 
 /// What the API works with. Cheap to clone.
@@ -157,6 +165,8 @@ pub(crate) struct State {
     pub compute: Compute,
     /// Who may use the API over TCP.
     pub tokens: Arc<Tokens>,
+    /// Who is logged in to the dashboard.
+    pub sessions: Arc<Sessions>,
 }
 
 impl State {

@@ -27,7 +27,14 @@ const RESTART: Duration = Duration::from_secs(10);
 #[serde(deny_unknown_fields)]
 pub(super) struct OfAgent {
     /// Only what this agent owes.
-    agent: Option<String>,
+    pub(super) agent: Option<String>,
+}
+
+impl OfAgent {
+    /// Of the agent with this name, or of all.
+    pub(super) fn named(agent: Option<String>) -> Self {
+        OfAgent { agent }
+    }
 }
 
 /// `POST /api/v1/dead/{id}/replay`: the dead deliveries of an event are owed again; an entry of another program is published.

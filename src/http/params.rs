@@ -104,6 +104,13 @@ pub(super) async fn whole(mut body: Body, max: u64, patience: Duration) -> Resul
     Ok(Bytes::from(bytes))
 }
 
+/// A field of a form.
+pub(super) fn field(form: &[u8], name: &str) -> Option<String> {
+    let mut fields = form_urlencoded::parse(form);
+    let (_, value) = fields.find(|(found, _)| found == name)?;
+    Some(value.into_owned())
+}
+
 /// That a request did not arrive in time.
 pub(super) fn too_slow() -> Problem {
     let detail = "what was begun to be sent did not arrive in time";

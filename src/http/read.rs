@@ -28,10 +28,10 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 #[serde(deny_unknown_fields)]
 pub(super) struct ReadQuery {
     #[serde(rename = "ref")]
-    reference: String,
-    max_lines: Option<usize>,
-    max_bytes: Option<usize>,
-    wait: Option<String>,
+    pub(super) reference: String,
+    pub(super) max_lines: Option<usize>,
+    pub(super) max_bytes: Option<usize>,
+    pub(super) wait: Option<String>,
 }
 
 pub(super) async fn read(

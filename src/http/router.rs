@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::access::{Bearer, Door, Need, Site, at_home, authenticated};
+use super::access::{Bearer, Door, Need, Site, at_home, authenticated, welcomed};
 use super::metrics::metrics_router;
 use super::params::whole;
 #[cfg(test)]
@@ -25,8 +25,9 @@ use super::routes::Routes;
 use super::server::TooMany;
 use super::wire::{Problem, ProblemKind};
 use super::{
-    Info, Peer, State, agents, audit, cite, dead, documents, events, follow, health, operate,
-    overview, percent, probes, publish, read, report, scan, search, status, stream, token, wait,
+    Info, Peer, State, agents, audit, cite, dashboard, dead, documents, events, follow, health,
+    operate, overview, page, percent, probes, publish, read, report, scan, search, status, stream,
+    token, wait,
 };
 use crate::runtime::Board;
 
@@ -38,7 +39,7 @@ pub(crate) fn router(state: State) -> Router {
     let metrics = state.info.metrics.then(|| metrics_router(state.clone()));
     let data_dir = percent::encode(state.info.data_dir.as_os_str().as_bytes());
     let board = state.board.clone();
-    api(state)
+    api(state, Router::new())
         // A probe answers however many requests there are.
         .merge(probes_router(board))
         .merge(metrics.unwrap_or_default())
@@ -52,12 +53,17 @@ pub(crate) fn tcp_router(state: State, public_url: &str, with_metrics: bool) -> 
     let metrics = with_metrics.then(|| metrics_router(state.clone()));
     let board = state.board.clone();
     let site = Site::new(public_url);
-    let door = Door::new(state.tokens.clone(), site.clone());
+    let door = Door::new(state.tokens.clone(), state.sessions.clone(), site.clone());
     let open = probes_router(board).merge(metrics.unwrap_or_default());
     let open = open.layer(from_fn_with_state(Arc::new(site), at_home));
-    api(state)
+    let welcome = page::open().with_state(state.clone());
+    let welcome = welcome.layer(from_fn_with_state(door.clone(), welcomed));
+    let info = state.info.clone();
+    api(state, page::pages().router())
         .layer(from_fn_with_state(door, authenticated))
         .merge(open)
+        .merge(welcome)
+        .layer(from_fn_with_state(info, page::as_pages))
         .layer(from_fn(logged))
 }
 
@@ -90,6 +96,7 @@ fn brief() -> Routes {
         .get(ReadAll, "/reports/{name}", report::show)
         .get(ReadAll, "/audit", audit::list)
         .get(ReadAll, "/audit/verify", audit::verify)
+        .post(Control, "/dashboard/logins", dashboard::login)
         .get(Control, "/tokens", token::list)
         .post(Control, "/tokens", token::create)
         .post(Control, "/tokens/{name}/revoke", token::revoke)
@@ -107,12 +114,15 @@ fn lasting() -> Routes {
         .get(ReadAll, "/overview/stream", overview::follow)
 }
 
-/// Everything that is served for somebody.
-fn api(state: State) -> Router {
+/// Everything that is served for somebody: the API, and `pages`.
+fn api(state: State, pages: Router<State>) -> Router {
     let permits = Permits::new(&state.info);
     let bounded_by = |permits| from_fn_with_state(permits, bounded);
     let brief = brief()
         .router()
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(bounded_by(permits.clone()));
+    let pages = pages
         .method_not_allowed_fallback(method_not_allowed)
         .layer(bounded_by(permits.clone()));
     let lasting = lasting()
@@ -120,7 +130,8 @@ fn api(state: State) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(bounded_by(permits.lasting()));
     Router::new()
-        .nest("/api/v1", brief.merge(lasting).with_state(state))
+        .nest("/api/v1", brief.merge(lasting).with_state(state.clone()))
+        .merge(pages.with_state(state))
         .fallback(not_found)
 }
 

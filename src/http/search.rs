@@ -43,8 +43,15 @@ impl<S: Send + Sync> FromRequestParts<S> for SearchQuery {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|e| Problem::new(ProblemKind::BadRequest, e.body_text()))?;
+        SearchQuery::of(pairs.0)
+    }
+}
+
+impl SearchQuery {
+    /// What the parameters of a request ask for.
+    pub(super) fn of(pairs: Vec<(String, String)>) -> Result<Self, Problem> {
         let mut query = SearchQuery::default();
-        for (name, value) in pairs.0 {
+        for (name, value) in pairs {
             let field = match name.as_str() {
                 "q" => &mut query.q,
                 "limit" => &mut query.limit,

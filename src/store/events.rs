@@ -45,7 +45,7 @@ impl Store {
                 "SELECT {EVENT_COLUMNS} FROM event e
                  WHERE (?1 IS NULL OR e.subject = ?1) AND (?2 IS NULL OR e.type = ?2)
                    AND (?3 IS NULL OR e.correlation = ?3) AND (?4 IS NULL OR e.time >= ?4)
-                   AND (?5 IS NULL OR e.seq < ?5)
+                   AND e.seq < ?5
                  ORDER BY e.seq DESC LIMIT ?6"
             );
             let mut select = connection.prepare_cached(&sql)?;
@@ -54,7 +54,8 @@ impl Store {
                 filter.kind,
                 filter.correlation,
                 filter.since,
-                filter.before,
+                // A bound of its own, so that the next page begins at its place.
+                filter.before.map_or(i64::MAX as u64, |seq| seq.0),
                 filter.limit
             ])?;
             page(rows, event_row)
@@ -87,11 +88,12 @@ impl Store {
     /// The events whose ids begin or end with `part`, the newest first, at most so many.
     pub async fn events_named(&self, part: String, limit: usize) -> Result<Vec<Event>, ReadError> {
         self.read("events by a part of their ids", move |connection| {
-            // Digits of ids and dashes come before `g`; the beginning is looked up in the index, the end is not.
+            // Digits of ids and dashes come before `g`. The index of the ids has all that the inner query reads.
             let sql = format!(
-                "SELECT {EVENT_COLUMNS} FROM event e
-                 WHERE (e.id >= ?1 AND e.id < ?1 || 'g') OR substr(e.id, -length(?1)) = ?1
-                 ORDER BY e.seq DESC LIMIT ?2"
+                "SELECT {EVENT_COLUMNS} FROM event e WHERE e.seq IN (
+                   SELECT seq FROM event WHERE (id >= ?1 AND id < ?1 || 'g') OR substr(id, -length(?1)) = ?1
+                   ORDER BY seq DESC LIMIT ?2)
+                 ORDER BY e.seq DESC"
             );
             connection
                 .prepare_cached(&sql)?
@@ -158,8 +160,11 @@ impl Store {
     }
 }
 
-fn deliveries_of(connection: &Connection, seq: Seq) -> rusqlite::Result<Vec<DeliveryView>> {
-    let mut select = connection.prepare(
+pub(super) fn deliveries_of(
+    connection: &Connection,
+    seq: Seq,
+) -> rusqlite::Result<Vec<DeliveryView>> {
+    let mut select = connection.prepare_cached(
         "SELECT event, agent, state, attempts, errors, settled_at FROM delivery WHERE event = ?1 ORDER BY agent",
     )?;
     let delivery = decode::of("delivery", |row| {

@@ -316,6 +316,25 @@ impl Store {
         .await
     }
 
+    /// Issues that are over, those that ended last first, from the one after `after` on (when it ended, and its key and start).
+    pub async fn closed_issues(
+        &self,
+        after: Option<(Millis, String, Millis)>,
+        limit: usize,
+    ) -> Result<Vec<Issue>, ReadError> {
+        self.read("health issues", move |connection| {
+            let (ended, subject, opened) = after.unwrap_or((Millis(i64::MAX), String::new(), Millis(0)));
+            let mut select = connection.prepare_cached(
+                "SELECT subject, opened_at, detector, severity, value, bound, closed_at, fix, fix_attempts, fix_result
+                 FROM issue WHERE closed_at IS NOT NULL AND (closed_at, subject, opened_at) < (?1, ?2, ?3)
+                 ORDER BY closed_at DESC, subject DESC, opened_at DESC LIMIT ?4",
+            )?;
+            let of = params![ended, subject, opened, limit];
+            select.query_map(of, issue_row)?.collect()
+        })
+        .await
+    }
+
     /// The next paths, by collection and path, from the one after `after` on, that the manifest lists or that have a document.
     pub async fn file_views(
         &self,

@@ -20,7 +20,7 @@ struct Api {
 }
 
 /// The port that the newest daemon listens on.
-fn port_of(world: &World) -> Option<u16> {
+pub(crate) fn port_of(world: &World) -> Option<u16> {
     let log = world.log();
     let (_, after) = log.rsplit_once("\"address\":\"127.0.0.1:")?;
     after.split('"').next()?.parse().ok()

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of one function each. They name nothing, and every module may name them.
-const COMMON: &[&str] = &["backoff", "disk", "hex", "log_once", "metrics", "word"];
+const COMMON: &[&str] = &[
+    "amounts", "backoff", "disk", "hex", "log_once", "metrics", "word",
+];
 
 /// Module → the modules that it may name.
 const IMPORTS: &[(&str, &[&str])] = &[
@@ -34,6 +36,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "http",
         &[
             "event", "json", "bus", "config", "store", "index", "runtime", "health", "report",
+            "visible",
         ],
     ),
     ("error", &["config", "store", "visible"]),
@@ -72,6 +75,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("gix_glob", &["agents/change_detection", "index"]),
     ("gix_ignore", &["agents/change_detection"]),
     ("axum", &["http"]),
+    ("askama", &["http/page"]),
     ("tokio_rustls", &["http", "webhook"]),
     ("rustls_native_certs", &["http/client", "webhook"]),
     ("base64", &["webhook"]),

@@ -14,6 +14,7 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod browser;
 mod corpus;
 mod helper;
 mod load;
@@ -47,6 +48,8 @@ mod metrics;
 mod migrate;
 mod mounts;
 mod operate;
+mod pages;
+mod page;
 mod permissions;
 mod quality;
 mod read;

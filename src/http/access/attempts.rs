@@ -49,7 +49,7 @@ impl Attempts {
     pub(super) async fn failed(&self, address: IpAddr) -> bool {
         let (wait, told) = self.count(address, Instant::now());
         if let Some(failures) = told {
-            tracing::warn!(%address, failures, "a token was refused: unknown, expired or revoked");
+            tracing::warn!(%address, failures, "a token or a login was refused: unknown, expired, used or revoked");
         }
         let Ok(_place) = self.waiting.try_acquire() else {
             return false;

@@ -1,4 +1,5 @@
-//! What stands before everything that is served over TCP: is the request meant for docent, and does its token count?
+//! What stands before everything that is served over TCP: is the request meant for docent, and does its token or its session
+//! count?
 
 use std::future::Future;
 use std::io;
@@ -16,65 +17,184 @@ use hyper::body::{Frame, SizeHint};
 use super::super::params::{Ends, Peer};
 use super::super::wire::{Problem, ProblemKind};
 use super::attempts::Attempts;
-use super::{Caller, Site, Tokens};
+use super::cookie::Cookie;
+use super::forgery::{own_act, own_page};
+use super::{Caller, Session, Sessions, Site, Tokens};
+use crate::event::Millis;
+use crate::store::TokenRow;
 
 /// What is asked at the door.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Door {
     tokens: Arc<Tokens>,
+    sessions: Arc<Sessions>,
     site: Arc<Site>,
     attempts: Arc<Attempts>,
 }
 
 impl Door {
-    /// The door of a site to which these tokens let in.
-    pub(in crate::http) fn new(tokens: Arc<Tokens>, site: Site) -> Self {
+    /// The door of a site to which these tokens and sessions let in.
+    pub(in crate::http) fn new(tokens: Arc<Tokens>, sessions: Arc<Sessions>, site: Site) -> Self {
         Door {
             tokens,
+            sessions,
             site: Arc::new(site),
             attempts: Arc::default(),
         }
     }
+
+    /// The cookie of the address that a request came to.
+    fn cookie(&self, headers: &HeaderMap, ends: Ends) -> Cookie {
+        Cookie::new(ends.local.port(), self.site.is_encrypted(headers, ends))
+    }
+
+    /// The session whose cookie a request has.
+    fn session(&self, headers: &HeaderMap, ends: Ends) -> Option<Arc<Session>> {
+        let cookie = self.cookie(headers, ends);
+        self.sessions.find(cookie.of(headers)?, Millis::now())
+    }
+
+    /// What makes a browser be logged in: its cookie, for a login, which is used up by that.
+    pub(in crate::http) async fn log_in(
+        &self,
+        login: &str,
+        headers: &HeaderMap,
+        ends: Ends,
+    ) -> Result<HeaderValue, Problem> {
+        own_page(headers)?;
+        let secret = self.sessions.redeem(login, Millis::now());
+        let secret = secret.map_err(|detail| Problem::new(ProblemKind::Internal, detail))?;
+        let cookie = secret.and_then(|secret| self.cookie(headers, ends).set(&secret));
+        match cookie {
+            Some(cookie) => Ok(cookie),
+            None if self.attempts.failed(ends.remote.ip()).await => {
+                let detail = "this login does not count: it was used, it is over a minute old, or it is not whole";
+                Err(Problem::new(ProblemKind::Unauthorized, detail)
+                    .hint("ask for another with `docent dashboard`"))
+            }
+            None => Err(too_many_attempts()),
+        }
+    }
+
+    /// What makes a browser be logged out.
+    pub(in crate::http) fn log_out(
+        &self,
+        session: &Session,
+        headers: &HeaderMap,
+        ends: Ends,
+    ) -> Option<HeaderValue> {
+        self.sessions.end(session);
+        self.cookie(headers, ends).unset()
+    }
 }
 
-/// The name of the token that a request was served for.
+/// What somebody is let in by.
+enum Entry {
+    Token(Arc<TokenRow>),
+    Session(Arc<Session>),
+}
+
+impl Entry {
+    fn caller(&self, peer: Peer) -> Caller {
+        match self {
+            Entry::Token(row) => Caller::bearer(peer, row.clone()),
+            Entry::Session(session) => Caller::in_session(peer, session.clone()),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Entry::Token(row) => row.name.clone(),
+            Entry::Session(session) => format!("dashboard/{}", session.owner().uid),
+        }
+    }
+
+    /// Waits until it counts no more.
+    fn ended(self, tokens: &Arc<Tokens>) -> Ended {
+        match self {
+            Entry::Token(row) => Box::pin(tokens.clone().ended(row)),
+            Entry::Session(session) => Box::pin(session.ended()),
+        }
+    }
+}
+
+/// The name of the token, or of the session's owner, that a request was served for.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Bearer(pub(in crate::http) String);
 
-/// Lets in who has a token that counts, and turns out whose token stops to count meanwhile.
+/// Lets in who has a token or a session that counts, and turns out for whom it stops to count meanwhile.
 pub(in crate::http) async fn authenticated(
     Shared(door): Shared<Door>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let peer = request.extensions().get::<Peer>().copied();
-    let peer = peer.unwrap_or_default();
-    let Some(ends) = peer.ends else {
-        let problem = Problem::new(ProblemKind::Internal, "the connection has no address");
-        return problem.into_response();
+    let (peer, ends) = match ends_of(&request) {
+        Ok(ends) => ends,
+        Err(problem) => return problem.into_response(),
     };
     if let Err(problem) = door.site.check(request.uri(), request.headers(), ends) {
         return last(problem);
     }
-    let row = match token_of(request.headers()) {
+    let entry = match token_of(request.headers()) {
         Some(token) => match door.tokens.find(token) {
-            Some(row) => row,
+            Some(row) => Entry::Token(row),
             None => return door.refuse(ends).await,
         },
-        None => return missing(),
+        None => match door.session(request.headers(), ends) {
+            Some(session) => Entry::Session(session),
+            None => return missing(),
+        },
     };
-    let name = row.name.clone();
-    request
-        .extensions_mut()
-        .insert(Caller::bearer(peer, row.clone()));
-    let mut ended: Ended = Box::pin(door.tokens.clone().ended(row));
+    if let Entry::Session(session) = &entry {
+        request = match own_act(request, session).await {
+            Ok(request) => request,
+            Err(problem) => return problem.into_response(),
+        };
+    }
+    let (name, caller) = (entry.name(), entry.caller(peer));
+    request.extensions_mut().insert(caller.clone());
+    request.extensions_mut().insert(door.clone());
+    let mut ended = entry.ended(&door.tokens);
     let response = tokio::select! {
         response = next.run(request) => response,
-        () = &mut ended => return unauthorized("the token does not count any more", INVALID),
+        () = &mut ended => return unauthorized("the token or the login does not count any more", INVALID),
     };
     let mut response = response.map(|body| Body::new(Revocable { body, ended }));
     response.extensions_mut().insert(Bearer(name));
+    response.extensions_mut().insert(caller);
     response
+}
+
+/// Lets anybody in whose request is meant for docent, with what is known of them.
+pub(in crate::http) async fn welcomed(
+    Shared(door): Shared<Door>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let (peer, ends) = match ends_of(&request) {
+        Ok(ends) => ends,
+        Err(problem) => return problem.into_response(),
+    };
+    if let Err(problem) = door.site.check(request.uri(), request.headers(), ends) {
+        return last(problem);
+    }
+    let session = door.session(request.headers(), ends);
+    request.extensions_mut().insert(door);
+    match session {
+        Some(session) => {
+            let caller = Caller::in_session(peer, session);
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        None => last(next.run(request).await),
+    }
+}
+
+fn ends_of(request: &Request) -> Result<(Peer, Ends), Problem> {
+    let peer = request.extensions().get::<Peer>().copied();
+    let peer = peer.unwrap_or_default();
+    let missing = || Problem::new(ProblemKind::Internal, "the connection has no address");
+    Ok((peer, peer.ends.ok_or_else(missing)?))
 }
 
 impl Door {
@@ -83,11 +203,13 @@ impl Door {
         if self.attempts.failed(ends.remote.ip()).await {
             return unauthorized("the token is unknown, expired or revoked", INVALID);
         }
-        let detail = "there are too many attempts with tokens that do not count";
-        Problem::new(ProblemKind::Busy, detail)
-            .hint("try again in a moment")
-            .into_response()
+        too_many_attempts().into_response()
     }
+}
+
+fn too_many_attempts() -> Problem {
+    let detail = "there are too many attempts with tokens and logins that do not count";
+    Problem::new(ProblemKind::Busy, detail).hint("try again in a moment")
 }
 
 fn token_of(headers: &HeaderMap) -> Option<&str> {
@@ -128,7 +250,7 @@ fn last(answer: impl IntoResponse) -> Response {
 
 type Ended = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// An answer that breaks off when the token it is for counts no more.
+/// An answer that breaks off when the token or session it is for counts no more.
 struct Revocable {
     body: Body,
     ended: Ended,
@@ -143,7 +265,7 @@ impl hyper::body::Body for Revocable {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if self.ended.as_mut().poll(context).is_ready() {
-            let why = io::Error::other("the token does not count any more");
+            let why = io::Error::other("the token or the login does not count any more");
             return Poll::Ready(Some(Err(axum::Error::new(why))));
         }
         Pin::new(&mut self.body).poll_frame(context)

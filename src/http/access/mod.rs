@@ -1,10 +1,15 @@
-//! Who asks, and what they may: the control socket may everything, a token what it was made for.
+//! Who asks, and what they may: the control socket may everything, a token what it was made for, a session of the dashboard
+//! what its login was asked for with.
 //!
 //! - **ACCESS-1** What a route needs is stated where it is registered ([`Need`]); there is no way to register one without.
 //! - **ACCESS-2** A token that is limited to collections learns nothing of others: they are not there for it.
+//! - **ACCESS-3** A session changes nothing without the token of one of its pages: its cookie alone does not suffice.
 
 mod attempts;
+mod cookie;
 mod door;
+mod forgery;
+mod sessions;
 mod site;
 mod tokens;
 
@@ -15,7 +20,10 @@ use axum::extract::{FromRequestParts, Request};
 use axum::http::Extensions;
 use axum::http::request::Parts;
 
-pub(super) use door::{Bearer, Door, at_home, authenticated};
+pub(super) use door::{Bearer, Door, at_home, authenticated, welcomed};
+pub(super) use forgery::CSRF_HEADER;
+pub(crate) use sessions::Sessions;
+pub(super) use sessions::{LOGIN, Notice, Owner, Session};
 pub(super) use site::Site;
 pub(crate) use tokens::Tokens;
 pub(super) use tokens::{SYSTEM_SUBJECTS, fresh_token};
@@ -43,15 +51,17 @@ pub(super) enum Need {
 impl Need {
     /// That `caller` may use the route.
     pub(super) fn admit(self, caller: &Caller) -> Result<(), Problem> {
-        let Some(token) = &caller.token else {
-            return Ok(());
+        let (role, whose) = match &caller.by {
+            By::Socket => return Ok(()),
+            By::Token(token) => (token.role, format!("the token {}", token.name)),
+            By::Session(session) => (session.owner().role, "this login".to_owned()),
         };
         let all = matches!(self, Need::ReadAll | Need::OperateAll);
-        if all && token.collections.is_some() {
+        if all && caller.limit().is_some() {
             let detail = "this is not there for a token that is limited to collections";
             return Err(Problem::new(ProblemKind::NotFound, detail));
         }
-        let role = match self {
+        let needed = match self {
             Need::Read | Need::ReadAll => TokenRole::Read,
             Need::Operate | Need::OperateAll => TokenRole::Operate,
             Need::Control => {
@@ -60,36 +70,50 @@ impl Need {
                     .hint("do it on the machine that docent runs on, without --url"));
             }
         };
-        if token.role < role {
-            let detail = format!(
-                "the token {} has the role {}, and this needs {}",
-                token.name,
-                token.role.as_str(),
-                role.as_str()
-            );
-            return Err(Problem::new(ProblemKind::Forbidden, detail).hint(
-                "on docent's machine, docent token create NAME --role operate makes one that may",
-            ));
+        if role < needed {
+            let (has, needs) = (role.as_str(), needed.as_str());
+            let detail = format!("{whose} has the role {has}, and this needs {needs}");
+            let hint = match caller.session() {
+                Some(_) => {
+                    "on docent's machine, `docent dashboard --role operate` makes a login that may"
+                }
+                None => {
+                    "on docent's machine, docent token create NAME --role operate makes one that may"
+                }
+            };
+            return Err(Problem::new(ProblemKind::Forbidden, detail).hint(hint));
         }
         Ok(())
     }
+}
+
+/// How somebody was let in.
+#[derive(Debug, Clone)]
+enum By {
+    /// By the permissions of the control socket.
+    Socket,
+    Token(Arc<TokenRow>),
+    Session(Arc<Session>),
 }
 
 /// Who asks.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     peer: Peer,
-    /// None: on the control socket.
-    token: Option<Arc<TokenRow>>,
+    by: By,
 }
 
 impl Caller {
     /// The bearer of a token.
     fn bearer(peer: Peer, token: Arc<TokenRow>) -> Self {
-        Caller {
-            peer,
-            token: Some(token),
-        }
+        let by = By::Token(token);
+        Caller { peer, by }
+    }
+
+    /// Whoever uses a session.
+    fn in_session(peer: Peer, session: Arc<Session>) -> Self {
+        let by = By::Session(session);
+        Caller { peer, by }
     }
 
     /// Who sent a request. Whoever is not on the control socket must have been let in before.
@@ -99,7 +123,10 @@ impl Caller {
         }
         let peer = extensions.get::<Peer>().copied().unwrap_or_default();
         match peer.uid {
-            Some(_) => Ok(Caller { peer, token: None }),
+            Some(_) => Ok(Caller {
+                peer,
+                by: By::Socket,
+            }),
             None => Err(Problem::new(
                 ProblemKind::Unauthorized,
                 "a token is needed here",
@@ -107,27 +134,43 @@ impl Caller {
         }
     }
 
-    /// The user id, on the control socket.
+    /// The user id: on the control socket, or of who asked for the session's login there.
     pub(super) fn uid(&self) -> Option<u32> {
-        self.peer.uid
+        self.session()
+            .map_or(self.peer.uid, |session| Some(session.owner().uid))
     }
 
     /// The name of the token.
     pub(super) fn token(&self) -> Option<&str> {
-        self.token.as_ref().map(|token| token.name.as_str())
+        match &self.by {
+            By::Token(token) => Some(token.name.as_str()),
+            By::Socket | By::Session(_) => None,
+        }
     }
 
-    /// As it stands in an event's source: `control/<uid>` or `token/<name>`.
+    /// The session of the dashboard.
+    pub(super) fn session(&self) -> Option<&Session> {
+        match &self.by {
+            By::Session(session) => Some(session),
+            By::Socket | By::Token(_) => None,
+        }
+    }
+
+    /// As it stands in an event's source: `control/<uid>`, `token/<name>` or `dashboard/<uid>`.
     pub(super) fn source(&self) -> String {
-        match self.token() {
-            Some(name) => format!("token/{name}"),
-            None => self.peer.source(),
+        match &self.by {
+            By::Socket => self.peer.source(),
+            By::Token(token) => format!("token/{}", token.name),
+            By::Session(session) => format!("dashboard/{}", session.owner().uid),
         }
     }
 
     /// The collections that it is limited to.
     pub(super) fn limit(&self) -> Option<&[String]> {
-        self.token.as_ref()?.collections.as_deref()
+        match &self.by {
+            By::Token(token) => token.collections.as_deref(),
+            By::Socket | By::Session(_) => None,
+        }
     }
 
     /// Whether a collection, or a file of one, is there for it; `subject` as an event has it.
@@ -237,6 +280,32 @@ mod tests {
             assert_eq!(status(need, TokenRole::Read, None), read, "{need:?}");
             assert_eq!(status(need, TokenRole::Operate, docs), limited, "{need:?}");
         }
+    }
+
+    #[test]
+    fn a_session_may_what_its_login_was_asked_for_with() {
+        let sessions = Sessions::default();
+        let session = |role| {
+            let now = crate::event::Millis::now();
+            let login = sessions.offer(Owner { uid: 7, role }, now).unwrap();
+            let secret = sessions.redeem(&login, now).unwrap().unwrap();
+            Caller::in_session(Peer::default(), sessions.find(&secret, now).unwrap())
+        };
+        let (read, operate) = (session(TokenRole::Read), session(TokenRole::Operate));
+        for (need, status_of_read, status_of_operate) in [
+            (Need::Read, 200, 200),
+            (Need::ReadAll, 200, 200),
+            (Need::Operate, 403, 200),
+            (Need::OperateAll, 403, 200),
+            (Need::Control, 403, 403),
+        ] {
+            let status = |caller| need.admit(caller).map_or_else(|p| p.status, |()| 200);
+            assert_eq!(status(&read), status_of_read, "{need:?}");
+            assert_eq!(status(&operate), status_of_operate, "{need:?}");
+        }
+        assert_eq!((operate.uid(), operate.token()), (Some(7), None));
+        assert_eq!(operate.source(), "dashboard/7");
+        assert!(operate.sees("docs/a.md") && operate.sees("store"));
     }
 
     #[test]

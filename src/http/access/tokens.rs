@@ -27,19 +27,24 @@ pub(in crate::http) const SYSTEM_SUBJECTS: &[&str] = &["agent", "dead", "disk", 
 /// # Errors
 /// The operating system gives no random bytes.
 pub(in crate::http) fn fresh_token() -> Result<(String, String), String> {
+    let token = format!("{BEGINNING}{}", fresh_secret()?);
+    let hash = hash(&token);
+    Ok((token, hash))
+}
+
+/// A text that nobody guesses.
+pub(super) fn fresh_secret() -> Result<String, String> {
     let mut bytes = [0; BYTES];
     let random = default_provider().secure_random;
     random
         .fill(&mut bytes)
         .map_err(|_| "the operating system gives no random bytes".to_owned())?;
-    let token = format!("{BEGINNING}{}", hex::encode(&bytes));
-    let hash = hash(&token);
-    Ok((token, hash))
+    Ok(hex::encode(&bytes))
 }
 
-/// What is kept of a token. It is random and long: nobody finds it by its hash.
-fn hash(token: &str) -> String {
-    hex::encode(&Sha256::digest(token.as_bytes()))
+/// What is kept of a secret. It is random and long: nobody finds it by its hash.
+pub(super) fn hash(secret: &str) -> String {
+    hex::encode(&Sha256::digest(secret.as_bytes()))
 }
 
 /// The tokens that count, by their hashes: as the store has them.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::super::wire::{Dead, DeadGroup, DeadOverview};
 use super::super::{State, count, dead, ingress};
 use crate::event::AgentName;
+use crate::hex;
 use crate::store::ReadError;
 
 /// Dead letters that are looked at, the newest, and as many entries of other programs.
@@ -23,19 +25,64 @@ const ERROR_MAX: usize = 500;
 pub(super) async fn dead_letters(state: &State) -> Result<DeadOverview, ReadError> {
     let of_agents = AgentName::ALL.iter();
     let of_agents: u64 = of_agents.map(|a| count(state.store.counts(*a).dead)).sum();
-    let entries = state.store.ingress_dead_count().await?;
-    let mut newest = Vec::new();
-    if of_agents > 0 {
-        let letters = state.store.newest_dead(LOOKED_AT).await?;
-        newest.extend(letters.into_iter().map(dead::dead));
-    }
-    if entries > 0 {
-        let rows = state.store.newest_ingress_dead(LOOKED_AT).await?;
-        newest.extend(rows.into_iter().map(ingress::dead));
-    }
+    let total = of_agents + state.store.ingress_dead_count().await?;
+    let newest = match total {
+        0 => Vec::new(),
+        _ => newest(state).await?,
+    };
+    Ok(grouped(total, newest))
+}
+
+/// The newest dead letters, those of agents and those of the ingress.
+async fn newest(state: &State) -> Result<Vec<Dead>, ReadError> {
+    let letters = state.store.newest_dead(LOOKED_AT).await?;
+    let rows = state.store.newest_ingress_dead(LOOKED_AT).await?;
+    let of_agents = letters.into_iter().map(dead::dead);
+    let mut newest: Vec<Dead> = of_agents
+        .chain(rows.into_iter().map(ingress::dead))
+        .collect();
     newest.sort_by(|a, b| b.at.cmp(&a.at));
     newest.truncate(LOOKED_AT);
-    Ok(grouped(of_agents + entries, newest))
+    Ok(newest)
+}
+
+/// What the dead letters of a group have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::http) struct GroupKey {
+    agent: String,
+    kind: String,
+    error: String,
+}
+
+impl GroupKey {
+    fn of(letter: &Dead) -> Self {
+        GroupKey {
+            agent: letter.agent.clone(),
+            kind: letter.kind.clone(),
+            error: last_error(&letter.errors).unwrap_or_default(),
+        }
+    }
+
+    pub(in crate::http) fn of_group(group: &DeadGroup) -> Self {
+        GroupKey {
+            agent: group.agent.clone(),
+            kind: group.kind.clone(),
+            error: group.error.clone(),
+        }
+    }
+
+    /// A short name that no other group is likely to have.
+    pub(in crate::http) fn id(&self) -> String {
+        let text = [&*self.agent, &*self.kind, &*self.error].join("\0");
+        hex::encode(&Sha256::digest(text.as_bytes())[..8])
+    }
+}
+
+/// The dead letters of the group with this id, of the newest of all.
+pub(in crate::http) async fn of_group(state: &State, id: &str) -> Result<Vec<Dead>, ReadError> {
+    let mut letters = newest(state).await?;
+    letters.retain(|letter| GroupKey::of(letter).id() == id);
+    Ok(letters)
 }
 
 /// Groups of `newest`, which has the newest first.
@@ -44,8 +91,8 @@ fn grouped(total: u64, newest: Vec<Dead>) -> DeadOverview {
     let mut groups: Vec<DeadGroup> = Vec::new();
     let mut places = BTreeMap::new();
     for letter in newest {
-        let error = last_error(&letter.errors).unwrap_or_default();
-        let key = (letter.agent.clone(), letter.kind.clone(), error.clone());
+        let key = GroupKey::of(&letter);
+        let error = key.error.clone();
         match places.entry(key) {
             Entry::Occupied(place) => {
                 let place: usize = *place.get();

@@ -14,6 +14,7 @@ mod sampler;
 mod shared;
 mod summary;
 
+pub(super) use dead::{GroupKey, of_group};
 pub(crate) use observer::observe;
 pub(super) use routes::{follow, history, show};
 pub(crate) use shared::Overviews;

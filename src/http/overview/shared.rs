@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
-use super::super::wire::{Problem, ProblemKind};
+use super::super::wire::{FigureHistory, Overview, Problem, ProblemKind};
 
 /// How old what is seen may be.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
@@ -133,6 +133,15 @@ impl Overviews {
             Err(Problem::new(ProblemKind::Timeout, detail)
                 .hint("try again in a moment; the machine may be overloaded"))
         })
+    }
+
+    /// What is seen now, for who makes a page of it.
+    pub(in crate::http) async fn view(&self) -> Result<(Overview, FigureHistory), Problem> {
+        let seen = self.now().await?;
+        let read = |e: serde_json::Error| Problem::new(ProblemKind::Internal, e.to_string());
+        let overview = serde_json::from_slice(&seen.overview().json()).map_err(read)?;
+        let history = serde_json::from_slice(&seen.history().json()).map_err(read)?;
+        Ok((overview, history))
     }
 
     /// Whether somebody looks.

@@ -2,7 +2,9 @@
 
 mod access;
 mod api;
+mod further;
 mod lists;
+mod pages;
 mod overview;
 mod publish;
 mod wait;
@@ -93,10 +95,12 @@ pub(super) fn info(requests: usize) -> Info {
             jobs: vec!["verify".to_owned()],
         },
         metrics: true,
+        dashboard: None,
         requests,
         body: 1024 * 1024,
         event_size: 64 * 1024,
         patience: Patience::default(),
+        settings: Vec::new(),
     }
 }
 
@@ -144,6 +148,7 @@ impl Daemon {
             overviews: Arc::default(),
             compute: Compute::new(1),
             tokens: Arc::default(),
+            sessions: Arc::default(),
         };
         let mut observer = tokio::task::JoinSet::new();
         #[expect(clippy::disallowed_methods, reason = "ends with the test")]

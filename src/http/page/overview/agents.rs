@@ -1,0 +1,119 @@
+//! Agents, and what waits longest for them.
+
+use super::super::super::wire::{AgentOverview, AgentState, Overview, Trend};
+use super::super::words::{Moment, age};
+use super::spark::Spark;
+use super::tone::Tone;
+use super::trend::{of_agent, rounded};
+use crate::amounts::{duration, number};
+
+/// An agent.
+pub(super) struct AgentRow {
+    pub(super) name: String,
+    pub(super) state: String,
+    pub(super) tone: Tone,
+    /// Why it does not work as it should.
+    pub(super) why: Option<String>,
+    pub(super) owed: String,
+    pub(super) oldest: String,
+    pub(super) in_flight: String,
+    pub(super) retrying: String,
+    pub(super) dead: String,
+    pub(super) is_dead: bool,
+    pub(super) handled: String,
+    pub(super) progress: String,
+    pub(super) restarts: String,
+    pub(super) owed_spark: Option<Spark>,
+    pub(super) handled_spark: Option<Spark>,
+    /// Whether it can be restarted.
+    pub(super) restartable: bool,
+}
+
+/// A delivery that waits for long.
+pub(super) struct WaitingRow {
+    pub(super) id: String,
+    pub(super) agent: String,
+    pub(super) kind: String,
+    pub(super) subject: String,
+    pub(super) event: String,
+    pub(super) since: Moment,
+    pub(super) age: String,
+    pub(super) attempts: String,
+    pub(super) error: Option<String>,
+}
+
+/// What waits for less is not worth a line.
+const LONG: f64 = 5.0;
+
+pub(super) fn agents(overview: &Overview, hour: &Trend) -> Vec<AgentRow> {
+    let agents = overview.agents.iter();
+    agents
+        .map(|agent| row(agent, &overview.taken_at, hour))
+        .collect()
+}
+
+fn row(overview: &AgentOverview, now: &str, hour: &Trend) -> AgentRow {
+    let (name, agent) = (&overview.name, &overview.agent);
+    let figure = |figure: &str, told: &str| {
+        let told = format!("{told} {name}");
+        Spark::of(hour, &of_agent(figure, name), &told, rounded)
+    };
+    let unavailable = agent.unavailable.as_ref();
+    AgentRow {
+        state: match unavailable {
+            Some(_) => "unavailable".to_owned(),
+            None => agent.state.to_string(),
+        },
+        tone: match (agent.state.known(), unavailable) {
+            (Some(AgentState::Running), None) => Tone::Good,
+            (Some(AgentState::Off), _) => Tone::Plain,
+            (Some(AgentState::Parked), _) => Tone::Bad,
+            _ => Tone::Doubt,
+        },
+        why: match unavailable {
+            Some(unavailable) => Some(format!(
+                "{}, {}",
+                unavailable.why,
+                age(&unavailable.since, now)
+            )),
+            None => agent.reason.clone(),
+        },
+        owed: number(agent.owed),
+        oldest: agent.oldest_owed_s.map_or_else(String::new, duration),
+        in_flight: number(agent.in_flight),
+        retrying: number(agent.retrying),
+        dead: number(agent.dead),
+        is_dead: agent.dead > 0,
+        handled: number(overview.handled_minute),
+        progress: match &overview.last_progress_at {
+            Some(at) => age(at, now),
+            None => "none since the start".to_owned(),
+        },
+        restarts: number(agent.restarts),
+        owed_spark: figure("owed", "Owed to"),
+        handled_spark: figure("handled_per_min", "Handled a minute by"),
+        restartable: agent.state.known() != Some(AgentState::Off),
+        name: name.clone(),
+    }
+}
+
+/// The deliveries that wait longest, whosever they are.
+pub(super) fn waiting(overview: &Overview) -> Vec<WaitingRow> {
+    let now = overview.taken_at.as_str();
+    let is_long = |agent: &&AgentOverview| agent.agent.oldest_owed_s.is_some_and(|s| s >= LONG);
+    let mut rows = Vec::new();
+    for agent in overview.agents.iter().filter(is_long) {
+        rows.extend(agent.oldest.iter().map(|owed| WaitingRow {
+            id: format!("waits-{}-{}", agent.name, owed.event),
+            agent: agent.name.clone(),
+            kind: owed.kind.clone(),
+            subject: owed.subject.clone(),
+            event: owed.event.clone(),
+            since: Moment::at(&owed.since, now),
+            age: age(&owed.since, now),
+            attempts: number(owed.attempts.into()),
+            error: owed.error.clone(),
+        }));
+    }
+    rows
+}

@@ -1,0 +1,170 @@
+//! The numbers at the top of the first page.
+
+use super::super::super::wire::{Overview, Trend};
+use super::super::words::{Moment, age};
+use super::spark::Spark;
+use super::trend::{newest, rounded};
+use crate::amounts::{counted, duration, number, size};
+
+/// A number with what it means and its last hour.
+pub(super) struct Figure {
+    pub(super) id: &'static str,
+    pub(super) name: &'static str,
+    pub(super) value: String,
+    /// The moment that the value names.
+    pub(super) moment: Option<String>,
+    pub(super) note: String,
+    pub(super) spark: Option<Spark>,
+}
+
+impl Figure {
+    fn new(id: &'static str, name: &'static str, value: String, note: String) -> Self {
+        Figure {
+            id,
+            name,
+            value,
+            moment: None,
+            note,
+            spark: None,
+        }
+    }
+
+    fn with(mut self, hour: &Trend, figure: &str, written: impl Fn(f64) -> String) -> Self {
+        self.spark = Spark::of(hour, figure, self.name, written);
+        self
+    }
+}
+
+/// What stands for a number that is not known.
+const NOTHING: &str = "–";
+
+pub(super) fn figures(overview: &Overview, hour: &Trend) -> Vec<Figure> {
+    vec![
+        searchable(overview),
+        half(overview),
+        nearly_all(overview).with(hour, "freshness_p99_s", duration),
+        pending(overview).with(hour, "pending", rounded),
+        searches(overview).with(hour, "searches_per_min", rounded),
+        events(overview, hour).with(hour, "events_per_s", rounded),
+        documents(overview),
+        store(overview).with(hour, "store_bytes", bytes),
+        free(overview).with(hour, "free_bytes", bytes),
+    ]
+}
+
+fn searchable(overview: &Overview) -> Figure {
+    let (id, name, now) = ("complete-to", "Searchable up to", &overview.taken_at);
+    match &overview.freshness.complete_to {
+        Some(at) => {
+            let moment = Moment::at(at, now);
+            Figure {
+                moment: Some(moment.exact),
+                ..Figure::new(id, name, moment.shown, age(at, now))
+            }
+        }
+        None => Figure::new(
+            id,
+            name,
+            NOTHING.to_owned(),
+            "the first scan goes on".to_owned(),
+        ),
+    }
+}
+
+fn measured(overview: &Overview) -> String {
+    match &overview.freshness.measured {
+        Some(measured) => format!(
+            "of the last {}",
+            counted(measured.changes, "change", "changes")
+        ),
+        None => "no change since the start".to_owned(),
+    }
+}
+
+fn half(overview: &Overview) -> Figure {
+    let p50 = overview
+        .freshness
+        .measured
+        .as_ref()
+        .map(|m| duration(m.p50_s));
+    let value = p50.unwrap_or_else(|| NOTHING.to_owned());
+    Figure::new(
+        "p50",
+        "Change to searchable, p50",
+        value,
+        measured(overview),
+    )
+}
+
+fn nearly_all(overview: &Overview) -> Figure {
+    let p99 = overview
+        .freshness
+        .measured
+        .as_ref()
+        .map(|m| duration(m.p99_s));
+    let value = p99.unwrap_or_else(|| NOTHING.to_owned());
+    Figure::new(
+        "p99",
+        "Change to searchable, p99",
+        value,
+        measured(overview),
+    )
+}
+
+fn pending(overview: &Overview) -> Figure {
+    let freshness = &overview.freshness;
+    let note = match freshness.failed {
+        0 => "on their way to search".to_owned(),
+        n => format!("{} failed for good", number(n)),
+    };
+    Figure::new("pending", "Pending files", number(freshness.pending), note)
+}
+
+fn searches(overview: &Overview) -> Figure {
+    let value = number(overview.searches_minute);
+    Figure::new("searches", "Searches", value, span(overview))
+}
+
+/// The span of what is counted "in the last minute".
+fn span(overview: &Overview) -> String {
+    match overview.minute_s {
+        span if span >= 55.0 => "in the last minute".to_owned(),
+        span => format!("in the last {}", duration(span)),
+    }
+}
+
+fn events(overview: &Overview, hour: &Trend) -> Figure {
+    let note = match newest(hour, "events_per_s") {
+        Some(rate) => format!("{}, {} a second now", span(overview), rounded(rate)),
+        None => span(overview),
+    };
+    Figure::new("events", "Events", number(overview.published_minute), note)
+}
+
+fn documents(overview: &Overview) -> Figure {
+    let status = &overview.status;
+    let note = format!(
+        "of {}, {}",
+        counted(status.files, "file", "files"),
+        counted(status.chunks, "chunk", "chunks")
+    );
+    Figure::new("documents", "Documents", number(status.documents), note)
+}
+
+fn store(overview: &Overview) -> Figure {
+    let value = overview
+        .store_bytes
+        .map_or_else(|| NOTHING.to_owned(), size);
+    Figure::new("store", "Store", value, "store.db and its log".to_owned())
+}
+
+fn free(overview: &Overview) -> Figure {
+    let free = overview.status.free_space;
+    let note = format!("nothing is captured below {}", size(free.floor));
+    Figure::new("free", "Free space", size(free.bytes), note)
+}
+
+fn bytes(value: f64) -> String {
+    // A size is not negative, and below 2^53.
+    size(value.max(0.0) as u64)
+}

@@ -1,0 +1,55 @@
+//! The first page: how everything stands, and what can be done about it.
+
+mod agents;
+mod figures;
+mod flow;
+mod lists;
+mod spark;
+mod tone;
+mod trend;
+mod view;
+
+use askama::Template;
+use axum::extract::State as Shared;
+
+use super::super::State;
+use super::super::wire::Problem;
+use super::{Html, Page};
+use view::View;
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+pub(super) struct OverviewPage {
+    page: Page,
+    view: View,
+}
+
+/// The part of it that scripts have anew.
+#[derive(Template)]
+#[template(path = "overview/live.html")]
+pub(super) struct LivePart {
+    view: View,
+}
+
+/// `GET /`
+pub(super) async fn page(
+    Shared(state): Shared<State>,
+    page: Page,
+) -> Result<Html<OverviewPage>, Problem> {
+    let view = look(&state, &page).await?;
+    Ok(Html(OverviewPage { page, view }))
+}
+
+/// `GET /parts/overview`
+pub(super) async fn part(
+    Shared(state): Shared<State>,
+    page: Page,
+) -> Result<Html<LivePart>, Problem> {
+    let view = look(&state, &page).await?;
+    Ok(Html(LivePart { view }))
+}
+
+async fn look(state: &State, page: &Page) -> Result<View, Problem> {
+    let (overview, history) = state.overviews.view().await?;
+    Ok(View::of(&overview, &history, page.may_operate()))
+}

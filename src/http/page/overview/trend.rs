@@ -1,0 +1,23 @@
+//! Numbers of the history.
+
+use super::super::super::wire::Trend;
+use crate::amounts::number;
+
+/// A number of the history, as it is read.
+pub(super) fn rounded(value: f64) -> String {
+    match value < 10.0 && value.fract() > 0.05 {
+        true => format!("{value:.1}"),
+        // No figure is negative, or beyond 2^53.
+        false => number(value.round().max(0.0) as u64),
+    }
+}
+
+/// The name of an agent's figure.
+pub(super) fn of_agent(figure: &str, agent: &str) -> String {
+    format!("{figure}.{agent}")
+}
+
+/// The newest point of a figure.
+pub(super) fn newest(hour: &Trend, figure: &str) -> Option<f64> {
+    *hour.figures.get(figure)?.last()?
+}

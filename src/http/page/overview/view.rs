@@ -1,0 +1,166 @@
+//! From the overview to what the first page shows of it.
+
+use super::super::super::wire::{
+    Condition, FigureHistory, FixOverview, IssueOverview, Overview, RedisOverview, Severity,
+    StreamOverview,
+};
+use super::super::words::{Moment, age};
+use super::agents::{AgentRow, WaitingRow, agents, waiting};
+use super::figures::{Figure, figures};
+use super::flow::Flow;
+use super::lists::{CollectionRow, DeadPanel, JobRow, collections, dead, jobs};
+use super::tone::Tone;
+use crate::amounts::number;
+
+/// The whole page.
+pub(super) struct View {
+    /// Whether acts are offered.
+    pub(super) acts: bool,
+    pub(super) taken: Moment,
+    pub(super) tone: Tone,
+    pub(super) sentence: String,
+    pub(super) remedy: Option<String>,
+    pub(super) figures: Vec<Figure>,
+    pub(super) flow: Flow,
+    pub(super) agents: Vec<AgentRow>,
+    pub(super) waiting: Vec<WaitingRow>,
+    pub(super) carrier: Carrier,
+    pub(super) issues: Vec<IssueRow>,
+    pub(super) dead: DeadPanel,
+    pub(super) jobs: Vec<JobRow>,
+    pub(super) collections: Vec<CollectionRow>,
+}
+
+/// What carries events, and how Redis stands.
+pub(super) struct Carrier {
+    pub(super) active: String,
+    pub(super) why: String,
+    pub(super) lost: u64,
+    pub(super) redis: Option<Redis>,
+}
+
+/// How Redis stands.
+pub(super) struct Redis {
+    pub(super) up: bool,
+    pub(super) reconnects: String,
+    /// None: it is not known.
+    pub(super) streams: Option<Vec<StreamRow>>,
+}
+
+/// A stream of Redis.
+pub(super) struct StreamRow {
+    pub(super) key: String,
+    pub(super) whose: String,
+    pub(super) length: String,
+    pub(super) pending: String,
+    pub(super) lag: String,
+    pub(super) consumers: String,
+}
+
+/// An open issue.
+pub(super) struct IssueRow {
+    pub(super) id: String,
+    pub(super) severity: String,
+    pub(super) tone: Tone,
+    pub(super) what: String,
+    pub(super) remedy: String,
+    pub(super) since: Moment,
+    pub(super) age: String,
+    pub(super) fix: String,
+}
+
+impl View {
+    /// What is shown of this; `acts`: with what can be done.
+    pub(super) fn of(overview: &Overview, history: &FigureHistory, acts: bool) -> Self {
+        let (now, hour) = (overview.taken_at.as_str(), &history.hour);
+        View {
+            acts,
+            taken: Moment::at(now, now),
+            tone: tone(overview),
+            sentence: overview.summary.text.clone(),
+            remedy: overview.summary.remedy.clone(),
+            figures: figures(overview, hour),
+            flow: Flow::of(overview),
+            agents: agents(overview, hour),
+            waiting: waiting(overview),
+            carrier: carrier(overview),
+            issues: overview.issues.iter().map(|i| issue(i, now)).collect(),
+            dead: dead(overview),
+            jobs: jobs(overview),
+            collections: collections(overview),
+        }
+    }
+}
+
+fn tone(overview: &Overview) -> Tone {
+    match overview.status.state {
+        Condition::Degraded => Tone::Bad,
+        Condition::Starting | Condition::Draining => Tone::Doubt,
+        Condition::Running if overview.issues.is_empty() && overview.dead.total == 0 => Tone::Good,
+        Condition::Running => Tone::Doubt,
+    }
+}
+
+fn carrier(overview: &Overview) -> Carrier {
+    let bus = &overview.status.bus;
+    Carrier {
+        active: bus.active.clone(),
+        why: bus.why.clone(),
+        lost: bus.lost_by_redis,
+        redis: overview.redis.as_ref().map(redis),
+    }
+}
+
+fn redis(redis: &RedisOverview) -> Redis {
+    Redis {
+        up: redis.up,
+        reconnects: number(redis.reconnects),
+        streams: redis
+            .streams
+            .as_ref()
+            .map(|streams| streams.iter().map(stream).collect()),
+    }
+}
+
+fn stream(stream: &StreamOverview) -> StreamRow {
+    StreamRow {
+        key: stream.key.clone(),
+        whose: stream.agent.clone().unwrap_or_else(|| "ingress".to_owned()),
+        length: number(stream.length),
+        pending: number(stream.pending),
+        lag: known(stream.lag.map(number)),
+        consumers: number(stream.consumers),
+    }
+}
+
+/// What is not known is said to be so.
+fn known(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn issue(issue: &IssueOverview, now: &str) -> IssueRow {
+    IssueRow {
+        id: issue.subject.clone(),
+        severity: issue.severity.to_string(),
+        tone: match issue.severity.known() {
+            Some(Severity::Error) => Tone::Bad,
+            Some(Severity::Warning) | None => Tone::Doubt,
+        },
+        what: issue.what.clone(),
+        remedy: issue.remedy.clone(),
+        since: Moment::at(&issue.since, now),
+        age: age(&issue.since, now),
+        fix: issue
+            .fix
+            .as_ref()
+            .map_or_else(|| "none yet".to_owned(), fix),
+    }
+}
+
+fn fix(fix: &FixOverview) -> String {
+    let result = fix.result.as_deref().unwrap_or("under way");
+    match fix.attempts {
+        0 | 1 => format!("{}: {result}", fix.name),
+        n => format!("{}: {result} (fixes tried: {})", fix.name, number(n.into())),
+    }
+}

@@ -1,0 +1,323 @@
+//! The dashboard in a real browser, on the real daemon.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::api::port_of;
+use crate::browser::Browser;
+use crate::helper::{Daemon, World};
+
+/// A daemon with its dashboard, and a browser.
+struct Dashboard {
+    world: World,
+    daemon: Daemon,
+    browser: Browser,
+    port: u16,
+}
+
+impl Dashboard {
+    fn start() -> Dashboard {
+        let world = World::new("[http]\nlisten = \"127.0.0.1:0\"\n");
+        world.write("a.md", "# Anchor\n\nA plain walrus.\n");
+        let daemon = world.start();
+        world.wait();
+        let port = port_of(&world).expect("it listens");
+        let browser = Browser::start(world.path(), 1440, 900);
+        Dashboard {
+            world,
+            daemon,
+            browser,
+            port,
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// The address that logs in.
+    fn login(&self, role: &str) -> String {
+        let run = self.world.cli(["dashboard", "--role", role]);
+        assert_eq!(run.code(), 0, "{}", run.stderr());
+        run.stdout().trim().to_owned()
+    }
+
+    /// Logs the browser in; it shows the first page then.
+    fn enter(&mut self, role: &str) {
+        let address = self.login(role);
+        self.browser.open(&address);
+        self.browser.click("#login button");
+        self.browser.until("document.getElementById('overview')");
+    }
+
+    /// Sends a request without a browser; gives all of the answer.
+    fn exchange(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// That nothing went wrong in the page, and that it asked nobody but the daemon.
+    fn is_clean(&self) {
+        assert_eq!(self.browser.errors(), [""; 0]);
+        let own = self.url("/");
+        let requests = self.browser.requests();
+        assert!(
+            requests.iter().any(|url| url.starts_with(&own)),
+            "{requests:?}"
+        );
+        for url in requests {
+            assert!(url.starts_with(&own) || url == "about:blank", "{url}");
+        }
+    }
+
+    fn job(&self, name: &str) -> Value {
+        let list = self.world.cli(["jobs", "--json"]).json().expect("jobs");
+        let jobs = list["jobs"].as_array().expect("a list");
+        let found = jobs.iter().find(|job| job["name"] == name);
+        found.expect("the job").clone()
+    }
+}
+
+#[test]
+fn a_login_lets_in_once_and_following_the_link_does_not_use_it_up() {
+    let mut page = Dashboard::start();
+    page.browser.open(&page.url("/"));
+    let told = page.browser.text("main");
+    assert!(told.contains("docent dashboard"), "{told}");
+    assert!(!told.contains("walrus") && !page.browser.text("body").contains("Overview"));
+    page.browser.picture("stranger");
+
+    let address = page.login("operate");
+    let (path, login) = address.split_once('#').expect("a login");
+    assert_eq!(path, page.url("/login"));
+    let host = format!("Host: 127.0.0.1:{}\r\n", page.port);
+    for request in ["GET /login", &format!("GET /login?{login}")] {
+        let answer = page.exchange(&format!(
+            "{request} HTTP/1.1\r\n{host}Connection: close\r\n\r\n"
+        ));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    page.browser.open(&address);
+    page.browser.picture("login");
+    let shown = page.browser.value("location.href");
+    assert_eq!(shown, page.url("/login"), "the login is out of the address");
+    page.browser.click("#login button");
+    page.browser.until("document.getElementById('overview')");
+    assert!(page.browser.text("header").contains("may operate"));
+    assert_eq!(page.browser.value("document.cookie"), "");
+    let acts = page.world.events("operator.acted");
+    assert_eq!(acts[0]["data"]["verb"], "dashboard");
+    page.is_clean();
+
+    page.browser.open("about:blank");
+    page.browser.open(&address);
+    page.browser.click("#login button");
+    page.browser
+        .until("document.querySelector('[role=alert]')?.innerText.includes('was used')");
+
+    // It is still logged in by the first one, until it logs out.
+    page.browser.open(&page.url("/"));
+    assert!(page.browser.text("header").contains("may operate"));
+    page.browser.click(".logout button");
+    page.browser
+        .until("document.querySelector('h1')?.innerText === 'You are not logged in'");
+    page.daemon.stop();
+}
+
+#[test]
+fn what_is_shown_follows_what_happens() {
+    let mut page = Dashboard::start();
+    page.enter("read");
+    let documents = "document.querySelector('#figure-documents .value')?.innerText";
+    page.browser.until(&format!("{documents} === '1'"));
+    page.browser
+        .until("document.getElementById('live').innerText.startsWith('live')");
+    page.world.write("b.md", "# Buoy\n\nA second walrus.\n");
+    page.browser.until(&format!("{documents} === '2'"));
+    page.browser
+        .until("document.querySelector('#figure-p50 .value').innerText !== '–'");
+    // Whoever may only read is offered nothing else.
+    assert_eq!(
+        page.browser
+            .value("document.querySelectorAll('[data-act]').length"),
+        0
+    );
+    page.is_clean();
+}
+
+#[test]
+fn a_dead_letter_is_replayed_after_it_was_asked() {
+    let mut page = Dashboard::start();
+    let work = "{\"end\":\"permanent\",\"times\":1}";
+    let publish = [
+        "publish",
+        "test.work",
+        "--subject",
+        "docs/a.md",
+        "--data",
+        work,
+    ];
+    assert_eq!(page.world.cli(publish).code(), 0);
+    page.enter("operate");
+    page.browser
+        .until("document.querySelector('[id^=replay-dead-]')");
+    page.browser.picture("dead-letter");
+    // By the keyboard alone.
+    page.browser
+        .value("document.querySelector('[id^=replay-dead-]').focus()");
+    page.browser.press("Enter");
+    page.browser.until("document.querySelector('dialog')?.open");
+    page.browser.picture("dialog");
+    page.browser.press("Escape");
+    page.browser.until("!document.querySelector('dialog')");
+    assert_eq!(
+        page.world.status()["bus"]["dead"],
+        1,
+        "it was not confirmed"
+    );
+    page.browser.press("Enter");
+    page.browser.until("document.querySelector('dialog')?.open");
+    page.browser.click("dialog button[value=yes]");
+    page.browser
+        .until("document.getElementById('said').innerText.startsWith('Replayed: 1 delivery')");
+    page.browser
+        .until("!document.querySelector('[id^=replay-dead-]')");
+    assert_eq!(page.world.status()["bus"]["dead"], 0);
+    let act = &page.world.events("operator.acted")[0];
+    assert_eq!(act["data"]["verb"], "dead replay");
+    assert_eq!(act["data"]["dashboard"], true);
+    let uid = rustix::process::geteuid().as_raw();
+    assert_eq!(act["data"]["uid"], uid);
+    page.is_clean();
+}
+
+#[test]
+fn a_job_is_paused_and_resumed() {
+    let mut page = Dashboard::start();
+    page.enter("operate");
+    page.browser.click("#pause-verify");
+    page.browser.click("dialog button[value=yes]");
+    page.browser
+        .until("document.querySelector('#resume-verify')");
+    page.world
+        .until("the job is paused", || page.job("verify")["paused"] == true);
+    let asked = &page.world.events("job.changed")[0];
+    let uid = rustix::process::geteuid().as_raw();
+    assert_eq!(asked["source"], format!("dashboard/{uid}"));
+    page.browser.click("#resume-verify");
+    page.browser.click("dialog button[value=yes]");
+    page.browser
+        .until("document.querySelector('#pause-verify')");
+    page.is_clean();
+}
+
+#[test]
+fn without_scripts_the_same_is_there_and_acts_work() {
+    let mut page = Dashboard::start();
+    page.browser.scripts(false);
+    let address = page.login("operate");
+    page.browser.open(&address);
+    let login = address.split('#').nth(1).expect("a login");
+    page.browser.value(&format!(
+        "document.querySelector('[name=login]').value = '{login}'"
+    ));
+    page.browser.picture("login-without-scripts");
+    page.browser.click("#login button");
+    page.browser.until("document.getElementById('overview')");
+    assert_eq!(page.browser.text("#figure-documents .value"), "1");
+    assert!(page.browser.text("#agent-rag").contains("running"));
+    page.browser.click("#pause-verify");
+    page.browser
+        .until("document.querySelector('h1')?.innerText.includes('Pause the job verify?')");
+    page.browser.picture("ask-without-scripts");
+    page.browser.click("main form button");
+    page.browser
+        .until("document.querySelector('.notice')?.innerText.includes('verify is paused')");
+    page.browser.open(&page.url("/"));
+    assert_eq!(page.browser.text(".notice"), "", "it is said once");
+    page.world
+        .until("the job is paused", || page.job("verify")["paused"] == true);
+    page.browser.open(&page.url("/"));
+    assert!(page.browser.text("#job-verify").contains("paused"));
+    page.is_clean();
+}
+
+#[test]
+fn a_daemon_that_is_gone_is_told_with_the_age_of_what_is_shown() {
+    let mut page = Dashboard::start();
+    page.enter("read");
+    page.browser
+        .until("document.getElementById('live').innerText.startsWith('live')");
+    page.daemon.kill();
+    page.browser
+        .until("!document.getElementById('lost').hidden");
+    let told = page.browser.text("#lost");
+    assert!(
+        told.contains("has not answered since") && told.contains("is from"),
+        "{told}"
+    );
+    assert_eq!(page.browser.text("#figure-documents .value"), "1");
+    page.browser.picture("lost");
+    // At the same address again: it knows the session no more, and says so.
+    let config = std::fs::read_to_string(page.world.config()).unwrap();
+    let config = config.replace("127.0.0.1:0", &format!("127.0.0.1:{}", page.port));
+    std::fs::write(page.world.config(), config).unwrap();
+    let daemon = page.world.start();
+    page.browser
+        .until("document.querySelector('h1')?.innerText === 'You are not logged in'");
+    daemon.stop();
+}
+
+#[test]
+fn it_can_be_read_on_every_screen_by_day_and_by_night() {
+    let mut page = Dashboard::start();
+    page.world.write("broken.bin.md", b"\xff\xfe\x00\x00");
+    let work = "{\"end\":\"permanent\"}";
+    for n in 0..3 {
+        let subject = format!("docs/{n}.md");
+        let publish = [
+            "publish",
+            "test.work",
+            "--subject",
+            &subject,
+            "--data",
+            work,
+        ];
+        assert_eq!(page.world.cli(publish).code(), 0);
+    }
+    page.world.wait();
+    page.enter("operate");
+    page.browser
+        .until("document.querySelector('[id^=replay-dead-]')");
+    for (name, width, height) in [
+        ("360", 360, 740),
+        ("768", 768, 1024),
+        ("1440", 1440, 900),
+        ("3840", 3840, 2160),
+    ] {
+        page.browser.resize(width, height);
+        for dark in [false, true] {
+            page.browser.dark(dark);
+            let scrolls = page.browser.value("document.documentElement.scrollWidth");
+            assert_eq!(scrolls, width, "no scrolling sideways at {width}");
+            let light = page.browser.value(
+                "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0)",
+            );
+            assert_eq!(light.as_i64().unwrap() < 384, dark, "{light}");
+            page.browser.picture(&format!(
+                "overview-{name}-{}",
+                if dark { "dark" } else { "light" }
+            ));
+        }
+    }
+    page.is_clean();
+}
