@@ -278,85 +278,36 @@ mod tests {
         }
     }
 
+    /// The keys of a rule, and how its one violation begins.
+    #[rustfmt::skip] // one entry a line
+    const MISTAKES: &[(&str, &str)] = &[
+        ("when = \"dead\"", "1: alert[0].above: is missing, and the rule \"dead\" needs it"),
+        ("when = \"dead\"\nabove = 1.5", "4: alert[0].above: 1.5 is no limit of the rule \"dead\"; write a whole number"),
+        ("when = \"dead\"\nabove = \"1min\"", "4: alert[0].above: 1min is no limit"),
+        ("when = \"dead\"\nabove = \"much\"", "4: alert[0].above: \"much\" is not a limit"),
+        ("when = \"error_rate\"\nabove = 5", "4: alert[0].above: 5 is no limit of the rule \"error_rate\"; write a share"),
+        ("when = \"parked\"\nabove = 1", "4: alert[0].above: the rule \"parked\" does not take it; remove above"),
+        ("when = \"disk_free\"\nabove = \"1GiB\"\nbelow = \"1GiB\"", "4: alert[0].above: the rule \"disk_free\" does not take it"),
+        ("when = \"parked\"\nagent = \"rga\"", "4: alert[0].agent: there is no agent \"rga\"; write one of change_detection"),
+        ("when = \"parked\"\njob = \"verify\"", "4: alert[0].job: the rule \"parked\" does not take it"),
+        ("when = \"job_missed\"\nabove = \"1h\"\njob = \"x\"", "5: alert[0].job: there is no job \"x\"; write one of maintenance, health, verify, weekly-report"),
+        ("when = \"parked\"\nwebhook = \"http://example.org\"\nsecret_file = \"s\"", "4: alert[0].webhook: \"http://example.org\" is not https"),
+        ("when = \"parked\"\nwebhook = \"https://example.org\"", "1: alert[0].secret_file: is missing, so the receiver"),
+        ("when = \"parked\"\nsecret_file = \"s\"", "4: alert[0].secret_file: signs what is sent to a webhook, and there is none"),
+        ("when = \"parked\"\ncommand = [\"a\"]\nwebhook = \"https://example.org\"\nsecret_file = \"s\"", "4: alert[0].command: the rule has a webhook too"),
+        ("when = \"parked\"\ncommand = [\"mail -s x root\"]", "4: alert[0].command: \"mail -s x root\" is a line for a shell"),
+        ("when = \"parked\"\ncommand = [\"bin/tell\"]", "4: alert[0].command: \"bin/tell\" is relative"),
+        ("when = \"nothing\"", "3: alert[0].when: \"nothing\" is not one of"),
+        ("", "1: alert[0].when: is missing"),
+    ];
+
     #[test]
     fn every_mistake_of_a_rule_is_told_at_its_key() {
-        for (keys, said) in [
-            (
-                "when = \"dead\"",
-                "1: alert[0].above: is missing, and the rule \"dead\" needs it",
-            ),
-            (
-                "when = \"dead\"\nabove = 1.5",
-                "4: alert[0].above: 1.5 is no limit of the rule \"dead\"; write a whole number",
-            ),
-            (
-                "when = \"dead\"\nabove = \"1min\"",
-                "4: alert[0].above: 1min is no limit",
-            ),
-            (
-                "when = \"dead\"\nabove = \"much\"",
-                "4: alert[0].above: \"much\" is not a limit",
-            ),
-            (
-                "when = \"error_rate\"\nabove = 5",
-                "4: alert[0].above: 5 is no limit of the rule \"error_rate\"; write a share",
-            ),
-            (
-                "when = \"parked\"\nabove = 1",
-                "4: alert[0].above: the rule \"parked\" does not take it; remove above",
-            ),
-            (
-                "when = \"disk_free\"\nabove = \"1GiB\"\nbelow = \"1GiB\"",
-                "4: alert[0].above: the rule \"disk_free\" does not take it",
-            ),
-            (
-                "when = \"parked\"\nagent = \"rga\"",
-                "4: alert[0].agent: there is no agent \"rga\"; write one of change_detection",
-            ),
-            (
-                "when = \"parked\"\njob = \"verify\"",
-                "4: alert[0].job: the rule \"parked\" does not take it",
-            ),
-            (
-                "when = \"job_missed\"\nabove = \"1h\"\njob = \"x\"",
-                "5: alert[0].job: there is no job \"x\"; write one of maintenance, health, verify, weekly-report",
-            ),
-            (
-                "when = \"parked\"\nwebhook = \"http://example.org\"\nsecret_file = \"s\"",
-                "4: alert[0].webhook: \"http://example.org\" is not https",
-            ),
-            (
-                "when = \"parked\"\nwebhook = \"https://example.org\"",
-                "1: alert[0].secret_file: is missing, so the receiver",
-            ),
-            (
-                "when = \"parked\"\nsecret_file = \"s\"",
-                "4: alert[0].secret_file: signs what is sent to a webhook, and there is none",
-            ),
-            (
-                "when = \"parked\"\ncommand = [\"a\"]\nwebhook = \"https://example.org\"\nsecret_file = \"s\"",
-                "4: alert[0].command: the rule has a webhook too",
-            ),
-            (
-                "when = \"parked\"\ncommand = [\"mail -s x root\"]",
-                "4: alert[0].command: \"mail -s x root\" is a line for a shell",
-            ),
-            (
-                "when = \"parked\"\ncommand = [\"bin/tell\"]",
-                "4: alert[0].command: \"bin/tell\" is relative",
-            ),
-            (
-                "when = \"nothing\"",
-                "3: alert[0].when: \"nothing\" is not one of",
-            ),
-            ("", "1: alert[0].when: is missing"),
-        ] {
+        for (keys, said) in MISTAKES {
             let told = violations(&rule(keys));
             assert_eq!(told.len(), 1, "{keys}: {told:#?}");
-            assert!(
-                told[0].starts_with(&format!("docent.toml:{said}")),
-                "{keys}: {told:#?}"
-            );
+            let said = format!("docent.toml:{said}");
+            assert!(told[0].starts_with(&said), "{keys}: {told:#?}");
         }
     }
 

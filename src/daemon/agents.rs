@@ -116,17 +116,7 @@ fn factory(parts: &AgentParts, name: AgentName) -> Result<Factory, Fatal> {
                 ))
             })
         }
-        AgentName::LoggingAudit => {
-            let options = Arc::new(options::audit(&parts.config));
-            let surroundings = logging_audit::Surroundings {
-                store,
-                source,
-                board: parts.board.clone(),
-                redis: parts.redis.clone(),
-                compute,
-            };
-            Arc::new(move || agent(LoggingAudit::new(options.clone(), surroundings.clone())))
-        }
+        AgentName::LoggingAudit => audit(parts, source),
         AgentName::Scheduler => {
             let timetable = Timetable::new(options::scheduler(&parts.config))
                 .map_err(|e| Fatal::new(Exit::Config, e))?;
@@ -159,6 +149,18 @@ fn factory(parts: &AgentParts, name: AgentName) -> Result<Factory, Fatal> {
             Arc::new(move || agent(crate::agents::test::Test::new(log.clone())))
         }
     })
+}
+
+fn audit(parts: &AgentParts, source: Source) -> Factory {
+    let options = Arc::new(options::audit(&parts.config));
+    let surroundings = logging_audit::Surroundings {
+        store: parts.store.clone(),
+        source,
+        board: parts.board.clone(),
+        redis: parts.redis.clone(),
+        compute: parts.compute.clone(),
+    };
+    Arc::new(move || agent(LoggingAudit::new(options.clone(), surroundings.clone())))
 }
 
 fn agent(agent: impl Agent) -> Arc<dyn Agent> {

@@ -8,7 +8,7 @@ mod command;
 mod ends;
 mod facts;
 mod message;
-mod notify;
+mod notifications;
 mod record;
 mod watch;
 
@@ -26,7 +26,7 @@ use crate::report::{self, Period};
 use crate::runtime::{Agent, Board, Boxed, Compute, Duty, Ending, Handling, Source};
 use crate::store::{Effect, Outcome, ReadError, Store};
 
-use notify::Notifications;
+use notifications::Notifications;
 use watch::Watch;
 
 /// Who is told of an alert.
