@@ -91,7 +91,8 @@ pub(super) struct Passed {
     pub(super) searches: u64,
     pub(super) searchable: u64,
     pub(super) indexed: Option<u64>,
-    agents: Vec<Deliveries>,
+    /// In the order of the data flow.
+    pub(super) agents: Vec<Deliveries>,
 }
 
 impl Passed {
