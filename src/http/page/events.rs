@@ -171,7 +171,7 @@ async fn list(state: &State, caller: &Caller, asked: &Asked) -> Result<List, Pro
 
 /// What of the rows is on the page.
 fn cut(mut rows: Vec<Row>, next: Option<PastRow>, caller: &Caller) -> List {
-    let is_full = rows.len() >= ROWS;
+    let is_full = rows.len() >= ROWS && (next.is_some() || rows.len() > ROWS);
     if rows.len() > ROWS {
         rows.truncate(ROWS);
     }

