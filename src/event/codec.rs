@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use super::{Data, Event, EventId, EventType, Known, NewEvent, NotKnown, Subject, SubjectError};
 
 /// An event as it is printed: the fields of CloudEvents that docent uses, its place, and where it comes from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Envelope {
     pub id: String,
     /// Its place in the order of commits.
@@ -19,6 +20,7 @@ pub(crate) struct Envelope {
     /// When it was published, RFC 3339.
     pub time: String,
     /// The rest of it.
+    #[schema(value_type = Object)]
     pub data: Data,
     /// The id of the event that caused it.
     pub causation: Option<String>,
@@ -43,7 +45,7 @@ impl From<&Event> for Envelope {
 }
 
 /// What a publisher outside sends: one line of `publish --stdin`, the body of `POST /api/v1/events`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Submission {
     #[serde(rename = "type")]
@@ -52,9 +54,11 @@ pub(crate) struct Submission {
     pub subject: String,
     /// A JSON object; absent means an empty one.
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     pub data: Option<Data>,
     /// Any UUID; absent means a fresh one.
     #[serde(default)]
+    #[schema(format = "uuid")]
     pub id: Option<String>,
 }
 

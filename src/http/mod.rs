@@ -27,6 +27,7 @@ mod ingress;
 mod lines;
 mod listener;
 mod metrics;
+mod openapi;
 mod operate;
 mod params;
 pub(crate) mod percent;

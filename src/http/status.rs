@@ -8,6 +8,7 @@ use axum::extract::State as Shared;
 use super::access::Caller;
 use super::freshness::{behind, freshness};
 use super::lines::Json;
+use super::openapi::About;
 use super::wire::{
     Absent, BusView, CollectionView, Condition, FreeSpace, Heard, IndexView, IssueText,
     ListedState, Problem, ScanView, Status,
@@ -62,6 +63,8 @@ pub(super) async fn judgement(state: &State, now: Millis) -> Result<Present, Pro
 }
 
 /// `GET /api/v1/status`
+pub(super) const STATUS: About = About::new("Show how the daemon stands");
+
 pub(super) async fn status(
     Shared(state): Shared<State>,
     caller: Caller,

@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod lists;
+mod openapi;
 mod publish;
 mod wait;
 

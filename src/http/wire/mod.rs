@@ -12,6 +12,7 @@ mod problem;
 mod status;
 mod text;
 mod token;
+mod words;
 
 pub(crate) use crate::event::codec::{Envelope, Submission};
 pub(crate) use crate::runtime::AgentState;
@@ -23,7 +24,7 @@ pub(crate) use documents::{
 };
 pub use documents::{Hit, SearchAnswer};
 pub(crate) use events::{
-    AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView, PublishedId,
+    AuditRecord, AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView, PublishedId,
     PublishedLine, Replayed, Restarted,
 };
 pub(crate) use health::{HealthIssue, HealthList, JobList, JobRun, JobView, RunState};

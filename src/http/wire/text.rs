@@ -1,8 +1,9 @@
 //! Reading documents, and checking what is quoted from them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ReadAnswer {
     pub collection: String,
     /// The path in it.
@@ -28,7 +29,7 @@ pub(crate) struct ReadAnswer {
 }
 
 /// What an answer has no room for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct LeftOff {
     /// Lines that are not there, or not to their end.
     pub lines: u32,
@@ -39,7 +40,7 @@ pub(crate) struct LeftOff {
 }
 
 /// The body of `POST /api/v1/cite`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CiteRequest {
     /// What is to be checked.
@@ -47,7 +48,7 @@ pub(crate) struct CiteRequest {
 }
 
 /// A quote and where it was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CiteItem {
     #[serde(rename = "ref")]
@@ -57,7 +58,7 @@ pub(crate) struct CiteItem {
 }
 
 /// The answer of `POST /api/v1/cite`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct CiteAnswer {
     /// One for each item, in the same order.
     pub results: Vec<Citation>,
@@ -67,7 +68,7 @@ pub(crate) struct CiteAnswer {
 }
 
 /// Whether a quote stands where it is said to stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CiteVerdict {
     Ok,
@@ -100,7 +101,7 @@ impl CiteVerdict {
 }
 
 /// What became of one quote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Citation {
     /// As it was asked for.
     #[serde(rename = "ref")]
@@ -120,7 +121,7 @@ pub(crate) struct Citation {
 }
 
 /// The text of a document that is most like a quote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Nearest {
     /// First and last line, from 1, both included.
     pub lines: [u32; 2],
