@@ -2,6 +2,7 @@
 
 // In the order of the data: what a module names stands above it.
 mod backoff;
+mod counted;
 mod disk;
 mod hex;
 mod log_once;

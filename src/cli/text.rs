@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+pub(super) use crate::counted::{counted, number};
+pub(super) use crate::visible::one_line;
 use crate::visible::visible;
 
 /// Colours or none, and how wide a line may be.
@@ -132,23 +134,6 @@ pub(super) fn wrap(text: &str, max: usize) -> Vec<String> {
     lines
 }
 
-/// `n` with its thousands apart.
-pub(super) fn number(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-pub(super) fn counted(n: u64, one: &str, many: &str) -> String {
-    format!("{} {}", number(n), if n == 1 { one } else { many })
-}
-
 /// A duration in seconds, to about two digits.
 pub(super) fn duration(seconds: f64) -> String {
     // Ages are below 2^53 s and not negative, so nothing is lost.
@@ -186,17 +171,6 @@ fn in_zone(text: &str, form: &str, zone: &TimeZone) -> String {
         Ok(at) => at.to_zoned(zone.clone()).strftime(form).to_string(),
         Err(_) => plain(text),
     }
-}
-
-/// The first line of a text, cut to `max` characters.
-pub(super) fn one_line(text: &str, max: usize) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    let more = line.chars().count() > max || text.lines().nth(1).is_some();
-    let mut cut: String = line.chars().take(max).collect();
-    if more {
-        cut.push('…');
-    }
-    plain(&cut)
 }
 
 #[cfg(test)]
@@ -243,13 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_durations_read_well() {
-        assert_eq!(
-            [0, 999, 1000, 1_234_567].map(number),
-            ["0", "999", "1,000", "1,234,567"]
-        );
-        assert_eq!(counted(1, "file", "files"), "1 file");
-        assert_eq!(counted(1200, "file", "files"), "1,200 files");
+    fn durations_read_well() {
         let seconds = [0.25, 42.9, 61.0, 3700.0, 90_000.0, -1.0];
         assert_eq!(
             seconds.map(duration),
@@ -267,12 +235,5 @@ mod tests {
             "2026-01-31 23:30:00"
         );
         assert_eq!(clock_at("never", now, &zone), "never");
-    }
-
-    #[test]
-    fn one_line_says_that_it_is_cut() {
-        assert_eq!(one_line("short", 10), "short");
-        assert_eq!(one_line("longer than that", 6), "longer…");
-        assert_eq!(one_line("two\nlines", 10), "two…");
     }
 }

@@ -11,7 +11,7 @@ use axum::extract::{Extension, Query, Request, State as Shared};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -24,15 +24,12 @@ use super::openapi::Registered;
 use super::params::whole;
 use super::routes::Routes;
 use super::server::TooMany;
-use super::wire::{Problem, ProblemKind};
+use super::wire::{DATA_DIR_HEADER, Problem, ProblemKind};
 use super::{
-    Info, Peer, State, agents, audit, cite, dead, documents, events, follow, health, openapi,
+    Info, Peer, State, agents, audit, cite, dead, documents, events, follow, health, mcp, openapi,
     operate, percent, probes, publish, read, scan, search, status, stream, token, wait,
 };
 use crate::runtime::Board;
-
-/// The header of every answer that names the daemon's `data_dir`, percent-encoded.
-pub(crate) const DATA_DIR_HEADER: &str = "docent-data-dir";
 
 /// Everything, for the control socket: whoever may open that may do everything.
 pub(crate) fn router(state: State) -> Router {
@@ -147,10 +144,16 @@ fn api(state: State) -> Router {
     let lasting = lasting
         .method_not_allowed_fallback(method_not_allowed)
         .layer(bounded_by(permits.lasting()));
-    Router::new()
+    let (body, patience) = (state.info.body, state.info.patience.body);
+    let api = Router::new()
         .nest("/api/v1", brief.merge(lasting).with_state(state))
         .layer(Extension(document))
-        .fallback(not_found)
+        .fallback(not_found);
+    let mcp = Router::new()
+        .route("/mcp", post(mcp::serve))
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(mcp::Inside::new(api.clone(), body, patience));
+    api.merge(mcp)
 }
 
 /// Every operation of the API.

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of one function each. They name nothing, and every module may name them.
-const COMMON: &[&str] = &["backoff", "disk", "hex", "log_once", "metrics", "word"];
+const COMMON: &[&str] = &[
+    "backoff", "counted", "disk", "hex", "log_once", "metrics", "word",
+];
 
 /// Module → the modules that it may name.
 const IMPORTS: &[(&str, &[&str])] = &[
@@ -30,7 +32,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "event", "json", "bus", "config", "store", "index", "runtime", "health",
+            "event", "json", "bus", "config", "store", "index", "runtime", "health", "visible",
         ],
     ),
     ("error", &["config", "store", "visible"]),
@@ -69,12 +71,13 @@ const HOMES: &[(&str, &[&str])] = &[
     ("gix_glob", &["agents/change_detection", "index"]),
     ("gix_ignore", &["agents/change_detection"]),
     ("axum", &["http"]),
+    ("utoipa", &["http", "event/codec.rs"]),
     ("tokio_rustls", &["http"]),
     ("rustls_native_certs", &["http/client"]),
     ("prometheus_client", &["metrics"]),
     ("fred", &["bus/redis"]),
     ("clap", &["cli"]),
-    ("rmcp", &["cli/mcp"]),
+    ("rmcp", &["cli/mcp", "http/mcp"]),
     ("jsonc_parser", &["cli/mcp/setup"]),
     ("toml_edit", &["cli/mcp/setup"]),
     ("tracing_subscriber", &["telemetry"]),

@@ -36,6 +36,10 @@ pub(crate) use status::{
     Unavailable, WaitAnswer,
 };
 pub(crate) use text::{
-    Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, LeftOff, Nearest, ReadAnswer,
+    Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, LeftOff, Nearest, ReadAnswer, range,
 };
 pub(crate) use token::{NewToken, Revoked, TokenList, TokenMade, TokenView};
+pub(crate) use words::{agent_name, event_type};
+
+/// The header of every answer that names the daemon's `data_dir`, percent-encoded.
+pub(crate) const DATA_DIR_HEADER: &str = "docent-data-dir";

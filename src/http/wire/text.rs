@@ -1,7 +1,11 @@
 //! Reading documents, and checking what is quoted from them.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::counted::counted;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ReadAnswer {
@@ -28,6 +32,18 @@ pub(crate) struct ReadAnswer {
     pub missing: Option<String>,
 }
 
+impl ReadAnswer {
+    /// What is to be said besides the text.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let left = self.left_off.as_ref().map(LeftOff::to_string);
+        let stale = self.stale.then(|| STALE.to_owned());
+        left.into_iter().chain(stale).collect()
+    }
+}
+
+/// What is said of a text whose file is another one by now.
+const STALE: &str = "the file has changed since docent read it";
+
 /// What an answer has no room for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct LeftOff {
@@ -37,6 +53,19 @@ pub(crate) struct LeftOff {
     pub bytes: u64,
     /// What to read next; none if the last line that is there goes on.
     pub next: Option<String>,
+}
+
+/// In a sentence.
+impl fmt::Display for LeftOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = counted(u64::from(self.lines), "line", "lines");
+        let bytes = counted(self.bytes, "byte", "bytes");
+        write!(f, "left off: {lines} ({bytes})")?;
+        match &self.next {
+            Some(next) => write!(f, "; it goes on at {next}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The body of `POST /api/v1/cite`.
@@ -127,4 +156,43 @@ pub(crate) struct Nearest {
     pub lines: [u32; 2],
     /// The text of these lines, or a piece of it where they are long.
     pub text: String,
+}
+
+/// Lines as they are written behind a path.
+pub(crate) fn range([first, last]: [u32; 2]) -> String {
+    if first == last {
+        first.to_string()
+    } else {
+        format!("{first}-{last}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_said_with_where_it_goes_on() {
+        let mut answer = ReadAnswer {
+            collection: "docs".to_owned(),
+            path: "a.md".to_owned(),
+            version: 2,
+            digest: "d".to_owned(),
+            lines: [1, 2],
+            total_lines: 1202,
+            text: "a\rb\r\nc".to_owned(),
+            stale: true,
+            missing: None,
+            left_off: Some(LeftOff {
+                lines: 1200,
+                bytes: 5000,
+                next: Some("docs/a.md:3-1202".to_owned()),
+            }),
+        };
+        let left = "left off: 1,200 lines (5,000 bytes); it goes on at docs/a.md:3-1202";
+        assert_eq!(answer.notes(), [left, STALE]);
+        answer.stale = false;
+        answer.left_off = None;
+        assert!(answer.notes().is_empty());
+    }
 }
