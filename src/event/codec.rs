@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::{Data, Event, EventId, EventType, Known, NewEvent, NotKnown, Subject, SubjectError};
 
@@ -49,6 +50,7 @@ impl From<&Event> for Envelope {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Submission {
     #[serde(rename = "type")]
+    #[schema(schema_with = open_type)]
     pub kind: String,
     /// What it is about.
     pub subject: String,
@@ -60,6 +62,14 @@ pub(crate) struct Submission {
     #[serde(default)]
     #[schema(format = "uuid")]
     pub id: Option<String>,
+}
+
+/// A type that is open from outside.
+fn open_type() -> Object {
+    let open = EventType::ALL.iter().filter(|kind| kind.open());
+    let names = open.map(|kind| kind.as_str());
+    let schema = ObjectBuilder::new().schema_type(Type::String);
+    schema.enum_values(Some(names)).build()
 }
 
 /// Why a submission is refused before it comes near the ledger.

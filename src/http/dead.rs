@@ -9,7 +9,7 @@ use super::access::Caller;
 use super::lines::{Json, ListOf, PAGE, Page, paged_object};
 use super::openapi::About;
 use super::params::{Named, Params, limited};
-use super::wire::{Dead, DeadList, DeadView, Envelope, Problem, ProblemKind};
+use super::wire::{self, Dead, DeadList, DeadView, Envelope, Problem, ProblemKind};
 use super::{State, count, ingress};
 use crate::event::{AgentName, EventId, Seq};
 use crate::store::{DeadLetter, DeliveryState};
@@ -39,7 +39,8 @@ pub(super) async fn list(
     let total = total(&state, &caller).await?;
     let rest = Map::from_iter([("total".to_owned(), json!(total))]);
     paged_object(
-        ("dead", rest),
+        "dead",
+        rest,
         (ListPosition::Start, limit),
         move |(place, limit)| {
             let (state, caller) = (state.clone(), caller.clone());
@@ -133,6 +134,7 @@ fn dead(letter: DeadLetter) -> Dead {
 #[serde(deny_unknown_fields)]
 pub(super) struct ShowQuery {
     /// Only what this agent owes.
+    #[param(schema_with = wire::agent_name)]
     agent: Option<String>,
 }
 

@@ -12,7 +12,7 @@ use super::dead::unknown_event;
 use super::lines::{Json, Lines, PAGE, Page, broken_off, paged};
 use super::openapi::About;
 use super::params::{Named, Params, moment};
-use super::wire::{Delivery, Envelope, EventView, Problem, ProblemKind};
+use super::wire::{Delivery, Envelope, EventView, Problem, ProblemKind, event_type};
 use crate::event::Seq;
 use crate::store::EventFilter;
 
@@ -23,6 +23,7 @@ pub(super) struct EventsQuery {
     /// Only events about this, or about something below it.
     subject: Option<String>,
     #[serde(rename = "type")]
+    #[param(schema_with = event_type)]
     kind: Option<String>,
     /// Only events of this chain: the id of its first one.
     correlation: Option<String>,

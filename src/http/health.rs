@@ -34,7 +34,7 @@ pub(super) async fn issues(
     let issues = judgement(&state, now).await?.issues;
     let mut open = Some(issues.into_iter().map(HealthIssue::from));
     let judged_at = [("judged_at".to_owned(), Value::String(now.to_string()))];
-    paged_object(("issues", Map::from_iter(judged_at)), 0, move |known| {
+    paged_object("issues", Map::from_iter(judged_at), 0, move |known| {
         let (state, open) = (state.clone(), open.take());
         async move {
             match open.filter(|issues| issues.len() > 0) {

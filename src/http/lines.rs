@@ -127,7 +127,8 @@ where
 
 /// The same as one object: the lines of the pages are the list `key`, and the keys of `rest` follow.
 pub(super) async fn paged_object<L, T, C, F, Fut>(
-    (key, rest): (&'static str, Map<String, Value>),
+    key: &'static str,
+    rest: Map<String, Value>,
     cursor: C,
     page: F,
 ) -> Result<ListOf<L>, Problem>

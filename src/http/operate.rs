@@ -15,7 +15,7 @@ use super::lines::Json;
 use super::openapi::About;
 use super::params::{Named, Params};
 use super::problem::{missing, stopping};
-use super::wire::{Dropped, Problem, ProblemKind, Replayed, Restarted};
+use super::wire::{self, Dropped, Problem, ProblemKind, Replayed, Restarted};
 use super::{State, ingress};
 use crate::event::{AgentName, EventId, Subject};
 use crate::runtime::{AgentState, RequestError};
@@ -29,6 +29,7 @@ const RESTART_PATIENCE: Duration = Duration::from_secs(10);
 #[serde(deny_unknown_fields)]
 pub(super) struct OfAgent {
     /// Only what this agent owes.
+    #[param(schema_with = wire::agent_name)]
     agent: Option<String>,
 }
 

@@ -14,6 +14,13 @@ use super::State;
 use super::access::{Need, admitted};
 use super::openapi::{About, Described, Description, Registered};
 
+/// What the document says of a route with this handler.
+fn described<H: Described<T>, T>(route: Registered, about: About) -> Description {
+    let mut description = Description::new(route, about);
+    H::describe(&mut description);
+    description
+}
+
 /// Routes that are being put together.
 #[derive(Default)]
 pub(super) struct Routes {
@@ -29,7 +36,7 @@ impl Routes {
         T: 'static,
     {
         let route = Registered::new(Method::GET, need, path);
-        self.add(Description::of::<H, T>(route, about), get(handler))
+        self.add(described::<H, T>(route, about), get(handler))
     }
 
     /// With one more that something is sent to.
@@ -39,7 +46,7 @@ impl Routes {
         T: 'static,
     {
         let route = Registered::new(Method::POST, need, path);
-        self.add(Description::of::<H, T>(route, about), post(handler))
+        self.add(described::<H, T>(route, about), post(handler))
     }
 
     fn add(mut self, description: Description, served: MethodRouter<State>) -> Self {

@@ -44,6 +44,7 @@ mod mcp;
 mod metrics;
 mod migrate;
 mod mounts;
+mod openapi;
 mod operate;
 mod permissions;
 mod quality;

@@ -24,6 +24,10 @@ pub(in crate::http) trait Gives {
 }
 
 /// A handler. `T` is what axum tells handlers apart by.
+#[diagnostic::on_unimplemented(
+    message = "the API's description cannot say what this handler takes or gives",
+    note = "what it takes is to be `Takes`, what it gives `Gives`, and what they carry has a schema: derive `ToSchema`"
+)]
 pub(in crate::http) trait Described<T> {
     fn describe(to: &mut Description);
 }

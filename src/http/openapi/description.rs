@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 use axum::http::{Method, StatusCode};
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::openapi::{Content, HttpMethod, Ref, RefOr, Required, Response, ResponseBuilder};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{
+    Content, HttpMethod, Paths, Ref, RefOr, Required, Response, ResponseBuilder,
+};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::super::access::Need;
 use super::super::wire::{Problem, ProblemKind};
-use super::{About, Described};
+use super::About;
+
+/// Schemas by their names.
+pub(super) type Schemas = BTreeMap<String, RefOr<Schema>>;
 
 /// What every request can end with, whatever it asks for.
 const ALWAYS: &[ProblemKind] = &[
@@ -45,7 +50,7 @@ pub(in crate::http) struct Description {
     building: OperationBuilder,
     answers: BTreeMap<u16, Response>,
     problems: BTreeMap<u16, Vec<&'static str>>,
-    pub(super) schemas: Vec<(String, RefOr<Schema>)>,
+    schemas: Vec<(String, RefOr<Schema>)>,
 }
 
 impl Registered {
@@ -55,8 +60,8 @@ impl Registered {
 }
 
 impl Description {
-    /// The operation of a handler.
-    pub(in crate::http) fn of<H: Described<T>, T>(route: Registered, about: About) -> Self {
+    /// What is known of an operation before its handler is looked at.
+    pub(in crate::http) fn new(route: Registered, about: About) -> Self {
         let words = route
             .path
             .split(['/', '{', '}', '.'])
@@ -73,7 +78,6 @@ impl Description {
             problems: BTreeMap::new(),
             schemas: Vec::new(),
         };
-        H::describe(&mut this);
         let of_body: &[_] = if this.route.method == Method::POST {
             OF_BODIES
         } else {
@@ -92,7 +96,10 @@ impl Description {
 
     /// Parameters in the query.
     pub(in crate::http) fn query<T: IntoParams>(&mut self) {
-        for parameter in T::into_params(|| Some(ParameterIn::Query)) {
+        for mut parameter in T::into_params(|| Some(ParameterIn::Query)) {
+            if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema {
+                without_null(&mut schema.schema_type);
+            }
             self.add(|building| building.parameter(parameter));
         }
         self.problem(ProblemKind::BadRequest);
@@ -173,15 +180,8 @@ impl Description {
         all.copied().collect()
     }
 
-    /// The path with the method, and the operation itself.
-    pub(super) fn finished(
-        mut self,
-    ) -> (
-        String,
-        HttpMethod,
-        OperationBuilder,
-        Vec<(String, RefOr<Schema>)>,
-    ) {
+    /// Puts it where the document has its paths and its schemas.
+    pub(super) fn put_into(mut self, paths: &mut Paths, schemas: &mut Schemas) {
         let problem = self.schema::<Problem>();
         let mut building = self.building;
         for (status, answer) in self.answers {
@@ -198,12 +198,9 @@ impl Description {
             Method::POST => HttpMethod::Post,
             _ => HttpMethod::Get,
         };
-        (
-            format!("/api/v1{}", self.route.path),
-            method,
-            building,
-            self.schemas,
-        )
+        let path = format!("/api/v1{}", self.route.path);
+        paths.add_path_operation(path, vec![method], building);
+        schemas.extend(self.schemas);
     }
 
     /// A reference to the schema of a type, which is noted.
@@ -215,5 +212,14 @@ impl Description {
 
     fn add(&mut self, change: impl FnOnce(OperationBuilder) -> OperationBuilder) {
         self.building = change(std::mem::take(&mut self.building));
+    }
+}
+
+/// A parameter that may be left out is not null: a query has none.
+fn without_null(schema: &mut SchemaType) {
+    if let SchemaType::Array(types) = schema
+        && let [found, Type::Null] = &types[..]
+    {
+        *schema = SchemaType::Type(found.clone());
     }
 }

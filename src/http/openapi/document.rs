@@ -1,7 +1,5 @@
 //! The document itself, and the route that serves it.
 
-use std::collections::BTreeMap;
-
 use axum::extract::Extension;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +8,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Paths};
 
+use super::description::Schemas;
 use super::{About, Description, Gives};
 
 /// What the document says about itself.
@@ -42,11 +41,9 @@ impl Document {
 
 fn open_api(operations: Vec<Description>) -> OpenApi {
     let mut paths = Paths::new();
-    let mut schemas = BTreeMap::new();
+    let mut schemas = Schemas::new();
     for operation in operations {
-        let (path, method, operation, named) = operation.finished();
-        paths.add_path_operation(path, vec![method], operation);
-        schemas.extend(named);
+        operation.put_into(&mut paths, &mut schemas);
     }
     let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     let components = ComponentsBuilder::new()
