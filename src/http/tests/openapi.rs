@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use bytes::Bytes;
+use hyper::Method;
+use serde_json::{Value, json};
 
 use super::super::openapi::Document;
 use super::super::router::{described, registered};
@@ -125,4 +127,52 @@ async fn the_document_is_served() {
             assert_eq!(served, document());
         })
         .await;
+}
+
+#[tokio::test]
+async fn what_a_path_cannot_name_is_a_problem_like_any_other() {
+    let daemon = Daemon::new();
+    daemon
+        .serving(async {
+            for path in ["/api/v1/events/%FF", "/api/v1/dead/%C3%28"] {
+                let answer = daemon.raw(Method::GET, path, Bytes::new()).await;
+                assert_eq!(answer.status(), 400, "{path}");
+                let kind = &answer.headers()["content-type"];
+                assert_eq!(kind, "application/problem+json", "{path}");
+            }
+        })
+        .await;
+}
+
+#[test]
+fn a_parameter_has_a_type_of_its_own_and_its_bounds() {
+    let document = document();
+    let of = |path: &str, name: &str| {
+        let parameters = document["paths"][path]["get"]["parameters"].as_array();
+        let found = parameters.unwrap().iter().find(|p| p["name"] == name);
+        found.unwrap().clone()
+    };
+    let limit = of("/api/v1/search", "limit");
+    assert_eq!(
+        (&limit["required"], &limit["schema"]["type"]),
+        (&json!(false), &json!("integer"))
+    );
+    assert_eq!(
+        (&limit["schema"]["minimum"], &limit["schema"]["maximum"]),
+        (&json!(1), &json!(100))
+    );
+    assert_eq!(of("/api/v1/search", "q")["required"], true);
+    assert_eq!(of("/api/v1/search", "path")["schema"]["type"], "array");
+    assert_eq!(of("/api/v1/read", "ref")["in"], "query");
+    let states = of("/api/v1/documents", "state");
+    assert!(
+        states["schema"].to_string().contains("withheld"),
+        "{states}"
+    );
+    assert_eq!(of("/api/v1/stream", "Last-Event-ID")["in"], "header");
+    let agents = of("/api/v1/dead/{id}", "agent");
+    assert_eq!(
+        (&agents["required"], &agents["schema"]["enum"][2]),
+        (&json!(false), &json!("rag"))
+    );
 }
