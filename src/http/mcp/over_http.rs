@@ -63,6 +63,7 @@ pub(in crate::http) async fn serve(
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
+        .with_max_request_body_bytes(way.body_max())
         .disable_allowed_hosts()
         .disable_allowed_origins();
     let service = StreamableHttpService::new(
