@@ -8,7 +8,7 @@ use super::context::{Context, block_on};
 use super::output::Output;
 use super::text::{Style, one_line, plain};
 use crate::error::{Exit, Fatal};
-use crate::http::wire::{Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict};
+use crate::http::wire::{Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, range};
 use crate::http::{Client, Target};
 
 /// Quotes that are sent at once.
@@ -242,15 +242,6 @@ fn render(result: &Citation, style: Style) -> String {
         line.push_str(&format!("  {}", plain(reason)));
     }
     line
-}
-
-/// Lines as they are written behind a path.
-pub(super) fn range([first, last]: [u32; 2]) -> String {
-    if first == last {
-        first.to_string()
-    } else {
-        format!("{first}-{last}")
-    }
 }
 
 #[cfg(test)]

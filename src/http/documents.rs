@@ -1,12 +1,13 @@
 //! Documents and their versions.
 
 use axum::extract::State as Shared;
-use axum::response::Response;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::State;
 use super::access::Caller;
-use super::lines::{Json, PAGE, paged, push_line};
+use super::lines::{Json, Lines, PAGE, Page, paged};
+use super::openapi::About;
 use super::params::Params;
 use super::wire::{DocumentView, History, Problem, ProblemKind, Version};
 use crate::event::{Subject, escape};
@@ -14,10 +15,12 @@ use crate::store::{Digest, FileState, ListedDocument, ListedState};
 use crate::word::Word;
 
 /// The query of `GET /api/v1/documents`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DocumentsQuery {
     collection: Option<String>,
+    /// Only files in this state.
+    #[param(value_type = Option<ListedState>, inline)]
     state: Option<String>,
     /// Only what comes after `<collection>/<path>`.
     after: Option<String>,
@@ -35,12 +38,14 @@ pub(super) fn wanted(state: &str) -> Result<ListedState, Problem> {
     })
 }
 
+pub(super) const LIST: About = About::new("List every file in scope").or(&[ProblemKind::NotFound]);
+
 /// `GET /api/v1/documents`: every file in scope, one a line, by collection and path.
 pub(super) async fn list(
     Shared(state): Shared<State>,
     caller: Caller,
     Params(query): Params<DocumentsQuery>,
-) -> Result<Response, Problem> {
+) -> Result<Lines<DocumentView>, Problem> {
     let wanted = query.state.as_deref().map(wanted).transpose()?;
     if let Some(collection) = &query.collection {
         state.known_collection(&caller, collection)?;
@@ -59,9 +64,9 @@ pub(super) async fn list(
                     return Ok(None);
                 };
                 after = next;
-                let mut page = Vec::new();
+                let mut page = Page::default();
                 for row in &found.rows {
-                    push_line(&mut page, row)?;
+                    page.push(row)?;
                 }
                 if !page.is_empty() {
                     return Ok(Some((page, after)));
@@ -159,12 +164,15 @@ fn document(row: ListedDocument) -> DocumentView {
 }
 
 /// The query of `GET /api/v1/documents/history`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HistoryQuery {
     /// `<collection>/<path>`, as in an event's subject.
     pub(super) of: String,
 }
+
+pub(super) const HISTORY: About =
+    About::new("List the versions of a document").or(&[ProblemKind::NotFound]);
 
 /// `GET /api/v1/documents/history`: the versions of a document that are kept, also of one whose file is gone.
 pub(super) async fn history(

@@ -1,23 +1,28 @@
 //! Reports: one of now, and those that were written.
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::State;
 use super::lines::Json;
-use super::params::Params;
+use super::openapi::About;
+use super::params::{Named, Params};
 use super::wire::{Problem, ProblemKind, ReportAnswer, ReportList, ReportName};
 use crate::event::{Heartbeat, Millis};
 use crate::report::{Period, gather};
 
 /// The query of `GET /api/v1/report`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReportQuery {
     /// `day`, `week`, or `FROM..TO`.
     #[serde(default)]
+    #[param(default = "week")]
     period: Option<String>,
 }
+
+pub(super) const NOW: About = About::new("Report on a period");
 
 /// `GET /api/v1/report`: made now, and not kept.
 pub(super) async fn now(
@@ -42,6 +47,8 @@ pub(super) async fn now(
     }))
 }
 
+pub(super) const LIST: About = About::new("List the reports that were written");
+
 /// `GET /api/v1/reports`: those that were written, the newest first.
 pub(super) async fn list(Shared(state): Shared<State>) -> Result<Json<ReportList>, Problem> {
     let reports = state.store.reports().await?.into_iter();
@@ -54,10 +61,13 @@ pub(super) async fn list(Shared(state): Shared<State>) -> Result<Json<ReportList
     }))
 }
 
+pub(super) const SHOW: About =
+    About::new("Show a report that was written").or(&[ProblemKind::NotFound]);
+
 /// `GET /api/v1/reports/{name}`
 pub(super) async fn show(
     Shared(state): Shared<State>,
-    Path(name): Path<String>,
+    Named(name): Named,
 ) -> Result<Json<ReportAnswer>, Problem> {
     let found = state.store.report_named(name.clone()).await?;
     let row = found.ok_or_else(|| {

@@ -47,6 +47,7 @@ mod mcp;
 mod metrics;
 mod migrate;
 mod mounts;
+mod openapi;
 mod operate;
 mod pages;
 mod page;

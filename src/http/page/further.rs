@@ -1,11 +1,11 @@
 //! The pages besides the first one: what is searched, listed, told of events, and set.
 
 use super::super::access::Need;
-use super::super::routes::Routes;
+use super::routes::PageRoutes;
 use super::{audit, document, documents, event, events, health, search, settings};
 
 /// Adds them, each with what it needs.
-pub(super) fn further(routes: Routes) -> Routes {
+pub(super) fn further(routes: PageRoutes) -> PageRoutes {
     routes
         .get(Need::Read, "/search", search::page)
         .get(Need::Read, "/documents", documents::page)

@@ -23,6 +23,7 @@ mod html;
 mod lineage;
 mod login;
 mod overview;
+mod routes;
 mod search;
 mod settings;
 mod show;
@@ -38,12 +39,12 @@ pub(super) use html::Html;
 
 use super::State;
 use super::access::Need;
-use super::routes::Routes;
+use routes::PageRoutes;
 
 /// The pages, for who is logged in.
-pub(super) fn pages() -> Routes {
+pub(super) fn pages() -> PageRoutes {
     use Need::{Operate, OperateAll, Read, ReadAll};
-    further::further(Routes::default())
+    further::further(PageRoutes::default())
         .get(ReadAll, "/", overview::page)
         .get(ReadAll, "/parts/overview", overview::part)
         .get(Operate, "/acts/dead/{id}/replay", acts::ask_replay_dead)

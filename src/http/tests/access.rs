@@ -10,8 +10,9 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
 use super::super::access::{Need, fresh_token};
-use super::super::router::{DATA_DIR_HEADER, registered};
-use super::super::routes::Registered;
+use super::super::openapi::Registered;
+use super::super::router::registered;
+use super::super::wire::DATA_DIR_HEADER;
 use super::*;
 use crate::runtime::{RootReport, RootState};
 use crate::store::{TokenRole, TokenRow};

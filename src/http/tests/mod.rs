@@ -4,8 +4,9 @@ mod access;
 mod api;
 mod further;
 mod lists;
-mod pages;
+mod openapi;
 mod overview;
+mod pages;
 mod publish;
 mod wait;
 

@@ -15,6 +15,7 @@ mod report;
 mod status;
 mod text;
 mod token;
+mod words;
 
 pub(crate) use crate::event::codec::{Envelope, Submission};
 pub(crate) use crate::runtime::AgentState;
@@ -27,7 +28,7 @@ pub(crate) use documents::{
 };
 pub use documents::{Hit, SearchAnswer};
 pub(crate) use events::{
-    AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView, PublishedId,
+    AuditRecord, AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView, PublishedId,
     PublishedLine, Replayed, Restarted,
 };
 pub(crate) use health::{HealthIssue, HealthList, JobList, JobRun, JobView, RunState};
@@ -45,6 +46,10 @@ pub(crate) use status::{
     Unavailable, WaitAnswer,
 };
 pub(crate) use text::{
-    Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, LeftOff, Nearest, ReadAnswer,
+    Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, LeftOff, Nearest, ReadAnswer, range,
 };
 pub(crate) use token::{NewToken, Revoked, TokenList, TokenMade, TokenView};
+pub(crate) use words::{agent_name, event_type};
+
+/// The header of every answer that names the daemon's `data_dir`, percent-encoded.
+pub(crate) const DATA_DIR_HEADER: &str = "docent-data-dir";
