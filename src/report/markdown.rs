@@ -5,6 +5,9 @@ use super::{Causes, Report, Sizes, Span};
 /// Characters with a meaning in Markdown; what is quoted comes from outside.
 const SPECIAL: &[char] = &['\\', '`', '*', '_', '<', '>', '[', ']', '|', '#', '&'];
 
+/// One of the sizes.
+type SizeOf = fn(&Sizes) -> Option<u64>;
+
 impl Report {
     /// The report in Markdown.
     pub(crate) fn markdown(&self) -> String {
@@ -103,7 +106,7 @@ impl Report {
             }
         };
         text.push_str("\n| what | now | change |\n|---|---:|---:|\n");
-        let rows: [(&str, fn(&Sizes) -> Option<u64>); 3] = [
+        let rows: [(&str, SizeOf); 3] = [
             ("documents", |s| Some(s.documents)),
             ("chunks", |s| Some(s.chunks)),
             ("bytes of the store", |s| s.store_bytes),
