@@ -31,8 +31,8 @@ pub(crate) struct Rules {
     pub(crate) lists_before_last_id: bool,
     /// When an outstanding entry ends without a commit, the cursor goes back.
     pub(crate) back_when_entry_ends: bool,
-    /// When a flight leaves the table unsettled, the cursor goes back.
-    pub(crate) back_when_unsettled: bool,
+    /// A flight that the store could not commit is paused with its copies (else it leaves the table, and the cursor stays).
+    pub(crate) unsettled_is_paused: bool,
     /// When the runner is replaced, the cursor begins anew.
     pub(crate) back_when_replaced: bool,
     /// When the carrier changes, the cursor begins anew.
@@ -59,7 +59,7 @@ impl Rules {
         judges: true,
         lists_before_last_id: true,
         back_when_entry_ends: true,
-        back_when_unsettled: true,
+        unsettled_is_paused: true,
         back_when_replaced: true,
         back_at_switch: true,
         back_at_replay: true,
@@ -81,7 +81,7 @@ pub(crate) struct Faults {
     /// A handler makes no progress and is stopped; its outcome may still come.
     pub(crate) stall: bool,
     pub(crate) replaced: bool,
-    /// The store refuses a commit: its disk is full, and the flight leaves the table unsettled.
+    /// The store cannot commit: its disk is full.
     pub(crate) unsettled: bool,
     /// An XADD that is not executed, or whose reply is lost.
     pub(crate) relay_wire: bool,

@@ -39,11 +39,14 @@ impl OneHost {
         if self.0.may.unsettled && world.faults_left > 0 {
             let mut after = *world;
             after.faults_left -= 1;
-            self.drop_from_table(&mut after, delivery);
-            if self.rules().back_when_unsettled {
-                after.passed[delivery] = false;
+            if self.rules().unsettled_is_paused {
+                let work = &mut after.table[delivery];
+                work.in_hand = InHand::Paused;
+                work.began = 0;
+            } else {
+                self.drop_from_table(&mut after, delivery);
             }
-            let label = Label::new("FAULT the store cannot commit it, it leaves unsettled");
+            let label = Label::new("FAULT the store cannot commit it");
             steps.add(Kind::Fault, label.of(delivery), after);
         }
     }

@@ -51,6 +51,8 @@ fn as_they_hold() -> Vec<Run> {
         quick("host-loss", Setting { may: LOSS, transient: true, ..ONE }),
         quick("host-switch", Setting { may: PROCESS, switches: 2, ..ONE }),
         quick("host-permits", Setting { unavailable: 1, switches: 1, ..THREE }),
+        // A copy carries no promise: acknowledging it too early only costs another copy.
+        quick("host-acknowledges-early", Setting { rules: Rules::but(|r| r.acknowledges_after_commit = false), may: PROCESS, ..ONE }),
         long("host-replay", Setting { transient: true, permanent: true, replays: 1, ..BASE }),
         long("host-process-2", Setting { may: PROCESS, unavailable: 1, transient: true, ..TWO }),
         long("host-wire-2", Setting { may: WIRE, transient: true, ..TWO }),
@@ -72,7 +74,6 @@ fn broken_table() -> Vec<Run> {
         breaks("host-no-oldest-first", Broken::Order, |r| r.oldest_first = false, Setting { may: WIRE, ..ONE }),
         breaks("host-no-paused-holds-subject", Broken::Order, |r| r.paused_holds_subject = false, quiet),
         breaks("host-offer-ends-pause", Broken::PauseCut, |r| { r.paused_holds_subject = false; r.offer_ends_no_pause = false; }, quiet),
-        breaks("host-no-acknowledges-after-commit", Broken::CountedAsLost, |r| r.acknowledges_after_commit = false, Setting { may: PROCESS, ..ONE }),
     ]
 }
 
@@ -89,7 +90,7 @@ fn broken_cursor() -> Vec<Run> {
     let switched = Setting { switches: 1, ..BASE };
     vec![
         breaks("host-no-back-when-entry-ends", Broken::Stranded, |r| r.back_when_entry_ends = false, Setting { may: WIRE, ..ONE }),
-        breaks("host-no-back-when-unsettled", Broken::Stranded, |r| r.back_when_unsettled = false, Setting { may: PROCESS, switches: 1, ..ONE }),
+        breaks("host-no-unsettled-is-paused", Broken::Stranded, |r| r.unsettled_is_paused = false, Setting { may: PROCESS, switches: 1, ..ONE }),
         breaks("host-no-back-when-replaced", Broken::Stranded, |r| r.back_when_replaced = false, Setting { may: PROCESS, switches: 1, ..ONE }),
         breaks("host-no-back-at-switch", Broken::Stranded, |r| r.back_at_switch = false, switched),
         breaks("host-no-back-at-replay", Broken::Stranded, |r| r.back_at_replay = false, Setting { permanent: true, replays: 1, ..BASE }),
