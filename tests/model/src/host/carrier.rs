@@ -57,7 +57,7 @@ impl OneHost {
             return;
         };
         let mut after = *world;
-        let room = after.redis.add(delivery);
+        let room = after.redis.add(delivery).is_some();
         after.outstanding[delivery] = Outstanding::Sent;
         let label = Label::new("the relay carries it").of(delivery);
         let broken = (!room).then_some(Broken::CarriedForever);

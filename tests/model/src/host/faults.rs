@@ -46,6 +46,9 @@ impl OneHost {
             after.redis_lost = true;
             steps.add(Kind::Fault, Label::new("FAULT Redis is flushed"), after);
         }
+        for delivery in (0..self.0.subjects.len()).filter(|_| may.old_copies) {
+            self.old_copy(&world, delivery, steps);
+        }
         for place in (0..world.redis.entries.len()).filter(|_| may.meddling) {
             if world.redis.entries[place].is_some() {
                 let mut after = world;
@@ -53,6 +56,23 @@ impl OneHost {
                 after.redis_lost = true;
                 let label = Label::new("FAULT others delete or acknowledge an entry");
                 steps.add(Kind::Fault, label, after);
+            }
+        }
+    }
+
+    fn old_copy(&self, world: &World, delivery: usize, steps: Out) {
+        for pending in [false, true] {
+            let mut after = *world;
+            if let Some(place) = after.redis.add(delivery) {
+                if let Some(entry) = &mut after.redis.entries[place] {
+                    entry.pending = pending;
+                }
+                let what = if pending {
+                    "FAULT a copy from before is pending again"
+                } else {
+                    "FAULT a copy from before is undelivered again"
+                };
+                steps.add(Kind::Fault, Label::new(what).of(delivery), after);
             }
         }
     }

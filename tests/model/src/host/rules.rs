@@ -92,6 +92,8 @@ pub(crate) struct Faults {
     pub(crate) flush: bool,
     /// An undelivered entry is deleted, a pending one is acknowledged by others.
     pub(crate) meddling: bool,
+    /// A copy from before is there again, undelivered or pending: Redis was restored, or executed an XADD late.
+    pub(crate) old_copies: bool,
 }
 
 impl Faults {
@@ -105,6 +107,7 @@ impl Faults {
         lost_acknowledgement: false,
         flush: false,
         meddling: false,
+        old_copies: false,
     };
 }
 

@@ -77,19 +77,17 @@ pub(crate) struct Entry {
 }
 
 impl Redis {
-    /// False: there is no place for one more.
-    pub(super) fn add(&mut self, delivery: usize) -> bool {
-        let Some(place) = self.entries.iter_mut().find(|place| place.is_none()) else {
-            return false;
-        };
-        *place = Some(Entry {
+    /// Gives its place; none: there is no place for one more.
+    pub(super) fn add(&mut self, delivery: usize) -> Option<usize> {
+        let place = self.entries.iter().position(Option::is_none)?;
+        self.entries[place] = Some(Entry {
             delivery: delivery as u8,
             pending: false,
             in_table: false,
             acknowledged: false,
             in_round: false,
         });
-        true
+        Some(place)
     }
 
     /// The place of the first entry that `wanted` takes.

@@ -13,7 +13,7 @@ const THREE: Setting = Setting { subjects: &[0, 1, 0], permits: 1, ..BASE };
 const NONE: Faults = Faults::NONE;
 const PROCESS: Faults = Faults { kill: true, stall: true, replaced: true, unsettled: true, ..NONE };
 const WIRE: Faults = Faults { kill: true, relay_wire: true, reader_wire: true, lost_acknowledgement: true, ..NONE };
-const LOSS: Faults = Faults { flush: true, meddling: true, lost_acknowledgement: true, ..NONE };
+const LOSS: Faults = Faults { flush: true, meddling: true, old_copies: true, lost_acknowledgement: true, ..NONE };
 const ACK: Faults = Faults { lost_acknowledgement: true, ..NONE };
 const MIXED: Faults = Faults { kill: true, replaced: true, ..LOSS };
 

@@ -92,9 +92,9 @@ fn broken_settlement() -> Vec<Run> {
 
 fn broken_holds() -> Vec<Run> {
     let cut = Setting { may: CUT, ..ONE };
-    let slow = Setting { may: Faults { slow_renewal: true, ..NONE }, ..RETRY };
+    let slow = Setting { may: Faults { slow_renewal: true, ..LATE_COPY }, faults: 2, ..RETRY };
     vec![
-        breaks("hosts-valid-while-fresh", Broken::Overlap, |r| r.liveness = Liveness::WhileFresh, Setting { may: PAUSE, ..RETRY }),
+        breaks("hosts-valid-while-fresh", Broken::Overlap, |r| r.liveness = Liveness::WhileFresh, Setting { may: Faults { late_copy: true, ..PAUSE }, faults: 2, ..RETRY }),
         breaks("hosts-valid-while-fresh-and-never-again", Broken::Overlap, |r| r.liveness = Liveness::WhileFreshAndNeverAgain, slow),
         breaks("hosts-no-stop-without-trust", Broken::Overlap, |r| r.stops_without_trust = false, cut),
         breaks("hosts-own-holds-never", Broken::Stranded, |r| r.own_holds = OwnHolds::Never, cut),
