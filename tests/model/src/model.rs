@@ -32,6 +32,12 @@ pub(crate) enum Broken {
     Stranded,
 }
 
+impl Broken {
+    pub(crate) fn when(self, is: bool) -> Option<Broken> {
+        is.then_some(self)
+    }
+}
+
 impl Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

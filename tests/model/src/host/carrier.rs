@@ -60,7 +60,7 @@ impl OneHost {
         let room = after.redis.add(delivery).is_some();
         after.outstanding[delivery] = Outstanding::Sent;
         let label = Label::new("the relay carries it").of(delivery);
-        let broken = (!room).then_some(Broken::CarriedForever);
+        let broken = Broken::CarriedForever.when(!room);
         steps.add_checked(Kind::Carry, label, after, broken);
         if self.0.may.relay_wire && world.faults_left > 0 {
             let mut after = *world;

@@ -119,6 +119,6 @@ impl OneHost {
             work.flies() && counts
         };
         let both = |delivery: usize| flies(delivery) && self.peers(delivery).any(flies);
-        (0..DELIVERIES).any(both).then_some(Broken::Overlap)
+        Broken::Overlap.when((0..DELIVERIES).any(both))
     }
 }

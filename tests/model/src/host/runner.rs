@@ -113,24 +113,20 @@ impl OneHost {
     }
 
     fn handler_ends(&self, world: &World, delivery: usize, steps: Out) {
-        let ways = [
-            (
-                true,
-                Ending::Outcome,
-                "the handler ends, its outcome is submitted",
-            ),
-            (
-                self.0.transient,
-                Ending::Transient,
-                "the handler fails, it is submitted",
-            ),
-            (
-                self.0.permanent,
+        let mut ways = vec![(
+            Ending::Outcome,
+            "the handler ends, its outcome is submitted",
+        )];
+        if self.0.transient {
+            ways.push((Ending::Transient, "the handler fails, it is submitted"));
+        }
+        if self.0.permanent {
+            ways.push((
                 Ending::Permanent,
                 "the handler fails for good, it is submitted",
-            ),
-        ];
-        for (_, ending, what) in ways.into_iter().filter(|(may, _, _)| *may) {
+            ));
+        }
+        for (ending, what) in ways {
             let mut after = *world;
             after.table[delivery].in_hand = InHand::Submitted;
             after.table[delivery].ending = ending;

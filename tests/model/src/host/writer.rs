@@ -93,17 +93,16 @@ impl OneHost {
             Ending::Outcome => {
                 settled.state = DeliveryState::Done;
                 settled.effects += 1;
-                let broken = [
-                    (settled.effects > 1, Broken::EffectTwice),
-                    (!owed, Broken::SettledAgain),
-                    (overtaken, Broken::Order),
-                    (stale, Broken::StaleEffect),
-                ];
-                broken.iter().find(|(is, _)| *is).map(|(_, what)| *what)
+                let twice = settled.effects > 1;
+                Broken::EffectTwice
+                    .when(twice)
+                    .or(Broken::SettledAgain.when(!owed))
+                    .or(Broken::Order.when(overtaken))
+                    .or(Broken::StaleEffect.when(stale))
             }
             Ending::Transient | Ending::Permanent => {
                 settled.fail(ending == Ending::Permanent);
-                (!owed).then_some(Broken::SettledAgain)
+                Broken::SettledAgain.when(!owed)
             }
         }
     }

@@ -53,7 +53,7 @@ impl Hosts {
         let older = capture.content < world.database.manifest;
         after.database.manifest = capture.content;
         let label = Label::new("its capture is committed").at(host);
-        let broken = older.then_some(Broken::OlderCapture);
+        let broken = Broken::OlderCapture.when(older);
         steps.add_checked(Kind::Progress, label, after, broken);
     }
 }

@@ -1,7 +1,7 @@
 //! How an owed delivery reaches a host: the slot's holder carries copies into Redis, or handles by itself while Redis is away.
 
 use super::rules::{Claiming, Judging};
-use super::state::{DELIVERIES, Database, Entry, HOSTS, InHand, Life, Outstanding, Work, World};
+use super::state::{DELIVERIES, Database, Entry, HOSTS, InHand, Outstanding, Work, World};
 use super::{Hosts, Out};
 use crate::model::{Broken, Kind, Label};
 
@@ -68,7 +68,7 @@ impl Hosts {
         let room = after.redis.add(entry);
         after.hosts[host].outstanding[delivery] = Outstanding::Yes;
         let label = Label::new("carries it").at(host).of(delivery);
-        let broken = (!room).then_some(Broken::CarriedForever);
+        let broken = Broken::CarriedForever.when(!room);
         steps.add_checked(Kind::Carry, label, after, broken);
         if self.0.may.redis_wire && world.faults_left > 0 {
             entry.outstanding_for = None;
@@ -202,11 +202,7 @@ impl Hosts {
     /// The slot's holder offers to its own table.
     fn embedded(&self, world: &World, host: usize, steps: Out) {
         let mine = &world.hosts[host];
-        if mine.term == 0
-            || !world.goes_on(host)
-            || mine.life == Life::Woken
-            || self.free_permits(world, host) == 0
-        {
+        if mine.term == 0 || !world.works(host) || self.free_permits(world, host) == 0 {
             return;
         }
         let taken = |delivery: usize| {

@@ -90,7 +90,7 @@ impl Database {
             let lost = settled.state == DeliveryState::Done && settled.effects == 0;
             return Settled {
                 accepted: false,
-                broken: lost.then_some(Broken::Lost),
+                broken: Broken::Lost.when(lost),
             };
         }
         settled.holder = None;
@@ -103,14 +103,14 @@ impl Database {
         }
         settled.state = DeliveryState::Done;
         settled.effects += 1;
-        let broken = [
-            (settled.effects > 1, Broken::EffectTwice),
-            (stale, Broken::StaleEffect),
-            (overtaken, Broken::Order),
-        ];
+        let twice = settled.effects > 1;
+        let broken = Broken::EffectTwice
+            .when(twice)
+            .or(Broken::StaleEffect.when(stale))
+            .or(Broken::Order.when(overtaken));
         Settled {
             accepted: true,
-            broken: broken.iter().find(|(is, _)| *is).map(|(_, what)| *what),
+            broken,
         }
     }
 

@@ -133,7 +133,7 @@ impl Hosts {
         // After a database has lost a take, its flight is refused, and it runs until then.
         let counts = !self.0.may.restore;
         let overlap = world.database.held(self.rules()) > 1 || (counts && handled > 1);
-        overlap.then_some(Broken::Overlap)
+        Broken::Overlap.when(overlap)
     }
 }
 

@@ -187,15 +187,11 @@ impl Hosts {
             return;
         }
         if mine.connected {
-            let ways = [
-                (true, false, "the handler ends, its outcome is submitted"),
-                (
-                    self.0.failures,
-                    true,
-                    "the handler fails, its failure is submitted",
-                ),
-            ];
-            for (_, failed, what) in ways.into_iter().filter(|(may, _, _)| *may) {
+            let mut ways = vec![(false, "the handler ends, its outcome is submitted")];
+            if self.0.failures {
+                ways.push((true, "the handler fails, its failure is submitted"));
+            }
+            for (failed, what) in ways {
                 let mut after = *world;
                 let work = &mut after.hosts[host].work[delivery];
                 work.in_hand = InHand::Submitted;

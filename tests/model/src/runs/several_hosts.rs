@@ -71,6 +71,7 @@ fn as_they_hold() -> Vec<Run> {
         long("hosts-process-2", Setting { may: PROCESS, ..SINGLE }),
         long("hosts-wire-2", Setting { may: WIRE, faults: 2, ..RETRY }),
         long("hosts-redis-2", Setting { may: Faults { kill: true, ..REDIS }, ..SINGLE }),
+        long("hosts-mixed-2", Setting { may: Faults { kill: true, cut: true, redis_wire: true, ..NONE }, ..SINGLE }),
         long("hosts-restore-order", Setting { may: RESTORE, ..RETRY }),
         long("hosts-restore-2", Setting { may: Faults { kill: true, cut: true, ..RESTORE }, ..SINGLE }),
         long("hosts-capture-2", Setting { may: Faults { pause: true, ..RESTORE }, ..FILE }),
