@@ -40,7 +40,7 @@ enum Which {
 }
 
 /// More states than this are not searched: they would not fit into the memory of a small machine.
-const STATES_MAX: usize = 12_000_000;
+const STATES_MAX: usize = 10_000_000;
 
 impl Run {
     pub(crate) fn search(&self) -> Report {

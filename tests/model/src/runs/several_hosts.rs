@@ -68,12 +68,11 @@ fn as_they_hold() -> Vec<Run> {
         long("hosts-failures", Setting { may: Faults { flush: true, ..HOSTS }, failures: true, ..RETRY }),
         long("hosts-permits", Setting { may: HOSTS, permits: 2, unavailable: 1, ..RETRY }),
         long("hosts-embedded", Setting { may: HOSTS, switches: 1, ..RETRY }),
-        long("hosts-process-2", Setting { may: PROCESS, ..SINGLE }),
+        long("hosts-kill-2", Setting { may: Faults { replaced: true, ..KILL }, ..SINGLE }),
         long("hosts-wire-2", Setting { may: WIRE, faults: 2, ..RETRY }),
         long("hosts-redis-2", Setting { may: Faults { kill: true, ..REDIS }, ..SINGLE }),
         long("hosts-mixed-2", Setting { may: Faults { kill: true, cut: true, redis_wire: true, ..NONE }, ..SINGLE }),
         long("hosts-restore-order", Setting { may: RESTORE, ..RETRY }),
-        long("hosts-restore-2", Setting { may: Faults { kill: true, cut: true, ..RESTORE }, ..SINGLE }),
         long("hosts-capture-2", Setting { may: Faults { pause: true, ..RESTORE }, ..FILE }),
     ]
 }
