@@ -55,7 +55,7 @@ impl Store {
                 filter.correlation,
                 filter.since,
                 // A bound of its own, so that the next page begins at its place.
-                filter.before.map_or(i64::MAX as u64, |seq| seq.0),
+                filter.before.map_or(i64::MAX.unsigned_abs(), |seq| seq.0),
                 filter.limit
             ])?;
             page(rows, event_row)
@@ -88,12 +88,11 @@ impl Store {
     /// The events whose ids begin or end with `part`, the newest first, at most so many.
     pub async fn events_named(&self, part: String, limit: usize) -> Result<Vec<Event>, ReadError> {
         self.read("events by a part of their ids", move |connection| {
-            // Digits of ids and dashes come before `g`. The index of the ids has all that the inner query reads.
+            // Digits of ids and dashes come before `g`; the beginning is looked up in the index, the end is not.
             let sql = format!(
-                "SELECT {EVENT_COLUMNS} FROM event e WHERE e.seq IN (
-                   SELECT seq FROM event WHERE (id >= ?1 AND id < ?1 || 'g') OR substr(id, -length(?1)) = ?1
-                   ORDER BY seq DESC LIMIT ?2)
-                 ORDER BY e.seq DESC"
+                "SELECT {EVENT_COLUMNS} FROM event e
+                 WHERE (e.id >= ?1 AND e.id < ?1 || 'g') OR substr(e.id, -length(?1)) = ?1
+                 ORDER BY e.seq DESC LIMIT ?2"
             );
             connection
                 .prepare_cached(&sql)?

@@ -16,7 +16,7 @@ use crate::json;
 const SLICE: u64 = 10_000;
 
 /// Above every key.
-const TOP: u64 = i64::MAX as u64;
+const TOP: u64 = i64::MAX.unsigned_abs();
 
 /// The part of the past that is looked through, from its newest end.
 #[derive(Debug, Clone, Copy, Default)]
