@@ -303,7 +303,11 @@ impl Browser {
                 Some("Runtime.consoleAPICalled") => ["error", "warning", "assert"]
                     .iter()
                     .any(|kind| parameters["type"] == *kind),
-                Some("Log.entryAdded") => parameters["entry"]["level"] == "error",
+                Some("Log.entryAdded") => {
+                    let text = parameters["entry"]["text"].as_str().unwrap_or_default();
+                    // That is how whoever is not logged in is answered.
+                    parameters["entry"]["level"] == "error" && !text.contains("status of 401")
+                }
                 _ => false,
             }
         };

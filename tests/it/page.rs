@@ -50,7 +50,9 @@ impl Dashboard {
         let address = self.login(role);
         self.browser.open(&address);
         self.browser.click("#login button");
-        self.browser.until("document.getElementById('overview')");
+        // Its scripts are at work.
+        self.browser
+            .until("document.getElementById('live')?.innerText.startsWith('live')");
     }
 
     /// Sends a request without a browser; gives all of the answer.

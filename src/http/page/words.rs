@@ -36,6 +36,31 @@ impl Moment {
     }
 }
 
+/// A sentence for people in which commands stand as `` `docent …` ``.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) struct Prose {
+    pub(in crate::http) pieces: Vec<Piece>,
+}
+
+/// A part of a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) struct Piece {
+    pub(in crate::http) text: String,
+    pub(in crate::http) is_code: bool,
+}
+
+impl Prose {
+    pub(in crate::http) fn of(text: &str) -> Self {
+        let pieces = text.split('`').enumerate().map(|(at, piece)| Piece {
+            text: piece.to_owned(),
+            is_code: at % 2 == 1,
+        });
+        Prose {
+            pieces: pieces.filter(|piece| !piece.text.is_empty()).collect(),
+        }
+    }
+}
+
 /// Seconds from one RFC 3339 moment to another; none where one of them is none.
 pub(in crate::http) fn seconds_between(earlier: &str, later: &str) -> Option<f64> {
     let at = |text: &str| text.parse::<Timestamp>().ok();
@@ -72,6 +97,24 @@ mod tests {
         assert_eq!(shown("2026-01-31T23:30:00.123Z"), "00:30:00");
         assert_eq!(shown("2026-01-31T22:30:00.123Z"), "2026-01-31 23:30");
         assert_eq!(shown("never"), "never");
+    }
+
+    #[test]
+    fn commands_in_a_sentence_are_told_apart() {
+        let pieces = Prose::of("see `docent status`; then `x").pieces;
+        let told: Vec<_> = pieces
+            .iter()
+            .map(|p| (p.text.as_str(), p.is_code))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("see ", false),
+                ("docent status", true),
+                ("; then ", false),
+                ("x", true)
+            ]
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::super::super::wire::{Overview, Trend};
 use super::super::words::{Moment, age};
 use super::spark::Spark;
-use super::trend::{newest, rounded};
+use super::trend::rounded;
 use crate::amounts::{counted, duration, number, size};
 
 /// A number with what it means and its last hour.
@@ -45,7 +45,7 @@ pub(super) fn figures(overview: &Overview, hour: &Trend) -> Vec<Figure> {
         nearly_all(overview).with(hour, "freshness_p99_s", duration),
         pending(overview).with(hour, "pending", rounded),
         searches(overview).with(hour, "searches_per_min", rounded),
-        events(overview, hour).with(hour, "events_per_s", rounded),
+        events(overview).with(hour, "events_per_s", rounded),
         documents(overview),
         store(overview).with(hour, "store_bytes", bytes),
         free(overview).with(hour, "free_bytes", bytes),
@@ -73,10 +73,7 @@ fn searchable(overview: &Overview) -> Figure {
 
 fn measured(overview: &Overview) -> String {
     match &overview.freshness.measured {
-        Some(measured) => format!(
-            "of the last {}",
-            counted(measured.changes, "change", "changes")
-        ),
+        Some(measured) => format!("of {}", counted(measured.changes, "change", "changes")),
         None => "no change since the start".to_owned(),
     }
 }
@@ -88,12 +85,7 @@ fn half(overview: &Overview) -> Figure {
         .as_ref()
         .map(|m| duration(m.p50_s));
     let value = p50.unwrap_or_else(|| NOTHING.to_owned());
-    Figure::new(
-        "p50",
-        "Change to searchable, p50",
-        value,
-        measured(overview),
-    )
+    Figure::new("p50", "Searchable after, p50", value, measured(overview))
 }
 
 fn nearly_all(overview: &Overview) -> Figure {
@@ -103,18 +95,13 @@ fn nearly_all(overview: &Overview) -> Figure {
         .as_ref()
         .map(|m| duration(m.p99_s));
     let value = p99.unwrap_or_else(|| NOTHING.to_owned());
-    Figure::new(
-        "p99",
-        "Change to searchable, p99",
-        value,
-        measured(overview),
-    )
+    Figure::new("p99", "Searchable after, p99", value, measured(overview))
 }
 
 fn pending(overview: &Overview) -> Figure {
     let freshness = &overview.freshness;
     let note = match freshness.failed {
-        0 => "on their way to search".to_owned(),
+        0 => "on their way".to_owned(),
         n => format!("{} failed for good", number(n)),
     };
     Figure::new("pending", "Pending files", number(freshness.pending), note)
@@ -133,12 +120,9 @@ fn span(overview: &Overview) -> String {
     }
 }
 
-fn events(overview: &Overview, hour: &Trend) -> Figure {
-    let note = match newest(hour, "events_per_s") {
-        Some(rate) => format!("{}, {} a second now", span(overview), rounded(rate)),
-        None => span(overview),
-    };
-    Figure::new("events", "Events", number(overview.published_minute), note)
+fn events(overview: &Overview) -> Figure {
+    let value = number(overview.published_minute);
+    Figure::new("events", "Events", value, span(overview))
 }
 
 fn documents(overview: &Overview) -> Figure {
@@ -155,12 +139,12 @@ fn store(overview: &Overview) -> Figure {
     let value = overview
         .store_bytes
         .map_or_else(|| NOTHING.to_owned(), size);
-    Figure::new("store", "Store", value, "store.db and its log".to_owned())
+    Figure::new("store", "Store", value, "with its log".to_owned())
 }
 
 fn free(overview: &Overview) -> Figure {
     let free = overview.status.free_space;
-    let note = format!("nothing is captured below {}", size(free.floor));
+    let note = format!("captures stop below {}", size(free.floor));
     Figure::new("free", "Free space", size(free.bytes), note)
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Flow {
 }
 
 /// From one box to the next.
-const STEP_WIDE: usize = 196;
+const STEP_WIDE: usize = 214;
 const STEP_TALL: usize = 92;
 
 impl Flow {

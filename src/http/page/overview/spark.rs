@@ -10,8 +10,9 @@ const HEIGHT: f64 = 24.0;
 /// Room for the line at the top and at the bottom.
 const EDGE: f64 = 1.5;
 
-/// Points of an hour.
+/// Points that the picture has place for: those of an hour, and fewer while there are none so old.
 const SLOTS: usize = 360;
+const SLOTS_MIN: usize = 30;
 
 /// A picture: the paths of its line and of the area below, and what it shows in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +36,15 @@ impl Spark {
         let low = known.iter().copied().fold(f64::INFINITY, f64::min);
         let high = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let (line, area) = paths(points, high);
+        let span = match points.len() {
+            SLOTS.. => "in the last hour",
+            _ => "since the start",
+        };
         Some(Spark {
             line,
             area,
             label: format!(
-                "{name} in the last hour: from {} to {}, now {}",
+                "{name} {span}: from {} to {}, now {}",
                 written(low),
                 written(high),
                 written(last)
@@ -51,8 +56,9 @@ impl Spark {
 /// The line and the area through these points, from 0 to `high`. What is not known is a gap; the newest is at the right.
 fn paths(points: &[Option<f64>], high: f64) -> (String, String) {
     let (mut line, mut area) = (String::new(), String::new());
-    let first = SLOTS.saturating_sub(points.len());
-    let x = |slot: usize| (first + slot) as f64 * WIDTH / (SLOTS - 1) as f64;
+    let slots = points.len().clamp(SLOTS_MIN, SLOTS);
+    let first = slots.saturating_sub(points.len());
+    let x = |slot: usize| (first + slot) as f64 * WIDTH / (slots - 1) as f64;
     let y = |value: f64| {
         let share = if high > 0.0 { value / high } else { 0.0 };
         HEIGHT - EDGE - share.clamp(0.0, 1.0) * (HEIGHT - 2.0 * EDGE)
@@ -114,11 +120,11 @@ mod tests {
     #[test]
     fn a_gap_is_a_gap_and_the_newest_point_is_at_the_right() {
         let found = spark(&[Some(0.0), Some(4.0), None, Some(2.0)]).unwrap();
-        assert_eq!(found.line, "M119.0 22.5L119.3 1.5M120.0 12.0h0.6");
+        assert_eq!(found.line, "M107.6 22.5L111.7 1.5M120.0 12.0h0.6");
         assert_eq!(found.area.matches('Z').count(), 2);
         assert_eq!(
             found.label,
-            "Pending files in the last hour: from 0 to 4, now 2"
+            "Pending files since the start: from 0 to 4, now 2"
         );
     }
 
@@ -127,7 +133,7 @@ mod tests {
         assert_eq!(spark(&[]), None);
         assert_eq!(spark(&[None, None]), None);
         let zero = spark(&[Some(0.0), Some(0.0)]).unwrap();
-        assert_eq!(zero.line, "M119.7 22.5L120.0 22.5");
+        assert_eq!(zero.line, "M115.9 22.5L120.0 22.5");
     }
 
     #[test]
@@ -136,5 +142,6 @@ mod tests {
         let found = spark(&points).unwrap();
         assert!(!found.line.contains("NaN") && !found.line.contains("inf"));
         assert!(found.line.starts_with("M0.0 "), "{}", &found.line[..20]);
+        assert!(found.label.contains("in the last hour"), "{}", found.label);
     }
 }

@@ -1,6 +1,5 @@
 //! Numbers of the history.
 
-use super::super::super::wire::Trend;
 use crate::amounts::number;
 
 /// A number of the history, as it is read.
@@ -15,9 +14,4 @@ pub(super) fn rounded(value: f64) -> String {
 /// The name of an agent's figure.
 pub(super) fn of_agent(figure: &str, agent: &str) -> String {
     format!("{figure}.{agent}")
-}
-
-/// The newest point of a figure.
-pub(super) fn newest(hour: &Trend, figure: &str) -> Option<f64> {
-    *hour.figures.get(figure)?.last()?
 }

@@ -4,7 +4,7 @@ use super::super::super::wire::{
     Condition, FigureHistory, FixOverview, IssueOverview, Overview, RedisOverview, Severity,
     StreamOverview,
 };
-use super::super::words::{Moment, age};
+use super::super::words::{Moment, Prose, age};
 use super::agents::{AgentRow, WaitingRow, agents, waiting};
 use super::figures::{Figure, figures};
 use super::flow::Flow;
@@ -19,7 +19,7 @@ pub(super) struct View {
     pub(super) taken: Moment,
     pub(super) tone: Tone,
     pub(super) sentence: String,
-    pub(super) remedy: Option<String>,
+    pub(super) remedy: Option<Prose>,
     pub(super) figures: Vec<Figure>,
     pub(super) flow: Flow,
     pub(super) agents: Vec<AgentRow>,
@@ -63,7 +63,7 @@ pub(super) struct IssueRow {
     pub(super) severity: String,
     pub(super) tone: Tone,
     pub(super) what: String,
-    pub(super) remedy: String,
+    pub(super) remedy: Prose,
     pub(super) since: Moment,
     pub(super) age: String,
     pub(super) fix: String,
@@ -78,7 +78,7 @@ impl View {
             taken: Moment::at(now, now),
             tone: tone(overview),
             sentence: overview.summary.text.clone(),
-            remedy: overview.summary.remedy.clone(),
+            remedy: overview.summary.remedy.as_deref().map(Prose::of),
             figures: figures(overview, hour),
             flow: Flow::of(overview),
             agents: agents(overview, hour),
@@ -147,7 +147,7 @@ fn issue(issue: &IssueOverview, now: &str) -> IssueRow {
             Some(Severity::Warning) | None => Tone::Doubt,
         },
         what: issue.what.clone(),
-        remedy: issue.remedy.clone(),
+        remedy: Prose::of(&issue.remedy),
         since: Moment::at(&issue.since, now),
         age: age(&issue.since, now),
         fix: issue
