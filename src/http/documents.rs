@@ -20,7 +20,7 @@ use crate::word::Word;
 pub(super) struct DocumentsQuery {
     collection: Option<String>,
     /// Only files in this state.
-    #[param(value_type = Option<ListedState>, inline)]
+    #[param(value_type = ListedState, inline, required = false)]
     state: Option<String>,
     /// Only what comes after `<collection>/<path>`.
     after: Option<String>,
