@@ -56,7 +56,7 @@ impl SearchFigures {
     /// Searches so far, those that failed among them.
     pub(super) fn total(&self) -> u64 {
         let of = |result| self.results.get_or_create(&label("result", result)).get();
-        RESULTS.iter().map(|result| of(result)).sum()
+        RESULTS.iter().map(of).sum()
     }
 
     fn count(&self, result: &str) {
