@@ -160,7 +160,8 @@ impl KeySlice {
     /// Where it goes on after this slice gave rows of which `last` is the oldest.
     fn next(
         self,
-        (connection, log): (&Connection, Log),
+        connection: &Connection,
+        log: Log,
         last: Option<u64>,
     ) -> rusqlite::Result<Option<PastRow>> {
         match last {
@@ -205,7 +206,7 @@ impl Store {
                 rows.push(PastEvent { event, deliveries });
             }
             let last = rows.last().map(|row| row.event.seq.0);
-            let next = slice.next((connection, Log::Events), last)?;
+            let next = slice.next(connection, Log::Events, last)?;
             Ok(PastSlice { rows, next })
         })
         .await
@@ -245,7 +246,7 @@ impl Store {
                 }
             }
             let last = rows.last().map(|row| row.line.n);
-            let next = slice.next((connection, Log::Audit), last)?;
+            let next = slice.next(connection, Log::Audit, last)?;
             Ok(PastSlice { rows, next })
         })
         .await

@@ -12,6 +12,7 @@ use crate::http::access::Caller;
 use crate::http::documents::{HistoryQuery, history};
 use crate::http::params::Params;
 use crate::http::read::{ReadQuery, read};
+use crate::http::text::TextLines;
 use crate::http::wire::{DocumentState, History, Problem, ProblemKind, ReadAnswer, Version};
 use crate::store::ChunkPlace;
 
@@ -141,42 +142,20 @@ async fn text(state: &State, caller: &Caller, of: &History, from: u32) -> Result
             .hint("read these lines with `docent read`, or open the file"));
     }
     let [first, last] = answer.lines;
-    let lines: Vec<_> = (first..)
-        .zip(lines_of(&answer.text).map(str::to_owned))
-        .collect();
+    let all = TextLines::new(&answer.text);
+    // A part has no end of its last line: one that is empty is not in its text.
+    let line = |number: u32| match number - first < all.count() {
+        true => all.text(number - first + 1, number - first + 1).to_owned(),
+        false => String::new(),
+    };
+    let lines = (first.max(1)..=last).map(|number| (number, line(number)));
+    let lines = lines.collect();
     let before = (first > 1).then(|| first.saturating_sub(show::LINES).max(1));
     let after = (last < answer.total_lines).then_some(last + 1);
     Ok(Text {
-        lines: if first == 0 { Vec::new() } else { lines },
+        lines,
         before: before.map(|line| link_at(of, line)),
         after: after.map(|line| link_at(of, line)),
         answer,
     })
-}
-
-/// The lines of a text, which end with a line feed, a carriage return, or both.
-fn lines_of(text: &str) -> impl Iterator<Item = &str> {
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    text.split('\n').flat_map(|line| {
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        line.split('\r')
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::http::text::TextLines;
-
-    proptest! {
-        #[test]
-        fn lines_are_those_that_read_counts(text in "[ab\n\r]{1,40}") {
-            let all = TextLines::new(&text);
-            let expected: Vec<&str> = all.each().map(|(_, line)| line).collect();
-            prop_assert_eq!(lines_of(&text).collect::<Vec<_>>(), expected);
-        }
-    }
 }
