@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::config::format_size;
 use crate::visible::visible;
 
 /// Colours or none, and how wide a line may be.
@@ -165,6 +166,15 @@ pub(super) fn duration(seconds: f64) -> String {
         3600..86_400 => format!("{hours}h {minutes}m"),
         _ => format!("{days}d {hours}h"),
     }
+}
+
+/// Bytes, to about two digits.
+pub(super) fn rounded_size(bytes: u64) -> String {
+    let unit = [1 << 30, 1 << 20, 1 << 10]
+        .into_iter()
+        .find(|unit| bytes >= *unit)
+        .unwrap_or(1);
+    format_size(bytes / unit * unit)
 }
 
 /// An RFC 3339 moment in the local zone: `2026-01-31 12:03:04`. What is none stays as it is.

@@ -46,9 +46,7 @@ pub(in super::super) async fn follow(Shared(state): Shared<State>) -> Result<Res
     if state.is_draining() {
         return Err(stopping());
     }
-    let mut looking = state.overviews.looking();
-    // What somebody else is looking at is good enough to begin with.
-    looking.mark_changed();
+    let looking = state.overviews.looking();
     let following = Following {
         state,
         looking,
