@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-pub(super) use crate::amounts::{counted, duration, number};
+pub(super) use crate::amounts::{counted, duration, number, size};
 pub(super) use crate::visible::one_line;
 use crate::visible::visible;
 

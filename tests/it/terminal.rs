@@ -46,6 +46,7 @@ impl Terminal {
         let mut session = Command::new("setsid");
         session.arg("--ctty").arg(command.get_program());
         session.args(command.get_args());
+        session.env("TERM", "xterm-256color");
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => session.env(name, value),
@@ -53,7 +54,6 @@ impl Terminal {
             };
         }
         let end = || Stdio::from(slave.try_clone().unwrap());
-        session.env("TERM", "xterm-256color");
         session.stdin(end()).stdout(end()).stderr(end());
         let child = session.spawn().expect("setsid of util-linux is there");
         let screen = Arc::new(Mutex::new(Screen::new(columns, lines)));

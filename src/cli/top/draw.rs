@@ -11,8 +11,7 @@ use super::format::{brief, compact, known, last_and_peak, sparkline};
 use super::lists;
 use super::paint::{Paint, Palette, span};
 use super::view::{Page, View};
-use crate::cli::text::{Style, clock, counted, duration, wrap};
-use crate::config::format_size;
+use crate::cli::text::{Style, clock, counted, duration, plain, size, wrap};
 use crate::http::wire::{Condition, Overview, Stage, Status};
 
 /// How much room there is.
@@ -90,7 +89,7 @@ fn page(view: &View, room: Room) -> Vec<Line<'static>> {
 
 fn body(view: &View, overview: &Overview, room: Room) -> Vec<Line<'static>> {
     let width = room.width;
-    let mut lines = vec![title(&overview.status)];
+    let mut lines = vec![title(&overview.status, view.trouble().is_some())];
     if let Some(trouble) = view.trouble() {
         let at = clock(&overview.taken_at);
         let old = format!("! the numbers are of {at}: {trouble}");
@@ -116,7 +115,7 @@ fn body(view: &View, overview: &Overview, room: Room) -> Vec<Line<'static>> {
     lines
 }
 
-fn title(status: &Status) -> Line<'static> {
+fn title(status: &Status, is_old: bool) -> Line<'static> {
     let paint = match status.state {
         Condition::Running => Paint::Good,
         Condition::Degraded => Paint::Wrong,
@@ -126,7 +125,7 @@ fn title(status: &Status) -> Line<'static> {
     Line::from(vec![
         span(format!("docent {} on ", status.version), Paint::Plain),
         span(&status.instance, Paint::Bold),
-        span(" is ", Paint::Plain),
+        span(if is_old { " was " } else { " is " }, Paint::Plain),
         span(status.state.as_str(), paint),
         span(up, Paint::Plain),
     ])
@@ -134,8 +133,7 @@ fn title(status: &Status) -> Line<'static> {
 
 /// A sentence in a few lines; what does not fit is cut off.
 fn sentence(text: &str, width: usize, paint: Paint) -> Vec<Line<'static>> {
-    let text = crate::cli::text::plain(text);
-    let lines = wrap(&text, width).into_iter().take(SENTENCE);
+    let lines = wrap(&plain(text), width).into_iter().take(SENTENCE);
     lines.map(|line| Line::from(span(line, paint))).collect()
 }
 
@@ -186,7 +184,7 @@ fn search(overview: &Overview) -> Line<'static> {
     }
     match &freshness.measured {
         Some(measured) => text.push_str(&format!(
-            "; a change took {}, at most {} (99 of 100)",
+            "; took {} (p99 {})",
             brief(measured.p50_s),
             brief(measured.p99_s)
         )),
@@ -270,7 +268,7 @@ fn trends(view: &View, width: usize) -> Vec<Line<'static>> {
     };
     // No figure is negative, and none is above 2^53.
     let whole = |value: f64| compact(value.round() as u64);
-    let size = |value: f64| format_size(value.round() as u64);
+    let bytes = |value: f64| size(value.round() as u64);
     let curves = [
         curve("pending changes", "pending", &whole),
         curve("searches a minute", "searches_per_min", &whole),
@@ -278,8 +276,7 @@ fn trends(view: &View, width: usize) -> Vec<Line<'static>> {
             format!("{value:.1}")
         }),
         curve("slowest change (p99)", "freshness_p99_s", &brief),
-        curve("store", "store_bytes", &size),
-        curve("free disk", "free_bytes", &size),
+        curve("store", "store_bytes", &bytes),
     ];
     let mut lines: Vec<Line<'static>> = curves.into_iter().flatten().collect();
     if !lines.is_empty() {

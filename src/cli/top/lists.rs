@@ -185,7 +185,9 @@ pub(super) fn help() -> Page {
         .collect();
     lines.push(Line::default());
     for text in [
-        "waits     what has to pass a stage; last min: what passed it in the last minute",
+        "took      how long changes took to be searchable: half of them no longer than",
+        "          the first figure, 99 of 100 no longer than the second",
+        "waits     what has to pass a stage; last min: what passed it lately",
         "OLDEST    the age of the oldest delivery that the agent owes",
         "RUN       deliveries that run or are being committed",
         "DONE/M    deliveries done in the last minute; FAIL/M: failed attempts",

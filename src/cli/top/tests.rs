@@ -189,6 +189,7 @@ fn before_anything_is_known_it_says_so_and_a_loss_says_since_when_the_numbers_ar
     assert!(view.selected().is_none());
     view = view_of(overview());
     view.lost("docent went away");
+    has(&screen(&view, SMALL), &["on host was running"]);
     has(
         &screen(&view, SMALL),
         &["! the numbers are of ", "docent went away; trying again"],

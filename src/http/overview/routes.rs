@@ -60,9 +60,7 @@ pub(in super::super) async fn follow(
     if state.is_draining() {
         return Err(stopping());
     }
-    let mut looking = state.overviews.looking();
-    // What somebody else is looking at is good enough to begin with.
-    looking.mark_changed();
+    let looking = state.overviews.looking();
     let following = Following {
         state,
         looking,
