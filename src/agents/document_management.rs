@@ -55,8 +55,8 @@ impl DocumentManagement {
             _ => None,
         });
         match captured {
-            Some((row, digest)) => self.keep(event, row, digest, (standing, again)).await,
-            None => Ok(gone(event, row.as_ref(), (standing, again))),
+            Some((row, digest)) => self.keep(event, row, digest, standing, again).await,
+            None => Ok(gone(event, row.as_ref(), standing, again)),
         }
     }
 
@@ -65,7 +65,8 @@ impl DocumentManagement {
         event: &Event,
         row: &ManifestRow,
         digest: Digest,
-        (standing, again): (Option<DocumentRow>, bool),
+        standing: Option<DocumentRow>,
+        again: bool,
     ) -> Result<Outcome, Ending> {
         let same = standing
             .as_ref()
@@ -79,8 +80,8 @@ impl DocumentManagement {
             );
             return Err(Ending::Permanent(why));
         };
-        let read = self.read(&row.path, bytes).await?;
-        let version = version(event, row, digest, standing.as_ref(), read);
+        let (kind, read) = self.read(&row.path, bytes).await?;
+        let version = version(event, row, digest, standing.as_ref(), kind, read);
         let told = json!({
             "document": version.document, "version": version.version, "digest": version.digest.as_str(),
             "title": version.title, "kind": version.kind, "reason": version.reason,
@@ -180,7 +181,8 @@ impl DocumentManagement {
 fn gone(
     event: &Event,
     row: Option<&ManifestRow>,
-    (standing, again): (Option<DocumentRow>, bool),
+    standing: Option<DocumentRow>,
+    again: bool,
 ) -> Outcome {
     let Some(document) = standing.filter(|d| again || d.state != DocumentState::Removed) else {
         return Outcome::nothing();
@@ -209,7 +211,8 @@ fn version(
     row: &ManifestRow,
     digest: Digest,
     standing: Option<&DocumentRow>,
-    (kind, read): (Kind, Read),
+    kind: Kind,
+    read: Read,
 ) -> DocumentVersion {
     let number = match standing {
         None => 1,

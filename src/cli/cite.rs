@@ -129,7 +129,7 @@ async fn check_lines(
         // What is sent is JSON again, of about the same length.
         let full = lines.len() >= ITEMS || bytes + line.len() > batch.room / 2;
         if !lines.is_empty() && (full || !more) {
-            check(out, &batch, &mut verdict, (&lines, number, json)).await?;
+            check(out, &batch, &mut verdict, &lines, number, json).await?;
             number += lines.len();
             lines.clear();
             bytes = 0;
@@ -186,7 +186,9 @@ async fn check(
     out: &mut Output,
     batch: &CiteBatch,
     verdict: &mut Verdict,
-    (lines, before, json): (&[Line], usize, bool),
+    lines: &[Line],
+    before: usize,
+    json: bool,
 ) -> Result<(), Fatal> {
     let items: Vec<CiteItem> = lines.iter().flatten().cloned().collect();
     let mut results = match items.is_empty() {

@@ -17,7 +17,8 @@ impl Probe {
     pub(super) async fn gather(
         &mut self,
         open: HashSet<String>,
-        (at, now): (Instant, Millis),
+        at: Instant,
+        now: Millis,
     ) -> Facts {
         let agents: Vec<AgentStatus> = self.parts.board.agents().borrow().clone();
         let on = |name: AgentName| {
@@ -110,7 +111,7 @@ impl Probe {
             unready: self.memory.unready(state.ready, at),
             behind: self
                 .memory
-                .behind((state.position, state.stopped.is_some()), head, at),
+                .behind(state.position, state.stopped.is_some(), head, at),
             stopped: state.stopped,
             chunks,
         }
@@ -131,7 +132,7 @@ impl Probe {
         let slice = self.parts.options.slice;
         let looked = self
             .drift
-            .look(&self.parts.store, scope, (slice, whole))
+            .look(&self.parts.store, scope, slice, whole)
             .await;
         let found = self.known(looked).flatten();
         if whole && found.is_none() {

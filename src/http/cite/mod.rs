@@ -219,7 +219,7 @@ fn judged<'w>(
         lines: Some(folded.lines_of(at..at + quote.len())),
         ..verdict(found, None)
     };
-    if let Some(at) = expected.and_then(|lines| folded.find_in(lines, quote)) {
+    if let Some(at) = expected.and_then(|(first, last)| folded.find_in(first, last, quote)) {
         return standing(CiteVerdict::Ok, at);
     }
     let places = words.places(quote, PLACES + 1);
