@@ -106,6 +106,14 @@ pub(super) struct Sent<T> {
 }
 
 impl<T> Sent<T> {
+    /// A body that is made here.
+    pub(super) fn of(bytes: impl Into<Bytes>) -> Self {
+        Sent {
+            bytes: bytes.into(),
+            of: PhantomData,
+        }
+    }
+
     /// As it came.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -129,8 +137,7 @@ impl<T> FromRequest<State> for Sent<T> {
     async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
         let body = request.into_body();
         let bytes = whole(body, state.info.body, state.info.patience.body).await?;
-        let of = PhantomData;
-        Ok(Sent { bytes, of })
+        Ok(Sent::of(bytes))
     }
 }
 

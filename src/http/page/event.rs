@@ -1,7 +1,7 @@
 //! `/events/{id}`: an event, its deliveries, and the chain that it belongs to.
 
 use askama::Template;
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
 
 use super::lineage::{Lineage, lineage};
@@ -10,6 +10,7 @@ use crate::event::codec::Envelope;
 use crate::http::State;
 use crate::http::access::Caller;
 use crate::http::events::show as event_view;
+use crate::http::params::Named;
 use crate::http::wire::{Delivery, DeliveryState, EventView, Problem};
 
 #[derive(Template)]
@@ -78,7 +79,7 @@ pub(super) async fn page(
     Shared(state): Shared<State>,
     caller: Caller,
     page: Page,
-    id: Path<String>,
+    id: Named,
 ) -> Result<Response, Problem> {
     let view = event_view(Shared(state.clone()), caller.clone(), id)
         .await?
