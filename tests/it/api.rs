@@ -134,7 +134,7 @@ fn a_token_lets_in_whom_it_was_made_for_and_nobody_after_it() {
     let read = api.token("reader", &["--role", "read"]);
     let operate = api.token("operator", &["--role", "operate"]);
     let wiki = api.token("wiki", &["--role", "operate", "--collection", "wiki"]);
-    let brief = api.token("brief", &["--role", "read", "--expires", "3s"]);
+    let brief = api.token("brief", &["--role", "read", "--expires", "15s"]);
     let status_of = |token: &str| status(&api.get("/api/v1/status", token));
     assert_eq!(status_of(&brief), 200);
     assert_eq!([status_of(&read), status_of(&wiki)], [200, 200]);
