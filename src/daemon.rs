@@ -14,7 +14,7 @@ use rustix::fs::Mode;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, MetricsAccess};
+use crate::config::{self, Config, Loaded, MetricsAccess};
 use crate::embed::EmbeddingTable;
 use crate::error::{Exit, Fatal};
 use crate::event::{AgentName, Millis, awake};
@@ -39,7 +39,7 @@ const COMPUTE_MIN: usize = 2;
 ///
 /// # Errors
 /// It cannot start: the store, the socket, an address. The error says what to do.
-pub(crate) fn run(config: Config) -> Result<Exit, Fatal> {
+pub(crate) fn run(loaded: Loaded) -> Result<Exit, Fatal> {
     // Whatever makes a file in `data_dir`, SQLite and the index among them, makes it for this user alone.
     rustix::process::umask(Mode::from_raw_mode(0o077));
     network::raise_file_limit();
@@ -54,13 +54,15 @@ pub(crate) fn run(config: Config) -> Result<Exit, Fatal> {
         .enable_all()
         .build()
         .map_err(|e| Fatal::new(Exit::Internal, e))?;
-    let result = runtime.block_on(serve(config, threads));
+    let result = runtime.block_on(serve(loaded, threads));
     // A thread that cannot be stopped must not keep the process from ending.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
+async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
+    let settings = loaded.show().to_vec();
+    let config = loaded.config;
     let began = std::time::SystemTime::now();
     let mut signals = shutdown::signals().map_err(|e| Fatal::new(Exit::Internal, e))?;
     let on = enabled(&config);
@@ -93,6 +95,7 @@ async fn serve(config: Config, threads: usize) -> Result<Exit, Fatal> {
         on,
         store,
         config,
+        settings,
     };
     let stop_serving = CancellationToken::new();
     let mut listeners = listen(&parts, (socket, network), behind, tokens, &stop_serving);
@@ -287,6 +290,7 @@ fn listen(
         body: config.control.body,
         event_size: config.delivery.event_size,
         patience,
+        settings: parts.settings.clone(),
     };
     let state = http::State {
         store: parts.store.clone(),

@@ -20,6 +20,8 @@ mod bus;
 mod index;
 mod runtime;
 mod health;
+mod webhook;
+mod report;
 mod agents;
 mod http;
 mod error;

@@ -23,6 +23,17 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// The first line of a text, cut to `max` characters.
+pub(crate) fn one_line(text: &str, max: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let more = line.chars().count() > max || text.lines().nth(1).is_some();
+    let mut cut: String = line.chars().take(max).collect();
+    if more {
+        cut.push('…');
+    }
+    visible(&cut).into_owned()
+}
+
 fn escape(shown: &mut String, c: char) {
     let code = u32::from(c);
     // Writing to a string cannot fail.
@@ -83,5 +94,12 @@ mod tests {
         for text in ["a b", "naïve 日本語 🦀", "back\\slash", "e\u{301}", ""] {
             assert!(matches!(visible(text), Cow::Borrowed(same) if same == text));
         }
+    }
+
+    #[test]
+    fn one_line_says_that_it_is_cut() {
+        assert_eq!(one_line("short", 10), "short");
+        assert_eq!(one_line("longer than that", 6), "longer…");
+        assert_eq!(one_line("two\nlines", 10), "two…");
     }
 }

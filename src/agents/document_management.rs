@@ -55,8 +55,11 @@ impl DocumentManagement {
             _ => None,
         });
         match captured {
-            Some((row, digest)) => self.keep(event, row, digest, (standing, again)).await,
-            None => Ok(gone(event, row.as_ref(), (standing, again))),
+            Some((_, digest)) if !again && is_stored(standing.as_ref(), &digest) => {
+                Ok(Outcome::nothing())
+            }
+            Some((row, digest)) => self.keep(event, row, digest, standing).await,
+            None => Ok(gone(event, row.as_ref(), standing, again)),
         }
     }
 
@@ -65,14 +68,8 @@ impl DocumentManagement {
         event: &Event,
         row: &ManifestRow,
         digest: Digest,
-        (standing, again): (Option<DocumentRow>, bool),
+        standing: Option<DocumentRow>,
     ) -> Result<Outcome, Ending> {
-        let same = standing
-            .as_ref()
-            .is_some_and(|d| d.digest == digest && d.state != DocumentState::Removed);
-        if same && !again {
-            return Ok(Outcome::nothing());
-        }
         let Some(bytes) = self.store.content(digest.clone()).await? else {
             let why = format!(
                 "the bytes {digest} that the manifest names are not in the store; `docent scan` reads the file again"
@@ -96,9 +93,9 @@ impl DocumentManagement {
         ))
     }
 
-    /// What the bytes say: the kind, and the title with what is wrong in the document, or the reason why they are none.
-    async fn read(&self, path: &[u8], bytes: Vec<u8>) -> Result<(Kind, Read), Ending> {
-        let kind = kind_of(path).unwrap_or(Kind::Text);
+    /// What the bytes say: the title with what is wrong in the document, or the reason why they are none.
+    async fn read(&self, path: &[u8], bytes: Vec<u8>) -> Result<Read, Ending> {
+        let kind = kind_at(path);
         let path = path.to_owned();
         let parsed = self
             .compute
@@ -108,7 +105,7 @@ impl DocumentManagement {
                     .map_err(|e| e.to_string())
             })
             .await;
-        parsed.map(|read| (kind, read)).map_err(Ending::Transient)
+        parsed.map_err(Ending::Transient)
     }
 
     /// Asks for a check of every document of a collection, so that each is a small piece of work of its own: one page now, and an
@@ -176,11 +173,22 @@ impl DocumentManagement {
     }
 }
 
+/// Whether these bytes are the document's already.
+fn is_stored(document: Option<&DocumentRow>, digest: &Digest) -> bool {
+    document.is_some_and(|d| d.digest == *digest && d.state != DocumentState::Removed)
+}
+
+/// What is captured is read as text where its name does not say more.
+fn kind_at(path: &[u8]) -> Kind {
+    kind_of(path).unwrap_or(Kind::Text)
+}
+
 /// The document's file is not captured any more.
 fn gone(
     event: &Event,
     row: Option<&ManifestRow>,
-    (standing, again): (Option<DocumentRow>, bool),
+    standing: Option<DocumentRow>,
+    again: bool,
 ) -> Outcome {
     let Some(document) = standing.filter(|d| again || d.state != DocumentState::Removed) else {
         return Outcome::nothing();
@@ -209,7 +217,7 @@ fn version(
     row: &ManifestRow,
     digest: Digest,
     standing: Option<&DocumentRow>,
-    (kind, read): (Kind, Read),
+    read: Read,
 ) -> DocumentVersion {
     let number = match standing {
         None => 1,
@@ -234,7 +242,7 @@ fn version(
         state,
         reason,
         title,
-        kind: kind.as_str().to_owned(),
+        kind: kind_at(&row.path).as_str().to_owned(),
     }
 }
 

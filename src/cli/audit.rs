@@ -1,13 +1,12 @@
 //! `docent audit list|verify`
 
 use clap::{Args, Subcommand};
-use serde::Deserialize;
 
 use super::context::{Context, block_on};
 use super::table::{BATCH, Cell, Table, numeric, text as texts, word};
 use super::text::{Style, clock, counted, plain};
 use crate::error::{Exit, Fatal};
-use crate::http::wire::AuditVerdict;
+use crate::http::wire::{AuditRecord, AuditVerdict};
 use crate::http::{ClientError, Target};
 
 /// Digits of a hash that are shown.
@@ -79,17 +78,7 @@ fn list(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
 }
 
 /// What a person sees of a record. Its data may be anything, and is not read.
-#[derive(Deserialize)]
-struct Record {
-    n: u64,
-    #[serde(rename = "type")]
-    kind: String,
-    subject: String,
-    time: String,
-    hash: String,
-}
-
-fn cells(record: &Record) -> Vec<Cell> {
+fn cells(record: &AuditRecord) -> Vec<Cell> {
     let hash: String = record.hash.chars().take(HASH).collect();
     vec![
         record.n.to_string().into(),

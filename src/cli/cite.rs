@@ -8,7 +8,7 @@ use super::context::{Context, block_on};
 use super::output::Output;
 use super::text::{Style, one_line, plain};
 use crate::error::{Exit, Fatal};
-use crate::http::wire::{Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict};
+use crate::http::wire::{Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, range};
 use crate::http::{Client, Target};
 
 /// Quotes that are sent at once.
@@ -67,6 +67,8 @@ pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, F
 /// What came of all quotes.
 #[derive(Debug, Default)]
 struct Verdict {
+    /// Lines that were looked at.
+    lines: usize,
     bad_lines: bool,
     fails: bool,
 }
@@ -122,15 +124,14 @@ async fn check_lines(
 ) -> Result<Exit, Fatal> {
     let mut verdict = Verdict::default();
     let mut lines: Vec<Line> = Vec::new();
-    let (mut number, mut bytes) = (0, 0);
+    let mut bytes = 0;
     let mut line = Vec::new();
     loop {
         let more = next_line(&mut input, &mut line).await?;
         // What is sent is JSON again, of about the same length.
         let full = lines.len() >= ITEMS || bytes + line.len() > batch.room / 2;
         if !lines.is_empty() && (full || !more) {
-            check(out, &batch, &mut verdict, (&lines, number, json)).await?;
-            number += lines.len();
+            check(out, &batch, &mut verdict, &lines, json).await?;
             lines.clear();
             bytes = 0;
         }
@@ -181,12 +182,13 @@ async fn next_line(
     Ok(true)
 }
 
-/// Checks some lines, of which the first follows on line `before`, and prints what came of each.
+/// Checks some lines, which follow those that `verdict` is of, and prints what came of each.
 async fn check(
     out: &mut Output,
     batch: &CiteBatch,
     verdict: &mut Verdict,
-    (lines, before, json): (&[Line], usize, bool),
+    lines: &[Line],
+    json: bool,
 ) -> Result<(), Fatal> {
     let items: Vec<CiteItem> = lines.iter().flatten().cloned().collect();
     let mut results = match items.is_empty() {
@@ -194,7 +196,8 @@ async fn check(
         false => batch.asked(&items).await?,
     }
     .into_iter();
-    for (index, line) in lines.iter().enumerate() {
+    for line in lines {
+        verdict.lines += 1;
         match line {
             Ok(_) => {
                 let missing = || Fatal::new(Exit::Internal, "docent left out a quote");
@@ -204,7 +207,7 @@ async fn check(
             }
             Err(why) => {
                 verdict.bad_lines = true;
-                out.note(&format!("line {}: {}", before + index + 1, plain(why)));
+                out.note(&format!("line {}: {}", verdict.lines, plain(why)));
                 out.line("")?;
             }
         }
@@ -240,15 +243,6 @@ fn render(result: &Citation, style: Style) -> String {
         line.push_str(&format!("  {}", plain(reason)));
     }
     line
-}
-
-/// Lines as they are written behind a path.
-pub(super) fn range([first, last]: [u32; 2]) -> String {
-    if first == last {
-        first.to_string()
-    } else {
-        format!("{first}-{last}")
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ impl From<ClientError> for Fatal {
             ClientError::Unreachable { .. } => Fatal::new(Exit::Unavailable, error),
             ClientError::Forbidden { .. } => Fatal::new(Exit::Permission, error)
                 .hint("work as the user that docent runs as, or as a member of [control] group"),
+            ClientError::Ended => Fatal::new(Exit::Unavailable, error),
             ClientError::Busy { .. } => Fatal::new(Exit::Unavailable, error)
                 .hint("try again in a moment; the daemon's log says what it is busy with"),
             ClientError::Foreign { .. } => Fatal::new(Exit::Unavailable, error)

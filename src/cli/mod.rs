@@ -25,6 +25,7 @@ mod output;
 mod progress;
 mod publish;
 mod read;
+mod report;
 mod run;
 mod scan;
 mod search;
@@ -33,6 +34,7 @@ mod table;
 mod tail;
 mod text;
 mod token;
+mod top;
 mod wait;
 mod which;
 
@@ -71,6 +73,8 @@ enum Verb {
     Config(config::Arguments),
     /// Show the state of the daemon; exits 0 if running, 1 if degraded, 3 if not running
     Status(status::Arguments),
+    /// Follow the state of the daemon live in the terminal
+    Top(top::Arguments),
     /// Wait until all changes now on disk are searchable
     Wait(wait::Arguments),
     /// Scan all files for changes, and wait until the scan ends
@@ -103,6 +107,8 @@ enum Verb {
     Agent(agent::Arguments),
     /// List or verify the audit log
     Audit(audit::Arguments),
+    /// Print a report of what happened in a day, a week or another period
+    Report(report::Arguments),
     /// Make, list or revoke tokens, which let other machines use the API
     Token(token::Arguments),
     /// Print the address of the dashboard, with a login that counts once
@@ -174,6 +180,7 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Fatal> {
         Verb::Check(arguments) => check::run(context, &arguments),
         Verb::Config(arguments) => config::run(context, &arguments),
         Verb::Status(arguments) => status::run(context, &arguments),
+        Verb::Top(arguments) => top::run(context, &arguments),
         Verb::Wait(arguments) => wait::run(context, &arguments),
         Verb::Scan(arguments) => scan::run(context, &arguments),
         Verb::Search(arguments) => search::run(context, &arguments),
@@ -190,6 +197,7 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Fatal> {
         Verb::Health(arguments) => health::run(context, &arguments),
         Verb::Agent(arguments) => agent::run(context, &arguments),
         Verb::Audit(arguments) => audit::run(context, &arguments),
+        Verb::Report(arguments) => report::run(context, &arguments),
         Verb::Token(arguments) => token::run(context, arguments),
         Verb::Dashboard(arguments) => dashboard::run(context, &arguments),
         Verb::Completions(arguments) => completions::run(context, &arguments),

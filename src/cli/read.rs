@@ -5,10 +5,10 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 
 use super::context::{Context, block_on};
-use super::text::{counted, tabbed};
+use super::text::tabbed;
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
-use crate::http::wire::{LeftOff, ReadAnswer};
+use crate::http::wire::ReadAnswer;
 
 /// The flags of `read`.
 #[derive(Debug, Args)]
@@ -51,7 +51,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         }
     }
     context.out.flush()?;
-    for note in notes(&answer) {
+    for note in answer.notes() {
         context.out.note(&note);
     }
     Ok(Exit::Clean)
@@ -62,59 +62,12 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().flat_map(|line| line.split('\r'))
 }
 
-/// What is to be said besides the text.
-fn notes(answer: &ReadAnswer) -> Vec<String> {
-    let mut notes = Vec::new();
-    if let Some(left) = &answer.left_off {
-        notes.push(left_off(left));
-    }
-    if answer.stale {
-        notes.push(STALE.to_owned());
-    }
-    notes
-}
-
-/// What is said of a text whose file is another one by now.
-pub(super) const STALE: &str = "the file has changed since docent read it";
-
-/// What an answer had no room for, in a sentence.
-pub(super) fn left_off(left: &LeftOff) -> String {
-    let lines = counted(u64::from(left.lines), "line", "lines");
-    let bytes = counted(left.bytes, "byte", "bytes");
-    let next = match &left.next {
-        Some(next) => format!("; it goes on at {next}"),
-        None => String::new(),
-    };
-    format!("left off: {lines} ({bytes}){next}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_there_is_said_with_where_it_goes_on() {
-        let mut answer = ReadAnswer {
-            collection: "docs".to_owned(),
-            path: "a.md".to_owned(),
-            version: 2,
-            digest: "d".to_owned(),
-            lines: [1, 2],
-            total_lines: 1202,
-            text: "a\rb\r\nc".to_owned(),
-            stale: true,
-            missing: None,
-            left_off: Some(LeftOff {
-                lines: 1200,
-                bytes: 5000,
-                next: Some("docs/a.md:3-1202".to_owned()),
-            }),
-        };
-        let left = "left off: 1,200 lines (5,000 bytes); it goes on at docs/a.md:3-1202";
-        assert_eq!(notes(&answer), [left, STALE]);
-        answer.stale = false;
-        answer.left_off = None;
-        assert!(notes(&answer).is_empty());
-        assert_eq!(lines(&answer.text).collect::<Vec<_>>(), ["a", "b", "c"]);
+    fn a_line_ends_with_either_or_both() {
+        assert_eq!(lines("a\rb\r\nc").collect::<Vec<_>>(), ["a", "b", "c"]);
     }
 }

@@ -9,14 +9,14 @@ use crate::telemetry;
 /// Runs the daemon until it is told to stop.
 pub(super) fn run(context: &Context) -> Result<Exit, Fatal> {
     let choice = context.choice();
-    let config = context.load(&choice)??.config;
+    let loaded = context.load(&choice)??;
     let bound = heap::bound();
-    telemetry::init(&config.log).map_err(|e| Fatal::new(Exit::Internal, e))?;
+    telemetry::init(&loaded.config.log).map_err(|e| Fatal::new(Exit::Internal, e))?;
     if let Err(error) = bound {
         tracing::warn!(%error, "cannot start again with bounds on free memory; docent will take more of it");
     }
     for unseen in &choice.unseen {
         tracing::warn!("{unseen}; the config is {}", choice.shown());
     }
-    daemon::run(config)
+    daemon::run(loaded)
 }

@@ -5,8 +5,7 @@ use clap::Args;
 use super::context::{Context, block_on};
 use super::progress;
 use super::table::{Cell, Table, numeric, word};
-use super::text::{Style, clock, counted, duration, number, plain};
-use crate::config::format_size;
+use super::text::{Style, clock, counted, duration, number, plain, size};
 use crate::error::{Exit, Fatal};
 use crate::http::wire::{
     AgentState, AgentView, CollectionView, Condition, Freshness, ListedState, ProblemKind, Status,
@@ -155,7 +154,7 @@ fn facts(status: &Status, style: Style) -> Vec<(&'static str, String)> {
         "disk",
         format!(
             "{} free in {}",
-            rounded_size(status.free_space.bytes),
+            size(status.free_space.bytes),
             plain(&status.data_dir)
         ),
     ));
@@ -199,15 +198,6 @@ fn collection_line(collection: &CollectionView) -> String {
         None => format!("{place}, watched{root}"),
         Some(why) => format!("{place}, scanned often ({}){root}", plain(why)),
     }
-}
-
-/// Bytes, to about two digits.
-fn rounded_size(bytes: u64) -> String {
-    let unit = [1 << 30, 1 << 20, 1 << 10]
-        .into_iter()
-        .find(|unit| bytes >= *unit)
-        .unwrap_or(1);
-    format_size(bytes / unit * unit)
 }
 
 /// How far search is behind the disk, on one line.

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-pub(super) use crate::amounts::{counted, duration, number};
+pub(super) use crate::amounts::{counted, duration, number, size};
+pub(super) use crate::visible::one_line;
 use crate::visible::visible;
 
 /// Colours or none, and how wide a line may be.
@@ -22,6 +23,10 @@ impl Style {
             colored,
             width: None,
         }
+    }
+
+    pub(super) const fn is_colored(self) -> bool {
+        self.colored
     }
 
     /// The same for lines of so many columns.
@@ -158,17 +163,6 @@ fn in_zone(text: &str, form: &str, zone: &TimeZone) -> String {
     }
 }
 
-/// The first line of a text, cut to `max` characters.
-pub(super) fn one_line(text: &str, max: usize) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    let more = line.chars().count() > max || text.lines().nth(1).is_some();
-    let mut cut: String = line.chars().take(max).collect();
-    if more {
-        cut.push('…');
-    }
-    plain(&cut)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,12 +216,5 @@ mod tests {
             "2026-01-31 23:30:00"
         );
         assert_eq!(clock_at("never", now, &zone), "never");
-    }
-
-    #[test]
-    fn one_line_says_that_it_is_cut() {
-        assert_eq!(one_line("short", 10), "short");
-        assert_eq!(one_line("longer than that", 6), "longer…");
-        assert_eq!(one_line("two\nlines", 10), "two…");
     }
 }

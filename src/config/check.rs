@@ -62,6 +62,20 @@ pub(crate) fn path(text: &str) -> Result<(), Reason> {
     Ok(())
 }
 
+/// A text whose meaning a rule between keys finds out.
+pub(crate) fn anything(_: &str) -> Result<(), Reason> {
+    Ok(())
+}
+
+/// An argument of a program.
+pub(crate) fn argument(text: &str) -> Result<(), Reason> {
+    if text.is_empty() || text.contains('\0') {
+        let what = format!("{} is not an argument", quote(text));
+        return Err(Reason::new(what, "write a text, or leave it out"));
+    }
+    Ok(())
+}
+
 /// A path, or `""` for none.
 pub(crate) fn optional_path(text: &str) -> Result<(), Reason> {
     if text.is_empty() { Ok(()) } else { path(text) }

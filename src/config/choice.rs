@@ -103,6 +103,30 @@ choice! {
 }
 
 choice! {
+    /// What a rule of an alert watches.
+    AlertWhen {
+        OldestOwed = "oldest_owed",
+        Dead = "dead",
+        ErrorRate = "error_rate",
+        /// An agent has work and ends none.
+        Silent = "silent",
+        JobMissed = "job_missed",
+        DiskFree = "disk_free",
+        Parked = "parked",
+        RedisAway = "redis_away",
+        Issue = "issue",
+    }
+}
+
+choice! {
+    /// How severe an alert is.
+    AlertSeverity {
+        Warning = "warning",
+        Error = "error",
+    }
+}
+
+choice! {
     /// The least severe message that is logged.
     LogLevel {
         /// Data lost, or an operator must act.

@@ -10,12 +10,15 @@
 
 use super::check::{self, COLLECTION_NAME, GROUP, INSTANCE, LONGEST_INSTANCE, REDIS_NAME};
 use super::choice::{
-    BusMode, Carrier, FileType, LogFormat, LogLevel, MetricsAccess, Missed, WatchMode,
+    AlertSeverity, AlertWhen, BusMode, Carrier, FileType, LogFormat, LogLevel, MetricsAccess,
+    Missed, WatchMode,
 };
+use super::limit::Limit;
 use super::redis_url::RedisUrl;
 use super::redis_url::redis_url;
-use super::shape::Shape::{Choice, Count, List, Name, Size, Switch, Text, Time};
+use super::shape::Shape::{self, Choice, Count, List, Name, Size, Switch, Text, Time};
 use super::table::{Key, Keys, Node, Setting, tables};
+use super::webhook_url::{WebhookUrl, webhook_url};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -71,6 +74,8 @@ tables! {
         scheduler: Scheduler;
         /// The jobs.
         jobs: Jobs;
+        /// The rules of alerts, one `[[alert]]` each. There is none until you write one.
+        alerts as "alert": Vec<Alert> { name = "space", when = "disk_free", below = "1GiB" };
         /// The log.
         log: Log;
         /// The control socket, which the command line uses.
@@ -305,6 +310,8 @@ tables! {
         health: Job { schedule = "*/5 * * * *" };
         /// Compares the search index with the store.
         verify: Job { schedule = "0 * * * *" };
+        /// Writes the report of the last seven days.
+        weekly_report as "weekly-report": Job { schedule = "0 6 * * SUN" };
     }
 
     /// One job.
@@ -316,6 +323,39 @@ tables! {
         /// What happens to runs that were missed while docent was down: `"skip"` runs none, `"once"` one for all of them, `"all"`
         /// each.
         missed: Missed = "once", Choice(Missed::NAMES);
+    }
+
+    /// `[[alert]]`: one rule, which raises an alert while something is so.
+    Alert {
+        /// Its name in events, messages and the log. No collection may have the same name.
+        name: String, Name(COLLECTION_NAME, 1, 64);
+        /// What it watches: `"oldest_owed"`, how long an event has waited for an agent; `"dead"`, the number of dead letters;
+        /// `"error_rate"`, the share of attempts in the last five minutes that failed; `"silent"`, how long an agent that has
+        /// work has ended none; `"job_missed"`, how long a job has been due; `"disk_free"`, the free space; `"parked"`, an
+        /// agent that is no longer started; `"redis_away"`, a Redis that cannot carry; `"issue"`, an open health issue.
+        when: AlertWhen, Choice(AlertWhen::NAMES);
+        /// The agent that it is about; `""` means each. For `oldest_owed`, `dead`, `error_rate`, `silent` and `parked`.
+        agent: String = "", Text(check::anything);
+        /// The job that it is about; `""` means each. For `job_missed`.
+        job: String = "", Text(check::anything);
+        /// The limit above which the alert is raised: a duration for `oldest_owed`, `silent` and `job_missed`, a whole number
+        /// for `dead`, and a share such as `0.1` or `"10%"` for `error_rate`.
+        above: Option<Limit> = "", Shape::Limit;
+        /// The limit below which the alert is raised: a size for `disk_free`.
+        below: Option<Limit> = "", Shape::Limit;
+        /// How long it must be so before the alert is raised.
+        hold as "for": Duration = "1min", Time(0, DAY);
+        /// How long after its end the alert is not raised again.
+        cooldown: Duration = "10min", Time(0, 30 * DAY);
+        /// How severe the alert is. For `issue`, issues that are less severe do not count.
+        severity: AlertSeverity = "warning", Choice(AlertSeverity::NAMES);
+        /// The program that is told, and its arguments; no shell reads them. Without a command and a webhook the alert is an
+        /// event and a line in the log.
+        command: Vec<String> = [], List(&Text(check::argument));
+        /// The address that is told, with a signed POST.
+        webhook: Option<WebhookUrl> = "", Text(webhook_url);
+        /// The file of the secret that signs what is sent to the webhook.
+        secret_file: PathBuf = "", Text(check::optional_path);
     }
 
     /// `[log]`

@@ -344,7 +344,7 @@ mod tests {
             ("[watch]\ndebouce = \"1s\"", "2: watch.debouce: is not a key; write `debounce`"),
             ("[wacth]\ndebounce = \"1s\"", "1: wacth: is not a key; write `watch`"),
             ("[agents.ragg]\nenabled = true", "1: agents.ragg: is not a key; write `rag`"),
-            ("[jobs.weekly-report]\nenabled = true", "1: jobs.weekly-report: is not a key; remove it, or write one of maintenance, health, verify"),
+            ("[jobs.sweep]\nenabled = true", "1: jobs.sweep: is not a key; remove it, or write one of maintenance, health, verify, weekly-report"),
             ("[bus]\ndata_dir = \"/x\"", "2: bus.data_dir: is not a key; write `data_dir` above the first table"),
             ("debounce = \"1s\"", "1: debounce: is not a key; write `debounce` in [watch]"),
             ("[[collection]]\nname = \"a\"\npath = \"/a\"\nexcludes = []", "4: collection[0].excludes: is not a key; write `exclude`"),

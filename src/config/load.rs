@@ -1,5 +1,6 @@
 //! Loads a config from its sources.
 
+use super::alerts;
 use super::collections;
 use super::keys::Config;
 use super::layers::{FAULT, Layers};
@@ -176,6 +177,13 @@ fn finish(
             }
         }
     }
+    if let Some(Value::Array(list)) = layers.values.get_mut("alert") {
+        for alert in list.iter_mut().filter_map(Value::as_table_mut) {
+            for (name, value) in [("name", ""), ("when", "parked")] {
+                alert.entry(name).or_insert_with(|| Value::from(value));
+            }
+        }
+    }
     let Some(mut config) = Config::read(&Value::Table(layers.values.clone())) else {
         let reason = Reason::new("the config cannot be taken over", FAULT);
         layers.violations.push(reason.at(Origin::Default, ""));
@@ -183,6 +191,7 @@ fn finish(
     };
     resolve(&mut config, &mut layers, base, host_name);
     rules::check(&config, &mut layers);
+    alerts::check(&config, &mut layers);
     if !layers.violations.is_empty() {
         return Err(sorted(layers));
     }
@@ -203,6 +212,11 @@ fn resolve(config: &mut Config, layers: &mut Layers, base: &Path, host_name: Opt
     for file in [&mut config.http.tls_certificate, &mut config.http.tls_key] {
         if !file.as_os_str().is_empty() {
             *file = absolute(base, file);
+        }
+    }
+    for alert in &mut config.alerts {
+        if !alert.secret_file.as_os_str().is_empty() {
+            alert.secret_file = absolute(base, &alert.secret_file);
         }
     }
     let homeless = [
@@ -254,6 +268,12 @@ fn write_back(config: &Config, values: &mut Table) {
         let tables = list.iter_mut().filter_map(Value::as_table_mut);
         for (table, collection) in tables.zip(&config.collections) {
             table.insert("path".to_owned(), path(&collection.path));
+        }
+    }
+    if let Some(Value::Array(list)) = values.get_mut("alert") {
+        let tables = list.iter_mut().filter_map(Value::as_table_mut);
+        for (table, alert) in tables.zip(&config.alerts) {
+            table.insert("secret_file".to_owned(), path(&alert.secret_file));
         }
     }
 }

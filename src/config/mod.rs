@@ -9,12 +9,14 @@
 //! A loaded [`Config`] has absolute paths and an instance name. A password in Redis' URL is hidden in everything that shows it;
 //! only `RedisUrl::expose` tells it.
 
+mod alerts;
 mod check;
 mod choice;
 mod collections;
 mod groups;
 mod keys;
 mod layers;
+mod limit;
 mod load;
 mod paths;
 mod patterns;
@@ -32,13 +34,16 @@ mod table;
 mod trust;
 mod units;
 mod violation;
+mod webhook_url;
 
 pub(crate) use check::{parse_public_url, parse_schedule};
 pub(crate) use choice::Carrier;
+pub(crate) use choice::{AlertSeverity, AlertWhen};
 pub(crate) use choice::{BusMode, LogFormat, LogLevel, MetricsAccess, Missed, WatchMode};
 pub(crate) use groups::group_id;
 pub(crate) use keys::Agent;
-pub(crate) use keys::{Agents, Collection, Config, Job, Log};
+pub(crate) use keys::{Agents, Alert, Collection, Config, Job, Jobs, Log};
+pub(crate) use limit::Limit;
 pub(crate) use load::{Loaded, Override, Sources};
 pub(crate) use paths::{host_name, shell_word};
 pub(crate) use patterns::{PatternError, Patterns, mistake as pattern_mistake};
@@ -50,6 +55,7 @@ pub(crate) use show::ShownSetting;
 pub(crate) use trust::{Untrusted, trusted};
 pub(crate) use units::{UnitError, format_duration, format_size, parse_duration};
 pub(crate) use violation::Violation;
+pub(crate) use webhook_url::WebhookUrl;
 
 use std::path::PathBuf;
 
@@ -96,6 +102,24 @@ impl Agents {
             ("self_healing", self_healing),
             #[cfg(feature = "testing")]
             ("test", test),
+        ]
+    }
+}
+
+impl Jobs {
+    /// Every job with its name.
+    pub(crate) fn all(&self) -> Vec<(&'static str, &Job)> {
+        let Self {
+            maintenance,
+            health,
+            verify,
+            weekly_report,
+        } = self;
+        vec![
+            ("maintenance", maintenance),
+            ("health", health),
+            ("verify", verify),
+            ("weekly-report", weekly_report),
         ]
     }
 }

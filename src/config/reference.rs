@@ -2,7 +2,7 @@
 
 use super::keys::{self, Config};
 use super::rules;
-use super::shape::Shape;
+use super::shape::{Shape, TextCheck};
 use super::table::{Key, Keys as _, Node};
 use toml::Value;
 
@@ -188,7 +188,13 @@ fn kind(shape: &Shape) -> String {
             let ends = [*min, *max].map(|end| shape.written(end).replace('"', ""));
             format!("{noun} from {} to {}", ends[0], ends[1])
         }
+        Shape::Limit => "number, duration or size".to_owned(),
         Shape::List(Shape::Choice(names)) => format!("list of {}", quoted(names)),
+        Shape::List(Shape::Text(check))
+            if std::ptr::fn_addr_eq(*check, super::check::argument as TextCheck) =>
+        {
+            "list of texts".to_owned()
+        }
         Shape::List(_) => "list of patterns".to_owned(),
     }
 }
@@ -309,7 +315,8 @@ pub(crate) mod tests {
 
     #[test]
     fn the_list_of_keys_is_the_tree() {
-        let text = "instance = \"x\"\n".to_owned() + "[[collection]]\nname = \"a\"\npath = \"/a\"";
+        let text = "instance = \"x\"\n".to_owned()
+            + "[[collection]]\nname = \"a\"\npath = \"/a\"\n[[alert]]\nname = \"b\"\nwhen = \"parked\"";
         let loaded = load(&text).expect("it is a config");
         let shown = loaded
             .show()

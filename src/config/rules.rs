@@ -61,6 +61,8 @@ pub(crate) fn sentences() -> Vec<String> {
         "`http.tls_certificate` and `http.tls_key` are set together, or neither",
         "`http.listen` is a loopback address, such as `127.0.0.1:9870`, or TLS is on, or `http.insecure` is true: without TLS \
          whoever is on the way reads tokens and documents",
+        "an `[[alert]]` has the limit that its `when` takes and no other, and not both a `command` and a `webhook`; a `webhook` \
+         is `https`, or on this machine, and has a `secret_file` that others cannot read",
     ];
     compared.chain(others.map(str::to_owned)).collect()
 }

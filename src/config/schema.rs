@@ -93,6 +93,7 @@ fn shape_of(shape: &Shape) -> Map<String, Value> {
         Shape::Choice(words) => object([("enum", json!(words))]),
         Shape::Time(..) => object([text, ("pattern", json!(units::TIME.pattern()))]),
         Shape::Size(..) => object([text, ("pattern", json!(units::SIZE.pattern()))]),
+        Shape::Limit => object([("type", json!(["string", "number"]))]),
         Shape::List(item) => object([
             ("type", json!("array")),
             ("items", Value::Object(shape_of(item))),
@@ -128,7 +129,12 @@ mod tests {
             assert!(!described.is_empty(), "{key}: {found}");
             let shaped = found.get("type").or(found.get("enum"));
             assert!(shaped.is_some(), "{key}: {found}");
-            let required = ["collection.name", "collection.path"];
+            let required = [
+                "collection.name",
+                "collection.path",
+                "alert.name",
+                "alert.when",
+            ];
             let has_default = found.get("default").is_some();
             assert_ne!(has_default, required.contains(&key.as_str()), "{key}");
         }

@@ -1,6 +1,7 @@
 //! The shape of one value: its type, its unit, its range, and a check of its text.
 
 use super::check;
+use super::limit::Limit;
 use super::units::{self, Units};
 use super::violation::{Reason, quote};
 use std::ops::{Range, RangeInclusive};
@@ -25,6 +26,8 @@ pub(crate) enum Shape {
     Time(u64, u64),
     /// A size with a unit, in a range of bytes.
     Size(u64, u64),
+    /// A number, a duration or a size, or the empty text for none; which of them, a rule between keys says.
+    Limit,
     /// A list of texts of this shape.
     List(&'static Shape),
 }
@@ -39,6 +42,16 @@ impl Shape {
         let taken = match (self, value) {
             (Self::List(item), DeValue::Array(_)) => return item.take_list(value),
             (Self::Switch, DeValue::Boolean(on)) => Ok(Value::Boolean(*on)),
+            (Self::Limit, DeValue::Integer(number)) => {
+                match i64::from_str_radix(number.as_str(), number.radix()) {
+                    Ok(number) => Ok(Value::Integer(number)),
+                    Err(_) => Err(self.wrong_type(value)),
+                }
+            }
+            (Self::Limit, DeValue::Float(number)) => match number.as_str().parse() {
+                Ok(number) => Ok(Value::Float(number)),
+                Err(_) => Err(self.wrong_type(value)),
+            },
             (Self::Count(min, max), DeValue::Integer(number)) => {
                 // Only a number that no `i64` holds fails here, so it is out of any range.
                 match i64::from_str_radix(number.as_str(), number.radix()) {
@@ -81,7 +94,10 @@ impl Shape {
 
     /// Whether a value is written as a text in TOML, so that a variable may leave the quotes out.
     pub(crate) fn is_text(&self) -> bool {
-        !matches!(self, Self::Count(..) | Self::Switch | Self::List(_))
+        !matches!(
+            self,
+            Self::Count(..) | Self::Switch | Self::Limit | Self::List(_)
+        )
     }
 
     fn units(&self) -> Option<&'static Units> {
@@ -121,6 +137,8 @@ impl Shape {
             )),
             Self::Time(min, max) => check_amount(text, &units::TIME, *min..=*max),
             Self::Size(min, max) => check_amount(text, &units::SIZE, *min..=*max),
+            Self::Limit if text.is_empty() => Ok(()),
+            Self::Limit => Limit::parse(text).map(drop),
             Self::Switch | Self::Count(..) | Self::List(_) => {
                 Err(self.wrong_type(&DeValue::String(text.into())))
             }
@@ -151,6 +169,11 @@ impl Shape {
             Self::Time(..3_600_000, _) => such_as(&units::TIME, "30s"),
             Self::Time(..) => such_as(&units::TIME, "30d"),
             Self::Size(..) => such_as(&units::SIZE, "8MiB"),
+            Self::Limit => (
+                "a limit",
+                "write a number, a duration such as \"5min\", or a size such as \"1GiB\""
+                    .to_owned(),
+            ),
             Self::List(_) => (
                 "a list",
                 "write a list of texts, such as [\"a\", \"b\"]".to_owned(),

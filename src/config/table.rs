@@ -1,5 +1,6 @@
 //! The form of the table of keys: [`tables!`] makes a struct of each table of the config, and the list of its keys.
 
+use super::limit::Limit;
 use super::shape::Shape;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -114,6 +115,20 @@ impl Setting for Option<SocketAddr> {
         match value.as_str()? {
             "" => Some(None),
             text => text.parse().ok().map(Some),
+        }
+    }
+}
+
+/// The empty text is none.
+impl Setting for Option<Limit> {
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::String(text) if text.is_empty() => Some(None),
+            Value::String(text) => Limit::parse(text).ok().map(Some),
+            // A count is small enough to be exact.
+            Value::Integer(number) => Some(Some(Limit::Number(*number as f64))),
+            Value::Float(number) => Some(Some(Limit::Number(*number))),
+            _ => None,
         }
     }
 }

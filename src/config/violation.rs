@@ -45,6 +45,11 @@ impl Origin {
         }
     }
 
+    /// Whether nobody set it.
+    pub(crate) fn is_default(&self) -> bool {
+        matches!(self, Self::Default)
+    }
+
     /// The line in its file, from 1; 0 where there is none.
     #[cfg(test)]
     pub(crate) fn line(&self) -> usize {

@@ -6,12 +6,12 @@ use super::carriers::Carriers;
 use super::{options, size};
 use crate::agents::change_detection::ChangeDetection;
 use crate::agents::document_management::DocumentManagement;
-use crate::agents::logging_audit::LoggingAudit;
+use crate::agents::logging_audit::{self, LoggingAudit};
 use crate::agents::rag::Rag;
 use crate::agents::scheduler::{Scheduler, Timetable};
 use crate::agents::self_healing::{SelfHealing, Surroundings};
 use crate::bus::Monitor;
-use crate::config::Config;
+use crate::config::{Config, ShownSetting};
 use crate::error::{Exit, Fatal};
 use crate::event::AgentName;
 use crate::health::RedisLook;
@@ -25,6 +25,8 @@ use crate::store::Store;
 /// Everything that agents are made of.
 pub(super) struct AgentParts {
     pub(super) config: Config,
+    /// The same, as it is shown.
+    pub(super) settings: Vec<ShownSetting>,
     pub(super) on: Vec<AgentName>,
     pub(super) store: Store,
     pub(super) board: Board,
@@ -114,7 +116,7 @@ fn factory(parts: &AgentParts, name: AgentName) -> Result<Factory, Fatal> {
                 ))
             })
         }
-        AgentName::LoggingAudit => Arc::new(move || agent(LoggingAudit)),
+        AgentName::LoggingAudit => audit(parts, source),
         AgentName::Scheduler => {
             let timetable = Timetable::new(options::scheduler(&parts.config))
                 .map_err(|e| Fatal::new(Exit::Config, e))?;
@@ -147,6 +149,18 @@ fn factory(parts: &AgentParts, name: AgentName) -> Result<Factory, Fatal> {
             Arc::new(move || agent(crate::agents::test::Test::new(log.clone())))
         }
     })
+}
+
+fn audit(parts: &AgentParts, source: Source) -> Factory {
+    let options = Arc::new(options::audit(&parts.config));
+    let surroundings = logging_audit::Surroundings {
+        store: parts.store.clone(),
+        source,
+        board: parts.board.clone(),
+        redis: parts.redis.clone(),
+        compute: parts.compute.clone(),
+    };
+    Arc::new(move || agent(LoggingAudit::new(options.clone(), surroundings.clone())))
 }
 
 fn agent(agent: impl Agent) -> Arc<dyn Agent> {

@@ -9,11 +9,12 @@ use serde_json::json;
 
 use crate::agents::rag::{RagOptions, identity};
 use crate::agents::scheduler::JobOption;
-use crate::agents::{change_detection, scheduler, self_healing};
+use crate::agents::{change_detection, logging_audit, scheduler, self_healing};
 use crate::config::{self, Config};
 use crate::document::{ChunkOptions, kind_of};
 use crate::event::{EventType, Known, Subject};
 use crate::health::Limits;
+use crate::health::alerts::AlertRule;
 use crate::index::FollowerOptions;
 use crate::store::Store;
 
@@ -70,15 +71,21 @@ pub(super) fn rag(config: &Config, store: &Store) -> RagOptions {
 }
 
 pub(super) fn scheduler(config: &Config) -> scheduler::SchedulerOptions {
-    let job = |name: &str, job: &config::Job, kind: EventType, subject: Subject| JobOption {
+    let job_with = |name: &str, job: &config::Job, (kind, subject, data)| JobOption {
         name: name.to_owned(),
         schedule: job.schedule.clone(),
         enabled: job.enabled,
         missed: job.missed,
         kind,
         subject,
-        data: json!({"job": name}),
+        data,
     };
+    let job = |name: &str, job: &config::Job, kind: EventType, subject: Subject| {
+        job_with(name, job, (kind, subject, json!({"job": name})))
+    };
+    let report = "weekly-report";
+    let data = json!({"job": report, "period": "week"});
+    let report = (EventType::ReportRequested, Subject::job(report), data);
     let jobs = &config.jobs;
     let index = Subject::index(&config.instance);
     scheduler::SchedulerOptions {
@@ -102,6 +109,7 @@ pub(super) fn scheduler(config: &Config) -> scheduler::SchedulerOptions {
                 EventType::IndexVerifyRequested,
                 index,
             ),
+            job_with("weekly-report", &jobs.weekly_report, report),
         ],
         instance: config.instance.clone(),
     }
@@ -121,6 +129,32 @@ pub(super) fn roots(config: &Config) -> BTreeMap<String, PathBuf> {
     collections
         .map(|c| (c.name.clone(), c.path.clone()))
         .collect()
+}
+
+pub(super) fn audit(config: &Config) -> logging_audit::Options {
+    let alert = |alert: &config::Alert| {
+        let receiver = match &alert.webhook {
+            Some(url) => logging_audit::Receiver::Webhook {
+                url: url.clone(),
+                secret_file: alert.secret_file.clone(),
+            },
+            None if alert.command.is_empty() => logging_audit::Receiver::Nobody,
+            None => logging_audit::Receiver::Command(alert.command.clone()),
+        };
+        // A config that was loaded has the limit that its rule takes.
+        let rule = AlertRule::of(alert)?;
+        Some(logging_audit::AlertOption { rule, receiver })
+    };
+    let jobs = config.jobs.all().into_iter();
+    logging_audit::Options {
+        instance: config.instance.clone(),
+        data_dir: config.data_dir.clone(),
+        alerts: config.alerts.iter().filter_map(alert).collect(),
+        jobs: jobs
+            .filter(|(_, job)| job.enabled)
+            .map(|(name, _)| name.to_owned())
+            .collect(),
+    }
 }
 
 pub(super) fn healing(config: &Config) -> self_healing::Options {

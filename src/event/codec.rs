@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::{Data, Event, EventId, EventType, Known, NewEvent, NotKnown, Subject, SubjectError};
 
 /// An event as it is printed: the fields of CloudEvents that docent uses, its place, and where it comes from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Envelope {
     pub id: String,
     /// Its place in the order of commits.
@@ -19,6 +21,7 @@ pub(crate) struct Envelope {
     /// When it was published, RFC 3339.
     pub time: String,
     /// The rest of it.
+    #[schema(value_type = Object)]
     pub data: Data,
     /// The id of the event that caused it.
     pub causation: Option<String>,
@@ -43,19 +46,30 @@ impl From<&Event> for Envelope {
 }
 
 /// What a publisher outside sends: one line of `publish --stdin`, the body of `POST /api/v1/events`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Submission {
     #[serde(rename = "type")]
+    #[schema(schema_with = open_type)]
     pub kind: String,
     /// What it is about.
     pub subject: String,
     /// A JSON object; absent means an empty one.
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     pub data: Option<Data>,
     /// Any UUID; absent means a fresh one.
     #[serde(default)]
+    #[schema(format = "uuid")]
     pub id: Option<String>,
+}
+
+/// A type that is open from outside.
+fn open_type() -> Object {
+    let open = EventType::ALL.iter().filter(|kind| kind.open());
+    let names = open.map(|kind| kind.as_str());
+    let schema = ObjectBuilder::new().schema_type(Type::String);
+    schema.enum_values(Some(names)).build()
 }
 
 /// Why a submission is refused before it comes near the ledger.

@@ -152,8 +152,14 @@ event_types! {
     MaintenanceRequested "maintenance.requested" OPEN [ChangeDetection, DocumentManagement, Rag, SelfHealing];
     /// Look for faults now.
     HealthCheckRequested "health.check_requested" OPEN [SelfHealing];
-    /// A report was written (by another program).
+    /// Write a report.
+    ReportRequested "report.requested" OPEN [];
+    /// A report was written.
     ReportWritten "report.written" OPEN [];
+    /// What a rule watches is not as it should be.
+    AlertRaised "alert.raised" CLOSED [SelfHealing];
+    /// It is as it should be again.
+    AlertCleared "alert.cleared" CLOSED [SelfHealing];
     /// An agent ended and was started again.
     AgentRestarted "agent.restarted" CLOSED [SelfHealing];
     /// An agent failed too often and is no longer started.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::event::{AgentName, Millis, Subject, awake};
 use crate::runtime::{AgentStatus, ScanProgress};
-use crate::store::{HeldLog, ScanRow};
+use crate::store::{HeldLog, ScanRow, Undelivered};
 
 /// Everything that was gathered for one round. What could not be read is `None`: nothing is concluded from it.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +34,8 @@ pub(crate) struct Facts {
     pub drift: Option<BTreeMap<String, Drifted>>,
     /// Entries of other programs that could not be published.
     pub ingress_dead: Option<u64>,
+    /// Alerts that could not be told to their receivers in time, by rule.
+    pub undelivered: Option<Vec<Undelivered>>,
     /// Redis; `None` where the config does not use it.
     pub redis: Option<RedisView>,
     /// The keys of the issues that are open.

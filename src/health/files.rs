@@ -69,7 +69,8 @@ fn named(
     facts: &Facts,
     detector: Detector,
     told: fn(&ScanProgress) -> Vec<(String, String)>,
-    (how, limit): (&str, &str),
+    how: &str,
+    limit: &str,
 ) -> Option<Vec<Detected>> {
     let named = facts.edge.iter().flat_map(|edge| told(&edge.progress));
     let found = named.map(|(collection, which)| {
@@ -81,25 +82,24 @@ fn named(
 
 /// Directories cannot be listed, or files cannot be read: what is new in them is not seen.
 pub(super) fn unlisted(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
-    let texts = (
-        "cannot be read",
-        "everything can be read, or `exclude` names it",
-    );
     named(
         facts,
         Detector::DirectoriesUnlisted,
         ScanProgress::unlisted,
-        texts,
+        "cannot be read",
+        "everything can be read, or `exclude` names it",
     )
 }
 
 /// Ignore rules cannot be used: what they are about is left out as a whole.
 pub(super) fn shut(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
-    let texts = (
+    named(
+        facts,
+        Detector::IgnoreRules,
+        ScanProgress::shut,
         "cannot be used, so nothing below is taken in",
         "every file of ignore rules can be used",
-    );
-    named(facts, Detector::IgnoreRules, ScanProgress::shut, texts)
+    )
 }
 
 pub(super) fn captures_held(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {

@@ -5,11 +5,7 @@
 use super::{Detected, Detector, Facts, Fix, IndexFacts, Limits};
 use crate::event::Subject;
 
-fn about(
-    facts: &Facts,
-    detector: Detector,
-    (value, limit): (String, impl Into<String>),
-) -> Detected {
+fn about(facts: &Facts, detector: Detector, value: String, limit: impl Into<String>) -> Detected {
     Detected::new(detector, Subject::index(&facts.instance), value, limit)
 }
 
@@ -21,7 +17,7 @@ pub(super) fn stopped(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
         .filter_map(|index| index.stopped.as_ref());
     let found = stopped.map(|cause| {
         let limit = "the index follows the store; it goes on by itself when the cause is gone";
-        let found = about(facts, Detector::IndexStopped, (cause.clone(), limit));
+        let found = about(facts, Detector::IndexStopped, cause.clone(), limit);
         let what = format!("the index does not follow the store: {cause}");
         found.told(what, "it goes on by itself when the cause is gone")
     });
@@ -35,7 +31,7 @@ pub(super) fn unready(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
     let found = facts.index.iter().filter(is_long).map(|_| {
         let what = "the index is being opened or rebuilt".to_owned();
         let limit = format!("the index is ready within {} s", longest.as_secs());
-        let found = about(facts, Detector::IndexUnready, (what.clone(), limit));
+        let found = about(facts, Detector::IndexUnready, what.clone(), limit);
         found.told(what, "wait: search answers when it is there")
     });
     Some(found.collect())
@@ -48,7 +44,7 @@ pub(super) fn behind(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
     let found = facts.index.iter().filter(is_long).map(|_| {
         let value = "a change that the store has is not searchable yet".to_owned();
         let limit = format!("every change is searchable within {} s", longest.as_secs());
-        about(facts, Detector::IndexBehind, (value, limit))
+        about(facts, Detector::IndexBehind, value, limit)
     });
     Some(found.collect())
 }
@@ -62,7 +58,7 @@ pub(super) fn drift(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
     let found = (indexed != stored).then(|| {
         let value = format!("the index has {indexed} chunks");
         let limit = format!("{stored} chunks, as in the store");
-        about(facts, Detector::IndexDrift, (value, limit)).fixed_by(Fix::VerifyIndex)
+        about(facts, Detector::IndexDrift, value, limit).fixed_by(Fix::VerifyIndex)
     });
     Some(found.into_iter().collect())
 }

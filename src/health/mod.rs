@@ -6,6 +6,7 @@
 //! same. The rest are the open issues: what only time tells, or a look that takes long.
 
 mod agents;
+pub(crate) mod alerts;
 mod facts;
 mod files;
 mod index;
@@ -170,7 +171,8 @@ impl Detector {
             | Detector::RedisStrangers
             | Detector::RedisStuck
             | Detector::RedisInbox
-            | Detector::RedisIngress => Severity::Warning,
+            | Detector::RedisIngress
+            | Detector::AlertUndelivered => Severity::Warning,
         }
     }
 }
@@ -204,6 +206,7 @@ pub(crate) fn look(detector: Detector, facts: &Facts, limits: &Limits) -> Option
         Detector::RedisStuck => streams::stuck,
         Detector::RedisInbox => streams::inbox,
         Detector::RedisIngress => streams::ingress,
+        Detector::AlertUndelivered => alerts::undelivered,
     };
     look(facts, limits)
 }

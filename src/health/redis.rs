@@ -9,7 +9,8 @@ use crate::store::Severity;
 pub(super) fn about(
     facts: &Facts,
     detector: Detector,
-    (value, limit): (String, impl Into<String>),
+    value: String,
+    limit: impl Into<String>,
 ) -> Detected {
     Detected::new(detector, Subject::redis(&facts.instance), value, limit)
 }
@@ -30,8 +31,8 @@ pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
         RedisStanding::Unknown => return None,
         RedisStanding::Carries { .. } => return Some(Vec::new()),
         RedisStanding::Foreign { why } => {
-            let texts = (why.clone(), "the namespace belongs to this store alone");
-            let found = about(facts, Detector::RedisAway, texts);
+            let limit = "the namespace belongs to this store alone";
+            let found = about(facts, Detector::RedisAway, why.clone(), limit);
             return Some(vec![told(found, why.clone())]);
         }
         RedisStanding::Away {
@@ -52,8 +53,8 @@ pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
         }
     };
     let how = if answers { "of no use" } else { "away" };
-    let texts = (format!("Redis has been {how} since {since}: {why}"), limit);
-    let mut found = about(facts, Detector::RedisAway, texts);
+    let value = format!("Redis has been {how} since {since}: {why}");
+    let mut found = about(facts, Detector::RedisAway, value, limit);
     if !needed {
         found.severity = Severity::Warning;
     }
@@ -76,7 +77,7 @@ pub(super) fn reconnects(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>
         let limit = format!(
             "fewer than {most} new connections; the log of Redis says whether it is restarted, short of memory, or closes connections"
         );
-        about(facts, Detector::RedisReconnects, (value, limit))
+        about(facts, Detector::RedisReconnects, value, limit)
     });
     Some(found.collect())
 }

@@ -87,7 +87,7 @@ fn streams(
         return (idle && !redis.facts.needed).then(Vec::new);
     };
     let value: Vec<String> = streams.iter().filter_map(told).collect();
-    let found = (!value.is_empty()).then(|| about(facts, detector, (value.join("; "), limit)));
+    let found = (!value.is_empty()).then(|| about(facts, detector, value.join("; "), limit));
     Some(found.into_iter().collect())
 }
 

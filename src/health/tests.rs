@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::*;
 use crate::event::Millis;
 use crate::runtime::{AgentState, Board, RootReport, RootState, ScanProgress};
-use crate::store::{HeldLog, ScanRow};
+use crate::store::{HeldLog, ScanRow, Undelivered};
 use crate::word::Word;
 
 pub(super) const LONG: Duration = Duration::from_secs(24 * 3600);
@@ -61,6 +61,7 @@ pub(super) fn all_well() -> Facts {
         }),
         drift: Some(BTreeMap::new()),
         ingress_dead: Some(0),
+        undelivered: Some(Vec::new()),
         redis: Some(redis::tests::carries()),
         ..Facts::default()
     }
@@ -76,6 +77,7 @@ pub(super) fn nothing_known() -> Facts {
         integrity: None,
         drift: None,
         ingress_dead: None,
+        undelivered: None,
         redis: Some(redis::tests::not_known()),
         ..facts
     }
@@ -119,6 +121,12 @@ pub(super) fn everything_wrong() -> Facts {
         files: vec![Subject::collection("docs/a.md")],
         how: "has no document",
     };
+    facts.undelivered = Some(vec![Undelivered {
+        rule: "disk".to_owned(),
+        count: 2,
+        since: facts.now,
+        error: "refused".to_owned(),
+    }]);
     facts.drift = Some(BTreeMap::from([("docs".to_owned(), drifted)]));
     facts.agents.push(agent(AgentName::Scheduler));
     facts.redis = Some(redis::tests::everything_wrong());
@@ -159,6 +167,7 @@ fn nothing_is_found_where_nothing_is_wrong_and_nothing_said_where_nothing_is_kno
         Detector::RedisStuck,
         Detector::RedisInbox,
         Detector::RedisIngress,
+        Detector::AlertUndelivered,
         Detector::Disk,
         Detector::Integrity,
         Detector::IndexDrift,

@@ -3,10 +3,14 @@
 use axum::extract::State as Shared;
 
 use super::lines::Json;
+use super::openapi::About;
 use super::wire::{AgentList, AgentView, NamedAgent, Problem, Unavailable};
 use super::{State, count};
 use crate::event::Millis;
 use crate::store::ReadError;
+
+/// `GET /api/v1/agents`
+pub(super) const LIST: About = About::new("List the agents");
 
 pub(super) async fn list(Shared(state): Shared<State>) -> Result<Json<AgentList>, Problem> {
     let agents = all(&state, Millis::now()).await?;

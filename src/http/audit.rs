@@ -1,14 +1,16 @@
 //! The audit log.
 
 use axum::extract::State as Shared;
-use axum::response::Response;
 
 use super::State;
-use super::lines::{Json, PAGE, paged};
-use super::wire::{AuditVerdict, Problem};
+use super::lines::{Json, Lines, PAGE, Page, paged};
+use super::openapi::About;
+use super::wire::{AuditRecord, AuditVerdict, Problem};
+
+pub(super) const LIST: About = About::new("List the records of the audit log, oldest first");
 
 /// `GET /api/v1/audit`: all records, oldest first, one a line, each with its hash as the last key.
-pub(super) async fn list(Shared(state): Shared<State>) -> Result<Response, Problem> {
+pub(super) async fn list(Shared(state): Shared<State>) -> Result<Lines<AuditRecord>, Problem> {
     paged(0, move |after| {
         let store = state.store.clone();
         async move {
@@ -16,16 +18,18 @@ pub(super) async fn list(Shared(state): Shared<State>) -> Result<Response, Probl
             let Some(last) = records.last().map(|record| record.n) else {
                 return Ok(None);
             };
-            let mut page = Vec::new();
+            let mut page = Page::default();
             for record in &records {
-                page.extend_from_slice(record.printed().as_bytes());
-                page.push(b'\n');
+                page.push_written(&record.printed());
             }
             Ok(Some((page, last)))
         }
     })
     .await
 }
+
+/// `GET /api/v1/audit/verify`
+pub(super) const VERIFY: About = About::new("Check the chain of the audit log");
 
 pub(super) async fn verify(Shared(state): Shared<State>) -> Result<Json<AuditVerdict>, Problem> {
     Ok(Json(match state.store.verify_audit().await? {

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use axum::body::Body;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use serde_json::json;
@@ -11,7 +10,8 @@ use super::State;
 use super::access::{Caller, LOGIN, Owner};
 use super::acted::acted;
 use super::lines::Json;
-use super::params::whole;
+use super::openapi::About;
+use super::params::Sent;
 use super::problem::stopping;
 use super::read::internal;
 use super::wire::{LoginMade, NewLogin, Problem, ProblemKind};
@@ -42,15 +42,16 @@ impl Served {
     }
 }
 
+pub(super) const LOGIN_OFFERED: About =
+    About::new("Offer a login to the dashboard").or(&[ProblemKind::NotFound]);
+
 /// `POST /api/v1/dashboard/logins`: the address that logs a browser in, once, within a minute.
 pub(super) async fn login(
     Shared(state): Shared<State>,
     caller: Caller,
-    body: Body,
+    body: Sent<NewLogin>,
 ) -> Result<(StatusCode, Json<LoginMade>), Problem> {
-    let body = whole(body, state.info.body, state.info.patience.body).await?;
-    let NewLogin { role } = serde_json::from_slice(&body)
-        .map_err(|e| Problem::new(ProblemKind::BadRequest, e.to_string()))?;
+    let NewLogin { role } = body.parsed("{\"role\"}")?;
     if state.is_draining() {
         return Err(stopping());
     }

@@ -1,40 +1,46 @@
 //! Dead letters.
 
-use axum::extract::{Path, State as Shared};
-use axum::response::Response;
+use axum::extract::State as Shared;
 use serde::Deserialize;
 use serde_json::{Map, json};
+use utoipa::IntoParams;
 
 use super::access::Caller;
-use super::lines::{Json, PAGE, paged_object, push_line};
-use super::params::{Params, limited};
-use super::wire::{Dead, DeadView, Envelope, Problem, ProblemKind};
+use super::lines::{Json, ListOf, PAGE, Page, paged_object};
+use super::openapi::About;
+use super::params::{Named, Params, limited};
+use super::wire::{self, Dead, DeadList, DeadView, Envelope, Problem, ProblemKind};
 use super::{State, count, ingress};
 use crate::event::{AgentName, EventId, Seq};
 use crate::store::{DeadLetter, DeliveryState};
 
 /// Dead letters in one answer.
 const LIST_MAX: usize = 10_000;
-const LIST: usize = 1000;
+const LISTED: usize = 1000;
 
 /// The query of `GET /api/v1/dead`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DeadQuery {
+    /// At most so many.
+    #[param(minimum = 1, maximum = 10_000, default = 1000)]
     limit: Option<usize>,
 }
+
+pub(super) const LIST: About = About::new("List dead letters");
 
 /// `GET /api/v1/dead`: the dead deliveries, oldest first, then the entries of other programs.
 pub(super) async fn list(
     Shared(state): Shared<State>,
     caller: Caller,
     Params(query): Params<DeadQuery>,
-) -> Result<Response, Problem> {
-    let limit = limited(query.limit, LIST, LIST_MAX)?;
+) -> Result<ListOf<DeadList>, Problem> {
+    let limit = limited(query.limit, LISTED, LIST_MAX)?;
     let total = total(&state, &caller).await?;
     let rest = Map::from_iter([("total".to_owned(), json!(total))]);
     paged_object(
-        ("dead", rest),
+        "dead",
+        rest,
         (ListPosition::Start, limit),
         move |(place, limit)| {
             let (state, caller) = (state.clone(), caller.clone());
@@ -77,9 +83,9 @@ async fn page(
     caller: &Caller,
     place: ListPosition,
     limit: usize,
-) -> Result<Option<(Vec<u8>, (ListPosition, usize))>, Problem> {
+) -> Result<Option<(Page<Dead>, (ListPosition, usize))>, Problem> {
     let most = limit.min(PAGE);
-    let (mut page, mut left) = (Vec::new(), limit);
+    let (mut page, mut left) = (Page::default(), limit);
     let mut next = None;
     let mut after = match &place {
         ListPosition::Start => Some(None),
@@ -92,7 +98,7 @@ async fn page(
             after = Some(Some((letter.seq, letter.agent)));
             if caller.sees(letter.subject.as_str()) {
                 next = Some(ListPosition::Letter(letter.seq, letter.agent));
-                push_line(&mut page, &dead(letter))?;
+                page.push(&dead(letter))?;
                 left -= 1;
             }
         }
@@ -104,7 +110,7 @@ async fn page(
         };
         for row in state.store.ingress_dead(after, most).await? {
             next = Some(ListPosition::Entry(row.n));
-            push_line(&mut page, &ingress::dead(row))?;
+            page.push(&ingress::dead(row))?;
             left -= 1;
         }
     }
@@ -125,18 +131,21 @@ pub(super) fn dead(letter: DeadLetter) -> Dead {
 }
 
 /// The query of `GET /api/v1/dead/{id}`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ShowQuery {
     /// Only what this agent owes.
+    #[param(schema_with = wire::agent_name)]
     agent: Option<String>,
 }
+
+pub(super) const SHOW: About = About::new("Show a dead letter").or(&[ProblemKind::NotFound]);
 
 /// `GET /api/v1/dead/{id}`: an event with its dead deliveries, or an entry of another program.
 pub(super) async fn show(
     Shared(state): Shared<State>,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named,
     Params(query): Params<ShowQuery>,
 ) -> Result<Json<DeadView>, Problem> {
     if let Some(row) = ingress::kept(&state, &caller, &id).await? {

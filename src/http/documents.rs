@@ -1,12 +1,13 @@
 //! Documents and their versions.
 
 use axum::extract::State as Shared;
-use axum::response::Response;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::State;
 use super::access::Caller;
-use super::lines::{Json, PAGE, paged, push_line};
+use super::lines::{Json, Lines, PAGE, Page, paged};
+use super::openapi::About;
 use super::params::Params;
 use super::wire::{DocumentView, History, Problem, ProblemKind, Version};
 use crate::event::{Subject, escape};
@@ -14,16 +15,19 @@ use crate::store::{Digest, FileState, ListedDocument, ListedState};
 use crate::word::Word;
 
 /// The query of `GET /api/v1/documents`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DocumentsQuery {
     collection: Option<String>,
+    /// Only files in this state.
+    #[param(value_type = ListedState, inline, required = false)]
     state: Option<String>,
     /// Only what comes after `<collection>/<path>`.
     after: Option<String>,
 }
 
-fn wanted(state: &str) -> Result<ListedState, Problem> {
+/// The state of this name.
+pub(super) fn wanted(state: &str) -> Result<ListedState, Problem> {
     ListedState::parse(state).ok_or_else(|| {
         let known: Vec<&str> = ListedState::ALL.iter().map(|one| one.as_str()).collect();
         let detail = format!(
@@ -34,64 +38,117 @@ fn wanted(state: &str) -> Result<ListedState, Problem> {
     })
 }
 
+pub(super) const LIST: About = About::new("List every file in scope").or(&[ProblemKind::NotFound]);
+
 /// `GET /api/v1/documents`: every file in scope, one a line, by collection and path.
 pub(super) async fn list(
     Shared(state): Shared<State>,
     caller: Caller,
     Params(query): Params<DocumentsQuery>,
-) -> Result<Response, Problem> {
+) -> Result<Lines<DocumentView>, Problem> {
     let wanted = query.state.as_deref().map(wanted).transpose()?;
     if let Some(collection) = &query.collection {
         state.known_collection(&caller, collection)?;
     }
-    let DocumentsQuery {
-        collection, after, ..
-    } = query;
-    let after = after.map(|place| match Subject::parse(&place) {
-        Ok(subject) => {
-            let (collection, path) = subject.as_place();
-            Ok((collection.to_owned(), path.unwrap_or_default()))
+    let after = query.after.as_deref().map(place).transpose()?;
+    let wanted = WantedDocuments {
+        collection: query.collection,
+        state: wanted,
+    };
+    paged(after.unwrap_or_default(), move |mut after| {
+        let (state, caller, wanted) = (state.clone(), caller.clone(), wanted.clone());
+        async move {
+            loop {
+                let found = rows(&state, &caller, &wanted, after, PAGE).await?;
+                let Some(next) = found.next else {
+                    return Ok(None);
+                };
+                after = next;
+                let mut page = Page::default();
+                for row in &found.rows {
+                    page.push(row)?;
+                }
+                if !page.is_empty() {
+                    return Ok(Some((page, after)));
+                }
+            }
         }
-        Err(error) => Err(Problem::new(ProblemKind::BadRequest, error.to_string())),
-    });
-    paged(after.transpose()?.unwrap_or_default(), move |after| {
-        let (state, caller) = (state.clone(), caller.clone());
-        let collection = collection.clone();
-        async move { page(&state, &caller, collection, wanted, after).await }
     })
     .await
 }
 
-type OtherPlace = (String, Vec<u8>);
+/// The collection and the path (exact bytes) that a list has reached.
+pub(super) type ListPlace = (String, Vec<u8>);
 
-/// The next page that has something in it.
-async fn page(
+/// A place as it stands in a query: `<collection>/<path>`.
+pub(super) fn place(text: &str) -> Result<ListPlace, Problem> {
+    let subject =
+        Subject::parse(text).map_err(|e| Problem::new(ProblemKind::BadRequest, e.to_string()))?;
+    let (collection, path) = subject.as_place();
+    Ok((collection.to_owned(), path.unwrap_or_default()))
+}
+
+/// Which files are listed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct WantedDocuments {
+    pub(super) collection: Option<String>,
+    pub(super) state: Option<ListedState>,
+}
+
+/// The files among some that were looked at.
+pub(super) struct DocumentRows {
+    pub(super) rows: Vec<DocumentView>,
+    /// Up to where was looked; `None`: there was nothing more.
+    pub(super) next: Option<ListPlace>,
+}
+
+/// What the next files in scope have for this caller, `limit` of them at most being looked at.
+pub(super) async fn rows(
     state: &State,
     caller: &Caller,
-    collection: Option<String>,
-    wanted: Option<ListedState>,
-    mut after: OtherPlace,
-) -> Result<Option<(Vec<u8>, OtherPlace)>, Problem> {
+    wanted: &WantedDocuments,
+    mut after: ListPlace,
+    limit: usize,
+) -> Result<DocumentRows, Problem> {
     loop {
-        let rows = state
+        let collection = walked(caller, wanted, &after.0);
+        let is_limited = wanted.collection.is_none() && collection.is_some();
+        let found = state
             .store
-            .listed_documents(collection.clone(), after, PAGE)
+            .listed_documents(collection.clone(), after, limit)
             .await?;
-        let Some(last) = rows.last() else {
-            return Ok(None);
-        };
-        after = (last.collection.clone(), last.path.clone());
-        let mut page = Vec::new();
-        for row in rows
-            .into_iter()
-            .filter(|row| caller.sees(&row.collection) && wanted.is_none_or(|w| row.state == w))
-        {
-            push_line(&mut page, &document(row))?;
+        if let Some(last) = found.last() {
+            let next = (last.collection.clone(), last.path.clone());
+            let is_wanted = |row: &ListedDocument| {
+                caller.sees(&row.collection) && wanted.state.is_none_or(|w| row.state == w)
+            };
+            let rows = found.into_iter().filter(is_wanted).map(document);
+            return Ok(DocumentRows {
+                rows: rows.collect(),
+                next: Some(next),
+            });
         }
-        if !page.is_empty() {
-            return Ok(Some((page, after)));
+        // The next of the collections that the caller is limited to begins behind all paths of this one.
+        match collection.filter(|name| is_limited && !name.is_empty()) {
+            Some(collection) => after = (format!("{collection}\0"), Vec::new()),
+            None => {
+                return Ok(DocumentRows {
+                    rows: Vec::new(),
+                    next: None,
+                });
+            }
         }
     }
+}
+
+/// The collection that is read next, from `from` on; `None`: all of them.
+fn walked(caller: &Caller, wanted: &WantedDocuments, from: &str) -> Option<String> {
+    if wanted.collection.is_some() {
+        return wanted.collection.clone();
+    }
+    let theirs = caller.limit()?.iter().filter(|name| name.as_str() >= from);
+    // One that cannot be: there is nothing left.
+    Some(theirs.min().cloned().unwrap_or_default())
 }
 
 fn document(row: ListedDocument) -> DocumentView {
@@ -107,12 +164,15 @@ fn document(row: ListedDocument) -> DocumentView {
 }
 
 /// The query of `GET /api/v1/documents/history`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HistoryQuery {
     /// `<collection>/<path>`, as in an event's subject.
-    of: String,
+    pub(super) of: String,
 }
+
+pub(super) const HISTORY: About =
+    About::new("List the versions of a document").or(&[ProblemKind::NotFound]);
 
 /// `GET /api/v1/documents/history`: the versions of a document that are kept, also of one whose file is gone.
 pub(super) async fn history(

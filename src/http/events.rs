@@ -1,40 +1,48 @@
 //! Events: the past, one of them, and what comes.
 
-use axum::extract::{Path, State as Shared};
-use axum::response::Response;
-use bytes::Bytes;
+use axum::extract::State as Shared;
 use futures_util::stream;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::State;
 use super::access::Caller;
 use super::dead::event_named;
 use super::dead::unknown_event;
-use super::lines::{Json, PAGE, broken_off, paged, push_line, response};
-use super::params::{Params, moment};
-use super::wire::{Delivery, Envelope, EventView, Problem, ProblemKind};
+use super::lines::{Json, Lines, PAGE, Page, broken_off, paged};
+use super::openapi::About;
+use super::params::{Named, Params, moment};
+use super::wire::{Delivery, Envelope, EventView, Problem, ProblemKind, event_type};
 use crate::event::Seq;
 use crate::store::EventFilter;
 
 /// The query of `GET /api/v1/events`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {
+    /// Only events about this, or about something below it.
     subject: Option<String>,
     #[serde(rename = "type")]
+    #[param(schema_with = event_type)]
     kind: Option<String>,
+    /// Only events of this chain: the id of its first one.
     correlation: Option<String>,
+    #[param(format = DateTime)]
     since: Option<String>,
     /// At most so many; without it all that the ledger still has.
+    #[param(minimum = 0)]
     limit: Option<usize>,
 }
+
+pub(super) const LIST: About =
+    About::new("List past events, newest first").or(&[ProblemKind::NotFound]);
 
 /// `GET /api/v1/events`: events, newest first, one a line.
 pub(super) async fn list(
     Shared(state): Shared<State>,
     caller: Caller,
     Params(query): Params<EventsQuery>,
-) -> Result<Response, Problem> {
+) -> Result<Lines<Envelope>, Problem> {
     let bad = |e: crate::event::routing::UnknownName| {
         Problem::new(ProblemKind::BadRequest, e.to_string())
     };
@@ -75,7 +83,7 @@ async fn page(
     filter: EventFilter,
     mut before: Option<Seq>,
     wanted: usize,
-) -> Result<Option<(Vec<u8>, Cursor)>, Problem> {
+) -> Result<Option<(Page<Envelope>, Cursor)>, Problem> {
     let limit = wanted.min(PAGE);
     loop {
         let wanted_now = EventFilter {
@@ -88,10 +96,10 @@ async fn page(
             return Ok(None);
         };
         before = Some(last);
-        let mut page = Vec::new();
+        let mut page = Page::default();
         let mut shown = 0;
         for event in events.iter().filter(|e| caller.sees(e.subject.as_str())) {
-            push_line(&mut page, &Envelope::from(event))?;
+            page.push(&Envelope::from(event))?;
             shown += 1;
         }
         if shown > 0 {
@@ -100,10 +108,14 @@ async fn page(
     }
 }
 
+/// `GET /api/v1/events/{id}`
+pub(super) const SHOW: About =
+    About::new("Show an event and what came of it").or(&[ProblemKind::NotFound]);
+
 pub(super) async fn show(
     Shared(state): Shared<State>,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named,
 ) -> Result<Json<EventView>, Problem> {
     let id = event_named(&state, &caller, &id).await?;
     let found = state.store.event(id).await?;
@@ -127,11 +139,13 @@ pub(super) async fn show(
     }))
 }
 
+pub(super) const TAIL: About = About::new("Follow events, one a line");
+
 /// `GET /api/v1/tail`: events from now on, one a line, in the order of the ledger, until the client has enough.
-pub(super) async fn tail(Shared(state): Shared<State>, caller: Caller) -> Response {
+pub(super) async fn tail(Shared(state): Shared<State>, caller: Caller) -> Lines<Envelope> {
     let head = state.store.head();
     let cursor = head.borrow().seq;
-    response(stream::try_unfold(
+    Lines::new(stream::try_unfold(
         ((state, caller), head, cursor),
         |((state, caller), mut head, mut cursor)| async move {
             loop {
@@ -144,14 +158,14 @@ pub(super) async fn tail(Shared(state): Shared<State>, caller: Caller) -> Respon
                     .map_err(|e| broken_off(e.into()))?;
                 if let Some(last) = events.last().map(|event| event.seq) {
                     cursor = last;
-                    let mut page = Vec::new();
+                    let mut page = Page::default();
                     for event in events.iter().filter(|e| caller.sees(e.subject.as_str())) {
-                        push_line(&mut page, &Envelope::from(event)).map_err(broken_off)?;
+                        page.push(&Envelope::from(event)).map_err(broken_off)?;
                     }
                     if page.is_empty() {
                         continue;
                     }
-                    return Ok(Some((Bytes::from(page), ((state, caller), head, cursor))));
+                    return Ok(Some((page.into(), ((state, caller), head, cursor))));
                 }
                 tokio::select! {
                     changed = head.changed() => if changed.is_err() { return Ok(None) },

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::State as Shared;
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use serde_json::{Value, json};
@@ -14,7 +11,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::State;
 use super::access::Caller;
-use super::lines::{PAGE, broken_off};
+use super::lines::{EventStream, PAGE, broken_off};
+use super::openapi::About;
+use super::params::LastEventId;
 use super::problem::stopping;
 use super::wire::{Envelope, Problem, ProblemKind};
 use crate::event::{Event, EventId, Seq};
@@ -30,22 +29,20 @@ const BEHIND_MAX: u64 = 10_000;
 /// What a client is sent first: how long it waits before it connects again.
 const GREETING: &str = "retry: 2000\n\n";
 
+pub(super) const FOLLOW: About = About::new("Follow events as server-sent events");
+
 /// `GET /api/v1/stream`: events from now on, or from the one after `Last-Event-ID`.
 ///
 /// What is not in the ledger any more is a `gap`, which comes first.
 pub(super) async fn follow(
     Shared(state): Shared<State>,
     caller: Caller,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+    LastEventId(last): LastEventId,
+) -> Result<EventStream<Envelope>, Problem> {
     if state.is_draining() {
         return Err(stopping());
     }
     let head = state.store.head();
-    let last = headers.get("last-event-id").map(HeaderValue::as_bytes);
-    let last = last
-        .map(String::from_utf8_lossy)
-        .filter(|id| !id.is_empty());
     let now = head.borrow().seq;
     let mut first = GREETING.to_owned();
     let cursor = match last {
@@ -73,16 +70,7 @@ pub(super) async fn follow(
         let next = following.next().await.map_err(broken_off)?;
         Ok::<_, std::io::Error>(next.map(|text| (Bytes::from(text), following)))
     });
-    let mut response = Response::new(Body::from_stream(body));
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
-    ] {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
-    Ok(response)
+    Ok(EventStream::new(body))
 }
 
 /// From where on a client goes on that has the event `last`, and whether all that follows is there. One that is not in the

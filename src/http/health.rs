@@ -1,20 +1,21 @@
 //! Health issues and jobs, as lists.
 
 use axum::extract::State as Shared;
-use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::IntoParams;
 
 use super::State;
-use super::lines::{Json, paged_object, push_line};
+use super::lines::{Json, ListOf, Page, paged_object};
+use super::openapi::About;
 use super::params::Params;
 use super::status::judgement;
-use super::wire::{HealthIssue, JobList, JobRun, JobView, Problem, RunState};
+use super::wire::{HealthIssue, HealthList, JobList, JobRun, JobView, Problem, RunState};
 use crate::event::{Event, Millis};
 use crate::store::{DeliveryState, DeliveryView, Issue};
 
 /// The query of `GET /api/v1/health`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct IssuesQuery {
     /// Also those that are closed.
@@ -22,22 +23,25 @@ pub(super) struct IssuesQuery {
     all: bool,
 }
 
+/// `GET /api/v1/health`
+pub(super) const ISSUES: About = About::new("List health issues");
+
 pub(super) async fn issues(
     Shared(state): Shared<State>,
     Params(query): Params<IssuesQuery>,
-) -> Result<Response, Problem> {
+) -> Result<ListOf<HealthList>, Problem> {
     let now = Millis::now();
     let issues = judgement(&state, now).await?.issues;
     let mut open = Some(issues.into_iter().map(HealthIssue::from));
     let judged_at = [("judged_at".to_owned(), Value::String(now.to_string()))];
-    paged_object(("issues", Map::from_iter(judged_at)), 0, move |known| {
+    paged_object("issues", Map::from_iter(judged_at), 0, move |known| {
         let (state, open) = (state.clone(), open.take());
         async move {
             match open.filter(|issues| issues.len() > 0) {
                 Some(issues) => {
-                    let mut page = Vec::new();
+                    let mut page = Page::default();
                     for issue in issues {
-                        push_line(&mut page, &issue)?;
+                        page.push(&issue)?;
                     }
                     Ok(Some((page, known)))
                 }
@@ -50,16 +54,19 @@ pub(super) async fn issues(
 }
 
 /// The next page of closed issues, behind the first `known` issues of all.
-async fn closed(state: &State, mut known: usize) -> Result<Option<(Vec<u8>, usize)>, Problem> {
+async fn closed(
+    state: &State,
+    mut known: usize,
+) -> Result<Option<(Page<HealthIssue>, usize)>, Problem> {
     loop {
         let issues = state.store.issues_page(true, known).await?;
         if issues.is_empty() {
             return Ok(None);
         }
         known += issues.len();
-        let mut page = Vec::new();
+        let mut page = Page::default();
         for issue in issues.into_iter().filter(|i| i.closed_at.is_some()) {
-            push_line(&mut page, &HealthIssue::from(issue))?;
+            page.push(&HealthIssue::from(issue))?;
         }
         if !page.is_empty() {
             return Ok(Some((page, known)));
@@ -83,6 +90,9 @@ impl From<Issue> for HealthIssue {
         }
     }
 }
+
+/// `GET /api/v1/jobs`
+pub(super) const JOBS: About = About::new("List the jobs");
 
 pub(super) async fn jobs(Shared(state): Shared<State>) -> Result<Json<JobList>, Problem> {
     let jobs = all_jobs(&state).await?;

@@ -226,7 +226,7 @@ mod tests {
             [Some(1.0), Some(2.0), None, None, Some(3.0)]
         );
         assert_eq!(hour.figures["free_bytes"], [None; 5]);
-        assert_eq!(hour.until.as_deref(), Some("1970-01-01T00:17:20Z"));
+        assert_eq!(hour.until.as_deref(), Some("1970-01-01T00:17:20.000Z"));
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub(super) async fn replay(
     };
     let arguments = json!({"entry": entry, "event": id});
     let record = record(state, "dead replay", caller, arguments);
-    settle(state, &entry, (gone, vec![event, record])).await?;
+    settle(state, &entry, gone, vec![event, record]).await?;
     Ok(Json(Replayed {
         event: id,
         replayed: 1,
@@ -108,7 +108,7 @@ pub(super) async fn forget(
         entry: entry.clone(),
     };
     let record = record(state, "dead drop", caller, json!({"entry": entry}));
-    settle(state, &entry, (gone, vec![record])).await?;
+    settle(state, &entry, gone, vec![record]).await?;
     Ok(Json(Dropped {
         event: entry,
         dropped: 1,
@@ -131,7 +131,8 @@ fn record(state: &State, verb: &str, caller: &Caller, arguments: Value) -> crate
 async fn settle(
     state: &State,
     entry: &str,
-    (effect, events): (Effect, Vec<crate::event::NewEvent>),
+    effect: Effect,
+    events: Vec<crate::event::NewEvent>,
 ) -> Result<(), Problem> {
     if state.is_draining() {
         return Err(stopping());

@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::io;
+use std::marker::PhantomData;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -32,37 +33,110 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// Adds `value` as a line.
-pub(super) fn push_line(page: &mut Vec<u8>, value: &impl Serialize) -> Result<(), Problem> {
-    let line = json::to_string(value)
-        .map_err(|e| Problem::new(ProblemKind::Internal, format!("cannot write JSON: {e}")))?;
-    page.extend_from_slice(line.as_bytes());
-    page.push(b'\n');
-    Ok(())
+/// Some of the lines of an answer, each one a `T`.
+pub(super) struct Page<T> {
+    bytes: Vec<u8>,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        Page {
+            bytes: Vec::new(),
+            of: PhantomData,
+        }
+    }
+}
+
+impl<T> Page<T> {
+    /// Adds `value` as a line.
+    pub(super) fn push(&mut self, value: &T) -> Result<(), Problem>
+    where
+        T: Serialize,
+    {
+        let line = json::to_string(value)
+            .map_err(|e| Problem::new(ProblemKind::Internal, format!("cannot write JSON: {e}")))?;
+        self.push_written(&line);
+        Ok(())
+    }
+
+    /// Adds a value that is written already, on one line.
+    pub(super) fn push_written(&mut self, line: &str) {
+        self.bytes.extend_from_slice(line.as_bytes());
+        self.bytes.push(b'\n');
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+impl<T> From<Page<T>> for Bytes {
+    fn from(page: Page<T>) -> Self {
+        page.bytes.into()
+    }
+}
+
+/// An answer that is made while it is sent, and what it consists of.
+macro_rules! answers {
+    ($($(#[$about:meta])* $name:ident: $headers:expr;)*) => {$(
+        $(#[$about])*
+        pub(super) struct $name<T> {
+            body: Body,
+            of: PhantomData<fn() -> T>,
+        }
+
+        impl<T> $name<T> {
+            pub(super) fn new(parts: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
+                $name {
+                    body: Body::from_stream(parts),
+                    of: PhantomData,
+                }
+            }
+        }
+
+        impl<T> IntoResponse for $name<T> {
+            fn into_response(self) -> Response {
+                ($headers, self.body).into_response()
+            }
+        }
+    )*};
+}
+
+answers! {
+    /// One `T` a line.
+    Lines: [(header::CONTENT_TYPE, "application/x-ndjson")];
+    /// A `T`, one object with a list that may be long.
+    ListOf: [(header::CONTENT_TYPE, "application/json")];
+    /// Server-sent events whose data is a `T`.
+    EventStream: [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
 }
 
 /// An answer whose pages are made by `page`, from `cursor` on, until it gives `None`. A page is not empty.
 ///
 /// The first page is made at once, so that what goes wrong with it is a problem; what goes wrong later breaks the answer off.
-pub(super) async fn paged<C, F, Fut>(cursor: C, page: F) -> Result<Response, Problem>
+pub(super) async fn paged<T, C, F, Fut>(cursor: C, page: F) -> Result<Lines<T>, Problem>
 where
+    T: 'static,
     C: Send + 'static,
     F: FnMut(C) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<Option<(Vec<u8>, C)>, Problem>> + Send + 'static,
+    Fut: Future<Output = Result<Option<(Page<T>, C)>, Problem>> + Send + 'static,
 {
-    Ok(response(pages(cursor, page).await?))
+    Ok(Lines::new(pages(cursor, page).await?))
 }
 
 /// The same as one object: the lines of the pages are the list `key`, and the keys of `rest` follow.
-pub(super) async fn paged_object<C, F, Fut>(
-    (key, rest): (&'static str, Map<String, Value>),
+pub(super) async fn paged_object<L, T, C, F, Fut>(
+    key: &'static str,
+    rest: Map<String, Value>,
     cursor: C,
     page: F,
-) -> Result<Response, Problem>
+) -> Result<ListOf<L>, Problem>
 where
+    T: 'static,
     C: Send + 'static,
     F: FnMut(C) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<Option<(Vec<u8>, C)>, Problem>> + Send + 'static,
+    Fut: Future<Output = Result<Option<(Page<T>, C)>, Problem>> + Send + 'static,
 {
     let rest = Value::Object(rest).to_string();
     let end = match rest.strip_prefix('{') {
@@ -84,20 +158,18 @@ where
     });
     let begin = stream::iter([Ok(Bytes::from(format!("{{\"{key}\":[")))]);
     let end = stream::iter([Ok(Bytes::from(end))]);
-    let mut response = response(begin.chain(items).chain(end));
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    Ok(response)
+    Ok(ListOf::new(begin.chain(items).chain(end)))
 }
 
-async fn pages<C, F, Fut>(
+async fn pages<T, C, F, Fut>(
     cursor: C,
     mut page: F,
 ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + 'static, Problem>
 where
+    T: 'static,
     C: Send + 'static,
     F: FnMut(C) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<Option<(Vec<u8>, C)>, Problem>> + Send + 'static,
+    Fut: Future<Output = Result<Option<(Page<T>, C)>, Problem>> + Send + 'static,
 {
     let (first, next) = match page(cursor).await? {
         Some((first, cursor)) => (Some(Ok(Bytes::from(first))), Some((cursor, page))),
@@ -108,17 +180,9 @@ where
             return Ok(None);
         };
         let made = page(cursor).await.map_err(broken_off)?;
-        Ok(made.map(|(bytes, cursor)| (Bytes::from(bytes), Some((cursor, page)))))
+        Ok(made.map(|(page_made, cursor)| (Bytes::from(page_made), Some((cursor, page)))))
     });
     Ok(stream::iter(first).chain(rest))
-}
-
-/// An answer of lines.
-pub(super) fn response(lines: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Response {
-    let mut response = Response::new(Body::from_stream(lines));
-    let kind = HeaderValue::from_static("application/x-ndjson");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
 }
 
 /// What breaks an answer off in the middle.

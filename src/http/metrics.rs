@@ -234,6 +234,9 @@ async fn store(page: &mut MetricsPage, state: &State) -> Result<(), ReadError> {
     page.add("commit_batch_size", help, figures.batch_size.clone());
     let help = "Records of the audit log since it was begun";
     page.add("audit_records", help, figures.audited.clone());
+    let help = "Notifications of alerts that were dropped because too many waited";
+    let dropped = figures.notifications_dropped.clone();
+    page.add("notifications_dropped", help, dropped);
     let bytes = state.store.bytes().map(|bytes| bytes as f64);
     page.gauge("store_bytes", "Size of store.db and its log", bytes);
     // Unknown is left out here; status tells it as 0.

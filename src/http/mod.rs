@@ -28,7 +28,9 @@ mod history;
 mod ingress;
 mod lines;
 mod listener;
+mod mcp;
 mod metrics;
+mod openapi;
 mod operate;
 mod overview;
 mod page;
@@ -39,6 +41,7 @@ mod problem;
 mod publish;
 mod read;
 mod reference;
+mod report;
 mod router;
 mod routes;
 mod same;
@@ -70,6 +73,7 @@ pub(crate) use client::{ClientError, LineStream, NetworkError};
 pub(crate) use dashboard::Served;
 pub(crate) use freshness::Memory;
 pub(crate) use listener::NetworkListener;
+pub(crate) use mcp::{Ask, Server as McpServer};
 pub(crate) use overview::{Overviews, observe};
 pub(crate) use params::{Ends, Peer};
 pub(crate) use router::{router, tcp_router};
@@ -80,6 +84,7 @@ pub(crate) use tls::{Tls, TlsError};
 use access::Caller;
 
 use crate::bus::Monitor;
+use crate::config::ShownSetting;
 use crate::event::{Known, Millis};
 use crate::health::{Limits, RedisLook};
 use crate::index::{Answer, FollowerState, SearchError, SearchRequest, Searcher};
@@ -132,6 +137,8 @@ pub(crate) struct Info {
     pub event_size: u64,
     /// How long clients may keep the server waiting.
     pub patience: Patience,
+    /// The config that the daemon runs with, and where each value came from.
+    pub settings: Vec<ShownSetting>,
 }
 
 /// What the API works with. Cheap to clone.

@@ -2,32 +2,35 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
+use utoipa::IntoParams;
 
 use super::access::Caller;
 use super::acted::acted;
 use super::dead::{agent_name, event_named, unknown_event};
 use super::lines::Json;
-use super::params::Params;
+use super::openapi::About;
+use super::params::{Named, Params};
 use super::problem::{missing, stopping};
-use super::wire::{Dropped, Problem, ProblemKind, Replayed, Restarted};
+use super::wire::{self, Dropped, Problem, ProblemKind, Replayed, Restarted};
 use super::{State, ingress};
 use crate::event::{AgentName, EventId, Subject};
 use crate::runtime::{AgentState, RequestError};
 use crate::store::{Act, DeliveryState, DeliveryView, Operation};
 
 /// How long a restart is waited for before its answer says how far it is.
-const RESTART: Duration = Duration::from_secs(10);
+const RESTART_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The query of what is done to an event's deliveries.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OfAgent {
     /// Only what this agent owes.
-    agent: Option<String>,
+    #[param(schema_with = wire::agent_name)]
+    pub(super) agent: Option<String>,
 }
 
 impl OfAgent {
@@ -37,10 +40,20 @@ impl OfAgent {
     }
 }
 
+/// What an act on dead letters can end with.
+const ACTED: &[ProblemKind] = &[
+    ProblemKind::NotFound,
+    ProblemKind::AgentMissing,
+    ProblemKind::Refused,
+];
+
+pub(super) const REPLAY_DEAD: About =
+    About::new("Try what is dead of an event again, or publish an entry").or(ACTED);
+
 /// `POST /api/v1/dead/{id}/replay`: the dead deliveries of an event are owed again; an entry of another program is published.
 pub(super) async fn replay_dead(
     Shared(state): Shared<State>,
-    Path(id): Path<String>,
+    Named(id): Named,
     Params(query): Params<OfAgent>,
     caller: Caller,
 ) -> Result<Json<Replayed>, Problem> {
@@ -57,10 +70,12 @@ pub(super) async fn replay_dead(
     .map(replayed)
 }
 
+pub(super) const REPLAY_EVENT: About = About::new("Have an event handled again").or(ACTED);
+
 /// `POST /api/v1/events/{id}/replay`: what is done or dead of an event is owed again.
 pub(super) async fn replay_event(
     Shared(state): Shared<State>,
-    Path(id): Path<String>,
+    Named(id): Named,
     Params(query): Params<OfAgent>,
     caller: Caller,
 ) -> Result<Json<Replayed>, Problem> {
@@ -70,10 +85,13 @@ pub(super) async fn replay_event(
         .map(replayed)
 }
 
+pub(super) const DROP_DEAD: About =
+    About::new("Give up what is dead of an event, or an entry").or(ACTED);
+
 /// `POST /api/v1/dead/{id}/drop`: the dead deliveries of an event, or an entry of another program, are done with.
 pub(super) async fn drop_dead(
     Shared(state): Shared<State>,
-    Path(id): Path<String>,
+    Named(id): Named,
     Params(query): Params<OfAgent>,
     caller: Caller,
 ) -> Result<Json<Dropped>, Problem> {
@@ -165,12 +183,14 @@ fn nothing_to_do(
     .hint(format!("`docent events show {id}` tells its deliveries"))
 }
 
+pub(super) const RESTART: About = About::new("Restart an agent").or(&[ProblemKind::AgentMissing]);
+
 /// `POST /api/v1/agents/{name}/restart`: a new life of an agent; a parked one is brought back.
 ///
 /// `operator.acted` is durable before the supervisor is asked.
 pub(super) async fn restart(
     Shared(state): Shared<State>,
-    Path(name): Path<String>,
+    Named(name): Named,
     caller: Caller,
 ) -> Result<Json<Restarted>, Problem> {
     if state.is_draining() {
@@ -199,7 +219,7 @@ pub(super) async fn restart(
         now.restarts > before.restarts && now.state == AgentState::Running
     });
     // In time or not: the answer says how the agent stands.
-    timeout(RESTART, begun).await.ok();
+    timeout(RESTART_PATIENCE, begun).await.ok();
     let now = state.board.agent(agent);
     Ok(Json(Restarted {
         agent: agent.to_string(),

@@ -1,16 +1,19 @@
 //! What a request carries: its query, its body and who sent it.
 
+use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
+use super::State;
 use super::wire::{Problem, ProblemKind};
 use crate::config::{format_duration, format_size};
 use crate::event::Millis;
@@ -67,6 +70,91 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
         Query::<T>::try_from_uri(&parts.uri)
             .map(|Query(params)| Params(params))
             .map_err(|e| Problem::new(ProblemKind::BadRequest, e.body_text()))
+    }
+}
+
+/// What a path names.
+pub(super) struct Named(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let name = Path::from_request_parts(parts, state).await;
+        name.map(|Path(name)| Named(name))
+            .map_err(|e| Problem::new(ProblemKind::BadRequest, e.body_text()))
+    }
+}
+
+/// The id of the last event that a client of a stream had.
+pub(super) struct LastEventId(pub(super) Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let id = parts.headers.get("last-event-id");
+        let id = id.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
+        Ok(LastEventId(id.filter(|id| !id.is_empty())))
+    }
+}
+
+/// A whole body, which is to be a `T` as JSON.
+pub(super) struct Sent<T> {
+    bytes: Bytes,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Sent<T> {
+    /// A body that is made here.
+    pub(super) fn of(bytes: impl Into<Bytes>) -> Self {
+        Sent {
+            bytes: bytes.into(),
+            of: PhantomData,
+        }
+    }
+
+    /// As it came.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What it is; or a problem, which says what it is to be.
+    pub(super) fn parsed(&self, wanted: &str) -> Result<T, Problem>
+    where
+        T: DeserializeOwned,
+    {
+        serde_json::from_slice(&self.bytes).map_err(|e| {
+            let detail = format!("the body is not {wanted}: {e}");
+            Problem::new(ProblemKind::BadRequest, detail)
+        })
+    }
+}
+
+impl<T> FromRequest<State> for Sent<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
+        let body = request.into_body();
+        let bytes = whole(body, state.info.body, state.info.patience.body).await?;
+        Ok(Sent::of(bytes))
+    }
+}
+
+/// A body of lines, each to be a `T` as JSON, that comes as long as the client likes.
+pub(super) struct LinesBody<T> {
+    pub(super) body: Body,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<S: Send + Sync, T> FromRequest<S> for LinesBody<T> {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
+        Ok(LinesBody {
+            body: request.into_body(),
+            of: PhantomData,
+        })
     }
 }
 

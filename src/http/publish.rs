@@ -1,29 +1,34 @@
 //! Publishing one event.
 
-use axum::body::Body;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 
 use super::State;
 use super::access::Caller;
 use super::lines::Json;
-use super::params::whole;
+use super::openapi::About;
+use super::params::Sent;
 use super::problem::stopping;
-use super::wire::{Problem, PublishedId, Submission};
+use super::wire::{Problem, ProblemKind, PublishedId, Submission};
 use crate::event::NewEvent;
 use crate::event::codec::SubmissionError;
+
+pub(super) const PUBLISH: About = About::new("Publish an event").or(&[
+    ProblemKind::NotFound,
+    ProblemKind::Conflict,
+    ProblemKind::Refused,
+]);
 
 /// `POST /api/v1/events`: 201 with the event's id once it is durable.
 pub(super) async fn publish(
     Shared(state): Shared<State>,
     caller: Caller,
-    body: Body,
+    body: Sent<Submission>,
 ) -> Result<(StatusCode, Json<PublishedId>), Problem> {
-    let body = whole(body, state.info.body, state.info.patience.body).await?;
     if state.is_draining() {
         return Err(stopping());
     }
-    let event = event(&state, &body, &caller)?;
+    let event = event(&state, body.bytes(), &caller)?;
     let published = state.store.publish(event).await?;
     let id = published.id.to_string();
     Ok((StatusCode::CREATED, Json(PublishedId { id })))

@@ -4,11 +4,13 @@
 
 use axum::extract::State as Shared;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::State;
 use super::access::Caller;
 use super::fresh::Waiting;
 use super::lines::Json;
+use super::openapi::About;
 use super::params::{Params, limited};
 use super::reference::{self, Referenced, find, no_document};
 use super::same::{ShownFile, changed};
@@ -24,15 +26,26 @@ const BYTES: usize = 1024 * 1024;
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The query of `GET /api/v1/read`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReadQuery {
+    /// `COLLECTION/PATH[:FIRST[-LAST]]`
     #[serde(rename = "ref")]
-    reference: String,
-    max_lines: Option<usize>,
-    max_bytes: Option<usize>,
-    wait: Option<String>,
+    pub(super) reference: String,
+    /// At most so many lines.
+    #[param(minimum = 1, maximum = 1_000_000, default = 10_000)]
+    pub(super) max_lines: Option<usize>,
+    /// At most so many bytes.
+    #[param(minimum = 1, maximum = 16_777_216, default = 1_048_576)]
+    pub(super) max_bytes: Option<usize>,
+    /// How long to wait until what is on disk is read, such as `2s`; at most 600s.
+    #[param(pattern = "^[0-9]+(ms|s|min|h|d)$")]
+    pub(super) wait: Option<String>,
 }
+
+/// `GET /api/v1/read`
+pub(super) const READ: About =
+    About::new("Read a document as it is indexed").or(&[ProblemKind::NotFound]);
 
 pub(super) async fn read(
     Shared(state): Shared<State>,

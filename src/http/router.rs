@@ -7,32 +7,30 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Query, Request, State as Shared};
+use axum::extract::{Extension, Query, Request, State as Shared};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::access::{Bearer, Door, Need, Site, at_home, authenticated, welcomed};
 use super::metrics::metrics_router;
-use super::params::whole;
+use super::openapi::Document;
 #[cfg(test)]
-use super::routes::Registered;
+use super::openapi::Registered;
+use super::params::whole;
 use super::routes::Routes;
 use super::server::TooMany;
-use super::wire::{Problem, ProblemKind};
+use super::wire::{DATA_DIR_HEADER, Problem, ProblemKind};
 use super::{
     Info, Peer, State, agents, audit, cite, dashboard, dead, documents, events, follow, health,
-    operate, overview, page, percent, probes, publish, read, scan, search, status, stream, token,
-    wait,
+    mcp, openapi, operate, overview, page, percent, probes, publish, read, report, scan, search,
+    status, stream, token, wait,
 };
 use crate::runtime::Board;
-
-/// The header of every answer that names the daemon's `data_dir`, percent-encoded.
-pub(crate) const DATA_DIR_HEADER: &str = "docent-data-dir";
 
 /// Everything, for the control socket: whoever may open that may do everything.
 pub(crate) fn router(state: State) -> Router {
@@ -71,74 +69,138 @@ pub(crate) fn tcp_router(state: State, public_url: &str, with_metrics: bool) -> 
 fn brief() -> Routes {
     use Need::{Control, Operate, OperateAll, Read, ReadAll};
     Routes::default()
-        .get(Read, "/status", status::status)
-        .get(ReadAll, "/overview", overview::show)
-        .get(ReadAll, "/overview/history", overview::history)
-        .get(ReadAll, "/agents", agents::list)
-        .post(OperateAll, "/agents/{name}/restart", operate::restart)
-        .get(Read, "/search", search::search)
-        .get(Read, "/read", read::read)
-        .post(Read, "/cite", cite::cite)
-        .get(Read, "/documents", documents::list)
-        .get(Read, "/documents/history", documents::history)
-        .get(Read, "/events", events::list)
-        .post(Operate, "/events", publish::publish)
-        .get(Read, "/events/{id}", events::show)
-        .post(Operate, "/events/{id}/replay", operate::replay_event)
-        .get(Read, "/dead", dead::list)
-        .get(Read, "/dead/{id}", dead::show)
-        .post(Operate, "/dead/{id}/replay", operate::replay_dead)
-        .post(Operate, "/dead/{id}/drop", operate::drop_dead)
-        .get(ReadAll, "/jobs", health::jobs)
-        .get(ReadAll, "/health", health::issues)
-        .get(ReadAll, "/audit", audit::list)
-        .get(ReadAll, "/audit/verify", audit::verify)
-        .post(Control, "/dashboard/logins", dashboard::login)
-        .get(Control, "/tokens", token::list)
-        .post(Control, "/tokens", token::create)
-        .post(Control, "/tokens/{name}/revoke", token::revoke)
+        .get(Read, "/status", status::STATUS, status::status)
+        .get(ReadAll, "/overview", overview::SHOW, overview::show)
+        .get(
+            ReadAll,
+            "/overview/history",
+            overview::HISTORY,
+            overview::history,
+        )
+        .get(ReadAll, "/agents", agents::LIST, agents::list)
+        .post(
+            OperateAll,
+            "/agents/{name}/restart",
+            operate::RESTART,
+            operate::restart,
+        )
+        .get(Read, "/search", search::SEARCH, search::search)
+        .get(Read, "/read", read::READ, read::read)
+        .post(Read, "/cite", cite::CITE, cite::cite)
+        .get(Read, "/documents", documents::LIST, documents::list)
+        .get(
+            Read,
+            "/documents/history",
+            documents::HISTORY,
+            documents::history,
+        )
+        .get(Read, "/events", events::LIST, events::list)
+        .post(Operate, "/events", publish::PUBLISH, publish::publish)
+        .get(Read, "/events/{id}", events::SHOW, events::show)
+        .post(
+            Operate,
+            "/events/{id}/replay",
+            operate::REPLAY_EVENT,
+            operate::replay_event,
+        )
+        .get(Read, "/dead", dead::LIST, dead::list)
+        .get(Read, "/dead/{id}", dead::SHOW, dead::show)
+        .post(
+            Operate,
+            "/dead/{id}/replay",
+            operate::REPLAY_DEAD,
+            operate::replay_dead,
+        )
+        .post(
+            Operate,
+            "/dead/{id}/drop",
+            operate::DROP_DEAD,
+            operate::drop_dead,
+        )
+        .get(ReadAll, "/jobs", health::JOBS, health::jobs)
+        .get(ReadAll, "/health", health::ISSUES, health::issues)
+        .get(ReadAll, "/report", report::NOW, report::now)
+        .get(ReadAll, "/reports", report::LIST, report::list)
+        .get(ReadAll, "/reports/{name}", report::SHOW, report::show)
+        .get(ReadAll, "/audit", audit::LIST, audit::list)
+        .get(ReadAll, "/audit/verify", audit::VERIFY, audit::verify)
+        .post(
+            Control,
+            "/dashboard/logins",
+            dashboard::LOGIN_OFFERED,
+            dashboard::login,
+        )
+        .get(Control, "/tokens", token::LIST, token::list)
+        .post(Control, "/tokens", token::CREATE, token::create)
+        .get(Read, "/openapi.json", openapi::DOCUMENT, openapi::document)
+        .post(
+            Control,
+            "/tokens/{name}/revoke",
+            token::REVOKE,
+            token::revoke,
+        )
 }
 
 /// Routes that may last as long as the client likes.
 fn lasting() -> Routes {
     use Need::{Operate, OperateAll, Read, ReadAll};
     Routes::default()
-        .post(OperateAll, "/scan", scan::scan)
-        .post(ReadAll, "/wait", wait::wait)
-        .post(Operate, "/events/stream", stream::publish)
-        .get(Read, "/tail", events::tail)
-        .get(Read, "/stream", follow::follow)
-        .get(ReadAll, "/overview/stream", overview::follow)
+        .post(OperateAll, "/scan", scan::SCAN, scan::scan)
+        .post(ReadAll, "/wait", wait::WAIT, wait::wait)
+        .post(Operate, "/events/stream", stream::PUBLISH, stream::publish)
+        .get(Read, "/tail", events::TAIL, events::tail)
+        .get(Read, "/stream", follow::FOLLOW, follow::follow)
+        .get(
+            ReadAll,
+            "/overview/stream",
+            overview::FOLLOW,
+            overview::follow,
+        )
 }
 
 /// Everything that is served for somebody: the API, and `pages`.
 fn api(state: State, pages: Router<State>) -> Router {
     let permits = Permits::new(&state.info);
     let bounded_by = |permits| from_fn_with_state(permits, bounded);
-    let brief = brief()
-        .router()
+    let (brief, mut described) = brief().finished();
+    let (lasting, more) = lasting().finished();
+    described.extend(more);
+    let document = Document::of(described);
+    let brief = brief
         .method_not_allowed_fallback(method_not_allowed)
         .layer(bounded_by(permits.clone()));
     let pages = pages
         .method_not_allowed_fallback(method_not_allowed)
         .layer(bounded_by(permits.clone()));
-    let lasting = lasting()
-        .router()
+    let lasting = lasting
         .method_not_allowed_fallback(method_not_allowed)
         .layer(bounded_by(permits.lasting()));
-    Router::new()
+    let (body, patience) = (state.info.body, state.info.patience.body);
+    let api = Router::new()
         .nest("/api/v1", brief.merge(lasting).with_state(state.clone()))
-        .merge(pages.with_state(state))
-        .fallback(not_found)
+        .layer(Extension(document))
+        .fallback(not_found);
+    let mcp = Router::new()
+        .route("/mcp", post(mcp::serve))
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(mcp::Inside::new(api.clone(), body, patience));
+    api.merge(mcp).merge(pages.with_state(state))
+}
+
+/// Every operation of the API.
+#[cfg(test)]
+pub(super) fn described() -> Vec<super::openapi::Description> {
+    [brief(), lasting()]
+        .into_iter()
+        .flat_map(|routes| routes.finished().1)
+        .collect()
 }
 
 /// Every route of the API.
 #[cfg(test)]
 pub(super) fn registered() -> Vec<Registered> {
-    [brief(), lasting()]
-        .iter()
-        .flat_map(|routes| routes.list().to_vec())
-        .collect()
+    let all = described().into_iter();
+    all.map(|described| described.route().clone()).collect()
 }
 
 /// `/livez` and `/readyz`, which need no token.

@@ -4,11 +4,13 @@ use axum::extract::State as Shared;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
+use utoipa::IntoParams;
 
 use super::State;
 use super::access::Caller;
 use super::acted::acted;
 use super::lines::Json;
+use super::openapi::About;
 use super::params::Params;
 use super::problem::{missing, stopping};
 use super::status::{absent, unlisted};
@@ -19,7 +21,7 @@ use crate::event::{AgentName, EventType, NewEvent, Seq, Subject};
 use crate::runtime::{ACCEPT_REMOVALS, AgentState};
 
 /// The query of `POST /api/v1/scan`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ScanQuery {
     /// The answer is about this one only.
@@ -28,6 +30,13 @@ pub(super) struct ScanQuery {
     #[serde(default)]
     accept_removals: bool,
 }
+
+pub(super) const SCAN: About = About::new("Scan, and wait for its end").or(&[
+    ProblemKind::NotFound,
+    ProblemKind::AgentMissing,
+    ProblemKind::DeadLetter,
+    ProblemKind::Refused,
+]);
 
 /// `POST /api/v1/scan`: joins a scan of everything that begins after this request, and answers when every file that it
 /// saw is captured or reported.

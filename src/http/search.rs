@@ -2,12 +2,14 @@
 
 use axum::extract::{FromRequestParts, Query, State as Shared};
 use axum::http::request::Parts;
+use utoipa::IntoParams;
 
 use super::State;
 use super::access::Caller;
 use super::fresh::Waiting;
 use super::freshness::freshness;
 use super::lines::Json;
+use super::openapi::{About, Description, Takes};
 use super::params::limited;
 use super::same::{ShownFile, changed};
 use super::wire::{
@@ -21,20 +23,39 @@ use crate::index::{Answer, HitPlace, IndexHit, LIMIT_MAX, SearchRequest, Within}
 const HITS: usize = 10;
 
 /// The query of `GET /api/v1/search`.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, IntoParams)]
 pub(super) struct SearchQuery {
-    /// The text that is looked for.
+    /// The text that is looked for; a quoted part is a phrase.
+    #[param(value_type = String, min_length = 1)]
     q: Option<String>,
+    /// At most so many hits.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 10)]
     limit: Option<String>,
     collection: Option<String>,
-    /// May be given several times.
+    /// Only files whose path in the collection matches one of these globs, and none that begins with `!`.
+    #[param(explode, required = false)]
     path: Vec<String>,
+    /// Only files of this kind.
     kind: Option<String>,
+    /// Only code in this language.
     language: Option<String>,
+    /// Only files that changed since a moment, a day, or so long ago, such as `7d`.
     since: Option<String>,
+    /// Whether quoted parts must occur.
+    #[param(value_type = Option<bool>)]
     exact: Option<String>,
+    /// Whether hits tell how their score comes about.
+    #[param(value_type = Option<bool>)]
     explain: Option<String>,
+    /// How long to wait until what is on disk is searchable, such as `2s`; at most 600s.
+    #[param(pattern = "^[0-9]+(ms|s|min|h|d)$")]
     wait: Option<String>,
+}
+
+impl Takes for SearchQuery {
+    fn describe(to: &mut Description) {
+        to.query::<SearchQuery>();
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for SearchQuery {
@@ -43,8 +64,15 @@ impl<S: Send + Sync> FromRequestParts<S> for SearchQuery {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|e| Problem::new(ProblemKind::BadRequest, e.body_text()))?;
+        SearchQuery::of(pairs.0)
+    }
+}
+
+impl SearchQuery {
+    /// What the parameters of a request ask for.
+    pub(super) fn of(pairs: Vec<(String, String)>) -> Result<Self, Problem> {
         let mut query = SearchQuery::default();
-        for (name, value) in pairs.0 {
+        for (name, value) in pairs {
             let field = match name.as_str() {
                 "q" => &mut query.q,
                 "limit" => &mut query.limit,
@@ -76,6 +104,10 @@ impl<S: Send + Sync> FromRequestParts<S> for SearchQuery {
 fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(ProblemKind::BadRequest, detail)
 }
+
+/// `GET /api/v1/search`
+pub(super) const SEARCH: About = About::new("Search by words and meaning")
+    .or(&[ProblemKind::NotFound, ProblemKind::IndexNotReady]);
 
 pub(super) async fn search(
     Shared(state): Shared<State>,

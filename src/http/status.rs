@@ -9,6 +9,7 @@ use axum::extract::State as Shared;
 use super::access::Caller;
 use super::freshness::{behind, freshness};
 use super::lines::Json;
+use super::openapi::About;
 use super::wire::{
     Absent, BusView, CollectionView, Condition, FreeSpace, Heard, IndexView, IssueText,
     ListedState, Problem, ScanView, Status,
@@ -123,6 +124,8 @@ pub(super) async fn whole(
     };
     Ok(WholeStatus { status, present })
 }
+
+pub(super) const STATUS: About = About::new("Show how the daemon stands");
 
 /// `GET /api/v1/status`
 pub(super) async fn status(

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State as Shared;
-use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream::{self, FuturesOrdered};
 use futures_util::{FutureExt, StreamExt};
@@ -21,11 +20,12 @@ use tokio::time::timeout;
 
 use super::State;
 use super::access::Caller;
-use super::lines::{Line, LineSplitter, broken_off, push_line, response};
-use super::params::too_slow;
+use super::lines::{Line, LineSplitter, Lines, Page, broken_off};
+use super::openapi::About;
+use super::params::{LinesBody, too_slow};
 use super::problem::stopping;
 use super::publish::event;
-use super::wire::{Problem, ProblemKind, PublishedLine};
+use super::wire::{Problem, ProblemKind, PublishedLine, Submission};
 use crate::config::format_size;
 
 /// Events under way at once, and the bytes of their lines.
@@ -36,17 +36,24 @@ const LINGER: Duration = Duration::from_secs(1);
 /// A line may be longer than its event: JSON can write one character as six.
 const LINE_PER_EVENT: u64 = 4;
 
+pub(super) const PUBLISH: About =
+    About::new("Publish many events, and answer each as it becomes durable");
+
 /// `POST /api/v1/events/stream`
 ///
 /// Ends early, after the answers of what is under way, when the daemon drains or the store cannot be written: the line
 /// that met it says so.
-pub(super) async fn publish(Shared(state): Shared<State>, caller: Caller, body: Body) -> Response {
+pub(super) async fn publish(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    sent: LinesBody<Submission>,
+) -> Lines<PublishedLine> {
     let line_max =
         usize::try_from(state.info.event_size.saturating_mul(LINE_PER_EVENT)).unwrap_or(usize::MAX);
     let publishing = Publishing {
         state,
         caller,
-        body,
+        body: sent.body,
         open: true,
         cut_short: false,
         lines: LineSplitter::new(line_max),
@@ -54,7 +61,7 @@ pub(super) async fn publish(Shared(state): Shared<State>, caller: Caller, body: 
         under_way: FuturesOrdered::new(),
         under_way_bytes: 0,
     };
-    response(stream::unfold(publishing, |mut publishing| async move {
+    Lines::new(stream::unfold(publishing, |mut publishing| async move {
         let answers = publishing.next().await?;
         Some((answers, publishing))
     }))
@@ -193,7 +200,7 @@ impl Publishing {
 
     /// Lines for this answer and for those after it that are there already.
     fn answers(&mut self, first: Answer) -> io::Result<Bytes> {
-        let mut page = Vec::new();
+        let mut page = Page::default();
         let mut answer = Some(first);
         while let Some((bytes, result)) = answer {
             self.under_way_bytes -= bytes;
@@ -212,10 +219,10 @@ impl Publishing {
                     }
                 }
             };
-            push_line(&mut page, &line).map_err(broken_off)?;
+            page.push(&line).map_err(broken_off)?;
             answer = self.under_way.next().now_or_never().flatten();
         }
-        Ok(Bytes::from(page))
+        Ok(page.into())
     }
 }
 

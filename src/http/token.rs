@@ -1,7 +1,6 @@
 //! Tokens: made, listed and taken away, on the control socket alone.
 
-use axum::body::Body;
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use serde_json::json;
 
@@ -9,7 +8,8 @@ use super::State;
 use super::access::{Caller, SYSTEM_SUBJECTS, fresh_token};
 use super::acted::acted;
 use super::lines::Json;
-use super::params::whole;
+use super::openapi::About;
+use super::params::{Named, Sent};
 use super::problem::stopping;
 use super::read::internal;
 use super::wire::{NewToken, Problem, ProblemKind, Revoked, TokenList, TokenMade, TokenView};
@@ -21,15 +21,16 @@ use crate::store::{Effect, TokenRow, WriteError};
 /// Characters of a name, at most.
 const NAME_MAX: usize = 64;
 
+pub(super) const CREATE: About =
+    About::new("Make a token").or(&[ProblemKind::Conflict, ProblemKind::Refused]);
+
 /// `POST /api/v1/tokens`: a token, which is told this once.
 pub(super) async fn create(
     Shared(state): Shared<State>,
     caller: Caller,
-    body: Body,
+    body: Sent<NewToken>,
 ) -> Result<(StatusCode, Json<TokenMade>), Problem> {
-    let body = whole(body, state.info.body, state.info.patience.body).await?;
-    let wanted: NewToken = serde_json::from_slice(&body)
-        .map_err(|e| Problem::new(ProblemKind::BadRequest, e.to_string()))?;
+    let wanted = body.parsed("{\"name\", \"role\", \"collections\", \"expires\"}")?;
     if state.is_draining() {
         return Err(stopping());
     }
@@ -92,6 +93,8 @@ fn checked(state: &State, wanted: NewToken, hash: String) -> Result<TokenRow, Pr
     })
 }
 
+pub(super) const LIST: About = About::new("List the tokens");
+
 /// `GET /api/v1/tokens`: all of them, without what would let anybody in.
 pub(super) async fn list(Shared(state): Shared<State>) -> Result<Json<TokenList>, Problem> {
     let rows = state.store.tokens().await?;
@@ -100,10 +103,12 @@ pub(super) async fn list(Shared(state): Shared<State>) -> Result<Json<TokenList>
     }))
 }
 
+pub(super) const REVOKE: About = About::new("Revoke a token").or(&[ProblemKind::NotFound]);
+
 /// `POST /api/v1/tokens/{name}/revoke`: it counts no more, and what its bearer has open ends.
 pub(super) async fn revoke(
     Shared(state): Shared<State>,
-    Path(name): Path<String>,
+    Named(name): Named,
     caller: Caller,
 ) -> Result<Json<Revoked>, Problem> {
     if state.is_draining() {

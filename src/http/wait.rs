@@ -9,10 +9,12 @@ use std::time::Duration;
 use axum::extract::State as Shared;
 use serde::Deserialize;
 use tokio::time::{Instant, interval, sleep};
+use utoipa::IntoParams;
 
 use super::access::Caller;
 use super::freshness::behind;
 use super::lines::Json;
+use super::openapi::About;
 use super::params::{Params, duration};
 use super::problem::{missing, stopping};
 use super::status::unlisted;
@@ -36,12 +38,21 @@ pub(super) const NEEDED: [AgentName; 3] = [
 ];
 
 /// The query of `POST /api/v1/wait`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WaitQuery {
-    /// A duration with a unit; 60s without it.
+    /// A duration with a unit, at most 24h; 60s without it.
+    #[param(pattern = "^[0-9]+(ms|s|min|h|d)$")]
     timeout: Option<String>,
 }
+
+/// `POST /api/v1/wait`
+pub(super) const WAIT: About = About::new("Wait until everything that is on disk is searchable")
+    .or(&[
+        ProblemKind::AgentMissing,
+        ProblemKind::DeadLetter,
+        ProblemKind::Timeout,
+    ]);
 
 pub(super) async fn wait(
     Shared(state): Shared<State>,

@@ -74,7 +74,7 @@ impl Folder {
         }
         let managed = index.directory().list_managed_files();
         for file in meta.list_segment_files() {
-            verify(&self.path, &index, (&file, managed.contains(&file)))?;
+            verify(&self.path, &index, &file, managed.contains(&file))?;
         }
         Ok((with_analyser(index), position))
     }
@@ -100,11 +100,7 @@ impl Folder {
 }
 
 /// Verifies one of the files that a segment may have, and that it is in the list of files.
-fn verify(
-    folder: &Path,
-    index: &KeywordIndex,
-    (file, managed): (&Path, bool),
-) -> Result<(), WhyNew> {
+fn verify(folder: &Path, index: &KeywordIndex, file: &Path, managed: bool) -> Result<(), WhyNew> {
     let length = match fs::metadata(folder.join(file)) {
         Ok(metadata) => metadata.len(),
         // Not every segment has every file. One that is needed is missed when its segment is opened.
@@ -138,7 +134,7 @@ pub(crate) fn inspect(folder: &Path) -> Result<(), WhyNew> {
     let meta = index.load_metas().map_err(damaged)?;
     let managed = index.directory().list_managed_files();
     for file in meta.list_segment_files() {
-        verify(folder, &index, (&file, managed.contains(&file)))?;
+        verify(folder, &index, &file, managed.contains(&file))?;
     }
     Ok(())
 }

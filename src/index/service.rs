@@ -178,10 +178,11 @@ impl Searcher {
         let (nearest, candidates) = candidates.into_iter().partition(by_vector_alone);
         found.candidates = candidates;
         let phrases = query_terms(&query).required(exact);
-        let query = (query.as_str(), phrases.as_slice());
-        let hits = self.hits(query, &found, limit).await?;
+        let hits = self.hits(&query, &phrases, &found, limit).await?;
         found.candidates = nearest;
-        let nearest = self.hits(query, &found, NEAREST.min(limit)).await?;
+        let nearest = self
+            .hits(&query, &phrases, &found, NEAREST.min(limit))
+            .await?;
         let mut legs = Vec::new();
         if found.legs.keyword {
             legs.push("keyword");
@@ -252,7 +253,8 @@ impl Searcher {
     /// The hits of the best candidates that have the quoted parts: those of the same heading and text are one.
     async fn hits(
         &self,
-        (query, phrases): (&str, &[Phrase]),
+        query: &str,
+        phrases: &[Phrase],
         found: &Found,
         limit: usize,
     ) -> Result<Vec<IndexHit>, SearchError> {

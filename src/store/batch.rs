@@ -45,6 +45,8 @@ pub(super) struct Batch {
     pub(super) deltas: HashMap<AgentName, Delta>,
     /// The events that were published, each with the fix that it tells of.
     pub(super) published: Vec<(EventType, Option<String>)>,
+    /// Notifications of alerts that there was no room for.
+    pub(super) dropped: u64,
     /// When the member that is being applied was begun.
     pub(super) now: Millis,
 }
@@ -57,6 +59,7 @@ impl Batch {
             counters,
             deltas: HashMap::new(),
             published: Vec::new(),
+            dropped: 0,
             now: Millis::now(),
         }
     }

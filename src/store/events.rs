@@ -45,7 +45,7 @@ impl Store {
                 "SELECT {EVENT_COLUMNS} FROM event e
                  WHERE (?1 IS NULL OR e.subject = ?1) AND (?2 IS NULL OR e.type = ?2)
                    AND (?3 IS NULL OR e.correlation = ?3) AND (?4 IS NULL OR e.time >= ?4)
-                   AND (?5 IS NULL OR e.seq < ?5)
+                   AND e.seq < ?5
                  ORDER BY e.seq DESC LIMIT ?6"
             );
             let mut select = connection.prepare_cached(&sql)?;
@@ -54,7 +54,8 @@ impl Store {
                 filter.kind,
                 filter.correlation,
                 filter.since,
-                filter.before,
+                // A bound of its own, so that the next page begins at its place.
+                filter.before.map_or(i64::MAX.unsigned_abs(), |seq| seq.0),
                 filter.limit
             ])?;
             page(rows, event_row)
@@ -158,8 +159,11 @@ impl Store {
     }
 }
 
-fn deliveries_of(connection: &Connection, seq: Seq) -> rusqlite::Result<Vec<DeliveryView>> {
-    let mut select = connection.prepare(
+pub(super) fn deliveries_of(
+    connection: &Connection,
+    seq: Seq,
+) -> rusqlite::Result<Vec<DeliveryView>> {
+    let mut select = connection.prepare_cached(
         "SELECT event, agent, state, attempts, errors, settled_at FROM delivery WHERE event = ?1 ORDER BY agent",
     )?;
     let delivery = decode::of("delivery", |row| {

@@ -37,6 +37,8 @@ pub(crate) struct StoreFigures {
     pub(crate) batch_size: Histogram,
     /// Records of the audit log, those of earlier starts among them.
     pub(crate) audited: Counter,
+    /// Notifications of alerts that there was no room for.
+    pub(crate) notifications_dropped: Counter,
     /// From a change's being noticed to its being searchable.
     pub(crate) freshness: Histogram,
     noticed: Mutex<HashMap<(String, Vec<u8>), Instant>>,
@@ -56,6 +58,7 @@ impl Default for StoreFigures {
             commit_seconds: Histogram::new(COMMIT_BUCKETS),
             batch_size: Histogram::new(BATCH_BUCKETS),
             audited: Counter::default(),
+            notifications_dropped: Counter::default(),
             freshness: Histogram::new(FRESHNESS_BUCKETS),
             noticed: Mutex::default(),
             measured: Mutex::default(),

@@ -54,6 +54,7 @@ pub enum Detector {
     RedisStuck,
     RedisInbox,
     RedisIngress,
+    AlertUndelivered,
 }
 
 stored_as_text! { Detector, "detector":
@@ -83,6 +84,7 @@ stored_as_text! { Detector, "detector":
     RedisStuck = "redis_stuck",
     RedisInbox = "redis_inbox",
     RedisIngress = "redis_ingress",
+    AlertUndelivered = "alert_undelivered",
 }
 
 impl Detector {
@@ -310,6 +312,25 @@ impl Store {
         self.read("health issues", move |connection| {
             let mut select = connection.prepare_cached(ISSUES)?;
             page(select.query(params![closed, -1, known])?, issue_row)
+        })
+        .await
+    }
+
+    /// Issues that are over, those that ended last first, from the one after `after` on (when it ended, and its key and start).
+    pub async fn closed_issues(
+        &self,
+        after: Option<(Millis, String, Millis)>,
+        limit: usize,
+    ) -> Result<Vec<Issue>, ReadError> {
+        self.read("health issues", move |connection| {
+            let (ended, subject, opened) = after.unwrap_or((Millis(i64::MAX), String::new(), Millis(0)));
+            let mut select = connection.prepare_cached(
+                "SELECT subject, opened_at, detector, severity, value, bound, closed_at, fix, fix_attempts, fix_result
+                 FROM issue WHERE closed_at IS NOT NULL AND (closed_at, subject, opened_at) < (?1, ?2, ?3)
+                 ORDER BY closed_at DESC, subject DESC, opened_at DESC LIMIT ?4",
+            )?;
+            let of = params![ended, subject, opened, limit];
+            select.query_map(of, issue_row)?.collect()
         })
         .await
     }

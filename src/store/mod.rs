@@ -10,6 +10,7 @@
 //! - Every read gives a [`ReadError`] where the store cannot be read, every write a [`WriteError`] where nothing was written.
 
 mod access;
+mod alerts;
 mod audit;
 mod batch;
 mod captures;
@@ -26,10 +27,12 @@ mod files;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) mod gate;
 mod health;
+mod history;
 mod ingress;
 mod inspect;
 mod jobs;
 mod ledger;
+mod lineage;
 mod listed;
 mod lock;
 mod manifest;
@@ -39,8 +42,11 @@ mod oldest;
 mod open;
 mod operate;
 mod outcome;
+mod outline;
 mod owed;
+mod past;
 mod readers;
+mod reports;
 mod schema;
 mod shared;
 mod tokens;
@@ -55,6 +61,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use access::denied;
+pub(crate) use alerts::{AlertChange, AlertRow, AlertStage, Notification, Undelivered};
 pub(crate) use audit::AuditRecord;
 pub(crate) use captures::{Capture, pack};
 pub(crate) use chunks::{ChunkRow, ChunkSet, ChunkSource, Feed, IndexedState};
@@ -68,6 +75,7 @@ pub(crate) use files::PUT_BACK;
 pub(crate) use health::{
     Detector, FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity,
 };
+pub(crate) use history::AgentTimes;
 pub(crate) use ingress::{IngressDead, IngressDeadRow};
 pub(crate) use inspect::{Inspection, id_in, inspect};
 pub(crate) use jobs::{JobChange, JobPlanned, JobState};
@@ -84,7 +92,10 @@ pub(crate) use operate::{Act, Operation};
 pub(crate) use outcome::Derived;
 pub use outcome::{Effect, Outcome};
 pub(crate) use outcome::{Settlement, derived_id, effects_weight};
+pub(crate) use outline::ChunkPlace;
 pub(crate) use owed::{DueBy, OfferClass, OwedRow, RetryCursor};
+pub(crate) use past::{AuditSearch, EventSearch, PastEvent, PastRecord, PastRow, Span};
+pub(crate) use reports::ReportRow;
 pub(crate) use shared::{AgentCounts, AgentSignal, Head, HeldLog, Standing};
 pub(crate) use tokens::{TokenRole, TokenRow};
 
@@ -287,7 +298,7 @@ impl Store {
         Ok(self.prune(Prune::Chunks(position)).await?.gone)
     }
 
-    /// Removes one slice of each: bytes and embeddings that nothing names; removed documents, closed issues, scans of
+    /// Removes one slice of each: bytes and embeddings that nothing names; removed documents, closed issues, reports, scans of
     /// collections that left the config, and audit records older than `retention`. Gives how many rows are gone; call again
     /// while it is not 0.
     pub async fn prune_retained(&self, retention: Duration) -> Result<usize, WriteError> {

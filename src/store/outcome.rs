@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::alerts::AlertChange;
 use super::audit::AuditRecord;
 use super::batch::Batch;
 use super::captures::Capture;
@@ -17,9 +18,11 @@ use super::ingress::IngressDead;
 use super::jobs::JobChange;
 use super::ledger::DeliveryKey;
 use super::manifest::{KnownTree, ManifestEntry, ScanRow, TREE};
+use super::reports::ReportRow;
 use super::tokens::TokenRow;
 use super::{
-    WriteError, audit, captures, chunks, documents, health, ingress, jobs, manifest, meta, tokens,
+    WriteError, alerts, audit, captures, chunks, documents, health, ingress, jobs, manifest, meta,
+    reports, tokens,
 };
 use crate::event::{AgentName, Data, EventId, EventType, Millis, NewEvent, Subject};
 
@@ -74,6 +77,10 @@ pub enum Effect {
     IssueClosed(IssueClosed),
     /// A fix was tried.
     FixAttempted(FixAttempt),
+    /// What became of an alert, or of what is to be said of it.
+    Alert(AlertChange),
+    /// A report was written.
+    Report(ReportRow),
     /// The stream of other programs was read up to this entry.
     IngressRead {
         /// Its id in the stream.
@@ -200,6 +207,7 @@ pub(crate) fn effects_weight(effects: &[Effect]) -> usize {
                 + set.embeddings.len() * 300
         }
         Effect::Audit(record) => record.body.len(),
+        Effect::Report(report) => report.markdown.len() + report.json.len(),
         _ => 0,
     };
     effects.iter().map(|e| 256 + bytes(e)).sum()
@@ -248,6 +256,8 @@ pub(super) fn apply(
         Effect::IssueOpened(issue) => health::open(connection, issue, now),
         Effect::IssueClosed(issue) => health::close(connection, issue, now),
         Effect::FixAttempted(fix) => health::fix(connection, fix),
+        Effect::Alert(change) => alerts::apply(connection, change, batch),
+        Effect::Report(report) => reports::put(connection, report),
         Effect::IngressRead { entry } => ingress::read_up_to(connection, entry),
         Effect::IngressDead(dead) => ingress::bury(connection, dead, now),
         Effect::IngressDropped { entry } => ingress::drop_one(connection, entry),

@@ -5,7 +5,7 @@
 use rusqlite::Connection;
 
 /// The schema that this docent writes.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
 /// The name under which `meta` has the store's id.
 pub(super) const ID: &str = "store";
@@ -89,13 +89,26 @@ CREATE TABLE token (
     collections TEXT, created_at INTEGER NOT NULL, expires_at INTEGER);
 ";
 
+/// How the rules of alerts stand, what is to be said of them, and reports.
+const V5: &str = "
+CREATE TABLE alert (
+    rule TEXT PRIMARY KEY, stage TEXT NOT NULL CHECK (stage IN ('quiet', 'pending', 'raised')), since INTEGER NOT NULL,
+    cleared_at INTEGER, value TEXT NOT NULL, bound TEXT NOT NULL, severity TEXT NOT NULL);
+CREATE TABLE notification (
+    n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, rule TEXT NOT NULL, body TEXT NOT NULL, created_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, due_at INTEGER NOT NULL, error TEXT, given_up_at INTEGER);
+CREATE TABLE report (
+    n INTEGER PRIMARY KEY, event TEXT NOT NULL UNIQUE, name TEXT NOT NULL, at INTEGER NOT NULL, markdown TEXT NOT NULL,
+    json TEXT NOT NULL);
+";
+
 /// What the agent `test` leaves behind.
 #[cfg(feature = "testing")]
 pub(super) const TESTING: &str = "CREATE TABLE IF NOT EXISTS test_effect (
     event INTEGER NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (event, attempt))";
 
 /// The steps from one schema to the next; the first one makes an empty file a store.
-const STEPS: &[&str] = &[V1, V2, V3, V4];
+const STEPS: &[&str] = &[V1, V2, V3, V4, V5];
 
 /// The schema of the file; 0 for an empty one.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 mod damage;
 mod files;
+mod past;
 mod settling;
 
 use super::*;

@@ -19,8 +19,8 @@ use super::outcome::{self, Settlement};
 use super::upkeep::{Asker, LOG_MAX};
 use super::work::{Command, Done, Prune, Work};
 use super::{
-    StoreShared, WriteError, audit, captures, chunks, documents, health, leave_log, manifest,
-    operate,
+    StoreShared, WriteError, alerts, audit, captures, chunks, documents, health, leave_log,
+    manifest, operate, reports,
 };
 use crate::event::{EventType, Millis, NewEvent, Seq};
 use crate::metrics::label;
@@ -125,6 +125,7 @@ impl Writer {
         }
         self.batch.deltas.clear();
         self.batch.published.clear();
+        self.batch.dropped = 0;
     }
 
     /// Counts a commit that is durable.
@@ -135,6 +136,7 @@ impl Writer {
             .observe(began.elapsed().as_secs_f64());
         figures.commits.inc();
         figures.batch_size.observe(members as f64);
+        figures.notifications_dropped.inc_by(self.batch.dropped);
         self.count_audited();
         for (kind, fix) in &self.batch.published {
             figures.published.get_or_create(&label("type", kind)).inc();
@@ -319,6 +321,8 @@ fn prune(
             documents::prune(connection, before, SLICE)?
                 + health::prune(connection, before, SLICE)?
                 + manifest::prune(connection, before)?
+                + alerts::prune(connection, before)?
+                + reports::prune(connection, before)?
         }
         Prune::Audit(before) => audit::prune(connection, before, batch, now)?,
     };

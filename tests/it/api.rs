@@ -13,10 +13,10 @@ use serde_json::Value;
 use crate::helper::{Daemon, Run, World, lines};
 
 /// A daemon whose API is served on a port of its own, with the collections `docs` and `wiki`.
-struct Api {
-    world: World,
+pub(crate) struct Api {
+    pub(crate) world: World,
     daemon: Daemon,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 /// The port that the newest daemon listens on.
@@ -39,7 +39,7 @@ fn world(extra: &str) -> World {
 }
 
 impl Api {
-    fn start(http: &str) -> Api {
+    pub(crate) fn start(http: &str) -> Api {
         Api::of(world(&format!("[http]\nlisten = \"127.0.0.1:0\"\n{http}")))
     }
 
@@ -55,7 +55,7 @@ impl Api {
     }
 
     /// Makes a token.
-    fn token(&self, name: &str, arguments: &[&str]) -> String {
+    pub(crate) fn token(&self, name: &str, arguments: &[&str]) -> String {
         let all = [&["token", "create", name], arguments].concat();
         let run = self.world.cli(all);
         assert_eq!(run.code(), 0, "{}", run.stderr());
@@ -71,7 +71,7 @@ impl Api {
     }
 
     /// Sends a whole request; gives all of the answer.
-    fn exchange(&self, request: &str) -> String {
+    pub(crate) fn exchange(&self, request: &str) -> String {
         let mut stream = self.connect();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
@@ -79,7 +79,7 @@ impl Api {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    fn head(&self, line: &str, token: &str) -> String {
+    pub(crate) fn head(&self, line: &str, token: &str) -> String {
         let port = self.port;
         let bearer = match token {
             "" => String::new(),
@@ -88,11 +88,11 @@ impl Api {
         format!("{line} HTTP/1.1\r\nHost: localhost:{port}\r\n{bearer}Connection: close\r\n")
     }
 
-    fn get(&self, path: &str, token: &str) -> String {
+    pub(crate) fn get(&self, path: &str, token: &str) -> String {
         self.exchange(&format!("{}\r\n", self.head(&format!("GET {path}"), token)))
     }
 
-    fn post(&self, path: &str, token: &str, body: &str) -> String {
+    pub(crate) fn post(&self, path: &str, token: &str, body: &str) -> String {
         let head = self.head(&format!("POST {path}"), token);
         let length = body.len();
         self.exchange(&format!("{head}Content-Length: {length}\r\n\r\n{body}"))
@@ -134,7 +134,7 @@ fn a_token_lets_in_whom_it_was_made_for_and_nobody_after_it() {
     let read = api.token("reader", &["--role", "read"]);
     let operate = api.token("operator", &["--role", "operate"]);
     let wiki = api.token("wiki", &["--role", "operate", "--collection", "wiki"]);
-    let brief = api.token("brief", &["--role", "read", "--expires", "3s"]);
+    let brief = api.token("brief", &["--role", "read", "--expires", "15s"]);
     let status_of = |token: &str| status(&api.get("/api/v1/status", token));
     assert_eq!(status_of(&brief), 200);
     assert_eq!([status_of(&read), status_of(&wiki)], [200, 200]);
@@ -245,7 +245,7 @@ fn a_page_of_another_site_gets_nowhere() {
 }
 
 /// Makes an authority, and a certificate of it for `localhost`.
-fn certificate(world: &World, authority: &str) {
+pub(crate) fn certificate(world: &World, authority: &str) {
     let openssl = |arguments: &str| {
         let run = Run::of(
             Command::new("openssl")

@@ -1,6 +1,7 @@
-//! `docent mcp`, driven over its stdin and stdout: by a client of our own, and by the Python SDK.
+//! The MCP server, on stdin and stdout and over HTTP: driven by a client of our own, and by the Python SDK.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::api::{Api, port_of};
 use crate::fresh::edit;
 use crate::helper::{Run, World};
 
@@ -800,27 +802,135 @@ fn while_files_are_edited_renamed_removed_and_branches_switched_every_answer_was
     assert!(asked.iter().all(|a| a.true_ones > a.doubted), "{asked:?}");
 }
 
-#[test]
-fn a_client_that_others_wrote_gets_on_with_it() {
+/// Has the Python SDK use a server, with a handshake and without.
+fn driven_by_others(arguments: [&OsStr; 3]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = root.join("target/mcp-client/bin/python");
     assert!(
         python.exists(),
         "the Python SDK is missing; install it with: python3 -m venv target/mcp-client && target/mcp-client/bin/pip install mcp==2.3.0"
     );
-    let world = World::new("");
-    world.write("guide.md", "# Guide\n\nThe marmalade is on the shelf.\n");
-    let _daemon = world.start();
-    world.wait();
     let run = Run::of(
         Command::new(python)
             .arg(root.join("tests/it/fixtures/mcp_client.py"))
-            .arg(crate::helper::DOCENT)
-            .arg(world.config())
+            .args(arguments)
             .env_remove("DOCENT_CONFIG"),
     );
     assert_eq!(run.code(), 0, "{}\n{}", run.stdout(), run.stderr());
     assert_eq!(run.stdout(), "2025-11-25 ok\n2026-07-28 ok\n");
+}
+
+#[test]
+fn a_client_that_others_wrote_gets_on_with_it_on_stdio_and_over_http() {
+    let world = World::new("[http]\nlisten = \"127.0.0.1:0\"\n");
+    world.write("guide.md", "# Guide\n\nThe marmalade is on the shelf.\n");
+    let _daemon = world.start();
+    world.wait();
+    let config = world.config();
+    driven_by_others([
+        "stdio".as_ref(),
+        crate::helper::DOCENT.as_ref(),
+        config.as_ref(),
+    ]);
+    let made = world.cli(["token", "create", "agent", "--role", "read"]);
+    let url = format!("http://localhost:{}/mcp", port_of(&world).unwrap());
+    driven_by_others(["http".as_ref(), url.as_ref(), made.stdout().trim().as_ref()]);
+}
+
+/// Sends one message to `/mcp`; gives the head of the answer and its body.
+fn post(api: &Api, token: &str, method: &str, params: Value) -> (String, Value) {
+    let message =
+        json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+    let answer = api.exchange(&format!(
+        "{}Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{message}",
+        api.head("POST /mcp", token),
+        message.len(),
+    ));
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (
+        head.to_owned(),
+        serde_json::from_str(body).unwrap_or_default(),
+    )
+}
+
+/// Calls a tool over HTTP; gives its result.
+fn called(api: &Api, token: &str, tool: &str, arguments: Value) -> Value {
+    let (head, body) = post(
+        api,
+        token,
+        "tools/call",
+        json!({"name": tool, "arguments": arguments}),
+    );
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}\n{body}");
+    body["result"].clone()
+}
+
+#[test]
+fn over_http_a_tool_tells_what_the_token_lets_it_tell() {
+    let api = Api::start("");
+    let all = api.token("all", &["--role", "read"]);
+    let limited = api.token("limited", &["--role", "read", "--collection", "docs"]);
+    let paths = |token: &str, query: &str| {
+        let found = called(&api, token, "search", json!({"query": query}));
+        let hits = found["structuredContent"]["hits"]
+            .as_array()
+            .unwrap()
+            .clone();
+        hits.iter()
+            .map(|hit| hit["path"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(paths(&all, "\"narwhal\""), ["w.md"]);
+    assert_eq!(paths(&limited, "\"narwhal\""), Vec::<Value>::new());
+    assert_eq!(paths(&limited, "\"walrus\""), ["a.md"]);
+    let read = |token: &str, place: &str| called(&api, token, "read", json!({"ref": place}));
+    assert_eq!(read(&all, "wiki/w.md")["isError"], false);
+    let refused = read(&limited, "wiki/w.md");
+    assert_eq!(refused["isError"], true);
+    assert!(
+        text(&refused).contains("no document at this place"),
+        "{refused}"
+    );
+    let quote = json!({"ref": "wiki/w.md:3", "quote": "A hidden narwhal."});
+    let verdict = |token: &str| {
+        called(&api, token, "cite", quote.clone())["structuredContent"]["verdict"].clone()
+    };
+    assert_eq!(
+        (verdict(&all), verdict(&limited)),
+        (json!("ok"), json!("unknown"))
+    );
+    let documents = |token: &str| {
+        called(&api, token, "status", json!({}))["structuredContent"]["documents"].clone()
+    };
+    assert_eq!((documents(&all), documents(&limited)), (json!(2), json!(1)));
+    let (_, listed) = post(&api, &limited, "resources/list", json!({}));
+    let listed = listed["result"]["resources"].as_array().unwrap().clone();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!(listed[0]["name"], "docs/a.md");
+
+    let (most, _) = all.split_at(all.len() - 1);
+    for token in ["", "x", &format!("{most}-")] {
+        let (head, problem) = post(&api, token, "tools/list", json!({}));
+        assert!(head.starts_with("HTTP/1.1 401"), "{head}");
+        assert!(
+            head.to_lowercase().contains("www-authenticate: bearer"),
+            "{head}"
+        );
+        assert_eq!(problem["type"], "urn:docent:unauthorized");
+    }
+    assert_eq!(api.world.cli(["token", "revoke", "all"]).code(), 0);
+    let (head, _) = post(&api, &all, "tools/list", json!({}));
+    assert!(head.starts_with("HTTP/1.1 401"), "{head}");
+    let other = api.head("GET /mcp", &limited);
+    let other = api.exchange(&format!("{other}Accept: text/event-stream\r\n\r\n"));
+    assert!(other.starts_with("HTTP/1.1 405"), "{other}");
+    let end = api.exchange(&format!("{}\r\n", api.head("DELETE /mcp", &limited)));
+    assert!(end.starts_with("HTTP/1.1 405"), "{end}");
+    let head = api
+        .head("POST /mcp", &limited)
+        .replace("Host: localhost", "Host: evil.example");
+    let foreign = api.exchange(&format!("{head}Content-Length: 0\r\n\r\n"));
+    assert!(foreign.starts_with("HTTP/1.1 403"), "{foreign}");
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(super) fn step(job: &Job, seen: Option<&JobState>, now: Millis) -> Option<Jo
         Some(due) => {
             next.next_at = upcoming.map(|up| up.0);
             if !next.paused {
-                let (picked, missed) = pick(job.option.missed, schedule, (due, now));
+                let (picked, missed) = pick(job.option.missed, schedule, due, now);
                 runs = picked;
                 next.missed = next.missed.saturating_add(missed);
             }
@@ -85,7 +85,7 @@ fn unseen(name: &str) -> JobState {
 }
 
 /// Which of the moments from `due` to `now` are run, oldest first, and how many are left out.
-fn pick(policy: Missed, schedule: &Schedule, (due, now): (Millis, Millis)) -> (Vec<Millis>, u64) {
+fn pick(policy: Missed, schedule: &Schedule, due: Millis, now: Millis) -> (Vec<Millis>, u64) {
     let mut found = schedule.between(due, now, RUNS_MAX);
     if found.newest.is_empty() {
         // The rules of the zone were others when the moment was computed; it was promised all the same.

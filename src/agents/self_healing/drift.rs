@@ -36,7 +36,8 @@ impl Drift {
         &mut self,
         store: &Store,
         scope: &Scope,
-        (slice, whole): (usize, bool),
+        slice: usize,
+        whole: bool,
     ) -> Result<Option<BTreeMap<String, Drifted>>, ReadError> {
         if !idle(store, scope) {
             return Ok(None);

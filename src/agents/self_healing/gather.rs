@@ -10,14 +10,15 @@ use crate::disk::free_space;
 use crate::event::{AgentName, Millis};
 use crate::health::{AgentFacts, Drifted, EdgeFacts, Facts, IndexFacts, RedisView};
 use crate::runtime::{AgentState, AgentStatus};
-use crate::store::ReadError;
+use crate::store::{ReadError, Undelivered};
 
 impl Probe {
     /// What is true now. What could not be read is left out and said once.
     pub(super) async fn gather(
         &mut self,
         open: HashSet<String>,
-        (at, now): (Instant, Millis),
+        at: Instant,
+        now: Millis,
     ) -> Facts {
         let agents: Vec<AgentStatus> = self.parts.board.agents().borrow().clone();
         let on = |name: AgentName| {
@@ -52,6 +53,7 @@ impl Probe {
             },
             drift: self.drift(&scope).await,
             ingress_dead: self.ingress_dead().await,
+            undelivered: self.undelivered().await,
             redis: self.redis(at),
             agents: self.agents(agents, at).await,
             dead: self.parts.store.dead_of_each(),
@@ -110,7 +112,7 @@ impl Probe {
             unready: self.memory.unready(state.ready, at),
             behind: self
                 .memory
-                .behind((state.position, state.stopped.is_some()), head, at),
+                .behind(state.position, state.stopped.is_some(), head, at),
             stopped: state.stopped,
             chunks,
         }
@@ -131,7 +133,7 @@ impl Probe {
         let slice = self.parts.options.slice;
         let looked = self
             .drift
-            .look(&self.parts.store, scope, (slice, whole))
+            .look(&self.parts.store, scope, slice, whole)
             .await;
         let found = self.known(looked).flatten();
         if whole && found.is_none() {
@@ -144,6 +146,11 @@ impl Probe {
     async fn ingress_dead(&mut self) -> Option<u64> {
         let count = self.parts.store.ingress_dead_count().await;
         self.known(count)
+    }
+
+    async fn undelivered(&mut self) -> Option<Vec<Undelivered>> {
+        let read = self.parts.store.undelivered().await;
+        self.known(read)
     }
 
     fn redis(&mut self, at: Instant) -> Option<RedisView> {

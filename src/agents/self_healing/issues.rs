@@ -206,7 +206,7 @@ pub(super) fn closed(
             name,
             Some(format!("attempt {attempt} was verified: {done}")),
         ));
-        let data = fix_data(issue, (name, *attempt, true), done);
+        let data = fix_data(issue, name, *attempt, true, done);
         events.push(NewEvent::root(
             EventType::FixApplied,
             source,
@@ -248,10 +248,12 @@ pub(super) fn began(issue: &Issue, fix: &str) -> Transaction {
 /// A fix failed and is told.
 pub(super) fn failed(
     issue: &Issue,
-    (fix, attempt, why): (&str, u32, &str),
+    fix: &str,
+    attempt: u32,
+    why: &str,
     source: &str,
 ) -> Transaction {
-    let data = fix_data(issue, (fix, attempt, false), why);
+    let data = fix_data(issue, fix, attempt, false, why);
     let event = NewEvent::root(EventType::FixFailed, source, thing(issue), data);
     let result = format!("attempt {attempt} failed: {}", short(why));
     (vec![fixing(issue, fix, Some(result))], vec![event])
@@ -265,7 +267,7 @@ fn fixing(issue: &Issue, fix: &str, result: Option<String>) -> Effect {
     })
 }
 
-fn fix_data(issue: &Issue, (fix, attempt, verified): (&str, u32, bool), result: &str) -> Value {
+fn fix_data(issue: &Issue, fix: &str, attempt: u32, verified: bool, result: &str) -> Value {
     json!({
         "fix": fix, "attempt": attempt, "verified": verified, "detector": issue.detector_name(),
         "result": short(result),

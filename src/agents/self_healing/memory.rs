@@ -81,7 +81,8 @@ impl Memory {
     /// stands at `position`. While it has `stopped` it follows nothing, which is an issue of its own.
     pub(super) fn behind(
         &mut self,
-        (position, stopped): (u64, bool),
+        position: u64,
+        stopped: bool,
         head: u64,
         at: Instant,
     ) -> Duration {
@@ -132,11 +133,7 @@ mod tests {
         let start = Instant::now();
         let mut look = |position, head, seconds| {
             memory
-                .behind(
-                    (position, false),
-                    head,
-                    start + Duration::from_secs(seconds),
-                )
+                .behind(position, false, head, start + Duration::from_secs(seconds))
                 .as_secs()
         };
         assert_eq!(look(5, 5, 0), 0);
@@ -154,7 +151,7 @@ mod tests {
         let start = Instant::now();
         let mut look = |stopped, seconds| {
             memory
-                .behind((5, stopped), 8, start + Duration::from_secs(seconds))
+                .behind(5, stopped, 8, start + Duration::from_secs(seconds))
                 .as_secs()
         };
         assert_eq!(look(false, 0), 0);

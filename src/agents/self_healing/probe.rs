@@ -169,7 +169,7 @@ impl Probe {
         if damaged && self.parts.requests.integrity().is_none() {
             self.parts.requests.want_check(); // a store that was put back in order meanwhile
         }
-        let facts = self.gather(keys, (at, now)).await;
+        let facts = self.gather(keys, at, now).await;
         let limits = &self.parts.options.limits;
         let looks = Detector::ALL
             .iter()
@@ -265,7 +265,7 @@ impl Probe {
             }
             Step::Failed { fix, attempt, why } => {
                 let source = self.parts.options.source();
-                self.commit(vec![issues::failed(issue, (&fix, attempt, &why), &source)])
+                self.commit(vec![issues::failed(issue, &fix, attempt, &why, &source)])
                     .await?;
                 if self.fixes.failed(&issue.subject, found.fix.as_ref(), at) {
                     tracing::warn!(issue = issue.subject, fix, attempt, why, "a fix failed");

@@ -2,12 +2,8 @@
 //!
 //! It asks the daemon over the control socket, as every verb does. Stdout carries the protocol alone.
 
-mod answers;
 mod asking;
-mod server;
 mod setup;
-mod tools;
-mod uri;
 
 use clap::Args;
 use rmcp::ServiceExt;
@@ -16,9 +12,9 @@ use rmcp::transport::async_rw::AsyncRwTransport;
 
 use super::context::{Context, block_on};
 use crate::error::{Exit, Fatal};
+use crate::http::McpServer;
 use crate::telemetry;
 use asking::Asking;
-use server::Server;
 use setup::Program;
 
 /// What agents are told of the command line.
@@ -50,10 +46,10 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
     let config = context.config()?.config;
     telemetry::init(&config.log).map_err(|e| Fatal::new(Exit::Internal, e))?;
     let asking = Asking::new(context, &config)?;
-    block_on(serve(Server::new(asking)))
+    block_on(serve(McpServer::new(asking)))
 }
 
-async fn serve(server: Server) -> Result<Exit, Fatal> {
+async fn serve(server: McpServer<Asking>) -> Result<Exit, Fatal> {
     let transport = AsyncRwTransport::new_server(tokio::io::stdin(), tokio::io::stdout());
     let broken = |e: Box<dyn std::error::Error + Send + Sync>| Fatal::new(Exit::Internal, e);
     match server.serve(transport).await {

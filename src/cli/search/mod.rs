@@ -83,7 +83,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
     if arguments.json {
         context.out.json(&answer)?;
     } else {
-        let text = render((&query, arguments.all), &answer, context.out.style);
+        let text = render(&query, arguments.all, &answer, context.out.style);
         context.out.text(&text)?;
     }
     Ok(if answer.hits.is_empty() {
@@ -95,7 +95,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
 
 /// The hits that are worth listing, or `all` of them, and what was found in a sentence. If that is that nothing seems to
 /// be about the query, it comes first.
-fn render((query, all): (&str, bool), answer: &SearchAnswer, style: Style) -> String {
+fn render(query: &str, all: bool, answer: &SearchAnswer, style: Style) -> String {
     let listed = match (all, answer.about) {
         (true, _) => answer.hits.len(),
         (false, true) => answer.listed.min(answer.hits.len()),
@@ -323,7 +323,7 @@ mod tests {
             digest: String::new(),
         };
         found.also = vec![place; 5];
-        let text = render(("cargo", false), &answer(vec![found]), Style::new(false));
+        let text = render("cargo", false, &answer(vec![found]), Style::new(false));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "docs/a.md:12  Title > Install");
         assert_eq!(lines[1], "  12  run cargo install");
@@ -355,7 +355,7 @@ mod tests {
             from: "conection".to_owned(),
             to: "connection".to_owned(),
         }];
-        let text = render(("conection", false), &answer, Style::new(false));
+        let text = render("conection", false, &answer, Style::new(false));
         for line in [
             "  score 0.500 = (0.55 × 0.500 + 0.45 × 0.250) × path 1.50",
             "  3 more places in this file",
@@ -370,7 +370,7 @@ mod tests {
     fn that_nothing_seems_to_be_about_it_is_said_first() {
         let mut none = answer(Vec::new());
         none.nearest = vec![hit("far off", &[])];
-        let text = render(("zzqqxx", false), &none, Style::new(false));
+        let text = render("zzqqxx", false, &none, Style::new(false));
         assert!(
             text.starts_with("nothing here seems to be about zzqqxx; 3 changes pending"),
             "{text}"
@@ -386,7 +386,7 @@ mod tests {
             path: "near.md".to_owned(),
             ..hit("x", &[])
         }];
-        let text = render(("word zzqqxx", false), &some, Style::new(false));
+        let text = render("word zzqqxx", false, &some, Style::new(false));
         let lines: Vec<&str> = text.lines().collect();
         let said = "nothing here seems to be about word zzqqxx; 5 chunks have words of it (--all lists them); ";
         assert!(lines[0].starts_with(said), "{text}");
@@ -396,7 +396,7 @@ mod tests {
             (4, 3),
             "{text}"
         );
-        let text = render(("word zzqqxx", true), &some, Style::new(false));
+        let text = render("word zzqqxx", true, &some, Style::new(false));
         assert!(
             text.starts_with("nothing here seems to be about word zzqqxx; 5 hits have"),
             "{text}"
@@ -408,11 +408,11 @@ mod tests {
     fn what_scores_far_below_the_best_is_listed_on_request() {
         let mut found = answer(vec![hit("good", &[]), hit("noise", &[]), hit("noise", &[])]);
         found.listed = 1;
-        let text = render(("x", false), &found, Style::new(false));
+        let text = render("x", false, &found, Style::new(false));
         assert!(text.contains("good") && !text.contains("noise"), "{text}");
         let said = "1 hit by keyword and vector in 3.1 ms, and 2 that score far below (--all lists them); ";
         assert!(text.contains(said), "{text}");
-        let text = render(("x", true), &found, Style::new(false));
+        let text = render("x", true, &found, Style::new(false));
         assert_eq!(text.matches("noise").count(), 2, "{text}");
         assert!(text.contains("\n3 hits by keyword"), "{text}");
     }
@@ -440,12 +440,12 @@ mod tests {
     fn without_a_hit_there_is_a_sentence() {
         let mut none = answer(Vec::new());
         assert!(
-            render(("x y", false), &none, Style::new(false))
+            render("x y", false, &none, Style::new(false))
                 .starts_with("nothing found for x y; 3 changes pending")
         );
         none.legs.clear();
         assert!(
-            render(("\"", false), &none, Style::new(false))
+            render("\"", false, &none, Style::new(false))
                 .starts_with("nothing found: there is no word in \"; ")
         );
     }

@@ -49,6 +49,30 @@ pub(super) enum Need {
 }
 
 impl Need {
+    /// In words.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Need::Read => {
+                "Needs the role read. A token that is limited to collections gets what is of these."
+            }
+            Need::ReadAll => {
+                "Needs the role read. It is not there for a token that is limited to collections."
+            }
+            Need::Operate => {
+                "Needs the role operate. A token that is limited to collections operates on these."
+            }
+            Need::OperateAll => {
+                "Needs the role operate. It is not there for a token that is limited to collections."
+            }
+            Need::Control => "It is served on the control socket alone.",
+        }
+    }
+
+    /// Whether the route is not there for a limited token.
+    pub(super) const fn hides(self) -> bool {
+        matches!(self, Need::ReadAll | Need::OperateAll)
+    }
+
     /// That `caller` may use the route.
     pub(super) fn admit(self, caller: &Caller) -> Result<(), Problem> {
         let (role, whose) = match &caller.by {
@@ -56,8 +80,7 @@ impl Need {
             By::Token(token) => (token.role, format!("the token {}", token.name)),
             By::Session(session) => (session.owner().role, "this login".to_owned()),
         };
-        let all = matches!(self, Need::ReadAll | Need::OperateAll);
-        if all && caller.limit().is_some() {
+        if self.hides() && caller.limit().is_some() {
             let detail = "this is not there for a token that is limited to collections";
             return Err(Problem::new(ProblemKind::NotFound, detail));
         }

@@ -77,7 +77,7 @@ impl<'a> Folded<'a> {
     }
 
     /// Where the quote stands, if it begins in line `first` (with `last` 0), or stands in lines `first` to `last`.
-    pub(super) fn find_in(&self, (first, last): (u32, u32), quote: &str) -> Option<usize> {
+    pub(super) fn find_in(&self, first: u32, last: u32, quote: &str) -> Option<usize> {
         let start = self.start_of(first);
         let end = self.start_of(first.max(last).saturating_add(1));
         // A quote that only begins here may end further on.
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_quote_is_found_only_where_it_is_expected() {
         let folded = Folded::new("a b\nb c\n\nb d\n");
-        let find = |lines, quote| folded.find_in(lines, quote);
+        let find = |(first, last), quote| folded.find_in(first, last, quote);
         assert_eq!(find((1, 1), "b"), Some(2));
         assert_eq!(find((2, 2), "b c"), Some(4));
         assert_eq!(find((2, 2), "b c b"), None);

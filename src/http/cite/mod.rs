@@ -10,15 +10,16 @@ use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use axum::body::Body;
 use axum::extract::State as Shared;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::State;
 use super::access::Caller;
 use super::fresh::Waiting;
 use super::lines::Json;
-use super::params::{Params, whole};
+use super::openapi::About;
+use super::params::{Params, Sent};
 use super::read::{internal, text_of};
 use super::reference::{self, Known, Referenced, find};
 use super::same::{ShownFile, changed};
@@ -45,23 +46,24 @@ const NEAREST_BYTES: usize = 2000;
 type Expected = Option<(u32, u32)>;
 
 /// The query of `POST /api/v1/cite`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CiteQuery {
+    /// How long to wait until what is on disk is read, such as `2s`; at most 600s.
+    #[param(pattern = "^[0-9]+(ms|s|min|h|d)$")]
     wait: Option<String>,
 }
+
+/// `POST /api/v1/cite`
+pub(super) const CITE: About = About::new("Check quotes");
 
 pub(super) async fn cite(
     Shared(state): Shared<State>,
     caller: Caller,
     Params(query): Params<CiteQuery>,
-    body: Body,
+    body: Sent<CiteRequest>,
 ) -> Result<Json<CiteAnswer>, Problem> {
-    let body = whole(body, state.info.body, state.info.patience.body).await?;
-    let request: CiteRequest = serde_json::from_slice(&body).map_err(|e| {
-        let detail = format!("the body is not {{\"items\": [{{\"ref\", \"quote\"}}]}}: {e}");
-        Problem::new(ProblemKind::BadRequest, detail)
-    })?;
+    let request = body.parsed("{\"items\": [{\"ref\", \"quote\"}]}")?;
     if request.items.len() > ITEMS_MAX {
         let detail = format!("{} items are more than {ITEMS_MAX}", request.items.len());
         return Err(Problem::new(ProblemKind::TooLarge, detail).hint("send them in parts"));
@@ -219,7 +221,7 @@ fn judged<'w>(
         lines: Some(folded.lines_of(at..at + quote.len())),
         ..verdict(found, None)
     };
-    if let Some(at) = expected.and_then(|lines| folded.find_in(lines, quote)) {
+    if let Some(at) = expected.and_then(|(first, last)| folded.find_in(first, last, quote)) {
         return standing(CiteVerdict::Ok, at);
     }
     let places = words.places(quote, PLACES + 1);

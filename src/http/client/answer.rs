@@ -11,7 +11,7 @@ use super::ClientError;
 use crate::http::lines;
 
 /// Bytes of the longest line of an answer.
-const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(in crate::http) const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A connection that must be polled for anything on it to go on.
 pub(super) struct Driver(Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body, Incoming};
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
@@ -24,9 +24,9 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::percent;
-use super::router::DATA_DIR_HEADER;
-use super::wire::Problem;
+use super::wire::{DATA_DIR_HEADER, Problem};
 use answer::Driver;
+pub(super) use answer::LINE_BYTES_MAX;
 pub(crate) use answer::LineStream;
 use network::Network;
 pub(crate) use network::NetworkError;
@@ -87,6 +87,9 @@ pub enum ClientError {
     /// The connection ended in the middle.
     #[error("docent went away in the middle of its answer")]
     Lost(#[source] hyper::Error),
+    /// It said that nothing follows.
+    #[error("docent has stopped")]
+    Ended,
     /// The answer did not begin.
     #[error("docent did not answer within {} s", .0.as_secs())]
     Silent(Duration),
@@ -154,6 +157,19 @@ impl Client {
         json(in_time(answer).await?).await
     }
 
+    /// The whole answer to a request, or to one with a body, as it came.
+    pub(crate) async fn whole(
+        &self,
+        target: &Target,
+        body: Option<Bytes>,
+    ) -> Result<Vec<u8>, ClientError> {
+        let answered = match body {
+            Some(body) => self.send(Method::POST, target, Full::new(body)).await?,
+            None => in_time(self.send(Method::GET, target, Empty::new())).await?,
+        };
+        collected(answered).await
+    }
+
     /// Asks for `target`, whose answer takes as long as it takes.
     ///
     /// # Errors
@@ -179,11 +195,7 @@ impl Client {
         target: &Target,
         body: Bytes,
     ) -> Result<T, ClientError> {
-        json(
-            self.send(Method::POST, target, http_body_util::Full::new(body))
-                .await?,
-        )
-        .await
+        json(self.send(Method::POST, target, Full::new(body)).await?).await
     }
 
     /// Asks for `target`, which answers in lines.
@@ -307,17 +319,21 @@ async fn in_time(
 }
 
 /// The whole body, as what it should be or as a problem.
-async fn json<T: DeserializeOwned>((mut driver, response): Answered) -> Result<T, ClientError> {
+async fn json<T: DeserializeOwned>(answered: Answered) -> Result<T, ClientError> {
+    let collected = collected(answered).await?;
+    serde_json::from_slice(&collected).map_err(|e| ClientError::Unexpected(e.to_string()))
+}
+
+/// The whole body, unless it is a problem.
+async fn collected((mut driver, response): Answered) -> Result<Vec<u8>, ClientError> {
     let status = response.status();
     let collected = driver.drive(collect(response.into_body())).await?;
-    let unexpected = |e: serde_json::Error| ClientError::Unexpected(format!("{status}: {e}"));
     if status.is_success() {
-        serde_json::from_slice(&collected).map_err(unexpected)
-    } else {
-        Err(ClientError::Problem(
-            serde_json::from_slice(&collected).map_err(unexpected)?,
-        ))
+        return Ok(collected);
     }
+    let problem = serde_json::from_slice(&collected);
+    let unexpected = |e| ClientError::Unexpected(format!("{status}: {e}"));
+    Err(problem.map_or_else(unexpected, ClientError::Problem))
 }
 
 async fn collect(mut body: Incoming) -> Result<Vec<u8>, ClientError> {

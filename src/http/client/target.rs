@@ -13,7 +13,7 @@ impl Target {
     }
 
     /// As it is sent.
-    pub(super) fn as_str(&self) -> &str {
+    pub(in crate::http) fn as_str(&self) -> &str {
         &self.0
     }
 

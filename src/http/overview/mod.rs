@@ -16,5 +16,5 @@ mod summary;
 
 pub(super) use dead::{GroupKey, of_group};
 pub(crate) use observer::observe;
-pub(super) use routes::{follow, history, show};
+pub(super) use routes::{FOLLOW, HISTORY, SHOW, follow, history, show};
 pub(crate) use shared::Overviews;

@@ -15,6 +15,7 @@ use super::sampler::point;
 use super::shared::{EVERY, Latest, Message, Seen};
 use crate::event::Millis;
 use crate::json;
+use crate::log_once::LogOnce;
 
 /// How much of the time looking may take where it is slow: one part of so many.
 const LOOKING: u32 = 4;
@@ -67,6 +68,8 @@ struct Observer {
     /// What was seen last, without the time.
     last: Option<Overview>,
     version: u64,
+    /// Why the last look failed.
+    failing: LogOnce<Option<String>>,
 }
 
 impl Observer {
@@ -80,6 +83,7 @@ impl Observer {
             rows: CountedRows::default(),
             last: None,
             version: 0,
+            failing: LogOnce::default(),
         }
     }
 
@@ -95,8 +99,12 @@ impl Observer {
 
     async fn look(&mut self) {
         let seen = self.seen().await.map(Arc::new);
-        if let Err(problem) = &seen {
-            tracing::warn!(%problem, "cannot look how docent stands");
+        let failing = seen.as_ref().err().map(ToString::to_string);
+        if self.failing.is_new(failing.clone()) {
+            match failing {
+                Some(cause) => tracing::warn!(cause, "cannot look how docent stands"),
+                None => tracing::info!("how docent stands can be looked at again"),
+            }
         }
         self.state.overviews.tell(Latest {
             at: Instant::now(),

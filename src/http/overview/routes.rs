@@ -3,10 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::State as Shared;
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use serde::Serialize;
@@ -15,9 +12,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::super::State;
-use super::super::lines::broken_off;
+use super::super::lines::{EventStream, ListOf, broken_off};
+use super::super::openapi::About;
 use super::super::problem::stopping;
-use super::super::wire::{Problem, ProblemKind};
+use super::super::wire::{FigureHistory, Overview, Problem, ProblemKind};
 use super::shared::Latest;
 use crate::json;
 
@@ -27,28 +25,42 @@ const QUIET: Duration = Duration::from_secs(5);
 /// What a client is sent first: how long it waits before it connects again.
 const GREETING: &str = "retry: 2000\n\n";
 
+pub(in super::super) const SHOW: About =
+    About::new("Show all that matters, as it was at one moment of the last second");
+
 /// `GET /api/v1/overview`
-pub(in super::super) async fn show(Shared(state): Shared<State>) -> Result<Response, Problem> {
+pub(in super::super) async fn show(
+    Shared(state): Shared<State>,
+) -> Result<ListOf<Overview>, Problem> {
     Ok(answer(state.overviews.now().await?.overview().json()))
 }
 
+pub(in super::super) const HISTORY: About =
+    About::new("Show the figures of the last hour and of the last day");
+
 /// `GET /api/v1/overview/history`
-pub(in super::super) async fn history(Shared(state): Shared<State>) -> Result<Response, Problem> {
+pub(in super::super) async fn history(
+    Shared(state): Shared<State>,
+) -> Result<ListOf<FigureHistory>, Problem> {
     Ok(answer(state.overviews.now().await?.history().json()))
 }
 
-fn answer(json: Bytes) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], json).into_response()
+/// What was written as JSON already.
+fn answer<T>(json: Bytes) -> ListOf<T> {
+    ListOf::new(stream::iter([Ok::<_, std::io::Error>(json)]))
 }
 
+pub(in super::super) const FOLLOW: About =
+    About::new("Follow the overview as server-sent events, with the history of its figures");
+
 /// `GET /api/v1/overview/stream`: the history of the figures, then an overview once a second while something changes.
-pub(in super::super) async fn follow(Shared(state): Shared<State>) -> Result<Response, Problem> {
+pub(in super::super) async fn follow(
+    Shared(state): Shared<State>,
+) -> Result<EventStream<Overview>, Problem> {
     if state.is_draining() {
         return Err(stopping());
     }
-    let mut looking = state.overviews.looking();
-    // What somebody else is looking at is good enough to begin with.
-    looking.mark_changed();
+    let looking = state.overviews.looking();
     let following = Following {
         state,
         looking,
@@ -60,15 +72,7 @@ pub(in super::super) async fn follow(Shared(state): Shared<State>) -> Result<Res
         let next = following.next().await.map_err(broken_off)?;
         Ok::<_, std::io::Error>(next.map(|message| (message, following)))
     });
-    let mut response = Response::new(Body::from_stream(body));
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
-    ] {
-        let value = HeaderValue::from_static(value);
-        response.headers_mut().insert(name, value);
-    }
-    Ok(response)
+    Ok(EventStream::new(body))
 }
 
 /// A client that follows. It is sent what is newest when it takes it: nothing queues for it.

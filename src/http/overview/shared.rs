@@ -34,6 +34,12 @@ pub(super) struct Latest {
     pub(super) seen: Result<Arc<Seen>, Problem>,
 }
 
+impl Latest {
+    fn is_new(&self) -> bool {
+        self.at.elapsed() < EVERY
+    }
+}
+
 /// An overview and the history of the figures, as they are sent.
 #[derive(Debug)]
 pub(in super::super) struct Seen {
@@ -110,7 +116,12 @@ impl Default for Overviews {
 impl Overviews {
     /// From now on somebody looks, until the receiver is dropped.
     pub(super) fn looking(&self) -> watch::Receiver<Option<Latest>> {
-        let receiver = self.latest.subscribe();
+        let mut receiver = self.latest.subscribe();
+        let is_new = receiver.borrow().as_ref().is_some_and(Latest::is_new);
+        if is_new {
+            // What somebody else looks at is good enough to begin with.
+            receiver.mark_changed();
+        }
         self.wanted.notify_one();
         receiver
     }
@@ -118,10 +129,7 @@ impl Overviews {
     /// What is seen now.
     pub(in super::super) async fn now(&self) -> Result<Arc<Seen>, Problem> {
         let mut looking = self.looking();
-        let is_new = |latest: &Option<Latest>| {
-            let latest = latest.as_ref();
-            latest.is_some_and(|latest| latest.at.elapsed() < EVERY)
-        };
+        let is_new = |latest: &Option<Latest>| latest.as_ref().is_some_and(Latest::is_new);
         let waiting = async {
             // The sender is in `self`, so waiting cannot fail.
             let latest = looking.wait_for(is_new).await.ok()?;

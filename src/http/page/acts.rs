@@ -2,7 +2,6 @@
 //! handler and says what came of it, to a script at once, else at the top of the next page.
 
 use askama::Template;
-use axum::body::Body;
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +11,7 @@ use serde_json::json;
 use super::super::access::{CSRF_HEADER, Caller, Notice};
 use super::super::lines::Json;
 use super::super::operate::{self, OfAgent};
-use super::super::params::Params;
+use super::super::params::{Named, Params, Sent};
 use super::super::wire::{Dropped, Problem, ProblemKind, PublishedId, Replayed, Restarted};
 use super::super::{State, publish};
 use super::groups::{GroupVerb, act};
@@ -59,7 +58,7 @@ impl Question {
     }
 }
 
-pub(super) async fn ask_replay_dead(Path(id): Path<String>, page: Page, uri: Uri) -> Html<AskPage> {
+pub(super) async fn ask_replay_dead(Named(id): Named, page: Page, uri: Uri) -> Html<AskPage> {
     let title = format!("Replay the dead letter {id}?");
     let text = "It is owed again, and handled anew.";
     Question::new(title, text, "Replay").asked(page, &uri)
@@ -68,7 +67,7 @@ pub(super) async fn ask_replay_dead(Path(id): Path<String>, page: Page, uri: Uri
 /// `POST /acts/dead/{id}/replay`
 pub(super) async fn replay_dead(
     state: Shared<State>,
-    id: Path<String>,
+    id: Named,
     agent: Params<OfAgent>,
     caller: Caller,
     headers: HeaderMap,
@@ -82,7 +81,7 @@ fn replayed(Json(done): Json<Replayed>) -> String {
     format!("Replayed: {owed} owed again, of the event {}", done.event)
 }
 
-pub(super) async fn ask_drop_dead(Path(id): Path<String>, page: Page, uri: Uri) -> Html<AskPage> {
+pub(super) async fn ask_drop_dead(Named(id): Named, page: Page, uri: Uri) -> Html<AskPage> {
     let title = format!("Drop the dead letter {id}?");
     let text = "It is done with, and never handled. This cannot be taken back.";
     let question = Question {
@@ -95,7 +94,7 @@ pub(super) async fn ask_drop_dead(Path(id): Path<String>, page: Page, uri: Uri) 
 /// `POST /acts/dead/{id}/drop`
 pub(super) async fn drop_dead(
     state: Shared<State>,
-    id: Path<String>,
+    id: Named,
     agent: Params<OfAgent>,
     caller: Caller,
     headers: HeaderMap,
@@ -155,11 +154,7 @@ pub(super) async fn group(
     told(&caller, &headers, "/", done)
 }
 
-pub(super) async fn ask_replay_event(
-    Path(id): Path<String>,
-    page: Page,
-    uri: Uri,
-) -> Html<AskPage> {
+pub(super) async fn ask_replay_event(Named(id): Named, page: Page, uri: Uri) -> Html<AskPage> {
     let title = format!("Replay the event {id}?");
     let text = "What is done or dead of it is owed again, and handled anew.";
     Question::new(title, text, "Replay").asked(page, &uri)
@@ -168,17 +163,17 @@ pub(super) async fn ask_replay_event(
 /// `POST /acts/events/{id}/replay`
 pub(super) async fn replay_event(
     state: Shared<State>,
-    Path(id): Path<String>,
+    Named(id): Named,
     agent: Params<OfAgent>,
     caller: Caller,
     headers: HeaderMap,
 ) -> Response {
     let back = format!("/events/{id}");
-    let done = operate::replay_event(state, Path(id), agent, caller.clone()).await;
+    let done = operate::replay_event(state, Named(id), agent, caller.clone()).await;
     told(&caller, &headers, &back, done.map(replayed))
 }
 
-pub(super) async fn ask_restart(Path(name): Path<String>, page: Page, uri: Uri) -> Html<AskPage> {
+pub(super) async fn ask_restart(Named(name): Named, page: Page, uri: Uri) -> Html<AskPage> {
     let title = format!("Restart the agent {name}?");
     let text = "Its work under way is given back, and handled again by a new life of it.";
     Question::new(title, text, "Restart").asked(page, &uri)
@@ -187,7 +182,7 @@ pub(super) async fn ask_restart(Path(name): Path<String>, page: Page, uri: Uri) 
 /// `POST /acts/agents/{name}/restart`
 pub(super) async fn restart(
     state: Shared<State>,
-    name: Path<String>,
+    name: Named,
     caller: Caller,
     headers: HeaderMap,
 ) -> Response {
@@ -275,7 +270,7 @@ pub(super) async fn job(
         ),
     };
     let event = json!({"type": kind, "subject": format!("job/{name}"), "data": data});
-    let body = Body::from(event.to_string());
+    let body = Sent::of(event.to_string());
     let done = publish::publish(state, caller.clone(), body).await;
     let said = done.map(|answer: (StatusCode, Json<PublishedId>)| {
         let id = answer.1.0.id;

@@ -16,42 +16,22 @@ struct Asset {
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 const ASSETS: &[Asset] = &[
-    Asset {
-        name: "style.css",
-        kind: "text/css; charset=utf-8",
-        text: include_str!("assets/style.css"),
-    },
-    Asset {
-        name: "icon.svg",
-        kind: "image/svg+xml",
-        text: include_str!("assets/icon.svg"),
-    },
-    Asset {
-        name: "page.js",
-        kind: SCRIPT,
-        text: include_str!("assets/page.js"),
-    },
-    Asset {
-        name: "acts.js",
-        kind: SCRIPT,
-        text: include_str!("assets/acts.js"),
-    },
-    Asset {
-        name: "live.js",
-        kind: SCRIPT,
-        text: include_str!("assets/live.js"),
-    },
-    Asset {
-        name: "morph.js",
-        kind: SCRIPT,
-        text: include_str!("assets/morph.js"),
-    },
-    Asset {
-        name: "login.js",
-        kind: SCRIPT,
-        text: include_str!("assets/login.js"),
-    },
+    file(
+        "style.css",
+        "text/css; charset=utf-8",
+        include_str!("assets/style.css"),
+    ),
+    file("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
+    file("page.js", SCRIPT, include_str!("assets/page.js")),
+    file("acts.js", SCRIPT, include_str!("assets/acts.js")),
+    file("live.js", SCRIPT, include_str!("assets/live.js")),
+    file("morph.js", SCRIPT, include_str!("assets/morph.js")),
+    file("login.js", SCRIPT, include_str!("assets/login.js")),
 ];
+
+const fn file(name: &'static str, kind: &'static str, text: &'static str) -> Asset {
+    Asset { name, kind, text }
+}
 
 /// `GET /assets/{name}`
 pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {

@@ -1,12 +1,12 @@
 //! Acts on all dead letters of a group, by what the API does with one of them.
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 
 use super::super::State;
 use super::super::access::Caller;
 use super::super::operate::{OfAgent, drop_dead, replay_dead};
 use super::super::overview::of_group;
-use super::super::params::Params;
+use super::super::params::{Named, Params};
 use super::super::wire::{Dead, Problem, ProblemKind};
 use crate::amounts::counted;
 
@@ -61,7 +61,7 @@ pub(super) async fn act(
 async fn one(state: &State, letter: Dead, verb: GroupVerb, caller: &Caller) -> Result<(), Problem> {
     // An entry of another program is of no agent.
     let agent = Some(letter.agent).filter(|agent| agent != "ingress");
-    let (state, id) = (Shared(state.clone()), Path(letter.event));
+    let (state, id) = (Shared(state.clone()), Named(letter.event));
     let (agent, caller) = (Params(OfAgent::named(agent)), caller.clone());
     match verb {
         GroupVerb::Replay => replay_dead(state, id, agent, caller).await.map(drop),

@@ -6,13 +6,27 @@
 
 mod acts;
 mod answer;
+mod asked;
 mod assets;
+mod audit;
+mod document;
+mod documents;
 mod escape;
+mod event;
+mod events;
+mod excerpt;
 mod frame;
+mod further;
+mod health;
 mod groups;
 mod html;
+mod lineage;
 mod login;
 mod overview;
+mod routes;
+mod search;
+mod settings;
+mod show;
 mod words;
 
 use axum::Router;
@@ -25,12 +39,12 @@ pub(super) use html::Html;
 
 use super::State;
 use super::access::Need;
-use super::routes::Routes;
+use routes::PageRoutes;
 
 /// The pages, for who is logged in.
-pub(super) fn pages() -> Routes {
+pub(super) fn pages() -> PageRoutes {
     use Need::{Operate, OperateAll, Read, ReadAll};
-    Routes::default()
+    further::further(PageRoutes::default())
         .get(ReadAll, "/", overview::page)
         .get(ReadAll, "/parts/overview", overview::part)
         .get(Operate, "/acts/dead/{id}/replay", acts::ask_replay_dead)

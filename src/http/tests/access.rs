@@ -10,20 +10,21 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
 use super::super::access::{Need, fresh_token};
-use super::super::router::{DATA_DIR_HEADER, registered};
-use super::super::routes::Registered;
+use super::super::openapi::Registered;
+use super::super::router::registered;
+use super::super::wire::DATA_DIR_HEADER;
 use super::*;
 use crate::runtime::{RootReport, RootState};
 use crate::store::{TokenRole, TokenRow};
 
 /// The API as it is served over TCP, called without a connection.
-struct Network {
+pub(super) struct Network {
     router: axum::Router,
     calls: std::cell::Cell<u16>,
 }
 
 impl Network {
-    fn of(daemon: &Daemon) -> Self {
+    pub(super) fn of(daemon: &Daemon) -> Self {
         Network {
             router: tcp_router(daemon.state.clone(), "", true),
             calls: std::cell::Cell::new(0),
@@ -32,6 +33,25 @@ impl Network {
 
     /// Sends a request, each from an address of its own, so that none waits for another's failures.
     async fn call(&self, method: Method, path: &str, token: Option<&str>) -> Response<Body> {
+        self.call_for("*/*", method, path, token).await
+    }
+
+    /// What a browser gets for a path, and how.
+    pub(super) async fn page(&self, path: &str, token: &str) -> (u16, String) {
+        let answer = self.call_for("text/html", Method::GET, path, Some(token));
+        let answer = answer.await;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn call_for(
+        &self,
+        accepted: &str,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+    ) -> Response<Body> {
         let [a, b] = self.calls.replace(self.calls.get() + 1).to_be_bytes();
         let ends = Ends {
             remote: SocketAddr::from(([10, 0, a, b], 4711)),
@@ -42,6 +62,7 @@ impl Network {
             .method(method)
             .uri(path)
             .header("host", "localhost:9870")
+            .header("accept", accepted)
             .extension(Peer {
                 uid: None,
                 ends: Some(ends),
@@ -76,7 +97,7 @@ fn path_of(route: &Registered, id: &str) -> String {
     format!("/api/v1{path}{query}")
 }
 
-fn token(daemon: &Daemon, role: TokenRole, collections: Option<&[&str]>) -> String {
+pub(super) fn token(daemon: &Daemon, role: TokenRole, collections: Option<&[&str]>) -> String {
     let (token, hash) = fresh_token().unwrap();
     daemon.state.tokens.add(TokenRow {
         name: format!("token {}", &hash[..8]),

@@ -1,7 +1,7 @@
 //! What is asked and answered at once.
 
 use super::*;
-use crate::http::router::DATA_DIR_HEADER;
+use crate::http::wire::DATA_DIR_HEADER;
 use crate::http::wire::{Condition, Freshness, ProblemKind};
 use crate::index::{Boost, HitPlace, IndexHit, Within};
 use crate::runtime::AgentState;

@@ -2,9 +2,11 @@
 
 mod access;
 mod api;
+mod further;
 mod lists;
-mod pages;
+mod openapi;
 mod overview;
+mod pages;
 mod publish;
 mod wait;
 
@@ -99,6 +101,7 @@ pub(super) fn info(requests: usize) -> Info {
         body: 1024 * 1024,
         event_size: 64 * 1024,
         patience: Patience::default(),
+        settings: Vec::new(),
     }
 }
 

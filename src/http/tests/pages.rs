@@ -9,9 +9,9 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
 use super::super::access::{Need, Owner};
+use super::super::openapi::Registered;
 use super::super::page::pages;
 use super::super::router::registered;
-use super::super::routes::Registered;
 use super::*;
 use crate::store::TokenRole;
 

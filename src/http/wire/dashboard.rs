@@ -1,11 +1,12 @@
 //! Logins to the dashboard.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::store::TokenRole;
 
 /// `POST /api/v1/dashboard/logins`: what is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewLogin {
     /// What the session may: `read` or `operate`.
@@ -13,7 +14,7 @@ pub(crate) struct NewLogin {
 }
 
 /// The answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct LoginMade {
     /// Where a browser is logged in, once.
     pub(crate) address: String,

@@ -1,11 +1,12 @@
 //! Documents and what a search finds in them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{DocumentState, Freshness, Heard, ListedState};
 
 /// A file in scope: one line of `GET /api/v1/documents`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DocumentView {
     pub collection: String,
     /// The path in it.
@@ -14,25 +15,27 @@ pub(crate) struct DocumentView {
     pub version: u32,
     /// The digest of the present version's bytes; null if nothing was read.
     pub digest: Option<String>,
+    #[schema(value_type = ListedState)]
     pub state: Heard<ListedState>,
     /// Why, unless stored; of a stored one, what is wrong in it.
     pub reason: Option<String>,
     pub title: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct History {
     pub document: String,
     pub collection: String,
     /// The path in it.
     pub path: String,
+    #[schema(value_type = DocumentState)]
     pub state: Heard<DocumentState>,
     /// The versions that are kept, newest first.
     pub versions: Vec<Version>,
 }
 
 /// One version of a document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Version {
     pub version: u32,
     /// When it was stored.
@@ -40,13 +43,14 @@ pub(crate) struct Version {
     /// The digest of its bytes.
     pub digest: String,
     pub size: u64,
+    #[schema(value_type = DocumentState)]
     pub state: Heard<DocumentState>,
     /// Why it is rejected; of a stored one, what is wrong in it.
     pub reason: Option<String>,
     pub title: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SearchAnswer {
     /// What was found, best first.
     pub hits: Vec<Hit>,
@@ -77,7 +81,7 @@ pub struct SearchAnswer {
     pub took_ms: f64,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Hit {
     pub collection: String,
     /// The path in it.
@@ -113,7 +117,7 @@ fn is_none(count: &u32) -> bool {
 }
 
 /// How the score of a hit comes about: (0.55 · keyword + 0.45 · vector) × the product of the factors.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explain {
     /// The score of the keyword leg, 0 to 1.
     pub keyword: f64,
@@ -124,7 +128,7 @@ pub struct Explain {
 }
 
 /// A factor of a score.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BoostView {
     /// What it is for.
     pub name: String,
@@ -133,7 +137,7 @@ pub struct BoostView {
 }
 
 /// A typing error that was corrected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Corrected {
     /// The word as it stands in the query.
     pub from: String,
@@ -142,7 +146,7 @@ pub struct Corrected {
 }
 
 /// Another place of a hit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OtherPlace {
     pub collection: String,
     /// The path in it.

@@ -2,18 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{AgentState, DeliveryState, Envelope, Heard, Problem};
 
 /// `POST /api/v1/events`: the event is durable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct PublishedId {
     pub id: String,
 }
 
 /// One line of the answer of `POST /api/v1/events/stream`, for the line of the request in the same place:
 /// either an id, and the event is durable, or a problem.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct PublishedLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
@@ -22,7 +23,7 @@ pub(crate) struct PublishedLine {
     pub problem: Option<Problem>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct EventView {
     pub event: Envelope,
     /// What each agent owes it.
@@ -31,19 +32,35 @@ pub(crate) struct EventView {
     pub caused: Vec<Envelope>,
 }
 
+/// A record of the audit log, as far as it is the same for all: one line of `GET /api/v1/audit`. It has more, and its hash is
+/// that of its bytes as they are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct AuditRecord {
+    /// Its number, without gaps.
+    pub n: u64,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub subject: String,
+    pub time: String,
+    /// The last key of the line.
+    pub hash: String,
+}
+
 /// What an agent owes an event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Delivery {
     pub agent: String,
+    #[schema(value_type = DeliveryState)]
     pub state: Heard<DeliveryState>,
     pub attempts: u32,
     /// What failed, oldest first.
+    #[schema(value_type = Vec<Object>)]
     pub errors: Value,
     /// When it was done or died.
     pub settled_at: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DeadList {
     /// Dead letters, oldest first.
     pub dead: Vec<Dead>,
@@ -51,7 +68,7 @@ pub(crate) struct DeadList {
     pub total: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Dead {
     pub event: String,
     /// Who could not handle it.
@@ -61,11 +78,12 @@ pub(crate) struct Dead {
     pub subject: String,
     pub attempts: u32,
     /// What failed, oldest first.
+    #[schema(value_type = Vec<Object>)]
     pub errors: Value,
     pub at: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DeadView {
     /// The event; absent: no event came of it, for it is an entry of another program that could not be published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,7 +92,7 @@ pub(crate) struct DeadView {
     pub dead: Vec<Dead>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Dropped {
     /// The event's id, or the entry's.
     pub event: String,
@@ -82,17 +100,18 @@ pub(crate) struct Dropped {
     pub dropped: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Restarted {
     pub agent: String,
     /// How it stands now: running, unless its new life has not begun yet.
+    #[schema(value_type = AgentState)]
     pub state: Heard<AgentState>,
     /// How often it was started again.
     pub restarts: u64,
 }
 
 /// `POST /api/v1/dead/{id}/replay` and `POST /api/v1/events/{id}/replay`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Replayed {
     /// The event's id; of an entry of another program, that of the event that came of it.
     pub event: String,
@@ -100,7 +119,7 @@ pub(crate) struct Replayed {
     pub replayed: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct AuditVerdict {
     /// Whether the chain holds.
     pub intact: bool,

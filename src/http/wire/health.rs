@@ -1,17 +1,18 @@
 //! Jobs and health issues.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Detector, Heard, Severity};
 use crate::word::words;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct JobList {
     /// All jobs that were ever seen, by name.
     pub jobs: Vec<JobView>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct JobView {
     pub name: String,
     pub schedule: String,
@@ -31,8 +32,9 @@ pub(crate) struct JobView {
 }
 
 /// What came of a job's run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct JobRun {
+    #[schema(value_type = RunState)]
     pub state: Heard<RunState>,
     /// Why it failed, or what failed so far.
     pub reason: Option<String>,
@@ -51,7 +53,7 @@ pub(crate) enum RunState {
 
 words! { RunState: Ok = "ok", Failed = "failed", Running = "running" }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct HealthList {
     /// Issues: the open ones first, then the newest.
     pub issues: Vec<HealthIssue>,
@@ -60,11 +62,13 @@ pub(crate) struct HealthList {
     pub judged_at: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct HealthIssue {
     /// What it is about.
     pub subject: String,
+    #[schema(value_type = Severity)]
     pub severity: Heard<Severity>,
+    #[schema(value_type = Detector)]
     pub detector: Heard<Detector>,
     pub value: String,
     /// What would be right.

@@ -11,9 +11,11 @@ mod health;
 mod heard;
 mod overview;
 mod problem;
+mod report;
 mod status;
 mod text;
 mod token;
+mod words;
 
 pub(crate) use crate::event::codec::{Envelope, Submission};
 pub(crate) use crate::runtime::AgentState;
@@ -26,7 +28,7 @@ pub(crate) use documents::{
 };
 pub use documents::{Hit, SearchAnswer};
 pub(crate) use events::{
-    AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView, PublishedId,
+    AuditRecord, AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView, PublishedId,
     PublishedLine, Replayed, Restarted,
 };
 pub(crate) use health::{HealthIssue, HealthList, JobList, JobRun, JobView, RunState};
@@ -37,12 +39,17 @@ pub(crate) use overview::{
     RejectionReason, Stage, StageName, StreamOverview, Summary, Trend,
 };
 pub(crate) use problem::{Problem, ProblemKind};
+pub(crate) use report::{ReportAnswer, ReportList, ReportName};
 pub(crate) use status::{
     Absent, AgentList, AgentView, BusView, Check, CollectionView, Condition, FreeSpace, Freshness,
     IndexView, IssueText, NamedAgent, Readiness, ScanAnswer, ScanView, ScannedCollection, Status,
     Unavailable, WaitAnswer,
 };
 pub(crate) use text::{
-    Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, LeftOff, Nearest, ReadAnswer,
+    Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, LeftOff, Nearest, ReadAnswer, range,
 };
 pub(crate) use token::{NewToken, Revoked, TokenList, TokenMade, TokenView};
+pub(crate) use words::{agent_name, event_type};
+
+/// The header of every answer that names the daemon's `data_dir`, percent-encoded.
+pub(crate) const DATA_DIR_HEADER: &str = "docent-data-dir";

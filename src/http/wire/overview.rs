@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{AgentView, CollectionView, Detector, Heard, JobView, ListedState, Severity, Status};
 use crate::word::words;
 
 /// `GET /api/v1/overview`, and each event `overview` of its stream.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Overview {
     pub taken_at: String,
     /// The same as `GET /api/v1/status` answers.
@@ -39,7 +40,7 @@ pub(crate) struct Overview {
 }
 
 /// The state in one sentence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Summary {
     pub text: String,
     /// What a person does about it; null if there is nothing to do.
@@ -47,7 +48,7 @@ pub(crate) struct Summary {
 }
 
 /// How far search is behind the disk, and how long changes took.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct FreshnessOverview {
     /// Every change that was noticed up to then is searchable; null before the first scan has ended.
     pub complete_to: Option<String>,
@@ -60,7 +61,7 @@ pub(crate) struct FreshnessOverview {
 }
 
 /// The last changes that were measured, from being noticed to being searchable.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Measured {
     /// How many they are, at most 1,000.
     pub changes: u64,
@@ -72,8 +73,9 @@ pub(crate) struct Measured {
 }
 
 /// A stage that a change passes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Stage {
+    #[schema(value_type = StageName)]
     pub stage: Heard<StageName>,
     /// What waits to pass it; null for the last one, where nothing waits.
     pub waiting: Option<u64>,
@@ -107,7 +109,7 @@ words! { StageName:
 }
 
 /// An agent, with what became of its deliveries lately.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct AgentOverview {
     pub name: String,
     /// The same as `GET /api/v1/agents` answers, beside it.
@@ -125,7 +127,7 @@ pub(crate) struct AgentOverview {
 }
 
 /// A delivery that is owed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct OwedDelivery {
     pub event: String,
     #[serde(rename = "type")]
@@ -140,7 +142,7 @@ pub(crate) struct OwedDelivery {
 }
 
 /// How Redis stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct RedisOverview {
     /// It can carry.
     pub up: bool,
@@ -153,7 +155,7 @@ pub(crate) struct RedisOverview {
 }
 
 /// A stream of Redis.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct StreamOverview {
     pub key: String,
     /// Whose inbox it is; null: the ingress.
@@ -168,12 +170,14 @@ pub(crate) struct StreamOverview {
 }
 
 /// An open issue, in words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct IssueOverview {
     /// Its key: the detector and what it is about.
     pub subject: String,
+    #[schema(value_type = Detector)]
     pub detector: Heard<Detector>,
     /// An error makes the daemon degraded.
+    #[schema(value_type = Severity)]
     pub severity: Heard<Severity>,
     pub what: String,
     /// What a person does about it.
@@ -184,7 +188,7 @@ pub(crate) struct IssueOverview {
 }
 
 /// A fix that was tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct FixOverview {
     pub name: String,
     /// How many fixes were tried on the issue.
@@ -194,7 +198,7 @@ pub(crate) struct FixOverview {
 }
 
 /// Dead letters, those that are alike in one group.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DeadOverview {
     /// How many there are in all.
     pub total: u64,
@@ -207,7 +211,7 @@ pub(crate) struct DeadOverview {
 }
 
 /// Dead letters of the same agent, type and error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DeadGroup {
     /// Whose they are; `ingress`: entries of other programs.
     pub agent: String,
@@ -223,7 +227,7 @@ pub(crate) struct DeadGroup {
 }
 
 /// A collection, with its files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct CollectionOverview {
     /// The same as in the status, beside the rest.
     #[serde(flatten)]
@@ -231,20 +235,21 @@ pub(crate) struct CollectionOverview {
     /// Files in scope.
     pub files: u64,
     /// How many of these are in each state that `documents --state` knows.
+    #[schema(value_type = BTreeMap<ListedState, u64>)]
     pub states: BTreeMap<Heard<ListedState>, u64>,
     /// Why files are rejected: the most frequent reasons, at most 5.
     pub rejections: Vec<RejectionReason>,
 }
 
 /// Why files are rejected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct RejectionReason {
     pub reason: String,
     pub files: u64,
 }
 
 /// `GET /api/v1/overview/history`, and each event `history` of the stream: the figures of the last hour and of the last day.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct FigureHistory {
     /// A point every 10 seconds.
     pub hour: Trend,
@@ -253,7 +258,7 @@ pub(crate) struct FigureHistory {
 }
 
 /// Figures over time.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Trend {
     /// Seconds from one point to the next.
     pub step_s: u64,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The kinds of problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +87,7 @@ impl ProblemKind {
         }
     }
 
-    const fn title(self) -> &'static str {
+    pub(crate) const fn title(self) -> &'static str {
         match self {
             ProblemKind::BadRequest => "a parameter is wrong",
             ProblemKind::Unauthorized => "a token is needed",
@@ -110,7 +111,7 @@ impl ProblemKind {
 }
 
 /// The body of every answer that is an error, `application/problem+json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// The kind's name, `urn:docent:…`.
     #[serde(rename = "type")]

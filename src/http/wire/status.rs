@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{AgentState, Heard, ListedState};
 
 /// The daemon's condition in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Condition {
     /// Not every agent has reported started yet.
@@ -40,7 +41,7 @@ impl Condition {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Status {
     pub state: Condition,
     /// What is wrong; empty unless degraded.
@@ -64,6 +65,7 @@ pub(crate) struct Status {
     pub files: u64,
     /// How many of these files are in each state that `documents --state` knows.
     #[serde(default)]
+    #[schema(value_type = BTreeMap<ListedState, u64>)]
     pub states: BTreeMap<Heard<ListedState>, u64>,
     /// Collections that the config names.
     #[serde(default)]
@@ -86,14 +88,14 @@ pub(crate) struct Status {
 }
 
 /// An issue that degrades the daemon, in words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct IssueText {
     pub what: String,
     pub remedy: String,
 }
 
 /// The deliveries of all agents, and what carries them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct BusView {
     pub active: String,
     pub why: String,
@@ -107,8 +109,9 @@ pub(crate) struct BusView {
     pub lost_by_redis: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct AgentView {
+    #[schema(value_type = AgentState)]
     pub state: Heard<AgentState>,
     /// What carries its events: `redis` or `embedded`.
     #[serde(default)]
@@ -138,21 +141,21 @@ pub(crate) struct AgentView {
 }
 
 /// Why an agent starts nothing new.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Unavailable {
     /// What is not there.
     pub why: String,
     pub since: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct AgentList {
     /// All agents, in the order of the data flow.
     pub agents: Vec<NamedAgent>,
 }
 
 /// An agent with its name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct NamedAgent {
     pub name: String,
     /// The rest, beside it.
@@ -161,7 +164,7 @@ pub(crate) struct NamedAgent {
 }
 
 /// How far search is behind the disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Freshness {
     /// Every change that was noticed up to then is searchable; null before the first scan has ended.
     pub complete_to: Option<String>,
@@ -172,7 +175,7 @@ pub struct Freshness {
 }
 
 /// What goes on at the edge.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ScanView {
     /// The collection that is being scanned.
     pub scanning: Option<String>,
@@ -189,13 +192,13 @@ pub(crate) struct ScanView {
 }
 
 /// A root that cannot be reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Absent {
     pub collection: String,
     pub cause: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct CollectionView {
     pub name: String,
     /// Where its root is.
@@ -217,7 +220,7 @@ pub(crate) struct CollectionView {
 }
 
 /// How the index stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct IndexView {
     pub ready: bool,
     /// The change of the store's feed that it has reached.
@@ -235,14 +238,14 @@ pub(crate) struct IndexView {
 }
 
 /// Room on the disk of `data_dir`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct FreeSpace {
     pub bytes: u64,
     /// Bytes below which nothing is captured.
     pub floor: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Readiness {
     /// Whether all checks hold.
     pub ready: bool,
@@ -250,7 +253,7 @@ pub(crate) struct Readiness {
 }
 
 /// One check of readiness.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Check {
     pub name: String,
     pub ok: bool,
@@ -258,7 +261,7 @@ pub(crate) struct Check {
 }
 
 /// `POST /api/v1/scan`: a scan that has ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ScanAnswer {
     /// Files seen in all collections.
     pub seen: u64,
@@ -276,7 +279,7 @@ pub(crate) struct ScanAnswer {
 }
 
 /// The last scan of a collection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ScannedCollection {
     pub collection: String,
     pub files: u64,
@@ -286,7 +289,7 @@ pub(crate) struct ScannedCollection {
 }
 
 /// `POST /api/v1/wait`: all is searchable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct WaitAnswer {
     /// How long it took, in milliseconds.
     pub waited_ms: u64,

@@ -1,8 +1,13 @@
 //! Reading documents, and checking what is quoted from them.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::amounts::counted;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ReadAnswer {
     pub collection: String,
     /// The path in it.
@@ -27,8 +32,20 @@ pub(crate) struct ReadAnswer {
     pub missing: Option<String>,
 }
 
+impl ReadAnswer {
+    /// What is to be said besides the text.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let left = self.left_off.as_ref().map(LeftOff::to_string);
+        let stale = self.stale.then(|| STALE.to_owned());
+        left.into_iter().chain(stale).collect()
+    }
+}
+
+/// What is said of a text whose file is another one by now.
+const STALE: &str = "the file has changed since docent read it";
+
 /// What an answer has no room for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct LeftOff {
     /// Lines that are not there, or not to their end.
     pub lines: u32,
@@ -38,8 +55,21 @@ pub(crate) struct LeftOff {
     pub next: Option<String>,
 }
 
+/// In a sentence.
+impl fmt::Display for LeftOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = counted(u64::from(self.lines), "line", "lines");
+        let bytes = counted(self.bytes, "byte", "bytes");
+        write!(f, "left off: {lines} ({bytes})")?;
+        match &self.next {
+            Some(next) => write!(f, "; it goes on at {next}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The body of `POST /api/v1/cite`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CiteRequest {
     /// What is to be checked.
@@ -47,7 +77,7 @@ pub(crate) struct CiteRequest {
 }
 
 /// A quote and where it was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CiteItem {
     #[serde(rename = "ref")]
@@ -57,7 +87,7 @@ pub(crate) struct CiteItem {
 }
 
 /// The answer of `POST /api/v1/cite`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct CiteAnswer {
     /// One for each item, in the same order.
     pub results: Vec<Citation>,
@@ -67,7 +97,7 @@ pub(crate) struct CiteAnswer {
 }
 
 /// Whether a quote stands where it is said to stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CiteVerdict {
     Ok,
@@ -100,7 +130,7 @@ impl CiteVerdict {
 }
 
 /// What became of one quote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Citation {
     /// As it was asked for.
     #[serde(rename = "ref")]
@@ -120,10 +150,49 @@ pub(crate) struct Citation {
 }
 
 /// The text of a document that is most like a quote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Nearest {
     /// First and last line, from 1, both included.
     pub lines: [u32; 2],
     /// The text of these lines, or a piece of it where they are long.
     pub text: String,
+}
+
+/// Lines as they are written behind a path.
+pub(crate) fn range([first, last]: [u32; 2]) -> String {
+    if first == last {
+        first.to_string()
+    } else {
+        format!("{first}-{last}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_said_with_where_it_goes_on() {
+        let mut answer = ReadAnswer {
+            collection: "docs".to_owned(),
+            path: "a.md".to_owned(),
+            version: 2,
+            digest: "d".to_owned(),
+            lines: [1, 2],
+            total_lines: 1202,
+            text: "a\rb\r\nc".to_owned(),
+            stale: true,
+            missing: None,
+            left_off: Some(LeftOff {
+                lines: 1200,
+                bytes: 5000,
+                next: Some("docs/a.md:3-1202".to_owned()),
+            }),
+        };
+        let left = "left off: 1,200 lines (5,000 bytes); it goes on at docs/a.md:3-1202";
+        assert_eq!(answer.notes(), [left, STALE]);
+        answer.stale = false;
+        answer.left_off = None;
+        assert!(answer.notes().is_empty());
+    }
 }

@@ -1,11 +1,12 @@
 //! Tokens.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::store::TokenRole;
 
 /// `POST /api/v1/tokens`: what is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
     /// Its name.
@@ -21,7 +22,7 @@ pub(crate) struct NewToken {
 }
 
 /// A token without what would let anybody in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct TokenView {
     /// Its name.
     pub(crate) name: String,
@@ -38,7 +39,7 @@ pub(crate) struct TokenView {
 }
 
 /// The answer to `POST /api/v1/tokens`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct TokenMade {
     /// The token itself. It is told this once.
     pub(crate) token: String,
@@ -48,14 +49,14 @@ pub(crate) struct TokenMade {
 }
 
 /// `GET /api/v1/tokens`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct TokenList {
     /// By name.
     pub(crate) tokens: Vec<TokenView>,
 }
 
 /// `POST /api/v1/tokens/{name}/revoke`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Revoked {
     /// The token that counts no more.
     pub(crate) name: String,

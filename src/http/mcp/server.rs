@@ -11,23 +11,29 @@ use rmcp::service::{RequestContext, RoleServer};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::super::client::{ClientError, Target};
+use super::super::wire::{CiteItem, ProblemKind, SearchAnswer, Status};
 use super::answers::{self, Answer};
-use super::asking::{Asking, PATIENCE};
+use super::ask::{self, Ask, PATIENCE, Room};
 use super::tools::{
     CiteArguments, HITS, HITS_MAX, ReadArguments, SearchArguments, StatusArguments, definitions,
 };
 use super::uri;
-use crate::http::wire::{CiteItem, ProblemKind, SearchAnswer, Status};
-use crate::http::{ClientError, Target};
 
 /// Bytes of a query, of a reference, and of what narrows a search.
 const TEXT_MAX: usize = 4096;
 
 /// Lines and bytes of what one call of `read` gives.
-const READ_ROOM: (usize, usize) = (400, 24 * 1024);
+const READ_ROOM: Room = Room {
+    lines: 400,
+    bytes: 24 * 1024,
+};
 
 /// Lines and bytes of a resource.
-const RESOURCE_ROOM: (usize, usize) = (10_000, 256 * 1024);
+const RESOURCE_ROOM: Room = Room {
+    lines: 10_000,
+    bytes: 256 * 1024,
+};
 
 /// Quotes of one call of `cite`.
 const ITEMS_MAX: usize = 1000;
@@ -40,15 +46,15 @@ const INSTRUCTIONS: &str = "docent keeps local documents and code indexed. Searc
 
 /// The server. It keeps nothing between two calls.
 #[derive(Debug, Clone)]
-pub(super) struct Server {
-    asking: Asking,
+pub(crate) struct Server<A> {
+    asking: A,
 }
 
 /// An answer, or in one sentence why there is none.
 type Called = Result<Answer, String>;
 
-impl Server {
-    pub(super) fn new(asking: Asking) -> Self {
+impl<A: Ask> Server<A> {
+    pub(crate) fn new(asking: A) -> Self {
         Server { asking }
     }
 
@@ -91,7 +97,8 @@ impl Server {
         let end = (begin + limit).min(HITS_MAX);
         // One more tells whether there is more.
         let asked = (end + 1).min(HITS_MAX);
-        let mut structured: Value = self.asking.get(&target(&arguments, asked)).await?;
+        let structured = ask::get(&self.asking, &target(&arguments, asked)).await;
+        let mut structured: Value = structured.map_err(|error| self.asking.sentence(error))?;
         let more = paged(&mut structured, begin..end);
         if more {
             structured["nextCursor"] = json!(end.to_string());
@@ -109,7 +116,7 @@ impl Server {
     async fn read(&self, arguments: ReadArguments) -> Called {
         bounded("ref", &arguments.reference)?;
         let reference = uri::reference(&arguments.reference)?;
-        let read = self.asking.read(&reference, READ_ROOM).await;
+        let read = ask::read(&self.asking, &reference, READ_ROOM).await;
         let answer = read.map_err(|error| self.asking.sentence(error))?;
         let structured = serde_json::to_value(&answer).map_err(|e| e.to_string())?;
         let text = answers::read(&answer);
@@ -133,7 +140,7 @@ impl Server {
             bounded("ref", &item.reference)?;
             item.reference = uri::reference(&item.reference)?;
         }
-        let answer = self.asking.cite(items).await?;
+        let answer = ask::cite(&self.asking, items).await?;
         let structured = match answer.results.first() {
             Some(result) if one => serde_json::to_value(result),
             _ => serde_json::to_value(&answer),
@@ -144,7 +151,8 @@ impl Server {
     }
 
     async fn status(&self) -> Called {
-        let structured: Value = self.asking.get(&Target::new("/status")).await?;
+        let structured = ask::get(&self.asking, &Target::new("/status")).await;
+        let structured: Value = structured.map_err(|error| self.asking.sentence(error))?;
         let status: Status = understood(&structured)?;
         Ok(Answer::new(answers::status(&status), structured))
     }
@@ -153,7 +161,7 @@ impl Server {
         let absent = |why: String| ErrorData::resource_not_found(why, Some(json!({"uri": uri})));
         bounded("uri", uri).map_err(absent)?;
         let reference = uri::reference(uri).map_err(absent)?;
-        let answer = match self.asking.read(&reference, RESOURCE_ROOM).await {
+        let answer = match ask::read(&self.asking, &reference, RESOURCE_ROOM).await {
             Ok(answer) => answer,
             Err(error) => {
                 let known = matches!(&error, ClientError::Problem(p) if p.is(ProblemKind::NotFound) || p.is(ProblemKind::BadRequest));
@@ -178,7 +186,7 @@ impl Server {
         if let Some(cursor) = cursor {
             bounded("cursor", cursor)?;
         }
-        let mut documents = self.asking.documents(cursor, PAGE + 1).await?;
+        let mut documents = ask::documents(&self.asking, cursor, PAGE + 1).await?;
         let more = documents.len() > PAGE;
         documents.truncate(PAGE);
         let last = documents.last().filter(|_| more);
@@ -292,7 +300,7 @@ fn result(called: Called) -> CallToolResult {
     }
 }
 
-impl ServerHandler for Server {
+impl<A: Ask> ServerHandler for Server<A> {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder()
             .enable_tools()

@@ -1,33 +1,23 @@
-//! `logging_audit`: every event once in the hash-chained log.
+//! The record of an event in the hash-chained log.
 //!
-//! The record is an effect without number and hash; the writer assigns both at commit, so the chain follows the commits.
+//! It is an effect without number and hash; the writer assigns both at commit, so the chain follows the commits.
 //! It holds the event's envelope and the SHA-256 of its data; data over 4 KiB is not copied.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{AgentName, Event};
+use crate::event::Event;
 use crate::hex;
-use crate::runtime::{Agent, Boxed, Ending, Handling};
-use crate::store::{AuditRecord, Effect, Outcome};
+use crate::store::AuditRecord;
 
 /// The largest data that a record copies, in bytes.
 const DATA_BYTES_MAX: usize = 4096;
 
-#[derive(Debug, Default)]
-pub(crate) struct LoggingAudit;
-
-impl Agent for LoggingAudit {
-    fn name(&self) -> AgentName {
-        AgentName::LoggingAudit
-    }
-
-    fn handle<'a>(&'a self, event: &'a Event, _handling: &'a Handling) -> Boxed<'a, Ending> {
-        let record = AuditRecord {
-            event: event.seq.0,
-            body: body(event),
-        };
-        Box::pin(async move { Ending::Outcome(Outcome::nothing().effect(Effect::Audit(record))) })
+/// The record of an event.
+pub(super) fn record(event: &Event) -> AuditRecord {
+    AuditRecord {
+        event: event.seq.0,
+        body: body(event),
     }
 }
 

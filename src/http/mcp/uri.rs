@@ -1,6 +1,6 @@
 //! The addresses of documents as resources: `docent://COLLECTION/PATH[:FIRST[-LAST]]`, percent-encoded.
 
-use crate::http::percent;
+use super::super::percent;
 
 const SCHEME: &str = "docent://";
 

@@ -6,7 +6,7 @@ use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::http::wire::CiteItem;
+use super::super::wire::CiteItem;
 
 /// Hits of a search, unless it is said.
 pub(super) const HITS: usize = 5;

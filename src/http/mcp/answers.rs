@@ -3,11 +3,10 @@
 use rmcp::model::{CallToolResult, ContentBlock, Resource};
 use serde_json::Value;
 
-use super::super::cite::range;
-use super::super::read::{STALE, left_off};
-use super::super::text::{counted, one_line};
+use super::super::wire::{CiteAnswer, CiteVerdict, Hit, ReadAnswer, SearchAnswer, Status, range};
 use super::uri;
-use crate::http::wire::{CiteAnswer, CiteVerdict, Hit, ReadAnswer, SearchAnswer, Status};
+use crate::amounts::counted;
+use crate::visible::one_line;
 
 /// Characters of a text from outside that an error repeats.
 const SHORT: usize = 200;
@@ -110,9 +109,7 @@ pub(super) fn read(answer: &ReadAnswer) -> String {
 
 /// What is to be said besides a text.
 pub(super) fn notes(answer: &ReadAnswer) -> Vec<String> {
-    let left = answer.left_off.as_ref().map(left_off);
-    let stale = answer.stale.then(|| STALE.to_owned());
-    left.into_iter().chain(stale).collect()
+    answer.notes()
 }
 
 /// A line for each quote.
@@ -176,8 +173,8 @@ pub(super) fn mime(path: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::wire::{Citation, Freshness, LeftOff, Nearest};
     use super::*;
-    use crate::http::wire::{Citation, Freshness, LeftOff, Nearest};
 
     fn hit(path: &str) -> Hit {
         let hit = serde_json::json!({

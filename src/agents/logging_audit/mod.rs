@@ -1,0 +1,164 @@
+//! `logging_audit`: every event once in the hash-chained log, alerts by the rules of the config, and reports.
+//!
+//! As a handler it writes the record of each event, and a report where one is asked for. Its duties do the rest: *alerts* looks
+//! at what the rules watch and raises and ends alerts; *notifications* tells their receivers. What is to be told is a row of the
+//! store, written with the alert, so nothing waits for a receiver, and none is forgotten.
+
+mod command;
+mod ends;
+mod facts;
+mod message;
+mod notifications;
+mod record;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::config::WebhookUrl;
+use crate::event::{AgentName, Event, EventType, Heartbeat, Millis, Subject};
+use crate::health::RedisLook;
+use crate::health::alerts::AlertRule;
+use crate::report::{self, Period};
+use crate::runtime::{Agent, Board, Boxed, Compute, Duty, Ending, Handling, Source};
+use crate::store::{Effect, Outcome, ReadError, Store};
+
+use notifications::Notifications;
+use watch::Watch;
+
+/// Who is told of an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Receiver {
+    /// The event and the log alone.
+    Nobody,
+    /// A program and its arguments.
+    Command(Vec<String>),
+    Webhook {
+        url: WebhookUrl,
+        secret_file: PathBuf,
+    },
+}
+
+/// A rule with its receiver.
+#[derive(Debug, Clone)]
+pub(crate) struct AlertOption {
+    pub rule: AlertRule,
+    pub receiver: Receiver,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// This process, for subjects and sources.
+    pub instance: String,
+    /// Where the data are.
+    pub data_dir: PathBuf,
+    pub alerts: Vec<AlertOption>,
+    /// The jobs that are turned on.
+    pub jobs: Vec<String>,
+}
+
+impl Options {
+    fn receiver(&self, rule: &str) -> &Receiver {
+        let found = self.alerts.iter().find(|alert| alert.rule.name == rule);
+        found.map_or(&Receiver::Nobody, |alert| &alert.receiver)
+    }
+}
+
+/// What logging_audit looks at.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub store: Store,
+    /// The way into it.
+    pub source: Source,
+    /// What can be seen of the agents.
+    pub board: Board,
+    pub redis: RedisLook,
+    /// Threads that may block.
+    pub compute: Compute,
+}
+
+/// One life of logging_audit.
+pub(crate) struct LoggingAudit {
+    options: Arc<Options>,
+    surroundings: Surroundings,
+    /// There is something to tell.
+    wake: Arc<Notify>,
+}
+
+impl LoggingAudit {
+    /// A new life: its state stands in the store.
+    pub(crate) fn new(options: Arc<Options>, surroundings: Surroundings) -> Self {
+        LoggingAudit {
+            options,
+            surroundings,
+            wake: Arc::default(),
+        }
+    }
+
+    /// Writes the report that `event` asks for, unless it was written before: a delivery that was done may be replayed.
+    async fn report(&self, event: &Event, heartbeat: &Heartbeat) -> Result<Outcome, ReadError> {
+        let store = &self.surroundings.store;
+        if store.report_of(event.id).await?.is_some() {
+            return Ok(Outcome::nothing());
+        }
+        let asked: Value = serde_json::from_str(event.data.text()).unwrap_or_default();
+        let asked = asked["period"].as_str().unwrap_or("week");
+        let period = match Period::parse(asked, Millis::now()) {
+            Ok(period) => period,
+            Err(error) => {
+                tracing::warn!(%error, event = %event.id, "a report that was asked for is not written");
+                return Ok(Outcome::nothing());
+            }
+        };
+        let report = report::gather(store, &self.options.instance, &period, heartbeat).await?;
+        let row = report.row(event.id);
+        let data = report.announcement(&row.name);
+        let subject = Subject::parse(&period.label).unwrap_or_else(|_| Subject::store());
+        Ok(Outcome::nothing().effect(Effect::Report(row)).event(
+            EventType::ReportWritten,
+            subject,
+            data,
+        ))
+    }
+}
+
+impl Agent for LoggingAudit {
+    fn name(&self) -> AgentName {
+        AgentName::LoggingAudit
+    }
+
+    fn handle<'a>(&'a self, event: &'a Event, handling: &'a Handling) -> Boxed<'a, Ending> {
+        let record = Effect::Audit(record::record(event));
+        if event.kind != EventType::ReportRequested {
+            return Box::pin(std::future::ready(Ending::Outcome(
+                Outcome::nothing().effect(record),
+            )));
+        }
+        Box::pin(async move {
+            match self.report(event, &handling.heartbeat).await {
+                Ok(outcome) => Ending::Outcome(outcome.effect(record)),
+                Err(error) => error.into(),
+            }
+        })
+    }
+
+    fn duties(self: Arc<Self>) -> Vec<Duty> {
+        let watch = Watch::new(
+            self.options.clone(),
+            self.surroundings.clone(),
+            self.wake.clone(),
+        );
+        let notifications = Notifications::new(
+            self.options.clone(),
+            self.surroundings.clone(),
+            self.wake.clone(),
+        );
+        vec![
+            Duty::new("alerts", move |context| watch.run(context)),
+            Duty::new("notifications", move |context| notifications.run(context)),
+        ]
+    }
+}

@@ -1,0 +1,109 @@
+//! The table of agents.
+
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+
+use super::columns::{Column, shown_state};
+use super::format::{age, brief, compact, known, sparkline};
+use super::paint::{Paint, span};
+use super::view::View;
+use crate::cli::text::width;
+use crate::http::wire::{AgentOverview, AgentState, Trend};
+
+/// The headings, and a line for each agent.
+pub(super) fn table(view: &View, columns: usize) -> Vec<Line<'static>> {
+    let Some(overview) = view.overview() else {
+        return Vec::new();
+    };
+    let shown = Column::within(columns);
+    let by = view.sort().by;
+    let headings = shown.iter().map(|column| {
+        let paint = if Some(*column) == by {
+            Paint::Bold
+        } else {
+            Paint::Dim
+        };
+        cell(*column, column.heading().0.to_owned(), paint)
+    });
+    let mut lines = vec![Line::from(spaced(headings))];
+    let selected = view.selected().map(|agent| agent.name.as_str());
+    for agent in view.agents() {
+        let cells = shown.iter().map(|column| {
+            let (text, paint) = value(*column, agent, &overview.taken_at, &view.history().hour);
+            cell(*column, text, paint)
+        });
+        let mut line = Line::from(spaced(cells));
+        if Some(agent.name.as_str()) == selected {
+            line.style = line.style.add_modifier(Modifier::REVERSED);
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+fn spaced(cells: impl Iterator<Item = Span<'static>>) -> Vec<Span<'static>> {
+    let mut spans = Vec::new();
+    for cell in cells {
+        if !spans.is_empty() {
+            spans.push(Span::raw(" "));
+        }
+        spans.push(cell);
+    }
+    spans
+}
+
+fn cell(column: Column, text: String, paint: Paint) -> Span<'static> {
+    let mut cell = span(text, paint);
+    let room = column.heading().1.saturating_sub(width(&cell.content));
+    let gap = " ".repeat(room);
+    cell.content = match column.is_text() {
+        true => format!("{}{gap}", cell.content),
+        false => format!("{gap}{}", cell.content),
+    }
+    .into();
+    cell
+}
+
+fn value(column: Column, agent: &AgentOverview, now: &str, hour: &Trend) -> (String, Paint) {
+    let view = &agent.agent;
+    let number = |n: u64, paint: Paint| match n {
+        0 => ("0".to_owned(), Paint::Dim),
+        n => (compact(n), paint),
+    };
+    match column {
+        Column::Agent => (agent.name.clone(), Paint::Plain),
+        Column::State => (shown_state(agent), state_paint(agent)),
+        Column::Carrier => (view.carrier.clone(), Paint::Plain),
+        Column::Owed => number(view.owed, Paint::Plain),
+        Column::Oldest => (known(view.oldest_owed_s.map(brief)), Paint::Plain),
+        Column::Running => number(view.in_flight, Paint::Plain),
+        Column::Queued => number(view.queued, Paint::Plain),
+        Column::Retrying => number(view.retrying, Paint::Doubtful),
+        Column::Dead => number(view.dead, Paint::Wrong),
+        Column::Done => number(agent.handled_minute, Paint::Plain),
+        Column::Failed => number(agent.failed_minute, Paint::Doubtful),
+        Column::Last => {
+            let last = agent.last_progress_at.as_deref();
+            (
+                known(last.and_then(|at| age(at, now)).map(brief)),
+                Paint::Plain,
+            )
+        }
+        Column::Restarts => number(view.restarts, Paint::Doubtful),
+        Column::Trend => {
+            let figure = hour.figures.get(&format!("handled_per_min.{}", agent.name));
+            let values = figure.map(Vec::as_slice).unwrap_or_default();
+            (sparkline(values, Column::Trend.heading().1), Paint::Dim)
+        }
+    }
+}
+
+fn state_paint(agent: &AgentOverview) -> Paint {
+    match agent.agent.state.known() {
+        _ if agent.agent.unavailable.is_some() => Paint::Wrong,
+        Some(AgentState::Running) => Paint::Good,
+        Some(AgentState::Parked) => Paint::Wrong,
+        Some(AgentState::Off | AgentState::Stopped) => Paint::Dim,
+        Some(AgentState::Starting | AgentState::Restarting) | None => Paint::Doubtful,
+    }
+}

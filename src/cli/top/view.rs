@@ -1,0 +1,157 @@
+//! What is shown, and where in it somebody looks. Pure.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::columns::{Column, Sort, sorted};
+use super::feed::News;
+use crate::http::wire::{AgentOverview, FigureHistory, Overview};
+
+/// What the screen shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Page {
+    /// The first page: everything at a glance.
+    #[default]
+    Agents,
+    /// The agent that is selected, in detail.
+    Agent,
+    Dead,
+    Issues,
+    Jobs,
+    Collections,
+    Help,
+}
+
+/// Whether the loop goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    Stay,
+    Quit,
+}
+
+/// The last that was heard, and where somebody looks.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    page: Page,
+    sort: Sort,
+    /// The name of the agent that is selected; none: the first.
+    selected: Option<String>,
+    /// Lines of a long page that are above the screen.
+    scroll: usize,
+    overview: Option<Box<Overview>>,
+    history: FigureHistory,
+    /// Why the numbers are old.
+    trouble: Option<String>,
+}
+
+impl View {
+    /// Something was said.
+    pub(super) fn took(&mut self, news: News) {
+        match news {
+            News::Overview(overview) => {
+                self.overview = Some(overview);
+                self.trouble = None;
+            }
+            News::History(history) => self.history = history,
+            News::Blind(why) => self.trouble = Some(why),
+        }
+    }
+
+    /// Nothing is said any more.
+    pub(super) fn lost(&mut self, why: &str) {
+        self.trouble = Some(format!("{why}; trying again"));
+    }
+
+    /// A key was pressed.
+    pub(super) fn press(&mut self, key: KeyEvent) -> Turn {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Char('c') if control => return Turn::Quit,
+            KeyCode::Char('q') => return Turn::Quit,
+            KeyCode::Char('d') => self.turn_to(Page::Dead),
+            KeyCode::Char('i') => self.turn_to(Page::Issues),
+            KeyCode::Char('j') => self.turn_to(Page::Jobs),
+            KeyCode::Char('c') => self.turn_to(Page::Collections),
+            KeyCode::Char('?' | 'h') => self.turn_to(Page::Help),
+            KeyCode::Char('a') => self.turn_to(Page::Agents),
+            KeyCode::Esc | KeyCode::Backspace => self.turn_to(Page::Agents),
+            KeyCode::Enter if self.page == Page::Agents => self.turn_to(Page::Agent),
+            KeyCode::Char('0') => self.sort = Sort::default(),
+            KeyCode::Char('r') => self.sort.reversed = !self.sort.reversed,
+            KeyCode::Right | KeyCode::Char('>') => self.sort.by = Column::after(self.sort.by),
+            KeyCode::Left | KeyCode::Char('<') => self.sort.by = Column::before(self.sort.by),
+            KeyCode::Up => self.step(-1),
+            KeyCode::Down => self.step(1),
+            KeyCode::PageUp => self.step(-10),
+            KeyCode::PageDown => self.step(10),
+            KeyCode::Home => self.step(isize::MIN),
+            KeyCode::End => self.step(isize::MAX),
+            _ => {}
+        }
+        Turn::Stay
+    }
+
+    /// The same key again leads back.
+    fn turn_to(&mut self, page: Page) {
+        self.page = match self.page == page {
+            true => Page::Agents,
+            false => page,
+        };
+        self.scroll = 0;
+    }
+
+    /// Up or down: another agent on the first page, else other lines.
+    fn step(&mut self, by: isize) {
+        if self.page != Page::Agents {
+            // No list of an overview is longer than that; drawing stops at its end.
+            self.scroll = self.scroll.saturating_add_signed(by).min(1000);
+            return;
+        }
+        let agents = self.agents();
+        let Some(last) = agents.len().checked_sub(1) else {
+            return;
+        };
+        let at = self.selected_place(&agents).saturating_add_signed(by);
+        self.selected = agents.get(at.min(last)).map(|agent| agent.name.clone());
+    }
+
+    fn selected_place(&self, agents: &[&AgentOverview]) -> usize {
+        let is_it = |agent: &&AgentOverview| Some(&agent.name) == self.selected.as_ref();
+        agents.iter().position(is_it).unwrap_or(0)
+    }
+
+    /// The agents as they are listed.
+    pub(super) fn agents(&self) -> Vec<&AgentOverview> {
+        let agents = self.overview.as_ref().map(|overview| &overview.agents[..]);
+        sorted(agents.unwrap_or_default(), self.sort)
+    }
+
+    /// The agent that is selected.
+    pub(super) fn selected(&self) -> Option<&AgentOverview> {
+        let agents = self.agents();
+        agents.get(self.selected_place(&agents)).copied()
+    }
+
+    pub(super) fn page(&self) -> Page {
+        self.page
+    }
+
+    pub(super) fn sort(&self) -> Sort {
+        self.sort
+    }
+
+    pub(super) fn scroll(&self) -> usize {
+        self.scroll
+    }
+
+    pub(super) fn overview(&self) -> Option<&Overview> {
+        self.overview.as_deref()
+    }
+
+    pub(super) fn history(&self) -> &FigureHistory {
+        &self.history
+    }
+
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+}

@@ -1,0 +1,112 @@
+//! The address of a webhook.
+
+use super::check::parse_public_url;
+use super::table::Setting;
+use super::violation::{Reason, quote};
+use std::net::IpAddr;
+
+/// An address that is told of alerts: https, or http on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WebhookUrl {
+    pub is_https: bool,
+    /// The name or address, without brackets.
+    pub host: String,
+    pub port: u16,
+    /// The host as a request names it, with the port if it was written.
+    pub authority: String,
+    /// Where the request goes, with its query.
+    pub target: String,
+}
+
+impl WebhookUrl {
+    /// Reads an address.
+    pub(crate) fn parse(text: &str) -> Result<Self, Reason> {
+        let wrong = |what: &str| {
+            Reason::new(
+                format!("{} {what}", quote(text)),
+                "write one such as \"https://alerts.example.org/docent\"",
+            )
+        };
+        let visible = text.chars().all(|c| c.is_ascii_graphic());
+        let scheme = text.find("://").map(|at| at + 3);
+        let Some(begin) = scheme.filter(|_| visible && !text.contains('#')) else {
+            return Err(wrong("is not the address of a webhook"));
+        };
+        let end = text[begin..].find(['/', '?']);
+        let (server, rest) = text.split_at(end.map_or(text.len(), |at| begin + at));
+        let (scheme, authority) =
+            parse_public_url(server).ok_or_else(|| wrong("is not the address of a webhook"))?;
+        let is_https = scheme == "https";
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+            _ => (authority.as_str(), Some(if is_https { 443 } else { 80 })),
+        };
+        let host = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        if !is_https && !is_loopback(&host) {
+            return Err(wrong(
+                "is not https: whoever is on the way could read and forge what is sent",
+            ));
+        }
+        let slash = if rest.starts_with('/') { "" } else { "/" };
+        Ok(WebhookUrl {
+            is_https,
+            host,
+            port: port.ok_or_else(|| wrong("is not the address of a webhook"))?,
+            target: format!("{slash}{rest}"),
+            authority,
+        })
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The address of a webhook, or `""` for none.
+pub(crate) fn webhook_url(text: &str) -> Result<(), Reason> {
+    match text {
+        "" => Ok(()),
+        _ => WebhookUrl::parse(text).map(drop),
+    }
+}
+
+/// The empty text is none.
+impl Setting for Option<WebhookUrl> {
+    fn read(value: &toml::Value) -> Option<Self> {
+        match value.as_str()? {
+            "" => Some(None),
+            text => WebhookUrl::parse(text).ok().map(Some),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_https_or_on_this_machine() {
+        let url = WebhookUrl::parse("https://Alerts.example.org/a/b?c=d").unwrap();
+        assert_eq!((url.host.as_str(), url.port), ("alerts.example.org", 443));
+        assert_eq!((url.target.as_str(), url.is_https), ("/a/b?c=d", true));
+        let url = WebhookUrl::parse("http://[::1]:8080?x").unwrap();
+        assert_eq!((url.host.as_str(), url.port), ("::1", 8080));
+        assert_eq!(url.target, "/?x");
+        assert!(WebhookUrl::parse("http://localhost").is_ok());
+        for text in [
+            "http://alerts.example.org/",
+            "http://127.0.0.1.example.org/",
+            "ftp://127.0.0.1/",
+            "https://u:p@host/",
+            "https://host/#x",
+            "https://host/a b",
+            "https:///a",
+            "host/a",
+        ] {
+            assert!(WebhookUrl::parse(text).is_err(), "{text}");
+        }
+    }
+}

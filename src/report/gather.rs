@@ -1,0 +1,254 @@
+//! Gathers a report's figures from the store, in slices.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+
+use super::{AgentTime, Cause, Causes, FixCount, Freshness, Period, Report, Sizes, Span};
+use crate::event::{Heartbeat, Millis, Seq};
+use crate::store::{AgentTimes, ReadError, Store};
+
+/// Causes that a report names,
+const NAMED_MAX: usize = 20;
+/// and that are told apart.
+const APART_MAX: usize = 1000;
+
+/// Changes whose times are remembered.
+const FRESH_MAX: usize = 500_000;
+
+/// What of the audit log is looked at one by one.
+const WANTED: &str = " event.dead_lettered fix.applied fix.failed health.issue ";
+
+/// Gathers a report. Beats while it does.
+///
+/// # Errors
+/// The store cannot be read.
+pub(crate) async fn gather(
+    store: &Store,
+    instance: &str,
+    period: &Period,
+    heartbeat: &Heartbeat,
+) -> Result<Report, ReadError> {
+    let Span { from, to } = period.span;
+    let ends = store.audit_ends().await?;
+    let mut audited = Audited::default();
+    let mut after = None;
+    loop {
+        heartbeat.beat();
+        let slice = store.audit_slice(from, to, after, WANTED).await?;
+        let Some(last) = slice.last else { break };
+        after = Some(last);
+        for (kind, count) in slice.types {
+            *audited.events.entry(kind).or_default() += count;
+        }
+        slice.records.iter().for_each(|record| audited.take(record));
+    }
+    let mut ledger = Ledger::default();
+    let mut after = Seq(0);
+    loop {
+        heartbeat.beat();
+        let slice = store.ledger_slice(from, to, after).await?;
+        let Some(last) = slice.last else { break };
+        after = last;
+        for times in slice.times {
+            ledger.take(times);
+        }
+        for failed in slice.failed {
+            count(
+                &mut ledger.failed,
+                (failed.agent, failed.error),
+                failed.deliveries,
+            );
+        }
+        let room = FRESH_MAX.saturating_sub(ledger.fresh.len());
+        ledger.fresh.extend(slice.fresh_ms.into_iter().take(room));
+    }
+    let (documents, _) = store.document_counts().await?;
+    let previous = store.last_report().await?;
+    Ok(Report {
+        period: period.label.clone(),
+        span: period.span,
+        instance: instance.to_owned(),
+        written_at: Millis::now(),
+        audited: covered(period.span, ends.as_ref().map(|(since, ..)| *since)),
+        events: audited.events.into_iter().collect(),
+        dead: causes(audited.dead),
+        fixes: audited.fixes.into_values().collect(),
+        ledger: covered(period.span, store.ledger_since().await?),
+        failed: causes(ledger.failed),
+        agents: slowest(ledger.times),
+        freshness: freshness(ledger.fresh),
+        sizes: Sizes {
+            documents,
+            chunks: store.chunk_count().await?,
+            store_bytes: store.bytes(),
+        },
+        previous: previous.and_then(|row| {
+            let json: Value = serde_json::from_str(&row.json).ok()?;
+            let then = sizes(&json["sizes"])?;
+            Some((row.name, Millis(row.at), then))
+        }),
+        audit_head: ends.map(|(_, n, hash)| (n, hash)),
+    })
+}
+
+/// What of a span is covered by what is kept since then.
+fn covered(span: Span, since: Option<Millis>) -> Option<Span> {
+    let from = since?.max(span.from);
+    (from < span.to).then_some(Span { from, to: span.to })
+}
+
+fn sizes(json: &Value) -> Option<Sizes> {
+    Some(Sizes {
+        documents: json["documents"].as_u64()?,
+        chunks: json["chunks"].as_u64()?,
+        store_bytes: json["store_bytes"].as_u64(),
+    })
+}
+
+/// What failed by agent and error.
+type Failures = BTreeMap<(String, String), u64>;
+
+/// Counts a failure; beyond so many causes all others are one.
+fn count(failures: &mut Failures, cause: (String, String), by: u64) {
+    let full = failures.len() >= APART_MAX && !failures.contains_key(&cause);
+    let cause = if full {
+        (String::new(), String::new())
+    } else {
+        cause
+    };
+    *failures.entry(cause).or_default() += by;
+}
+
+fn causes(failures: Failures) -> Causes {
+    let (named, unnamed): (Vec<_>, Vec<_>) = failures
+        .into_iter()
+        .partition(|((agent, _), _)| !agent.is_empty());
+    let mut causes: Vec<Cause> = named
+        .into_iter()
+        .map(|((agent, error), count)| Cause {
+            agent,
+            error,
+            count,
+        })
+        .collect();
+    // Sorted before by name: of those that are equal the order is known.
+    causes.sort_by_key(|cause| std::cmp::Reverse(cause.count));
+    let rest = causes.split_off(causes.len().min(NAMED_MAX));
+    let others = unnamed.iter().map(|(_, count)| count).sum::<u64>();
+    Causes {
+        causes,
+        others: others + rest.iter().map(|cause| cause.count).sum::<u64>(),
+    }
+}
+
+/// What the audit log tells.
+#[derive(Default)]
+struct Audited {
+    events: BTreeMap<String, u64>,
+    dead: Failures,
+    fixes: BTreeMap<String, FixCount>,
+    /// The fix that was verified last, by detector and subject of its issue.
+    mended: HashMap<(String, String), String>,
+}
+
+impl Audited {
+    /// Takes in a record, the oldest first.
+    fn take(&mut self, record: &Value) {
+        let (text, data) = (
+            |value: &Value| value.as_str().unwrap_or_default().to_owned(),
+            &record["data"],
+        );
+        let issue = (text(&data["detector"]), text(&record["subject"]));
+        let fix = text(&data["fix"]);
+        match record["type"].as_str() {
+            Some("event.dead_lettered") => {
+                let last = data["errors"].as_array().and_then(|errors| errors.last());
+                let error = last.and_then(|entry| entry["error"].as_str());
+                let error = error
+                    .unwrap_or("no reason is kept")
+                    .chars()
+                    .take(200)
+                    .collect();
+                count(&mut self.dead, (text(&data["agent"]), error), 1);
+            }
+            Some("fix.applied") => {
+                self.fix(&fix).applied += 1;
+                self.mended.insert(issue, fix);
+            }
+            Some("fix.failed") => self.fix(&fix).failed += 1,
+            Some("health.issue") => {
+                if let Some(fix) = self.mended.remove(&issue) {
+                    self.fix(&fix).came_again += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn fix(&mut self, fix: &str) -> &mut FixCount {
+        let count = self.fixes.entry(fix.to_owned()).or_default();
+        count.fix = fix.to_owned();
+        count
+    }
+}
+
+/// What the ledger tells.
+#[derive(Default)]
+struct Ledger {
+    times: BTreeMap<String, AgentTimes>,
+    failed: Failures,
+    fresh: Vec<u64>,
+}
+
+impl Ledger {
+    fn take(&mut self, times: AgentTimes) {
+        match self.times.get_mut(&times.agent) {
+            Some(all) => {
+                all.done += times.done;
+                all.sum_ms += times.sum_ms;
+                all.max_ms = all.max_ms.max(times.max_ms);
+            }
+            None => {
+                self.times.insert(times.agent.clone(), times);
+            }
+        }
+    }
+}
+
+fn slowest(times: BTreeMap<String, AgentTimes>) -> Vec<AgentTime> {
+    let mut agents: Vec<AgentTime> = times
+        .into_values()
+        .map(|all| AgentTime {
+            mean_ms: all.sum_ms / all.done.max(1),
+            agent: all.agent,
+            done: all.done,
+            max_ms: all.max_ms,
+        })
+        .collect();
+    agents.sort_by_key(|agent| std::cmp::Reverse(agent.mean_ms));
+    agents
+}
+
+fn freshness(mut times: Vec<u64>) -> Option<Freshness> {
+    times.sort_unstable();
+    let max_ms = *times.last()?;
+    // The smallest that so many of a hundred are not above.
+    let at = |percent: usize| {
+        let place = (times.len() * percent).div_ceil(100);
+        times
+            .get(place.saturating_sub(1))
+            .copied()
+            .unwrap_or(max_ms)
+    };
+    Some(Freshness {
+        changes: times.len() as u64,
+        p50_ms: at(50),
+        p90_ms: at(90),
+        p99_ms: at(99),
+        max_ms,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! A report of a store with known contents.
+
+use serde_json::json;
+
+use super::*;
+use crate::event::{AgentName, EventId, EventType, NewEvent, Subject};
+use crate::store::tests::options;
+use crate::store::{AuditRecord, Effect, StoreOptions};
+
+/// A store with events of each kind that a report tells of, and their records.
+async fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        agents: vec![AgentName::LoggingAudit],
+        ..options()
+    };
+    let (store, _closer) = Store::open(dir.path(), options).unwrap();
+    let errors = json!([{"error": "first"}, {"error": "disk | full"}]);
+    let fix = json!({"fix": "restart", "attempt": 1, "verified": true, "detector": "agent_parked"});
+    let issue = json!({"detector": "agent_parked", "severity": "error"});
+    for (kind, data) in [
+        (
+            EventType::EventDeadLettered,
+            json!({"agent": "rag", "errors": errors}),
+        ),
+        (EventType::FixApplied, fix.clone()),
+        (EventType::HealthIssue, issue.clone()),
+        (EventType::HealthIssue, issue),
+        (EventType::FixFailed, fix),
+    ] {
+        let event = NewEvent::root(kind, "test", Subject::store(), data.clone());
+        let published = store.publish(event).await.unwrap();
+        let body = json!({"type": kind.as_str(), "subject": "store", "data": data}).to_string();
+        let record = AuditRecord {
+            event: published.seq.0,
+            body,
+        };
+        let submitted = store
+            .submit(vec![Effect::Audit(record)], Vec::new())
+            .await
+            .unwrap();
+        submitted.committed().await.unwrap();
+    }
+    (dir, store)
+}
+
+async fn report(store: &Store) -> Report {
+    let period = Period::parse(
+        "day",
+        Millis::now().plus(std::time::Duration::from_secs(60)),
+    )
+    .unwrap();
+    gather(store, "here", &period, &Heartbeat::default())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_report_tells_what_the_audit_log_has() {
+    let (_dir, store) = store().await;
+    let report = report(&store).await;
+    let count = |kind: &str| {
+        let found = report.events.iter().find(|(name, _)| name == kind);
+        found.map_or(0, |(_, count)| *count)
+    };
+    assert_eq!(count("health.issue"), 2);
+    assert_eq!(report.events.iter().map(|(_, n)| n).sum::<u64>(), 5);
+    let dead = Cause {
+        agent: "rag".to_owned(),
+        error: "disk | full".to_owned(),
+        count: 1,
+    };
+    assert_eq!(report.dead.causes, [dead]);
+    let fixes = FixCount {
+        fix: "restart".to_owned(),
+        applied: 1,
+        came_again: 1,
+        failed: 1,
+    };
+    assert_eq!(report.fixes, [fixes]);
+    assert_eq!(report.audit_head.as_ref().map(|(n, _)| *n), Some(5));
+    // Every delivery is owed: nothing of the ledger is known to be whole.
+    assert_eq!((report.ledger, &report.freshness), (None, &None));
+    let text = report.markdown();
+    assert!(text.contains("| rag | disk \\| full | 1 |"), "{text}");
+    assert!(text.contains("| restart | 1 | 1 | 1 |"), "{text}");
+    assert!(
+        text.contains("Nothing of the period is in the ledger"),
+        "{text}"
+    );
+    let json = report.json();
+    assert_eq!(json["events"]["health.issue"], 2);
+    assert_eq!(json["audit"]["head"]["n"], 5);
+    assert_eq!(report.announcement("x")["events"], 5);
+}
+
+#[tokio::test]
+async fn what_grew_is_told_against_the_report_before() {
+    let (_dir, store) = store().await;
+    let first = report(&store).await;
+    assert_eq!(first.previous, None);
+    let event = EventId::fresh();
+    let keep = |row| store.submit(vec![Effect::Report(row)], Vec::new());
+    for _ in 0..2 {
+        keep(first.row(event))
+            .await
+            .unwrap()
+            .committed()
+            .await
+            .unwrap();
+    }
+    let kept = store.report_of(event).await.unwrap().unwrap();
+    assert_eq!(kept.markdown, first.markdown());
+    assert_eq!(store.report_of(EventId::fresh()).await, Ok(None));
+    let second = report(&store).await;
+    let (name, _, sizes) = second.previous.clone().unwrap();
+    assert_eq!((name, sizes), (first.name(), first.sizes));
+    let text = second.markdown();
+    assert!(text.contains("| documents | 0 | +0 |"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_outside_the_period_is_not_told() {
+    let (_dir, store) = store().await;
+    let period = Period::parse("2020-01-01..2020-01-02", Millis::now()).unwrap();
+    let report = gather(&store, "here", &period, &Heartbeat::default())
+        .await
+        .unwrap();
+    assert_eq!((report.events.len(), report.audited), (0, None));
+    assert!(
+        report
+            .markdown()
+            .contains("Nothing of the period is in the audit log")
+    );
+}
+
+#[test]
+fn a_share_of_changes_is_within_its_time() {
+    let told = freshness((1..=200).rev().collect()).unwrap();
+    let times = (told.p50_ms, told.p90_ms, told.p99_ms, told.max_ms);
+    assert_eq!((told.changes, times), (200, (100, 180, 198, 200)));
+    assert_eq!(freshness(Vec::new()), None);
+    assert_eq!(freshness(vec![7]).unwrap().p50_ms, 7);
+}
+
+#[test]
+fn many_causes_are_told_in_part_and_counted_in_full() {
+    let mut failures = Failures::default();
+    for n in 0..APART_MAX + 10 {
+        count(
+            &mut failures,
+            ("rag".to_owned(), format!("error {n:05}")),
+            1,
+        );
+    }
+    count(
+        &mut failures,
+        ("rag".to_owned(), "error 00007".to_owned()),
+        5,
+    );
+    let told = causes(failures);
+    assert_eq!(told.causes[0].count, 6);
+    assert_eq!(told.causes.len(), NAMED_MAX);
+    let named: u64 = told.causes.iter().map(|cause| cause.count).sum();
+    assert_eq!(named + told.others, APART_MAX as u64 + 15);
+}

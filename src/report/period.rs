@@ -1,0 +1,89 @@
+//! Periods: the last day, the last week, or from one moment to another.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::Span;
+use crate::event::Millis;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A text that is no period.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error(
+    "{0:?} is not a period; write day, week, or FROM..TO with two dates or moments, such as 2026-11-01..2026-11-08 (in UTC)"
+)]
+pub(crate) struct PeriodError(String);
+
+/// A period with the word that asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Period {
+    /// `day`, `week`, or the two moments.
+    pub label: String,
+    pub span: Span,
+}
+
+impl Period {
+    /// Reads a period that is asked for at `now`.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub(crate) fn parse(text: &str, now: Millis) -> Result<Self, PeriodError> {
+        let wrong = || PeriodError(text.chars().take(80).collect());
+        let from = match text {
+            "day" => now.minus(DAY),
+            "week" => now.minus(7 * DAY),
+            _ => {
+                let (from, to) = text.split_once("..").ok_or_else(wrong)?;
+                let moment = |text: &str| moment(text).ok_or_else(wrong);
+                let span = Span {
+                    from: moment(from)?,
+                    to: moment(to)?,
+                };
+                if span.from >= span.to {
+                    return Err(wrong());
+                }
+                let label = text.to_owned();
+                return Ok(Period { label, span });
+            }
+        };
+        Ok(Period {
+            label: text.to_owned(),
+            span: Span { from, to: now },
+        })
+    }
+}
+
+/// A date, which is its beginning in UTC, or a moment.
+fn moment(text: &str) -> Option<Millis> {
+    Millis::parse(text).or_else(|| Millis::parse(&format!("{text}T00:00:00Z")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_is_a_word_or_a_span() {
+        let now = Millis::parse("2026-11-29T06:00:00Z").unwrap();
+        let span = |text: &str| {
+            let period = Period::parse(text, now).unwrap();
+            assert_eq!(period.label, text);
+            (period.span.from.to_string(), period.span.to.to_string())
+        };
+        let at = |text: &str| text.to_owned();
+        assert_eq!(span("week").0, "2026-11-22T06:00:00.000Z");
+        assert_eq!(span("day").0, "2026-11-28T06:00:00.000Z");
+        assert_eq!(
+            span("2026-11-01..2026-11-02T12:00:00Z"),
+            (
+                at("2026-11-01T00:00:00.000Z"),
+                at("2026-11-02T12:00:00.000Z")
+            )
+        );
+        for text in ["", "month", "2026-11-01", "2026-11-02..2026-11-01", "a..b"] {
+            assert!(Period::parse(text, now).is_err(), "{text}");
+        }
+    }
+}

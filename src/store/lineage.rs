@@ -1,0 +1,57 @@
+//! Where an event comes from, and what came of it.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::ledger::{EVENT_COLUMNS, event_row};
+use super::{ReadError, Store};
+use crate::event::{Event, EventId};
+
+impl Store {
+    /// The events that led to the one with this id, the nearest first, at most `limit`: its cause, the cause of that, and so on.
+    /// The list ends before an event that has left the ledger.
+    pub async fn causes_of(
+        &self,
+        cause: Option<EventId>,
+        limit: usize,
+    ) -> Result<Vec<Event>, ReadError> {
+        self.read("what led to an event", move |connection| {
+            let sql = format!("SELECT {EVENT_COLUMNS} FROM event e WHERE e.id = ?1");
+            let mut select = connection.prepare_cached(&sql)?;
+            let (mut causes, mut next) = (Vec::new(), cause);
+            while let Some(id) = next
+                && causes.len() < limit
+            {
+                let Some(event) = select.query_row([id], event_row).optional()? else {
+                    break;
+                };
+                next = event.causation;
+                causes.push(event);
+            }
+            Ok(causes)
+        })
+        .await
+    }
+
+    /// What each of these events caused itself, in the order of the ledger: at most `limit` events in all.
+    pub async fn caused_by(
+        &self,
+        causes: Vec<EventId>,
+        limit: usize,
+    ) -> Result<Vec<Event>, ReadError> {
+        self.read("what events caused", move |connection| {
+            let sql = format!(
+                "SELECT {EVENT_COLUMNS} FROM event e WHERE e.causation = ?1 ORDER BY e.seq LIMIT ?2"
+            );
+            let mut select = connection.prepare_cached(&sql)?;
+            let mut caused = Vec::new();
+            for cause in causes {
+                let left = limit - caused.len();
+                for event in select.query_map(params![cause, left], event_row)? {
+                    caused.push(event?);
+                }
+            }
+            Ok(caused)
+        })
+        .await
+    }
+}
