@@ -120,7 +120,7 @@ fn a_login_lets_in_once_and_following_the_link_does_not_use_it_up() {
     assert_eq!(acts[0]["data"]["verb"], "dashboard");
     page.is_clean();
 
-    page.browser.open("about:blank");
+    page.browser.leave();
     page.browser.open(&address);
     page.browser.click("#login button");
     page.browser
@@ -171,11 +171,11 @@ fn a_dead_letter_is_replayed_after_it_was_asked() {
     assert_eq!(page.world.cli(publish).code(), 0);
     page.enter("operate");
     page.browser
-        .until("document.querySelector('[id^=replay-dead-]')");
+        .until("document.querySelector('[id^=replay-]')");
     page.browser.picture("dead-letter");
     // By the keyboard alone.
     page.browser
-        .value("document.querySelector('[id^=replay-dead-]').focus()");
+        .value("document.querySelector('[id^=replay-]').focus()");
     page.browser.press("Enter");
     page.browser.until("document.querySelector('dialog')?.open");
     page.browser.picture("dialog");
@@ -192,7 +192,7 @@ fn a_dead_letter_is_replayed_after_it_was_asked() {
     page.browser
         .until("document.getElementById('said').innerText.startsWith('Replayed: 1 delivery')");
     page.browser
-        .until("!document.querySelector('[id^=replay-dead-]')");
+        .until("!document.querySelector('[id^=replay-]')");
     assert_eq!(page.world.status()["bus"]["dead"], 0);
     let act = &page.world.events("operator.acted")[0];
     assert_eq!(act["data"]["verb"], "dead replay");
@@ -299,7 +299,7 @@ fn it_can_be_read_on_every_screen_by_day_and_by_night() {
     page.world.wait();
     page.enter("operate");
     page.browser
-        .until("document.querySelector('[id^=replay-dead-]')");
+        .until("document.querySelector('[id^=replay-]')");
     for (name, width, height) in [
         ("360", 360, 740),
         ("768", 768, 1024),
