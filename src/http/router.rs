@@ -67,8 +67,8 @@ pub(crate) fn tcp_router(state: State, public_url: &str, with_metrics: bool) -> 
 
 /// Routes that are over soon.
 fn brief() -> Routes {
-    use Need::{Control, Operate, OperateAll, Read, ReadAll};
-    Routes::default()
+    use Need::{Operate, OperateAll, Read, ReadAll};
+    of_access(Routes::default())
         .get(Read, "/status", status::STATUS, status::status)
         .get(ReadAll, "/overview", overview::SHOW, overview::show)
         .get(
@@ -124,6 +124,13 @@ fn brief() -> Routes {
         .get(ReadAll, "/reports/{name}", report::SHOW, report::show)
         .get(ReadAll, "/audit", audit::LIST, audit::list)
         .get(ReadAll, "/audit/verify", audit::VERIFY, audit::verify)
+        .get(Read, "/openapi.json", openapi::DOCUMENT, openapi::document)
+}
+
+/// Routes by which others are let in.
+fn of_access(routes: Routes) -> Routes {
+    use Need::Control;
+    routes
         .post(
             Control,
             "/dashboard/logins",
@@ -132,7 +139,6 @@ fn brief() -> Routes {
         )
         .get(Control, "/tokens", token::LIST, token::list)
         .post(Control, "/tokens", token::CREATE, token::create)
-        .get(Read, "/openapi.json", openapi::DOCUMENT, openapi::document)
         .post(
             Control,
             "/tokens/{name}/revoke",

@@ -206,7 +206,7 @@ fn a_token_lets_in_whom_it_was_made_for_and_nobody_after_it() {
         "no",
     ];
     assert_eq!(api.world.cli(unknown).code(), 65);
-    let warned = |log: &str| log.matches("a token was refused").count();
+    let warned = |log: &str| log.matches("a token or a login was refused").count();
     assert_eq!(warned(&api.world.log()), 1, "once a minute an address");
 
     // Tokens outlive the daemon.

@@ -165,6 +165,12 @@ impl Browser {
         self.loaded();
     }
 
+    /// Shows nothing, so that the next address is opened anew even if it differs by its fragment alone.
+    pub(crate) fn leave(&mut self) {
+        self.call("Page.navigate", json!({"url": "about:blank"}));
+        self.until("location.href === 'about:blank'");
+    }
+
     /// Waits until the page is there.
     pub(crate) fn loaded(&mut self) {
         self.until("document.readyState === 'complete' && location.href !== 'about:blank'");

@@ -120,6 +120,7 @@ fn a_login_lets_in_once_and_following_the_link_does_not_use_it_up() {
     assert_eq!(acts[0]["data"]["verb"], "dashboard");
     page.is_clean();
 
+    page.browser.leave();
     page.browser.open(&address);
     page.browser.click("#login button");
     page.browser

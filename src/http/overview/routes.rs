@@ -15,7 +15,7 @@ use super::super::State;
 use super::super::lines::{EventStream, ListOf, broken_off};
 use super::super::openapi::About;
 use super::super::problem::stopping;
-use super::super::wire::{FigureHistory, Overview, Problem, ProblemKind};
+use super::super::wire::{FigureHistory, Overview, OverviewMessage, Problem, ProblemKind};
 use super::shared::Latest;
 use crate::json;
 
@@ -56,7 +56,7 @@ pub(in super::super) const FOLLOW: About =
 /// `GET /api/v1/overview/stream`: the history of the figures, then an overview once a second while something changes.
 pub(in super::super) async fn follow(
     Shared(state): Shared<State>,
-) -> Result<EventStream<Overview>, Problem> {
+) -> Result<EventStream<OverviewMessage>, Problem> {
     if state.is_draining() {
         return Err(stopping());
     }

@@ -67,9 +67,12 @@ mod tests {
 
     #[test]
     fn a_rate_is_per_minute_or_second_of_the_time_that_passed() {
-        let mut passed = Passed::default();
-        passed.span = Duration::from_secs(20);
-        (passed.searches, passed.published) = (10, 5);
+        let passed = Passed {
+            span: Duration::from_secs(20),
+            searches: 10,
+            published: 5,
+            ..Passed::default()
+        };
         let mut point = Point::new();
         rates(&mut point, &passed);
         assert_eq!(point[&Figure::SearchesPerMinute], 30.0);

@@ -30,10 +30,7 @@ struct DocumentPage {
 
 impl DocumentPage {
     fn place(&self) -> String {
-        show::line(&format!(
-            "{}/{}",
-            self.history.collection, self.history.path
-        ))
+        show::line(format!("{}/{}", self.history.collection, self.history.path))
     }
 
     /// The page of events about this document.

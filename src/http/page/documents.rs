@@ -46,7 +46,7 @@ fn link(row: &DocumentView) -> String {
 }
 
 fn place_of(row: &DocumentView) -> String {
-    show::line(&format!("{}/{}", row.collection, row.path))
+    show::line(format!("{}/{}", row.collection, row.path))
 }
 
 /// How a state is coloured.

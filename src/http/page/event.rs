@@ -28,10 +28,15 @@ impl EventPage {
     fn data(&self) -> String {
         let text = self.view.event.data.text();
         let parsed: Result<serde_json::Value, _> = serde_json::from_str(text);
+        let Ok(value) = parsed else {
+            return text.to_owned();
+        };
+        let written = value.to_string();
         // Numbers that are none of ours stay as they were written.
-        match parsed {
-            Ok(value) if value.to_string() == text => format!("{value:#}"),
-            _ => text.to_owned(),
+        if written == text {
+            format!("{value:#}")
+        } else {
+            text.to_owned()
         }
     }
 

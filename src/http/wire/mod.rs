@@ -35,8 +35,8 @@ pub(crate) use health::{HealthIssue, HealthList, JobList, JobRun, JobView, RunSt
 pub(crate) use heard::Heard;
 pub(crate) use overview::{
     AgentOverview, CollectionOverview, DeadGroup, DeadOverview, FigureHistory, FixOverview,
-    FreshnessOverview, IssueOverview, Measured, Overview, OwedDelivery, RedisOverview,
-    RejectionReason, Stage, StageName, StreamOverview, Summary, Trend,
+    FreshnessOverview, IssueOverview, Measured, Overview, OverviewMessage, OwedDelivery,
+    RedisOverview, RejectionReason, Stage, StageName, StreamOverview, Summary, Trend,
 };
 pub(crate) use problem::{Problem, ProblemKind};
 pub(crate) use report::{ReportAnswer, ReportList, ReportName};

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AgentView, CollectionView, Detector, Heard, JobView, ListedState, Severity, Status};
+use super::{
+    AgentView, CollectionView, Detector, Heard, JobView, ListedState, Problem, Severity, Status,
+};
 use crate::word::words;
 
 /// `GET /api/v1/overview`, and each event `overview` of its stream.
@@ -37,6 +39,19 @@ pub(crate) struct Overview {
     pub collections: Vec<CollectionOverview>,
     /// Size of `store.db` and its log; null while it is not known.
     pub store_bytes: Option<u64>,
+}
+
+/// The data of an event of `GET /api/v1/overview/stream`, as the API's description has it.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "what is sent was written as JSON before")]
+pub(crate) enum OverviewMessage {
+    /// Of an event `overview`.
+    Overview(Box<Overview>),
+    /// Of an event `history`.
+    History(FigureHistory),
+    /// Of an event `problem`: the daemon cannot look just now.
+    Problem(Problem),
 }
 
 /// The state in one sentence.
