@@ -112,7 +112,7 @@ fn where_there_is_no_terminal_it_says_what_to_do_and_once_prints_one_screen() {
         "{}",
         refused.stderr()
     );
-    let mut dumb = Terminal::run(world.command(["top"]).env("TERM", "dumb"), 80, 24);
+    let mut dumb = Terminal::run(world.command(["top"]).env("TERM", "dumb"), 160, 24);
     assert_eq!(ended(&world, &mut dumb), 2);
     shows(&world, &dumb, &["TERM does not name one that can"]);
     assert_eq!(world.cli(["top", "--json"]).code(), 2);
@@ -123,9 +123,8 @@ fn where_there_is_no_terminal_it_says_what_to_do_and_once_prints_one_screen() {
     }
     let overview = world.cli(["top", "--once", "--json"]).json().unwrap();
     assert_eq!(overview["status"]["documents"], 1);
-    assert_eq!(
+    assert!(
         overview["freshness"]["measured"]["changes"].is_number(),
-        true,
         "{overview}"
     );
 }
