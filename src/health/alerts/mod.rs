@@ -1,6 +1,6 @@
 //! Alerts: what the rules of the config find in the facts, and when that begins and ends an alert.
 //!
-//! [`read`] says what one rule finds, [`step`](standing::step) what follows from it for where the rule stands. The state is a row
+//! [`read`] says what one rule finds, [`step`] what follows from it for where the rule stands. The state is a row
 //! of the store: nothing is remembered here.
 
 mod reading;
