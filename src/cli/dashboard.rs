@@ -3,11 +3,12 @@
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::context::{Context, block_on};
+use super::role::RoleArgument;
 use crate::error::{Exit, Fatal};
-use crate::http::wire::{LoginMade, NewLogin, TokenRole};
+use crate::http::wire::{LoginMade, NewLogin};
 use crate::http::{ClientError, Target};
 
 /// The flags of `dashboard`.
@@ -18,25 +19,16 @@ pub(super) struct Arguments {
     open: bool,
     /// What the browser may do: read; or also replay, drop, restart and pause
     #[arg(long, default_value = "operate")]
-    role: Role,
+    role: RoleArgument,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Role {
-    Read,
-    Operate,
-}
-
 /// Prints the address that logs a browser in, and opens it.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
     context.here_only("dashboard")?;
-    let role = match arguments.role {
-        Role::Read => TokenRole::Read,
-        Role::Operate => TokenRole::Operate,
-    };
+    let role = arguments.role.into();
     let body = serde_json::to_vec(&NewLogin { role }).map_err(|e| Fatal::new(Exit::Internal, e))?;
     let client = context.client()?;
     let target = Target::new("/dashboard/logins");

@@ -26,6 +26,7 @@ mod progress;
 mod publish;
 mod read;
 mod report;
+mod role;
 mod run;
 mod scan;
 mod search;

@@ -1,14 +1,15 @@
 //! `docent token create|list|revoke`
 
 use bytes::Bytes;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
 use super::context::{Context, block_on};
+use super::role::RoleArgument;
 use super::table::{Cell, Table, text as texts, word};
 use super::text::{Style, moment, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
-use crate::http::wire::{NewToken, Revoked, TokenList, TokenMade, TokenRole};
+use crate::http::wire::{NewToken, Revoked, TokenList, TokenMade};
 
 /// The verbs of `token`.
 #[derive(Debug, Args)]
@@ -25,7 +26,7 @@ enum Verb {
         name: String,
         /// What it lets its bearer do: read; or also publish, replay, drop, restart and pause
         #[arg(long)]
-        role: Role,
+        role: RoleArgument,
         /// Limit it to this collection; may be given several times
         #[arg(long = "collection", value_name = "C")]
         collections: Vec<String>,
@@ -52,12 +53,6 @@ enum Verb {
     },
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Role {
-    Read,
-    Operate,
-}
-
 /// Makes, lists or revokes.
 pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, Fatal> {
     context.here_only("token")?;
@@ -69,10 +64,7 @@ pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, F
             expires,
             json,
         } => {
-            let role = match role {
-                Role::Read => TokenRole::Read,
-                Role::Operate => TokenRole::Operate,
-            };
+            let role = role.into();
             let wanted = NewToken {
                 name,
                 role,

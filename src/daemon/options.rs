@@ -134,12 +134,12 @@ pub(super) fn roots(config: &Config) -> BTreeMap<String, PathBuf> {
 pub(super) fn audit(config: &Config) -> logging_audit::Options {
     let alert = |alert: &config::Alert| {
         let receiver = match &alert.webhook {
-            Some(url) => logging_audit::Receiver::Webhook {
+            Some(url) => logging_audit::AlertReceiver::Webhook {
                 url: url.clone(),
                 secret_file: alert.secret_file.clone(),
             },
-            None if alert.command.is_empty() => logging_audit::Receiver::Nobody,
-            None => logging_audit::Receiver::Command(alert.command.clone()),
+            None if alert.command.is_empty() => logging_audit::AlertReceiver::Nobody,
+            None => logging_audit::AlertReceiver::Command(alert.command.clone()),
         };
         // A config that was loaded has the limit that its rule takes.
         let rule = AlertRule::of(alert)?;

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use super::State;
-use super::access::{Caller, LOGIN, Owner};
+use super::access::{Caller, LOGIN, SessionOwner};
 use super::acted::acted;
 use super::lines::Json;
 use super::openapi::About;
@@ -72,7 +72,7 @@ pub(super) async fn login(
     );
     state.store.publish(record).await?;
     let now = Millis::now();
-    let login = state.sessions.offer(Owner { uid, role }, now);
+    let login = state.sessions.offer(SessionOwner { uid, role }, now);
     Ok((
         StatusCode::CREATED,
         Json(LoginMade {

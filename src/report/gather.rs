@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::{AgentTime, Cause, Causes, FixCount, Freshness, Period, Report, Sizes, Span};
+use super::{
+    AgentTime, Cause, Causes, FixCount, FreshnessSpread, Period, Report, ReportSpan, Sizes,
+};
 use crate::event::{Heartbeat, Millis, Seq};
 use crate::store::{AgentTimes, ReadError, Store};
 
@@ -29,7 +31,7 @@ pub(crate) async fn gather(
     period: &Period,
     heartbeat: &Heartbeat,
 ) -> Result<Report, ReadError> {
-    let Span { from, to } = period.span;
+    let ReportSpan { from, to } = period.span;
     let ends = store.audit_ends().await?;
     let mut audited = Audited::default();
     let mut after = None;
@@ -93,9 +95,9 @@ pub(crate) async fn gather(
 }
 
 /// What of a span is covered by what is kept since then.
-fn covered(span: Span, since: Option<Millis>) -> Option<Span> {
+fn covered(span: ReportSpan, since: Option<Millis>) -> Option<ReportSpan> {
     let from = since?.max(span.from);
-    (from < span.to).then_some(Span { from, to: span.to })
+    (from < span.to).then_some(ReportSpan { from, to: span.to })
 }
 
 fn sizes(json: &Value) -> Option<Sizes> {
@@ -230,7 +232,7 @@ fn slowest(times: BTreeMap<String, AgentTimes>) -> Vec<AgentTime> {
     agents
 }
 
-fn freshness(mut times: Vec<u64>) -> Option<Freshness> {
+fn freshness(mut times: Vec<u64>) -> Option<FreshnessSpread> {
     times.sort_unstable();
     let max_ms = *times.last()?;
     // The smallest that so many of a hundred are not above.
@@ -241,7 +243,7 @@ fn freshness(mut times: Vec<u64>) -> Option<Freshness> {
             .copied()
             .unwrap_or(max_ms)
     };
-    Some(Freshness {
+    Some(FreshnessSpread {
         changes: times.len() as u64,
         p50_ms: at(50),
         p90_ms: at(90),

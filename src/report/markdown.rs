@@ -1,6 +1,6 @@
 //! A report for people.
 
-use super::{Causes, Report, Sizes, Span};
+use super::{Causes, Report, ReportSpan, Sizes};
 
 /// Characters with a meaning in Markdown; what is quoted comes from outside.
 const SPECIAL: &[char] = &['\\', '`', '*', '_', '<', '>', '[', ']', '|', '#', '&'];
@@ -124,7 +124,7 @@ impl Report {
 }
 
 /// Which span figures cover, as a sentence.
-fn covers(what: &str, span: Option<Span>) -> String {
+fn covers(what: &str, span: Option<ReportSpan>) -> String {
     match span {
         Some(span) => format!("Covered by {what}: {} to {}.\n", span.from, span.to),
         None => format!("Nothing of the period is in {what} any more.\n"),

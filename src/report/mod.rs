@@ -17,7 +17,7 @@ use crate::store::ReportRow;
 
 /// A span of time that figures cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
+pub(crate) struct ReportSpan {
     pub from: Millis,
     pub to: Millis,
 }
@@ -49,7 +49,7 @@ pub(crate) struct AgentTime {
 
 /// How long changes took from being captured until their chunks were in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Freshness {
+pub(crate) struct FreshnessSpread {
     pub changes: u64,
     pub p50_ms: u64,
     pub p90_ms: u64,
@@ -81,23 +81,23 @@ pub(crate) struct Sizes {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Report {
     pub period: String,
-    pub span: Span,
+    pub span: ReportSpan,
     pub instance: String,
     pub written_at: Millis,
     /// What the audit log covers of the period; `None`: nothing.
-    pub audited: Option<Span>,
+    pub audited: Option<ReportSpan>,
     /// Events by their type.
     pub events: Vec<(String, u64)>,
     pub dead: Causes,
     pub fixes: Vec<FixCount>,
     /// What the ledger covers of the period; `None`: nothing.
-    pub ledger: Option<Span>,
+    pub ledger: Option<ReportSpan>,
     /// Deliveries with attempts that failed, dead or not.
     pub failed: Causes,
     /// The slowest first.
     pub agents: Vec<AgentTime>,
     /// `None`: no change was followed to its end.
-    pub freshness: Option<Freshness>,
+    pub freshness: Option<FreshnessSpread>,
     pub sizes: Sizes,
     /// The report before this one: its name, when it was written, and the sizes then.
     pub previous: Option<(String, Millis, Sizes)>,
@@ -139,7 +139,7 @@ impl Report {
 
     /// As one JSON object.
     pub(crate) fn json(&self) -> Value {
-        let span = |span: &Option<Span>| {
+        let span = |span: &Option<ReportSpan>| {
             span.map(|span| json!({"from": span.from.to_string(), "to": span.to.to_string()}))
         };
         let causes = |causes: &Causes| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::Span;
+use super::ReportSpan;
 use crate::event::Millis;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -21,7 +21,7 @@ pub(crate) struct PeriodError(String);
 pub(crate) struct Period {
     /// `day`, `week`, or the two moments.
     pub label: String,
-    pub span: Span,
+    pub span: ReportSpan,
 }
 
 impl Period {
@@ -37,7 +37,7 @@ impl Period {
             _ => {
                 let (from, to) = text.split_once("..").ok_or_else(wrong)?;
                 let moment = |text: &str| moment(text).ok_or_else(wrong);
-                let span = Span {
+                let span = ReportSpan {
                     from: moment(from)?,
                     to: moment(to)?,
                 };
@@ -50,7 +50,7 @@ impl Period {
         };
         Ok(Period {
             label: text.to_owned(),
-            span: Span { from, to: now },
+            span: ReportSpan { from, to: now },
         })
     }
 }

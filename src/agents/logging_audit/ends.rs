@@ -18,7 +18,7 @@ const STEP: Duration = Duration::from_secs(5);
 type Sample = (Instant, u64, u64);
 
 #[derive(Debug)]
-struct OfAgent {
+struct AttemptTimes {
     samples: VecDeque<Sample>,
     /// What had ended when something ended last, or there was no work.
     ended: u64,
@@ -27,14 +27,14 @@ struct OfAgent {
 
 /// What was seen of each agent.
 #[derive(Debug, Default)]
-pub(super) struct Ends(HashMap<AgentName, OfAgent>);
+pub(super) struct AttemptEnds(HashMap<AgentName, AttemptTimes>);
 
-impl Ends {
+impl AttemptEnds {
     /// Takes in how an agent stands at `at`, and says how its attempts ended lately.
     pub(super) fn see(&mut self, agent: AgentName, counts: AgentCounts, at: Instant) -> AgentEnds {
         let known = |n: i64| u64::try_from(n).unwrap_or(0);
         let (done, failed) = (known(counts.handled), known(counts.failed));
-        let seen = self.0.entry(agent).or_insert_with(|| OfAgent {
+        let seen = self.0.entry(agent).or_insert_with(|| AttemptTimes {
             // What ended before this life of docent began to look is not lost: the counts began with the process.
             samples: VecDeque::from([(at, 0, 0)]),
             ended: done + failed,
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_ended_counts_for_as_long_as_the_window() {
-        let (mut ends, begin) = (Ends::default(), Instant::now());
+        let (mut ends, begin) = (AttemptEnds::default(), Instant::now());
         let mut see = |seconds, handled, failed| {
             let at = begin + Duration::from_secs(seconds);
             let seen = ends.see(AgentName::Rag, counts(0, handled, failed), at);
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn an_agent_is_silent_while_it_has_work_and_ends_none() {
-        let (mut ends, begin) = (Ends::default(), Instant::now());
+        let (mut ends, begin) = (AttemptEnds::default(), Instant::now());
         let mut silent = |seconds, owed, failed| {
             let at = begin + Duration::from_secs(seconds);
             ends.see(AgentName::Rag, counts(owed, 0, failed), at)

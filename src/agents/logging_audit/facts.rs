@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::ends::Ends;
+use super::ends::AttemptEnds;
 use super::{Options, Surroundings};
 use crate::disk::free_space;
 use crate::event::Millis;
@@ -18,7 +18,7 @@ const ISSUES_MAX: usize = 1000;
 pub(super) async fn gather(
     options: &Options,
     surroundings: &Surroundings,
-    ends: &mut Ends,
+    ends: &mut AttemptEnds,
     at: Instant,
     now: Millis,
 ) -> Result<AlertFacts, ReadError> {

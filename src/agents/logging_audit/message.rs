@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{AlertOption, Receiver};
+use super::{AlertOption, AlertReceiver};
 use crate::event::{EventType, Millis, NewEvent, Subject};
 use crate::health::alerts::{Reading, Told};
 use crate::store::{AlertChange, AlertRow, Effect, Notification};
@@ -32,7 +32,7 @@ pub(super) fn told(
         "limit": reading.limit, "since": since.to_string(), "what": reading.what,
     });
     let event = NewEvent::root(kind, sender.source, subject(&rule.name), data.clone());
-    let queued = (alert.receiver != Receiver::Nobody).then(|| {
+    let queued = (alert.receiver != AlertReceiver::Nobody).then(|| {
         let mut data = data;
         data["instance"] = json!(sender.instance);
         let body =

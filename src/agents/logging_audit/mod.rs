@@ -26,12 +26,12 @@ use crate::report::{self, Period};
 use crate::runtime::{Agent, Board, Boxed, Compute, Duty, Ending, Handling, Source};
 use crate::store::{Effect, Outcome, ReadError, Store};
 
-use notifications::Notifications;
+use notifications::NotificationDuty;
 use watch::Watch;
 
 /// Who is told of an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Receiver {
+pub(crate) enum AlertReceiver {
     /// The event and the log alone.
     Nobody,
     /// A program and its arguments.
@@ -46,7 +46,7 @@ pub(crate) enum Receiver {
 #[derive(Debug, Clone)]
 pub(crate) struct AlertOption {
     pub rule: AlertRule,
-    pub receiver: Receiver,
+    pub receiver: AlertReceiver,
 }
 
 #[derive(Debug, Clone)]
@@ -61,9 +61,9 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    fn receiver(&self, rule: &str) -> &Receiver {
+    fn receiver(&self, rule: &str) -> &AlertReceiver {
         let found = self.alerts.iter().find(|alert| alert.rule.name == rule);
-        found.map_or(&Receiver::Nobody, |alert| &alert.receiver)
+        found.map_or(&AlertReceiver::Nobody, |alert| &alert.receiver)
     }
 }
 
@@ -151,7 +151,7 @@ impl Agent for LoggingAudit {
             self.surroundings.clone(),
             self.wake.clone(),
         );
-        let notifications = Notifications::new(
+        let notifications = NotificationDuty::new(
             self.options.clone(),
             self.surroundings.clone(),
             self.wake.clone(),

@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 
 use super::message::environment;
-use super::{Options, Receiver, Surroundings, command};
+use super::{AlertReceiver, Options, Surroundings, command};
 use crate::backoff::{Backoff, half_jitter};
 use crate::event::Millis;
 use crate::log_once::LogOnce;
@@ -39,7 +39,7 @@ struct Attempt {
 }
 
 /// One life of the duty.
-pub(super) struct Notifications {
+pub(super) struct NotificationDuty {
     options: Arc<Options>,
     surroundings: Surroundings,
     wake: Arc<Notify>,
@@ -50,18 +50,18 @@ pub(super) struct Notifications {
 }
 
 /// Why the duty goes on.
-enum Wake {
+enum WakeReason {
     Ended(Box<Attempt>),
     Look,
 }
 
-impl Notifications {
+impl NotificationDuty {
     pub(super) fn new(
         options: Arc<Options>,
         surroundings: Surroundings,
         wake: Arc<Notify>,
     ) -> Self {
-        Notifications {
+        NotificationDuty {
             options,
             surroundings,
             wake,
@@ -80,7 +80,7 @@ impl Notifications {
             let Some(wake) = context.during(self.wait(next)).await else {
                 return Ok(());
             };
-            if let Wake::Ended(attempt) = wake {
+            if let WakeReason::Ended(attempt) = wake {
                 let Some(recorded) = context.during(self.record(*attempt)).await else {
                     return Ok(());
                 };
@@ -114,18 +114,18 @@ impl Notifications {
                 let compute = self.surroundings.compute.clone();
                 self.running
                     .push(Box::pin(attempt(receiver, notification, compute)));
-            } else if receiver != Receiver::Nobody {
+            } else if receiver != AlertReceiver::Nobody {
                 next = next.min(wait);
             }
         }
         next
     }
 
-    async fn wait(&mut self, next: Duration) -> Wake {
+    async fn wait(&mut self, next: Duration) -> WakeReason {
         tokio::select! {
-            Some(attempt) = self.running.next(), if !self.running.is_empty() => Wake::Ended(Box::new(attempt)),
-            () = self.wake.notified() => Wake::Look,
-            () = tokio::time::sleep(next) => Wake::Look,
+            Some(attempt) = self.running.next(), if !self.running.is_empty() => WakeReason::Ended(Box::new(attempt)),
+            () = self.wake.notified() => WakeReason::Look,
+            () = tokio::time::sleep(next) => WakeReason::Look,
         }
     }
 
@@ -159,11 +159,11 @@ impl Notifications {
 }
 
 /// Tells a receiver once.
-async fn attempt(receiver: Receiver, notification: Notification, compute: Compute) -> Attempt {
+async fn attempt(receiver: AlertReceiver, notification: Notification, compute: Compute) -> Attempt {
     let result = match receiver {
-        Receiver::Nobody => Ok(()), // nobody is left who could be told
-        Receiver::Command(command) => command::run(&command, environment(&notification)).await,
-        Receiver::Webhook { url, secret_file } => {
+        AlertReceiver::Nobody => Ok(()), // nobody is left who could be told
+        AlertReceiver::Command(command) => command::run(&command, environment(&notification)).await,
+        AlertReceiver::Webhook { url, secret_file } => {
             let opened = compute
                 .run(move || webhook::Receiver::new(&url, &secret_file))
                 .await;

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::ends::Ends;
+use super::ends::AttemptEnds;
 use super::facts::gather;
 use super::message::{Sender, ended, told};
-use super::{Options, Receiver, Surroundings};
+use super::{AlertReceiver, Options, Surroundings};
 use crate::event::{AgentName, Millis, NewEvent, awake};
 use crate::health::alerts::{Reading, Told, read, step};
 use crate::log_once::LogOnce;
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// Why a round did not come to its end.
 #[derive(Debug, thiserror::Error)]
-enum RoundError {
+enum JudgeError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -39,14 +39,14 @@ pub(super) struct Watch {
     options: Arc<Options>,
     surroundings: Surroundings,
     wake: Arc<Notify>,
-    ends: Ends,
+    ends: AttemptEnds,
     /// How the rules stand, as the store has it; `None`: it is to be read.
     rows: Option<HashMap<String, AlertRow>>,
 }
 
 /// What is to be written in one round, and what is logged when it is.
 #[derive(Default)]
-struct Round {
+struct JudgedRules {
     effects: Vec<Effect>,
     events: Vec<NewEvent>,
     rows: Vec<(String, Option<AlertRow>)>,
@@ -63,7 +63,7 @@ impl Watch {
             options,
             surroundings,
             wake,
-            ends: Ends::default(),
+            ends: AttemptEnds::default(),
             rows: None,
         }
     }
@@ -82,7 +82,7 @@ impl Watch {
             };
             let failed = looked.is_err();
             match looked {
-                Err(RoundError::Write(WriteError::Closed)) => {
+                Err(JudgeError::Write(WriteError::Closed)) => {
                     return Err(WriteError::Closed.into());
                 }
                 Err(error) => {
@@ -120,7 +120,7 @@ impl Watch {
         )
     }
 
-    async fn round(&mut self) -> Result<(), RoundError> {
+    async fn round(&mut self) -> Result<(), JudgeError> {
         if self.rows.is_none() {
             self.rows = Some(self.tidy().await?);
         }
@@ -136,7 +136,7 @@ impl Watch {
             instance: &options.instance,
             now,
         };
-        let mut round = Round::default();
+        let mut round = JudgedRules::default();
         for alert in &options.alerts {
             let Some(reading) = read(&alert.rule, &facts) else {
                 continue;
@@ -169,7 +169,7 @@ impl Watch {
     }
 
     /// Writes what a round found. Only then it is so, and told.
-    async fn commit(&mut self, round: Round) -> Result<(), RoundError> {
+    async fn commit(&mut self, round: JudgedRules) -> Result<(), JudgeError> {
         if round.effects.is_empty() {
             return Ok(());
         }
@@ -191,7 +191,7 @@ impl Watch {
 
     /// How the rules stand, without those that are not in the config any more: their alerts end here, and nobody is left who
     /// could be told.
-    async fn tidy(&self) -> Result<HashMap<String, AlertRow>, RoundError> {
+    async fn tidy(&self) -> Result<HashMap<String, AlertRow>, JudgeError> {
         let store = &self.surroundings.store;
         let is_rule = |name: &str| self.options.alerts.iter().any(|a| a.rule.name == name);
         let (gone, kept): (Vec<_>, Vec<_>) = store
@@ -203,7 +203,7 @@ impl Watch {
         let given_up = store.undelivered().await?.into_iter().map(|one| one.rule);
         let unsent = waiting
             .chain(given_up)
-            .filter(|rule| *self.options.receiver(rule) == Receiver::Nobody);
+            .filter(|rule| *self.options.receiver(rule) == AlertReceiver::Nobody);
         let unsent: Vec<Effect> = unsent
             .map(|rule| Effect::Alert(AlertChange::Unsent { rule }))
             .collect();

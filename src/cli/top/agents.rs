@@ -3,19 +3,19 @@
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
-use super::columns::{Column, shown_state};
+use super::columns::{AgentColumn, shown_state};
 use super::format::{age, brief, compact, known, sparkline};
 use super::paint::{Paint, span};
-use super::view::View;
+use super::view::TopView;
 use crate::cli::text::width;
 use crate::http::wire::{AgentOverview, AgentState, Trend};
 
 /// The headings, and a line for each agent.
-pub(super) fn table(view: &View, columns: usize) -> Vec<Line<'static>> {
+pub(super) fn table(view: &TopView, columns: usize) -> Vec<Line<'static>> {
     let Some(overview) = view.overview() else {
         return Vec::new();
     };
-    let shown = Column::within(columns);
+    let shown = AgentColumn::within(columns);
     let by = view.sort().by;
     let headings = shown.iter().map(|column| {
         let paint = if Some(*column) == by {
@@ -52,7 +52,7 @@ fn spaced(cells: impl Iterator<Item = Span<'static>>) -> Vec<Span<'static>> {
     spans
 }
 
-fn cell(column: Column, text: String, paint: Paint) -> Span<'static> {
+fn cell(column: AgentColumn, text: String, paint: Paint) -> Span<'static> {
     let mut cell = span(text, paint);
     let room = column.heading().1.saturating_sub(width(&cell.content));
     let gap = " ".repeat(room);
@@ -64,36 +64,39 @@ fn cell(column: Column, text: String, paint: Paint) -> Span<'static> {
     cell
 }
 
-fn value(column: Column, agent: &AgentOverview, now: &str, hour: &Trend) -> (String, Paint) {
+fn value(column: AgentColumn, agent: &AgentOverview, now: &str, hour: &Trend) -> (String, Paint) {
     let view = &agent.agent;
     let number = |n: u64, paint: Paint| match n {
         0 => ("0".to_owned(), Paint::Dim),
         n => (compact(n), paint),
     };
     match column {
-        Column::Agent => (agent.name.clone(), Paint::Plain),
-        Column::State => (shown_state(agent), state_paint(agent)),
-        Column::Carrier => (view.carrier.clone(), Paint::Plain),
-        Column::Owed => number(view.owed, Paint::Plain),
-        Column::Oldest => (known(view.oldest_owed_s.map(brief)), Paint::Plain),
-        Column::Running => number(view.in_flight, Paint::Plain),
-        Column::Queued => number(view.queued, Paint::Plain),
-        Column::Retrying => number(view.retrying, Paint::Doubtful),
-        Column::Dead => number(view.dead, Paint::Wrong),
-        Column::Done => number(agent.handled_minute, Paint::Plain),
-        Column::Failed => number(agent.failed_minute, Paint::Doubtful),
-        Column::Last => {
+        AgentColumn::Agent => (agent.name.clone(), Paint::Plain),
+        AgentColumn::State => (shown_state(agent), state_paint(agent)),
+        AgentColumn::Carrier => (view.carrier.clone(), Paint::Plain),
+        AgentColumn::Owed => number(view.owed, Paint::Plain),
+        AgentColumn::Oldest => (known(view.oldest_owed_s.map(brief)), Paint::Plain),
+        AgentColumn::Running => number(view.in_flight, Paint::Plain),
+        AgentColumn::Queued => number(view.queued, Paint::Plain),
+        AgentColumn::Retrying => number(view.retrying, Paint::Doubtful),
+        AgentColumn::Dead => number(view.dead, Paint::Wrong),
+        AgentColumn::Done => number(agent.handled_minute, Paint::Plain),
+        AgentColumn::Failed => number(agent.failed_minute, Paint::Doubtful),
+        AgentColumn::Last => {
             let last = agent.last_progress_at.as_deref();
             (
                 known(last.and_then(|at| age(at, now)).map(brief)),
                 Paint::Plain,
             )
         }
-        Column::Restarts => number(view.restarts, Paint::Doubtful),
-        Column::Trend => {
+        AgentColumn::Restarts => number(view.restarts, Paint::Doubtful),
+        AgentColumn::Trend => {
             let figure = hour.figures.get(&format!("handled_per_min.{}", agent.name));
             let values = figure.map(Vec::as_slice).unwrap_or_default();
-            (sparkline(values, Column::Trend.heading().1), Paint::Dim)
+            (
+                sparkline(values, AgentColumn::Trend.heading().1),
+                Paint::Dim,
+            )
         }
     }
 }

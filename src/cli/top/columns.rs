@@ -6,7 +6,7 @@ use crate::http::wire::AgentOverview;
 
 /// A column, in the order in which they stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Column {
+pub(super) enum AgentColumn {
     Agent,
     State,
     Carrier,
@@ -23,64 +23,64 @@ pub(super) enum Column {
     Trend,
 }
 
-impl Column {
-    const ALL: [Column; 14] = [
-        Column::Agent,
-        Column::State,
-        Column::Carrier,
-        Column::Owed,
-        Column::Oldest,
-        Column::Running,
-        Column::Queued,
-        Column::Retrying,
-        Column::Dead,
-        Column::Done,
-        Column::Failed,
-        Column::Last,
-        Column::Restarts,
-        Column::Trend,
+impl AgentColumn {
+    const ALL: [AgentColumn; 14] = [
+        AgentColumn::Agent,
+        AgentColumn::State,
+        AgentColumn::Carrier,
+        AgentColumn::Owed,
+        AgentColumn::Oldest,
+        AgentColumn::Running,
+        AgentColumn::Queued,
+        AgentColumn::Retrying,
+        AgentColumn::Dead,
+        AgentColumn::Done,
+        AgentColumn::Failed,
+        AgentColumn::Last,
+        AgentColumn::Restarts,
+        AgentColumn::Trend,
     ];
 
     /// The columns that come in where the screen is wider, one after the other; the others are always there.
-    const WIDER: [Column; 4] = [
-        Column::Queued,
-        Column::Carrier,
-        Column::Restarts,
-        Column::Trend,
+    const WIDER: [AgentColumn; 4] = [
+        AgentColumn::Queued,
+        AgentColumn::Carrier,
+        AgentColumn::Restarts,
+        AgentColumn::Trend,
     ];
 
     /// The heading, and how wide the column is.
     pub(super) const fn heading(self) -> (&'static str, usize) {
         match self {
-            Column::Agent => ("AGENT", 19),
-            Column::State => ("STATE", 10),
-            Column::Carrier => ("CARRIER", 8),
-            Column::Owed => ("OWED", 5),
-            Column::Oldest => ("OLDEST", 6),
-            Column::Running => ("RUN", 4),
-            Column::Queued => ("QUEUED", 6),
-            Column::Retrying => ("RETRY", 5),
-            Column::Dead => ("DEAD", 4),
-            Column::Done => ("DONE/M", 6),
-            Column::Failed => ("FAIL/M", 6),
-            Column::Last => ("LAST", 4),
-            Column::Restarts => ("RESTARTS", 8),
-            Column::Trend => ("DONE/M, THE LAST HOUR", 30),
+            AgentColumn::Agent => ("AGENT", 19),
+            AgentColumn::State => ("STATE", 10),
+            AgentColumn::Carrier => ("CARRIER", 8),
+            AgentColumn::Owed => ("OWED", 5),
+            AgentColumn::Oldest => ("OLDEST", 6),
+            AgentColumn::Running => ("RUN", 4),
+            AgentColumn::Queued => ("QUEUED", 6),
+            AgentColumn::Retrying => ("RETRY", 5),
+            AgentColumn::Dead => ("DEAD", 4),
+            AgentColumn::Done => ("DONE/M", 6),
+            AgentColumn::Failed => ("FAIL/M", 6),
+            AgentColumn::Last => ("LAST", 4),
+            AgentColumn::Restarts => ("RESTARTS", 8),
+            AgentColumn::Trend => ("DONE/M, THE LAST HOUR", 30),
         }
     }
 
     pub(super) const fn is_text(self) -> bool {
         matches!(
             self,
-            Column::Agent | Column::State | Column::Carrier | Column::Trend
+            AgentColumn::Agent | AgentColumn::State | AgentColumn::Carrier | AgentColumn::Trend
         )
     }
 
     /// Those that there is room for.
-    pub(super) fn within(columns: usize) -> Vec<Column> {
-        let taken = |of: &[Column]| -> usize { of.iter().map(|c| c.heading().1 + 1).sum() };
-        let mut shown: Vec<Column> = Column::ALL.to_vec();
-        for wider in Column::WIDER.iter().rev() {
+    pub(super) fn within(columns: usize) -> Vec<AgentColumn> {
+        let taken = |of: &[AgentColumn]| -> usize { of.iter().map(|c| c.heading().1 + 1).sum() };
+        let mut shown: Vec<AgentColumn> = AgentColumn::ALL.to_vec();
+        for wider in AgentColumn::WIDER.iter().rev() {
             if taken(&shown) > columns + 1 {
                 shown.retain(|column| column != wider);
             }
@@ -89,31 +89,33 @@ impl Column {
     }
 
     /// The column to sort by after this one; after the last one comes the order of the data flow.
-    pub(super) fn after(by: Option<Column>) -> Option<Column> {
-        let next = by.map_or(0, |by| Column::place(by) + 1);
-        Column::SORTED.get(next).copied()
+    pub(super) fn after(by: Option<AgentColumn>) -> Option<AgentColumn> {
+        let next = by.map_or(0, |by| AgentColumn::place(by) + 1);
+        AgentColumn::SORTED.get(next).copied()
     }
 
-    pub(super) fn before(by: Option<Column>) -> Option<Column> {
-        let place = by.map_or(Column::SORTED.len(), Column::place);
-        Column::SORTED.get(place.checked_sub(1)?).copied()
+    pub(super) fn before(by: Option<AgentColumn>) -> Option<AgentColumn> {
+        let place = by.map_or(AgentColumn::SORTED.len(), AgentColumn::place);
+        AgentColumn::SORTED.get(place.checked_sub(1)?).copied()
     }
 
     /// What agents can be sorted by.
-    const SORTED: &'static [Column] = &[
-        Column::Agent,
-        Column::State,
-        Column::Owed,
-        Column::Oldest,
-        Column::Running,
-        Column::Retrying,
-        Column::Dead,
-        Column::Done,
-        Column::Failed,
+    const SORTED: &'static [AgentColumn] = &[
+        AgentColumn::Agent,
+        AgentColumn::State,
+        AgentColumn::Owed,
+        AgentColumn::Oldest,
+        AgentColumn::Running,
+        AgentColumn::Retrying,
+        AgentColumn::Dead,
+        AgentColumn::Done,
+        AgentColumn::Failed,
     ];
 
     fn place(self) -> usize {
-        let found = Column::SORTED.iter().position(|column| *column == self);
+        let found = AgentColumn::SORTED
+            .iter()
+            .position(|column| *column == self);
         found.unwrap_or(0)
     }
 
@@ -121,17 +123,17 @@ impl Column {
     fn compare(self, a: &AgentOverview, b: &AgentOverview) -> Ordering {
         let greater = |of: fn(&AgentOverview) -> f64| of(b).total_cmp(&of(a));
         match self {
-            Column::Agent | Column::Carrier | Column::Trend => a.name.cmp(&b.name),
-            Column::State => shown_state(a).cmp(&shown_state(b)),
-            Column::Owed => greater(|a| a.agent.owed as f64),
-            Column::Oldest => greater(|a| a.agent.oldest_owed_s.unwrap_or(-1.0)),
-            Column::Running => greater(|a| a.agent.in_flight as f64),
-            Column::Queued => greater(|a| a.agent.queued as f64),
-            Column::Retrying => greater(|a| a.agent.retrying as f64),
-            Column::Dead => greater(|a| a.agent.dead as f64),
-            Column::Done => greater(|a| a.handled_minute as f64),
-            Column::Failed => greater(|a| a.failed_minute as f64),
-            Column::Restarts | Column::Last => greater(|a| a.agent.restarts as f64),
+            AgentColumn::Agent | AgentColumn::Carrier | AgentColumn::Trend => a.name.cmp(&b.name),
+            AgentColumn::State => shown_state(a).cmp(&shown_state(b)),
+            AgentColumn::Owed => greater(|a| a.agent.owed as f64),
+            AgentColumn::Oldest => greater(|a| a.agent.oldest_owed_s.unwrap_or(-1.0)),
+            AgentColumn::Running => greater(|a| a.agent.in_flight as f64),
+            AgentColumn::Queued => greater(|a| a.agent.queued as f64),
+            AgentColumn::Retrying => greater(|a| a.agent.retrying as f64),
+            AgentColumn::Dead => greater(|a| a.agent.dead as f64),
+            AgentColumn::Done => greater(|a| a.handled_minute as f64),
+            AgentColumn::Failed => greater(|a| a.failed_minute as f64),
+            AgentColumn::Restarts | AgentColumn::Last => greater(|a| a.agent.restarts as f64),
         }
     }
 }
@@ -140,7 +142,7 @@ impl Column {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Sort {
     /// By this column, the greatest first; none: in the order of the data flow.
-    pub(super) by: Option<Column>,
+    pub(super) by: Option<AgentColumn>,
     /// The other way round.
     pub(super) reversed: bool,
 }

@@ -4,13 +4,13 @@ use ratatui::text::Line;
 
 use super::format::{compact, known};
 use super::paint::{Paint, span};
-use super::view::View;
+use super::view::TopView;
 use crate::cli::text::{clock, duration, plain, short_id, wrap};
 use crate::http::wire::{AgentOverview, Overview, OwedDelivery};
 
 /// The heading and the lines of the agent that is selected.
 pub(super) fn detail(
-    view: &View,
+    view: &TopView,
     overview: &Overview,
     width: usize,
 ) -> (String, Vec<Line<'static>>) {

@@ -10,21 +10,21 @@ use super::detail::detail;
 use super::format::{brief, compact, known, last_and_peak, sparkline};
 use super::lists;
 use super::paint::{Paint, Palette, span};
-use super::view::{Page, View};
+use super::view::{TopPage, TopView};
 use crate::cli::text::{Style, clock, counted, duration, plain, size, wrap};
 use crate::http::wire::{Condition, Overview, Stage, Status};
 
 /// How much room there is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Room {
+pub(super) struct DrawArea {
     pub(super) width: usize,
     pub(super) lines: usize,
 }
 
-impl Room {
+impl DrawArea {
     /// What is left below so many lines.
-    fn below(self, lines: usize) -> Room {
-        Room {
+    fn below(self, lines: usize) -> DrawArea {
+        DrawArea {
             lines: self.lines.saturating_sub(lines),
             ..self
         }
@@ -35,8 +35,8 @@ impl Room {
 const SENTENCE: usize = 2;
 
 /// Draws the view.
-pub(super) fn draw(view: &View, area: Rect, buffer: &mut Buffer, palette: Palette) {
-    let room = Room {
+pub(super) fn draw(view: &TopView, area: Rect, buffer: &mut Buffer, palette: Palette) {
+    let room = DrawArea {
         width: usize::from(area.width),
         lines: usize::from(area.height),
     };
@@ -50,7 +50,7 @@ pub(super) fn draw(view: &View, area: Rect, buffer: &mut Buffer, palette: Palett
 }
 
 /// The same as text, without the lines at its end that are empty.
-pub(super) fn text(view: &View, room: Room, style: Style) -> String {
+pub(super) fn text(view: &TopView, room: DrawArea, style: Style) -> String {
     let lines = page(view, room).into_iter().map(|line| {
         let shown = line.spans.iter().map(|span| painted(span, style));
         shown.collect::<String>().trim_end().to_owned()
@@ -76,7 +76,7 @@ fn painted(span: &Span<'_>, style: Style) -> String {
 }
 
 /// The lines of a screen: as many as there is room for, the last of them tells the keys.
-fn page(view: &View, room: Room) -> Vec<Line<'static>> {
+fn page(view: &TopView, room: DrawArea) -> Vec<Line<'static>> {
     let above = room.below(1);
     let mut lines = match view.overview() {
         None => vec![Line::from("waiting for what docent says")],
@@ -87,7 +87,7 @@ fn page(view: &View, room: Room) -> Vec<Line<'static>> {
     lines
 }
 
-fn body(view: &View, overview: &Overview, room: Room) -> Vec<Line<'static>> {
+fn body(view: &TopView, overview: &Overview, room: DrawArea) -> Vec<Line<'static>> {
     let width = room.width;
     let mut lines = vec![title(&overview.status, view.trouble().is_some())];
     if let Some(trouble) = view.trouble() {
@@ -96,16 +96,16 @@ fn body(view: &View, overview: &Overview, room: Room) -> Vec<Line<'static>> {
         lines.extend(sentence(&old, width, Paint::Wrong));
     }
     let (heading, rows) = match view.page() {
-        Page::Agents => {
+        TopPage::Agents => {
             lines.extend(first_page(view, overview, room.below(lines.len())));
             return lines;
         }
-        Page::Agent => detail(view, overview, width),
-        Page::Dead => lists::dead(&overview.dead, width),
-        Page::Issues => lists::issues(&overview.issues, width),
-        Page::Jobs => lists::jobs(&overview.jobs, width),
-        Page::Collections => lists::collections(&overview.collections, width),
-        Page::Help => lists::help(),
+        TopPage::Agent => detail(view, overview, width),
+        TopPage::Dead => lists::dead(&overview.dead, width),
+        TopPage::Issues => lists::issues(&overview.issues, width),
+        TopPage::Jobs => lists::jobs(&overview.jobs, width),
+        TopPage::Collections => lists::collections(&overview.collections, width),
+        TopPage::Help => lists::help(),
     };
     lines.push(Line::default());
     lines.push(Line::from(span(heading, Paint::Bold)));
@@ -137,7 +137,7 @@ fn sentence(text: &str, width: usize, paint: Paint) -> Vec<Line<'static>> {
     lines.map(|line| Line::from(span(line, paint))).collect()
 }
 
-fn first_page(view: &View, overview: &Overview, room: Room) -> Vec<Line<'static>> {
+fn first_page(view: &TopView, overview: &Overview, room: DrawArea) -> Vec<Line<'static>> {
     let width = room.width;
     let paint = match overview.status.state {
         Condition::Degraded => Paint::Wrong,
@@ -251,7 +251,7 @@ fn stages(stages: &[Stage]) -> Vec<Line<'static>> {
 }
 
 /// Curves of the last hour.
-fn trends(view: &View, width: usize) -> Vec<Line<'static>> {
+fn trends(view: &TopView, width: usize) -> Vec<Line<'static>> {
     let hour = &view.history().hour;
     let curve = |name: &str, figure: &str, told: &dyn Fn(f64) -> String| {
         let values = hour.figures.get(figure)?;
@@ -286,7 +286,7 @@ fn trends(view: &View, width: usize) -> Vec<Line<'static>> {
 }
 
 /// What can be pressed, with what there is to see there.
-fn keys(view: &View) -> Line<'static> {
+fn keys(view: &TopView) -> Line<'static> {
     let overview = view.overview();
     let dead = overview.map_or(0, |overview| overview.dead.total);
     let issues = overview.map_or(0, |overview| overview.issues.len() as u64);
@@ -295,7 +295,7 @@ fn keys(view: &View) -> Line<'static> {
         n => span(compact(n), paint),
     };
     let back = match view.page() {
-        Page::Agents => "Enter agent  ",
+        TopPage::Agents => "Enter agent  ",
         _ => "Esc back  ",
     };
     Line::from(vec![

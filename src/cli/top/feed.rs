@@ -25,7 +25,7 @@ pub(super) enum News {
 }
 
 /// The way to what is said.
-pub(super) struct Feed {
+pub(super) struct OverviewFeed {
     client: Client,
     lines: Option<LineStream>,
     /// Attempts in a row that failed.
@@ -33,11 +33,11 @@ pub(super) struct Feed {
     again_at: Instant,
 }
 
-impl Feed {
+impl OverviewFeed {
     /// A feed of the daemon that answers now.
     pub(super) async fn begin(client: Client) -> Result<Self, ClientError> {
         let lines = client.lines(&target()).await?;
-        Ok(Feed {
+        Ok(OverviewFeed {
             client,
             lines: Some(lines),
             failures: 0,

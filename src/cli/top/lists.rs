@@ -11,7 +11,7 @@ use crate::http::wire::{
 };
 
 /// The heading of a page and its lines.
-type Page = (String, Vec<Line<'static>>);
+type TopPage = (String, Vec<Line<'static>>);
 
 fn line(text: impl AsRef<str>, paint: Paint) -> Line<'static> {
     Line::from(span(text, paint))
@@ -24,7 +24,7 @@ fn inset(text: &str, width: usize, paint: Paint) -> Vec<Line<'static>> {
     lines.map(|text| line(format!("  {text}"), paint)).collect()
 }
 
-pub(super) fn dead(dead: &DeadOverview, width: usize) -> Page {
+pub(super) fn dead(dead: &DeadOverview, width: usize) -> TopPage {
     let mut heading = counted(dead.total, "dead letter", "dead letters");
     if dead.looked_at < dead.total {
         heading.push_str(&format!(", the newest {} of them:", number(dead.looked_at)));
@@ -58,7 +58,7 @@ pub(super) fn dead(dead: &DeadOverview, width: usize) -> Page {
     (heading, lines)
 }
 
-pub(super) fn issues(issues: &[IssueOverview], width: usize) -> Page {
+pub(super) fn issues(issues: &[IssueOverview], width: usize) -> TopPage {
     let mut lines = Vec::new();
     for issue in issues {
         let paint = match issue.severity.known() {
@@ -81,7 +81,7 @@ pub(super) fn issues(issues: &[IssueOverview], width: usize) -> Page {
     (counted(open, "open issue", "open issues"), lines)
 }
 
-pub(super) fn jobs(jobs: &[JobView], width: usize) -> Page {
+pub(super) fn jobs(jobs: &[JobView], width: usize) -> TopPage {
     let mut lines = Vec::new();
     for job in jobs {
         let (state, paint) = match &job.last {
@@ -115,7 +115,7 @@ pub(super) fn jobs(jobs: &[JobView], width: usize) -> Page {
     (counted(jobs.len() as u64, "job", "jobs"), lines)
 }
 
-pub(super) fn collections(collections: &[CollectionOverview], width: usize) -> Page {
+pub(super) fn collections(collections: &[CollectionOverview], width: usize) -> TopPage {
     let mut lines = Vec::new();
     for one in collections {
         let it = &one.collection;
@@ -157,7 +157,7 @@ pub(super) fn collections(collections: &[CollectionOverview], width: usize) -> P
     (counted(count, "collection", "collections"), lines)
 }
 
-pub(super) fn help() -> Page {
+pub(super) fn help() -> TopPage {
     let keys = [
         ("Up Down", "select an agent; on other pages, scroll"),
         ("Enter", "show the selected agent in detail"),

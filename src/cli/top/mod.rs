@@ -26,11 +26,11 @@ use super::context::{Context, block_on};
 use crate::error::{Exit, Fatal};
 use crate::http::wire::{FigureHistory, Overview};
 use crate::http::{ClientError, Target};
-use draw::Room;
-use feed::{Feed, News};
+use draw::DrawArea;
+use feed::{News, OverviewFeed};
 use paint::Palette;
 use screen::{Input, Screen};
-use view::{Turn, View};
+use view::{TopView, Turn};
 
 /// The flags of `top`.
 #[derive(Debug, Args)]
@@ -55,7 +55,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
     }
     drawable(std::env::var("TERM").ok().as_deref())?;
     block_on(async {
-        let feed = Feed::begin(client).await?;
+        let feed = OverviewFeed::begin(client).await?;
         follow(context, feed).await
     })
 }
@@ -87,13 +87,13 @@ fn once(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
         return Ok(Exit::Clean);
     }
     let style = context.out.style;
-    let mut view = View::default();
+    let mut view = TopView::default();
     view.took(News::History(history));
     view.took(News::Overview(Box::new(advised(context, overview))));
     let width = style.width.unwrap_or(COLUMNS);
     let text = draw::text(
         &view,
-        Room {
+        DrawArea {
             width,
             lines: LINES,
         },
@@ -104,9 +104,9 @@ fn once(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
 }
 
 /// The loop: whatever comes first, and then the screen is drawn anew.
-async fn follow(context: &Context, feed: Feed) -> Result<Exit, Fatal> {
+async fn follow(context: &Context, feed: OverviewFeed) -> Result<Exit, Fatal> {
     let palette = Palette::new(context.out.style.is_colored());
-    let mut view = View::default();
+    let mut view = TopView::default();
     let mut screen = Screen::open().map_err(unusable)?;
     let mut lost = None;
     // An attempt that is under way goes on whatever is typed.

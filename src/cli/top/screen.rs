@@ -10,7 +10,7 @@ use signal_hook_tokio::Signals;
 
 use super::draw::draw;
 use super::paint::Palette;
-use super::view::View;
+use super::view::TopView;
 
 /// What a person, or whoever ends processes, wants.
 pub(super) enum Input {
@@ -38,7 +38,7 @@ impl Screen {
         })
     }
 
-    pub(super) fn draw(&mut self, view: &View, palette: Palette) -> io::Result<()> {
+    pub(super) fn draw(&mut self, view: &TopView, palette: Palette) -> io::Result<()> {
         self.terminal
             .draw(|frame| draw(view, frame.area(), frame.buffer_mut(), palette))?;
         Ok(())

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::draw::{draw, text};
 use super::feed::News;
 use super::paint::Palette;
-use super::view::{Turn, View};
+use super::view::{TopView, Turn};
 use super::*;
 use crate::cli::text::{Style, width};
 
@@ -93,8 +93,8 @@ fn wrong() -> Value {
     overview
 }
 
-fn view_of(overview: Value) -> View {
-    let mut view = View::default();
+fn view_of(overview: Value) -> TopView {
+    let mut view = TopView::default();
     let overview = serde_json::from_value(overview).expect("an overview");
     view.took(News::Overview(Box::new(overview)));
     let minutes = json!([1.0, null, 3.0]);
@@ -106,12 +106,12 @@ fn view_of(overview: Value) -> View {
     view
 }
 
-fn press(view: &mut View, code: KeyCode) -> Turn {
+fn press(view: &mut TopView, code: KeyCode) -> Turn {
     view.press(KeyEvent::new(code, KeyModifiers::NONE))
 }
 
 /// The screen of so many columns and lines.
-fn screen(view: &View, size: (u16, u16)) -> Vec<String> {
+fn screen(view: &TopView, size: (u16, u16)) -> Vec<String> {
     let (columns, lines) = size;
     let mut terminal = Terminal::new(TestBackend::new(columns, lines)).unwrap();
     let palette = Palette::new(true);
@@ -184,7 +184,7 @@ fn the_first_page_has_everything_in_80_by_24_and_more_where_there_is_room() {
 
 #[test]
 fn before_anything_is_known_it_says_so_and_a_loss_says_since_when_the_numbers_are_old() {
-    let mut view = View::default();
+    let mut view = TopView::default();
     has(&screen(&view, SMALL), &["waiting for what docent says"]);
     assert!(view.selected().is_none());
     view = view_of(overview());
@@ -298,7 +298,7 @@ fn an_agent_is_selected_and_shown_with_what_it_owes_and_nothing_commands_the_ter
 #[test]
 fn agents_are_sorted_by_a_column_and_back_in_their_order() {
     let mut view = view_of(overview());
-    let names = |view: &View| {
+    let names = |view: &TopView| {
         view.agents()
             .iter()
             .map(|a| a.name.clone())
@@ -350,7 +350,7 @@ fn without_colours_there_are_none() {
 
 #[test]
 fn as_text_it_ends_with_the_last_line_that_says_something() {
-    let room = Room {
+    let room = DrawArea {
         width: 100,
         lines: 50,
     };

@@ -2,13 +2,13 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::columns::{Column, Sort, sorted};
+use super::columns::{AgentColumn, Sort, sorted};
 use super::feed::News;
 use crate::http::wire::{AgentOverview, FigureHistory, Overview};
 
 /// What the screen shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Page {
+pub(super) enum TopPage {
     /// The first page: everything at a glance.
     #[default]
     Agents,
@@ -30,8 +30,8 @@ pub(super) enum Turn {
 
 /// The last that was heard, and where somebody looks.
 #[derive(Debug, Default)]
-pub(super) struct View {
-    page: Page,
+pub(super) struct TopView {
+    page: TopPage,
     sort: Sort,
     /// The name of the agent that is selected; none: the first.
     selected: Option<String>,
@@ -43,7 +43,7 @@ pub(super) struct View {
     trouble: Option<String>,
 }
 
-impl View {
+impl TopView {
     /// Something was said.
     pub(super) fn took(&mut self, news: News) {
         match news {
@@ -67,18 +67,18 @@ impl View {
         match key.code {
             KeyCode::Char('c') if control => return Turn::Quit,
             KeyCode::Char('q') => return Turn::Quit,
-            KeyCode::Char('d') => self.turn_to(Page::Dead),
-            KeyCode::Char('i') => self.turn_to(Page::Issues),
-            KeyCode::Char('j') => self.turn_to(Page::Jobs),
-            KeyCode::Char('c') => self.turn_to(Page::Collections),
-            KeyCode::Char('?' | 'h') => self.turn_to(Page::Help),
-            KeyCode::Char('a') => self.turn_to(Page::Agents),
-            KeyCode::Esc | KeyCode::Backspace => self.turn_to(Page::Agents),
-            KeyCode::Enter if self.page == Page::Agents => self.turn_to(Page::Agent),
+            KeyCode::Char('d') => self.turn_to(TopPage::Dead),
+            KeyCode::Char('i') => self.turn_to(TopPage::Issues),
+            KeyCode::Char('j') => self.turn_to(TopPage::Jobs),
+            KeyCode::Char('c') => self.turn_to(TopPage::Collections),
+            KeyCode::Char('?' | 'h') => self.turn_to(TopPage::Help),
+            KeyCode::Char('a') => self.turn_to(TopPage::Agents),
+            KeyCode::Esc | KeyCode::Backspace => self.turn_to(TopPage::Agents),
+            KeyCode::Enter if self.page == TopPage::Agents => self.turn_to(TopPage::Agent),
             KeyCode::Char('0') => self.sort = Sort::default(),
             KeyCode::Char('r') => self.sort.reversed = !self.sort.reversed,
-            KeyCode::Right | KeyCode::Char('>') => self.sort.by = Column::after(self.sort.by),
-            KeyCode::Left | KeyCode::Char('<') => self.sort.by = Column::before(self.sort.by),
+            KeyCode::Right | KeyCode::Char('>') => self.sort.by = AgentColumn::after(self.sort.by),
+            KeyCode::Left | KeyCode::Char('<') => self.sort.by = AgentColumn::before(self.sort.by),
             KeyCode::Up => self.step(-1),
             KeyCode::Down => self.step(1),
             KeyCode::PageUp => self.step(-10),
@@ -91,9 +91,9 @@ impl View {
     }
 
     /// The same key again leads back.
-    fn turn_to(&mut self, page: Page) {
+    fn turn_to(&mut self, page: TopPage) {
         self.page = match self.page == page {
-            true => Page::Agents,
+            true => TopPage::Agents,
             false => page,
         };
         self.scroll = 0;
@@ -101,7 +101,7 @@ impl View {
 
     /// Up or down: another agent on the first page, else other lines.
     fn step(&mut self, by: isize) {
-        if self.page != Page::Agents {
+        if self.page != TopPage::Agents {
             // No list of an overview is longer than that; drawing stops at its end.
             self.scroll = self.scroll.saturating_add_signed(by).min(1000);
             return;
@@ -131,7 +131,7 @@ impl View {
         agents.get(self.selected_place(&agents)).copied()
     }
 
-    pub(super) fn page(&self) -> Page {
+    pub(super) fn page(&self) -> TopPage {
         self.page
     }
 

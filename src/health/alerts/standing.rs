@@ -14,7 +14,7 @@ pub(crate) enum Told {
 
 /// What follows from a reading.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Step {
+pub(crate) struct AlertStep {
     /// Where the rule stands now; `None`: it is quiet, and nothing is to be remembered.
     pub row: Option<AlertRow>,
     pub told: Option<Told>,
@@ -26,7 +26,7 @@ pub(crate) fn step(
     row: Option<&AlertRow>,
     reading: &Reading,
     now: Millis,
-) -> Option<Step> {
+) -> Option<AlertStep> {
     let stage = row.map_or(AlertStage::Quiet, |row| row.stage);
     let cleared_at = row.and_then(|row| row.cleared_at);
     let cooling = cleared_at.filter(|at| now.since(Millis(*at)) < rule.cooldown && *at <= now.0);
@@ -39,10 +39,10 @@ pub(crate) fn step(
         limit: reading.limit.to_string(),
         severity: rule.severity,
     };
-    let silently = |row| Some(Step { row, told: None });
+    let silently = |row| Some(AlertStep { row, told: None });
     match (stage, reading.holds) {
         (AlertStage::Raised, true) => None,
-        (AlertStage::Raised, false) => Some(Step {
+        (AlertStage::Raised, false) => Some(AlertStep {
             row: (!rule.cooldown.is_zero()).then(|| stands(AlertStage::Quiet, now, Some(now.0))),
             told: Some(Told::Cleared),
         }),
@@ -55,7 +55,7 @@ pub(crate) fn step(
             let begun = row.filter(|row| row.stage == AlertStage::Pending && row.since <= now.0);
             let since = begun.map_or(now, |row| Millis(row.since));
             if now.since(since) >= rule.hold && cooling.is_none() {
-                return Some(Step {
+                return Some(AlertStep {
                     row: Some(stands(AlertStage::Raised, since, None)),
                     told: Some(Told::Raised),
                 });

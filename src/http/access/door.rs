@@ -89,31 +89,31 @@ impl Door {
 }
 
 /// What somebody is let in by.
-enum Entry {
+enum Credential {
     Token(Arc<TokenRow>),
     Session(Arc<Session>),
 }
 
-impl Entry {
+impl Credential {
     fn caller(&self, peer: Peer) -> Caller {
         match self {
-            Entry::Token(row) => Caller::bearer(peer, row.clone()),
-            Entry::Session(session) => Caller::in_session(peer, session.clone()),
+            Credential::Token(row) => Caller::bearer(peer, row.clone()),
+            Credential::Session(session) => Caller::in_session(peer, session.clone()),
         }
     }
 
     fn name(&self) -> String {
         match self {
-            Entry::Token(row) => row.name.clone(),
-            Entry::Session(session) => format!("dashboard/{}", session.owner().uid),
+            Credential::Token(row) => row.name.clone(),
+            Credential::Session(session) => format!("dashboard/{}", session.owner().uid),
         }
     }
 
     /// Waits until it counts no more.
     fn ended(self, tokens: &Arc<Tokens>) -> Ended {
         match self {
-            Entry::Token(row) => Box::pin(tokens.clone().ended(row)),
-            Entry::Session(session) => Box::pin(session.ended()),
+            Credential::Token(row) => Box::pin(tokens.clone().ended(row)),
+            Credential::Session(session) => Box::pin(session.ended()),
         }
     }
 }
@@ -137,15 +137,15 @@ pub(in crate::http) async fn authenticated(
     }
     let entry = match token_of(request.headers()) {
         Some(token) => match door.tokens.find(token) {
-            Some(row) => Entry::Token(row),
+            Some(row) => Credential::Token(row),
             None => return door.refuse(ends).await,
         },
         None => match door.session(request.headers(), ends) {
-            Some(session) => Entry::Session(session),
+            Some(session) => Credential::Session(session),
             None => return missing(),
         },
     };
-    if let Entry::Session(session) = &entry {
+    if let Credential::Session(session) = &entry {
         request = match own_act(request, session).await {
             Ok(request) => request,
             Err(problem) => return problem.into_response(),

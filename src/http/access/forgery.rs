@@ -81,7 +81,7 @@ fn forged(detail: &str) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sessions::{Owner, Sessions};
+    use super::super::sessions::{SessionOwner, Sessions};
     use super::*;
     use crate::event::Millis;
     use crate::store::TokenRole;
@@ -110,7 +110,7 @@ mod tests {
     #[tokio::test]
     async fn what_changes_something_needs_the_token_of_a_page_and_an_origin() {
         let sessions = Sessions::default();
-        let owner = Owner {
+        let owner = SessionOwner {
             uid: 0,
             role: TokenRole::Operate,
         };
@@ -157,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn another_site_may_lead_here_and_read_nothing() {
         let sessions = Sessions::default();
-        let owner = Owner {
+        let owner = SessionOwner {
             uid: 0,
             role: TokenRole::Read,
         };

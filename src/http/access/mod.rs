@@ -23,7 +23,7 @@ use axum::http::request::Parts;
 pub(super) use door::{Bearer, Door, at_home, authenticated, welcomed};
 pub(super) use forgery::CSRF_HEADER;
 pub(crate) use sessions::Sessions;
-pub(super) use sessions::{LOGIN, Notice, Owner, Session};
+pub(super) use sessions::{LOGIN, Notice, Session, SessionOwner};
 pub(super) use site::Site;
 pub(crate) use tokens::Tokens;
 pub(super) use tokens::{SYSTEM_SUBJECTS, fresh_token};
@@ -310,7 +310,7 @@ mod tests {
         let sessions = Sessions::default();
         let session = |role| {
             let now = crate::event::Millis::now();
-            let login = sessions.offer(Owner { uid: 7, role }, now).unwrap();
+            let login = sessions.offer(SessionOwner { uid: 7, role }, now).unwrap();
             let secret = sessions.redeem(&login, now).unwrap().unwrap();
             Caller::in_session(Peer::default(), sessions.find(&secret, now).unwrap())
         };

@@ -26,7 +26,7 @@ const SESSIONS_MAX: usize = 64;
 
 /// Whom a session is for: the user who asked for its login, on the control socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) struct Owner {
+pub(in crate::http) struct SessionOwner {
     pub(in crate::http) uid: u32,
     pub(in crate::http) role: TokenRole,
 }
@@ -42,7 +42,7 @@ pub(in crate::http) struct Notice {
 #[derive(Debug)]
 pub(in crate::http) struct Session {
     hash: String,
-    owner: Owner,
+    owner: SessionOwner,
     /// What its pages send beside the cookie when they change something. It opens nothing by itself.
     csrf: String,
     began: Millis,
@@ -52,7 +52,7 @@ pub(in crate::http) struct Session {
 }
 
 impl Session {
-    fn begin(hash: String, owner: Owner, csrf: String, now: Millis) -> Self {
+    fn begin(hash: String, owner: SessionOwner, csrf: String, now: Millis) -> Self {
         Session {
             hash,
             owner,
@@ -64,7 +64,7 @@ impl Session {
         }
     }
 
-    pub(in crate::http) fn owner(&self) -> Owner {
+    pub(in crate::http) fn owner(&self) -> SessionOwner {
         self.owner
     }
 
@@ -111,7 +111,7 @@ impl Session {
 #[derive(Debug)]
 struct Login {
     hash: String,
-    owner: Owner,
+    owner: SessionOwner,
     made: Millis,
 }
 
@@ -132,7 +132,11 @@ impl Sessions {
     ///
     /// # Errors
     /// The operating system gives no random bytes.
-    pub(in crate::http) fn offer(&self, owner: Owner, now: Millis) -> Result<String, String> {
+    pub(in crate::http) fn offer(
+        &self,
+        owner: SessionOwner,
+        now: Millis,
+    ) -> Result<String, String> {
         let login = fresh_secret()?;
         let mut kept = self.kept(now);
         if kept.logins.len() >= LOGINS_MAX {
@@ -215,7 +219,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    const OWNER: Owner = Owner {
+    const OWNER: SessionOwner = SessionOwner {
         uid: 1000,
         role: TokenRole::Operate,
     };

@@ -12,15 +12,15 @@ use crate::visible::one_line;
 const SHORT: usize = 200;
 
 /// What a tool answers.
-pub(super) struct Answer {
+pub(super) struct ToolAnswer {
     text: String,
     structured: Value,
     links: Vec<Resource>,
 }
 
-impl Answer {
+impl ToolAnswer {
     pub(super) fn new(text: String, structured: Value) -> Self {
-        Answer {
+        ToolAnswer {
             text,
             structured,
             links: Vec::new(),
@@ -28,7 +28,7 @@ impl Answer {
     }
 
     pub(super) fn links(self, links: Vec<Resource>) -> Self {
-        Answer { links, ..self }
+        ToolAnswer { links, ..self }
     }
 
     /// The same, with one line about what could not be waited for.
@@ -215,7 +215,7 @@ mod tests {
             "nothing here seems to be about x…\nnearest: docs/a.md:3-4  Guide > Install"
         );
         let answer =
-            Answer::new("text\n".to_owned(), Value::Null).missing(Some("2 files".to_owned()));
+            ToolAnswer::new("text\n".to_owned(), Value::Null).missing(Some("2 files".to_owned()));
         assert_eq!(answer.text, "text\n2 files");
     }
 

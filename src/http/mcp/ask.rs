@@ -12,7 +12,7 @@ use super::super::wire::{
 
 /// How much of a document is wanted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Room {
+pub(super) struct AnswerRoom {
     pub(super) lines: usize,
     pub(super) bytes: usize,
 }
@@ -53,7 +53,7 @@ pub(super) async fn get<T: DeserializeOwned>(
 pub(super) async fn read(
     way: &impl Ask,
     reference: &str,
-    room: Room,
+    room: AnswerRoom,
 ) -> Result<ReadAnswer, ClientError> {
     let target = Target::new("/read")
         .with("ref", Some(reference))

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::super::client::{ClientError, Target};
 use super::super::wire::{CiteItem, ProblemKind, SearchAnswer, Status};
-use super::answers::{self, Answer};
-use super::ask::{self, Ask, PATIENCE, Room};
+use super::answers::{self, ToolAnswer};
+use super::ask::{self, AnswerRoom, Ask, PATIENCE};
 use super::tools::{
     CiteArguments, HITS, HITS_MAX, ReadArguments, SearchArguments, StatusArguments, definitions,
 };
@@ -24,13 +24,13 @@ use super::uri;
 const TEXT_MAX: usize = 4096;
 
 /// Lines and bytes of what one call of `read` gives.
-const READ_ROOM: Room = Room {
+const READ_ROOM: AnswerRoom = AnswerRoom {
     lines: 400,
     bytes: 24 * 1024,
 };
 
 /// Lines and bytes of a resource.
-const RESOURCE_ROOM: Room = Room {
+const RESOURCE_ROOM: AnswerRoom = AnswerRoom {
     lines: 10_000,
     bytes: 256 * 1024,
 };
@@ -51,7 +51,7 @@ pub(crate) struct Server<A> {
 }
 
 /// An answer, or in one sentence why there is none.
-type Called = Result<Answer, String>;
+type Called = Result<ToolAnswer, String>;
 
 impl<A: Ask> Server<A> {
     pub(crate) fn new(asking: A) -> Self {
@@ -110,7 +110,9 @@ impl<A: Ask> Server<A> {
         }
         let links = answer.hits.iter().map(answers::link).collect();
         let missing = answer.missing;
-        Ok(Answer::new(text, structured).links(links).missing(missing))
+        Ok(ToolAnswer::new(text, structured)
+            .links(links)
+            .missing(missing))
     }
 
     async fn read(&self, arguments: ReadArguments) -> Called {
@@ -120,7 +122,7 @@ impl<A: Ask> Server<A> {
         let answer = read.map_err(|error| self.asking.sentence(error))?;
         let structured = serde_json::to_value(&answer).map_err(|e| e.to_string())?;
         let text = answers::read(&answer);
-        Ok(Answer::new(text, structured).missing(answer.missing))
+        Ok(ToolAnswer::new(text, structured).missing(answer.missing))
     }
 
     async fn cite(&self, arguments: CiteArguments) -> Called {
@@ -147,14 +149,14 @@ impl<A: Ask> Server<A> {
         };
         let structured = structured.map_err(|e| e.to_string())?;
         let text = answers::cite(&answer);
-        Ok(Answer::new(text, structured).missing(answer.missing))
+        Ok(ToolAnswer::new(text, structured).missing(answer.missing))
     }
 
     async fn status(&self) -> Called {
         let structured = ask::get(&self.asking, &Target::new("/status")).await;
         let structured: Value = structured.map_err(|error| self.asking.sentence(error))?;
         let status: Status = understood(&structured)?;
-        Ok(Answer::new(answers::status(&status), structured))
+        Ok(ToolAnswer::new(answers::status(&status), structured))
     }
 
     async fn resource(&self, uri: &str) -> Result<ReadResourceResult, ErrorData> {

@@ -12,7 +12,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Counters since the start.
 #[derive(Debug, Clone)]
-pub(super) struct Counters {
+pub(super) struct CounterSample {
     pub(super) at: Instant,
     /// Events of any type.
     pub(super) published: u64,
@@ -34,7 +34,7 @@ pub(super) struct Deliveries {
     pub(super) failed: u64,
 }
 
-impl Counters {
+impl CounterSample {
     pub(super) fn now(state: &State) -> Self {
         let figures = state.store.figures();
         let of = |kind: &EventType| {
@@ -49,7 +49,7 @@ impl Counters {
                 failed: count(counts.failed),
             }
         };
-        Counters {
+        CounterSample {
             at: Instant::now(),
             published: EventType::ALL.iter().map(of).sum(),
             captured: of(&EventType::FileChanged) + of(&EventType::FileRemoved),
@@ -61,7 +61,7 @@ impl Counters {
     }
 
     /// What was counted since `earlier`.
-    pub(super) fn since(&self, earlier: &Counters) -> Passed {
+    pub(super) fn since(&self, earlier: &CounterSample) -> Passed {
         let agents = self.agents.iter().zip(&earlier.agents);
         let position = self.position.zip(earlier.position);
         Passed {
@@ -104,26 +104,26 @@ impl Passed {
 /// The samples of the last minute and a little more.
 #[derive(Debug, Default)]
 pub(super) struct LastMinute {
-    samples: VecDeque<Counters>,
+    samples: VecDeque<CounterSample>,
 }
 
 impl LastMinute {
-    pub(super) fn push(&mut self, sample: Counters) {
+    pub(super) fn push(&mut self, sample: CounterSample) {
         // The one before the minute is needed as its beginning.
-        let is_old = |one: &Counters| sample.at.saturating_duration_since(one.at) > MINUTE;
+        let is_old = |one: &CounterSample| sample.at.saturating_duration_since(one.at) > MINUTE;
         while self.samples.get(1).is_some_and(is_old) {
             self.samples.pop_front();
         }
         self.samples.push_back(sample);
     }
 
-    pub(super) fn newest(&self) -> Option<&Counters> {
+    pub(super) fn newest(&self) -> Option<&CounterSample> {
         self.samples.back()
     }
 
     /// What happened in the last minute, as near as there are samples: less while there are none so old.
-    pub(super) fn passed(&self, now: &Counters) -> Passed {
-        let off = |one: &&Counters| {
+    pub(super) fn passed(&self, now: &CounterSample) -> Passed {
+        let off = |one: &&CounterSample| {
             let age = now.at.saturating_duration_since(one.at);
             age.abs_diff(MINUTE)
         };
@@ -136,8 +136,8 @@ impl LastMinute {
 mod tests {
     use super::*;
 
-    fn counters(began: Instant, seconds: u64, handled: u64) -> Counters {
-        Counters {
+    fn counters(began: Instant, seconds: u64, handled: u64) -> CounterSample {
+        CounterSample {
             at: began + Duration::from_secs(seconds),
             published: handled * 2,
             captured: 0,

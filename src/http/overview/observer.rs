@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::super::State;
 use super::super::history::{History, STEP};
 use super::super::wire::{Overview, Problem, ProblemKind};
-use super::counters::{Counters, LastMinute};
+use super::counters::{CounterSample, LastMinute};
 use super::look::{CountedRows, look};
 use super::sampler::point;
-use super::shared::{EVERY, Latest, Message, Seen};
+use super::shared::{EVERY, Latest, OverviewEvent, SeenOverview};
 use crate::event::Millis;
 use crate::json;
 use crate::log_once::LogOnce;
@@ -63,7 +63,7 @@ struct Observer {
     /// Points of the history so far.
     points: u64,
     /// The history as it was written last, with the number of its points then.
-    written: Option<(u64, Message)>,
+    written: Option<(u64, OverviewEvent)>,
     rows: CountedRows,
     /// What was seen last, without the time.
     last: Option<Overview>,
@@ -88,7 +88,7 @@ impl Observer {
     }
 
     fn sample(&mut self) {
-        let now = Counters::now(&self.state);
+        let now = CounterSample::now(&self.state);
         let passed = self.minute.newest().map(|before| now.since(before));
         let point = point(&self.state, passed.as_ref());
         self.history
@@ -112,8 +112,8 @@ impl Observer {
         });
     }
 
-    async fn seen(&mut self) -> Result<Seen, Problem> {
-        let passed = self.minute.passed(&Counters::now(&self.state));
+    async fn seen(&mut self) -> Result<SeenOverview, Problem> {
+        let passed = self.minute.passed(&CounterSample::now(&self.state));
         let overview = look(&self.state, &self.rows, &passed).await?;
         let text = json::to_string(&overview).map_err(unwritable)?;
         let timeless = without_time(overview);
@@ -121,22 +121,22 @@ impl Observer {
             self.version += 1;
             self.last = Some(timeless);
         }
-        Ok(Seen::new(
-            Message::overview(&text),
+        Ok(SeenOverview::new(
+            OverviewEvent::overview(&text),
             self.history()?,
             self.version,
             self.points,
         ))
     }
 
-    fn history(&mut self) -> Result<Message, Problem> {
+    fn history(&mut self) -> Result<OverviewEvent, Problem> {
         if let Some((points, written)) = &self.written
             && *points == self.points
         {
             return Ok(written.clone());
         }
         let text = json::to_string(&self.history.view()).map_err(unwritable)?;
-        let message = Message::history(&text);
+        let message = OverviewEvent::history(&text);
         self.written = Some((self.points, message.clone()));
         Ok(message)
     }

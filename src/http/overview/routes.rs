@@ -61,10 +61,10 @@ pub(in super::super) async fn follow(
         return Err(stopping());
     }
     let looking = state.overviews.looking();
-    let following = Following {
+    let following = OverviewFollower {
         state,
         looking,
-        sent: Sent::default(),
+        sent: SentSoFar::default(),
         due: VecDeque::from([Bytes::from_static(GREETING.as_bytes())]),
         ended: false,
     };
@@ -76,10 +76,10 @@ pub(in super::super) async fn follow(
 }
 
 /// A client that follows. It is sent what is newest when it takes it: nothing queues for it.
-struct Following {
+struct OverviewFollower {
     state: State,
     looking: watch::Receiver<Option<Latest>>,
-    sent: Sent,
+    sent: SentSoFar,
     /// What goes out next; of one look, so bounded.
     due: VecDeque<Bytes>,
     ended: bool,
@@ -87,13 +87,13 @@ struct Following {
 
 /// What a client has.
 #[derive(Default)]
-struct Sent {
+struct SentSoFar {
     version: Option<u64>,
     points: Option<u64>,
     at: Option<Instant>,
 }
 
-impl Following {
+impl OverviewFollower {
     /// What it is sent next; none at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {

@@ -31,7 +31,7 @@ pub(crate) struct Overviews {
 #[derive(Debug, Clone)]
 pub(super) struct Latest {
     pub(super) at: Instant,
-    pub(super) seen: Result<Arc<Seen>, Problem>,
+    pub(super) seen: Result<Arc<SeenOverview>, Problem>,
 }
 
 impl Latest {
@@ -42,9 +42,9 @@ impl Latest {
 
 /// An overview and the history of the figures, as they are sent.
 #[derive(Debug)]
-pub(in super::super) struct Seen {
-    overview: Message,
-    history: Message,
+pub(in super::super) struct SeenOverview {
+    overview: OverviewEvent,
+    history: OverviewEvent,
     /// It rises whenever something changed but for the time.
     pub(super) version: u64,
     /// It rises with each point of the history.
@@ -53,25 +53,25 @@ pub(in super::super) struct Seen {
 
 /// A text of JSON as a server-sent event.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Message {
+pub(in super::super) struct OverviewEvent {
     event: Bytes,
     head: usize,
 }
 
-impl Message {
+impl OverviewEvent {
     fn new(head: &'static str, json: &str) -> Self {
-        Message {
+        OverviewEvent {
             event: Bytes::from([head, json, END].concat()),
             head: head.len(),
         }
     }
 
     pub(super) fn overview(json: &str) -> Self {
-        Message::new(OVERVIEW, json)
+        OverviewEvent::new(OVERVIEW, json)
     }
 
     pub(super) fn history(json: &str) -> Self {
-        Message::new(HISTORY, json)
+        OverviewEvent::new(HISTORY, json)
     }
 
     /// The event; shared, not copied.
@@ -85,9 +85,14 @@ impl Message {
     }
 }
 
-impl Seen {
-    pub(super) fn new(overview: Message, history: Message, version: u64, points: u64) -> Self {
-        Seen {
+impl SeenOverview {
+    pub(super) fn new(
+        overview: OverviewEvent,
+        history: OverviewEvent,
+        version: u64,
+        points: u64,
+    ) -> Self {
+        SeenOverview {
             overview,
             history,
             version,
@@ -95,11 +100,11 @@ impl Seen {
         }
     }
 
-    pub(in super::super) fn overview(&self) -> &Message {
+    pub(in super::super) fn overview(&self) -> &OverviewEvent {
         &self.overview
     }
 
-    pub(super) fn history(&self) -> &Message {
+    pub(super) fn history(&self) -> &OverviewEvent {
         &self.history
     }
 }
@@ -127,7 +132,7 @@ impl Overviews {
     }
 
     /// What is seen now.
-    pub(in super::super) async fn now(&self) -> Result<Arc<Seen>, Problem> {
+    pub(in super::super) async fn now(&self) -> Result<Arc<SeenOverview>, Problem> {
         let mut looking = self.looking();
         let is_new = |latest: &Option<Latest>| latest.as_ref().is_some_and(Latest::is_new);
         let waiting = async {
@@ -174,7 +179,7 @@ mod tests {
 
     #[test]
     fn the_json_of_a_message_is_the_same_bytes() {
-        let message = Message::overview("{\"a\":1}");
+        let message = OverviewEvent::overview("{\"a\":1}");
         assert_eq!(message.event(), "event: overview\ndata: {\"a\":1}\n\n");
         assert_eq!(message.json(), "{\"a\":1}");
         assert!(

@@ -15,14 +15,14 @@ use super::super::params::{Named, Params, Sent};
 use super::super::wire::{Dropped, Problem, ProblemKind, PublishedId, Replayed, Restarted};
 use super::super::{State, publish};
 use super::groups::{GroupVerb, act};
-use super::{Html, Page};
+use super::{Html, PageFrame};
 use crate::amounts::counted;
 
 /// The page that asks.
 #[derive(Template)]
 #[template(path = "ask.html")]
 pub(super) struct AskPage {
-    page: Page,
+    page: PageFrame,
     question: Question,
     /// Where the answer goes: this path.
     path: String,
@@ -46,7 +46,7 @@ impl Question {
         }
     }
 
-    fn asked(self, page: Page, uri: &Uri) -> Html<AskPage> {
+    fn asked(self, page: PageFrame, uri: &Uri) -> Html<AskPage> {
         let path = uri
             .path_and_query()
             .map_or_else(String::new, ToString::to_string);
@@ -58,7 +58,7 @@ impl Question {
     }
 }
 
-pub(super) async fn ask_replay_dead(Named(id): Named, page: Page, uri: Uri) -> Html<AskPage> {
+pub(super) async fn ask_replay_dead(Named(id): Named, page: PageFrame, uri: Uri) -> Html<AskPage> {
     let title = format!("Replay the dead letter {id}?");
     let text = "It is owed again, and handled anew.";
     Question::new(title, text, "Replay").asked(page, &uri)
@@ -81,7 +81,7 @@ fn replayed(Json(done): Json<Replayed>) -> String {
     format!("Replayed: {owed} owed again, of the event {}", done.event)
 }
 
-pub(super) async fn ask_drop_dead(Named(id): Named, page: Page, uri: Uri) -> Html<AskPage> {
+pub(super) async fn ask_drop_dead(Named(id): Named, page: PageFrame, uri: Uri) -> Html<AskPage> {
     let title = format!("Drop the dead letter {id}?");
     let text = "It is done with, and never handled. This cannot be taken back.";
     let question = Question {
@@ -116,7 +116,7 @@ pub(super) struct OfGroup {
 
 pub(super) async fn ask_group(
     Path(of): Path<OfGroup>,
-    page: Page,
+    page: PageFrame,
     uri: Uri,
 ) -> Result<Html<AskPage>, Problem> {
     let (title, text, button, danger) = match GroupVerb::parse(&of.verb)? {
@@ -154,7 +154,7 @@ pub(super) async fn group(
     told(&caller, &headers, "/", done)
 }
 
-pub(super) async fn ask_replay_event(Named(id): Named, page: Page, uri: Uri) -> Html<AskPage> {
+pub(super) async fn ask_replay_event(Named(id): Named, page: PageFrame, uri: Uri) -> Html<AskPage> {
     let title = format!("Replay the event {id}?");
     let text = "What is done or dead of it is owed again, and handled anew.";
     Question::new(title, text, "Replay").asked(page, &uri)
@@ -173,7 +173,7 @@ pub(super) async fn replay_event(
     told(&caller, &headers, &back, done.map(replayed))
 }
 
-pub(super) async fn ask_restart(Named(name): Named, page: Page, uri: Uri) -> Html<AskPage> {
+pub(super) async fn ask_restart(Named(name): Named, page: PageFrame, uri: Uri) -> Html<AskPage> {
     let title = format!("Restart the agent {name}?");
     let text = "Its work under way is given back, and handled again by a new life of it.";
     Question::new(title, text, "Restart").asked(page, &uri)
@@ -224,7 +224,7 @@ pub(super) struct OfJob {
 
 pub(super) async fn ask_job(
     Path(of): Path<OfJob>,
-    page: Page,
+    page: PageFrame,
     uri: Uri,
 ) -> Result<Html<AskPage>, Problem> {
     let name = of.name;

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use super::super::Info;
 use super::super::access::Caller;
 use super::super::wire::{Problem, ProblemKind};
-use super::{Html, Page};
+use super::{Html, PageFrame};
 
 /// What a page may do in a browser: it is docent's alone, loads nothing from elsewhere, and leaves nothing behind.
 const HEADERS: [(HeaderName, &str); 4] = [
@@ -29,7 +29,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
 #[derive(Template)]
 #[template(path = "problem.html")]
 struct ProblemPage<'a> {
-    page: Page,
+    page: PageFrame,
     problem: &'a Problem,
 }
 
@@ -37,7 +37,7 @@ struct ProblemPage<'a> {
 #[derive(Template)]
 #[template(path = "stranger.html")]
 struct StrangerPage<'a> {
-    page: Page,
+    page: PageFrame,
     /// Why the login that was tried does not count.
     problem: Option<&'a Problem>,
 }
@@ -81,7 +81,7 @@ fn accepts_html(headers: &HeaderMap) -> bool {
 fn told(info: Arc<Info>, path: &str, problem: &Problem, answer: Response) -> Response {
     let (answer, _) = answer.into_parts();
     let caller = answer.extensions.get::<Caller>().cloned();
-    let page = Page::new(info, path, caller);
+    let page = PageFrame::new(info, path, caller);
     let mut response = match problem.is(ProblemKind::Unauthorized) {
         true => Html(StrangerPage {
             page,

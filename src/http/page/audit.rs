@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::asked::{self, Asked};
-use super::{Page, show};
+use super::{PageFrame, show};
 use crate::event::EventType;
 use crate::http::State;
 use crate::http::wire::Problem;
@@ -22,24 +22,24 @@ const SLICES: usize = 10;
 #[derive(Template)]
 #[template(path = "audit.html")]
 struct AuditPage {
-    page: Page,
+    page: PageFrame,
     asked: Asked,
     kinds: Vec<&'static str>,
-    list: List,
+    list: AuditList,
     problem: Option<Problem>,
 }
 
 /// The rows of a page.
 #[derive(Default)]
-struct List {
-    rows: Vec<Row>,
+struct AuditList {
+    rows: Vec<AuditRow>,
     /// Where the list goes on.
     next: Option<String>,
     /// Up to when was looked, where that did not fill the page.
     looked_to: Option<String>,
 }
 
-struct Row {
+struct AuditRow {
     n: u64,
     at: String,
     hash: String,
@@ -48,7 +48,7 @@ struct Row {
     line: String,
 }
 
-impl Row {
+impl AuditRow {
     fn text(&self, key: &str) -> &str {
         self.record[key].as_str().unwrap_or_default()
     }
@@ -58,8 +58,8 @@ impl Row {
     }
 }
 
-fn row(found: PastRecord) -> Row {
-    Row {
+fn row(found: PastRecord) -> AuditRow {
+    AuditRow {
         n: found.line.n,
         at: found.at.to_string(),
         record: serde_json::from_str(&found.line.line).unwrap_or_default(),
@@ -76,7 +76,7 @@ fn kinds() -> Vec<&'static str> {
     kinds.chain(["audit.pruned"]).collect()
 }
 
-pub(super) async fn page(Shared(state): Shared<State>, page: Page, uri: Uri) -> Response {
+pub(super) async fn page(Shared(state): Shared<State>, page: PageFrame, uri: Uri) -> Response {
     let (asked, list) = match Asked::only(&uri, PARAMETERS) {
         Ok(asked) => {
             let list = list(&state, &asked).await;
@@ -86,7 +86,7 @@ pub(super) async fn page(Shared(state): Shared<State>, page: Page, uri: Uri) -> 
     };
     let (list, problem) = match list {
         Ok(list) => (list, None),
-        Err(problem) => (List::default(), Some(problem)),
+        Err(problem) => (AuditList::default(), Some(problem)),
     };
     let status = problem.as_ref().map(|problem| problem.status);
     let page = AuditPage {
@@ -99,7 +99,7 @@ pub(super) async fn page(Shared(state): Shared<State>, page: Page, uri: Uri) -> 
     asked::answer(status, page)
 }
 
-async fn list(state: &State, asked: &Asked) -> Result<List, Problem> {
+async fn list(state: &State, asked: &Asked) -> Result<AuditList, Problem> {
     let wanted = AuditSearch {
         event: asked.given("event").map(|id| id.to_ascii_lowercase()),
         kind: asked.given("type"),
@@ -120,7 +120,7 @@ async fn list(state: &State, asked: &Asked) -> Result<List, Problem> {
             ..span
         };
     }
-    Ok(List {
+    Ok(AuditList {
         next: next.map(|row| row.key.to_string()),
         looked_to: next
             .filter(|_| rows.len() < ROWS)

@@ -6,7 +6,7 @@ use axum::http::Uri;
 use axum::response::Response;
 
 use super::asked::{self, Asked};
-use super::{Page, show};
+use super::{PageFrame, show};
 use crate::http::State;
 use crate::http::access::Caller;
 use crate::http::documents::{HistoryQuery, history};
@@ -22,7 +22,7 @@ const CHUNKS: usize = 500;
 #[derive(Template)]
 #[template(path = "document.html")]
 struct DocumentPage {
-    page: Page,
+    page: PageFrame,
     history: History,
     text: Result<Text, Problem>,
     outline: Vec<ChunkLink>,
@@ -88,7 +88,7 @@ fn size(bytes: &u64) -> String {
 pub(super) async fn page(
     Shared(state): Shared<State>,
     caller: Caller,
-    page: Page,
+    page: PageFrame,
     Path(place): Path<String>,
     uri: Uri,
 ) -> Result<Response, Problem> {

@@ -6,7 +6,7 @@ use axum::http::Uri;
 use axum::response::Response;
 
 use super::asked::{self, Asked};
-use super::{Page, show};
+use super::{PageFrame, show};
 use crate::event::escape;
 use crate::http::State;
 use crate::http::access::Caller;
@@ -24,17 +24,17 @@ const LOOKED: usize = 50 * LOOKED_SLICE;
 #[derive(Template)]
 #[template(path = "documents.html")]
 struct DocumentsPage {
-    page: Page,
+    page: PageFrame,
     asked: Asked,
     collections: Vec<String>,
     states: Vec<&'static str>,
-    list: List,
+    list: DocumentList,
     problem: Option<Problem>,
 }
 
 /// The rows of a page.
 #[derive(Default)]
-struct List {
+struct DocumentList {
     rows: Vec<DocumentView>,
     /// Where the list goes on, `<collection>/<path>`, and whether all that was looked at is on the page.
     next: Option<String>,
@@ -61,7 +61,7 @@ fn colour(row: &DocumentView) -> &'static str {
 pub(super) async fn page(
     Shared(state): Shared<State>,
     caller: Caller,
-    page: Page,
+    page: PageFrame,
     uri: Uri,
 ) -> Response {
     let asked = Asked::only(&uri, &["collection", "state", "after"]);
@@ -71,7 +71,7 @@ pub(super) async fn page(
     };
     let (list, problem) = match listed {
         Ok(list) => (list, None),
-        Err(problem) => (List::default(), Some(problem)),
+        Err(problem) => (DocumentList::default(), Some(problem)),
     };
     let status = problem.as_ref().map(|problem| problem.status);
     let page = DocumentsPage {
@@ -85,7 +85,7 @@ pub(super) async fn page(
     asked::answer(status, page)
 }
 
-async fn list(state: &State, caller: &Caller, asked: &Asked) -> Result<List, Problem> {
+async fn list(state: &State, caller: &Caller, asked: &Asked) -> Result<DocumentList, Problem> {
     let wanted = WantedDocuments {
         collection: asked.given("collection"),
         state: asked.given("state").as_deref().map(wanted).transpose()?,
@@ -101,7 +101,7 @@ async fn list(state: &State, caller: &Caller, asked: &Asked) -> Result<List, Pro
         Some(_) => LOOKED_SLICE,
         None => ROWS,
     };
-    let mut list = List::default();
+    let mut list = DocumentList::default();
     for _ in 0..LOOKED / LOOKED_SLICE {
         let found = rows(state, caller, &wanted, after, slice).await?;
         let Some(next) = found.next else {

@@ -5,7 +5,7 @@ use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
 
 use super::lineage::{Lineage, lineage};
-use super::{Html, Page, show};
+use super::{Html, PageFrame, show};
 use crate::event::codec::Envelope;
 use crate::http::State;
 use crate::http::access::Caller;
@@ -16,7 +16,7 @@ use crate::http::wire::{Delivery, DeliveryState, EventView, Problem};
 #[derive(Template)]
 #[template(path = "event.html")]
 struct EventPage {
-    page: Page,
+    page: PageFrame,
     view: EventView,
     lineage: Lineage,
     /// The page of the document that the event is about.
@@ -83,7 +83,7 @@ fn link(event: &Envelope) -> String {
 pub(super) async fn page(
     Shared(state): Shared<State>,
     caller: Caller,
-    page: Page,
+    page: PageFrame,
     id: Named,
 ) -> Result<Response, Problem> {
     let view = event_view(Shared(state.clone()), caller.clone(), id)

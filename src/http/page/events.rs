@@ -6,7 +6,7 @@ use axum::http::Uri;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::asked::{self, Asked};
-use super::{Page, show};
+use super::{PageFrame, show};
 use crate::event::{Event, EventType, Seq};
 use crate::http::State;
 use crate::http::access::Caller;
@@ -26,29 +26,29 @@ const SLICES: usize = 10;
 #[derive(Template)]
 #[template(path = "events.html")]
 struct EventsPage {
-    page: Page,
+    page: PageFrame,
     asked: Asked,
     kinds: Vec<&'static str>,
-    list: List,
+    list: EventList,
     problem: Option<Problem>,
 }
 
 /// The rows of a page.
 #[derive(Default)]
-struct List {
-    rows: Vec<Row>,
+struct EventList {
+    rows: Vec<EventRow>,
     /// Where the list goes on.
     next: Option<String>,
     /// Up to when was looked, where that did not fill the page.
     looked_to: Option<String>,
 }
 
-struct Row {
+struct EventRow {
     event: Event,
     deliveries: Vec<DeliveryView>,
 }
 
-impl Row {
+impl EventRow {
     fn time(&self) -> String {
         self.event.time.to_string()
     }
@@ -97,7 +97,7 @@ const PARAMETERS: &[&str] = &["id", "type", "subject", "error", "since", "until"
 pub(super) async fn page(
     Shared(state): Shared<State>,
     caller: Caller,
-    page: Page,
+    page: PageFrame,
     uri: Uri,
 ) -> Response {
     let (asked, list) = match Asked::only(&uri, PARAMETERS) {
@@ -118,7 +118,7 @@ pub(super) async fn page(
     };
     let (list, problem) = match list {
         Ok(list) => (list, None),
-        Err(problem) => (List::default(), Some(problem)),
+        Err(problem) => (EventList::default(), Some(problem)),
     };
     let status = problem.as_ref().map(|problem| problem.status);
     let page = EventsPage {
@@ -131,7 +131,7 @@ pub(super) async fn page(
     asked::answer(status, page)
 }
 
-async fn list(state: &State, caller: &Caller, asked: &Asked) -> Result<List, Problem> {
+async fn list(state: &State, caller: &Caller, asked: &Asked) -> Result<EventList, Problem> {
     let kind = asked.given("type").as_deref().map(str::parse).transpose();
     let wanted = EventSearch {
         kind: kind.map_err(|e: crate::event::routing::UnknownName| {
@@ -152,7 +152,7 @@ async fn list(state: &State, caller: &Caller, asked: &Asked) -> Result<List, Pro
             .search_events(wanted.clone(), span, limit)
             .await?;
         let seen = |row: &PastEvent| caller.sees(row.event.subject.as_str());
-        rows.extend(found.rows.into_iter().filter(seen).map(|row| Row {
+        rows.extend(found.rows.into_iter().filter(seen).map(|row| EventRow {
             event: row.event,
             deliveries: row.deliveries,
         }));
@@ -170,14 +170,14 @@ async fn list(state: &State, caller: &Caller, asked: &Asked) -> Result<List, Pro
 }
 
 /// What of the rows is on the page.
-fn cut(mut rows: Vec<Row>, next: Option<PastRow>, caller: &Caller) -> List {
+fn cut(mut rows: Vec<EventRow>, next: Option<PastRow>, caller: &Caller) -> EventList {
     let is_full = rows.len() >= ROWS && (next.is_some() || rows.len() > ROWS);
     if rows.len() > ROWS {
         rows.truncate(ROWS);
     }
     let last = rows.last().filter(|_| is_full).map(|row| row.event.seq);
     let reached = next.filter(|_| !is_full);
-    List {
+    EventList {
         next: last
             .or(reached.map(|row| Seq(row.key)))
             .map(|seq| seq.to_string()),

@@ -11,7 +11,7 @@ use super::super::{Info, State};
 use crate::store::TokenRole;
 
 /// The frame of a page: `layout.html` takes from it what it shows around the page's own part.
-pub(in crate::http) struct Page {
+pub(in crate::http) struct PageFrame {
     info: Arc<Info>,
     path: String,
     /// None: whoever sees it is not logged in.
@@ -38,10 +38,10 @@ const LINKS: &[Link] = &[
     link("/settings", "Settings"),
 ];
 
-impl Page {
+impl PageFrame {
     /// The frame of the page at `path`, for `caller` or for a stranger.
     pub(super) fn new(info: Arc<Info>, path: &str, caller: Option<Caller>) -> Self {
-        Page {
+        PageFrame {
             info,
             path: path.to_owned(),
             caller,
@@ -96,13 +96,13 @@ impl Page {
     }
 }
 
-impl FromRequestParts<State> for Page {
+impl FromRequestParts<State> for PageFrame {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
         let caller = Caller::of(&parts.extensions)?;
         let path = parts.uri.path();
-        Ok(Page::new(state.info.clone(), path, Some(caller)))
+        Ok(PageFrame::new(state.info.clone(), path, Some(caller)))
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_page_is_below_its_link_and_the_first_page_is_no_other() {
         let info = Arc::new(crate::http::tests::info(1));
-        let at = |path: &str, link: &str| Page::new(info.clone(), path, None).is_at(link);
+        let at = |path: &str, link: &str| PageFrame::new(info.clone(), path, None).is_at(link);
         assert!(at("/", "/") && at("/events", "/events") && at("/events/ab", "/events"));
         assert!(!at("/events", "/") && !at("/events2", "/events"));
     }

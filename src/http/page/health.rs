@@ -6,7 +6,7 @@ use axum::http::Uri;
 use axum::response::Response;
 
 use super::asked::{self, Asked};
-use super::{Page, show};
+use super::{PageFrame, show};
 use crate::event::Millis;
 use crate::health::OpenIssue;
 use crate::http::State;
@@ -20,7 +20,7 @@ const ROWS: usize = 50;
 #[derive(Template)]
 #[template(path = "health.html")]
 struct HealthPage {
-    page: Page,
+    page: PageFrame,
     judged_at: String,
     open: Vec<Open>,
     closed: Vec<HealthIssue>,
@@ -64,7 +64,7 @@ fn tried(issue: &HealthIssue) -> String {
 
 pub(super) async fn page(
     Shared(state): Shared<State>,
-    page: Page,
+    page: PageFrame,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let before = cursor(&Asked::only(&uri, &["before"])?)?;

@@ -16,7 +16,7 @@ const CAUSED: usize = 200;
 const DEPTH: usize = 8;
 
 /// A row of the chain.
-pub(super) struct Link {
+pub(super) struct ChainLink {
     pub(super) event: Envelope,
     /// Whether it is the event whose chain this is.
     pub(super) is_here: bool,
@@ -28,7 +28,7 @@ pub(super) struct Link {
 /// The chain of an event.
 #[derive(Default)]
 pub(super) struct Lineage {
-    pub(super) links: Vec<Link>,
+    pub(super) links: Vec<ChainLink>,
     /// The id of what caused the first row, which is not there.
     pub(super) missing: Option<String>,
     /// Whether the events that are shown caused more.
@@ -61,7 +61,7 @@ pub(super) async fn lineage(
     let (caused, cut_off) = caused(state, caller, event).await?;
     let mut links = Vec::new();
     for (place, cause) in causes.iter().rev().enumerate() {
-        links.push(Link {
+        links.push(ChainLink {
             event: Envelope::from(cause),
             is_here: false,
             opens: place > 0,
@@ -70,7 +70,7 @@ pub(super) async fn lineage(
     }
     let opens = !links.is_empty();
     let above = links.len().saturating_sub(1);
-    links.push(Link {
+    links.push(ChainLink {
         event: event.clone(),
         is_here: true,
         opens,
@@ -120,10 +120,10 @@ async fn caused(
 }
 
 /// Adds what an event caused, each followed by what that caused. No deeper than the steps that were read.
-fn below(id: &str, caused: &Caused, links: &mut Vec<Link>) {
+fn below(id: &str, caused: &Caused, links: &mut Vec<ChainLink>) {
     let children = caused.get(id).map_or(&[][..], Vec::as_slice);
     for (place, child) in children.iter().enumerate() {
-        links.push(Link {
+        links.push(ChainLink {
             event: child.clone(),
             is_here: false,
             opens: place == 0,

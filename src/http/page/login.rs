@@ -14,7 +14,7 @@ use super::super::access::{Caller, Door};
 use super::super::params::{field, whole};
 use super::super::wire::{Problem, ProblemKind};
 use super::super::{Peer, State};
-use super::{Html, Page};
+use super::{Html, PageFrame};
 
 /// Where one logs in.
 pub(super) const PATH: &str = "/login";
@@ -25,12 +25,12 @@ const FORM_MAX: u64 = 4096;
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LoginPage {
-    page: Page,
+    page: PageFrame,
 }
 
 /// `GET /login`: a button, and nothing else happens.
 pub(super) async fn form(Shared(state): Shared<State>) -> Response {
-    let page = Page::new(state.info.clone(), PATH, None);
+    let page = PageFrame::new(state.info.clone(), PATH, None);
     Html(LoginPage { page }).into_response()
 }
 

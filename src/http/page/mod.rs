@@ -34,7 +34,7 @@ use axum::routing::get;
 
 pub(super) use answer::as_pages;
 pub(super) use escape::Visible;
-pub(super) use frame::Page;
+pub(super) use frame::PageFrame;
 pub(super) use html::Html;
 
 use super::State;

@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::asked::{self, Asked};
 use super::excerpt::{Excerpt, excerpt};
-use super::{Page, show};
+use super::{PageFrame, show};
 use crate::http::State;
 use crate::http::access::Caller;
 use crate::http::search::{self, SearchQuery};
@@ -21,19 +21,19 @@ const MORE: usize = 20;
 #[derive(Template)]
 #[template(path = "search.html")]
 struct SearchPage {
-    page: Page,
-    form: Form,
-    answer: Option<Found>,
+    page: PageFrame,
+    form: SearchForm,
+    answer: Option<SearchOutcome>,
     problem: Option<Problem>,
 }
 
 /// What was asked, as the form shows it.
-struct Form {
+struct SearchForm {
     asked: Asked,
     collections: Vec<String>,
 }
 
-impl Form {
+impl SearchForm {
     fn text(&self, name: &str) -> &str {
         self.asked.one(name)
     }
@@ -44,7 +44,7 @@ impl Form {
 }
 
 /// What was found.
-struct Found {
+struct SearchOutcome {
     answer: SearchAnswer,
     hits: Vec<HitView>,
     /// Hits that score far below those.
@@ -54,7 +54,7 @@ struct Found {
     more: Option<String>,
 }
 
-impl Found {
+impl SearchOutcome {
     fn took(&self) -> String {
         format!("{:.0} ms", self.answer.took_ms)
     }
@@ -132,7 +132,7 @@ fn factor(boost: &BoostView) -> String {
 pub(super) async fn page(
     Shared(state): Shared<State>,
     caller: Caller,
-    page: Page,
+    page: PageFrame,
     uri: Uri,
 ) -> Response {
     let (asked, found) = match Asked::of(&uri) {
@@ -147,7 +147,7 @@ pub(super) async fn page(
         Ok(answer) => (answer, None),
         Err(problem) => (None, Some(problem)),
     };
-    let form = Form {
+    let form = SearchForm {
         asked,
         collections: asked::collections(&state, &caller),
     };
@@ -163,7 +163,7 @@ pub(super) async fn page(
     )
 }
 
-async fn found(state: &State, caller: &Caller, asked: &Asked) -> Result<Found, Problem> {
+async fn found(state: &State, caller: &Caller, asked: &Asked) -> Result<SearchOutcome, Problem> {
     let mut pairs = asked.pairs().to_vec();
     if asked.one("limit").is_empty() {
         pairs.push(("limit".to_owned(), HITS.to_string()));
@@ -177,7 +177,7 @@ async fn found(state: &State, caller: &Caller, asked: &Asked) -> Result<Found, P
     let is_full = answer.hits.len() >= asked_for && most > asked_for;
     let mut hits: Vec<HitView> = answer.hits.iter().cloned().map(view).collect();
     let weak = hits.split_off(answer.listed.min(hits.len()));
-    Ok(Found {
+    Ok(SearchOutcome {
         hits,
         weak,
         nearest: answer.nearest.iter().cloned().map(view).collect(),

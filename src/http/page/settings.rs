@@ -6,14 +6,14 @@ use askama::Template;
 use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
 
-use super::{Html, Page, show};
+use super::{Html, PageFrame, show};
 use crate::config::ShownSetting;
 use crate::http::{Info, State};
 
 #[derive(Template)]
 #[template(path = "settings.html")]
 struct SettingsPage {
-    page: Page,
+    page: PageFrame,
     info: Arc<Info>,
 }
 
@@ -47,7 +47,7 @@ fn is_default(setting: &ShownSetting) -> bool {
     setting.origin.is_default()
 }
 
-pub(super) async fn page(Shared(state): Shared<State>, page: Page) -> Response {
+pub(super) async fn page(Shared(state): Shared<State>, page: PageFrame) -> Response {
     let info = state.info.clone();
     Html(SettingsPage { page, info }).into_response()
 }

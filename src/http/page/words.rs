@@ -39,19 +39,19 @@ impl Moment {
 /// A sentence for people in which commands stand as `` `docent …` ``.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) struct Prose {
-    pub(in crate::http) pieces: Vec<Piece>,
+    pub(in crate::http) pieces: Vec<TextPiece>,
 }
 
 /// A part of a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::http) struct Piece {
+pub(in crate::http) struct TextPiece {
     pub(in crate::http) text: String,
     pub(in crate::http) is_code: bool,
 }
 
 impl Prose {
     pub(in crate::http) fn of(text: &str) -> Self {
-        let pieces = text.split('`').enumerate().map(|(at, piece)| Piece {
+        let pieces = text.split('`').enumerate().map(|(at, piece)| TextPiece {
             text: piece.to_owned(),
             is_code: at % 2 == 1,
         });

@@ -8,7 +8,7 @@ use hyper::header::{COOKIE, HeaderMap, ORIGIN, SET_COOKIE};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
-use super::super::access::{Need, Owner};
+use super::super::access::{Need, SessionOwner};
 use super::super::openapi::Registered;
 use super::super::page::pages;
 use super::super::router::registered;
@@ -68,7 +68,7 @@ impl Site {
     }
 
     fn login(&self, role: TokenRole) -> String {
-        let owner = Owner { uid: 4711, role };
+        let owner = SessionOwner { uid: 4711, role };
         self.daemon
             .state
             .sessions

@@ -7,7 +7,7 @@ use super::trend::rounded;
 use crate::amounts::{counted, duration, number, size};
 
 /// A number with what it means and its last hour.
-pub(super) struct Figure {
+pub(super) struct FigureCard {
     pub(super) id: &'static str,
     pub(super) name: &'static str,
     pub(super) value: String,
@@ -17,9 +17,9 @@ pub(super) struct Figure {
     pub(super) spark: Option<Spark>,
 }
 
-impl Figure {
+impl FigureCard {
     fn new(id: &'static str, name: &'static str, value: String, note: String) -> Self {
-        Figure {
+        FigureCard {
             id,
             name,
             value,
@@ -38,7 +38,7 @@ impl Figure {
 /// What stands for a number that is not known.
 const NOTHING: &str = "–";
 
-pub(super) fn figures(overview: &Overview, hour: &Trend) -> Vec<Figure> {
+pub(super) fn figures(overview: &Overview, hour: &Trend) -> Vec<FigureCard> {
     vec![
         searchable(overview),
         half(overview),
@@ -52,17 +52,17 @@ pub(super) fn figures(overview: &Overview, hour: &Trend) -> Vec<Figure> {
     ]
 }
 
-fn searchable(overview: &Overview) -> Figure {
+fn searchable(overview: &Overview) -> FigureCard {
     let (id, name, now) = ("complete-to", "Searchable up to", &overview.taken_at);
     match &overview.freshness.complete_to {
         Some(at) => {
             let moment = Moment::at(at, now);
-            Figure {
+            FigureCard {
                 moment: Some(moment.exact),
-                ..Figure::new(id, name, moment.shown, age(at, now))
+                ..FigureCard::new(id, name, moment.shown, age(at, now))
             }
         }
-        None => Figure::new(
+        None => FigureCard::new(
             id,
             name,
             NOTHING.to_owned(),
@@ -78,38 +78,38 @@ fn measured(overview: &Overview) -> String {
     }
 }
 
-fn half(overview: &Overview) -> Figure {
+fn half(overview: &Overview) -> FigureCard {
     let p50 = overview
         .freshness
         .measured
         .as_ref()
         .map(|m| duration(m.p50_s));
     let value = p50.unwrap_or_else(|| NOTHING.to_owned());
-    Figure::new("p50", "Searchable after, p50", value, measured(overview))
+    FigureCard::new("p50", "Searchable after, p50", value, measured(overview))
 }
 
-fn nearly_all(overview: &Overview) -> Figure {
+fn nearly_all(overview: &Overview) -> FigureCard {
     let p99 = overview
         .freshness
         .measured
         .as_ref()
         .map(|m| duration(m.p99_s));
     let value = p99.unwrap_or_else(|| NOTHING.to_owned());
-    Figure::new("p99", "Searchable after, p99", value, measured(overview))
+    FigureCard::new("p99", "Searchable after, p99", value, measured(overview))
 }
 
-fn pending(overview: &Overview) -> Figure {
+fn pending(overview: &Overview) -> FigureCard {
     let freshness = &overview.freshness;
     let note = match freshness.failed {
         0 => "on their way".to_owned(),
         n => format!("{} failed for good", number(n)),
     };
-    Figure::new("pending", "Pending files", number(freshness.pending), note)
+    FigureCard::new("pending", "Pending files", number(freshness.pending), note)
 }
 
-fn searches(overview: &Overview) -> Figure {
+fn searches(overview: &Overview) -> FigureCard {
     let value = number(overview.searches_minute);
-    Figure::new("searches", "Searches", value, span(overview))
+    FigureCard::new("searches", "Searches", value, span(overview))
 }
 
 /// The span of what is counted "in the last minute".
@@ -120,32 +120,32 @@ fn span(overview: &Overview) -> String {
     }
 }
 
-fn events(overview: &Overview) -> Figure {
+fn events(overview: &Overview) -> FigureCard {
     let value = number(overview.published_minute);
-    Figure::new("events", "Events", value, span(overview))
+    FigureCard::new("events", "Events", value, span(overview))
 }
 
-fn documents(overview: &Overview) -> Figure {
+fn documents(overview: &Overview) -> FigureCard {
     let status = &overview.status;
     let note = format!(
         "of {}, {}",
         counted(status.files, "file", "files"),
         counted(status.chunks, "chunk", "chunks")
     );
-    Figure::new("documents", "Documents", number(status.documents), note)
+    FigureCard::new("documents", "Documents", number(status.documents), note)
 }
 
-fn store(overview: &Overview) -> Figure {
+fn store(overview: &Overview) -> FigureCard {
     let value = overview
         .store_bytes
         .map_or_else(|| NOTHING.to_owned(), size);
-    Figure::new("store", "Store", value, "with its log".to_owned())
+    FigureCard::new("store", "Store", value, "with its log".to_owned())
 }
 
-fn free(overview: &Overview) -> Figure {
+fn free(overview: &Overview) -> FigureCard {
     let free = overview.status.free_space;
     let note = format!("captures stop below {}", size(free.floor));
-    Figure::new("free", "Free space", size(free.bytes), note)
+    FigureCard::new("free", "Free space", size(free.bytes), note)
 }
 
 fn bytes(value: f64) -> String {

@@ -7,7 +7,7 @@ use crate::amounts::number;
 
 /// One box of the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Node {
+pub(super) struct FlowNode {
     /// Who does it.
     pub(super) name: String,
     /// What is done.
@@ -20,13 +20,13 @@ pub(super) struct Node {
     pub(super) moves: bool,
     /// Why it stands still.
     pub(super) held: Option<String>,
-    pub(super) wide: Place,
-    pub(super) tall: Place,
+    pub(super) wide: NodePlace,
+    pub(super) tall: NodePlace,
 }
 
 /// Where a box stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct NodePlace {
     pub(super) x: usize,
     pub(super) y: usize,
 }
@@ -34,7 +34,7 @@ pub(super) struct Place {
 /// The picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Flow {
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<FlowNode>,
     /// The picture in words.
     pub(super) label: String,
 }
@@ -45,7 +45,7 @@ const STEP_TALL: usize = 92;
 
 impl Flow {
     pub(super) fn of(overview: &Overview) -> Self {
-        let files = Node {
+        let files = FlowNode {
             name: "files".to_owned(),
             verb: "on disk",
             waiting: number(overview.status.files),
@@ -58,7 +58,7 @@ impl Flow {
         };
         let stages = overview.stages.iter().enumerate();
         let stages = stages.map(|(at, stage)| node(stage, at + 1));
-        let nodes: Vec<Node> = std::iter::once(files).chain(stages).collect();
+        let nodes: Vec<FlowNode> = std::iter::once(files).chain(stages).collect();
         let told = nodes.iter().skip(1).map(told);
         Flow {
             label: format!(
@@ -70,14 +70,14 @@ impl Flow {
     }
 }
 
-fn place(at: usize, x: usize, y: usize) -> Place {
-    Place {
+fn place(at: usize, x: usize, y: usize) -> NodePlace {
+    NodePlace {
         x: at * x,
         y: at * y,
     }
 }
 
-fn node(stage: &Stage, at: usize) -> Node {
+fn node(stage: &Stage, at: usize) -> FlowNode {
     let (name, verb) = match stage.stage.known() {
         Some(StageName::Captured) => ("change_detection", "captures"),
         Some(StageName::Validated) => ("document_management", "validates"),
@@ -90,7 +90,7 @@ fn node(stage: &Stage, at: usize) -> Node {
         "" => stage.stage.to_string(),
         name => name.to_owned(),
     };
-    Node {
+    FlowNode {
         name,
         verb,
         waiting: stage.waiting.map_or_else(String::new, |n| match n {
@@ -109,7 +109,7 @@ fn node(stage: &Stage, at: usize) -> Node {
     }
 }
 
-fn told(node: &Node) -> String {
+fn told(node: &FlowNode) -> String {
     let mut told = format!("{} {}", node.name, node.verb);
     for part in [&node.waiting, &node.passed] {
         if !part.is_empty() {

@@ -14,27 +14,27 @@ use axum::extract::State as Shared;
 
 use super::super::State;
 use super::super::wire::Problem;
-use super::{Html, Page};
-use view::View;
+use super::{Html, PageFrame};
+use view::OverviewView;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
 pub(super) struct OverviewPage {
-    page: Page,
-    view: View,
+    page: PageFrame,
+    view: OverviewView,
 }
 
 /// The part of it that scripts have anew.
 #[derive(Template)]
 #[template(path = "overview/live.html")]
 pub(super) struct LivePart {
-    view: View,
+    view: OverviewView,
 }
 
 /// `GET /`
 pub(super) async fn page(
     Shared(state): Shared<State>,
-    page: Page,
+    page: PageFrame,
 ) -> Result<Html<OverviewPage>, Problem> {
     let view = look(&state, &page).await?;
     Ok(Html(OverviewPage { page, view }))
@@ -43,13 +43,13 @@ pub(super) async fn page(
 /// `GET /parts/overview`
 pub(super) async fn part(
     Shared(state): Shared<State>,
-    page: Page,
+    page: PageFrame,
 ) -> Result<Html<LivePart>, Problem> {
     let view = look(&state, &page).await?;
     Ok(Html(LivePart { view }))
 }
 
-async fn look(state: &State, page: &Page) -> Result<View, Problem> {
+async fn look(state: &State, page: &PageFrame) -> Result<OverviewView, Problem> {
     let (overview, history) = state.overviews.view().await?;
-    Ok(View::of(&overview, &history, page.may_operate()))
+    Ok(OverviewView::of(&overview, &history, page.may_operate()))
 }

@@ -6,25 +6,25 @@ use super::super::super::wire::{
 };
 use super::super::words::{Moment, Prose, age};
 use super::agents::{AgentRow, WaitingRow, agents, waiting};
-use super::figures::{Figure, figures};
+use super::figures::{FigureCard, figures};
 use super::flow::Flow;
 use super::lists::{CollectionRow, DeadPanel, JobRow, collections, dead, jobs};
 use super::tone::Tone;
 use crate::amounts::number;
 
 /// The whole page.
-pub(super) struct View {
+pub(super) struct OverviewView {
     /// Whether acts are offered.
     pub(super) acts: bool,
     pub(super) taken: Moment,
     pub(super) tone: Tone,
     pub(super) sentence: String,
     pub(super) remedy: Option<Prose>,
-    pub(super) figures: Vec<Figure>,
+    pub(super) figures: Vec<FigureCard>,
     pub(super) flow: Flow,
     pub(super) agents: Vec<AgentRow>,
     pub(super) waiting: Vec<WaitingRow>,
-    pub(super) carrier: Carrier,
+    pub(super) carrier: CarrierView,
     pub(super) issues: Vec<IssueRow>,
     pub(super) dead: DeadPanel,
     pub(super) jobs: Vec<JobRow>,
@@ -32,7 +32,7 @@ pub(super) struct View {
 }
 
 /// What carries events, and how Redis stands.
-pub(super) struct Carrier {
+pub(super) struct CarrierView {
     pub(super) active: String,
     pub(super) why: String,
     pub(super) lost: u64,
@@ -69,11 +69,11 @@ pub(super) struct IssueRow {
     pub(super) fix: String,
 }
 
-impl View {
+impl OverviewView {
     /// What is shown of this; `acts`: with what can be done.
     pub(super) fn of(overview: &Overview, history: &FigureHistory, acts: bool) -> Self {
         let (now, hour) = (overview.taken_at.as_str(), &history.hour);
-        View {
+        OverviewView {
             acts,
             taken: Moment::at(now, now),
             tone: tone(overview),
@@ -101,9 +101,9 @@ fn tone(overview: &Overview) -> Tone {
     }
 }
 
-fn carrier(overview: &Overview) -> Carrier {
+fn carrier(overview: &Overview) -> CarrierView {
     let bus = &overview.status.bus;
-    Carrier {
+    CarrierView {
         active: bus.active.clone(),
         why: bus.why.clone(),
         lost: bus.lost_by_redis,
