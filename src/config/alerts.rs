@@ -111,14 +111,31 @@ impl Rule<'_> {
         self.layers.violate(Reason::new(what, remedy), origin, &key);
     }
 
+    /// The line of a table of a list, in brackets; nothing where it is in no file.
+    fn line(&self, table: &str, number: usize) -> String {
+        match self.layers.origin(&format!("{table}[{number}]")) {
+            Origin::File { line, .. } if line > 0 => format!(" (line {line})"),
+            _ => String::new(),
+        }
+    }
+
+    /// A name stands for one rule. It is the subject of the rule's events, so one that a collection has too would make them that
+    /// collection's, also to a token for that collection alone.
     fn name(&mut self, config: &Config) {
-        let (name, number) = (&self.alert.name, self.number);
-        if config.alerts[..number].iter().any(|a| a.name == *name) {
-            let what = format!("{} is also the name of an alert before it", quote(name));
-            self.violate("name", what, "write another name");
-        } else if config.collections.iter().any(|c| c.name == *name) {
+        let name = &self.alert.name;
+        let mut before = config.alerts[..self.number].iter();
+        let mut collections = config.collections.iter();
+        if let Some(number) = before.position(|alert| alert.name == *name) {
+            let line = self.line("alert", number);
             let what = format!(
-                "{} is also the name of a collection, so their events could not be told apart",
+                "{} is also the name of an alert before it{line}",
+                quote(name)
+            );
+            self.violate("name", what, "write another name");
+        } else if let Some(number) = collections.position(|c| c.name == *name) {
+            let line = self.line("collection", number);
+            let what = format!(
+                "{} is also the name of a collection{line}, so their events could not be told apart",
                 quote(name)
             );
             self.violate("name", what, "write another name");
@@ -317,12 +334,37 @@ mod tests {
         let text = rule(parked) + &rule(parked) + "[[collection]]\nname = \"a\"\npath = \"/srv\"\n";
         let told = violations(&text);
         assert_eq!(told.len(), 2, "{told:#?}");
-        assert!(
-            told[0].contains("also the name of a collection"),
-            "{told:#?}"
+        assert_eq!(
+            told,
+            [
+                "docent.toml:2: alert[0].name: \"a\" is also the name of a collection (line 7), so their events could not be told apart; write another name",
+                "docent.toml:5: alert[1].name: \"a\" is also the name of an alert before it (line 1); write another name",
+            ]
         );
+    }
+
+    #[test]
+    fn the_path_of_a_webhook_is_shown_nowhere() {
+        let webhook = |url: &str| {
+            rule(&format!(
+                "when = \"parked\"\nwebhook = \"{url}\"\nsecret_file = \"none\""
+            ))
+        };
+        let loaded = load(&webhook("https://example.org/T0/s3cret?token=s3cret")).unwrap();
+        let shown = loaded.show().iter();
+        let shown: Vec<_> = shown
+            .filter(|shown| shown.value.contains("example"))
+            .collect();
+        assert_eq!(shown.len(), 1);
+        assert_eq!(shown[0].key, "alert[0].webhook");
+        assert_eq!(shown[0].value, "\"https://example.org/***\"");
+        let hidden = |value: &str| !value.contains("s3cret");
+        assert!(loaded.show().iter().all(|shown| hidden(&shown.value)));
+        assert!(hidden(&format!("{:?}", loaded.config)));
+        let told = violations(&webhook("http://example.org/T0/s3cret"));
+        assert_eq!(told.len(), 1, "{told:#?}");
         assert!(
-            told[1].starts_with("docent.toml:5: alert[1].name: \"a\" is also the name of an alert"),
+            told[0].contains("\"http://example.org/***\" is not https") && hidden(&told[0]),
             "{told:#?}"
         );
     }

@@ -7,7 +7,7 @@
 //! wrong by itself. A file that is not TOML is one violation.
 //!
 //! A loaded [`Config`] has absolute paths and an instance name. A password in Redis' URL is hidden in everything that shows it;
-//! only `RedisUrl::expose` tells it.
+//! only `RedisUrl::expose` tells it. So are the path and query of a webhook's address.
 
 mod alerts;
 mod check;

@@ -1,6 +1,8 @@
 //! Passwords are hidden in anything that is shown.
 
-/// Shown in place of a user and password.
+use super::check::parse_public_url;
+
+/// Shown in place of what is hidden.
 const HIDDEN: &str = "***";
 
 /// `text` with the user name and password of a URL hidden, also those in its query.
@@ -37,9 +39,58 @@ fn redact_parameter(parameter: &str) -> String {
     }
 }
 
+/// The address of a webhook with its path and query hidden: with many receivers whoever knows them may send.
+///
+/// Only what is a scheme and a server is shown, so that nothing shows of a text that is no address.
+pub(crate) fn redact_webhook(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return HIDDEN.to_owned();
+    };
+    if !scheme.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return HIDDEN.to_owned();
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (server, target) = rest.split_at(end);
+    if parse_public_url(&format!("http://{server}")).is_none() {
+        return format!("{scheme}://{HIDDEN}");
+    }
+    match target {
+        "" | "/" => text.to_owned(),
+        _ => format!("{scheme}://{server}/{HIDDEN}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_webhook_only_the_server_shows() {
+        for (url, shown) in [
+            ("", ""),
+            ("https://hooks.example.org", "https://hooks.example.org"),
+            ("https://hooks.example.org/", "https://hooks.example.org/"),
+            (
+                "https://a.example:8443/T0/s3cret",
+                "https://a.example:8443/***",
+            ),
+            ("https://a.example/?token=s3cret", "https://a.example/***"),
+            ("https://[::1]?s3cret", "https://[::1]/***"),
+            ("https://a.example/x@s3cret", "https://a.example/***"),
+            ("https://a.example/#s3cret", "https://a.example/***"),
+            ("https://me:s3cret@a.example/x", "https://***"),
+            ("https://me:s3/cret@a.example/x", "https://***"),
+            ("https:///s3cret", "https://***"),
+            ("s3cret://a.example/", "s3cret://a.example/"),
+            ("s3 cret://a.example/", "***"),
+            ("s3cret", "***"),
+        ] {
+            assert_eq!(redact_webhook(url), shown);
+        }
+    }
 
     #[test]
     fn hides_name_and_password() {

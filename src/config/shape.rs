@@ -2,8 +2,10 @@
 
 use super::check;
 use super::limit::Limit;
+use super::secret::{redact, redact_webhook};
 use super::units::{self, Units};
 use super::violation::{Reason, quote};
+use super::webhook_url::webhook_url;
 use std::ops::{Range, RangeInclusive};
 use toml::Value;
 use toml::de::DeValue;
@@ -15,6 +17,8 @@ pub(crate) type TextCheck = fn(&str) -> Result<(), Reason>;
 pub(crate) enum Shape {
     /// A text that passes a check.
     Text(TextCheck),
+    /// The address of a webhook, or the empty text for none. Its path and query are hidden wherever it is shown.
+    Webhook,
     /// A text of some of these characters, of a shortest and a longest length.
     Name(&'static str, usize, usize),
     /// A whole number in a range.
@@ -116,6 +120,14 @@ impl Shape {
         }
     }
 
+    /// A value as it would stand in a file, without what is secret in it.
+    pub(crate) fn shown(&self, value: &Value) -> String {
+        match (self, value) {
+            (Self::Webhook, Value::String(url)) => Value::from(redact_webhook(url)).to_string(),
+            _ => redact(&value.to_string()),
+        }
+    }
+
     /// An amount as it is written.
     pub(crate) fn written(&self, amount: u64) -> String {
         match self.units() {
@@ -127,6 +139,7 @@ impl Shape {
     fn check_text(&self, text: &str) -> Result<(), Reason> {
         match self {
             Self::Text(check) => check(text),
+            Self::Webhook => webhook_url(text),
             Self::Name(characters, shortest, longest) => {
                 check::name(text, characters, *shortest..=*longest)
             }
@@ -151,7 +164,9 @@ impl Shape {
             (units.noun, remedy)
         };
         let (name, remedy) = match self {
-            Self::Text(_) | Self::Name(..) => ("a text", "write a text in quotes".to_owned()),
+            Self::Text(_) | Self::Webhook | Self::Name(..) => {
+                ("a text", "write a text in quotes".to_owned())
+            }
             Self::Count(min, max) => {
                 let range = format!("write a whole number from {min} to {max}, without quotes");
                 ("a whole number", range)

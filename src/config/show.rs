@@ -2,7 +2,6 @@
 
 use super::keys::{self, Config};
 use super::layers::Layers;
-use super::secret::redact;
 use super::table::{Key, Keys as _, Node};
 use super::violation::Origin;
 use toml::{Table, Value};
@@ -11,7 +10,7 @@ use toml::{Table, Value};
 pub(crate) struct ShownSetting {
     /// The key with its tables, such as `redis.url` or `collection[0].path`.
     pub key: String,
-    /// The value as it would stand in a file; passwords are hidden.
+    /// The value as it would stand in a file; passwords, and the path and query of a webhook, are hidden.
     pub value: String,
     /// Where it was set.
     pub origin: Origin,
@@ -34,8 +33,8 @@ fn table(
     for key in keys {
         let path = keys::join(prefix, key.name);
         match (&key.node, values.get(key.name)) {
-            (Node::Value { .. }, Some(value)) => into.push(ShownSetting {
-                value: redact(&value.to_string()),
+            (Node::Value { shape, .. }, Some(value)) => into.push(ShownSetting {
+                value: shape.shown(value),
                 origin: layers.origin(&path),
                 key: path,
             }),

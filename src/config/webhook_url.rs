@@ -1,12 +1,14 @@
 //! The address of a webhook.
 
 use super::check::parse_public_url;
+use super::secret::redact_webhook;
 use super::table::Setting;
 use super::violation::{Reason, quote};
+use std::fmt;
 use std::net::IpAddr;
 
 /// An address that is told of alerts: https, or http on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct WebhookUrl {
     pub is_https: bool,
     /// The name or address, without brackets.
@@ -14,8 +16,16 @@ pub(crate) struct WebhookUrl {
     pub port: u16,
     /// The host as a request names it, with the port if it was written.
     pub authority: String,
-    /// Where the request goes, with its query.
+    /// Where the request goes, with its query. Both may be a credential.
     pub target: String,
+}
+
+impl fmt::Debug for WebhookUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_https { "https" } else { "http" };
+        let url = format!("{scheme}://{}{}", self.authority, self.target);
+        write!(f, "WebhookUrl({:?})", redact_webhook(&url))
+    }
 }
 
 impl WebhookUrl {
@@ -23,7 +33,7 @@ impl WebhookUrl {
     pub(crate) fn parse(text: &str) -> Result<Self, Reason> {
         let wrong = |what: &str| {
             Reason::new(
-                format!("{} {what}", quote(text)),
+                format!("{} {what}", quote(&redact_webhook(text))),
                 "write one such as \"https://alerts.example.org/docent\"",
             )
         };
@@ -107,6 +117,24 @@ mod tests {
             "host/a",
         ] {
             assert!(WebhookUrl::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn its_path_and_query_are_told_to_nobody() {
+        let url = WebhookUrl::parse("https://example.org/s3cret?s3cret").unwrap();
+        assert_eq!(
+            format!("{url:?}"),
+            "WebhookUrl(\"https://example.org/***\")"
+        );
+        for text in [
+            "http://example.org/s3cret",
+            "https://example.org/s3cret#",
+            "s3cret",
+        ] {
+            let reason = WebhookUrl::parse(text).unwrap_err();
+            let told = reason.what + &reason.remedy;
+            assert!(!told.contains("s3cret"), "{told}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::carriers::Carriers;
-use super::{options, size};
+use super::{COMPUTE_MIN, options, size};
 use crate::agents::change_detection::ChangeDetection;
 use crate::agents::document_management::DocumentManagement;
 use crate::agents::logging_audit::{self, LoggingAudit};
@@ -158,7 +158,8 @@ fn audit(parts: &AgentParts, source: Source) -> Factory {
         source,
         board: parts.board.clone(),
         redis: parts.redis.clone(),
-        compute: parts.compute.clone(),
+        // Of its own, for all its lives: an alert must not wait for the work whose trouble it tells of.
+        compute: Compute::new(COMPUTE_MIN),
     };
     Arc::new(move || agent(LoggingAudit::new(options.clone(), surroundings.clone())))
 }

@@ -18,6 +18,9 @@ const APART_MAX: usize = 1000;
 /// Changes whose times are remembered.
 const FRESH_MAX: usize = 500_000;
 
+/// In the place of the type of a record that somebody altered so that it has none.
+const UNREADABLE: &str = "unreadable";
+
 /// What of the audit log is looked at one by one.
 const WANTED: &str = " event.dead_lettered fix.applied fix.failed health.issue ";
 
@@ -41,7 +44,7 @@ pub(crate) async fn gather(
         let Some(last) = slice.last else { break };
         after = Some(last);
         for (kind, count) in slice.types {
-            *audited.events.entry(kind).or_default() += count;
+            audited.count(kind, count);
         }
         slice.records.iter().for_each(|record| audited.take(record));
     }
@@ -155,6 +158,15 @@ struct Audited {
 }
 
 impl Audited {
+    /// Counts records of a type.
+    fn count(&mut self, kind: String, by: u64) {
+        let kind = match kind.is_empty() {
+            true => UNREADABLE.to_owned(),
+            false => kind,
+        };
+        *self.events.entry(kind).or_default() += by;
+    }
+
     /// Takes in a record, the oldest first.
     fn take(&mut self, record: &Value) {
         let (text, data) = (

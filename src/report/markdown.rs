@@ -45,6 +45,7 @@ impl Report {
         text.push_str("\n## Dead letters\n\n");
         text.push_str(&covers("the audit log", self.audited));
         causes(&self.dead, "No delivery died.", text);
+        text.push_str("\nEntries of other programs that could not be published are not among these: `docent dead list` has them.\n");
         text.push_str("\n## Failed attempts\n\n");
         text.push_str(&covers("the ledger", self.ledger));
         causes(&self.failed, "No attempt failed.", text);

@@ -10,7 +10,7 @@ mod period;
 use serde_json::{Value, json};
 
 pub(crate) use gather::gather;
-pub(crate) use period::Period;
+pub(crate) use period::{Period, PeriodError};
 
 use crate::event::{EventId, Millis};
 use crate::store::ReportRow;

@@ -12,9 +12,12 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// A text that is no period.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
-    "{0:?} is not a period; write day, week, or FROM..TO with two dates or moments, such as 2026-11-01..2026-11-08 (in UTC)"
+    "{text:?} is not a period: {why}; write day, week, or FROM..TO with two dates or moments, such as 2026-11-01..2026-11-08 (in UTC)"
 )]
-pub(crate) struct PeriodError(String);
+pub(crate) struct PeriodError {
+    text: String,
+    why: &'static str,
+}
 
 /// A period with the word that asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,19 +33,24 @@ impl Period {
     /// # Errors
     /// The text is none.
     pub(crate) fn parse(text: &str, now: Millis) -> Result<Self, PeriodError> {
-        let wrong = || PeriodError(text.chars().take(80).collect());
+        let wrong = |why| PeriodError {
+            text: text.chars().take(80).collect(),
+            why,
+        };
         let from = match text {
             "day" => now.minus(DAY),
             "week" => now.minus(7 * DAY),
             _ => {
-                let (from, to) = text.split_once("..").ok_or_else(wrong)?;
-                let moment = |text: &str| moment(text).ok_or_else(wrong);
+                let two = text.split_once("..");
+                let (from, to) = two.ok_or_else(|| wrong("it has no `..`"))?;
+                let begins = moment(from).ok_or_else(|| wrong("there is no date before the `..`"));
+                let ends = moment(to).ok_or_else(|| wrong("there is no date behind the `..`"));
                 let span = ReportSpan {
-                    from: moment(from)?,
-                    to: moment(to)?,
+                    from: begins?,
+                    to: ends?,
                 };
                 if span.from >= span.to {
-                    return Err(wrong());
+                    return Err(wrong("it does not end after it begins"));
                 }
                 let label = text.to_owned();
                 return Ok(Period { label, span });
@@ -82,8 +90,16 @@ mod tests {
                 at("2026-11-02T12:00:00.000Z")
             )
         );
-        for text in ["", "month", "2026-11-01", "2026-11-02..2026-11-01", "a..b"] {
-            assert!(Period::parse(text, now).is_err(), "{text}");
+        for (text, why) in [
+            ("", "no `..`"),
+            ("month", "no `..`"),
+            ("2026-11-01", "no `..`"),
+            ("2026-11-02..2026-11-01", "does not end after"),
+            ("2026-13-01..2026-11-01", "before the `..`"),
+            ("2026-11-01..b", "behind the `..`"),
+        ] {
+            let error = Period::parse(text, now).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
         }
     }
 }

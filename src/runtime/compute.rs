@@ -1,9 +1,11 @@
 //! Work that keeps a processor busy or blocks on the file system, away from the threads that carry events.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// Threads for such work, a bounded number at once. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,5 +48,38 @@ impl Compute {
             work()
         });
         task.await.map_err(|e| e.to_string())
+    }
+
+    /// Runs `work` like [`Compute::run`] and waits for it no longer than this, the time until a thread is free included.
+    /// Work that has begun keeps its thread to its end, so work that hangs takes no more threads than there are.
+    ///
+    /// # Errors
+    /// As [`Compute::run`] has them, or it took too long.
+    pub(crate) async fn run_within<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let late = |_| Err(format!("it did not end within {limit:?}"));
+        timeout(limit, self.run(work)).await.unwrap_or_else(late)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_hangs_is_not_waited_for_longer_than_its_limit() {
+        let compute = Compute::new(1);
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let limit = Duration::from_millis(20);
+        let late = Err("it did not end within 20ms".to_owned());
+        let hangs = compute.run_within(limit, move || held.recv().is_ok());
+        assert_eq!(hangs.await, late);
+        // Its thread is taken still: what comes next waits for that, and no longer either.
+        assert_eq!(compute.run_within(limit, || true).await, late);
+        drop(release);
+        assert_eq!(compute.run(|| true).await, Ok(true));
     }
 }

@@ -1,6 +1,6 @@
 //! What happened in a span of time, as the audit log and the ledger have it. In slices, so that no read lasts long.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
 use super::{ReadError, Store};
@@ -9,12 +9,21 @@ use crate::event::{Millis, Seq};
 /// Records, or events, that one slice looks at.
 const SLICE: u64 = 5000;
 
+/// The type of the event that a record is of, in SQL. A line that somebody altered may be no JSON, and then SQLite fails the whole
+/// statement: such a record has the type `''`, and the others are told. (`audit verify` names it.)
+const TYPE: &str = "CASE WHEN typeof(line) = 'text' AND json_valid(line)
+    THEN COALESCE(CAST(json_extract(line, '$.type') AS TEXT), '') ELSE '' END";
+
+/// Why the last attempt of a delivery failed, in SQL; NULL where what stands there cannot be read.
+const ERROR: &str = "CASE WHEN typeof(d.errors) = 'text' AND json_valid(d.errors)
+    THEN CAST(json_extract(d.errors, '$[#-1].error') AS TEXT) END";
+
 /// A slice of the audit log.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AuditSlice {
     /// The last record that it looked at; `None`: there is none further on.
     pub last: Option<u64>,
-    /// How many records there are of each type.
+    /// How many records there are of each type; `""`: of those that cannot be read.
     pub types: Vec<(String, u64)>,
     /// The records of the types that were asked for, oldest first.
     pub records: Vec<Value>,
@@ -73,6 +82,12 @@ fn before(connection: &Connection, from: Millis) -> rusqlite::Result<u64> {
     Ok(low.saturating_sub(1))
 }
 
+/// The text in the first column, as far as it is one: an altered line may be no UTF-8.
+fn text(row: &Row<'_>) -> rusqlite::Result<String> {
+    let bytes = row.get_ref(0)?.as_bytes()?;
+    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
 impl Store {
     /// When the oldest record of the audit log that is kept was written, and the number and hash of the newest.
     pub async fn audit_ends(&self) -> Result<Option<(Millis, u64, String)>, ReadError> {
@@ -108,17 +123,17 @@ impl Store {
                 return Ok(AuditSlice::default());
             };
             let types = connection
-                .prepare_cached(
-                    "SELECT json_extract(line, '$.type'), COUNT(*) FROM audit WHERE n > ?1 AND n <= ?2 GROUP BY 1 ORDER BY 1",
-                )?
-                .query_map([after, last], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .prepare_cached(&format!(
+                    "SELECT {TYPE}, COUNT(*) FROM audit WHERE n > ?1 AND n <= ?2 GROUP BY 1 ORDER BY 1",
+                ))?
+                .query_map([after, last], |row| Ok((text(row)?, row.get(1)?)))?
                 .collect::<Result<_, _>>()?;
             let lines: Vec<String> = connection
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "SELECT line FROM audit WHERE n > ?1 AND n <= ?2
-                       AND instr(?3, ' ' || json_extract(line, '$.type') || ' ') > 0 ORDER BY n",
-                )?
-                .query_map(params![after, last, wanted], |row| row.get(0))?
+                       AND instr(?3, ' ' || {TYPE} || ' ') > 0 ORDER BY n",
+                ))?
+                .query_map(params![after, last, wanted], text)?
                 .collect::<Result<_, _>>()?;
             let parsed = lines.iter().filter_map(|line| serde_json::from_str(line).ok());
             Ok(AuditSlice {
@@ -177,12 +192,12 @@ impl Store {
                 })?
                 .collect::<Result<_, _>>()?;
             let failed = connection
-                .prepare_cached(
-                    "SELECT d.agent, substr(COALESCE(json_extract(d.errors, '$[#-1].error'), 'no reason known'), 1, 200), COUNT(*)
+                .prepare_cached(&format!(
+                    "SELECT d.agent, substr(COALESCE({ERROR}, 'no reason known'), 1, 200), COUNT(*)
                      FROM event e JOIN delivery d ON d.event = e.seq
                      WHERE e.seq >= ?1 AND e.seq <= ?2 AND e.time >= ?3 AND e.time < ?4 AND d.errors IS NOT NULL
                      GROUP BY 1, 2 ORDER BY 1, 2",
-                )?
+                ))?
                 .query_map(place, |row| {
                     Ok(FailedBy {
                         agent: row.get(0)?,

@@ -234,7 +234,10 @@ async fn beginning(mut body: Incoming) -> String {
     if told.is_empty() {
         told
     } else {
-        format!(": {}", told.escape_debug())
+        format!(
+            ": {}",
+            told.split_whitespace().collect::<Vec<_>>().join(" ")
+        )
     }
 }
 

@@ -267,21 +267,32 @@ fn a_command_is_told_in_its_environment_and_an_alert_outlives_a_restart_but_not_
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 
     fs::remove_file(&told).expect("it is there");
+    // A second rule, which is judged in the same round, shows that there was one.
+    let witness = rule("witness", ALWAYS);
+    let first = rule("space", &format!("{ALWAYS}\ncommand = {command}"));
+    world.configure(&(first + &witness));
     let daemon = world.start();
-    world.settled();
+    let subjects = || {
+        let raised = world.events("alert.raised");
+        let subjects = raised.iter().map(|event| event["subject"].clone());
+        subjects.collect::<Vec<_>>()
+    };
+    world.until("the witness is raised", || {
+        subjects().contains(&json!("witness"))
+    });
     assert_eq!(
-        world.events("alert.raised").len(),
-        1,
+        subjects(),
+        ["witness", "space"],
         "it stands, and is not told again"
     );
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
     assert!(!told.exists());
 
     // Another name is another rule.
-    world.configure(&rule("room", ALWAYS));
+    world.configure(&(rule("room", ALWAYS) + &witness));
     let daemon = world.start();
     world.until("the new rule's alert is raised", || {
-        world.events("alert.raised").len() == 2
+        world.events("alert.raised").len() == 3
     });
     let cleared = world.events("alert.cleared");
     assert_eq!(cleared.len(), 1);
@@ -290,7 +301,7 @@ fn a_command_is_told_in_its_environment_and_an_alert_outlives_a_restart_but_not_
         cleared[0]["data"]["reason"],
         "the rule is not in the config any more"
     );
-    assert_eq!(world.events("alert.raised")[0]["subject"], "room");
+    assert_eq!(subjects(), ["room", "witness", "space"]);
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
     assert!(!told.exists());
 }
@@ -395,6 +406,8 @@ fn the_weekly_report_is_written_once_for_each_request() {
     world.until("it is dead", || {
         world.events("event.dead_lettered").len() == 1
     });
+    // A report tells what was recorded before it was asked for.
+    world.settled();
     assert_eq!(world.cli(["jobs", "run", "weekly-report"]).code(), 0);
     world.until("the report is written", || {
         world.events("report.written").len() == 1

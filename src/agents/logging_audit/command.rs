@@ -105,7 +105,10 @@ async fn keep(from: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
 fn told_of(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let told: String = text.trim().chars().take(TOLD_MAX).collect();
-    format!(": {}", told.escape_debug())
+    format!(
+        ": {}",
+        told.split_whitespace().collect::<Vec<_>>().join(" ")
+    )
 }
 
 fn shown(status: ExitStatus) -> String {

@@ -1,11 +1,13 @@
 //! Gathers what the rules are judged by, from where `status`, `health` and `/metrics` have it, and nothing that no rule needs.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::ends::AttemptEnds;
 use super::{Options, Surroundings};
 use crate::disk::free_space;
-use crate::event::Millis;
+use crate::event::{AgentName, Millis};
 use crate::health::alerts::{AlertFacts, Bound};
 use crate::health::{AgentFacts, Facts};
 use crate::runtime::AgentState;
@@ -13,6 +15,9 @@ use crate::store::ReadError;
 
 /// Open issues that are looked at, at most.
 const ISSUES_MAX: usize = 1000;
+
+/// How long a disk may take to say what is free. One that hangs must not keep the other rules from being judged.
+const ASKING: Duration = Duration::from_secs(5);
 
 /// What is true now; what cannot be read ends the round.
 pub(super) async fn gather(
@@ -34,15 +39,16 @@ pub(super) async fn gather(
         },
         ..AlertFacts::default()
     };
+    let mut seen = Vec::new();
     let agents = surroundings.board.agents().borrow().clone();
     for status in agents {
         if matches!(status.state, AgentState::Off | AgentState::Stopped) {
             continue;
         }
         let (name, counts) = (status.name, store.counts(status.name));
-        facts.ends.push(ends.see(name, counts, at));
+        seen.push(ends.see(name, counts, at));
         let mut agent = AgentFacts::now(status);
-        if needs(|bound| matches!(bound, Bound::OldestOwed(_))) {
+        if asks_oldest_owed(options, name) {
             agent.oldest_owed = Some(match counts.owed {
                 0 => None,
                 _ => store.oldest_owed(name).await?,
@@ -50,6 +56,7 @@ pub(super) async fn gather(
         }
         facts.facts.agents.push(agent);
     }
+    facts.ends = Some(seen);
     if needs(|bound| matches!(bound, Bound::Dead(_))) {
         facts.facts.ingress_dead = Some(store.ingress_dead_count().await?);
     }
@@ -67,10 +74,18 @@ pub(super) async fn gather(
     Ok(facts)
 }
 
+/// Whether a rule watches what this agent owes: of others it is not read, once a second as it would be.
+fn asks_oldest_owed(options: &Options, agent: AgentName) -> bool {
+    let mut rules = options.alerts.iter().map(|alert| &alert.rule);
+    rules.any(|rule| matches!(rule.bound, Bound::OldestOwed(_)) && rule.means(agent))
+}
+
 async fn free(options: &Options, surroundings: &Surroundings) -> Option<u64> {
     let folder = options.data_dir.clone();
-    let asked = surroundings.compute.run(move || free_space(&folder)).await;
-    match asked {
+    let asking = surroundings
+        .compute
+        .run_within(ASKING, move || free_space(&folder));
+    match asking.await {
         Ok(Ok(free)) => Some(free),
         Ok(Err(error)) => {
             tracing::debug!(%error, "the free space cannot be asked for");
@@ -80,5 +95,47 @@ async fn free(options: &Options, surroundings: &Surroundings) -> Option<u64> {
             tracing::debug!(error, "the free space cannot be asked for");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::logging_audit::{AlertOption, AlertReceiver};
+    use crate::health::alerts::AlertRule;
+    use crate::store::Severity;
+
+    fn alert(bound: Bound, agent: Option<AgentName>) -> AlertOption {
+        let rule = AlertRule {
+            name: "a".to_owned(),
+            when: "any",
+            bound,
+            agent,
+            job: None,
+            hold: Duration::ZERO,
+            cooldown: Duration::ZERO,
+            severity: Severity::Warning,
+        };
+        AlertOption {
+            rule,
+            receiver: AlertReceiver::Nobody,
+        }
+    }
+
+    #[test]
+    fn the_oldest_is_read_only_of_agents_that_a_rule_about_it_means() {
+        let asked = |alerts: Vec<AlertOption>| {
+            let options = Options {
+                instance: String::new(),
+                data_dir: std::path::PathBuf::new(),
+                alerts,
+                jobs: Vec::new(),
+            };
+            [AgentName::Rag, AgentName::Scheduler].map(|agent| asks_oldest_owed(&options, agent))
+        };
+        let (oldest, rag) = (Bound::OldestOwed(ASKING), Some(AgentName::Rag));
+        assert_eq!(asked(vec![alert(oldest.clone(), rag)]), [true, false]);
+        assert_eq!(asked(vec![alert(oldest, None)]), [true, true]);
+        assert_eq!(asked(vec![alert(Bound::Parked, None)]), [false, false]);
     }
 }

@@ -19,10 +19,10 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::config::WebhookUrl;
-use crate::event::{AgentName, Event, EventType, Heartbeat, Millis, Subject};
+use crate::event::{AgentName, Event, EventType, Heartbeat, Subject};
 use crate::health::RedisLook;
 use crate::health::alerts::AlertRule;
-use crate::report::{self, Period};
+use crate::report::{self, Period, PeriodError};
 use crate::runtime::{Agent, Board, Boxed, Compute, Duty, Ending, Handling, Source};
 use crate::store::{Effect, Outcome, ReadError, Store};
 
@@ -104,9 +104,7 @@ impl LoggingAudit {
         if store.report_of(event.id).await?.is_some() {
             return Ok(Outcome::nothing());
         }
-        let asked: Value = serde_json::from_str(event.data.text()).unwrap_or_default();
-        let asked = asked["period"].as_str().unwrap_or("week");
-        let period = match Period::parse(asked, Millis::now()) {
+        let period = match period(event) {
             Ok(period) => period,
             Err(error) => {
                 tracing::warn!(%error, event = %event.id, "a report that was asked for is not written");
@@ -123,6 +121,13 @@ impl LoggingAudit {
             data,
         ))
     }
+}
+
+/// The period that `event` asks for. It ends when it was asked for: what was owed for long, as after a stop, is still about the
+/// days that were meant.
+fn period(event: &Event) -> Result<Period, PeriodError> {
+    let asked: Value = serde_json::from_str(event.data.text()).unwrap_or_default();
+    Period::parse(asked["period"].as_str().unwrap_or("week"), event.time)
 }
 
 impl Agent for LoggingAudit {
@@ -160,5 +165,36 @@ impl Agent for LoggingAudit {
             Duty::new("alerts", move |context| watch.run(context)),
             Duty::new("notifications", move |context| notifications.run(context)),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::{EventId, Millis, Seq};
+
+    #[test]
+    fn a_period_ends_when_it_was_asked_for() {
+        let asked_at = Millis::parse("2026-11-22T06:00:00Z").unwrap();
+        let id = EventId::derived(&["test"]);
+        let mut event = Event {
+            seq: Seq(7),
+            id,
+            kind: EventType::ReportRequested,
+            source: "agent/scheduler@here".to_owned(),
+            subject: Subject::job("weekly-report"),
+            time: asked_at,
+            data: json!({"period": "day"}).into(),
+            causation: None,
+            correlation: id,
+        };
+        let span = period(&event).unwrap().span;
+        assert_eq!(span.to, asked_at);
+        assert_eq!(span.from.to_string(), "2026-11-21T06:00:00.000Z");
+        event.data = json!({"job": "weekly-report"}).into();
+        let week = period(&event).unwrap();
+        assert_eq!((week.label.as_str(), week.span.to), ("week", asked_at));
     }
 }

@@ -1,4 +1,7 @@
 //! The duty that tells receivers what the store has for them: at least once, of one alert in order, and for a day.
+//!
+//! Telling and writing what came of it are futures of one set: a store that cannot be written holds up no receiver that is being
+//! told, and a receiver that was told waits for its row to be written, not to be told again.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,12 +16,14 @@ use super::{AlertReceiver, Options, Surroundings, command};
 use crate::backoff::{Backoff, half_jitter};
 use crate::event::Millis;
 use crate::log_once::LogOnce;
-use crate::runtime::{Boxed, Compute, DutyContext, DutyError};
+use crate::runtime::{Boxed, Compute, DutyContext, DutyError, Source};
 use crate::store::{AlertChange, Effect, Notification, WriteError};
 use crate::webhook;
 
-/// How long a notification is tried.
+/// How long a notification is tried,
 const KEEP_TRYING: Duration = Duration::from_secs(24 * 3600);
+/// and how often at least: a machine that slept for a day, or a clock that was set forward, has tried nothing meanwhile.
+const ATTEMPTS_MIN: u32 = 20;
 
 /// The waits between attempts.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
@@ -32,10 +37,25 @@ const LOOK: Duration = Duration::from_secs(60);
 /// After something that could not be read or written.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// How long a receiver may take to be opened, which reads files and blocks.
+const OPENING: Duration = Duration::from_secs(10);
+
 /// An attempt that ended.
 struct Attempt {
     notification: Notification,
     result: Result<(), String>,
+}
+
+/// What went on.
+enum Progress {
+    /// A receiver was told, or could not be.
+    Told(Attempt),
+    /// That was written, or could not be.
+    Written {
+        attempt: Attempt,
+        came: Came,
+        written: Result<(), WriteError>,
+    },
 }
 
 /// One life of the duty.
@@ -43,15 +63,18 @@ pub(super) struct NotificationDuty {
     options: Arc<Options>,
     surroundings: Surroundings,
     wake: Arc<Notify>,
-    running: FuturesUnordered<Boxed<'static, Attempt>>,
-    /// The rules whose receivers are being told.
+    running: FuturesUnordered<Boxed<'static, Progress>>,
+    /// The rules whose receivers are being told, until what came of it is written.
     busy: HashSet<String>,
     failing: LogOnce<bool>,
+    unwritable: LogOnce<bool>,
+    /// How long after a write that failed it is tried again.
+    pause: Duration,
 }
 
 /// Why the duty goes on.
 enum WakeReason {
-    Ended(Box<Attempt>),
+    Progress(Box<Progress>),
     Look,
 }
 
@@ -68,6 +91,8 @@ impl NotificationDuty {
             running: FuturesUnordered::new(),
             busy: HashSet::new(),
             failing: LogOnce::default(),
+            unwritable: LogOnce::default(),
+            pause: PAUSE,
         }
     }
 
@@ -80,11 +105,8 @@ impl NotificationDuty {
             let Some(wake) = context.during(self.wait(next)).await else {
                 return Ok(());
             };
-            if let WakeReason::Ended(attempt) = wake {
-                let Some(recorded) = context.during(self.record(*attempt)).await else {
-                    return Ok(());
-                };
-                recorded?;
+            if let WakeReason::Progress(progress) = wake {
+                self.follow(*progress)?;
             }
         }
     }
@@ -112,8 +134,9 @@ impl NotificationDuty {
             if wait.is_zero() || wait > LOOK * 10 {
                 self.busy.insert(notification.rule.clone());
                 let compute = self.surroundings.compute.clone();
+                let telling = attempt(receiver, notification, compute);
                 self.running
-                    .push(Box::pin(attempt(receiver, notification, compute)));
+                    .push(Box::pin(async move { Progress::Told(telling.await) }));
             } else if receiver != AlertReceiver::Nobody {
                 next = next.min(wait);
             }
@@ -123,38 +146,68 @@ impl NotificationDuty {
 
     async fn wait(&mut self, next: Duration) -> WakeReason {
         tokio::select! {
-            Some(attempt) = self.running.next(), if !self.running.is_empty() => WakeReason::Ended(Box::new(attempt)),
+            Some(progress) = self.running.next(), if !self.running.is_empty() => WakeReason::Progress(Box::new(progress)),
             () = self.wake.notified() => WakeReason::Look,
             () = tokio::time::sleep(next) => WakeReason::Look,
         }
     }
 
-    /// Records how an attempt ended. Where that cannot be written the receiver is told again, under the same id.
-    async fn record(&mut self, attempt: Attempt) -> Result<(), DutyError> {
-        let Attempt {
-            notification,
-            result,
-        } = attempt;
-        let (change, told) = conclude(&notification, result, Millis::now(), fastrand::f64());
-        let submitted = self
-            .surroundings
-            .source
-            .submit(vec![Effect::Alert(change)], Vec::new());
-        let written = match submitted.await {
-            Ok(submitted) => submitted.committed().await.map(drop),
-            Err(error) => Err(error),
-        };
-        self.busy.remove(&notification.rule);
-        match written {
-            Ok(()) => told.log(&notification),
-            Err(WriteError::Closed) => return Err(WriteError::Closed.into()),
-            Err(error) => {
-                tracing::warn!(%error, rule = notification.rule, "how the receiver of an alert answered could not be recorded; it will be told again");
-                // Not at once: the store may be unwritable for long.
-                tokio::time::sleep(PAUSE).await;
+    /// What follows from what went on. A receiver that was told is not told again because that could not be written.
+    fn follow(&mut self, progress: Progress) -> Result<(), DutyError> {
+        match progress {
+            Progress::Told(attempt) => self.write(attempt, Duration::ZERO),
+            Progress::Written {
+                attempt,
+                came,
+                written: Ok(()),
+            } => {
+                self.busy.remove(&attempt.notification.rule);
+                if self.unwritable.is_new(false) {
+                    tracing::info!("what came of telling receivers of alerts is recorded again");
+                }
+                came.log(&attempt.notification);
+            }
+            Progress::Written {
+                written: Err(WriteError::Closed),
+                ..
+            } => return Err(WriteError::Closed.into()),
+            Progress::Written {
+                attempt,
+                written: Err(error),
+                ..
+            } => {
+                if self.unwritable.is_new(true) {
+                    let rule = &attempt.notification.rule;
+                    tracing::warn!(%error, rule, "how the receiver of an alert answered cannot be recorded; that is tried until it can be");
+                }
+                self.write(attempt, self.pause);
             }
         }
         Ok(())
+    }
+
+    /// Begins to write how an attempt ended, `pause` from now.
+    fn write(&self, attempt: Attempt, pause: Duration) {
+        let source = self.surroundings.source.clone();
+        self.running.push(Box::pin(write(source, attempt, pause)));
+    }
+}
+
+/// Writes how an attempt ended, after `pause`.
+async fn write(source: Source, attempt: Attempt, pause: Duration) -> Progress {
+    tokio::time::sleep(pause).await;
+    let result = attempt.result.clone();
+    let (now, random) = (Millis::now(), fastrand::f64());
+    let (change, came) = conclude(&attempt.notification, result, now, random);
+    let submitted = source.submit(vec![Effect::Alert(change)], Vec::new());
+    let written = match submitted.await {
+        Ok(submitted) => submitted.committed().await.map(drop),
+        Err(error) => Err(error),
+    };
+    Progress::Written {
+        attempt,
+        came,
+        written,
     }
 }
 
@@ -165,14 +218,16 @@ async fn attempt(receiver: AlertReceiver, notification: Notification, compute: C
         AlertReceiver::Command(command) => command::run(&command, environment(&notification)).await,
         AlertReceiver::Webhook { url, secret_file } => {
             let opened = compute
-                .run(move || webhook::Receiver::new(&url, &secret_file))
+                .run_within(OPENING, move || webhook::Receiver::new(&url, &secret_file))
                 .await;
             let message = webhook::Message {
                 id: notification.id.clone(),
                 body: notification.body.clone(),
             };
             match opened {
-                Err(error) => Err(error),
+                Err(error) => Err(format!(
+                    "the secret and the certificates cannot be read: {error}"
+                )),
                 Ok(Err(error)) => Err(error.to_string()),
                 Ok(Ok(receiver)) => {
                     let told = receiver.tell(&message, Millis::now()).await;
@@ -247,8 +302,10 @@ fn conclude(
         Ok(()) => return (AlertChange::Sent { id }, Came::Taken),
         Err(error) => error,
     };
-    let gives_up = now.since(Millis(notification.created_at)) >= KEEP_TRYING;
-    let wait = half_jitter(BACKOFF.after(notification.attempts + 1), random);
+    let attempts = notification.attempts + 1;
+    let is_old = now.since(Millis(notification.created_at)) >= KEEP_TRYING;
+    let gives_up = is_old && attempts >= ATTEMPTS_MIN;
+    let wait = half_jitter(BACKOFF.after(attempts), random);
     let change = AlertChange::Failed {
         id,
         error: error.clone(),
@@ -266,9 +323,8 @@ fn conclude(
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_notification_is_tried_for_a_day_with_growing_waits_and_then_given_up() {
-        let mut notification = Notification {
+    fn notification() -> Notification {
+        Notification {
             id: "id".to_owned(),
             rule: "a".to_owned(),
             body: "{}".to_owned(),
@@ -276,7 +332,123 @@ mod tests {
             attempts: 0,
             due_at: 0,
             error: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_day_that_was_slept_through_gives_up_nothing() {
+        let mut notification = notification();
+        let later = Millis(0).plus(KEEP_TRYING * 3);
+        for attempts in 0..ATTEMPTS_MIN {
+            notification.attempts = attempts;
+            let (_, came) = conclude(&notification, Err("refused".to_owned()), later, 1.0);
+            let is_last = attempts + 1 == ATTEMPTS_MIN;
+            assert_eq!(came == Came::GaveUp("refused".to_owned()), is_last);
+        }
+    }
+
+    /// With a store whose writer can be told that its disk is full.
+    #[cfg(feature = "testing")]
+    mod with_a_store {
+        use super::*;
+        use crate::agents::logging_audit::AlertOption;
+        use crate::event::AgentName;
+        use crate::health::alerts::{AlertRule, Bound};
+        use crate::runtime::Board;
+        use crate::store::tests::options;
+        use crate::store::{Severity, Store};
+
+        fn telling(command: Vec<String>, store: &Store) -> NotificationDuty {
+            let rule = AlertRule {
+                name: "a".to_owned(),
+                when: "any",
+                bound: Bound::Parked,
+                agent: None,
+                job: None,
+                hold: Duration::ZERO,
+                cooldown: Duration::ZERO,
+                severity: Severity::Warning,
+            };
+            let receiver = AlertReceiver::Command(command);
+            let options = Options {
+                instance: "here".to_owned(),
+                data_dir: std::path::PathBuf::new(),
+                alerts: vec![AlertOption { rule, receiver }],
+                jobs: Vec::new(),
+            };
+            let surroundings = Surroundings {
+                store: store.clone(),
+                source: Source::new(store.clone(), 10, 1 << 20),
+                board: Board::new(&[AgentName::LoggingAudit]),
+                redis: Arc::new(|| None),
+                compute: Compute::new(1),
+            };
+            NotificationDuty::new(Arc::new(options), surroundings, Arc::default())
+        }
+
+        /// The next that goes on.
+        async fn progress(duty: &mut NotificationDuty) -> Progress {
+            loop {
+                if let WakeReason::Progress(progress) = duty.wait(LOOK).await {
+                    return *progress;
+                }
+            }
+        }
+
+        #[tokio::test]
+        async fn what_cannot_be_recorded_is_written_later_and_told_once() {
+            let dir = tempfile::tempdir().unwrap();
+            let (store, _closer) = Store::open(dir.path(), options()).unwrap();
+            let told = dir.path().join("told");
+            let script = format!("echo told >> {}", told.display());
+            let command = ["/bin/sh", "-c", &script].map(str::to_owned).to_vec();
+            let mut duty = telling(command, &store);
+            duty.pause = Duration::from_millis(10);
+            let queued = Effect::Alert(AlertChange::Queued(notification()));
+            let submitted = store.submit(vec![queued], Vec::new()).await.unwrap();
+            submitted.committed().await.unwrap();
+
+            store.gate().disk_full(true);
+            duty.begin().await;
+            let ended = progress(&mut duty).await;
+            assert!(matches!(&ended, Progress::Told(attempt) if attempt.result.is_ok()));
+            duty.follow(ended).unwrap();
+            for _ in 0..3 {
+                let refused = progress(&mut duty).await;
+                let Progress::Written { written, .. } = &refused else {
+                    panic!("it was told again");
+                };
+                assert!(matches!(written, Err(WriteError::Unavailable(_))));
+                duty.follow(refused).unwrap();
+                duty.begin().await;
+                assert_eq!(duty.running.len(), 1, "the write alone is under way");
+            }
+            assert!(duty.busy.contains("a") && *duty.unwritable.last());
+
+            store.gate().disk_full(false);
+            loop {
+                let ended = progress(&mut duty).await;
+                let is_written = matches!(
+                    &ended,
+                    Progress::Written {
+                        written: Ok(()),
+                        ..
+                    }
+                );
+                duty.follow(ended).unwrap();
+                if is_written {
+                    break;
+                }
+            }
+            assert!(duty.busy.is_empty() && !*duty.unwritable.last());
+            assert_eq!(store.notifications().await, Ok(Vec::new()));
+            assert_eq!(std::fs::read_to_string(&told).unwrap(), "told\n");
+        }
+    }
+
+    #[test]
+    fn a_notification_is_tried_for_a_day_with_growing_waits_and_then_given_up() {
+        let mut notification = notification();
         let mut now = Millis(0);
         let mut waits = Vec::new();
         loop {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::ends::AttemptEnds;
@@ -230,8 +231,15 @@ impl Watch {
     }
 }
 
+/// A text as it is, anything else as JSON.
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
 fn log(what: Told, reading: &Reading, rule: &str, severity: Severity) {
-    let (value, limit) = (reading.value.to_string(), reading.limit.to_string());
+    let (value, limit) = (text(&reading.value), text(&reading.limit));
     let found = &reading.what;
     match (what, severity) {
         (Told::Raised, Severity::Error) => {

@@ -7,7 +7,7 @@ mod reading;
 mod rule;
 mod standing;
 
-pub(crate) use reading::{AgentEnds, AlertFacts, Reading, read};
+pub(crate) use reading::{AgentEnds, AlertFacts, ENDS_WINDOW, Reading, read};
 pub(crate) use rule::{AlertRule, Bound};
 pub(crate) use standing::{Told, step};
 

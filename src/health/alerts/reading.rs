@@ -5,12 +5,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::rule::{AlertRule, Bound};
+use crate::amounts::counted;
 use crate::event::AgentName;
 use crate::health::{Facts, RedisStanding, parked_text};
-use crate::store::{Issue, JobState};
+use crate::store::{Detector, Issue, JobState};
 
 /// Open issues that a reading names.
 const NAMED_MAX: usize = 5;
+
+/// How far back the ends of attempts count.
+pub(crate) const ENDS_WINDOW: Duration = Duration::from_secs(300);
 
 /// What the rules are judged by. What could not be read is `None`: nothing is concluded from it.
 #[derive(Debug, Clone, Default)]
@@ -18,16 +22,20 @@ pub(crate) struct AlertFacts {
     pub facts: Facts,
     /// The open issues.
     pub issues: Option<Vec<Issue>>,
-    /// How attempts ended lately, of each agent.
-    pub ends: Vec<AgentEnds>,
+    /// How attempts ended lately, of each agent that is on.
+    pub ends: Option<Vec<AgentEnds>>,
     /// The jobs that are turned on.
     pub jobs: Option<Vec<JobState>>,
 }
 
-/// How attempts of one agent ended lately.
+/// How attempts of one agent ended lately. Whoever looks begins anew with each start, so what was not seen yet is not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AgentEnds {
     pub agent: AgentName,
+    /// For how long it has been looked at.
+    pub watched: Duration,
+    /// Whether it was seen to end something, or to owe nothing.
+    pub moved: bool,
     /// Deliveries that were done,
     pub done: u64,
     /// and attempts that failed.
@@ -53,18 +61,14 @@ pub(crate) fn read(rule: &AlertRule, facts: &AlertFacts) -> Option<Reading> {
     match &rule.bound {
         Bound::OldestOwed(limit) => oldest_owed(rule, facts, *limit),
         Bound::Dead(limit) => dead(rule, facts, *limit),
-        Bound::ErrorRate(limit) => Some(error_rate(rule, facts, *limit)),
-        Bound::Silent(limit) => Some(silent(rule, facts, *limit)),
+        Bound::ErrorRate(limit) => error_rate(rule, facts, *limit),
+        Bound::Silent(limit) => silent(rule, facts, *limit),
         Bound::JobMissed(limit) => job_missed(rule, facts, *limit),
         Bound::DiskFree(limit) => disk_free(facts, *limit),
         Bound::Parked => Some(parked(rule, facts)),
         Bound::RedisAway => redis_away(facts),
         Bound::Issue => issue(rule, facts),
     }
-}
-
-fn is_meant(rule: &AlertRule, agent: AgentName) -> bool {
-    rule.agent.is_none_or(|meant| meant == agent)
 }
 
 /// The longest of what each of several took, in seconds.
@@ -86,11 +90,7 @@ fn longest(
 fn oldest_owed(rule: &AlertRule, facts: &AlertFacts, limit: Duration) -> Option<Reading> {
     let facts = &facts.facts;
     let mut ages = Vec::new();
-    for agent in facts
-        .agents
-        .iter()
-        .filter(|a| is_meant(rule, a.status.name))
-    {
+    for agent in facts.agents.iter().filter(|a| rule.means(a.status.name)) {
         let age = agent
             .oldest_owed?
             .map_or(Duration::ZERO, |at| facts.age(at));
@@ -102,7 +102,7 @@ fn oldest_owed(rule: &AlertRule, facts: &AlertFacts, limit: Duration) -> Option<
 
 fn dead(rule: &AlertRule, facts: &AlertFacts, limit: f64) -> Option<Reading> {
     let of_agents = facts.facts.dead.iter();
-    let of_agents = of_agents.filter(|(agent, _)| is_meant(rule, *agent));
+    let of_agents = of_agents.filter(|(agent, _)| rule.means(*agent));
     let mut dead: u64 = of_agents.map(|(_, dead)| dead).sum();
     if rule.agent.is_none() {
         dead += facts.facts.ingress_dead?;
@@ -116,26 +116,36 @@ fn dead(rule: &AlertRule, facts: &AlertFacts, limit: f64) -> Option<Reading> {
     })
 }
 
-fn error_rate(rule: &AlertRule, facts: &AlertFacts, limit: f64) -> Reading {
-    let ends = facts.ends.iter().filter(|e| is_meant(rule, e.agent));
-    let (done, failed) = ends.fold((0, 0), |(d, f), e| (d + e.done, f + e.failed));
+fn error_rate(rule: &AlertRule, facts: &AlertFacts, limit: f64) -> Option<Reading> {
+    let (mut done, mut failed, mut is_whole) = (0, 0, true);
+    for ends in facts.ends.as_ref()?.iter().filter(|e| rule.means(e.agent)) {
+        done += ends.done;
+        failed += ends.failed;
+        is_whole &= ends.watched >= ENDS_WINDOW;
+    }
     let all = done + failed;
     let share = match all {
         0 => 0.0,
         _ => failed as f64 / all as f64,
     };
-    Reading {
+    let reading = Reading {
         holds: share > limit,
         value: json!(share),
         limit: json!(limit),
         what: format!("{failed} of the last {all} attempts failed"),
-    }
+    };
+    // What failed before the first look may be the greater part of the window: only a whole one says that all is well.
+    (is_whole || reading.holds).then_some(reading)
 }
 
-fn silent(rule: &AlertRule, facts: &AlertFacts, limit: Duration) -> Reading {
-    let ends = facts.ends.iter().filter(|e| is_meant(rule, e.agent));
-    let ends = ends.map(|e| (e.agent.to_string(), e.silent));
-    longest(ends, limit, "has work and has ended none for")
+fn silent(rule: &AlertRule, facts: &AlertFacts, limit: Duration) -> Option<Reading> {
+    let ends = facts.ends.as_ref()?.iter();
+    let ends: Vec<_> = ends.filter(|e| rule.means(e.agent)).collect();
+    // One that has ended nothing since the first look may have been silent for long before.
+    let is_known = ends.iter().all(|e| e.moved || e.watched > limit);
+    let times = ends.iter().map(|e| (e.agent.to_string(), e.silent));
+    let reading = longest(times, limit, "has work and has ended none for");
+    (is_known || reading.holds).then_some(reading)
 }
 
 fn job_missed(rule: &AlertRule, facts: &AlertFacts, limit: Duration) -> Option<Reading> {
@@ -160,7 +170,7 @@ fn disk_free(facts: &AlertFacts, limit: u64) -> Option<Reading> {
 
 fn parked(rule: &AlertRule, facts: &AlertFacts) -> Reading {
     let agents = facts.facts.agents.iter();
-    let agents = agents.filter(|a| is_meant(rule, a.status.name));
+    let agents = agents.filter(|a| rule.means(a.status.name));
     let parked: Vec<_> = agents
         .filter_map(|a| Some((a.status.name, parked_text(&a.status)?)))
         .collect();
@@ -198,13 +208,18 @@ fn redis_away(facts: &AlertFacts) -> Option<Reading> {
 
 fn issue(rule: &AlertRule, facts: &AlertFacts) -> Option<Reading> {
     let issues = facts.issues.as_ref()?.iter();
+    // That a receiver could not be told ends only with the next message of its rule. If it made an alert, the alert of that rule
+    // could never end, and so there would be no next message.
+    let counts = |issue: &&Issue| issue.detector != Some(Detector::AlertUndelivered);
     let keys: Vec<&str> = issues
+        .filter(counts)
         .filter(|issue| issue.severity >= rule.severity)
         .map(|issue| issue.subject.as_str())
         .collect();
     let shown = &keys[..keys.len().min(NAMED_MAX)];
     let limit = format!("no issue of severity {} or more", rule.severity.as_str());
-    let what = format!("{} open issues: {}", keys.len(), shown.join(", "));
+    let open = counted(keys.len() as u64, "open issue", "open issues");
+    let what = format!("{open}: {}", shown.join(", "));
     Some(named(shown, &limit, what))
 }
 
@@ -254,13 +269,15 @@ mod tests {
         }
     }
 
-    fn ends(failed: u64, silent: Duration) -> Vec<AgentEnds> {
-        vec![AgentEnds {
+    fn ends(failed: u64, silent: Duration) -> Option<Vec<AgentEnds>> {
+        Some(vec![AgentEnds {
             agent: AgentName::Rag,
+            watched: LONG,
+            moved: true,
             done: 1,
             failed,
             silent,
-        }]
+        }])
     }
 
     fn well() -> AlertFacts {
@@ -314,13 +331,66 @@ mod tests {
             ..AlertFacts::default()
         };
         for bound in bounds() {
-            let is_known = matches!(
-                bound,
-                Bound::ErrorRate(_) | Bound::Silent(_) | Bound::Parked
-            );
+            let is_known = bound == Bound::Parked;
             let rule = rule(bound);
             assert_eq!(read(&rule, &unknown).is_some(), is_known, "{rule:?}");
         }
+    }
+
+    /// What is found in the ends of one agent: whether it is so, if that is known.
+    fn found(bound: Bound, ends: AgentEnds) -> Option<bool> {
+        let facts = AlertFacts {
+            ends: Some(vec![ends]),
+            ..well()
+        };
+        read(&rule(bound), &facts).map(|reading| reading.holds)
+    }
+
+    #[test]
+    fn silence_is_over_only_when_something_was_seen_to_end() {
+        let seconds = Duration::from_secs;
+        let ends = |watched, moved, silent| AgentEnds {
+            agent: AgentName::Rag,
+            watched: seconds(watched),
+            moved,
+            done: 0,
+            failed: 0,
+            silent: seconds(silent),
+        };
+        let silent = |ends| found(Bound::Silent(seconds(60)), ends);
+        assert_eq!(silent(ends(1, false, 1)), None);
+        assert_eq!(silent(ends(60, false, 60)), None);
+        assert_eq!(silent(ends(61, false, 61)), Some(true));
+        assert_eq!(silent(ends(2, true, 0)), Some(false));
+        assert_eq!(silent(ends(100, true, 61)), Some(true));
+        // One of two that is not known is enough for nothing to be known.
+        let mut facts = well();
+        let other = AgentEnds {
+            agent: AgentName::Scheduler,
+            ..ends(1, false, 1)
+        };
+        facts.ends.as_mut().unwrap().push(other);
+        let mut rule = rule(Bound::Silent(seconds(60)));
+        assert_eq!(read(&rule, &facts), None);
+        rule.agent = Some(AgentName::Rag);
+        assert!(!read(&rule, &facts).unwrap().holds);
+    }
+
+    #[test]
+    fn a_window_that_was_not_watched_whole_tells_only_what_is_wrong() {
+        let ends = |watched, failed| AgentEnds {
+            agent: AgentName::Rag,
+            watched,
+            moved: true,
+            done: 1,
+            failed,
+            silent: Duration::ZERO,
+        };
+        let rate = |ends| found(Bound::ErrorRate(0.5), ends);
+        let begun = ENDS_WINDOW - Duration::from_secs(1);
+        assert_eq!(rate(ends(begun, 1)), None);
+        assert_eq!(rate(ends(begun, 2)), Some(true));
+        assert_eq!(rate(ends(ENDS_WINDOW, 1)), Some(false));
     }
 
     #[test]
@@ -343,5 +413,18 @@ mod tests {
         let mut rule = rule(Bound::Issue);
         rule.severity = Severity::Error;
         assert!(!read(&rule, &wrong()).unwrap().holds);
+    }
+
+    #[test]
+    fn that_a_receiver_could_not_be_told_makes_no_alert() {
+        let (rule, mut facts) = (rule(Bound::Issue), wrong());
+        let mut undelivered = facts.issues.clone().unwrap().remove(0);
+        undelivered.subject = "alert_undelivered:a".to_owned();
+        undelivered.detector = Some(Detector::AlertUndelivered);
+        facts.issues.as_mut().unwrap().push(undelivered);
+        let reading = read(&rule, &facts).unwrap();
+        assert_eq!((reading.holds, reading.value), (true, json!("disk:disk")));
+        facts.issues.as_mut().unwrap().remove(0);
+        assert!(!read(&rule, &facts).unwrap().holds);
     }
 }

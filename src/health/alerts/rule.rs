@@ -70,4 +70,9 @@ impl AlertRule {
             },
         })
     }
+
+    /// Whether it is about this agent.
+    pub(crate) fn means(&self, agent: AgentName) -> bool {
+        self.agent.is_none_or(|meant| meant == agent)
+    }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::event::{AgentName, EventId, EventType, NewEvent, Subject};
-use crate::store::tests::options;
+use crate::store::tests::{change, options};
 use crate::store::{AuditRecord, Effect, StoreOptions};
 
 /// A store with events of each kind that a report tells of, and their records.
@@ -92,6 +92,58 @@ async fn a_report_tells_what_the_audit_log_has() {
     assert_eq!(json["events"]["health.issue"], 2);
     assert_eq!(json["audit"]["head"]["n"], 5);
     assert_eq!(report.announcement("x")["events"], 5);
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_counted_and_hides_no_other() {
+    for line in [
+        "'no JSON'",
+        "'{\"type\":'",
+        "'{}'",
+        "x'7b7d'",
+        "CAST(x'7b22ff' AS TEXT)",
+    ] {
+        let (_dir, store) = store().await;
+        change(
+            &store,
+            &format!("UPDATE audit SET line = {line} WHERE n = 2"),
+        );
+        let report = report(&store).await;
+        let count = |kind: &str| {
+            let found = report.events.iter().find(|(name, _)| name == kind);
+            found.map(|(_, count)| *count)
+        };
+        assert_eq!(count("unreadable"), Some(1), "{line}");
+        assert_eq!(count("fix.applied"), None, "{line}: it was the second");
+        assert_eq!(count("health.issue"), Some(2), "{line}");
+        assert_eq!(report.dead.causes.len(), 1, "{line}");
+        assert!(report.markdown().contains("| unreadable | 1 |"), "{line}");
+    }
+    // Its type alone can be read.
+    let (_dir, store) = store().await;
+    let line = "CAST(x'7b2274797065223a226669782e6170706c696564222c2278223a22ff227d' AS TEXT)";
+    change(
+        &store,
+        &format!("UPDATE audit SET line = {line} WHERE n = 2"),
+    );
+    let report = report(&store).await;
+    assert!(report.events.contains(&("fix.applied".to_owned(), 1)));
+}
+
+#[tokio::test]
+async fn errors_of_a_delivery_that_cannot_be_read_are_no_reason_known() {
+    let (_dir, store) = store().await;
+    change(
+        &store,
+        "UPDATE delivery SET errors = '[' WHERE event = (SELECT MIN(seq) FROM event)",
+    );
+    let report = report(&store).await;
+    let failed = Cause {
+        agent: "logging_audit".to_owned(),
+        error: "no reason known".to_owned(),
+        count: 1,
+    };
+    assert_eq!(report.failed.causes, [failed]);
 }
 
 #[tokio::test]
