@@ -3,6 +3,7 @@
 //! A requirement that is not met is an [`Unmet`]: what was tried, on what, why it fails, and what to do. What could not be
 //! tried, and why, is a note.
 
+mod alerts;
 mod paths;
 mod redis;
 mod store;
@@ -57,6 +58,7 @@ pub(crate) fn examine(config: &Config, again: &str) -> Report {
     paths::socket(&config.socket_path(), &makes, &mut report);
     paths::group(&config.control.group, &mut report);
     paths::certificate(config, &mut report);
+    alerts::receivers(config, &mut report);
     watches::room(config, &mut report);
     store::store(config, &mut report);
     store::free_space(config, &mut report);

@@ -49,7 +49,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     (
         "environment",
-        &["bus", "config", "daemon", "index", "store"],
+        &["bus", "config", "daemon", "index", "store", "webhook"],
     ),
     (
         "cli",

@@ -1,0 +1,91 @@
+//! Whether the receivers of alerts could be told: it is too late to learn that when there is an alert.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+use super::Report;
+use crate::config::{Alert, Config};
+use crate::webhook;
+
+/// Programs can be started, and webhooks have a secret that signs. Nobody is told anything.
+pub(super) fn receivers(config: &Config, report: &mut Report) {
+    for alert in &config.alerts {
+        if let Some(url) = &alert.webhook
+            && let Err(error) = webhook::Receiver::new(url, &alert.secret_file)
+        {
+            unmet(alert, error.to_string(), report);
+        }
+        if let Some(program) = alert.command.first()
+            && let Err(why) = startable(program)
+        {
+            unmet(alert, why, report);
+        }
+    }
+}
+
+fn unmet(alert: &Alert, why: String, report: &mut Report) {
+    let what = format!(
+        "the receiver of the alert {} cannot be told: {why}",
+        alert.name
+    );
+    report.unmet(
+        "alert",
+        what,
+        "until that is mended its alerts stand in the log alone",
+    );
+}
+
+/// Whether there is a program of this name that may be started, as the daemon looks for it.
+fn startable(program: &str) -> Result<(), String> {
+    let path = Path::new(program);
+    if program.contains('/') {
+        return access(path, Access::EXEC_OK).map_err(|error| {
+            format!(
+                "{program} cannot be started: {}",
+                std::io::Error::from(error)
+            )
+        });
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = std::env::split_paths(&folders).collect();
+    match places
+        .iter()
+        .any(|place| access(place.join(path), Access::EXEC_OK).is_ok())
+    {
+        true => Ok(()),
+        false => Err(format!(
+            "there is no program {program} in PATH; write its path"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::config;
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_told_is_said_before_there_is_an_alert() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("docs")).unwrap();
+        let rule = "when = \"parked\"";
+        let text = format!(
+            "data_dir = \"data\"\n[[collection]]\nname = \"d\"\npath = \"docs\"\n\
+             [[alert]]\nname = \"a\"\n{rule}\nwebhook = \"http://127.0.0.1:1/x\"\nsecret_file = \"none\"\n\
+             [[alert]]\nname = \"b\"\n{rule}\ncommand = [\"/no/such\"]\n\
+             [[alert]]\nname = \"c\"\n{rule}\ncommand = [\"no-such-program\"]\n\
+             [[alert]]\nname = \"d2\"\n{rule}\ncommand = [\"sh\", \"-c\", \"true\"]\n"
+        );
+        let mut report = Report::default();
+        receivers(&config(folder.path(), &text), &mut report);
+        let said: Vec<&str> = report.unmet.iter().map(|one| one.what.as_str()).collect();
+        assert_eq!(said.len(), 3, "{said:?}");
+        for (said, part) in said
+            .iter()
+            .zip(["none", "/no/such cannot be started", "in PATH"])
+        {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+}
