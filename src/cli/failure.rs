@@ -7,6 +7,12 @@ use crate::http::{ClientError, NetworkError};
 impl From<ClientError> for Fatal {
     fn from(error: ClientError) -> Self {
         match error {
+            // What the daemon says is for who sends a header; a verb has a file.
+            ClientError::Problem(problem) if problem.is(ProblemKind::Unauthorized) => {
+                Fatal::new(Exit::Permission, problem.detail).hint(
+                    "--token-file must name a file with a token that counts: on docent's machine, `docent token list` shows them, and `docent token create NAME --role read` makes one",
+                )
+            }
             ClientError::Problem(problem) => refused(exit_of(&problem), problem),
             // What to do about it depends on the config: `Context::explained` says it.
             ClientError::Unreachable { .. } => Fatal::new(Exit::Unavailable, error),
@@ -97,6 +103,16 @@ pub(super) fn exit_of(problem: &Problem) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_no_token_that_counts_is_told_of_the_file() {
+        let problem = Problem::new(ProblemKind::Unauthorized, "it is revoked").hint("a header");
+        let told = format!("{:?}", Fatal::from(ClientError::Problem(problem)));
+        assert!(
+            told.contains("--token-file") && !told.contains("a header"),
+            "{told}"
+        );
+    }
 
     #[test]
     fn a_problem_ends_the_process_as_its_kind_says() {

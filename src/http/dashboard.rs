@@ -58,7 +58,7 @@ pub(super) async fn login(
     let Some(served) = &state.info.dashboard else {
         let detail = "there is no dashboard: docent listens on no address";
         return Err(Problem::new(ProblemKind::NotFound, detail).hint(
-            "write these lines into the config and restart docent:\n  [http]\n  listen = \"127.0.0.1:9870\"",
+            "write listen = \"127.0.0.1:9870\" into [http] of the config, and restart docent",
         ));
     };
     let Some(uid) = caller.uid() else {

@@ -119,7 +119,6 @@ fn brief() -> Routes {
         )
         .get(ReadAll, "/jobs", health::JOBS, health::jobs)
         .get(ReadAll, "/health", health::ISSUES, health::issues)
-        .get(ReadAll, "/report", report::NOW, report::now)
         .get(ReadAll, "/reports", report::LIST, report::list)
         .get(ReadAll, "/reports/{name}", report::SHOW, report::show)
         .get(ReadAll, "/audit", audit::LIST, audit::list)
@@ -147,12 +146,13 @@ fn of_access(routes: Routes) -> Routes {
         )
 }
 
-/// Routes that may last as long as the client likes.
+/// Routes that may last long: as the client likes, or as there is much to read.
 fn lasting() -> Routes {
     use Need::{Operate, OperateAll, Read, ReadAll};
     Routes::default()
         .post(OperateAll, "/scan", scan::SCAN, scan::scan)
         .post(ReadAll, "/wait", wait::WAIT, wait::wait)
+        .get(ReadAll, "/report", report::NOW, report::now)
         .post(Operate, "/events/stream", stream::PUBLISH, stream::publish)
         .get(Read, "/tail", events::TAIL, events::tail)
         .get(Read, "/stream", follow::FOLLOW, follow::follow)
@@ -182,6 +182,7 @@ fn api(state: State, pages: Router<State>) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(bounded_by(permits.lasting()));
     let (body, patience) = (state.info.body, state.info.patience.body);
+    let stop = state.stop.clone();
     let api = Router::new()
         .nest("/api/v1", brief.merge(lasting).with_state(state.clone()))
         .layer(Extension(document))
@@ -189,7 +190,7 @@ fn api(state: State, pages: Router<State>) -> Router {
     let mcp = Router::new()
         .route("/mcp", post(mcp::serve))
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(mcp::Inside::new(api.clone(), body, patience));
+        .with_state(mcp::Inside::new(api.clone(), body, patience, stop));
     api.merge(mcp).merge(pages.with_state(state))
 }
 

@@ -1,5 +1,5 @@
-//! A bound on what one fault can write: of lines from one place in the code for one agent, the first few of a window pass, the
-//! rest are counted.
+//! A bound on what one fault can write: of lines from one place in the code for one agent or one rule of an alert, the first few
+//! of a window pass, the rest are counted.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,8 +24,16 @@ const SUPPRESSED: &str = "docent.suppressed";
 /// The last line of a process: what was counted is told before it.
 const LAST: &str = "docent.stopped";
 
-/// A place in the code, and the agent that its line is about.
-type Key = (Identifier, String);
+/// A place in the code, and whose line it is.
+type Key = (Identifier, Whose);
+
+/// What a line is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct Whose {
+    agent: String,
+    /// Of an alert. There are as many as the config has.
+    rule: String,
+}
 
 /// What was seen of a key.
 struct Window {
@@ -38,7 +46,7 @@ struct Window {
 /// Lines that did not pass.
 #[derive(Debug, PartialEq, Eq)]
 struct Suppressed {
-    agent: String,
+    whose: Whose,
     message: String,
     count: u32,
 }
@@ -79,8 +87,8 @@ fn take(windows: &mut HashMap<Key, Window>, over: impl Fn(&Window) -> bool) -> V
     let ended = windows.extract_if(|_, window| over(window));
     let counted = ended.filter(|(_, window)| window.seen > PASS);
     counted
-        .map(|((_, agent), window)| Suppressed {
-            agent,
+        .map(|((_, whose), window)| Suppressed {
+            whose,
             message: window.message,
             count: window.seen - PASS,
         })
@@ -96,20 +104,21 @@ impl<S: Subscriber> Layer<S> for Limit {
         }
         let mut about = About::default();
         event.record(&mut about);
-        let key = (metadata.callsite(), about.agent);
+        let key = (metadata.callsite(), about.whose);
         let (pass, mut told) = self.see(key, &about.message, Instant::now());
         if metadata.name() == LAST {
             told.extend(self.rest());
         }
         // The lock is free again: these come back to this layer.
         for Suppressed {
-            agent,
+            whose,
             message,
             count,
         } in told
         {
-            let agent = (!agent.is_empty()).then_some(agent);
-            tracing::warn!(name: "docent.suppressed", agent, count, "lines like this one were left out: {message}");
+            let known = |name: String| (!name.is_empty()).then_some(name);
+            let (agent, rule) = (known(whose.agent), known(whose.rule));
+            tracing::warn!(name: "docent.suppressed", agent, rule, count, "lines like this one were left out: {message}");
         }
         pass
     }
@@ -118,14 +127,15 @@ impl<S: Subscriber> Layer<S> for Limit {
 /// The fields of a line that count here.
 #[derive(Default)]
 struct About {
-    agent: String,
+    whose: Whose,
     message: String,
 }
 
 impl Visit for About {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "agent" => value.clone_into(&mut self.agent),
+            "agent" => value.clone_into(&mut self.whose.agent),
+            "rule" => value.clone_into(&mut self.whose.rule),
             "message" => value.clone_into(&mut self.message),
             _ => {}
         }
@@ -133,7 +143,8 @@ impl Visit for About {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
-            "agent" => self.agent = format!("{value:?}"),
+            "agent" => self.whose.agent = format!("{value:?}"),
+            "rule" => self.whose.rule = format!("{value:?}"),
             "message" => self.message = format!("{value:?}"),
             _ => {}
         }
@@ -162,7 +173,11 @@ mod tests {
     );
 
     fn key(agent: &str) -> Key {
-        (CALLSITE.metadata().callsite(), agent.to_owned())
+        let whose = Whose {
+            agent: agent.to_owned(),
+            ..Whose::default()
+        };
+        (CALLSITE.metadata().callsite(), whose)
     }
 
     #[test]
@@ -176,7 +191,7 @@ mod tests {
             "another agent"
         );
         let told = Suppressed {
-            agent: "rag".to_owned(),
+            whose: key("rag").1,
             message: "5".to_owned(),
             count: 395,
         };
@@ -188,6 +203,19 @@ mod tests {
             "a new window"
         );
         assert_eq!(limit.0.lock().unwrap().len(), 2, "what is over is not kept");
+    }
+
+    #[test]
+    fn each_rule_of_an_alert_is_told_of() {
+        let (limit, start) = (Limit::default(), Instant::now());
+        for rule in 0..20 {
+            let whose = Whose {
+                rule: format!("rule {rule}"),
+                ..Whose::default()
+            };
+            let key = (CALLSITE.metadata().callsite(), whose);
+            assert!(limit.see(key, "alert raised", start).0, "{rule}");
+        }
     }
 
     #[test]

@@ -34,6 +34,9 @@ use prefixed::Prefixed;
 /// Libraries that log every attempt of something that docent repeats, and says itself.
 const CHATTY: [&str; 2] = ["fred", "rustls"];
 
+/// Libraries that warn of what docent copes with: a watched directory that is gone, a segment that was merged meanwhile.
+const ANXIOUS: [&str; 2] = ["notify", "tantivy"];
+
 /// Whether a stream has colours unless somebody says otherwise: on a terminal that knows them, without `NO_COLOR`. `CLICOLOR`
 /// and `CLICOLOR_FORCE` are heeded too.
 pub(crate) fn is_colored(stream: &impl RawStream) -> bool {
@@ -92,7 +95,9 @@ fn targets(level: Level) -> Targets {
         .with_target("docent", level)
         .with_default(Level::WARN.min(level));
     if level < Level::DEBUG {
-        targets = targets.with_targets(CHATTY.map(|name| (name, LevelFilter::OFF)));
+        targets = targets
+            .with_targets(CHATTY.map(|name| (name, LevelFilter::OFF)))
+            .with_targets(ANXIOUS.map(|name| (name, LevelFilter::ERROR)));
     }
     targets
 }
@@ -171,7 +176,10 @@ mod tests {
         let heard = |level| targets(level).would_enable("fred::router", &Level::WARN);
         assert!(!heard(Level::INFO));
         assert!(heard(Level::DEBUG));
-        assert!(targets(Level::INFO).would_enable("tantivy", &Level::WARN));
+        let of_index = |level, said| targets(level).would_enable("tantivy::indexer", said);
+        assert!(!of_index(Level::INFO, &Level::WARN));
+        assert!(of_index(Level::INFO, &Level::ERROR));
+        assert!(of_index(Level::DEBUG, &Level::WARN));
         assert!(targets(Level::INFO).would_enable("docent::runtime", &Level::INFO));
     }
 }

@@ -147,6 +147,14 @@ fn what_is_shown_follows_what_happens() {
     page.browser.until(&format!("{documents} === '2'"));
     page.browser
         .until("document.querySelector('#figure-p50 .value').innerText !== '–'");
+    // What is read aloud by itself is short.
+    page.browser
+        .until("document.querySelector('#state[role=status]').innerText.startsWith('running, ')");
+    assert_eq!(
+        page.browser
+            .value("document.getElementById('sentence').hasAttribute('aria-live')"),
+        false
+    );
     // Whoever may only read is offered nothing else.
     assert_eq!(
         page.browser
@@ -195,11 +203,19 @@ fn a_dead_letter_is_replayed_or_dropped_after_it_was_asked() {
     let log = || std::fs::read_to_string(page.world.test_log()).unwrap_or_default();
     page.world
         .until("it was handled anew", || log().matches("end ").count() == 2);
+    page.world.until("it is dead again", || {
+        page.world.status()["bus"]["dead"] == 1
+    });
     page.browser.click("[id^=drop-]");
     page.browser.click("dialog button[value=yes]");
     page.browser
         .until("document.getElementById('said').innerText.startsWith('Dropped: 1 dead letter')");
     page.browser.until("!document.querySelector('[id^=drop-]')");
+    assert_eq!(
+        page.browser.value("document.activeElement.id"),
+        "main",
+        "what had the focus is gone"
+    );
     assert_eq!(page.world.status()["bus"]["dead"], 0);
     let acts = page.world.events("operator.acted");
     let uid = rustix::process::geteuid().as_raw();
@@ -208,6 +224,66 @@ fn a_dead_letter_is_replayed_or_dropped_after_it_was_asked() {
         assert_eq!(act["data"]["dashboard"], true);
         assert_eq!(act["data"]["uid"], uid);
     }
+    page.is_clean();
+}
+
+/// Publishes work that ends as this says; its id.
+fn publish_work(world: &World, data: &str) -> String {
+    let publish = ["publish", "test.work", "--subject", "docs/a.md", "--data"];
+    let run = world.cli([&publish[..], &[data]].concat());
+    assert_eq!(run.code(), 0, "{}", run.stderr());
+    run.stdout().trim().to_owned()
+}
+
+#[test]
+fn a_group_that_goes_away_takes_no_focus_from_the_one_below_it() {
+    let mut page = Dashboard::start();
+    publish_work(&page.world, "{\"end\":\"permanent\"}");
+    publish_work(&page.world, "{\"end\":\"no such end\"}");
+    page.world
+        .until("both are dead", || page.world.status()["bus"]["dead"] == 2);
+    page.enter("operate");
+    page.browser
+        .until("document.querySelectorAll('[id^=drop-]').length === 2");
+    page.browser.value(
+        "(() => { const [first, second] = document.querySelectorAll('[id^=drop-]');
+         window.gone = first; window.kept = second; second.focus(); })()",
+    );
+    // As somebody else would do it.
+    page.browser.value(
+        "fetch(window.gone.href, { method: 'POST', headers: {
+         'docent-csrf': document.querySelector('meta[name=docent-csrf]').content } }).then(() => null)",
+    );
+    page.browser.until("!window.gone.isConnected");
+    assert_eq!(
+        page.browser.value("document.activeElement === window.kept"),
+        true
+    );
+    page.is_clean();
+}
+
+#[test]
+fn an_act_on_a_page_that_is_not_live_asks_on_a_page_and_comes_back() {
+    let mut page = Dashboard::start();
+    let id = publish_work(&page.world, "{\"end\":\"permanent\"}");
+    page.world
+        .until("it is dead", || page.world.status()["bus"]["dead"] == 1);
+    page.enter("operate");
+    let event = page.url(&format!("/events/{id}"));
+    page.browser.open(&event);
+    page.browser.click("#replay");
+    let asks = "document.querySelector('h1')?.innerText.startsWith('Replay the event')";
+    page.browser.until(asks);
+    // Whoever thinks better of it is where they were.
+    page.browser.click("main form a.button");
+    page.browser.until("document.querySelector('#replay')");
+    assert_eq!(page.browser.value("location.href"), event);
+    page.browser.click("#replay");
+    page.browser.until(asks);
+    page.browser.click("main form button");
+    page.browser
+        .until("document.querySelector('.notice')?.innerText.startsWith('Replayed: ')");
+    assert_eq!(page.browser.value("location.href"), event);
     page.is_clean();
 }
 
@@ -286,6 +362,26 @@ fn a_daemon_that_is_gone_is_told_with_the_age_of_what_is_shown() {
     page.browser
         .until("document.querySelector('h1')?.innerText === 'You are not logged in'");
     daemon.stop();
+}
+
+#[test]
+fn a_daemon_that_answers_and_cannot_tell_how_it_stands_is_not_called_gone() {
+    let mut page = Dashboard::start();
+    page.enter("read");
+    page.browser.value(
+        "(() => { const real = window.fetch; window.back = () => { window.fetch = real; };
+         const problem = JSON.stringify({ detail: 'the walrus sits on the store', hint: 'wait' });
+         window.fetch = (...asked) => String(asked[0]).startsWith('/parts/')
+           ? Promise.resolve(new Response(problem, { status: 503 })) : real(...asked); })()",
+    );
+    page.browser
+        .until("!document.getElementById('lost').hidden");
+    let told = page.browser.text("#lost");
+    let why = "docent cannot tell how it stands: the walrus sits on the store; wait. What is shown here is from ";
+    assert!(told.starts_with(why), "{told}");
+    page.browser.value("window.back()");
+    page.browser.until("document.getElementById('lost').hidden");
+    page.is_clean();
 }
 
 #[test]

@@ -53,7 +53,7 @@ impl AgentColumn {
     pub(super) const fn heading(self) -> (&'static str, usize) {
         match self {
             AgentColumn::Agent => ("AGENT", 19),
-            AgentColumn::State => ("STATE", 10),
+            AgentColumn::State => ("STATE", 11),
             AgentColumn::Carrier => ("CARRIER", 8),
             AgentColumn::Owed => ("OWED", 5),
             AgentColumn::Oldest => ("OLDEST", 6),
@@ -159,10 +159,10 @@ pub(super) fn sorted(agents: &[AgentOverview], sort: Sort) -> Vec<&AgentOverview
     agents
 }
 
-/// The state in one word. An agent whose work is not possible now is paused, whatever else it is.
+/// The state in one word. An agent whose work is not possible now is unavailable, whatever else it is.
 pub(super) fn shown_state(agent: &AgentOverview) -> String {
     match agent.agent.unavailable {
-        Some(_) => "paused".to_owned(),
+        Some(_) => "unavailable".to_owned(),
         None => agent.agent.state.to_string(),
     }
 }

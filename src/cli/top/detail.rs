@@ -24,7 +24,7 @@ pub(super) fn detail(
     say("state", &it.state.to_string(), Paint::Plain);
     if let Some(unavailable) = &it.unavailable {
         let text = format!("{} (since {})", unavailable.why, clock(&unavailable.since));
-        say("paused", &text, Paint::Wrong);
+        say("unavailable", &text, Paint::Wrong);
     }
     say("carrier", &it.carrier, Paint::Plain);
     say("owed", &owed(agent), Paint::Plain);
@@ -109,7 +109,7 @@ fn oldest(oldest: &[OwedDelivery], width: usize) -> Vec<Line<'static>> {
 
 /// A name, and a text beside it in as many lines as it takes.
 pub(super) fn said(name: &str, text: &str, width: usize, paint: Paint) -> Vec<Line<'static>> {
-    let beside = name.chars().count().max(10) + 1;
+    let beside = name.chars().count().max(11) + 1;
     let texts = wrap(&plain(text), width.saturating_sub(beside).max(20));
     let line = |(at, text): (usize, String)| {
         let name = if at == 0 { name } else { "" };

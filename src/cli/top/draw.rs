@@ -1,4 +1,4 @@
-//! The screen, as a pure function of the view and of how much room there is.
+//! The screen, as a function of the view and of how much room there is. All that it changes is how far the view is scrolled.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -105,12 +105,12 @@ fn body(view: &TopView, overview: &Overview, room: DrawArea) -> Vec<Line<'static
         TopPage::Issues => lists::issues(&overview.issues, width),
         TopPage::Jobs => lists::jobs(&overview.jobs, width),
         TopPage::Collections => lists::collections(&overview.collections, width),
-        TopPage::Help => lists::help(),
+        TopPage::Help => lists::help(width),
     };
     lines.push(Line::default());
     lines.push(Line::from(span(heading, Paint::Bold)));
     let left = room.below(lines.len()).lines;
-    let above = view.scroll().min(rows.len().saturating_sub(left));
+    let above = view.scrolled(rows.len().saturating_sub(left));
     lines.extend(rows.into_iter().skip(above));
     lines
 }
@@ -131,9 +131,18 @@ fn title(status: &Status, is_old: bool) -> Line<'static> {
     ])
 }
 
-/// A sentence in a few lines; what does not fit is cut off.
+/// A sentence in a few lines. What does not fit is cut off, which is shown.
 fn sentence(text: &str, width: usize, paint: Paint) -> Vec<Line<'static>> {
-    let lines = wrap(&plain(text), width).into_iter().take(SENTENCE);
+    let text = plain(text);
+    let mut lines = wrap(&text, width);
+    if lines.len() > SENTENCE {
+        lines = wrap(&text, width.saturating_sub(2));
+        lines.truncate(SENTENCE);
+        if let Some(last) = lines.last_mut() {
+            last.push_str(" …");
+        }
+    }
+    let lines = lines.into_iter();
     lines.map(|line| Line::from(span(line, paint))).collect()
 }
 

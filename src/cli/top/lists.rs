@@ -149,15 +149,33 @@ pub(super) fn collections(collections: &[CollectionOverview], width: usize) -> T
             let text = format!("{} x {}", number(rejection.files), rejection.reason);
             lines.extend(said("  rejected", &text, width, Paint::Doubtful));
         }
-        for cause in it.unlisted.iter().take(3).chain(it.shut.iter().take(3)) {
-            lines.extend(said("  unread", cause, width, Paint::Doubtful));
+        for causes in [&it.unlisted, &it.shut] {
+            lines.extend(unread(causes, width));
         }
     }
     let count = collections.len() as u64;
     (counted(count, "collection", "collections"), lines)
 }
 
-pub(super) fn help() -> TopPage {
+/// Causes of one kind that are told of a collection.
+const CAUSES: usize = 3;
+
+/// Why files are not read, and how many causes more there are.
+fn unread(causes: &[String], width: usize) -> Vec<Line<'static>> {
+    let mut told: Vec<String> = causes.iter().take(CAUSES).cloned().collect();
+    if causes.len() > CAUSES {
+        told.push(format!(
+            "and {} more",
+            number((causes.len() - CAUSES) as u64)
+        ));
+    }
+    let lines = told.iter();
+    lines
+        .flat_map(|text| said("  unread", text, width, Paint::Doubtful))
+        .collect()
+}
+
+pub(super) fn help(width: usize) -> TopPage {
     let keys = [
         ("Up Down", "select an agent; on other pages, scroll"),
         ("Enter", "show the selected agent in detail"),
@@ -184,17 +202,33 @@ pub(super) fn help() -> TopPage {
         })
         .collect();
     lines.push(Line::default());
-    for text in [
-        "took      how long changes took to be searchable: half of them no longer than",
-        "          the first figure, 99 of 100 no longer than the second",
-        "waits     what has to pass a stage; last min: what passed it lately",
-        "OLDEST    the age of the oldest delivery that the agent owes",
-        "RUN       deliveries that run or are being committed",
-        "DONE/M    deliveries done in the last minute; FAIL/M: failed attempts",
-        "LAST      how long ago an attempt ended last",
-        "paused    what the agent works with is not there; Enter tells what",
+    for (word, meaning) in [
+        (
+            "took",
+            "how long changes took to be searchable: half of them no longer than the first figure, \
+             99 of 100 no longer than the second",
+        ),
+        (
+            "waits",
+            "what has to pass a stage; last min: what passed it lately",
+        ),
+        (
+            "OLDEST",
+            "the age of the oldest delivery that the agent owes",
+        ),
+        ("RUN", "deliveries that run or are being committed"),
+        (
+            "DONE/M",
+            "deliveries done in the last minute; FAIL/M: failed attempts",
+        ),
+        ("LAST", "how long ago an attempt ended last"),
+        (
+            "unavailable",
+            "what the agent works with is not there; Enter tells what",
+        ),
     ] {
-        lines.push(line(format!("  {text}"), Paint::Plain));
+        let word = format!("  {word:<11}");
+        lines.extend(said(&word, meaning, width, Paint::Plain));
     }
     ("keys and words".to_owned(), lines)
 }

@@ -1,7 +1,7 @@
 //! `docent top`: the first page, live in a terminal.
 //!
-//! [`feed`] says what the daemon says, [`view`] knows where somebody looks, [`draw`] makes a screen of both. The latter two are
-//! pure; everything that talks to the terminal is in [`screen`].
+//! [`feed`] says what the daemon says, [`view`] knows where somebody looks, [`draw`] makes a screen of both. The latter two
+//! touch nothing else; everything that talks to the terminal is in [`screen`].
 
 mod agents;
 mod columns;

@@ -206,7 +206,7 @@ fn what_is_wrong_is_told_and_the_agents_are_still_there() {
     has(&lines, &["docent is degraded: the agent rag is parked"]);
     has(&lines, &["> see what it failed with"]);
     has(&lines, &["redis", "1 stream, 3 pending, - not delivered"]);
-    has(&lines, &["rag", "paused"]);
+    has(&lines, &["rag", "unavailable"]);
     has(&lines, &["self_healing"]);
     has(&lines, &["d dead 1.5k", "i issues 1"]);
 }
@@ -272,7 +272,7 @@ fn an_agent_is_selected_and_shown_with_what_it_owes_and_nothing_commands_the_ter
     press(&mut view, KeyCode::Enter);
     let lines = screen(&view, SMALL);
     has(&lines, &["rag"]);
-    has(&lines, &["paused", "the model is not there (since "]);
+    has(&lines, &["unavailable", "the model is not there (since "]);
     has(
         &lines,
         &["restarts", "1; the last: it panicked: the walrus"],
@@ -323,19 +323,67 @@ fn agents_are_sorted_by_a_column_and_back_in_their_order() {
 }
 
 #[test]
-fn every_page_fits_into_any_screen_and_long_ones_scroll_to_their_end() {
+fn no_page_loses_words_at_the_right_edge_and_none_is_too_much_for_a_tiny_screen() {
     let mut view = view_of(wrong());
-    for key in ['a', 'd', 'i', 'j', 'c', '?'] {
-        press(&mut view, KeyCode::Char(key));
-        for size in [(1, 1), (10, 3), (40, 12), SMALL, LARGE] {
-            let lines = screen(&view, size);
-            assert!(lines.iter().all(|line| width(line) <= usize::from(size.0)));
+    let pages = ['d', 'i', 'j', 'c', '?'].map(KeyCode::Char);
+    for key in [KeyCode::Esc, KeyCode::Enter].into_iter().chain(pages) {
+        press(&mut view, key);
+        for columns in [80, 200] {
+            // As text no line is cut where the screen ends.
+            let room = DrawArea {
+                width: columns,
+                lines: 200,
+            };
+            let printed = text(&view, room, Style::new(false));
+            for line in printed.lines() {
+                assert!(width(line) <= columns, "{key:?} at {columns}: {line}");
+            }
+        }
+        for size in [(1, 1), (10, 3), (40, 12)] {
+            assert_eq!(screen(&view, size).len(), usize::from(size.1));
         }
     }
-    for _ in 0..100 {
-        press(&mut view, KeyCode::PageDown);
-    }
-    has(&screen(&view, (80, 10)), &["paused"]);
+}
+
+#[test]
+fn a_long_page_scrolls_to_its_end_and_from_there_up_at_once() {
+    const LOW: (u16, u16) = (80, 10);
+    let mut view = view_of(wrong());
+    press(&mut view, KeyCode::Char('?'));
+    let first = screen(&view, LOW);
+    press(&mut view, KeyCode::End);
+    let end = screen(&view, LOW);
+    has(&end, &["unavailable", "Enter tells what"]);
+    press(&mut view, KeyCode::PageDown);
+    assert_eq!(screen(&view, LOW), end, "further than the end is the end");
+    press(&mut view, KeyCode::Up);
+    let above = screen(&view, LOW);
+    assert_ne!(above, end);
+    press(&mut view, KeyCode::Down);
+    assert_eq!(screen(&view, LOW), end, "it was one line");
+    press(&mut view, KeyCode::Home);
+    assert_eq!(screen(&view, LOW), first);
+    // In a larger screen there is less to scroll.
+    press(&mut view, KeyCode::End);
+    screen(&view, LOW);
+    has(&screen(&view, SMALL), &["Up Down"]);
+}
+
+#[test]
+fn what_is_not_read_is_told_with_how_much_of_it_there_is() {
+    let mut overview = overview();
+    let unlisted: Vec<String> = (1..=5).map(|n| format!("/srv/docs/{n}")).collect();
+    overview["collections"][0]["unlisted"] = json!(unlisted);
+    overview["collections"][0]["shut"] = json!([".docentignore: a range", "b: no", "c: no"]);
+    let mut view = view_of(overview);
+    press(&mut view, KeyCode::Char('c'));
+    let lines = screen(&view, SMALL);
+    has(&lines, &["unread", "/srv/docs/3"]);
+    has(&lines, &["unread", "and 2 more"]);
+    has(&lines, &["unread", "c: no"]);
+    let all = lines.join("\n");
+    assert!(!all.contains("/srv/docs/4"), "{all}");
+    assert_eq!(all.matches("more").count(), 1, "{all}");
 }
 
 #[test]

@@ -1,4 +1,6 @@
-//! What is shown, and where in it somebody looks. Pure.
+//! What is shown, and where in it somebody looks. It touches nothing else.
+
+use std::cell::Cell;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -35,8 +37,8 @@ pub(super) struct TopView {
     sort: Sort,
     /// The name of the agent that is selected; none: the first.
     selected: Option<String>,
-    /// Lines of a long page that are above the screen.
-    scroll: usize,
+    /// Lines of a long page that are above the screen. Drawing knows how many there can be.
+    scroll: Cell<usize>,
     overview: Option<Box<Overview>>,
     history: FigureHistory,
     /// Why the numbers are old.
@@ -96,14 +98,13 @@ impl TopView {
             true => TopPage::Agents,
             false => page,
         };
-        self.scroll = 0;
+        self.scroll.set(0);
     }
 
     /// Up or down: another agent on the first page, else other lines.
     fn step(&mut self, by: isize) {
         if self.page != TopPage::Agents {
-            // No list of an overview is longer than that; drawing stops at its end.
-            self.scroll = self.scroll.saturating_add_signed(by).min(1000);
+            self.scroll.set(self.scroll.get().saturating_add_signed(by));
             return;
         }
         let agents = self.agents();
@@ -139,8 +140,11 @@ impl TopView {
         self.sort
     }
 
-    pub(super) fn scroll(&self) -> usize {
-        self.scroll
+    /// Lines that are above the screen, `most` at most: further than that nobody has scrolled.
+    pub(super) fn scrolled(&self, most: usize) -> usize {
+        let above = self.scroll.get().min(most);
+        self.scroll.set(above);
+        above
     }
 
     pub(super) fn overview(&self) -> Option<&Overview> {

@@ -97,12 +97,18 @@ impl Session {
         now >= self.began.plus(LONGEST) || now >= self.used().plus(IDLE)
     }
 
-    /// Waits until it counts no more. One whose answers go on is not idle.
+    /// Waits until it counts no more. An answer that goes on does not use it: only a request does.
     pub(super) async fn ended(self: Arc<Self>) {
-        let left = self.began.plus(LONGEST).since(Millis::now());
-        tokio::select! {
-            () = self.ended.cancelled() => {}
-            () = sleep(left) => {}
+        loop {
+            let now = Millis::now();
+            if self.is_over(now) {
+                return;
+            }
+            let end = self.began.plus(LONGEST).min(self.used().plus(IDLE));
+            tokio::select! {
+                () = self.ended.cancelled() => return,
+                () = sleep(end.since(now)) => {}
+            }
         }
     }
 }

@@ -101,15 +101,10 @@ pub(super) fn read(answer: &ReadAnswer) -> String {
         counted(u64::from(answer.total_lines), "line", "lines"),
         answer.text
     );
-    for note in notes(answer) {
+    for note in answer.notes() {
         text = format!("{}\n{note}", text.trim_end());
     }
     text
-}
-
-/// What is to be said besides a text.
-pub(super) fn notes(answer: &ReadAnswer) -> Vec<String> {
-    answer.notes()
 }
 
 /// A line for each quote.

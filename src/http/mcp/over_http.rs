@@ -15,6 +15,7 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio_util::sync::CancellationToken;
 
 use super::super::access::Caller;
 use super::super::client::{ClientError, LINE_BYTES_MAX, Target};
@@ -31,14 +32,21 @@ pub(in crate::http) struct Inside {
     /// Bytes of a body, and how long it may take.
     body_max: u64,
     patience: Duration,
+    stop: CancellationToken,
 }
 
 impl Inside {
-    pub(in crate::http) fn new(api: Router, body_max: u64, patience: Duration) -> Self {
+    pub(in crate::http) fn new(
+        api: Router,
+        body_max: u64,
+        patience: Duration,
+        stop: CancellationToken,
+    ) -> Self {
         Inside {
             api,
             body_max,
             patience,
+            stop,
         }
     }
 }
@@ -64,6 +72,7 @@ pub(in crate::http) async fn serve(
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_max_request_body_bytes(way.body_max())
+        .with_cancellation_token(way.inside.stop.clone())
         .disable_allowed_hosts()
         .disable_allowed_origins();
     let service = StreamableHttpService::new(

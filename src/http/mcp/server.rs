@@ -176,7 +176,7 @@ impl<A: Ask> Server<A> {
             }
         };
         let mut text = answer.text.clone();
-        for line in answers::notes(&answer).into_iter().chain(answer.missing) {
+        for line in answer.notes().into_iter().chain(answer.missing) {
             text.push_str(&format!("\n[{line}]"));
         }
         let contents =
@@ -323,10 +323,17 @@ impl<A: Ask> ServerHandler for Server<A> {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
-        let Some(called) = self.call(&request.name, arguments).await else {
+        let called = tokio::select! {
+            called = self.call(&request.name, arguments) => called,
+            // Whoever asked is gone.
+            () = context.ct.cancelled() => {
+                return Err(ErrorData::internal_error("the request was given up", None));
+            }
+        };
+        let Some(called) = called else {
             let name = answers::short(&request.name);
             return Err(ErrorData::invalid_params(
                 format!("there is no tool {name}"),

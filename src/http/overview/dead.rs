@@ -12,7 +12,7 @@ use crate::event::AgentName;
 use crate::hex;
 use crate::store::ReadError;
 
-/// Dead letters that are looked at, the newest, and as many entries of other programs.
+/// Dead letters that are read, the newest, and as many entries of other programs.
 const LOOKED_AT: usize = 1000;
 
 /// Groups that are told.

@@ -1,14 +1,14 @@
-//! Everything that the first page shows, looked at once a second for all who look, and not at all while nobody does.
+//! Everything that the first page shows, read once a second for all who follow it, and not at all while nobody does.
 //!
-//! One task looks ([`observe`]): it samples the figures of which a history is kept every ten seconds, and takes an overview
-//! once a second while somebody looks. What it saw is written as JSON once, whoever gets it. Nothing queues: who is slow gets
+//! One task reads ([`observe`]): it samples the figures of which a history is kept every ten seconds, and takes an overview
+//! once a second while somebody follows. What it read is written as JSON once, whoever gets it. Nothing queues: who is slow gets
 //! what is newest.
 
 mod collections;
 mod counters;
 mod dead;
-mod look;
 mod observer;
+mod reading;
 mod routes;
 mod sampler;
 mod shared;

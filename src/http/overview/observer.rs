@@ -1,4 +1,4 @@
-//! The task that looks.
+//! The task that reads how everything stands.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,23 +10,25 @@ use super::super::State;
 use super::super::history::{History, STEP};
 use super::super::wire::{Overview, Problem, ProblemKind};
 use super::counters::{CounterSample, LastMinute};
-use super::look::{CountedRows, look};
+use super::reading::{CountedRows, read};
 use super::sampler::point;
-use super::shared::{EVERY, Latest, OverviewEvent, SeenOverview};
+use super::shared::{EVERY, Latest, OverviewEvent, SeenOverview, WrittenHistory};
 use crate::event::Millis;
 use crate::json;
 use crate::log_once::LogOnce;
 
-/// How much of the time looking may take where it is slow: one part of so many.
-const LOOKING: u32 = 4;
+/// How much of the time reading may take where it is slow: one part of so many.
+const READING: u32 = 4;
 
-/// Samples every ten seconds, and looks once a second while somebody looks, until `stop`.
+/// Samples every ten seconds, and reads once a second while somebody follows, until `stop`.
 pub(crate) async fn observe(state: State, stop: CancellationToken) {
+    let overviews = state.overviews.clone();
+    // Dropped also by a panic: then nobody waits for what does not come.
+    let _reads = overviews.reads();
     let mut observer = Observer::new(state);
     let mut sample_at = Instant::now();
-    let mut look_at = sample_at;
+    let mut read_at = sample_at;
     loop {
-        let overviews = observer.state.overviews.clone();
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -34,14 +36,12 @@ pub(crate) async fn observe(state: State, stop: CancellationToken) {
                 observer.sample();
                 sample_at = Instant::now() + until_next_step(Millis::now());
             }
-            () = sleep_until(look_at), if overviews.is_wanted() => {
-                let began = Instant::now();
-                // It only reads, so it may be dropped at any moment.
+            () = sleep_until(read_at), if overviews.is_wanted() => {
+                // It may be dropped at any moment.
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = observer.look() => {}
+                    again_at = observer.read() => read_at = again_at,
                 }
-                look_at = began + EVERY.max(began.elapsed() * LOOKING);
             }
             () = overviews.wanted() => {}
         }
@@ -55,20 +55,20 @@ fn until_next_step(now: Millis) -> Duration {
     Millis(next).since(now)
 }
 
-/// What the task remembers from one look to the next.
+/// What the task remembers from one time to the next.
 struct Observer {
     state: State,
     minute: LastMinute,
     history: History,
     /// Points of the history so far.
     points: u64,
-    /// The history as it was written last, with the number of its points then.
-    written: Option<(u64, OverviewEvent)>,
+    /// The history as it was written last.
+    written: Option<WrittenHistory>,
     rows: CountedRows,
-    /// What was seen last, without the time.
+    /// What was read last, without the time.
     last: Option<Overview>,
     version: u64,
-    /// Why the last look failed.
+    /// Why it could not be read the last time.
     failing: LogOnce<Option<String>>,
 }
 
@@ -97,48 +97,57 @@ impl Observer {
         self.minute.push(now);
     }
 
-    async fn look(&mut self) {
+    /// Reads how everything stands, and gives when to do so again.
+    async fn read(&mut self) -> Instant {
+        let began = Instant::now();
         let seen = self.seen().await.map(Arc::new);
         let failing = seen.as_ref().err().map(ToString::to_string);
         if self.failing.is_new(failing.clone()) {
             match failing {
-                Some(cause) => tracing::warn!(cause, "cannot look how docent stands"),
-                None => tracing::info!("how docent stands can be looked at again"),
+                Some(cause) => tracing::warn!(cause, "cannot read how docent stands"),
+                None => tracing::info!("how docent stands can be read again"),
             }
         }
+        let again_at = began + EVERY.max(began.elapsed() * READING);
         self.state.overviews.tell(Latest {
-            at: Instant::now(),
+            good_until: again_at,
             seen,
         });
+        again_at
     }
 
     async fn seen(&mut self) -> Result<SeenOverview, Problem> {
         let passed = self.minute.passed(&CounterSample::now(&self.state));
-        let overview = look(&self.state, &self.rows, &passed).await?;
+        let overview = read(&self.state, &self.rows, &passed).await?;
         let text = json::to_string(&overview).map_err(unwritable)?;
-        let timeless = without_time(overview);
+        let timeless = without_time(overview.clone());
         if self.last.as_ref() != Some(&timeless) {
             self.version += 1;
             self.last = Some(timeless);
         }
-        Ok(SeenOverview::new(
-            OverviewEvent::overview(&text),
-            self.history()?,
-            self.version,
-            self.points,
-        ))
+        Ok(SeenOverview {
+            overview,
+            written: OverviewEvent::overview(&text),
+            history: self.history()?,
+            version: self.version,
+        })
     }
 
-    fn history(&mut self) -> Result<OverviewEvent, Problem> {
-        if let Some((points, written)) = &self.written
-            && *points == self.points
+    fn history(&mut self) -> Result<WrittenHistory, Problem> {
+        if let Some(written) = &self.written
+            && written.points == self.points
         {
             return Ok(written.clone());
         }
-        let text = json::to_string(&self.history.view()).map_err(unwritable)?;
-        let message = OverviewEvent::history(&text);
-        self.written = Some((self.points, message.clone()));
-        Ok(message)
+        let figures = self.history.view();
+        let text = json::to_string(&figures).map_err(unwritable)?;
+        let history = WrittenHistory {
+            points: self.points,
+            figures: Arc::new(figures),
+            written: OverviewEvent::history(&text),
+        };
+        self.written = Some(history.clone());
+        Ok(history)
     }
 }
 

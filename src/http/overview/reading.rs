@@ -1,4 +1,4 @@
-//! One look at everything, from the same places as the status, the lists and the metrics.
+//! Everything at one moment, from the same places as the status, the lists and the metrics.
 
 use super::super::State;
 use super::super::figures::{Counted, FileCounts};
@@ -20,7 +20,7 @@ use crate::store::{MeasuredChanges, OwedView, ReadError, RejectionCount, Severit
 /// Deliveries that are told of what an agent owes, the oldest.
 const OLDEST: usize = 5;
 
-/// What needs a look at many rows, as it was counted last.
+/// What needs many rows to be read, as it was counted last.
 #[derive(Debug, Default)]
 pub(super) struct CountedRows {
     rejections: Counted<Vec<RejectionCount>>,
@@ -29,7 +29,7 @@ pub(super) struct CountedRows {
 }
 
 /// Everything as it is now; `passed` is what happened in the last minute.
-pub(super) async fn look(
+pub(super) async fn read(
     state: &State,
     rows: &CountedRows,
     passed: &Passed,

@@ -9,14 +9,14 @@ use futures_util::stream;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::super::State;
 use super::super::lines::{EventStream, ListOf, broken_off};
 use super::super::openapi::About;
 use super::super::problem::stopping;
 use super::super::wire::{FigureHistory, Overview, OverviewMessage, Problem, ProblemKind};
-use super::shared::Latest;
+use super::shared::{Latest, nobody_reads};
 use crate::json;
 
 /// How long nothing is sent while nothing changes but the time.
@@ -26,23 +26,24 @@ const QUIET: Duration = Duration::from_secs(5);
 const GREETING: &str = "retry: 2000\n\n";
 
 pub(in super::super) const SHOW: About =
-    About::new("Show all that matters, as it was at one moment of the last second");
+    About::new("Show all that matters, as it was at one moment of the last second")
+        .or(&[ProblemKind::Timeout]);
 
 /// `GET /api/v1/overview`
 pub(in super::super) async fn show(
     Shared(state): Shared<State>,
 ) -> Result<ListOf<Overview>, Problem> {
-    Ok(answer(state.overviews.now().await?.overview().json()))
+    Ok(answer(state.overviews.now().await?.json()))
 }
 
 pub(in super::super) const HISTORY: About =
-    About::new("Show the figures of the last hour and of the last day");
+    About::new("Show the figures of the last hour and of the last day").or(&[ProblemKind::Timeout]);
 
 /// `GET /api/v1/overview/history`
 pub(in super::super) async fn history(
     Shared(state): Shared<State>,
 ) -> Result<ListOf<FigureHistory>, Problem> {
-    Ok(answer(state.overviews.now().await?.history().json()))
+    Ok(answer(state.overviews.now().await?.history.written.json()))
 }
 
 /// What was written as JSON already.
@@ -60,10 +61,10 @@ pub(in super::super) async fn follow(
     if state.is_draining() {
         return Err(stopping());
     }
-    let looking = state.overviews.looking();
+    let followed = state.overviews.followed();
     let following = OverviewFollower {
         state,
-        looking,
+        followed,
         sent: SentSoFar::default(),
         due: VecDeque::from([Bytes::from_static(GREETING.as_bytes())]),
         ended: false,
@@ -78,9 +79,9 @@ pub(in super::super) async fn follow(
 /// A client that follows. It is sent what is newest when it takes it: nothing queues for it.
 struct OverviewFollower {
     state: State,
-    looking: watch::Receiver<Option<Latest>>,
+    followed: watch::Receiver<Option<Latest>>,
     sent: SentSoFar,
-    /// What goes out next; of one look, so bounded.
+    /// What goes out next; of one moment, so bounded.
     due: VecDeque<Bytes>,
     ended: bool,
 }
@@ -104,21 +105,27 @@ impl OverviewFollower {
                 return Ok(None);
             }
             tokio::select! {
-                changed = self.looking.changed() => if changed.is_err() { return Ok(None) },
+                changed = self.followed.changed() => if changed.is_err() { return Ok(None) },
+                // Reading may take long on a busy machine: the client is told that docent answers.
+                () = sleep(QUIET) => return Ok(Some(message("alive", &json!({}))?)),
+                () = self.state.overviews.ended(), if !self.state.stop.is_cancelled() => {
+                    self.ended = true;
+                    return Ok(Some(message("problem", &nobody_reads())?));
+                }
                 () = self.state.stop.cancelled() => {
                     self.ended = true;
                     let reason = json!({"reason": "docent is stopping"});
                     return Ok(Some(message("end", &reason)?));
                 }
             }
-            let latest = self.looking.borrow_and_update().clone();
+            let latest = self.followed.borrow_and_update().clone();
             if let Some(latest) = latest {
                 self.take(latest)?;
             }
         }
     }
 
-    /// What of a look this client does not have.
+    /// What of this the client does not have.
     fn take(&mut self, latest: Latest) -> Result<(), Problem> {
         let seen = match latest.seen {
             Ok(seen) => seen,
@@ -129,15 +136,15 @@ impl OverviewFollower {
                 return Ok(());
             }
         };
-        if self.sent.points != Some(seen.points) {
-            self.sent.points = Some(seen.points);
-            self.due.push_back(seen.history().event());
+        if self.sent.points != Some(seen.history.points) {
+            self.sent.points = Some(seen.history.points);
+            self.due.push_back(seen.history.written.event());
         }
         let quiet = self.sent.at.is_some_and(|at| at.elapsed() < QUIET);
         if self.sent.version != Some(seen.version) || !quiet {
             self.sent.version = Some(seen.version);
             self.sent.at = Some(Instant::now());
-            self.due.push_back(seen.overview().event());
+            self.due.push_back(seen.written.event());
         }
         Ok(())
     }

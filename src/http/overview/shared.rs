@@ -1,4 +1,4 @@
-//! What was seen last, for all who look.
+//! What was read last, for all who follow it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,13 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::wire::{FigureHistory, Overview, Problem, ProblemKind};
 
-/// How old what is seen may be.
+/// How often everything is read while somebody follows it.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
 
-/// How long a look may take.
+/// How long whoever asks once waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What goes before and behind an overview that is sent as an event.
@@ -20,35 +21,46 @@ const OVERVIEW: &str = "event: overview\ndata: ";
 const HISTORY: &str = "event: history\ndata: ";
 const END: &str = "\n\n";
 
-/// What was seen last. Whoever holds a receiver of it looks.
+/// What was read last. Whoever holds a receiver of it follows it.
 #[derive(Debug)]
 pub(crate) struct Overviews {
     latest: watch::Sender<Option<Latest>>,
     wanted: Notify,
+    /// Nobody reads any more.
+    ended: CancellationToken,
 }
 
-/// A look that has ended.
+/// What was read at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct Latest {
-    pub(super) at: Instant,
+    /// Until when nobody reads again: so long it is good for whoever asks once.
+    pub(super) good_until: Instant,
     pub(super) seen: Result<Arc<SeenOverview>, Problem>,
 }
 
 impl Latest {
     fn is_new(&self) -> bool {
-        self.at.elapsed() < EVERY
+        Instant::now() < self.good_until
     }
 }
 
-/// An overview and the history of the figures, as they are sent.
+/// An overview and the history of the figures: as they are, and as they are sent.
 #[derive(Debug)]
 pub(in super::super) struct SeenOverview {
-    overview: OverviewEvent,
-    history: OverviewEvent,
+    pub(super) overview: Overview,
+    pub(super) written: OverviewEvent,
+    pub(super) history: WrittenHistory,
     /// It rises whenever something changed but for the time.
     pub(super) version: u64,
-    /// It rises with each point of the history.
+}
+
+/// The history of the figures, written once for each of its points.
+#[derive(Debug, Clone)]
+pub(super) struct WrittenHistory {
+    /// Points so far.
     pub(super) points: u64,
+    pub(super) figures: Arc<FigureHistory>,
+    pub(super) written: OverviewEvent,
 }
 
 /// A text of JSON as a server-sent event.
@@ -86,26 +98,17 @@ impl OverviewEvent {
 }
 
 impl SeenOverview {
-    pub(super) fn new(
-        overview: OverviewEvent,
-        history: OverviewEvent,
-        version: u64,
-        points: u64,
-    ) -> Self {
-        SeenOverview {
-            overview,
-            history,
-            version,
-            points,
-        }
-    }
-
-    pub(in super::super) fn overview(&self) -> &OverviewEvent {
+    pub(in super::super) fn overview(&self) -> &Overview {
         &self.overview
     }
 
-    pub(super) fn history(&self) -> &OverviewEvent {
-        &self.history
+    pub(in super::super) fn figures(&self) -> &FigureHistory {
+        &self.history.figures
+    }
+
+    /// The overview as JSON; shared, not copied.
+    pub(in super::super) fn json(&self) -> Bytes {
+        self.written.json()
     }
 }
 
@@ -114,68 +117,99 @@ impl Default for Overviews {
         Overviews {
             latest: watch::Sender::new(None),
             wanted: Notify::new(),
+            ended: CancellationToken::new(),
         }
     }
 }
 
 impl Overviews {
-    /// From now on somebody looks, until the receiver is dropped.
-    pub(super) fn looking(&self) -> watch::Receiver<Option<Latest>> {
+    /// From now on somebody follows, until the receiver is dropped.
+    pub(super) fn followed(&self) -> watch::Receiver<Option<Latest>> {
         let mut receiver = self.latest.subscribe();
         let is_new = receiver.borrow().as_ref().is_some_and(Latest::is_new);
         if is_new {
-            // What somebody else looks at is good enough to begin with.
+            // What was read for somebody else is good enough to begin with.
             receiver.mark_changed();
         }
         self.wanted.notify_one();
         receiver
     }
 
-    /// What is seen now.
+    /// How everything stands now.
     pub(in super::super) async fn now(&self) -> Result<Arc<SeenOverview>, Problem> {
-        let mut looking = self.looking();
+        let mut followed = self.followed();
         let is_new = |latest: &Option<Latest>| latest.as_ref().is_some_and(Latest::is_new);
         let waiting = async {
             // The sender is in `self`, so waiting cannot fail.
-            let latest = looking.wait_for(is_new).await.ok()?;
+            let latest = followed.wait_for(is_new).await.ok()?;
             latest.as_ref().map(|latest| latest.seen.clone())
         };
-        let looked = timeout(PATIENCE, waiting).await.ok().flatten();
-        looked.unwrap_or_else(|| {
-            let detail = "how docent stands could not be looked at in time";
+        let read = tokio::select! {
+            read = timeout(PATIENCE, waiting) => read.ok().flatten(),
+            () = self.ended.cancelled() => return Err(nobody_reads()),
+        };
+        read.unwrap_or_else(|| {
+            let detail = "how docent stands could not be read in time";
             Err(Problem::new(ProblemKind::Timeout, detail)
                 .hint("try again in a moment; the machine may be overloaded"))
         })
     }
 
-    /// What is seen now, for who makes a page of it.
-    pub(in crate::http) async fn view(&self) -> Result<(Overview, FigureHistory), Problem> {
-        let seen = self.now().await?;
-        let read = |e: serde_json::Error| Problem::new(ProblemKind::Internal, e.to_string());
-        let overview = serde_json::from_slice(&seen.overview().json()).map_err(read)?;
-        let history = serde_json::from_slice(&seen.history().json()).map_err(read)?;
-        Ok((overview, history))
+    /// Cancelled when the guard is dropped: whoever reads holds it.
+    pub(super) fn reads(&self) -> DropGuard {
+        self.ended.clone().drop_guard()
     }
 
-    /// Whether somebody looks.
+    /// Waits until nobody reads any more.
+    pub(super) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Whether somebody follows.
     pub(in super::super) fn is_wanted(&self) -> bool {
         self.latest.receiver_count() > 0
     }
 
-    /// Waits until somebody begins to look.
+    /// Waits until somebody begins to follow.
     pub(super) async fn wanted(&self) {
         self.wanted.notified().await;
     }
 
-    /// A look has ended.
+    /// It was read.
     pub(super) fn tell(&self, latest: Latest) {
         self.latest.send_replace(Some(latest));
     }
 }
 
+/// The daemon stops, or what reads has failed.
+pub(super) fn nobody_reads() -> Problem {
+    let detail = "how docent stands is not read any more: docent is stopping, or the task that reads it failed";
+    Problem::new(ProblemKind::Internal, detail)
+        .hint("the log says why; if docent goes on, restart it")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn when_nobody_reads_any_more_that_is_said_at_once() {
+        let overviews = Overviews::default();
+        drop(overviews.reads());
+        let problem = overviews.now().await.unwrap_err();
+        assert!(problem.detail.contains("not read any more"), "{problem}");
+    }
+
+    #[test]
+    fn what_was_read_is_good_until_it_is_read_again() {
+        let until = |good_until| Latest {
+            good_until,
+            seen: Err(nobody_reads()),
+        };
+        let now = Instant::now();
+        assert!(until(now + Duration::from_secs(20)).is_new());
+        assert!(!until(now).is_new());
+    }
 
     #[test]
     fn the_json_of_a_message_is_the_same_bytes() {

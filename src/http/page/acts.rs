@@ -15,7 +15,7 @@ use super::super::params::{Named, Params, Sent};
 use super::super::wire::{Dropped, Problem, ProblemKind, PublishedId, Replayed, Restarted};
 use super::super::{State, publish};
 use super::groups::{GroupVerb, act};
-use super::{Html, PageFrame};
+use super::{Html, PageFrame, show};
 use crate::amounts::counted;
 
 /// The page that asks.
@@ -34,6 +34,8 @@ struct Question {
     text: &'static str,
     button: &'static str,
     danger: bool,
+    /// Where it leads not to do it.
+    back: String,
 }
 
 impl Question {
@@ -43,6 +45,7 @@ impl Question {
             text,
             button,
             danger: false,
+            back: "/".to_owned(),
         }
     }
 
@@ -157,7 +160,11 @@ pub(super) async fn group(
 pub(super) async fn ask_replay_event(Named(id): Named, page: PageFrame, uri: Uri) -> Html<AskPage> {
     let title = format!("Replay the event {id}?");
     let text = "What is done or dead of it is owed again, and handled anew.";
-    Question::new(title, text, "Replay").asked(page, &uri)
+    let question = Question {
+        back: show::event_link(&id),
+        ..Question::new(title, text, "Replay")
+    };
+    question.asked(page, &uri)
 }
 
 /// `POST /acts/events/{id}/replay`

@@ -69,9 +69,14 @@ impl Asked {
         self.all(name).first().copied().unwrap_or_default()
     }
 
-    /// The value of a parameter, if it has one.
+    /// The value of a parameter without the spaces around it, if it has one.
     pub(super) fn given(&self, name: &str) -> Option<String> {
         Some(self.one(name).trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// The value of a parameter exactly as it came, if it has one: a name may begin or end with spaces.
+    pub(super) fn exact(&self, name: &str) -> Option<String> {
+        Some(self.one(name).to_owned()).filter(|value| !value.is_empty())
     }
 
     /// A number in a parameter.
@@ -141,4 +146,28 @@ pub(super) fn collections(state: &State, caller: &Caller) -> Vec<String> {
 pub(super) fn answer(problem: Option<u16>, page: impl Template) -> Response {
     let status = problem.and_then(|status| StatusCode::from_u16(status).ok());
     (status.unwrap_or_default(), Html(page)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_taken_as_it_is_and_what_is_typed_without_the_spaces_around_it() {
+        let uri: Uri = "/documents?after=docs%2Fa%20%20&state=%20stored%20&collection=%20"
+            .parse()
+            .unwrap();
+        let asked = Asked::of(&uri).unwrap();
+        assert_eq!(asked.exact("after").as_deref(), Some("docs/a  "));
+        assert_eq!(asked.given("state").as_deref(), Some("stored"));
+        for (name, why) in [
+            ("collection", "a field that is empty"),
+            ("none", "no field"),
+        ] {
+            assert_eq!(asked.exact(name), None, "{why}");
+            assert_eq!(asked.given(name), None, "{why}");
+        }
+        let next = asked.link("/documents", &[("state", "")]);
+        assert_eq!(next, "/documents?after=docs/a%20%20");
+    }
 }

@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::asked::{self, Asked};
+use super::listed::{Listed, read_back_to};
 use super::{PageFrame, show};
 use crate::event::EventType;
 use crate::http::State;
@@ -16,7 +17,7 @@ use crate::store::{AuditSearch, PastRecord, Span};
 /// Rows of a page.
 const ROWS: usize = 50;
 
-/// Slices of the log that a page looks through.
+/// Slices of the log that are read for a page.
 const SLICES: usize = 10;
 
 #[derive(Template)]
@@ -25,18 +26,8 @@ struct AuditPage {
     page: PageFrame,
     asked: Asked,
     kinds: Vec<&'static str>,
-    list: AuditList,
+    list: Listed<AuditRow>,
     problem: Option<Problem>,
-}
-
-/// The rows of a page.
-#[derive(Default)]
-struct AuditList {
-    rows: Vec<AuditRow>,
-    /// Where the list goes on.
-    next: Option<String>,
-    /// Up to when was looked, where that did not fill the page.
-    looked_to: Option<String>,
 }
 
 struct AuditRow {
@@ -84,10 +75,7 @@ pub(super) async fn page(Shared(state): Shared<State>, page: PageFrame, uri: Uri
         }
         Err(problem) => (Asked::default(), Err(problem)),
     };
-    let (list, problem) = match list {
-        Ok(list) => (list, None),
-        Err(problem) => (AuditList::default(), Some(problem)),
-    };
+    let (list, problem) = Listed::split(list);
     let status = problem.as_ref().map(|problem| problem.status);
     let page = AuditPage {
         page,
@@ -99,7 +87,7 @@ pub(super) async fn page(Shared(state): Shared<State>, page: PageFrame, uri: Uri
     asked::answer(status, page)
 }
 
-async fn list(state: &State, asked: &Asked) -> Result<AuditList, Problem> {
+async fn list(state: &State, asked: &Asked) -> Result<Listed<AuditRow>, Problem> {
     let wanted = AuditSearch {
         event: asked.given("event").map(|id| id.to_ascii_lowercase()),
         kind: asked.given("type"),
@@ -120,11 +108,11 @@ async fn list(state: &State, asked: &Asked) -> Result<AuditList, Problem> {
             ..span
         };
     }
-    Ok(AuditList {
-        next: next.map(|row| row.key.to_string()),
-        looked_to: next
-            .filter(|_| rows.len() < ROWS)
-            .map(|row| row.time.to_string()),
+    let before = next.map(|row| row.key.to_string());
+    let reached = next.filter(|_| rows.len() < ROWS);
+    Ok(Listed {
+        next: before.map(|before| asked.link("/audit", &[("before", &before)])),
+        read_to: reached.map(|row| read_back_to(row.time)),
         rows,
     })
 }

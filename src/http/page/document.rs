@@ -62,13 +62,9 @@ struct ChunkLink {
 fn chunk_link(of: &History, chunk: ChunkPlace) -> ChunkLink {
     ChunkLink {
         lines: format!("{}–{}", chunk.first_line, chunk.last_line),
-        link: link_at(of, chunk.first_line),
+        link: show::document_link(&of.collection, &of.path, Some(chunk.first_line)),
         heading: chunk.heading,
     }
-}
-
-fn link_at(of: &History, line: u32) -> String {
-    show::document_link(&of.collection, &of.path, Some(line))
 }
 
 /// The lines of a page.
@@ -76,9 +72,37 @@ struct Text {
     answer: ReadAnswer,
     /// Each with its number.
     lines: Vec<(u32, String)>,
+    /// Whether there is but one, and it is longer than a page.
+    is_cut: bool,
     /// The pages before and after it.
     before: Option<String>,
     after: Option<String>,
+}
+
+impl Text {
+    /// What is shown of what was read: lines up to the end of a page, which is full by their number or by their length.
+    fn of(answer: ReadAnswer) -> Self {
+        let [first, last] = answer.lines;
+        let all = TextLines::new(&answer.text);
+        // A part has no end of its last line: one that is empty is not in its text.
+        let line = |number: u32| match number - first < all.count() {
+            true => all.text(number - first + 1, number - first + 1).to_owned(),
+            false => String::new(),
+        };
+        let lines = (first.max(1)..=last).map(|number| (number, line(number)));
+        let lines = lines.collect();
+        let from = |line: u32| show::document_from(&answer.collection, &answer.path, line);
+        let before = (first > 1).then(|| from(first.saturating_sub(show::LINES).max(1)));
+        let after = (last < answer.total_lines).then(|| from(last + 1));
+        let left_off = answer.left_off.as_ref();
+        Text {
+            lines,
+            is_cut: left_off.is_some_and(|left_off| left_off.next.is_none()),
+            before,
+            after,
+            answer,
+        }
+    }
 }
 
 fn size(bytes: &u64) -> String {
@@ -138,21 +162,92 @@ async fn text(state: &State, caller: &Caller, of: &History, from: u32) -> Result
         return Err(Problem::new(ProblemKind::NotFound, detail)
             .hint("read these lines with `docent read`, or open the file"));
     }
-    let [first, last] = answer.lines;
-    let all = TextLines::new(&answer.text);
-    // A part has no end of its last line: one that is empty is not in its text.
-    let line = |number: u32| match number - first < all.count() {
-        true => all.text(number - first + 1, number - first + 1).to_owned(),
-        false => String::new(),
+    Ok(Text::of(answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::text::{Room, part};
+    use crate::http::wire::LeftOff;
+
+    const ROOM: Room = Room {
+        lines: 500,
+        bytes: 1024 * 1024,
     };
-    let lines = (first.max(1)..=last).map(|number| (number, line(number)));
-    let lines = lines.collect();
-    let before = (first > 1).then(|| first.saturating_sub(show::LINES).max(1));
-    let after = (last < answer.total_lines).then_some(last + 1);
-    Ok(Text {
-        lines,
-        before: before.map(|line| link_at(of, line)),
-        after: after.map(|line| link_at(of, line)),
-        answer,
-    })
+
+    /// The page of this text from a line on, as `read` gives it.
+    fn page(text: &str, from: u32) -> Text {
+        let last = from + show::LINES - 1;
+        let (total_lines, part) = part(text, Some((from, last)), ROOM);
+        let part = part.expect("there is such a line");
+        let left_off = (part.bytes_left > 0).then(|| LeftOff {
+            lines: part.lines_left,
+            bytes: part.bytes_left as u64,
+            next: part.next.map(|next| format!("docs/a:{next}-{last}")),
+        });
+        Text::of(ReadAnswer {
+            collection: "docs".to_owned(),
+            path: "a".to_owned(),
+            version: 1,
+            digest: String::new(),
+            lines: part.lines,
+            total_lines,
+            text: part.text.to_owned(),
+            stale: false,
+            left_off,
+            missing: None,
+        })
+    }
+
+    /// The line that a link's page begins with.
+    fn begins(link: &str) -> u32 {
+        let from = link
+            .strip_prefix("/documents/docs/a")
+            .expect("this document");
+        match from.strip_prefix("?from=") {
+            Some(line) => line.parse().expect("a line"),
+            None => 1,
+        }
+    }
+
+    #[test]
+    fn every_line_is_reached_however_wide_the_lines_are() {
+        // 200 lines of 10 kB: about a hundred fit into a page. One of 2 MB fits into none. And many short ones.
+        let mut lines = vec!["w".repeat(10_000); 200];
+        lines.push("x".repeat(2_000_000));
+        lines.extend(vec!["y".to_owned(); 1200]);
+        let text = lines.join("\n");
+        let (mut from, mut seen, mut cut) = (1, Vec::new(), Vec::new());
+        loop {
+            let page = page(&text, from);
+            assert_eq!(
+                page.lines[0].0, from,
+                "a page begins with the line asked for"
+            );
+            seen.extend(page.lines.iter().map(|(number, _)| *number));
+            if page.is_cut {
+                cut.push(from);
+            }
+            let Some(after) = page.after else { break };
+            from = begins(&after);
+        }
+        assert_eq!(seen, (1..=1401).collect::<Vec<u32>>());
+        assert_eq!(cut, [201], "of that one only the beginning is shown");
+        assert!(
+            page(&text, 201).after.is_some(),
+            "the lines behind it are reached"
+        );
+    }
+
+    #[test]
+    fn the_page_before_begins_five_hundred_lines_before_or_with_the_first() {
+        let text = "a\n".repeat(1300);
+        for (from, before) in [(1, None), (2, Some(1)), (501, Some(1)), (1200, Some(700))] {
+            let page = page(&text, from);
+            assert_eq!(page.before.as_deref().map(begins), before, "{from}");
+        }
+        let last = page(&text, 1200);
+        assert_eq!((last.lines.len(), last.after), (101, None));
+    }
 }

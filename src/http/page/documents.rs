@@ -6,6 +6,7 @@ use axum::http::Uri;
 use axum::response::Response;
 
 use super::asked::{self, Asked};
+use super::listed::Listed;
 use super::{PageFrame, show};
 use crate::event::escape;
 use crate::http::State;
@@ -17,9 +18,9 @@ use crate::word::Word;
 /// Rows of a page.
 const ROWS: usize = 100;
 
-/// Files that a page looks at where only those of one state are wanted.
-const LOOKED_SLICE: usize = 1000;
-const LOOKED: usize = 50 * LOOKED_SLICE;
+/// Files that are read at once where only those of one state are wanted, and slices that are read for a page.
+const SLICE: usize = 1000;
+const SLICES: usize = 50;
 
 #[derive(Template)]
 #[template(path = "documents.html")]
@@ -28,17 +29,8 @@ struct DocumentsPage {
     asked: Asked,
     collections: Vec<String>,
     states: Vec<&'static str>,
-    list: DocumentList,
+    list: Listed<DocumentView>,
     problem: Option<Problem>,
-}
-
-/// The rows of a page.
-#[derive(Default)]
-struct DocumentList {
-    rows: Vec<DocumentView>,
-    /// Where the list goes on, `<collection>/<path>`, and whether all that was looked at is on the page.
-    next: Option<String>,
-    cut_off: bool,
 }
 
 fn link(row: &DocumentView) -> String {
@@ -69,10 +61,7 @@ pub(super) async fn page(
         Ok(asked) => list(&state, &caller, asked).await,
         Err(problem) => Err(problem.clone()),
     };
-    let (list, problem) = match listed {
-        Ok(list) => (list, None),
-        Err(problem) => (DocumentList::default(), Some(problem)),
-    };
+    let (list, problem) = Listed::split(listed);
     let status = problem.as_ref().map(|problem| problem.status);
     let page = DocumentsPage {
         page,
@@ -85,7 +74,11 @@ pub(super) async fn page(
     asked::answer(status, page)
 }
 
-async fn list(state: &State, caller: &Caller, asked: &Asked) -> Result<DocumentList, Problem> {
+async fn list(
+    state: &State,
+    caller: &Caller,
+    asked: &Asked,
+) -> Result<Listed<DocumentView>, Problem> {
     let wanted = WantedDocuments {
         collection: asked.given("collection"),
         state: asked.given("state").as_deref().map(wanted).transpose()?,
@@ -93,16 +86,16 @@ async fn list(state: &State, caller: &Caller, asked: &Asked) -> Result<DocumentL
     if let Some(collection) = &wanted.collection {
         state.known_collection(caller, collection)?;
     }
-    let mut after = match asked.given("after") {
+    let mut after = match asked.exact("after") {
         Some(text) => place(&text)?,
         None => Default::default(),
     };
     let slice = match wanted.state {
-        Some(_) => LOOKED_SLICE,
+        Some(_) => SLICE,
         None => ROWS,
     };
-    let mut list = DocumentList::default();
-    for _ in 0..LOOKED / LOOKED_SLICE {
+    let mut list = Listed::default();
+    for _ in 0..SLICES {
         let found = rows(state, caller, &wanted, after, slice).await?;
         let Some(next) = found.next else {
             return Ok(list);
@@ -113,14 +106,16 @@ async fn list(state: &State, caller: &Caller, asked: &Asked) -> Result<DocumentL
             break;
         }
     }
-    list.cut_off = list.rows.len() < ROWS;
-    if list.rows.len() > ROWS {
-        list.rows.truncate(ROWS);
-    }
-    let last = list.rows.last().filter(|_| !list.cut_off);
-    list.next = Some(match last {
+    list.rows.truncate(ROWS);
+    let last = list.rows.last().filter(|_| list.rows.len() == ROWS);
+    let place = match last {
         Some(row) => format!("{}/{}", row.collection, row.path),
-        None => format!("{}/{}", after.0, escape(&after.1)),
-    });
+        None => {
+            let reached = format!("{}/{}", after.0, escape(&after.1));
+            list.read_to = Some(format!("Read up to {}.", show::line(&reached)));
+            reached
+        }
+    };
+    list.next = Some(asked.link("/documents", &[("after", &place)]));
     Ok(list)
 }

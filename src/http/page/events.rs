@@ -6,6 +6,7 @@ use axum::http::Uri;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::asked::{self, Asked};
+use super::listed::{Listed, read_back_to};
 use super::{PageFrame, show};
 use crate::event::{Event, EventType, Seq};
 use crate::http::State;
@@ -20,7 +21,7 @@ const ROWS: usize = 50;
 /// Rows that one slice gives where those of others are among them.
 const ROWS_OF_ALL: usize = 1000;
 
-/// Slices of the ledger that a page looks through.
+/// Slices of the ledger that are read for a page.
 const SLICES: usize = 10;
 
 #[derive(Template)]
@@ -29,18 +30,8 @@ struct EventsPage {
     page: PageFrame,
     asked: Asked,
     kinds: Vec<&'static str>,
-    list: EventList,
+    list: Listed<EventRow>,
     problem: Option<Problem>,
-}
-
-/// The rows of a page.
-#[derive(Default)]
-struct EventList {
-    rows: Vec<EventRow>,
-    /// Where the list goes on.
-    next: Option<String>,
-    /// Up to when was looked, where that did not fill the page.
-    looked_to: Option<String>,
 }
 
 struct EventRow {
@@ -116,10 +107,7 @@ pub(super) async fn page(
         }
         Err(problem) => (Asked::default(), Err(problem)),
     };
-    let (list, problem) = match list {
-        Ok(list) => (list, None),
-        Err(problem) => (EventList::default(), Some(problem)),
-    };
+    let (list, problem) = Listed::split(list);
     let status = problem.as_ref().map(|problem| problem.status);
     let page = EventsPage {
         page,
@@ -131,7 +119,7 @@ pub(super) async fn page(
     asked::answer(status, page)
 }
 
-async fn list(state: &State, caller: &Caller, asked: &Asked) -> Result<EventList, Problem> {
+async fn list(state: &State, caller: &Caller, asked: &Asked) -> Result<Listed<EventRow>, Problem> {
     let kind = asked.given("type").as_deref().map(str::parse).transpose();
     let wanted = EventSearch {
         kind: kind.map_err(|e: crate::event::routing::UnknownName| {
@@ -166,25 +154,45 @@ async fn list(state: &State, caller: &Caller, asked: &Asked) -> Result<EventList
             break;
         }
     }
-    Ok(cut(rows, next, caller))
+    let is_limited = caller.limit().is_some();
+    let (rows, reached) = cut(rows, next);
+    let before = match (reached, rows.last()) {
+        (Reached::Slice(row), _) => Some(Seq(row.key)),
+        (Reached::Page, Some(last)) => Some(last.event.seq),
+        (Reached::Page, None) | (Reached::End, _) => None,
+    };
+    Ok(Listed {
+        next: before.map(|seq| asked.link("/events", &[("before", &seq.to_string())])),
+        read_to: match reached {
+            // When others' events were published is not told.
+            Reached::Slice(_) if is_limited => Some("Not all events were searched yet.".to_owned()),
+            Reached::Slice(row) => Some(read_back_to(row.time)),
+            Reached::Page | Reached::End => None,
+        },
+        rows,
+    })
 }
 
-/// What of the rows is on the page.
-fn cut(mut rows: Vec<EventRow>, next: Option<PastRow>, caller: &Caller) -> EventList {
-    let is_full = rows.len() >= ROWS && (next.is_some() || rows.len() > ROWS);
-    if rows.len() > ROWS {
-        rows.truncate(ROWS);
-    }
-    let last = rows.last().filter(|_| is_full).map(|row| row.event.seq);
-    let reached = next.filter(|_| !is_full);
-    EventList {
-        next: last
-            .or(reached.map(|row| Seq(row.key)))
-            .map(|seq| seq.to_string()),
-        // When others' events were published is not told.
-        looked_to: reached
-            .filter(|_| caller.limit().is_none())
-            .map(|row| row.time.to_string()),
-        rows,
-    }
+/// What ended the search for the rows of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    /// There is nothing older.
+    End,
+    /// The page is full, and the list goes on behind its last row.
+    Page,
+    /// Enough was read for one page, up to this row, and the page is not full.
+    Slice(PastRow),
+}
+
+/// The rows that are on the page; `next`: where the next slice goes on.
+fn cut(mut rows: Vec<EventRow>, next: Option<PastRow>) -> (Vec<EventRow>, Reached) {
+    let is_more = rows.len() > ROWS;
+    rows.truncate(ROWS);
+    let reached = match next {
+        _ if is_more => Reached::Page,
+        None => Reached::End,
+        Some(_) if rows.len() == ROWS => Reached::Page,
+        Some(row) => Reached::Slice(row),
+    };
+    (rows, reached)
 }

@@ -6,6 +6,8 @@ use axum::http::Uri;
 use axum::response::Response;
 
 use super::asked::{self, Asked};
+use super::listed::Listed;
+use super::words::Prose;
 use super::{PageFrame, show};
 use crate::event::Millis;
 use crate::health::OpenIssue;
@@ -23,18 +25,17 @@ struct HealthPage {
     page: PageFrame,
     judged_at: String,
     open: Vec<Open>,
-    closed: Vec<HealthIssue>,
+    /// The closed ones.
+    list: Listed<HealthIssue>,
     /// Whether these are not the newest ones.
     is_older: bool,
-    /// Where the closed ones go on.
-    next: Option<String>,
 }
 
 /// An issue that is open, and what to do about it.
 struct Open {
     issue: HealthIssue,
     what: String,
-    remedy: String,
+    remedy: Prose,
 }
 
 fn about(issue: &HealthIssue) -> &str {
@@ -78,8 +79,11 @@ pub(super) async fn page(
         page,
         judged_at: now.to_string(),
         open: open.map(|issue| opened(issue, &present.wrong)).collect(),
-        next: last.map(|issue| show::link("/health", &[("before", &cursor_of(issue))])),
-        closed: closed.into_iter().map(HealthIssue::from).collect(),
+        list: Listed {
+            next: last.map(|issue| show::link("/health", &[("before", &cursor_of(issue))])),
+            read_to: None,
+            rows: closed.into_iter().map(HealthIssue::from).collect(),
+        },
         is_older,
     };
     Ok(asked::answer(None, page))
@@ -91,8 +95,8 @@ fn opened(issue: Issue, wrong: &[OpenIssue]) -> Open {
     Open {
         what: told.map_or_else(|| issue.value.clone(), |one| one.what.clone()),
         remedy: told.map_or_else(
-            || format!("expected: {}", issue.limit),
-            |one| one.remedy.clone(),
+            || Prose::of(&format!("expected: {}", issue.limit)),
+            |one| Prose::of(&one.remedy),
         ),
         issue: HealthIssue::from(issue),
     }
@@ -107,7 +111,7 @@ fn cursor_of(issue: &Issue) -> String {
 type Cursor = Option<(Millis, String, Millis)>;
 
 fn cursor(asked: &Asked) -> Result<Cursor, Problem> {
-    let Some(text) = asked.given("before") else {
+    let Some(text) = asked.exact("before") else {
         return Ok(None);
     };
     let mut parts = text.splitn(3, ' ');
@@ -121,5 +125,35 @@ fn cursor(asked: &Asked) -> Result<Cursor, Problem> {
             Err(Problem::new(ProblemKind::BadRequest, detail)
                 .hint("begin at /health and follow the links from there"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn commands_of_a_remedy_stand_out() {
+        let issue = serde_json::json!({
+            "subject": "scan_overdue:docs", "severity": "warning", "detector": "scan_overdue",
+            "value": "two days", "limit": "a day", "opened_at": "2026-01-31T12:00:00Z", "closed_at": null,
+            "fix": null, "fix_attempts": 0, "fix_result": null,
+        });
+        let page = HealthPage {
+            page: PageFrame::new(Arc::new(crate::http::tests::info(1)), "/health", None),
+            judged_at: "2026-01-31T12:00:00Z".to_owned(),
+            open: vec![Open {
+                issue: serde_json::from_value(issue).unwrap(),
+                what: "the scan of docs is late".to_owned(),
+                remedy: Prose::of("run `docent scan <docs>`"),
+            }],
+            list: Listed::default(),
+            is_older: false,
+        };
+        let text = page.render().unwrap();
+        let told = "What to do: run <code>docent scan &#60;docs&#62;</code></p>";
+        assert!(text.contains(told), "{text}");
     }
 }

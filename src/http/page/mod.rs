@@ -21,6 +21,7 @@ mod health;
 mod groups;
 mod html;
 mod lineage;
+mod listed;
 mod login;
 mod overview;
 mod routes;

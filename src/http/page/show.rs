@@ -40,14 +40,24 @@ pub(super) fn link(path: &str, parameters: &[(&str, &str)]) -> String {
 /// Lines of a document on one page.
 pub(super) const LINES: u32 = 500;
 
-/// The page of a document, at a line if one is given; `path` as the API tells it.
-pub(super) fn document_link(collection: &str, path: &str, at: Option<u32>) -> String {
+/// Lines that are shown above one that a link leads to.
+const LINES_ABOVE: u32 = 3;
+
+/// The page of a document that begins with this line; `path` as the API tells it.
+pub(super) fn document_from(collection: &str, path: &str, first: u32) -> String {
     let place = percent::encode(format!("{collection}/{path}").as_bytes());
-    let from = at.map_or(1, |at| at.saturating_sub(1) / LINES * LINES + 1);
+    match first {
+        0 | 1 => format!("/documents/{place}"),
+        _ => format!("/documents/{place}?from={first}"),
+    }
+}
+
+/// The page of a document, at a line if one is given.
+pub(super) fn document_link(collection: &str, path: &str, at: Option<u32>) -> String {
+    let from = |line: u32| document_from(collection, path, line);
     match at {
-        Some(at) if from > 1 => format!("/documents/{place}?from={from}#L{at}"),
-        Some(at) => format!("/documents/{place}#L{at}"),
-        None => format!("/documents/{place}"),
+        Some(at) => format!("{}#L{at}", from(at.saturating_sub(LINES_ABOVE))),
+        None => from(1),
     }
 }
 
@@ -79,13 +89,15 @@ mod tests {
             document_link("docs", "a?#%\\xFF.md", Some(1)),
             "/documents/docs/a%3F%23%25%5CxFF.md#L1"
         );
+        assert_eq!(document_link("docs", "a", Some(4)), "/documents/docs/a#L4");
         assert_eq!(
             document_link("docs", "a", Some(501)),
-            "/documents/docs/a?from=501#L501"
+            "/documents/docs/a?from=498#L501"
         );
         assert_eq!(
-            document_link("docs", "a", Some(500)),
-            "/documents/docs/a#L500"
+            document_from("docs", "a b", 501),
+            "/documents/docs/a%20b?from=501"
         );
+        assert_eq!(document_from("docs", "a", 1), "/documents/docs/a");
     }
 }

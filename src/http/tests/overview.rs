@@ -70,8 +70,8 @@ async fn all_who_look_at_once_share_one_look() {
     for one in &seen {
         assert!(Arc::ptr_eq(one.as_ref().unwrap(), first));
     }
-    let json = first.overview().json();
-    let same = seen[49].as_ref().unwrap().overview().json();
+    let json = first.json();
+    let same = seen[49].as_ref().unwrap().json();
     assert_eq!(json.as_ptr(), same.as_ptr(), "it was written once");
     assert!(!overviews.is_wanted(), "nobody looks any more");
 }

@@ -1,4 +1,4 @@
-// Acts: a link with `data-act` leads to a page that asks and has the form; here a dialog asks, and its form is sent.
+// Acts: a link with `data-act` leads to a page that asks and has the form; on a live page a dialog asks, and its form is sent.
 
 import { refresh } from "./live.js";
 

@@ -5,20 +5,26 @@ import { morph } from "./morph.js";
 
 // The part is asked for no more often than this.
 const PAUSE = 1000;
-// Without a word for so long the stream is taken for dead. The daemon says something every 5 s.
+// Without a word for so long the stream is taken for dead. The daemon says something every 5 s, if only that it is there.
 const SILENCE = 15000;
 // Until the next attempt after the connection was lost.
 const AGAIN = 2000;
+// An answer that takes longer is none.
+const PATIENCE = 10000;
 
 const clock = (date) => date.toLocaleTimeString([], { hour12: false });
 
 let part = null;
 let stream = null;
+// When the stream was begun or last said something, and when it last said something.
 let heard = 0;
+let spoke = 0;
 let pending = null;
 let asked = 0;
 let fresh = new Date();
+// Since when there is no answer, and what the daemon said instead of how it stands.
 let lost = null;
+let refused = null;
 
 export function keepLive(element) {
   part = element;
@@ -45,10 +51,11 @@ function connect() {
   heard = Date.now();
   stream = new EventSource(part.dataset.stream);
   const hear = () => {
-    heard = Date.now();
+    heard = spoke = Date.now();
     refresh();
   };
   stream.addEventListener("open", hear);
+  stream.addEventListener("alive", hear);
   stream.addEventListener("history", hear);
   stream.addEventListener("overview", hear);
   stream.addEventListener("problem", hear);
@@ -74,47 +81,86 @@ function rest() {
 async function fetchPart() {
   asked = Date.now();
   try {
-    const answer = await fetch(part.dataset.live, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(10000) });
+    // A problem comes as JSON to who does not ask for a page.
+    const headers = { accept: "*/*" };
+    const answer = await fetch(part.dataset.live, { headers, signal: AbortSignal.timeout(PATIENCE) });
     if (answer.status === 401) {
       // The login ended. The page says how to get another.
       location.reload();
       return;
     }
     if (!answer.ok) {
-      throw new Error(`the daemon answered ${answer.status}`);
+      refuse(await reason(answer));
+      return;
     }
     const made = document.createElement("template");
     made.innerHTML = await answer.text();
-    morph(part, made.content.firstElementChild);
+    replace(made.content.firstElementChild);
     fresh = new Date();
     find();
-  } catch {
-    lose();
+  } catch (error) {
+    if (error.name === "TimeoutError" && Date.now() - spoke < SILENCE) {
+      refuse(`it is there, and says nothing else for ${PATIENCE / 1000} s`);
+    } else {
+      lose();
+    }
   } finally {
     pending = null;
   }
 }
 
+// Why there is no part, in the words of the daemon, or of whoever answers in its place.
+async function reason(answer) {
+  try {
+    const { detail, hint } = await answer.json();
+    return [detail ?? `it answered ${answer.status}`, hint].filter(Boolean).join("; ");
+  } catch {
+    return `it answered ${answer.status}`;
+  }
+}
+
+// Makes the part like this one. Where what has the focus goes away, the focus is not left nowhere.
+function replace(made) {
+  const focused = document.activeElement;
+  morph(part, made);
+  if (focused && focused !== document.body && focused !== document.activeElement) {
+    const next = focused.isConnected ? focused : document.getElementById("main");
+    next.focus({ preventScroll: true });
+  }
+}
+
+// Nobody answers.
 function lose() {
   lost ??= new Date();
+  refused = null;
+  tell();
+}
+
+// The daemon answers, and cannot tell how it stands.
+function refuse(why) {
+  lost = null;
+  refused = why;
   tell();
 }
 
 function find() {
   lost = null;
+  refused = null;
   tell();
 }
 
 function tell() {
   const banner = document.getElementById("lost");
-  banner.hidden = !lost;
-  part.classList.toggle("old", Boolean(lost));
-  if (lost) {
-    const text = `docent has not answered since ${clock(lost)}. What is shown here is from ${clock(fresh)}.`;
+  const told = refused && `docent cannot tell how it stands: ${refused}`;
+  const trouble = lost ? `docent has not answered since ${clock(lost)}` : told;
+  banner.hidden = !trouble;
+  part.classList.toggle("old", Boolean(trouble));
+  if (trouble) {
+    const text = `${trouble}. What is shown here is from ${clock(fresh)}.`;
     if (banner.textContent !== text) {
       banner.textContent = text;
     }
-    show("lost", "not connected");
+    show("lost", lost ? "not connected" : "not known");
   } else {
     show("", `live, ${clock(fresh)}`);
   }
@@ -135,7 +181,7 @@ function watch() {
   const silent = Date.now() - heard;
   if (silent > SILENCE || (stream.readyState === EventSource.CLOSED && silent > AGAIN)) {
     connect();
-  } else if (lost) {
+  } else if (lost || refused) {
     refresh();
   }
 }

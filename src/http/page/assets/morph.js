@@ -29,10 +29,25 @@ function morphAttributes(from, to) {
 }
 
 function morphChildren(from, to) {
-  const named = new Map([...from.children].filter((child) => child.id).map((child) => [child.id, child]));
+  const wantedIds = new Set([...to.children].map((child) => child.id));
+  const named = new Map();
+  // What goes away goes first. So what stays behind it is not moved, which would take focus and selection from it.
+  for (const child of [...from.children].filter((child) => child.id)) {
+    if (wantedIds.has(child.id)) {
+      named.set(child.id, child);
+    } else {
+      child.remove();
+    }
+  }
   let next = from.firstChild;
   for (const wanted of [...to.childNodes]) {
     const known = wanted.id ? named.get(wanted.id) : undefined;
+    // So does what has no name and stood between them.
+    while (known && next && next !== known && !next.id) {
+      const gone = next;
+      next = next.nextSibling;
+      gone.remove();
+    }
     if (known && known !== next) {
       from.insertBefore(known, next);
       next = known;

@@ -36,7 +36,7 @@ pub(super) async fn page(
     Shared(state): Shared<State>,
     page: PageFrame,
 ) -> Result<Html<OverviewPage>, Problem> {
-    let view = look(&state, &page).await?;
+    let view = read(&state, &page).await?;
     Ok(Html(OverviewPage { page, view }))
 }
 
@@ -45,11 +45,16 @@ pub(super) async fn part(
     Shared(state): Shared<State>,
     page: PageFrame,
 ) -> Result<Html<LivePart>, Problem> {
-    let view = look(&state, &page).await?;
+    let view = read(&state, &page).await?;
     Ok(Html(LivePart { view }))
 }
 
-async fn look(state: &State, page: &PageFrame) -> Result<OverviewView, Problem> {
-    let (overview, history) = state.overviews.view().await?;
-    Ok(OverviewView::of(&overview, &history, page.may_operate()))
+async fn read(state: &State, page: &PageFrame) -> Result<OverviewView, Problem> {
+    let seen = state.overviews.now().await?;
+    let may_operate = page.may_operate();
+    Ok(OverviewView::of(
+        seen.overview(),
+        seen.figures(),
+        may_operate,
+    ))
 }

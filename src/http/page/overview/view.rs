@@ -10,7 +10,7 @@ use super::figures::{FigureCard, figures};
 use super::flow::Flow;
 use super::lists::{CollectionRow, DeadPanel, JobRow, collections, dead, jobs};
 use super::tone::Tone;
-use crate::amounts::number;
+use crate::amounts::{counted, number};
 
 /// The whole page.
 pub(super) struct OverviewView {
@@ -19,6 +19,8 @@ pub(super) struct OverviewView {
     pub(super) taken: Moment,
     pub(super) tone: Tone,
     pub(super) sentence: String,
+    /// The same in a few words, for who has it read aloud.
+    pub(super) state: String,
     pub(super) remedy: Option<Prose>,
     pub(super) figures: Vec<FigureCard>,
     pub(super) flow: Flow,
@@ -78,6 +80,7 @@ impl OverviewView {
             taken: Moment::at(now, now),
             tone: tone(overview),
             sentence: overview.summary.text.clone(),
+            state: state(overview),
             remedy: overview.summary.remedy.as_deref().map(Prose::of),
             figures: figures(overview, hour),
             flow: Flow::of(overview),
@@ -99,6 +102,11 @@ fn tone(overview: &Overview) -> Tone {
         Condition::Running if overview.issues.is_empty() && overview.dead.total == 0 => Tone::Good,
         Condition::Running => Tone::Doubt,
     }
+}
+
+fn state(overview: &Overview) -> String {
+    let issues = counted(overview.issues.len() as u64, "open issue", "open issues");
+    format!("{}, {issues}", overview.status.state.as_str())
 }
 
 fn carrier(overview: &Overview) -> CarrierView {
