@@ -107,11 +107,13 @@ mod tests {
     #[test]
     fn who_has_no_token_that_counts_is_told_of_the_file() {
         let problem = Problem::new(ProblemKind::Unauthorized, "it is revoked").hint("a header");
-        let told = format!("{:?}", Fatal::from(ClientError::Problem(problem)));
+        let fatal = Fatal::from(ClientError::Problem(problem));
+        let told = fatal.report();
         assert!(
             told.contains("--token-file") && !told.contains("a header"),
             "{told}"
         );
+        assert_eq!(fatal.exit(), Exit::Permission);
     }
 
     #[test]
@@ -120,7 +122,6 @@ mod tests {
             (ProblemKind::BadRequest, Exit::Usage),
             (ProblemKind::Refused, Exit::Data),
             (ProblemKind::Conflict, Exit::Data),
-            (ProblemKind::Unauthorized, Exit::Permission),
             (ProblemKind::Forbidden, Exit::Permission),
             (ProblemKind::Timeout, Exit::Temporary),
             (ProblemKind::StoreUnavailable, Exit::Unavailable),
