@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use thiserror::Error as ThisError;
 
 use crate::config::Violation;
-use crate::store::OpenError;
+use crate::store::{DatabaseError, OpenError};
 use crate::visible::visible;
 
 /// The exit codes; there are no others. The service unit does not restart after 2, 65, 75, 77 and 78.
@@ -180,6 +180,9 @@ impl From<OpenError> for Fatal {
                 Exit::Permission
             }
             OpenError::Io { .. } | OpenError::Unavailable { .. } => Exit::Internal,
+            OpenError::Database(DatabaseError::InUse(_)) => Exit::Temporary,
+            OpenError::Database(DatabaseError::Unfit { .. }) => Exit::Config,
+            OpenError::Database(DatabaseError::Unreachable { .. }) => Exit::Unavailable,
         };
         let hint = match &error {
             OpenError::Io { path, .. } if exit == Exit::Permission => Some(permission_hint(path)),
@@ -242,7 +245,7 @@ mod tests {
     #[test]
     fn each_way_of_not_opening_the_store_has_its_code() {
         let newer = OpenError::Newer {
-            path: "/x".into(),
+            place: "/x".into(),
             found: 9,
             known: 1,
         };

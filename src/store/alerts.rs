@@ -3,7 +3,7 @@
 //! A notification stands here from the transaction that raises or ends its alert until its receiver has taken it, so it is
 //! sent at least once, always under the same id.
 
-use rusqlite::{Connection, Row, params};
+use super::sql::{self, Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::batch::Batch;
@@ -103,7 +103,7 @@ pub(super) fn apply(
     change: &AlertChange,
     batch: &mut Batch,
 ) -> Result<(), WriteError> {
-    let execute = |sql: &str, params: &[&dyn rusqlite::ToSql]| -> Result<(), WriteError> {
+    let execute = |sql: &str, params: &[&dyn sql::ToSql]| -> Result<(), WriteError> {
         connection.prepare_cached(sql)?.execute(params)?;
         Ok(())
     };
@@ -128,7 +128,7 @@ pub(super) fn apply(
         }
         AlertChange::Failed { id, error, due_at } => execute(
             "UPDATE notification SET attempts = attempts + 1, error = ?2, due_at = COALESCE(?3, due_at),
-               given_up_at = CASE WHEN ?3 IS NULL THEN ?4 END WHERE id = ?1",
+               given_up_at = CASE WHEN ?3 IS NULL THEN CAST(?4 AS BIGINT) END WHERE id = ?1",
             params![id, error, due_at, batch.now],
         ),
         AlertChange::Unsent { rule } => {
@@ -158,7 +158,7 @@ fn queue(
         ])?;
     let dropped = connection
         .prepare_cached(
-            "DELETE FROM notification WHERE n IN (SELECT n FROM notification ORDER BY n DESC LIMIT -1 OFFSET ?1)",
+            "DELETE FROM notification WHERE n IN (SELECT n FROM notification ORDER BY n DESC LIMIT 9223372036854775807 OFFSET ?1)",
         )?
         .execute([NOTIFICATIONS_MAX])?;
     if dropped > 0 {
@@ -179,7 +179,7 @@ pub(super) fn prune(connection: &Connection, before: Millis) -> Result<usize, Wr
         .execute([before])?)
 }
 
-fn alert(row: &Row<'_>) -> rusqlite::Result<AlertRow> {
+fn alert(row: &Row<'_>) -> sql::Result<AlertRow> {
     Ok(AlertRow {
         rule: row.get(0)?,
         stage: row.get(1)?,
@@ -191,7 +191,7 @@ fn alert(row: &Row<'_>) -> rusqlite::Result<AlertRow> {
     })
 }
 
-fn notification(row: &Row<'_>) -> rusqlite::Result<Notification> {
+fn notification(row: &Row<'_>) -> sql::Result<Notification> {
     Ok(Notification {
         id: row.get(0)?,
         rule: row.get(1)?,
@@ -203,7 +203,7 @@ fn notification(row: &Row<'_>) -> rusqlite::Result<Notification> {
     })
 }
 
-fn undelivered(row: &Row<'_>) -> rusqlite::Result<Undelivered> {
+fn undelivered(row: &Row<'_>) -> sql::Result<Undelivered> {
     Ok(Undelivered {
         rule: row.get(0)?,
         count: row.get(1)?,
@@ -241,11 +241,12 @@ impl Store {
     /// What could not be said in time, by rule.
     pub async fn undelivered(&self) -> Result<Vec<Undelivered>, ReadError> {
         self.read("notifications", |connection| {
-            // Of an aggregate with one MAX, SQLite takes the other columns from the row that has it.
             connection
                 .prepare_cached(
-                    "SELECT rule, COUNT(*), MAX(given_up_at), COALESCE(error, '') FROM notification
-                     WHERE given_up_at IS NOT NULL GROUP BY rule ORDER BY rule",
+                    "SELECT last.rule, each.undelivered, last.given_up_at, COALESCE(last.error, '') FROM notification last
+                     JOIN (SELECT MAX(n) AS newest, COUNT(*) AS undelivered FROM notification
+                           WHERE given_up_at IS NOT NULL GROUP BY rule) each ON each.newest = last.n
+                     ORDER BY last.rule",
                 )?
                 .query_map([], decode::of("notification", undelivered))?
                 .collect()
@@ -268,8 +269,8 @@ mod tests {
     }
 
     fn connection() -> Connection {
-        let mut connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&mut connection, 0).unwrap();
+        let connection = Connection::Sqlite(rusqlite::Connection::open_in_memory().unwrap());
+        schema::migrate(&connection, 0).unwrap();
         connection
     }
 
@@ -287,7 +288,7 @@ mod tests {
 
     fn ids(connection: &Connection, condition: &str) -> Vec<String> {
         let sql = format!("SELECT id FROM notification WHERE {condition} ORDER BY n");
-        let mut select = connection.prepare(&sql).unwrap();
+        let mut select = connection.prepare_cached(&sql).unwrap();
         let ids = select.query_map([], |row| row.get(0)).unwrap();
         ids.map(Result::unwrap).collect()
     }

@@ -5,7 +5,7 @@
 
 mod verify;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use super::sql::{self, Connection, Optional, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -61,7 +61,7 @@ fn hash(previous: &str, line: &str) -> String {
 }
 
 /// The hash of the newest record.
-pub(super) fn head_hash(connection: &Connection) -> rusqlite::Result<String> {
+pub(super) fn head_hash(connection: &Connection) -> sql::Result<String> {
     let head = connection
         .query_row(
             "SELECT hash FROM audit ORDER BY n DESC LIMIT 1",

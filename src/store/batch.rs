@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::StoreOptions;
+use super::sql::{self, Connection, Optional, params};
+use super::{StoreOptions, audit};
 use crate::event::{AgentName, EventType, Millis, Seq};
 
 /// What one slice of pruning did.
@@ -36,6 +37,38 @@ pub(super) struct Counters {
     pub(super) chunk: u64,
     pub(super) audit_n: u64,
     pub(super) audit_hash: String,
+}
+
+impl Counters {
+    /// What the store has.
+    pub(super) fn read(connection: &Connection) -> sql::Result<Self> {
+        let value = |name: &str| {
+            let value = connection.query_row(
+                "SELECT value FROM counter WHERE name = ?1",
+                [name],
+                |row| row.get(0),
+            );
+            Ok::<_, sql::Error>(value.optional()?.unwrap_or(0))
+        };
+        Ok(Counters {
+            seq: value("seq")?,
+            change: value("change")?,
+            chunk: value("passage")?,
+            audit_n: value("audit")?,
+            audit_hash: audit::head_hash(connection)?,
+        })
+    }
+
+    pub(super) fn write(&self, connection: &Connection) -> sql::Result<()> {
+        let mut put = connection.prepare_cached(
+            "INSERT INTO counter (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )?;
+        put.execute(params!["seq", self.seq])?;
+        put.execute(params!["change", self.change])?;
+        put.execute(params!["passage", self.chunk])?;
+        put.execute(params!["audit", self.audit_n])?;
+        Ok(())
+    }
 }
 
 /// The state of the commit that is being put together.
@@ -89,5 +122,11 @@ impl Batch {
 
     pub(super) fn delta(&mut self, agent: AgentName) -> &mut Delta {
         self.deltas.entry(agent).or_default()
+    }
+    /// Forgets what the commit changed, once it is told or undone.
+    pub(super) fn clear(&mut self) {
+        self.deltas.clear();
+        self.published.clear();
+        self.dropped = 0;
     }
 }

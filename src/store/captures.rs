@@ -1,6 +1,6 @@
 //! Captured bytes, by their digest: everything downstream works from these, so a file may change or vanish meanwhile.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use super::sql::{Connection, Optional, params};
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;

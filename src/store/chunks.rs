@@ -4,7 +4,7 @@
 //! number of their newest change: whoever has applied all up to a number has everything up to it. A chunk that is replaced
 //! stays until the follower has passed its replacement, so that a search on the older state of the index still finds its text.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use super::sql::{self, Connection, Optional, params};
 use serde::{Deserialize, Serialize};
 
 use super::batch::Batch;
@@ -232,7 +232,7 @@ pub(super) fn prune_embeddings(connection: &Connection, slice: usize) -> Result<
 }
 
 /// Number, heading, lines, text and hash of a chunk, in the columns from `from` on.
-fn chunk_row(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<ChunkRow> {
+fn chunk_row(row: &sql::Row<'_>, from: usize) -> sql::Result<ChunkRow> {
     Ok(ChunkRow {
         number: row.get(from)?,
         heading: row.get(from + 1)?,
@@ -245,7 +245,7 @@ fn chunk_row(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<ChunkRow>
 }
 
 /// Id, collection, path and digest of a document, in the first columns.
-fn source(row: &rusqlite::Row<'_>) -> rusqlite::Result<ChunkSource> {
+fn source(row: &sql::Row<'_>) -> sql::Result<ChunkSource> {
     Ok(ChunkSource {
         document: row.get(0)?,
         collection: row.get(1)?,
@@ -300,9 +300,9 @@ impl Store {
         self.read("the index's feed", move |connection| {
             let mut select = connection.prepare_cached(
                 "SELECT i.document, d.collection, d.path, i.digest, i.change, i.at, i.embedder
-                 FROM indexed i JOIN document d ON d.id = i.document WHERE i.change > ?1 ORDER BY i.change",
+                 FROM indexed i JOIN document d ON d.id = i.document WHERE i.change > ?1 ORDER BY i.change LIMIT ?2",
             )?;
-            let mut rows = select.query([position])?;
+            let mut rows = select.query(params![position, chunks_max + 1])?;
             let mut feed = Feed { position, ..Feed::default() };
             let mut count = 0;
             while let Some(row) = rows.next()? {
@@ -310,7 +310,7 @@ impl Store {
                     feed.more = true;
                     break;
                 }
-                let source = source(row)?;
+                let source = source(&row)?;
                 let embedder: String = row.get(6)?;
                 let chunks = chunks_of(connection, &source.document, &embedder)?;
                 count += chunks.len();
@@ -413,7 +413,7 @@ impl Store {
     /// How many chunks belong into the index.
     pub async fn chunk_count(&self) -> Result<u64, ReadError> {
         self.read("chunks", move |connection| {
-            connection.query_row("SELECT COALESCE(SUM(chunks), 0) FROM indexed", [], |row| {
+            connection.query_row("SELECT CAST(COALESCE(SUM(chunks), 0) AS BIGINT) FROM indexed", [], |row| {
                 row.get(0)
             })
         })
@@ -425,7 +425,7 @@ fn chunks_of(
     connection: &Connection,
     document: &str,
     embedder: &str,
-) -> rusqlite::Result<Vec<ChunkRow>> {
+) -> sql::Result<Vec<ChunkRow>> {
     connection
         .prepare_cached(
             "SELECT c.number, c.heading, c.first_line, c.last_line, c.text, c.hash, e.vector

@@ -1,6 +1,6 @@
 //! Dead letters: deliveries that failed for good.
 
-use rusqlite::{OptionalExtension, Row, params};
+use super::sql::{self, Optional, Row, params};
 use serde_json::Value;
 
 use super::readers::page;
@@ -102,7 +102,7 @@ impl Store {
     }
 }
 
-fn dead_row(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
+fn dead_row(row: &Row<'_>) -> sql::Result<DeadLetter> {
     let dead = |row: &Row<'_>| {
         Ok(DeadLetter {
             event: row.get(0)?,
@@ -119,9 +119,9 @@ fn dead_row(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
 }
 
 /// The error chain; an empty list where nothing failed yet.
-pub(super) fn errors_column(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
+pub(super) fn errors_column(row: &Row<'_>, column: usize) -> sql::Result<Value> {
     match row.get::<_, Option<String>>(column)? {
         None => Ok(Value::Array(Vec::new())),
-        Some(text) => serde_json::from_str(&text).map_err(|e| decode::unreadable(column, e)),
+        Some(text) => serde_json::from_str(&text).map_err(|e| decode::unreadable(row, column, e)),
     }
 }

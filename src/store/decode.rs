@@ -3,11 +3,12 @@
 
 use std::fmt::Display;
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
-use rusqlite::{Error, ErrorCode, Row};
-use thiserror::Error as ThisError;
+use rusqlite::ErrorCode;
 
 use super::digest::Digest;
+use super::sql::{
+    self, Error, FromSql, FromSqlError, FromSqlResult, Row, ToSql, ToSqlOutput, ValueRef,
+};
 use crate::event::{AgentName, Data, EventId, EventType, Millis, Seq, Subject};
 
 /// The longest text of a key in a message, in characters.
@@ -16,70 +17,38 @@ const KEY_MAX: usize = 80;
 /// What to do about damage.
 const WAY_OUT: &str = "stop docent, then put back a copy of store.db, or move it away with its -wal file: documents are read anew, the audit log and what was owed are lost";
 
-/// A row that does not hold what docent wrote.
-#[derive(Debug, ThisError)]
-#[error("table {table}, the row with {key}: {why}")]
-struct Damage {
-    table: &'static str,
-    key: String,
-    why: String,
-}
-
-/// A decoder of rows of `table`, whose first column tells which row it is. What it cannot decode is [`Damage`].
+/// A decoder of rows of `table`, whose first column tells which row it is. What it cannot decode is [`Error::Damage`].
 pub(super) fn of<T>(
     table: &'static str,
-    decode: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
-) -> impl Fn(&Row<'_>) -> rusqlite::Result<T> {
+    decode: impl Fn(&Row<'_>) -> sql::Result<T>,
+) -> impl Fn(&Row<'_>) -> sql::Result<T> {
     move |row| decode(row).map_err(|error| locate(table, row, error))
-}
-
-/// What an error says about a row that cannot be decoded.
-pub(super) fn what(error: &Error) -> String {
-    match error {
-        Error::FromSqlConversionFailure(_, _, source) if source.is::<Damage>() => {
-            source.to_string()
-        }
-        _ => error.to_string(),
-    }
 }
 
 /// The damage that an error tells of, in a sentence with the way out; `None`: it is another error.
 pub(super) fn damage(error: &Error) -> Option<String> {
     let damaged = match error {
-        Error::SqliteFailure(code, _) => code.code == ErrorCode::DatabaseCorrupt,
-        Error::FromSqlConversionFailure(..)
-        | Error::InvalidColumnType(..)
-        | Error::IntegralValueOutOfRange(..) => true,
-        _ => false,
+        Error::Sqlite(_) => error.sqlite_code() == Some(ErrorCode::DatabaseCorrupt),
+        Error::Column(_) | Error::Damage { .. } => true,
+        Error::NoRows | Error::Runtime(_) | Error::Postgres(_) => false,
     };
-    damaged.then(|| format!("the store is damaged: {}; {WAY_OUT}", what(error)))
+    damaged.then(|| format!("the store is damaged: {error}; {WAY_OUT}"))
 }
 
 /// Text that was written by docent and does not read as what it is.
-pub(super) fn unreadable(column: usize, why: impl Display) -> Error {
-    Error::FromSqlConversionFailure(column, Type::Text, why.to_string().into())
+pub(super) fn unreadable(row: &Row<'_>, column: usize, why: impl Display) -> Error {
+    Error::Column(format!("{}: {why}", row.column_name(column)))
 }
 
 fn locate(table: &'static str, row: &Row<'_>, error: Error) -> Error {
-    let name = |at: usize| match row.as_ref().column_name(at) {
-        Ok(name) => format!("column {name}"),
-        Err(_) => format!("column {at}"),
+    let Error::Column(why) = error else {
+        return error;
     };
-    let (at, why) = match &error {
-        Error::InvalidColumnType(at, _, kind) => (*at, format!("{} is of type {kind}", name(*at))),
-        Error::FromSqlConversionFailure(_, _, source) if source.is::<Damage>() => return error,
-        Error::FromSqlConversionFailure(at, _, source) => (*at, format!("{}: {source}", name(*at))),
-        Error::IntegralValueOutOfRange(at, value) => {
-            (*at, format!("{} is {value}, out of its range", name(*at)))
-        }
-        _ => return error,
-    };
-    let key = match (row.as_ref().column_name(0), row.get_ref(0)) {
-        (Ok(name), Ok(value)) => format!("{name} {}", shown(value)),
-        _ => "no key".to_owned(),
-    };
-    let damage = Damage { table, key, why };
-    Error::FromSqlConversionFailure(at, Type::Null, Box::new(damage))
+    let key = row.get_ref(0).map(|value| format!("{} {}", row.column_name(0), shown(value)));
+    let key = key.unwrap_or_else(|_| "no key".to_owned());
+    // The key is its name and value, without the word `column`.
+    let key = key.strip_prefix("column ").map(str::to_owned).unwrap_or(key);
+    Error::Damage { table, key, why }
 }
 
 fn shown(value: ValueRef<'_>) -> String {
@@ -133,20 +102,20 @@ macro_rules! stored_as_text {
     ($type:ident, $what:literal: $($variant:ident = $text:literal),* $(,)?) => {
         crate::word::words! { $type: $($variant = $text),* }
 
-        impl rusqlite::types::FromSql for $type {
+        impl crate::store::sql::FromSql for $type {
             fn column_result(
-                value: rusqlite::types::ValueRef<'_>,
-            ) -> rusqlite::types::FromSqlResult<Self> {
+                value: crate::store::sql::ValueRef<'_>,
+            ) -> crate::store::sql::FromSqlResult<Self> {
                 let text = value.as_str()?;
                 <$type as crate::word::Word>::parse(text).ok_or_else(|| {
                     let why = format!(concat!("there is no ", $what, " `{}`"), text);
-                    rusqlite::types::FromSqlError::Other(why.into())
+                    crate::store::sql::FromSqlError::Other(why.into())
                 })
             }
         }
 
-        impl rusqlite::ToSql for $type {
-            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        impl sql::ToSql for $type {
+            fn to_sql(&self) -> rusqlite::Result<crate::store::sql::ToSqlOutput<'_>> {
                 Ok(self.as_str().into())
             }
         }

@@ -1,6 +1,6 @@
 //! Documents and their versions.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use super::sql::{self, Connection, Optional, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::decode::stored_as_text;
@@ -164,7 +164,7 @@ pub(super) fn prune(
 
 const COLUMNS: &str = "id, collection, path, version, digest, state, reason, title, kind";
 
-fn document(row: &Row<'_>) -> rusqlite::Result<DocumentRow> {
+fn document(row: &Row<'_>) -> sql::Result<DocumentRow> {
     decode::of("document", |row| {
         Ok(DocumentRow {
             id: row.get(0)?,

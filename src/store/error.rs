@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::access::Denied;
+use super::postgres::DatabaseError;
+use super::{postgres, sql};
 use crate::event::EventId;
 
 /// Why the store cannot be opened.
@@ -28,10 +30,10 @@ pub enum OpenError {
     /// The file is not a store, or is damaged.
     #[error("the store {path} is damaged: {cause}; move it away together with its -wal file and start again (documents are read anew from disk, the audit log and what was owed are lost), or put back a copy", path = .path.display())]
     Corrupt { path: PathBuf, cause: String },
-    /// The file was written by a newer docent.
-    #[error("the store {path} has schema {found}, this docent knows up to {known}; run the newer docent, or put back the copy from before the upgrade", path = .path.display())]
+    /// The store was written by a newer docent.
+    #[error("the store {place} has schema {found}, this docent knows up to {known}; run the newer docent, or put back the copy from before the upgrade")]
     Newer {
-        path: PathBuf,
+        place: String,
         found: i64,
         /// The newest schema that this docent knows.
         known: i64,
@@ -39,6 +41,9 @@ pub enum OpenError {
     /// The disk is full or fails.
     #[error("cannot open the store {path}: {cause}", path = .path.display())]
     Unavailable { path: PathBuf, cause: String },
+    /// The database cannot be reached or used, or is in use.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
 }
 
 impl OpenError {
@@ -92,10 +97,13 @@ pub struct ReadError {
 }
 
 /// Whether an error means that the store cannot be written for a while, rather than that this transaction is wrong.
-pub(super) fn is_unavailable(error: &rusqlite::Error) -> bool {
+pub(super) fn is_unavailable(error: &sql::Error) -> bool {
     use rusqlite::ErrorCode as Code;
+    if let sql::Error::Postgres(error) = error {
+        return postgres::is_unavailable(error);
+    }
     matches!(
-        error.sqlite_error_code(),
+        error.sqlite_code(),
         Some(
             Code::DiskFull
                 | Code::SystemIoFailure
@@ -111,15 +119,15 @@ pub(super) fn is_unavailable(error: &rusqlite::Error) -> bool {
 }
 
 /// An error of a store that cannot be written, with what to do.
-pub(super) fn unavailable(error: &rusqlite::Error) -> WriteError {
+pub(super) fn unavailable(error: &sql::Error) -> WriteError {
     let damage = super::decode::damage(error);
     WriteError::Unavailable(damage.unwrap_or_else(|| {
         format!("{error}; free space or mend the disk, the work goes on by itself")
     }))
 }
 
-impl From<rusqlite::Error> for WriteError {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<sql::Error> for WriteError {
+    fn from(error: sql::Error) -> Self {
         if is_unavailable(&error) {
             return unavailable(&error);
         }

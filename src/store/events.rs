@@ -1,6 +1,6 @@
 //! Events as they are listed, followed and carried.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use super::sql::{self, Connection, Optional, params};
 use serde_json::Value;
 
 use super::dead::errors_column;
@@ -43,8 +43,8 @@ impl Store {
         self.read("events", move |connection| {
             let sql = format!(
                 "SELECT {EVENT_COLUMNS} FROM event e
-                 WHERE (?1 IS NULL OR e.subject = ?1) AND (?2 IS NULL OR e.type = ?2)
-                   AND (?3 IS NULL OR e.correlation = ?3) AND (?4 IS NULL OR e.time >= ?4)
+                 WHERE (CAST(?1 AS TEXT) IS NULL OR e.subject = ?1) AND (CAST(?2 AS TEXT) IS NULL OR e.type = ?2)
+                   AND (CAST(?3 AS TEXT) IS NULL OR e.correlation = ?3) AND (CAST(?4 AS BIGINT) IS NULL OR e.time >= ?4)
                    AND e.seq < ?5
                  ORDER BY e.seq DESC LIMIT ?6"
             );
@@ -91,7 +91,7 @@ impl Store {
             // Digits of ids and dashes come before `g`; the beginning is looked up in the index, the end is not.
             let sql = format!(
                 "SELECT {EVENT_COLUMNS} FROM event e
-                 WHERE (e.id >= ?1 AND e.id < ?1 || 'g') OR substr(e.id, -length(?1)) = ?1
+                 WHERE (e.id >= ?1 AND e.id < ?1 || 'g') OR e.id LIKE '%' || ?1
                  ORDER BY e.seq DESC LIMIT ?2"
             );
             connection
@@ -117,7 +117,7 @@ impl Store {
             };
             let deliveries = deliveries_of(connection, event.seq)?;
             let sql = format!("SELECT {EVENT_COLUMNS} FROM event e WHERE e.causation = ?1 ORDER BY e.seq LIMIT 1000");
-            let mut select = connection.prepare(&sql)?;
+            let mut select = connection.prepare_cached(&sql)?;
             let caused = page(select.query([id])?, event_row)?;
             Ok(Some((event, deliveries, caused)))
         })
@@ -151,7 +151,7 @@ impl Store {
     pub async fn test_effects(&self) -> Result<Vec<(u64, u32)>, ReadError> {
         self.read("what the agent test has done", move |connection| {
             connection
-                .prepare("SELECT event, attempt FROM test_effect ORDER BY event, attempt")?
+                .prepare_cached("SELECT event, attempt FROM test_effect ORDER BY event, attempt")?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
         })
@@ -162,7 +162,7 @@ impl Store {
 pub(super) fn deliveries_of(
     connection: &Connection,
     seq: Seq,
-) -> rusqlite::Result<Vec<DeliveryView>> {
+) -> sql::Result<Vec<DeliveryView>> {
     let mut select = connection.prepare_cached(
         "SELECT event, agent, state, attempts, errors, settled_at FROM delivery WHERE event = ?1 ORDER BY agent",
     )?;
@@ -178,7 +178,7 @@ pub(super) fn deliveries_of(
     select.query_map([seq], delivery)?.collect()
 }
 
-fn seq_of(connection: &Connection, id: EventId) -> rusqlite::Result<Option<Seq>> {
+fn seq_of(connection: &Connection, id: EventId) -> sql::Result<Option<Seq>> {
     connection
         .prepare_cached("SELECT seq FROM event WHERE id = ?1")?
         .query_row([id], |row| row.get(0))

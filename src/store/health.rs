@@ -1,6 +1,6 @@
 //! Health issues: what is wrong, since when, what was tried.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use super::sql::{self, Connection, Optional, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::decode::stored_as_text;
@@ -192,7 +192,7 @@ const FILE_JOINS: &str = "LEFT JOIN manifest m ON m.collection = k.collection AN
     LEFT JOIN document d ON d.collection = k.collection AND d.path = k.path AND d.state <> 'removed'
     LEFT JOIN indexed i ON i.document = d.id";
 
-fn file_view(row: &Row<'_>) -> rusqlite::Result<FileView> {
+fn file_view(row: &Row<'_>) -> sql::Result<FileView> {
     let listed: Option<FileState> = row.get(2)?;
     let state: Option<DocumentState> = row.get(4)?;
     let captured = listed == Some(FileState::Captured);
@@ -245,7 +245,7 @@ pub(super) fn close(
 
 pub(super) fn fix(connection: &Connection, fix: &FixAttempt) -> Result<(), WriteError> {
     connection.execute(
-        "UPDATE issue SET fix = ?2, fix_result = ?3, fix_attempts = fix_attempts + CASE WHEN ?3 IS NULL THEN 1 ELSE 0 END
+        "UPDATE issue SET fix = ?2, fix_result = ?3, fix_attempts = fix_attempts + CASE WHEN CAST(?3 AS TEXT) IS NULL THEN 1 ELSE 0 END
          WHERE subject = ?1 AND closed_at IS NULL",
         params![fix.subject, fix.fix, fix.result],
     )?;
@@ -276,7 +276,7 @@ const ISSUES: &str =
      FROM issue WHERE ?1 OR closed_at IS NULL
      ORDER BY closed_at IS NOT NULL, opened_at DESC, subject LIMIT ?2 OFFSET ?3";
 
-fn issue_row(row: &Row<'_>) -> rusqlite::Result<Issue> {
+fn issue_row(row: &Row<'_>) -> sql::Result<Issue> {
     let issue = |row: &Row<'_>| {
         Ok(Issue {
             subject: row.get(0)?,

@@ -1,22 +1,16 @@
 //! What happened in a span of time, as the audit log and the ledger have it. In slices, so that no read lasts long.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
 use serde_json::Value;
 
+use super::sql::{self, Connection, Optional, Row, params};
 use super::{ReadError, Store};
 use crate::event::{Millis, Seq};
 
 /// Records, or events, that one slice looks at.
 const SLICE: u64 = 5000;
-
-/// The type of the event that a record is of, in SQL. A line that somebody altered may be no JSON, and then SQLite fails the whole
-/// statement: such a record has the type `''`, and the others are told. (`audit verify` names it.)
-const TYPE: &str = "CASE WHEN typeof(line) = 'text' AND json_valid(line)
-    THEN COALESCE(CAST(json_extract(line, '$.type') AS TEXT), '') ELSE '' END";
-
-/// Why the last attempt of a delivery failed, in SQL; NULL where what stands there cannot be read.
-const ERROR: &str = "CASE WHEN typeof(d.errors) = 'text' AND json_valid(d.errors)
-    THEN CAST(json_extract(d.errors, '$[#-1].error') AS TEXT) END";
 
 /// A slice of the audit log.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -60,7 +54,7 @@ pub struct LedgerSlice {
 }
 
 /// The record before the first one from `from` on. Numbers have no gaps, and times follow them.
-fn before(connection: &Connection, from: Millis) -> rusqlite::Result<u64> {
+fn before(connection: &Connection, from: Millis) -> sql::Result<u64> {
     let bounds: (Option<u64>, Option<u64>) =
         connection.query_row("SELECT MIN(n), MAX(n) FROM audit", [], |row| {
             Ok((row.get(0)?, row.get(1)?))
@@ -82,10 +76,31 @@ fn before(connection: &Connection, from: Millis) -> rusqlite::Result<u64> {
     Ok(low.saturating_sub(1))
 }
 
-/// The text in the first column, as far as it is one: an altered line may be no UTF-8.
-fn text(row: &Row<'_>) -> rusqlite::Result<String> {
-    let bytes = row.get_ref(0)?.as_bytes()?;
+/// A line of the audit log, as far as it is text: an altered one may be anything.
+fn line(row: &Row<'_>) -> sql::Result<String> {
+    let bytes = row.get_ref(0)?.as_bytes().unwrap_or_default();
     Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// The type that a line of the audit log names; `""`: it cannot be read, and `audit verify` names it.
+fn type_of(line: &str) -> String {
+    #[derive(Deserialize)]
+    struct Typed {
+        r#type: String,
+    }
+    let typed = serde_json::from_str::<Typed>(line);
+    typed.map_or_else(|_| String::new(), |line| line.r#type)
+}
+
+/// The longest beginning of an error by which attempts are put together, in characters.
+const ERROR_MAX: usize = 200;
+
+/// Why the last attempt of a delivery failed, from its error chain.
+fn last_error(errors: &str) -> String {
+    let chain: Vec<Value> = serde_json::from_str(errors).unwrap_or_default();
+    let error = chain.last().and_then(|last| last["error"].as_str());
+    let error = error.unwrap_or("no reason known");
+    error.chars().take(ERROR_MAX).collect()
 }
 
 impl Store {
@@ -103,13 +118,13 @@ impl Store {
     }
 
     /// The slice of the audit log from `span`'s beginning, or behind the record `after`. Given are the records of the types in
-    /// `wanted`, names with a space before and behind each.
+    /// `wanted`.
     pub async fn audit_slice(
         &self,
         from: Millis,
         to: Millis,
         after: Option<u64>,
-        wanted: &'static str,
+        wanted: &'static [&'static str],
     ) -> Result<AuditSlice, ReadError> {
         self.read("the audit log", move |connection| {
             let after = match after {
@@ -122,24 +137,22 @@ impl Store {
             let Some(last) = last else {
                 return Ok(AuditSlice::default());
             };
-            let types = connection
-                .prepare_cached(&format!(
-                    "SELECT {TYPE}, COUNT(*) FROM audit WHERE n > ?1 AND n <= ?2 GROUP BY 1 ORDER BY 1",
-                ))?
-                .query_map([after, last], |row| Ok((text(row)?, row.get(1)?)))?
-                .collect::<Result<_, _>>()?;
-            let lines: Vec<String> = connection
-                .prepare_cached(&format!(
-                    "SELECT line FROM audit WHERE n > ?1 AND n <= ?2
-                       AND instr(?3, ' ' || {TYPE} || ' ') > 0 ORDER BY n",
-                ))?
-                .query_map(params![after, last, wanted], text)?
-                .collect::<Result<_, _>>()?;
-            let parsed = lines.iter().filter_map(|line| serde_json::from_str(line).ok());
+            let mut types = BTreeMap::<String, u64>::new();
+            let mut records = Vec::new();
+            let mut select = connection
+                .prepare_cached("SELECT line FROM audit WHERE n > ?1 AND n <= ?2 ORDER BY n")?;
+            for line in select.query_map([after, last], line)? {
+                let line = line?;
+                let kind = type_of(&line);
+                if wanted.contains(&kind.as_str()) {
+                    records.extend(serde_json::from_str(&line));
+                }
+                *types.entry(kind).or_default() += 1;
+            }
             Ok(AuditSlice {
                 last: Some(last),
-                types,
-                records: parsed.collect(),
+                types: types.into_iter().collect(),
+                records,
             })
         })
         .await
@@ -177,7 +190,8 @@ impl Store {
             let place = params![first, last, from, to];
             let times = connection
                 .prepare_cached(
-                    "SELECT d.agent, COUNT(*), SUM(MAX(d.settled_at - e.time, 0)), MAX(MAX(d.settled_at - e.time, 0))
+                    "SELECT d.agent, COUNT(*), CAST(SUM(CASE WHEN d.settled_at > e.time THEN d.settled_at - e.time ELSE 0 END) AS BIGINT),
+                       MAX(CASE WHEN d.settled_at > e.time THEN d.settled_at - e.time ELSE 0 END)
                      FROM event e JOIN delivery d ON d.event = e.seq
                      WHERE e.seq >= ?1 AND e.seq <= ?2 AND e.time >= ?3 AND e.time < ?4 AND d.state = 'done' AND d.settled_at IS NOT NULL
                      GROUP BY d.agent ORDER BY d.agent",
@@ -191,24 +205,27 @@ impl Store {
                     })
                 })?
                 .collect::<Result<_, _>>()?;
-            let failed = connection
-                .prepare_cached(&format!(
-                    "SELECT d.agent, substr(COALESCE({ERROR}, 'no reason known'), 1, 200), COUNT(*)
-                     FROM event e JOIN delivery d ON d.event = e.seq
-                     WHERE e.seq >= ?1 AND e.seq <= ?2 AND e.time >= ?3 AND e.time < ?4 AND d.errors IS NOT NULL
-                     GROUP BY 1, 2 ORDER BY 1, 2",
-                ))?
-                .query_map(place, |row| {
-                    Ok(FailedBy {
-                        agent: row.get(0)?,
-                        error: row.get(1)?,
-                        deliveries: row.get(2)?,
-                    })
-                })?
-                .collect::<Result<_, _>>()?;
+            let mut select = connection.prepare_cached(
+                "SELECT d.agent, d.errors FROM event e JOIN delivery d ON d.event = e.seq
+                 WHERE e.seq >= ?1 AND e.seq <= ?2 AND e.time >= ?3 AND e.time < ?4 AND d.errors IS NOT NULL",
+            )?;
+            let mut failed = BTreeMap::<(String, String), u64>::new();
+            let chains = select.query_map(place, |row| {
+                let errors: String = row.get(1)?;
+                Ok((row.get(0)?, last_error(&errors)))
+            })?;
+            for key in chains {
+                *failed.entry(key?).or_default() += 1;
+            }
+            let failed = failed.into_iter();
+            let failed = failed.map(|((agent, error), deliveries)| FailedBy {
+                agent,
+                error,
+                deliveries,
+            });
             let fresh_ms = connection
                 .prepare_cached(
-                    "SELECT MAX(e.time - c.time, 0) FROM event e JOIN event c ON c.id = e.correlation
+                    "SELECT CASE WHEN e.time > c.time THEN e.time - c.time ELSE 0 END FROM event e JOIN event c ON c.id = e.correlation
                      WHERE e.seq >= ?1 AND e.seq <= ?2 AND e.time >= ?3 AND e.time < ?4
                        AND e.type = 'index.updated' AND c.type = 'file.changed'",
                 )?
@@ -217,7 +234,7 @@ impl Store {
             Ok(LedgerSlice {
                 last: Some(last),
                 times,
-                failed,
+                failed: failed.collect(),
                 fresh_ms,
             })
         })

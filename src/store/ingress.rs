@@ -1,6 +1,6 @@
 //! What came in from other programs: how far their stream was read, and the entries that could not be published.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use super::sql::{self, Connection, Optional, params};
 use serde::{Deserialize, Serialize};
 
 use super::readers::page;
@@ -99,7 +99,7 @@ pub(super) fn drop_one(connection: &Connection, entry: &str) -> Result<(), Write
     }
 }
 
-fn dead_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<IngressDeadRow> {
+fn dead_row(row: &sql::Row<'_>) -> sql::Result<IngressDeadRow> {
     let fields: String = row.get(4)?;
     Ok(IngressDeadRow {
         n: row.get(6)?,
@@ -107,7 +107,7 @@ fn dead_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<IngressDeadRow> {
         kind: row.get(1)?,
         subject: row.get(2)?,
         reason: row.get(3)?,
-        fields: serde_json::from_str(&fields).map_err(|e| decode::unreadable(4, e))?,
+        fields: serde_json::from_str(&fields).map_err(|e| decode::unreadable(row, 4, e))?,
         at: row.get(5)?,
     })
 }

@@ -4,7 +4,7 @@
 //! So no change puts a row back that somebody else has changed meanwhile: the clock's is refused unless the row is still
 //! the one that it planned from, and the handlers' touch their own columns alone.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use super::sql::{self, Connection, Optional, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{ReadError, Store, WriteError, decode};
@@ -112,7 +112,7 @@ fn plan(connection: &Connection, planned: &JobPlanned) -> Result<(), WriteError>
     Ok(())
 }
 
-fn job(row: &Row<'_>) -> rusqlite::Result<JobState> {
+fn job(row: &Row<'_>) -> sql::Result<JobState> {
     decode::of("job", |row| {
         Ok(JobState {
             name: row.get(0)?,
@@ -145,8 +145,8 @@ mod tests {
     use crate::store::schema;
 
     fn connection() -> Connection {
-        let mut connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&mut connection, 0).unwrap();
+        let connection = Connection::Sqlite(rusqlite::Connection::open_in_memory().unwrap());
+        schema::migrate(&connection, 0).unwrap();
         connection
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use super::sql::{self, Connection, Optional, Row, params};
 use serde_json::{Value, json};
 
 use super::batch::{Batch, Pruned};
@@ -357,7 +357,7 @@ pub(super) fn prune(
 }
 
 /// An event from a row of the nine columns in the order of the table.
-pub(super) fn event_row(row: &Row<'_>) -> rusqlite::Result<Event> {
+pub(super) fn event_row(row: &Row<'_>) -> sql::Result<Event> {
     let event = |row: &Row<'_>| {
         Ok(Event {
             seq: row.get(0)?,

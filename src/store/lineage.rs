@@ -1,6 +1,6 @@
 //! Where an event comes from, and what came of it.
 
-use rusqlite::{OptionalExtension, params};
+use super::sql::{Optional, params};
 
 use super::ledger::{EVENT_COLUMNS, event_row};
 use super::{ReadError, Store};

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::types::FromSql;
-use rusqlite::{Connection, Row, params};
+use super::sql::{self, Connection, FromSql, Row, params};
 
 use super::digest::Digest;
 use super::documents::DocumentState;
@@ -114,10 +113,10 @@ fn merged(
 fn states_in(
     connection: &Connection,
     collection: Option<&str>,
-) -> rusqlite::Result<BTreeMap<ListedState, u64>> {
+) -> sql::Result<BTreeMap<ListedState, u64>> {
     let files =
-        "SELECT state, COUNT(*) FROM manifest WHERE ?1 IS NULL OR collection = ?1 GROUP BY state";
-    let documents = "SELECT state, COUNT(*) FROM document WHERE state <> 'removed' AND (?1 IS NULL OR collection = ?1) GROUP BY state";
+        "SELECT state, COUNT(*) FROM manifest WHERE CAST(?1 AS TEXT) IS NULL OR collection = ?1 GROUP BY state";
+    let documents = "SELECT state, COUNT(*) FROM document WHERE state <> 'removed' AND (CAST(?1 AS TEXT) IS NULL OR collection = ?1) GROUP BY state";
     Ok(merged(
         counts(connection, files, collection)?,
         counts(connection, documents, collection)?,
@@ -128,7 +127,7 @@ fn counts<T: FromSql>(
     connection: &Connection,
     sql: &str,
     collection: Option<&str>,
-) -> rusqlite::Result<Vec<(T, u64)>> {
+) -> sql::Result<Vec<(T, u64)>> {
     connection
         .prepare_cached(sql)?
         .query_map([collection], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -139,7 +138,7 @@ fn counts<T: FromSql>(
 fn counts_of_each<T: FromSql>(
     connection: &Connection,
     sql: &str,
-) -> rusqlite::Result<BTreeMap<String, Vec<(T, u64)>>> {
+) -> sql::Result<BTreeMap<String, Vec<(T, u64)>>> {
     let mut select = connection.prepare_cached(sql)?;
     let mut rows = select.query([])?;
     let mut counts = BTreeMap::<String, Vec<(T, u64)>>::new();
@@ -204,8 +203,8 @@ impl Store {
                               ROW_NUMBER() OVER (PARTITION BY collection ORDER BY COUNT(*) DESC, reason) AS place
                        FROM (SELECT m.collection, COALESCE(CASE m.state WHEN 'captured' THEN d.reason ELSE m.reason END, '') AS reason
                              FROM manifest m LEFT JOIN document d ON d.collection = m.collection AND d.path = m.path
-                             WHERE m.state = 'too large' OR (m.state = 'captured' AND d.state = 'rejected'))
-                       GROUP BY collection, reason)
+                             WHERE m.state = 'too large' OR (m.state = 'captured' AND d.state = 'rejected')) rejected
+                       GROUP BY collection, reason) ranked
                      WHERE place <= ?1 ORDER BY collection, place",
                 )?
                 .query_map([most], |row| {
@@ -226,7 +225,7 @@ impl Store {
         collection: String,
     ) -> Result<CollectionCounts, ReadError> {
         self.read("documents of a collection", move |connection| {
-            let count = |sql: &str| -> rusqlite::Result<u64> {
+            let count = |sql: &str| -> sql::Result<u64> {
                 connection
                     .prepare_cached(sql)?
                     .query_row([&collection], |row| row.get(0))
@@ -256,7 +255,7 @@ impl Store {
                     "SELECT m.collection, m.path, COALESCE(d.version, 0), m.digest, m.state, m.reason, d.state, d.reason, d.title, d.digest
                      FROM manifest m LEFT JOIN document d
                        ON d.collection = m.collection AND d.path = m.path AND d.state <> 'removed'
-                     WHERE (?1 IS NULL OR m.collection = ?1) AND (m.collection > ?2 OR (m.collection = ?2 AND m.path > ?3))
+                     WHERE (CAST(?1 AS TEXT) IS NULL OR m.collection = ?1) AND (m.collection > ?2 OR (m.collection = ?2 AND m.path > ?3))
                      ORDER BY m.collection, m.path LIMIT ?4",
                 )?;
             let rows = select.query(params![collection, after.0, after.1, limit])?;
@@ -266,7 +265,7 @@ impl Store {
     }
 }
 
-fn listed(row: &Row<'_>) -> rusqlite::Result<ListedDocument> {
+fn listed(row: &Row<'_>) -> sql::Result<ListedDocument> {
     let file: FileState = row.get(4)?;
     let document: Option<DocumentState> = row.get(6)?;
     let captured = file == FileState::Captured;

@@ -1,6 +1,6 @@
 //! What is known of every file in scope, and which scans are wanted.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use super::sql::{self, Connection, Optional, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::decode::stored_as_text;
@@ -104,7 +104,7 @@ pub struct ScanRow {
 const COLUMNS: &str =
     "collection, path, state, digest, size, mtime_ns, ctime_ns, device, inode, reason";
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<ManifestEntry> {
+fn entry(row: &Row<'_>) -> sql::Result<ManifestEntry> {
     decode::of("manifest", |row| {
         Ok(ManifestEntry {
             collection: row.get(0)?,

@@ -1,6 +1,6 @@
 //! Facts that have a name and no table of their own.
 
-use rusqlite::{Connection, OptionalExtension};
+use super::sql::{Connection, Optional};
 
 use super::readers::column;
 use super::{ReadError, Store, WriteError, schema};
@@ -11,7 +11,7 @@ pub(super) fn remember(connection: &Connection, name: &str, value: &str) -> Resu
         .prepare_cached(
             "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         )?
-        .execute((name, value))?;
+        .execute([name, value])?;
     Ok(())
 }
 
@@ -19,7 +19,7 @@ pub(super) fn forget(connection: &Connection, name: &str, value: &str) -> Result
     not_the_id(name)?;
     connection
         .prepare_cached("DELETE FROM meta WHERE name = ?1 AND value = ?2")?
-        .execute((name, value))?;
+        .execute([name, value])?;
     Ok(())
 }
 

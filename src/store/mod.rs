@@ -23,14 +23,13 @@ mod error;
 mod events;
 mod fence;
 mod figures;
-mod files;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) mod gate;
 mod health;
 mod history;
 mod ingress;
-mod inspect;
 mod jobs;
+mod keeper;
 mod ledger;
 mod lineage;
 mod listed;
@@ -45,12 +44,14 @@ mod outcome;
 mod outline;
 mod owed;
 mod past;
+mod postgres;
 mod readers;
 mod reports;
 mod schema;
 mod shared;
+mod sql;
+mod sqlite;
 mod tokens;
-mod upkeep;
 mod work;
 mod writer;
 
@@ -71,13 +72,11 @@ pub(crate) use documents::{DocumentRow, DocumentState, DocumentVersion};
 pub(crate) use error::{OpenError, ReadError, WriteError};
 pub(crate) use events::{DeliveryView, EventFilter};
 pub(crate) use fence::{Fence, Incarnation};
-pub(crate) use files::PUT_BACK;
 pub(crate) use health::{
     Detector, FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity,
 };
 pub(crate) use history::AgentTimes;
 pub(crate) use ingress::{IngressDead, IngressDeadRow};
-pub(crate) use inspect::{Inspection, id_in, inspect};
 pub(crate) use jobs::{JobChange, JobPlanned, JobState};
 pub use ledger::RetryPolicy;
 pub(crate) use ledger::{DeliveryKey, DeliveryState, PublishedEvent, Settled};
@@ -95,8 +94,10 @@ pub(crate) use outcome::{Settlement, derived_id, effects_weight};
 pub(crate) use outline::ChunkPlace;
 pub(crate) use owed::{DueBy, OfferClass, OwedRow, RetryCursor};
 pub(crate) use past::{AuditSearch, EventSearch, PastEvent, PastRecord, PastRow, Span};
+pub use postgres::{Database, DatabaseError, Trust};
 pub(crate) use reports::ReportRow;
 pub(crate) use shared::{AgentCounts, AgentSignal, Head, HeldLog, Standing};
+pub(crate) use sqlite::{Inspection, PUT_BACK, id_in, inspect};
 pub(crate) use tokens::{TokenRole, TokenRow};
 
 use crate::event::{AgentName, Millis, NewEvent, Seq};
@@ -104,26 +105,6 @@ use batch::Pruned;
 use readers::Readers;
 use shared::StoreShared;
 use work::{Command, Done, Prune, Work};
-
-/// Statements that a connection keeps parsed.
-const STATEMENTS: usize = 64;
-
-/// Parses and plans each statement once. Without the stability guarantee SQLite plans a statement again whenever a bound value
-/// changes that could matter to a partial index, that is for each delivery that is looked at.
-fn keep_statements(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.set_db_config(
-        rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG,
-        true,
-    )?;
-    Ok(())
-}
-
-/// Leaves the log where it is when this connection ends.
-fn leave_log(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    let option = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-    connection.set_db_config(option, true).map(drop)
-}
 
 /// How the store works: bounds and retention.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! The oldest that is owed, for a person.
 
-use rusqlite::{Row, params};
+use super::sql::{Row, params};
 use serde_json::Value;
 
 use super::dead::errors_column;
@@ -34,9 +34,9 @@ impl Store {
                 "SELECT e.id, e.type, e.subject, e.time, d.attempts, d.errors FROM delivery d JOIN event e ON e.seq = d.event
                  WHERE d.agent = ?1 AND d.event IN (
                    SELECT event FROM (SELECT event FROM delivery WHERE agent = ?1 AND state = 'owed' AND attempts = 0
-                                      ORDER BY event LIMIT ?2)
+                                      ORDER BY event LIMIT ?2) fresh
                    UNION ALL SELECT event FROM (SELECT event FROM delivery WHERE agent = ?1 AND state = 'owed' AND attempts > 0
-                                                ORDER BY event LIMIT ?2))
+                                                ORDER BY event LIMIT ?2) retried)
                  ORDER BY d.event LIMIT ?2",
             )?;
             let view = |row: &Row<'_>| {

@@ -1,28 +1,35 @@
-//! Opening the store: whose its files are, the lock, the check of the file, migration, the threads; and closing it.
+//! Opening the store: whose its files are, the lock, the check of what is there, migration, the threads; and closing it.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::ErrorCode;
 use tokio::sync::mpsc;
 
 use super::batch::{Batch, Counters};
-use super::files::Files;
+use super::keeper::Keeper;
 use super::lock::Lock;
-use super::readers::{self, Readers};
+use super::postgres::{Database, DatabaseError, DatabaseKeeper};
+use super::readers::{Readers, Source};
 use super::shared::StoreShared;
-use super::upkeep::{Asker, Upkeep};
-use super::writer::{self, Writer};
-use super::{OpenError, QUEUE, Store, StoreOptions, access, audit, decode, schema};
+use super::sql::{self, Connection};
+use super::sqlite::{self, FileKeeper, Files, Upkeep};
+use super::writer::Writer;
+use super::{OpenError, QUEUE, Store, StoreOptions, access, schema};
+
+/// How long a start waits for the docent that writes into the same database: one that was killed a moment ago may still have its
+/// session.
+const PREDECESSOR: Duration = Duration::from_secs(10);
 
 /// The end of the store: joins its threads and frees the lock on `data_dir`.
 #[derive(Debug)]
 pub struct Closer {
     writer: JoinHandle<()>,
+    /// Answers for the lock, and sees to the files where there are some.
     upkeep: JoinHandle<()>,
     lock: Arc<Lock>,
 }
@@ -47,55 +54,127 @@ impl Store {
     /// # Errors
     /// Another daemon has it, it is damaged or newer, or the disk refuses: see [`OpenError`].
     pub fn open(data_dir: &Path, options: StoreOptions) -> Result<(Store, Closer), OpenError> {
-        private_folder(data_dir)?;
-        if let Some(denied) = access::denied(data_dir).into_iter().next() {
-            return Err(denied.into());
-        }
-        let lock = Arc::new(Lock::take(data_dir)?);
+        let lock = private(data_dir)?;
         let path = data_dir.join("store.db");
         private_file(&path)?;
-        let connection = prepare(&path)?;
-        let shared = Arc::new(StoreShared::load(&connection).map_err(|e| refuse(&path, &e))?);
-        let readers = Arc::new(Readers::open(&path).map_err(|e| refuse(&path, &e))?);
+        let refuse = |e: sql::Error| refuse(&path, &e);
+        let connection = sqlite::connect_writer(&path).map_err(|e| refuse(e.into()))?;
+        let connection = Connection::Sqlite(connection);
+        prepare(&connection, &path)?;
+        let shared = Arc::new(StoreShared::load(&connection).map_err(refuse)?);
         let io = |attempt| OpenError::io(attempt, &path);
         let files = Arc::new(Files::opened(&path).map_err(io("look at"))?);
-        let (queue, receiver) = mpsc::channel(QUEUE);
-        let (asker, asked, ended) = Asker::new();
-        let upkeep = Upkeep {
-            connection: readers::connect(&path, false).map_err(|e| refuse(&path, &e))?,
-            files: files.clone(),
-            shared: shared.clone(),
-            lock: lock.clone(),
-            asked,
-            not_before: Instant::now(),
-            _ended: ended,
-        };
-        let writer = Writer {
-            batch: Batch::new(
-                options,
-                read_counters(&connection).map_err(|e| refuse(&path, &e))?,
-            ),
+        let beside = sqlite::connect(&path, false).map_err(|e| refuse(e.into()))?;
+        let (upkeep, asker) = Upkeep::new(beside, files.clone(), shared.clone(), lock.clone());
+        let opened = Opened {
             connection,
+            shared,
+            keeper: Keeper::File(FileKeeper {
+                files,
+                upkeep: asker,
+            }),
+            source: Source::File(path.clone()),
+            path: path.clone(),
+        };
+        opened.start(options, lock, || upkeep.run())
+    }
+
+    /// Opens the store in a database. `data_dir` has the lock, and what is this host's own.
+    /// It waits for servers: it is not for a thread of the runtime, whose reads will run on its threads for blocking work.
+    ///
+    /// # Errors
+    /// The database cannot be reached or used, another docent writes into it, or it is newer: see [`OpenError`].
+    pub fn open_database(
+        data_dir: &Path,
+        database: Database,
+        options: StoreOptions,
+    ) -> Result<(Store, Closer), OpenError> {
+        let lock = private(data_dir)?;
+        let database = Arc::new(database);
+        let connection = connect(&database)?;
+        let refuse = |error: sql::Error| refuse_database(&database, error);
+        prepare_database(&connection, &database)?;
+        let shared = Arc::new(StoreShared::load(&connection).map_err(refuse)?);
+        let (alive, ended) = std::sync::mpsc::sync_channel::<()>(0);
+        let opened = Opened {
+            connection,
+            shared,
+            keeper: Keeper::Database(Box::new(DatabaseKeeper::new(database.clone(), alive))),
+            source: Source::Database(database),
+            path: data_dir.join("store.db"),
+        };
+        let answering = lock.clone();
+        opened.start(options, lock, move || answering.answer_until(&ended))
+    }
+}
+
+/// A store that is open, before its threads are.
+struct Opened {
+    connection: Connection,
+    shared: Arc<StoreShared>,
+    keeper: Keeper,
+    source: Source,
+    path: PathBuf,
+}
+
+impl Opened {
+    /// Starts the threads that write and see to the files.
+    fn start(
+        self,
+        options: StoreOptions,
+        lock: Arc<Lock>,
+        upkeep: impl FnOnce() + Send + 'static,
+    ) -> Result<(Store, Closer), OpenError> {
+        let path = self.path;
+        let refuse = |e: sql::Error| refuse(&path, &e);
+        let io = |attempt| OpenError::io(attempt, &path);
+        let readers = Arc::new(Readers::open(self.source).map_err(refuse)?);
+        let counters = Counters::read(&self.connection).map_err(refuse)?;
+        let (queue, receiver) = mpsc::channel(QUEUE);
+        let writer = Writer {
+            batch: Batch::new(options, counters),
+            connection: self.connection,
+            keeper: self.keeper,
             queue: receiver,
-            shared: shared.clone(),
-            files,
-            upkeep: asker,
+            shared: self.shared.clone(),
         };
         writer.announce();
-        let upkeep = spawn("store-upkeep", move || upkeep.run()).map_err(io("see to"))?;
-        let thread = spawn("store-writer", move || writer.run()).map_err(io("write"))?;
+        let upkeep = spawn("store-upkeep", upkeep).map_err(io("see to"))?;
+        let writer = spawn("store-writer", move || writer.run()).map_err(io("write"))?;
         let store = Store {
             queue,
             readers,
-            shared,
+            shared: self.shared,
             path: Arc::new(path),
         };
         let closer = Closer {
-            writer: thread,
+            writer,
             upkeep,
             lock,
         };
         Ok((store, closer))
+    }
+}
+
+/// Makes `data_dir` private, and takes its lock.
+fn private(data_dir: &Path) -> Result<Arc<Lock>, OpenError> {
+    private_folder(data_dir)?;
+    if let Some(denied) = access::denied(data_dir).into_iter().next() {
+        return Err(denied.into());
+    }
+    Ok(Arc::new(Lock::take(data_dir)?))
+}
+
+/// The session that writes, once no other docent has one.
+fn connect(database: &Database) -> Result<Connection, OpenError> {
+    let until = Instant::now() + PREDECESSOR;
+    loop {
+        match database.connect_writer() {
+            Err(DatabaseError::InUse(_)) if Instant::now() < until => {
+                std::thread::park_timeout(Duration::from_millis(200));
+            }
+            connected => return Ok(connected?),
+        }
     }
 }
 
@@ -129,29 +208,52 @@ fn private_file(path: &Path) -> Result<(), OpenError> {
         .map_err(OpenError::io("make", path))
 }
 
-/// Opens the writing connection on a file that is whole and of a schema that this docent knows.
-fn prepare(path: &Path) -> Result<Connection, OpenError> {
-    let mut connection = writer::connect(path).map_err(|e| refuse(path, &e))?;
-    let found = schema::version(&connection).map_err(|e| refuse(path, &e))?;
+/// Brings a file that is whole, and of a schema that this docent knows, forward.
+fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let refuse = |e: sql::Error| refuse(path, &e);
+    let found = schema::version(connection).map_err(refuse)?;
     if found > schema::VERSION {
         return Err(OpenError::Newer {
-            path: path.to_owned(),
+            place: path.display().to_string(),
             found,
             known: schema::VERSION,
         });
     }
-    if found < schema::VERSION {
-        if found > 0 {
-            whole(&connection, path)?;
-        }
-        schema::migrate(&mut connection, found).map_err(|e| refuse(path, &e))?;
+    if (1..schema::VERSION).contains(&found) {
+        whole(connection, path)?;
     }
-    schema::name(&connection).map_err(|e| refuse(path, &e))?;
+    forward(connection, found).map_err(refuse)
+}
+
+fn prepare_database(connection: &Connection, database: &Database) -> Result<(), OpenError> {
+    let refuse = |error: sql::Error| refuse_database(database, error);
+    let found = schema::version(connection).map_err(refuse)?;
+    if found > schema::VERSION {
+        return Err(OpenError::Newer {
+            place: database.shown().to_owned(),
+            found,
+            known: schema::VERSION,
+        });
+    }
+    forward(connection, found).map_err(refuse)
+}
+
+/// Brings a store from schema `found` to the one of this docent.
+fn forward(connection: &Connection, found: i64) -> sql::Result<()> {
+    if found < schema::VERSION {
+        schema::migrate(connection, found)?;
+    }
+    schema::name(connection)?;
     #[cfg(feature = "testing")]
-    connection
-        .execute_batch(schema::TESTING)
-        .map_err(|e| refuse(path, &e))?;
-    Ok(connection)
+    connection.execute_batch(&schema::in_words_of(connection, schema::TESTING))?;
+    Ok(())
+}
+
+fn refuse_database(database: &Database, error: sql::Error) -> OpenError {
+    OpenError::Database(DatabaseError::Unreachable {
+        shown: database.shown().to_owned(),
+        cause: error.to_string(),
+    })
 }
 
 /// That the pages of an older store are whole, before anything is written into it: one that is damaged is left as it is, for
@@ -169,10 +271,10 @@ fn whole(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn refuse(path: &Path, error: &rusqlite::Error) -> OpenError {
+fn refuse(path: &Path, error: &sql::Error) -> OpenError {
     let path: PathBuf = path.to_owned();
-    let cause = decode::what(error);
-    match error.sqlite_error_code() {
+    let cause = error.to_string();
+    match error.sqlite_code() {
         Some(
             ErrorCode::DiskFull
             | ErrorCode::SystemIoFailure
@@ -184,24 +286,4 @@ fn refuse(path: &Path, error: &rusqlite::Error) -> OpenError {
         ) => OpenError::Unavailable { path, cause },
         _ => OpenError::Corrupt { path, cause },
     }
-}
-
-fn read_counters(connection: &Connection) -> rusqlite::Result<Counters> {
-    let value = |name: &str| {
-        connection
-            .query_row("SELECT value FROM counter WHERE name = ?1", [name], |row| {
-                row.get(0)
-            })
-            .or_else(|e| match e {
-                rusqlite::Error::QueryReturnedNoRows => Ok(0),
-                other => Err(other),
-            })
-    };
-    Ok(Counters {
-        seq: value("seq")?,
-        change: value("change")?,
-        chunk: value("passage")?,
-        audit_n: value("audit")?,
-        audit_hash: audit::head_hash(connection)?,
-    })
 }

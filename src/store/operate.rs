@@ -1,7 +1,7 @@
 //! What an operator does to deliveries: replay and drop. The record of the act is part of its transaction, so there is no
 //! act without its record and no record without its act.
 
-use rusqlite::{Connection, params};
+use super::sql::{Connection, params};
 
 #[cfg(test)]
 use super::Store;
@@ -79,7 +79,7 @@ fn settled(
 ) -> Result<Vec<SettledDelivery>, WriteError> {
     let mut select = connection.prepare_cached(
         "SELECT d.event, d.agent, d.state, d.attempts, d.errors FROM delivery d JOIN event e ON e.seq = d.event
-         WHERE e.id = ?1 AND d.state <> 'owed' AND (?2 IS NULL OR d.agent = ?2)",
+         WHERE e.id = ?1 AND d.state <> 'owed' AND (CAST(?2 AS TEXT) IS NULL OR d.agent = ?2)",
     )?;
     let wanted = params![operation.event, operation.agent];
     let settled = decode::of("delivery", |row| {

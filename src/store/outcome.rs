@@ -3,7 +3,7 @@
 //! An [`Effect`] is data, not code: closed and serialisable, so that a handler may run in another process.
 //! Bytes are named by their digest; only a capture, which a source submits itself, carries them.
 
-use rusqlite::Connection;
+use super::sql::{Connection};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -269,7 +269,7 @@ pub(super) fn apply(
         Effect::Test { event, attempt } => {
             let mut insert = connection
                 .prepare_cached("INSERT INTO test_effect (event, attempt) VALUES (?1, ?2)")?;
-            insert.execute((event, attempt))?;
+            insert.execute(super::sql::params![event, attempt])?;
             Ok(())
         }
     }

@@ -1,6 +1,6 @@
 //! The outline of a document: where its chunks are, without their texts.
 
-use rusqlite::params;
+use super::sql::{self, params};
 
 use super::{ReadError, Store};
 
@@ -25,7 +25,7 @@ impl Store {
                 "SELECT heading, first_line, last_line FROM chunk
                  WHERE document = ?1 AND replaced_by IS NULL ORDER BY ordinal LIMIT ?2",
             )?;
-            let place = |row: &rusqlite::Row<'_>| {
+            let place = |row: &sql::Row<'_>| {
                 Ok(ChunkPlace {
                     heading: row.get(0)?,
                     first_line: row.get(1)?,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use super::sql::{self, Connection, Optional, params};
 
 use super::ledger::{DeliveryKey, DeliveryState, EVENT_COLUMNS, event_row};
 use super::readers::column;
@@ -213,7 +213,7 @@ fn classify(
     agent: AgentName,
     seq: Seq,
     due: DueBy,
-) -> rusqlite::Result<OfferClass> {
+) -> sql::Result<OfferClass> {
     let mut select = connection.prepare_cached(
         "SELECT event, state, due_at, subject FROM delivery WHERE event = ?1 AND agent = ?2",
     )?;
@@ -249,7 +249,7 @@ fn oldest_due(
     subject: &Subject,
     limit: usize,
     due: DueBy,
-) -> rusqlite::Result<Vec<Seq>> {
+) -> sql::Result<Vec<Seq>> {
     column(
         connection,
         "SELECT event FROM delivery WHERE agent = ?1 AND subject = ?2 AND state = 'owed' AND (due_at <= ?3 OR due_at > ?4)
@@ -258,8 +258,8 @@ fn oldest_due(
     )
 }
 
-fn owed_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<OwedRow> {
-    let owed = |row: &rusqlite::Row<'_>| {
+fn owed_row(row: &sql::Row<'_>) -> sql::Result<OwedRow> {
+    let owed = |row: &sql::Row<'_>| {
         Ok(OwedRow {
             seq: row.get(0)?,
             subject: row.get(1)?,
@@ -271,9 +271,9 @@ fn owed_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<OwedRow> {
 
 /// The rows that can be decoded: one that is damaged holds up nothing but itself.
 fn sound<T>(
-    rows: impl Iterator<Item = rusqlite::Result<T>>,
+    rows: impl Iterator<Item = sql::Result<T>>,
     shared: &StoreShared,
-) -> rusqlite::Result<Vec<T>> {
+) -> sql::Result<Vec<T>> {
     let mut sound = Vec::new();
     for row in rows {
         match row {

@@ -2,7 +2,7 @@
 //!
 //! Whoever goes through all of a large ledger sees after each slice how far that has come, and decides whether it goes on.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use super::sql::{self, Connection, Optional, params};
 use serde_json::Value;
 
 use super::audit::AuditLine;
@@ -86,12 +86,12 @@ enum Log {
 
 impl Log {
     /// The newest row whose key is at most `key`.
-    fn at(self, connection: &Connection, key: u64) -> rusqlite::Result<Option<PastRow>> {
+    fn at(self, connection: &Connection, key: u64) -> sql::Result<Option<PastRow>> {
         let sql = match self {
             Log::Events => "SELECT seq, time FROM event WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1",
             Log::Audit => "SELECT n, at FROM audit WHERE n <= ?1 ORDER BY n DESC LIMIT 1",
         };
-        let row = |row: &rusqlite::Row<'_>| {
+        let row = |row: &sql::Row<'_>| {
             Ok(PastRow {
                 key: row.get(0)?,
                 time: row.get(1)?,
@@ -105,7 +105,7 @@ impl Log {
 
     /// The key of the newest row that is from `moment` or before it; 0: there is none. By halving, as times rise with keys:
     /// where the clock was set back it is a key near by.
-    fn key_at(self, connection: &Connection, moment: Millis) -> rusqlite::Result<u64> {
+    fn key_at(self, connection: &Connection, moment: Millis) -> sql::Result<u64> {
         let (mut low, mut high) = (0, self.at(connection, TOP)?.map_or(0, |newest| newest.key));
         while low < high {
             let middle = low + (high - low).div_ceil(2);
@@ -118,7 +118,7 @@ impl Log {
     }
 
     /// The rows of a span that are looked at next, from the oldest to the newest; `None`: there are none left.
-    fn slice(self, connection: &Connection, span: Span) -> rusqlite::Result<Option<KeySlice>> {
+    fn slice(self, connection: &Connection, span: Span) -> sql::Result<Option<KeySlice>> {
         let mut before = span.before.unwrap_or(TOP);
         if let Some(until) = span.until {
             before = before.min(self.key_at(connection, until)? + 1);
@@ -129,13 +129,13 @@ impl Log {
         };
         let sql = match self {
             Log::Events => {
-                "SELECT MIN(seq), COUNT(*) FROM (SELECT seq FROM event WHERE seq < ?1 AND seq > ?2 ORDER BY seq DESC LIMIT ?3)"
+                "SELECT MIN(seq), COUNT(*) FROM (SELECT seq FROM event WHERE seq < ?1 AND seq > ?2 ORDER BY seq DESC LIMIT ?3) slice"
             }
             Log::Audit => {
-                "SELECT MIN(n), COUNT(*) FROM (SELECT n FROM audit WHERE n < ?1 AND n > ?2 ORDER BY n DESC LIMIT ?3)"
+                "SELECT MIN(n), COUNT(*) FROM (SELECT n FROM audit WHERE n < ?1 AND n > ?2 ORDER BY n DESC LIMIT ?3) slice"
             }
         };
-        let found = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<u64>>(0)?, row.get(1)?));
+        let found = |row: &sql::Row<'_>| Ok((row.get::<_, Option<u64>>(0)?, row.get(1)?));
         let (oldest, count): (Option<u64>, u64) = connection
             .prepare_cached(sql)?
             .query_row(params![before, after, SLICE], found)?;
@@ -163,7 +163,7 @@ impl KeySlice {
         connection: &Connection,
         log: Log,
         last: Option<u64>,
-    ) -> rusqlite::Result<Option<PastRow>> {
+    ) -> sql::Result<Option<PastRow>> {
         match last {
             Some(last) => log.at(connection, last),
             None if self.is_last => Ok(None),
@@ -193,13 +193,13 @@ impl Store {
             };
             let sql = format!(
                 "SELECT {EVENT_COLUMNS} FROM event e WHERE e.seq >= ?1 AND e.seq < ?2
-                   AND (?3 IS NULL OR e.type = ?3) AND (?4 IS NULL OR instr(e.subject, ?4) > 0)
-                   AND (?5 IS NULL OR EXISTS (SELECT 1 FROM delivery d WHERE d.event = e.seq AND instr(lower(d.errors), ?5) > 0))
+                   AND (CAST(?3 AS TEXT) IS NULL OR e.type = ?3) AND (CAST(?4 AS TEXT) IS NULL OR instr(e.subject, ?4) > 0)
+                   AND (CAST(?5 AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM delivery d WHERE d.event = e.seq AND instr(lower(d.errors), ?5) > 0))
                  ORDER BY e.seq DESC LIMIT ?6"
             );
             let error = wanted.error.map(|text| within_json(&text).to_ascii_lowercase());
             let of = params![slice.oldest, slice.before, wanted.kind, wanted.subject, error, limit];
-            let found = connection.prepare_cached(&sql)?.query_map(of, event_row)?.collect::<rusqlite::Result<Vec<_>>>()?;
+            let found = connection.prepare_cached(&sql)?.query_map(of, event_row)?.collect::<sql::Result<Vec<_>>>()?;
             let mut rows = Vec::with_capacity(found.len());
             for event in found {
                 let deliveries = deliveries_of(connection, event.seq)?;
@@ -231,8 +231,8 @@ impl Store {
             let kind = wanted.kind.as_deref().map(|kind| format!("\"type\":\"{}\"", within_json(kind)));
             let texts = [wanted.event.as_deref(), wanted.subject.as_deref()].map(|text| text.map(within_json));
             let mut select = connection.prepare_cached(
-                "SELECT n, line, hash, at FROM audit WHERE n >= ?1 AND n < ?2 AND (?3 IS NULL OR instr(line, ?3) > 0)
-                   AND (?4 IS NULL OR instr(line, ?4) > 0) AND (?5 IS NULL OR instr(line, ?5) > 0) ORDER BY n DESC",
+                "SELECT n, line, hash, at FROM audit WHERE n >= ?1 AND n < ?2 AND (CAST(?3 AS TEXT) IS NULL OR instr(line, ?3) > 0)
+                   AND (CAST(?4 AS TEXT) IS NULL OR instr(line, ?4) > 0) AND (CAST(?5 AS TEXT) IS NULL OR instr(line, ?5) > 0) ORDER BY n DESC",
             )?;
             let found = select.query_map(params![slice.oldest, slice.before, kind, texts[0], texts[1]], record)?;
             let mut rows = Vec::new();
@@ -253,8 +253,8 @@ impl Store {
     }
 }
 
-fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<PastRecord> {
-    let record = |row: &rusqlite::Row<'_>| {
+fn record(row: &sql::Row<'_>) -> sql::Result<PastRecord> {
+    let record = |row: &sql::Row<'_>| {
         Ok(PastRecord {
             line: AuditLine {
                 n: row.get(0)?,
@@ -268,7 +268,7 @@ fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<PastRecord> {
 }
 
 /// The record of an event that is still in the ledger, which is found without looking.
-fn record_of(connection: &Connection, id: Option<&str>) -> rusqlite::Result<Option<PastRecord>> {
+fn record_of(connection: &Connection, id: Option<&str>) -> sql::Result<Option<PastRecord>> {
     let Some(id) = id.and_then(|id| id.parse::<EventId>().ok()) else {
         return Ok(None);
     };

@@ -1,6 +1,6 @@
 //! Reports that were written: Markdown and JSON, under the event that asked for each.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use super::sql::{self, Connection, Optional, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{ReadError, Store, WriteError, decode};
@@ -32,7 +32,7 @@ pub(super) fn put(connection: &Connection, report: &ReportRow) -> Result<(), Wri
         .execute(params![report.event, report.name, report.at, report.markdown, report.json])?;
     connection
         .prepare_cached(
-            "DELETE FROM report WHERE n IN (SELECT n FROM report ORDER BY n DESC LIMIT -1 OFFSET ?1)",
+            "DELETE FROM report WHERE n IN (SELECT n FROM report ORDER BY n DESC LIMIT 9223372036854775807 OFFSET ?1)",
         )?
         .execute([REPORTS_MAX])?;
     Ok(())
@@ -47,7 +47,7 @@ pub(super) fn prune(connection: &Connection, before: Millis) -> Result<usize, Wr
 
 const COLUMNS: &str = "name, event, at, markdown, json";
 
-fn report(row: &Row<'_>) -> rusqlite::Result<ReportRow> {
+fn report(row: &Row<'_>) -> sql::Result<ReportRow> {
     Ok(ReportRow {
         name: row.get(0)?,
         event: row.get(1)?,

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use rusqlite::Connection;
 use tokio::sync::{Notify, watch};
 
 use super::batch::{Counters, Delta};
 use super::figures::StoreFigures;
-use super::files::PUT_BACK;
 use super::schema;
+use super::sql::{self, Connection};
+use super::sqlite::PUT_BACK;
 use crate::event::{AgentName, Millis, Seq};
 
 /// The newest of what is committed.
@@ -118,37 +118,46 @@ pub(super) struct StoreShared {
 
 impl StoreShared {
     /// Loads the counts once.
-    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let agents: Vec<AgentSlot> = AgentName::ALL
-            .iter()
-            .map(|_| AgentSlot::default())
-            .collect();
+    pub(super) fn load(connection: &Connection) -> sql::Result<Self> {
+        let shared = StoreShared {
+            id: schema::id(connection)?,
+            head: watch::Sender::new(Head::default()),
+            standing: watch::Sender::default(),
+            agents: AgentName::ALL.iter().map(|_| AgentSlot::default()).collect(),
+            figures: StoreFigures::default(),
+            #[cfg(all(test, feature = "testing"))]
+            gate: super::gate::Gate::default(),
+        };
+        shared.recount(connection)?;
+        Ok(shared)
+    }
+
+    /// Counts what is owed and dead as the store has it.
+    pub(super) fn recount(&self, connection: &Connection) -> sql::Result<()> {
         // Two partial indexes answer this without looking at what is done.
-        let mut select = connection.prepare(
+        let mut select = connection.prepare_cached(
             "SELECT agent, COUNT(*), 0, 0 FROM delivery WHERE state = 'owed' GROUP BY agent
              UNION ALL SELECT agent, 0, COUNT(*), 0 FROM delivery WHERE state = 'owed' AND attempts > 0 GROUP BY agent
              UNION ALL SELECT agent, 0, 0, COUNT(*) FROM delivery WHERE state = 'dead' GROUP BY agent",
         )?;
         let mut rows = select.query([])?;
+        let mut counts = vec![[0_i64; 3]; self.agents.len()];
         while let Some(row) = rows.next()? {
             let name: String = row.get(0)?;
             // Deliveries of an agent that this binary does not have stay as they are.
             let Ok(agent) = name.parse::<AgentName>() else {
                 continue;
             };
-            for (slot, column) in agents[agent.index()].counts.iter().zip(1..4) {
-                slot.fetch_add(row.get(column)?, Ordering::SeqCst);
+            for (count, column) in counts[agent.index()].iter_mut().zip(1..4) {
+                *count += row.get::<_, i64>(column)?;
             }
         }
-        Ok(StoreShared {
-            id: schema::id(connection)?,
-            head: watch::Sender::new(Head::default()),
-            standing: watch::Sender::default(),
-            agents,
-            figures: StoreFigures::default(),
-            #[cfg(all(test, feature = "testing"))]
-            gate: super::gate::Gate::default(),
-        })
+        for (agent, counts) in self.agents.iter().zip(counts) {
+            for (slot, count) in agent.counts.iter().zip(counts) {
+                slot.store(count, Ordering::SeqCst);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn standing(&self) -> Standing {

@@ -5,10 +5,31 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 
+/// Runs each of these against both engines: what the store does is the same on both.
+macro_rules! on_both_engines {
+    ($($name:ident),* $(,)?) => {
+        mod on_a_file {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name($crate::store::tests::Engine::File).await;
+            })*
+        }
+        mod on_a_database {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name($crate::store::tests::Engine::Database).await;
+            })*
+        }
+    };
+}
+
 mod damage;
 mod files;
 mod past;
+pub(crate) mod server;
 mod settling;
+
+use server::TestDatabase;
 
 use super::*;
 use crate::event::{Event, EventType, Subject};
@@ -30,22 +51,90 @@ pub(crate) fn options() -> StoreOptions {
 
 /// What stands in the store is changed by another program.
 pub(crate) fn change(store: &Store, sql: &str) {
-    let connection = rusqlite::Connection::open(store.path()).unwrap();
+    run_on_file(store.path(), sql);
+}
+
+fn run_on_file(path: &Path, sql: &str) {
+    let connection = rusqlite::Connection::open(path).unwrap();
     connection
         .execute_batch(sql)
         .unwrap_or_else(|e| panic!("{sql}: {e}"));
 }
 
+/// What a store is on.
+#[derive(Debug, Clone, Copy)]
+enum Engine {
+    File,
+    Database,
+}
+
+/// Where the store of a test is.
+struct Place {
+    dir: TempDir,
+    database: Option<TestDatabase>,
+}
+
+impl Place {
+    fn new(on: Engine) -> Self {
+        Place {
+            dir: tempfile::tempdir().unwrap(),
+            database: matches!(on, Engine::Database).then(TestDatabase::new),
+        }
+    }
+
+    async fn open(self, options: StoreOptions) -> Opened {
+        let data_dir = self.dir.path().to_owned();
+        let database = self.database.as_ref().map(TestDatabase::reached);
+        let opening = tokio::task::spawn_blocking(move || match database {
+            None => Store::open(&data_dir, options),
+            Some(database) => Store::open_database(&data_dir, database, options),
+        });
+        let (store, closer) = opening.await.unwrap().unwrap();
+        Opened {
+            store,
+            closer,
+            place: self,
+        }
+    }
+
+    /// What stands in the store is changed by another program.
+    fn change(&self, sql: &str) {
+        match &self.database {
+            Some(database) => drop(database.run(sql)),
+            None => run_on_file(&self.dir.path().join("store.db"), sql),
+        }
+    }
+}
+
 struct Opened {
     store: Store,
     closer: Closer,
-    dir: TempDir,
+    place: Place,
 }
 
+impl Opened {
+    /// Closes the store and opens it again.
+    async fn again(self, options: StoreOptions) -> Opened {
+        let Opened { store, closer, place } = self;
+        drop(store);
+        assert!(tokio::task::spawn_blocking(|| closer.close()).await.unwrap());
+        place.open(options).await
+    }
+}
+
+/// A store in a file.
 fn open() -> Opened {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, closer) = Store::open(dir.path(), options()).unwrap();
-    Opened { store, closer, dir }
+    let place = Place::new(Engine::File);
+    let (store, closer) = Store::open(place.dir.path(), options()).unwrap();
+    Opened {
+        store,
+        closer,
+        place,
+    }
+}
+
+async fn open_on(on: Engine) -> Opened {
+    Place::new(on).open(options()).await
 }
 
 fn report(subject: &str) -> NewEvent {
@@ -87,9 +176,8 @@ fn done() -> Settlement {
     Settlement::Done(Outcome::nothing())
 }
 
-#[tokio::test]
-async fn publishing_twice_writes_once_and_other_content_is_refused() {
-    let opened = open();
+async fn publishing_twice_writes_once_and_other_content_is_refused(on: Engine) {
+    let opened = open_on(on).await;
     let event = report("a");
     let one = opened.store.publish(event.clone()).await.unwrap();
     let two = opened.store.publish(event.clone()).await.unwrap();
@@ -104,9 +192,8 @@ async fn publishing_twice_writes_once_and_other_content_is_refused() {
     assert_eq!(opened.store.counts(AUDIT).owed, 1);
 }
 
-#[tokio::test]
-async fn an_event_over_the_bound_is_refused_and_the_batch_goes_on() {
-    let opened = open();
+async fn an_event_over_the_bound_is_refused_and_the_batch_goes_on(on: Engine) {
+    let opened = open_on(on).await;
     let mut large = report("a");
     large.data = json!({"text": "x".repeat(70_000)}).into();
     let (large, small) = tokio::join!(
@@ -120,9 +207,8 @@ async fn an_event_over_the_bound_is_refused_and_the_batch_goes_on() {
     assert!(small.unwrap().fresh);
 }
 
-#[tokio::test]
-async fn a_delivery_is_settled_once() {
-    let opened = open();
+async fn a_delivery_is_settled_once(on: Engine) {
+    let opened = open_on(on).await;
     let seq = opened.store.publish(report("a")).await.unwrap().seq;
     assert_eq!(settle(&opened.store, seq, done()).await, Ok(Settled::Done));
     assert_eq!(
@@ -138,9 +224,8 @@ async fn a_delivery_is_settled_once() {
     assert_eq!((counts.owed, counts.dead, counts.handled), (0, 0, 1));
 }
 
-#[tokio::test]
-async fn of_an_outcome_and_a_failure_of_one_flight_the_first_taken_counts() {
-    let opened = open();
+async fn of_an_outcome_and_a_failure_of_one_flight_the_first_taken_counts(on: Engine) {
+    let opened = open_on(on).await;
     let seq = opened.store.publish(report("a")).await.unwrap().seq;
     let key = key(&opened.store, seq).await;
     let fence = Incarnation::begin().flight();
@@ -155,9 +240,8 @@ async fn of_an_outcome_and_a_failure_of_one_flight_the_first_taken_counts() {
     assert_eq!(two.committed().await, Err(WriteError::Refused));
 }
 
-#[tokio::test]
-async fn what_an_ended_life_submits_is_refused_and_stays_owed() {
-    let opened = open();
+async fn what_an_ended_life_submits_is_refused_and_stays_owed(on: Engine) {
+    let opened = open_on(on).await;
     let seq = opened.store.publish(report("a")).await.unwrap().seq;
     let key = key(&opened.store, seq).await;
     let life = Incarnation::begin();
@@ -168,9 +252,8 @@ async fn what_an_ended_life_submits_is_refused_and_stays_owed() {
     assert_eq!(first(&opened.store).await, [seq]);
 }
 
-#[tokio::test]
-async fn the_last_attempt_makes_it_dead_tells_and_a_replay_makes_it_owed_again() {
-    let opened = open();
+async fn the_last_attempt_makes_it_dead_tells_and_a_replay_makes_it_owed_again(on: Engine) {
+    let opened = open_on(on).await;
     let published = opened.store.publish(report("a")).await.unwrap();
     let fail = || Settlement::Transient("no".to_owned());
     assert!(matches!(
@@ -212,9 +295,8 @@ async fn the_last_attempt_makes_it_dead_tells_and_a_replay_makes_it_owed_again()
     assert_eq!((counts.dead, counts.retrying), (1, 0));
 }
 
-#[tokio::test]
-async fn the_death_of_a_dead_letters_event_is_not_told() {
-    let opened = open();
+async fn the_death_of_a_dead_letters_event_is_not_told(on: Engine) {
+    let opened = open_on(on).await;
     let seq = opened.store.publish(report("a")).await.unwrap().seq;
     let permanent = || Settlement::Permanent("never".to_owned());
     settle(&opened.store, seq, permanent()).await.unwrap();
@@ -224,9 +306,8 @@ async fn the_death_of_a_dead_letters_event_is_not_told() {
     assert_eq!(newest, told);
 }
 
-#[tokio::test]
-async fn an_outcome_that_breaks_a_rule_applies_nothing_of_itself_and_harms_no_neighbour() {
-    let opened = open();
+async fn an_outcome_that_breaks_a_rule_applies_nothing_of_itself_and_harms_no_neighbour(on: Engine) {
+    let opened = open_on(on).await;
     let seq = opened.store.publish(report("a")).await.unwrap().seq;
     let gap = Effect::Index(ChunkSet {
         document: "d".to_owned(),
@@ -258,9 +339,8 @@ async fn an_outcome_that_breaks_a_rule_applies_nothing_of_itself_and_harms_no_ne
     assert_eq!(opened.store.counts(AUDIT).owed, 2);
 }
 
-#[tokio::test]
-async fn an_offer_is_answered_with_the_oldest_of_the_subject_that_is_owed_and_due() {
-    let opened = open();
+async fn an_offer_is_answered_with_the_oldest_of_the_subject_that_is_owed_and_due(on: Engine) {
+    let opened = open_on(on).await;
     let one = opened.store.publish(report("a")).await.unwrap().seq;
     let two = opened.store.publish(report("a")).await.unwrap().seq;
     let due = DueBy::new(Millis::now(), Duration::from_secs(60));
@@ -281,9 +361,8 @@ async fn an_offer_is_answered_with_the_oldest_of_the_subject_that_is_owed_and_du
     assert!(matches!(&classes[1], OfferClass::Due { oldest, .. } if oldest.seq == two));
 }
 
-#[tokio::test]
-async fn a_moment_beyond_the_longest_backoff_is_due_now() {
-    let opened = open();
+async fn a_moment_beyond_the_longest_backoff_is_due_now(on: Engine) {
+    let opened = open_on(on).await;
     let seq = opened.store.publish(report("a")).await.unwrap().seq;
     settle(&opened.store, seq, Settlement::Transient("x".to_owned()))
         .await
@@ -300,23 +379,20 @@ async fn a_moment_beyond_the_longest_backoff_is_due_now() {
     assert!(matches!(classes[0], OfferClass::Due { attempts: 1, .. }));
 }
 
-#[tokio::test]
-async fn what_is_done_is_pruned_and_numbers_are_never_given_twice() {
-    let opened = open();
+async fn what_is_done_is_pruned_and_numbers_are_never_given_twice(on: Engine) {
+    let opened = open_on(on).await;
     let kept = opened.store.publish(report("owed")).await.unwrap().seq;
     for _ in 0..3 {
         let seq = opened.store.publish(report("a")).await.unwrap().seq;
         settle(&opened.store, seq, done()).await.unwrap();
     }
-    let dir = opened.dir;
-    drop(opened.store);
-    assert!(opened.closer.close());
     let few = StoreOptions {
         ledger_keep_events: 0,
         ledger_keep: Duration::ZERO,
         ..options()
     };
-    let (store, closer) = Store::open(dir.path(), few).unwrap();
+    let opened = opened.again(few).await;
+    let store = &opened.store;
     tokio::time::sleep(Duration::from_millis(2)).await; // older than nothing at all
     let (gone, next) = store.prune_ledger(Seq(0)).await.unwrap();
     assert_eq!((gone, next), (3, None));
@@ -333,22 +409,20 @@ async fn what_is_done_is_pruned_and_numbers_are_never_given_twice() {
         Seq(kept.0 + 4)
     );
     assert_eq!(store.counts(AUDIT).owed, 2);
-    drop(store);
-    closer.close();
 }
 
 #[tokio::test]
 async fn a_second_daemon_a_newer_and_a_garbled_store_are_refused_with_a_way_out() {
     let opened = open();
     let refuse = |dir: &std::path::Path| Store::open(dir, options()).err().unwrap().to_string();
-    assert!(refuse(opened.dir.path()).contains("another docent already runs"));
+    assert!(refuse(opened.place.dir.path()).contains("another docent already runs"));
     drop(opened.store);
     opened.closer.close();
-    let path = opened.dir.path().join("store.db");
+    let path = opened.place.dir.path().join("store.db");
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
-    let newer = refuse(opened.dir.path());
+    let newer = refuse(opened.place.dir.path());
     assert!(
         newer.contains("schema 99") && newer.contains("run the newer docent"),
         "{newer}"
@@ -358,7 +432,7 @@ async fn a_second_daemon_a_newer_and_a_garbled_store_are_refused_with_a_way_out(
         b"this is no database at all, it only looks like a file",
     )
     .unwrap();
-    let garbled = refuse(opened.dir.path());
+    let garbled = refuse(opened.place.dir.path());
     assert!(
         garbled.contains("is damaged") && garbled.contains("move it away"),
         "{garbled}"
@@ -371,7 +445,7 @@ async fn the_folder_and_its_files_are_private() {
     let opened = open();
     opened.store.publish(report("a")).await.unwrap();
     let mode = |name: &str| {
-        std::fs::metadata(opened.dir.path().join(name))
+        std::fs::metadata(opened.place.dir.path().join(name))
             .unwrap()
             .permissions()
             .mode()
@@ -383,9 +457,8 @@ async fn the_folder_and_its_files_are_private() {
     }
 }
 
-#[tokio::test]
-async fn the_audit_chain_holds_breaks_where_it_was_touched_and_survives_retention() {
-    let opened = open();
+async fn the_audit_chain_holds_breaks_where_it_was_touched_and_survives_retention(on: Engine) {
+    let opened = open_on(on).await;
     for n in 0..5 {
         let seq = opened
             .store
@@ -414,13 +487,9 @@ async fn the_audit_chain_holds_breaks_where_it_was_touched_and_survives_retentio
     let verified = opened.store.verify_audit().await.unwrap();
     assert!(verified.is_ok(), "{verified:?}");
     let touched = lines.last().unwrap().n;
-    let connection = rusqlite::Connection::open(opened.store.path()).unwrap();
-    connection
-        .execute(
-            "UPDATE audit SET line = replace(line, 'store', 'stare') WHERE n = ?1",
-            [touched],
-        )
-        .unwrap();
+    opened.place.change(&format!(
+        "UPDATE audit SET line = replace(line, 'store', 'stare') WHERE n = {touched}"
+    ));
     assert_eq!(
         opened.store.verify_audit().await.unwrap().unwrap_err().n,
         touched
@@ -450,9 +519,8 @@ async fn acts(store: &Store) -> usize {
     store.events(filter).await.unwrap().len()
 }
 
-#[tokio::test]
-async fn what_is_done_is_owed_again_when_it_is_replayed_and_causes_other_events() {
-    let opened = open();
+async fn what_is_done_is_owed_again_when_it_is_replayed_and_causes_other_events(on: Engine) {
+    let opened = open_on(on).await;
     let store = &opened.store;
     let published = store.publish(report("a")).await.unwrap();
     let told = || {
@@ -485,9 +553,8 @@ async fn what_is_done_is_owed_again_when_it_is_replayed_and_causes_other_events(
     assert_eq!(store.counts(AUDIT).dead, 0);
 }
 
-#[tokio::test]
-async fn a_dead_delivery_that_is_dropped_is_done_and_says_so() {
-    let opened = open();
+async fn a_dead_delivery_that_is_dropped_is_done_and_says_so(on: Engine) {
+    let opened = open_on(on).await;
     let store = &opened.store;
     let published = store.publish(report("a")).await.unwrap();
     let permanent = Settlement::Permanent("never".to_owned());
@@ -509,27 +576,23 @@ async fn a_dead_delivery_that_is_dropped_is_done_and_says_so() {
     assert_eq!(acts(store).await, 1);
 }
 
-#[tokio::test]
-async fn nothing_is_replayed_to_an_agent_that_is_off() {
-    let opened = open();
+async fn nothing_is_replayed_to_an_agent_that_is_off(on: Engine) {
+    let opened = open_on(on).await;
     let published = opened.store.publish(report("a")).await.unwrap();
     settle(&opened.store, published.seq, done()).await.unwrap();
-    let dir = opened.dir;
-    drop(opened.store);
-    assert!(opened.closer.close());
     let off = StoreOptions {
         agents: vec![AgentName::Rag],
         ..options()
     };
-    let (store, _closer) = Store::open(dir.path(), off).unwrap();
+    let opened = opened.again(off).await;
+    let store = &opened.store;
     let again = operation(Act::ReplaySettled, published.id, None);
     assert_eq!(store.operate(again).await, Ok(0));
     assert_eq!(store.counts(AUDIT).owed, 0);
 }
 
-#[tokio::test]
-async fn a_removed_document_stays_until_its_chunks_are_gone() {
-    let opened = open();
+async fn a_removed_document_stays_until_its_chunks_are_gone(on: Engine) {
+    let opened = open_on(on).await;
     let store = &opened.store;
     let submit = |effects| async {
         let pending = store.submit(effects, Vec::new()).await.unwrap();
@@ -596,9 +659,8 @@ async fn a_removed_document_stays_until_its_chunks_are_gone() {
     assert_eq!(store.document_at("docs", b"a.md").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn what_an_earlier_reader_has_rejected_is_looked_at_again() {
-    let opened = open();
+async fn what_an_earlier_reader_has_rejected_is_looked_at_again(on: Engine) {
+    let opened = open_on(on).await;
     let store = &opened.store;
     let rejected = Effect::Document(DocumentVersion {
         document: "one".to_owned(),
@@ -629,9 +691,8 @@ async fn what_an_earlier_reader_has_rejected_is_looked_at_again() {
     assert_eq!(stale().await.unwrap().len(), 0);
 }
 
-#[tokio::test]
-async fn the_last_scan_of_a_collection_that_left_the_config_is_forgotten() {
-    let opened = open();
+async fn the_last_scan_of_a_collection_that_left_the_config_is_forgotten(on: Engine) {
+    let opened = open_on(on).await;
     let ended = Effect::ScanEnded {
         collection: "left".to_owned(),
         up_to: 0,
@@ -648,9 +709,8 @@ async fn the_last_scan_of_a_collection_that_left_the_config_is_forgotten() {
     assert_eq!(opened.store.scans().await.unwrap().len(), 0);
 }
 
-#[tokio::test]
-async fn an_issue_of_a_detector_of_another_version_is_read_under_its_name() {
-    let opened = open();
+async fn an_issue_of_a_detector_of_another_version_is_read_under_its_name(on: Engine) {
+    let opened = open_on(on).await;
     let subject = Subject::store();
     let issue = IssueOpened {
         subject: Detector::LogHeld.key(&subject),
@@ -678,4 +738,26 @@ async fn an_issue_of_a_detector_of_another_version_is_read_under_its_name() {
         (unknown.detector_name(), unknown.about()),
         ("moon_phase", "store")
     );
+}
+
+on_both_engines! {
+    publishing_twice_writes_once_and_other_content_is_refused,
+    an_event_over_the_bound_is_refused_and_the_batch_goes_on,
+    a_delivery_is_settled_once,
+    of_an_outcome_and_a_failure_of_one_flight_the_first_taken_counts,
+    what_an_ended_life_submits_is_refused_and_stays_owed,
+    the_last_attempt_makes_it_dead_tells_and_a_replay_makes_it_owed_again,
+    the_death_of_a_dead_letters_event_is_not_told,
+    an_outcome_that_breaks_a_rule_applies_nothing_of_itself_and_harms_no_neighbour,
+    an_offer_is_answered_with_the_oldest_of_the_subject_that_is_owed_and_due,
+    a_moment_beyond_the_longest_backoff_is_due_now,
+    what_is_done_is_pruned_and_numbers_are_never_given_twice,
+    the_audit_chain_holds_breaks_where_it_was_touched_and_survives_retention,
+    what_is_done_is_owed_again_when_it_is_replayed_and_causes_other_events,
+    a_dead_delivery_that_is_dropped_is_done_and_says_so,
+    nothing_is_replayed_to_an_agent_that_is_off,
+    a_removed_document_stays_until_its_chunks_are_gone,
+    what_an_earlier_reader_has_rejected_is_looked_at_again,
+    the_last_scan_of_a_collection_that_left_the_config_is_forgotten,
+    an_issue_of_a_detector_of_another_version_is_read_under_its_name,
 }

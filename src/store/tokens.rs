@@ -1,6 +1,6 @@
 //! Who may use the API over the network. Only a hash of each token stands here: a copy of the store opens nothing.
 
-use rusqlite::{Connection, Row, params};
+use super::sql::{self, Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::decode::stored_as_text;
@@ -76,7 +76,7 @@ pub(super) fn remove(connection: &Connection, name: &str) -> Result<(), WriteErr
     }
 }
 
-fn token(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
+fn token(row: &Row<'_>) -> sql::Result<TokenRow> {
     let collections: Option<String> = row.get(3)?;
     Ok(TokenRow {
         name: row.get(0)?,
@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn a_token_is_kept_once_and_taken_away_once() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&mut connection, 0).unwrap();
+        let connection = Connection::Sqlite(rusqlite::Connection::open_in_memory().unwrap());
+        schema::migrate(&connection, 0).unwrap();
         let row = |name: &str, collections: Option<&[&str]>| TokenRow {
             name: name.to_owned(),
             hash: format!("hash of {name}"),

@@ -28,7 +28,18 @@ pub(super) enum Work {
     Barrier,
 }
 
+impl Work {
+    /// Takes the flight whose end this is; false if it was taken before or its runner was replaced. Other work is always taken.
+    pub(super) fn take(&self) -> bool {
+        match self {
+            Work::Settle { fence, .. } => fence.take(),
+            _ => true,
+        }
+    }
+}
+
 /// Removal of what has outlived its use, a slice at a time.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Prune {
     /// Events from this place on that are done.
     Ledger(Seq),

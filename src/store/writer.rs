@@ -7,20 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use super::batch::{Batch, Counters, Pruned};
 use super::error::unavailable;
 use super::figures::fix_labels;
-use super::files::{Files, PUT_BACK};
+use super::keeper::{Keeper, Readiness};
 use super::ledger::{self, DeliveryKey, PublishedEvent, Settled};
 use super::outcome::{self, Settlement};
-use super::upkeep::{Asker, LOG_MAX};
+use super::sql::{self, Connection};
 use super::work::{Command, Done, Prune, Work};
 use super::{
-    StoreShared, WriteError, alerts, audit, captures, chunks, documents, health, leave_log,
-    manifest, operate, reports,
+    StoreShared, WriteError, alerts, audit, captures, chunks, documents, health, manifest, operate,
+    reports,
 };
 use crate::event::{EventType, Millis, NewEvent, Seq};
 use crate::metrics::label;
@@ -32,15 +31,14 @@ const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The writer's side of the store.
 pub(super) struct Writer {
     pub(super) connection: Connection,
+    pub(super) keeper: Keeper,
     pub(super) queue: mpsc::Receiver<Command>,
     pub(super) shared: Arc<StoreShared>,
-    pub(super) files: Arc<Files>,
-    pub(super) upkeep: Asker,
     pub(super) batch: Batch,
 }
 
 impl Writer {
-    /// Tells the handles what the file holds.
+    /// Tells the handles what the store holds.
     pub(super) fn announce(&self) {
         self.shared.set_head(&self.batch.counters);
         self.count_audited();
@@ -61,55 +59,40 @@ impl Writer {
                 }
             }
             self.commit(commands);
-            if self.files.log_bytes() > LOG_MAX {
-                self.upkeep.ask();
-            }
         }
-        if let Err(error) = self.end() {
+        if let Err(error) = self.keeper.end(&self.connection) {
             tracing::warn!(%error, "cannot write the write-ahead log back; the next start does it");
         }
     }
 
-    /// Writes the log back. Where the files are not the ones that are open, none is removed under its name.
-    fn end(self) -> rusqlite::Result<()> {
-        self.upkeep.end();
-        if self.files.replaced().is_some() {
-            leave_log(&self.connection)?;
-        }
-        if self.files.can_be_completed() {
-            let pragma = "PRAGMA wal_checkpoint(TRUNCATE)";
-            self.connection.execute_batch(pragma)?;
+    /// Sees to it that a commit can begin on what the store holds now.
+    fn ready(&mut self) -> Result<(), WriteError> {
+        if self.keeper.ready(&mut self.connection, &self.shared)? == Readiness::Reconnected {
+            let counters = Counters::read(&self.connection).map_err(|e| unavailable(&e))?;
+            let recounted = self.shared.recount(&self.connection);
+            recounted.map_err(|e| unavailable(&e))?;
+            self.batch.counters = counters;
+            self.announce();
         }
         Ok(())
     }
 
-    /// Whether the files are still the ones that are open.
-    fn in_place(&self) -> Result<(), WriteError> {
-        let replaced = self.files.replaced();
-        let refused = replaced.as_ref().map(|how| {
-            let cause = format!("{how}; {PUT_BACK}");
-            Err(WriteError::Unavailable(cause))
-        });
-        self.shared.set_replaced(replaced);
-        refused.unwrap_or(Ok(()))
-    }
-
     /// One batch: all of it durable, or none of it. Members that break a rule are refused alone.
     fn commit(&mut self, commands: Vec<Command>) {
-        let before = self.batch.counters.clone();
         let (began, members) = (Instant::now(), commands.len());
         let (works, replies): (Vec<Work>, Vec<_>) =
             commands.into_iter().map(|c| (c.work, c.reply)).unzip();
-        let result = self.in_place().and_then(|()| self.try_commit(works));
-        match result {
+        let ready = self.ready();
+        let before = self.batch.counters.clone();
+        match ready.and_then(|()| self.try_commit(&works)) {
             Ok(results) => {
                 self.count(began, members);
                 self.shared
                     .committed(&self.batch.counters, &self.batch.deltas);
-                let in_place = self.in_place();
+                let durable = self.keeper.committed(&self.shared);
                 for (reply, result) in replies.into_iter().zip(results) {
                     // A caller that no longer waits learns nothing; what was committed stands.
-                    reply.send(in_place.clone().and(result)).ok();
+                    reply.send(durable.clone().and(result)).ok();
                 }
             }
             Err(error) => {
@@ -123,9 +106,7 @@ impl Writer {
                 }
             }
         }
-        self.batch.deltas.clear();
-        self.batch.published.clear();
-        self.batch.dropped = 0;
+        self.batch.clear();
     }
 
     /// Counts a commit that is durable.
@@ -156,43 +137,84 @@ impl Writer {
         audited.store(self.batch.counters.audit_n, Ordering::Relaxed);
     }
 
-    fn try_commit(
-        &mut self,
-        works: Vec<Work>,
-    ) -> Result<Vec<Result<Done, WriteError>>, WriteError> {
-        let unavailable = |e: rusqlite::Error| unavailable(&e);
+    fn try_commit(&mut self, works: &[Work]) -> Result<Vec<Result<Done, WriteError>>, WriteError> {
         let before = self.batch.counters.clone();
         #[cfg(all(test, feature = "testing"))]
         self.shared.gate.pass(super::gate::Point::Gathered)?;
-        self.connection
-            .execute_batch("BEGIN IMMEDIATE")
-            .map_err(unavailable)?;
-        let mut results = Vec::with_capacity(works.len());
-        for work in works {
-            let result = self.member(work);
+        self.begin()?;
+        let taken: Vec<bool> = works.iter().map(Work::take).collect();
+        let members = || works.iter().zip(taken.iter().copied());
+        let together = match self.keeper.savepoints_are_cheap() {
+            true => None,
+            false => self.members_together(members())?,
+        };
+        let results = match together {
+            Some(results) => results,
+            None => self.members_alone(members())?,
+        };
+        #[cfg(all(test, feature = "testing"))]
+        self.shared.gate.pass(super::gate::Point::Taken)?;
+        if self.batch.counters != before {
+            let written = self.batch.counters.write(&self.connection);
+            written.map_err(|e| unavailable(&e))?;
+        }
+        self.keeper.commit(&mut self.connection)?;
+        Ok(results)
+    }
+
+    fn begin(&mut self) -> Result<(), WriteError> {
+        let begun = self.keeper.begin(&self.connection);
+        begun.map_err(|e| unavailable(&e))
+    }
+
+    /// All members of the batch without savepoints; `None`: one was refused, and a transaction has begun in which nothing is applied.
+    fn members_together<'w>(
+        &mut self,
+        members: impl Iterator<Item = (&'w Work, bool)>,
+    ) -> Result<Option<Vec<Result<Done, WriteError>>>, WriteError> {
+        let counters = self.batch.counters.clone();
+        let mut results = Vec::new();
+        for (work, taken) in members {
+            if !taken {
+                results.push(Err(WriteError::Refused));
+                continue;
+            }
+            match apply(&self.connection, work, &mut self.batch) {
+                Ok(done) => results.push(Ok(done)),
+                Err(WriteError::Unavailable(cause)) => return Err(WriteError::Unavailable(cause)),
+                Err(_) => {
+                    self.batch.clear();
+                    self.batch.counters = counters;
+                    let ended = self.connection.execute_batch("ROLLBACK");
+                    ended.map_err(|e| unavailable(&e))?;
+                    self.begin()?;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(results))
+    }
+
+    /// The members of the batch, each in a savepoint of its own.
+    fn members_alone<'w>(
+        &mut self,
+        members: impl Iterator<Item = (&'w Work, bool)>,
+    ) -> Result<Vec<Result<Done, WriteError>>, WriteError> {
+        let mut results = Vec::new();
+        for (work, taken) in members {
+            let result = match taken {
+                true => self.member(work),
+                false => Err(WriteError::Refused),
+            };
             if let Err(WriteError::Unavailable(cause)) = result {
                 return Err(WriteError::Unavailable(cause));
             }
             results.push(result);
         }
-        #[cfg(all(test, feature = "testing"))]
-        self.shared.gate.pass(super::gate::Point::Taken)?;
-        if self.batch.counters != before {
-            write_counters(&self.connection, &self.batch.counters).map_err(unavailable)?;
-        }
-        self.connection
-            .execute_batch("COMMIT")
-            .map_err(unavailable)?;
         Ok(results)
     }
 
-    /// One member of the batch, in a savepoint of its own.
-    fn member(&mut self, work: Work) -> Result<Done, WriteError> {
-        if let Work::Settle { fence, .. } = &work
-            && !fence.take()
-        {
-            return Err(WriteError::Refused);
-        }
+    fn member(&mut self, work: &Work) -> Result<Done, WriteError> {
         let counters = self.batch.counters.clone();
         let deltas = self.batch.deltas.clone();
         let published = self.batch.published.len();
@@ -214,17 +236,17 @@ impl Writer {
 }
 
 /// A statement that is run for every member, so it is parsed once.
-fn execute(connection: &Connection, statement: &'static str) -> rusqlite::Result<()> {
+fn execute(connection: &Connection, statement: &'static str) -> sql::Result<()> {
     connection.prepare_cached(statement)?.execute([]).map(drop)
 }
 
 /// Carries one transaction out.
-fn apply(connection: &Connection, work: Work, batch: &mut Batch) -> Result<Done, WriteError> {
+fn apply(connection: &Connection, work: &Work, batch: &mut Batch) -> Result<Done, WriteError> {
     let now = Millis::now();
     batch.now = now;
     match work {
         Work::Publish(effects, events) => {
-            for effect in &effects {
+            for effect in effects {
                 outcome::apply(connection, effect, batch, now)?;
             }
             let published = events
@@ -238,11 +260,11 @@ fn apply(connection: &Connection, work: Work, batch: &mut Batch) -> Result<Done,
             settlement,
             source,
             ..
-        } => settle(connection, &key, settlement, &source, batch).map(Done::Settled),
+        } => settle(connection, key, settlement, source, batch).map(Done::Settled),
         Work::Operate(operation) => {
-            operate::apply(connection, &operation, batch, now).map(Done::Operated)
+            operate::apply(connection, operation, batch, now).map(Done::Operated)
         }
-        Work::Prune(what) => prune(connection, what, batch, now).map(Done::Pruned),
+        Work::Prune(what) => prune(connection, *what, batch, now).map(Done::Pruned),
         Work::Barrier => Ok(Done::Passed),
     }
 }
@@ -250,17 +272,17 @@ fn apply(connection: &Connection, work: Work, batch: &mut Batch) -> Result<Done,
 fn settle(
     connection: &Connection,
     key: &DeliveryKey,
-    settlement: Settlement,
+    settlement: &Settlement,
     source: &str,
     batch: &mut Batch,
 ) -> Result<Settled, WriteError> {
     let now = batch.now;
     let outcome = match settlement {
         Settlement::Transient(error) => {
-            return ledger::fail(connection, key, &error, false, batch);
+            return ledger::fail(connection, key, error, false, batch);
         }
         Settlement::Permanent(error) => {
-            return ledger::fail(connection, key, &error, true, batch);
+            return ledger::fail(connection, key, error, true, batch);
         }
         Settlement::Done(outcome) => outcome,
     };
@@ -327,27 +349,4 @@ fn prune(
         Prune::Audit(before) => audit::prune(connection, before, batch, now)?,
     };
     Ok(Pruned { gone, next: None })
-}
-
-fn write_counters(connection: &Connection, counters: &Counters) -> rusqlite::Result<()> {
-    let mut put = connection.prepare_cached(
-        "INSERT INTO counter (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-    )?;
-    put.execute(("seq", counters.seq))?;
-    put.execute(("change", counters.change))?;
-    put.execute(("passage", counters.chunk))?;
-    put.execute(("audit", counters.audit_n))?;
-    Ok(())
-}
-
-/// The connection that writes: durable at every commit.
-pub(super) fn connect(path: &std::path::Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?; // the upkeep does it
-    connection.pragma_update(None, "cache_size", -8000)?;
-    super::keep_statements(&connection)?;
-    Ok(connection)
 }

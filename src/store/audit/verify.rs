@@ -1,6 +1,6 @@
 //! Whether the chain of the audit log holds.
 
-use rusqlite::{OptionalExtension, Row};
+use crate::store::sql::{self, Optional, Row};
 use serde::Deserialize;
 
 use super::{AuditLine, NO_HASH, PRUNED, hash};
@@ -122,7 +122,7 @@ impl Store {
     async fn pruned_hash(&self, removed_to: u64) -> Result<Option<String>, ReadError> {
         self.read("the audit log", move |connection| {
             let mut select =
-                connection.prepare("SELECT line FROM audit WHERE event IS NULL ORDER BY n")?;
+                connection.prepare_cached("SELECT line FROM audit WHERE event IS NULL ORDER BY n")?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
                 // One that cannot be read is found when its turn in the chain comes.
@@ -140,7 +140,7 @@ impl Store {
     }
 }
 
-fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+fn stored(row: &Row<'_>) -> sql::Result<Stored> {
     let stored = |row: &Row<'_>| {
         row.get::<_, i64>(4)?;
         Ok(Stored {
@@ -155,8 +155,8 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
     decode::of("audit", stored)(row)
 }
 
-fn broken_row(n: i64, error: &rusqlite::Error) -> AuditBreak {
-    let why = decode::what(error);
+fn broken_row(n: i64, error: &sql::Error) -> AuditBreak {
+    let why = error.to_string();
     let n = u64::try_from(n).unwrap_or_default();
     AuditBreak { n, why }
 }

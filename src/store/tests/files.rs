@@ -15,13 +15,13 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 
 impl Opened {
     fn file(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.place.dir.path().join(name)
     }
 
     fn close(self) -> TempDir {
         drop(self.store);
         assert!(self.closer.close());
-        self.dir
+        self.place.dir
     }
 }
 
@@ -69,7 +69,7 @@ async fn nothing_is_written_while_a_file_is_not_in_its_place_and_all_goes_on_whe
 #[tokio::test]
 async fn a_folder_that_was_replaced_is_noticed_and_no_second_store_is_opened_in_its_place() {
     let opened = open();
-    let path = opened.dir.path().to_owned();
+    let path = opened.place.dir.path().to_owned();
     let away = path.with_extension("away");
     std::fs::rename(&path, &away).unwrap();
     refused(
@@ -134,7 +134,7 @@ async fn a_log_is_cut_when_nobody_reads_it_and_who_holds_it_is_told() {
         .execute_batch("BEGIN; SELECT COUNT(*) FROM event")
         .unwrap();
     let mut written = 0;
-    while bytes() <= 2 * upkeep::LOG_TOLD {
+    while bytes() <= 2 * sqlite::LOG_TOLD {
         let text = "x".repeat(60_000);
         let event = |_| {
             let mut event = report("a");

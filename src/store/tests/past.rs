@@ -103,9 +103,8 @@ async fn audit_records_are_found_by_what_they_say() {
     assert_eq!(part.rows[0].line.n, 25_000);
 }
 
-#[tokio::test]
-async fn an_error_is_found_by_a_part_of_it_as_it_was_written() {
-    let opened = open();
+async fn an_error_is_found_by_a_part_of_it_as_it_was_written(on: Engine) {
+    let opened = open_on(on).await;
     let store = &opened.store;
     let seq = store.publish(report("a")).await.unwrap().seq;
     let why = Settlement::Permanent("Cannot open \"Walrus\": é".to_owned());
@@ -124,4 +123,8 @@ async fn an_error_is_found_by_a_part_of_it_as_it_was_written() {
     };
     assert_eq!(by("cannot OPEN \"walrus\": é").await, 1);
     assert_eq!(by("seal").await, 0);
+}
+
+on_both_engines! {
+    an_error_is_found_by_a_part_of_it_as_it_was_written,
 }

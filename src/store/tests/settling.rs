@@ -2,9 +2,8 @@
 
 use super::*;
 
-#[tokio::test]
-async fn a_late_outcome_is_refused_though_a_replay_has_set_the_attempts_back() {
-    let opened = open();
+async fn a_late_outcome_is_refused_though_a_replay_has_set_the_attempts_back(on: Engine) {
+    let opened = open_on(on).await;
     let store = &opened.store;
     let published = store.publish(report("a")).await.unwrap();
     let key = key(store, published.seq).await;
@@ -19,9 +18,8 @@ async fn a_late_outcome_is_refused_though_a_replay_has_set_the_attempts_back() {
     assert_eq!(store.counts(AUDIT).handled, 0);
 }
 
-#[tokio::test]
-async fn one_that_is_due_further_off_than_any_backoff_goes_before_younger_ones_of_its_subject() {
-    let opened = open();
+async fn one_that_is_due_further_off_than_any_backoff_goes_before_younger_ones_of_its_subject(on: Engine) {
+    let opened = open_on(on).await;
     let store = &opened.store;
     let one = store.publish(report("a")).await.unwrap().seq;
     let two = store.publish(report("a")).await.unwrap().seq;
@@ -42,9 +40,8 @@ async fn one_that_is_due_further_off_than_any_backoff_goes_before_younger_ones_o
 }
 
 #[cfg(feature = "testing")]
-#[tokio::test]
-async fn what_a_full_disk_undid_is_owed_and_is_settled_by_another_flight() {
-    let opened = open();
+async fn what_a_full_disk_undid_is_owed_and_is_settled_by_another_flight(on: Engine) {
+    let opened = open_on(on).await;
     let store = &opened.store;
     let seq = store.publish(report("a")).await.unwrap().seq;
     store.gate().disk_full(true);
@@ -55,4 +52,10 @@ async fn what_a_full_disk_undid_is_owed_and_is_settled_by_another_flight() {
     assert_eq!(settle(store, seq, done()).await, Ok(Settled::Done));
     let counts = store.counts(AUDIT);
     assert_eq!((counts.owed, counts.handled), (0, 1));
+}
+
+on_both_engines! {
+    a_late_outcome_is_refused_though_a_replay_has_set_the_attempts_back,
+    one_that_is_due_further_off_than_any_backoff_goes_before_younger_ones_of_its_subject,
+    what_a_full_disk_undid_is_owed_and_is_settled_by_another_flight,
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{lock, schema};
+use super::version;
+use crate::store::{lock, schema};
 
 /// How the file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +104,7 @@ fn immutable(path: &Path) -> String {
 
 fn examine(path: &Path) -> rusqlite::Result<Inspection> {
     let connection = read_only(path)?;
-    let found = schema::version(&connection)?;
+    let found = version(&connection)?;
     if found > schema::VERSION {
         let known = schema::VERSION;
         return Ok(Inspection::Newer { found, known });
@@ -117,8 +118,8 @@ fn examine(path: &Path) -> rusqlite::Result<Inspection> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{RetryPolicy, Store, StoreOptions};
     use super::*;
+    use crate::store::{RetryPolicy, Store, StoreOptions};
 
     #[tokio::test]
     async fn the_id_is_read_while_somebody_has_the_store_and_after_and_nothing_is_left_behind() {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::files::Files;
-use super::lock::Lock;
-use super::shared::{HeldLog, StoreShared};
+use crate::store::lock::Lock;
+use crate::store::shared::{HeldLog, StoreShared};
 use crate::event::Millis;
 
 /// How often it checks without being asked.
@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_secs(2);
 pub(super) const LOG_MAX: u64 = 16 << 20;
 
 /// A log of more bytes than this that cannot be cut is worth telling.
-pub(super) const LOG_TOLD: u64 = 2 * LOG_MAX;
+pub(in crate::store) const LOG_TOLD: u64 = 2 * LOG_MAX;
 
 /// How long cutting the log may make the writer wait.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -30,33 +30,26 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// What the thread has.
-pub(super) struct Upkeep {
-    pub(super) connection: Connection,
-    pub(super) files: Arc<Files>,
-    pub(super) shared: Arc<StoreShared>,
-    pub(super) lock: Arc<Lock>,
+pub(in crate::store) struct Upkeep {
+    connection: Connection,
+    files: Arc<Files>,
+    shared: Arc<StoreShared>,
+    lock: Arc<Lock>,
     /// The writer asks for a check; it is gone when the writer is.
-    pub(super) asked: Receiver<()>,
+    asked: Receiver<()>,
     /// No attempt at shortening before then.
-    pub(super) not_before: Instant,
+    not_before: Instant,
     /// Closed when all above is: the last one, for fields end in their order.
-    pub(super) _ended: SyncSender<()>,
+    _ended: SyncSender<()>,
 }
 
 /// The writer's way to the upkeep.
-pub(super) struct Asker {
+pub(in crate::store) struct Asker {
     ask: SyncSender<()>,
     ended: Receiver<()>,
 }
 
 impl Asker {
-    /// A way to an upkeep that is about to begin, and its two ends of that.
-    pub(super) fn new() -> (Asker, Receiver<()>, SyncSender<()>) {
-        let (ask, asked) = sync_channel(1);
-        let (end, ended) = sync_channel(0);
-        (Asker { ask, ended }, asked, end)
-    }
-
     /// Asks for a check soon. One that is asked already needs no more.
     pub(super) fn ask(&self) {
         self.ask.try_send(()).ok();
@@ -70,8 +63,29 @@ impl Asker {
 }
 
 impl Upkeep {
+    /// The upkeep of files that `connection` has open, and the writer's way to it.
+    pub(in crate::store) fn new(
+        connection: Connection,
+        files: Arc<Files>,
+        shared: Arc<StoreShared>,
+        lock: Arc<Lock>,
+    ) -> (Self, Asker) {
+        let (ask, asked) = sync_channel(1);
+        let (end, ended) = sync_channel(0);
+        let upkeep = Upkeep {
+            connection,
+            files,
+            shared,
+            lock,
+            asked,
+            not_before: Instant::now(),
+            _ended: end,
+        };
+        (upkeep, Asker { ask, ended })
+    }
+
     /// Works until the writer is gone.
-    pub(super) fn run(mut self) {
+    pub(in crate::store) fn run(mut self) {
         if let Err(error) = self.connection.busy_timeout(PATIENCE) {
             tracing::warn!(%error, "cannot set a timeout; the writer may wait while the write-ahead log is shortened");
         }

@@ -22,7 +22,7 @@ struct OpenFile {
 
 /// The files of the store that are open.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(in crate::store) struct Files {
     store: OpenFile,
     log: OpenFile,
     shared_memory: OpenFile,
@@ -59,7 +59,7 @@ impl OpenFile {
 
 impl Files {
     /// The files of the store at `path`, all of which are open.
-    pub(super) fn opened(path: &Path) -> io::Result<Self> {
+    pub(in crate::store) fn opened(path: &Path) -> io::Result<Self> {
         let beside = |suffix: &str| {
             let mut name = path.as_os_str().to_owned();
             name.push(suffix);

@@ -1,0 +1,83 @@
+//! What the writer's engine does around its commits.
+
+use super::WriteError;
+use super::postgres::DatabaseKeeper;
+use super::shared::StoreShared;
+use super::sql::{self, Connection};
+use super::sqlite::FileKeeper;
+
+/// What the writer found before a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// All is as the last commit left it.
+    Ready,
+    /// The connection is another one: what is counted in memory is to be read again.
+    Reconnected,
+}
+
+/// The keeper of the writer's engine.
+pub(super) enum Keeper {
+    File(FileKeeper),
+    Database(Box<DatabaseKeeper>),
+}
+
+impl Keeper {
+    /// Sees to it that a commit can begin.
+    ///
+    /// # Errors
+    /// Nothing can be written at the moment.
+    pub(super) fn ready(
+        &mut self,
+        connection: &mut Connection,
+        shared: &StoreShared,
+    ) -> Result<Readiness, WriteError> {
+        match self {
+            Keeper::File(keeper) => keeper.in_place(shared).map(|()| Readiness::Ready),
+            Keeper::Database(keeper) => keeper.ready(connection),
+        }
+    }
+
+    /// Begins the transaction of a batch.
+    pub(super) fn begin(&mut self, connection: &Connection) -> sql::Result<()> {
+        match self {
+            Keeper::File(_) => connection.execute_batch("BEGIN IMMEDIATE"),
+            Keeper::Database(keeper) => keeper.begin(connection),
+        }
+    }
+
+    /// Whether each member of a batch has a savepoint from the first attempt on. Where a savepoint is a question to a server, only
+    /// a batch of which a member was refused is applied again with them.
+    pub(super) fn savepoints_are_cheap(&self) -> bool {
+        matches!(self, Keeper::File(_))
+    }
+
+    /// Ends the transaction of a batch. All of it is durable then.
+    pub(super) fn commit(&mut self, connection: &mut Connection) -> Result<(), WriteError> {
+        match self {
+            Keeper::File(_) => {
+                let committed = connection.execute_batch("COMMIT");
+                committed.map_err(|error| super::error::unavailable(&error))
+            }
+            Keeper::Database(keeper) => keeper.commit(connection),
+        }
+    }
+
+    /// What is said to whoever waits for a batch that is durable.
+    pub(super) fn committed(&self, shared: &StoreShared) -> Result<(), WriteError> {
+        match self {
+            Keeper::File(keeper) => {
+                keeper.committed();
+                keeper.in_place(shared)
+            }
+            Keeper::Database(_) => Ok(()),
+        }
+    }
+
+    /// Ends what belongs to the engine.
+    pub(super) fn end(self, connection: &Connection) -> sql::Result<()> {
+        match self {
+            Keeper::File(keeper) => keeper.end(connection),
+            Keeper::Database(_) => Ok(()),
+        }
+    }
+}

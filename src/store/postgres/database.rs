@@ -1,0 +1,192 @@
+//! Where the shared store is, and how it is reached.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error as ThisError;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::session::{Session, told};
+use crate::store::sql::{self, Connection};
+
+/// How long connecting may take, and how long what was sent may stay unconfirmed.
+const CONNECT: Duration = Duration::from_secs(5);
+const UNCONFIRMED: Duration = Duration::from_secs(5);
+
+/// The oldest server that has all that is used.
+const OLDEST: i64 = 150_000;
+
+/// What a connection begins with. A session that is frozen between lock and commit blocks nobody for longer than its timeout.
+const WRITER: &str = "SET synchronous_commit = on; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '2s'";
+const READER: &str = "SET default_transaction_read_only = on; SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'";
+
+/// The lock that the docent holds which writes, by two numbers that nobody else is likely to use: `doce` and `nt` in ASCII.
+const LOCK: &str = "SELECT pg_try_advisory_lock(1685021541, 28276)";
+
+/// How the server is to prove who it is.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// It is not asked to: a socket file, or a network that is trusted.
+    Plain,
+    /// Its certificate is checked, and that it is of the host that was asked for.
+    Verified(Arc<tokio_rustls::rustls::ClientConfig>),
+}
+
+/// Where the shared store is, and how it is reached.
+pub struct Database {
+    config: Config,
+    trust: Trust,
+    /// Without a password.
+    shown: String,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// Why a server cannot be used as it is.
+#[derive(Debug, ThisError)]
+pub enum DatabaseError {
+    #[error("cannot use the store {shown}: {cause}")]
+    Unreachable { shown: String, cause: String },
+    /// Something about it must be changed by hand.
+    #[error("the store {shown} cannot be used: {why}")]
+    Unfit { shown: String, why: String },
+    /// Another docent writes into it.
+    #[error("another docent writes into the store {0}; stop that one, or give this one a database of its own")]
+    InUse(String),
+}
+
+impl Database {
+    /// The database at `url`, with a password if it asks for one.
+    ///
+    /// # Errors
+    /// A sentence that says why the URL is not one.
+    pub fn new(url: &str, password: Option<&[u8]>, trust: Trust) -> Result<Self, String> {
+        let mut config = Config::from_str(url).map_err(|error| told(&error))?;
+        if config.get_password().is_some() {
+            return Err("it holds a password".to_owned());
+        }
+        let shown = shown(&config);
+        if let Some(password) = password {
+            config.password(password);
+        }
+        config
+            .connect_timeout(CONNECT)
+            .tcp_user_timeout(UNCONFIRMED)
+            .keepalives_idle(Duration::from_secs(30))
+            .application_name("docent")
+            .ssl_mode(match trust {
+                Trust::Plain => SslMode::Disable,
+                Trust::Verified(_) => SslMode::Require,
+            });
+        Ok(Database {
+            config,
+            trust,
+            shown,
+        })
+    }
+
+    /// Where it is, for a message.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    fn connect(&self, begin: &str) -> sql::Result<Session> {
+        let session = match &self.trust {
+            Trust::Plain => Session::connect(&self.config, NoTls)?,
+            Trust::Verified(tls) => {
+                let tls = MakeRustlsConnect::new(tls.as_ref().clone());
+                Session::connect(&self.config, tls)?
+            }
+        };
+        session.execute_batch(begin)?;
+        Ok(session)
+    }
+
+    /// A session that only reads.
+    pub(in crate::store) fn connect_reader(&self) -> sql::Result<Session> {
+        self.connect(READER)
+    }
+
+    /// A session that writes, if no other docent does.
+    pub(in crate::store) fn connect_writer(&self) -> Result<Connection, DatabaseError> {
+        let session = self.connect(WRITER).map_err(|error| self.unreachable(&error))?;
+        let connection = Connection::Postgres(session);
+        self.fit(&connection)?;
+        let locked = connection.query_row(LOCK, [], |row| row.get::<_, bool>(0));
+        match locked.map_err(|error| self.unreachable(&error))? {
+            true => Ok(connection),
+            false => Err(DatabaseError::InUse(self.shown.clone())),
+        }
+    }
+
+    /// That the server can keep what it is given.
+    fn fit(&self, connection: &Connection) -> Result<(), DatabaseError> {
+        let setting = |name: &str| -> Result<String, DatabaseError> {
+            let found = connection.query_row("SELECT current_setting(?1)", [name], |row| row.get(0));
+            found.map_err(|error| self.unreachable(&error))
+        };
+        let unfit = |why: &str| DatabaseError::Unfit {
+            shown: self.shown.clone(),
+            why: why.to_owned(),
+        };
+        let version = setting("server_version_num")?;
+        if version.parse::<i64>().is_ok_and(|number| number < OLDEST) {
+            let have = setting("server_version")?;
+            return Err(unfit(&format!(
+                "it is PostgreSQL {have}, and docent needs 15 or newer; upgrade the server"
+            )));
+        }
+        if setting("fsync")? != "on" {
+            return Err(unfit(
+                "fsync is off, so a crash of its machine loses what docent was told is durable; set fsync = on",
+            ));
+        }
+        if setting("server_encoding")? != "UTF8" {
+            return Err(unfit(
+                "its encoding is not UTF8; create the database with ENCODING 'UTF8' TEMPLATE template0",
+            ));
+        }
+        if setting("transaction_read_only")? == "on" {
+            return Err(unfit(
+                "it is read-only; name the primary, or add target_session_attrs=read-write to the URL",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn unreachable(&self, error: &sql::Error) -> DatabaseError {
+        DatabaseError::Unreachable {
+            shown: self.shown.clone(),
+            cause: error.to_string(),
+        }
+    }
+}
+
+/// A database as it is shown: `postgres://USER@HOST:PORT/NAME`.
+fn shown(config: &Config) -> String {
+    let port = |at: usize| {
+        let ports = config.get_ports();
+        let port = ports.get(at).or(ports.first()).copied();
+        port.filter(|port| *port != 5432)
+            .map_or_else(String::new, |port| format!(":{port}"))
+    };
+    let hosts = config.get_hosts().iter().enumerate();
+    let hosts: Vec<String> = hosts
+        .map(|(at, host)| match host {
+            Host::Tcp(name) => format!("{name}{}", port(at)),
+            Host::Unix(folder) => format!("{}{}", Path::display(folder), port(at)),
+        })
+        .collect();
+    let user = config.get_user().map_or(String::new(), |user| format!("{user}@"));
+    let name = config.get_dbname().unwrap_or_default();
+    format!("postgres://{user}{}/{name}", hosts.join(","))
+}
