@@ -18,7 +18,7 @@ use super::redis_url::RedisUrl;
 use super::redis_url::redis_url;
 use super::shape::Shape::{self, Choice, Count, List, Name, Size, Switch, Text, Time};
 use super::table::{Key, Keys, Node, Setting, tables};
-use super::webhook_url::WebhookUrl;
+use super::webhook_url::{WebhookUrl, webhook_url};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -353,7 +353,7 @@ tables! {
         /// event and a line in the log.
         command: Vec<String> = [], List(&Text(check::argument));
         /// The address that is told, with a signed POST.
-        webhook: Option<WebhookUrl> = "", Shape::Webhook;
+        webhook: Option<WebhookUrl> = "", Shape::Webhook(webhook_url);
         /// The file of the secret that signs what is sent to the webhook.
         secret_file: PathBuf = "", Text(check::optional_path);
     }

@@ -173,7 +173,7 @@ fn kind(shape: &Shape) -> String {
         words.join(", ")
     };
     match shape {
-        Shape::Text(_) | Shape::Webhook => "text".to_owned(),
+        Shape::Text(_) | Shape::Webhook(_) => "text".to_owned(),
         Shape::Name(characters, _, longest) => {
             format!("up to {longest} of the characters `{characters}`")
         }

@@ -77,7 +77,7 @@ fn value(shape: &Shape, sentence: String, default: Option<&str>) -> Map<String, 
 fn shape_of(shape: &Shape) -> Map<String, Value> {
     let text = ("type", json!("string"));
     match shape {
-        Shape::Text(_) | Shape::Webhook => object([text]),
+        Shape::Text(_) | Shape::Webhook(_) => object([text]),
         Shape::Name(characters, shortest, longest) => {
             // A hyphen at the end of a class stands for itself.
             let class = characters.replace(' ', "");

@@ -1,6 +1,6 @@
 //! The address of a webhook.
 
-use super::check::parse_public_url;
+use super::public_url::parse_public_url;
 use super::secret::redact_webhook;
 use super::table::Setting;
 use super::violation::{Reason, quote};
