@@ -22,7 +22,7 @@ use crate::http;
 use crate::index::Searcher;
 use crate::runtime::shutdown::{self, conduct, stop_pair};
 use crate::runtime::{
-    Board, Compute, Notifier, RestartPolicy, RestartRequest, ScanDesk, Summary, Supervisor,
+    Board, Compute, Notifier, RestartPolicy, RestartRequest, ScanDesk, Supervisor, SupervisorEnd,
     SupervisorOptions, supervisor_channel, tell_switched,
 };
 use crate::store::{Closer, RetryPolicy, Store, StoreOptions};
@@ -162,7 +162,7 @@ async fn live(
         tokio::sync::mpsc::Receiver<RestartRequest>,
         signal_hook_tokio::Signals,
     ),
-) -> Result<(Summary, bool), Fatal> {
+) -> Result<(SupervisorEnd, bool), Fatal> {
     let config = &parts.config;
     let plans = plans(parts, carriers)?;
     let policy = RestartPolicy {
@@ -272,7 +272,7 @@ fn listen(
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let config = &parts.config;
-    let patience = http::Patience::default();
+    let timeouts = http::ClientTimeouts::default();
     let info = http::Info {
         data_dir: config.data_dir.clone(),
         instance: config.instance.clone(),
@@ -289,7 +289,7 @@ fn listen(
         requests: config.control.requests,
         body: config.control.body,
         event_size: config.delivery.event_size,
-        patience,
+        timeouts,
         settings: parts.settings.clone(),
     };
     let state = http::State {
@@ -315,7 +315,7 @@ fn listen(
         socket,
         http::router(state.clone()),
         stop.clone(),
-        patience,
+        timeouts,
     ));
     if let Some(network) = network {
         let loopback = config.http.listen.is_some_and(|at| at.ip().is_loopback());
@@ -325,7 +325,7 @@ fn listen(
             MetricsAccess::Off => false,
         };
         let router = http::tcp_router(state, &config.http.public_url, open);
-        listeners.spawn(http::serve(network, router, stop.clone(), patience));
+        listeners.spawn(http::serve(network, router, stop.clone(), timeouts));
     }
     listeners
 }
@@ -358,7 +358,12 @@ pub(crate) fn redis_settings(
 }
 
 /// How the process ends.
-fn verdict(summary: &Summary, forced: bool, closed: bool, began: std::time::SystemTime) -> Exit {
+fn verdict(
+    summary: &SupervisorEnd,
+    forced: bool,
+    closed: bool,
+    began: std::time::SystemTime,
+) -> Exit {
     let up = began.elapsed().unwrap_or_default();
     if summary.gave_up {
         return Exit::Internal;

@@ -59,8 +59,10 @@ struct Missing {
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
     let choice = context.choice();
     let (violations, found) = match context.load(&choice)? {
-        Err(violations) => (violations, environment::Report::default()),
-        Ok(_) if arguments.no_environment => (Vec::new(), environment::Report::default()),
+        Err(violations) => (violations, environment::EnvironmentReport::default()),
+        Ok(_) if arguments.no_environment => {
+            (Vec::new(), environment::EnvironmentReport::default())
+        }
         Ok(loaded) => {
             let found = environment::examine(&loaded.config, &again(&choice));
             (Vec::new(), found)

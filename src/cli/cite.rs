@@ -157,8 +157,8 @@ async fn next_line(
 ) -> Result<bool, Fatal> {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot read stdin")]
-    struct Unreadable(#[source] std::io::Error);
-    let unreadable = |e| Fatal::new(Exit::Internal, Unreadable(e));
+    struct UnreadableStdin(#[source] std::io::Error);
+    let unreadable = |e| Fatal::new(Exit::Internal, UnreadableStdin(e));
     line.clear();
     let mut part = (&mut *input).take(LINE_MAX as u64 + 2);
     part.read_until(b'\n', line).await.map_err(unreadable)?;

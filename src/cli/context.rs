@@ -118,7 +118,7 @@ impl Context {
     fn token(&self) -> Result<String, Fatal> {
         #[derive(Debug, thiserror::Error)]
         #[error("cannot read the token file {file}", file = .file.display())]
-        struct Unreadable {
+        struct UnreadableTokenFile {
             file: PathBuf,
             #[source]
             source: io::Error,
@@ -133,7 +133,7 @@ impl Context {
                 _ => Exit::Data,
             };
             let file = file.clone();
-            Fatal::new(exit, Unreadable { file, source })
+            Fatal::new(exit, UnreadableTokenFile { file, source })
         })?;
         Ok(text.trim().to_owned())
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// What a limit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum LimitKind {
     Time,
     /// A whole number, from 0.
     Count,
@@ -20,24 +20,24 @@ enum Kind {
 }
 
 /// What a `when` takes.
-struct Takes {
-    above: Option<Kind>,
-    below: Option<Kind>,
+struct AcceptedKeys {
+    above: Option<LimitKind>,
+    below: Option<LimitKind>,
     agent: bool,
     job: bool,
 }
 
-fn takes(when: AlertWhen) -> Takes {
+fn takes(when: AlertWhen) -> AcceptedKeys {
     use AlertWhen as When;
     let above = match when {
-        When::OldestOwed | When::Silent | When::JobMissed => Some(Kind::Time),
-        When::Dead => Some(Kind::Count),
-        When::ErrorRate => Some(Kind::Share),
+        When::OldestOwed | When::Silent | When::JobMissed => Some(LimitKind::Time),
+        When::Dead => Some(LimitKind::Count),
+        When::ErrorRate => Some(LimitKind::Share),
         When::DiskFree | When::Parked | When::RedisAway | When::Issue => None,
     };
-    Takes {
+    AcceptedKeys {
         above,
-        below: (when == When::DiskFree).then_some(Kind::Size),
+        below: (when == When::DiskFree).then_some(LimitKind::Size),
         agent: !matches!(
             when,
             When::JobMissed | When::DiskFree | When::RedisAway | When::Issue
@@ -46,22 +46,22 @@ fn takes(when: AlertWhen) -> Takes {
     }
 }
 
-impl Kind {
+impl LimitKind {
     fn fits(self, limit: Limit) -> bool {
         match (self, limit) {
-            (Kind::Time, Limit::Time(_)) | (Kind::Size, Limit::Size(_)) => true,
-            (Kind::Count, Limit::Number(number)) => number >= 0.0 && number.fract() == 0.0,
-            (Kind::Share, Limit::Number(number)) => (0.0..1.0).contains(&number),
+            (LimitKind::Time, Limit::Time(_)) | (LimitKind::Size, Limit::Size(_)) => true,
+            (LimitKind::Count, Limit::Number(number)) => number >= 0.0 && number.fract() == 0.0,
+            (LimitKind::Share, Limit::Number(number)) => (0.0..1.0).contains(&number),
             _ => false,
         }
     }
 
     fn example(self) -> &'static str {
         match self {
-            Kind::Time => "a duration such as \"5min\"",
-            Kind::Count => "a whole number such as 0, without quotes",
-            Kind::Share => "a share from 0 to below 1, such as 0.1 or \"10%\"",
-            Kind::Size => "a size such as \"1GiB\"",
+            LimitKind::Time => "a duration such as \"5min\"",
+            LimitKind::Count => "a whole number such as 0, without quotes",
+            LimitKind::Share => "a share from 0 to below 1, such as 0.1 or \"10%\"",
+            LimitKind::Size => "a size such as \"1GiB\"",
         }
     }
 }

@@ -136,7 +136,7 @@ impl<T> FromRequest<State> for Sent<T> {
 
     async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
         let body = request.into_body();
-        let bytes = whole(body, state.info.body, state.info.patience.body).await?;
+        let bytes = whole(body, state.info.body, state.info.timeouts.body).await?;
         Ok(Sent::of(bytes))
     }
 }

@@ -97,7 +97,7 @@ impl Publishing {
             let rest = self
                 .lines
                 .holds_a_part()
-                .then_some(self.state.info.patience.body);
+                .then_some(self.state.info.timeouts.body);
             tokio::select! {
                 Some(answer) = self.under_way.next(), if !self.under_way.is_empty() => return Some(self.answers(answer)),
                 frame = within(rest, self.body.frame()), if wants_more => self.take(frame),

@@ -32,7 +32,7 @@ pub(crate) use scans::{ACCEPT_REMOVALS, RootReport, RootState, ScanDesk, ScanPro
 pub use source::{Source, Submitted};
 pub use status::Board;
 pub(crate) use status::{AgentState, AgentStatus, Phase};
-pub(crate) use supervisor::{RequestError, RestartRequest, Summary, SupervisorHandle};
+pub(crate) use supervisor::{RequestError, RestartRequest, SupervisorEnd, SupervisorHandle};
 pub use supervisor::{Supervisor, SupervisorOptions, supervisor_channel};
 pub(crate) use switched::tell_switched;
 

@@ -91,7 +91,7 @@ pub struct SupervisorOptions {
 
 /// How the supervisor ended.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Summary {
+pub struct SupervisorEnd {
     /// What was not finished when the time was over, by agent.
     pub stragglers: Vec<String>,
     /// It gave up: too many threads are lost.
@@ -169,7 +169,7 @@ impl Supervisor {
     }
 
     /// Runs until every agent has ended after `stop` was raised, or until it gives up.
-    pub async fn run(mut self, stop: Stop) -> Summary {
+    pub async fn run(mut self, stop: Stop) -> SupervisorEnd {
         let heartbeat = self.heartbeat.clone();
         heartbeat.beat();
         let task = Watched::new("loop", STILL, move || heartbeat.idle());
@@ -253,7 +253,7 @@ impl Supervisor {
     }
 
     /// A life has ended: decides what follows.
-    async fn ended(&mut self, name: AgentName, end: LifeEnd) -> Option<Summary> {
+    async fn ended(&mut self, name: AgentName, end: LifeEnd) -> Option<SupervisorEnd> {
         let ward = self.wards.get_mut(&name)?;
         ward.switch = None;
         let asked = ward.asked.take();
@@ -265,7 +265,7 @@ impl Supervisor {
                 tracing::error!(
                     "giving up: {why}; a restart gets them back, what is unfinished is still owed"
                 );
-                return Some(Summary {
+                return Some(SupervisorEnd {
                     stragglers: vec![why],
                     gave_up: true,
                 });
@@ -388,9 +388,9 @@ impl Supervisor {
     }
 
     /// Passes the levels on to every life and joins them all.
-    async fn drain(mut self, stop: Stop) -> Summary {
+    async fn drain(mut self, stop: Stop) -> SupervisorEnd {
         self.board.enter(Phase::Draining);
-        let mut summary = Summary::default();
+        let mut summary = SupervisorEnd::default();
         let mut told = Instant::now();
         let mut level = Level::Run;
         while !self.lives.is_empty() {

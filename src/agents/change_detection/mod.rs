@@ -63,4 +63,4 @@ mod tests;
 
 pub(crate) use agent::ChangeDetection;
 pub(crate) use collection::{Collection, WatchMode};
-pub(crate) use options::Options;
+pub(crate) use options::WatchOptions;

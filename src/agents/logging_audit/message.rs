@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{AlertOption, AlertReceiver};
 use crate::event::{EventType, Millis, NewEvent, Subject};
-use crate::health::alerts::{Reading, Told};
+use crate::health::alerts::{AlertTransition, Reading};
 use crate::store::{AlertChange, AlertRow, Effect, Notification};
 
 /// Who tells, and when.
@@ -17,15 +17,15 @@ pub(super) struct Sender<'a> {
 /// What is told of a rule, in one transaction: its event, and a row for its receiver.
 pub(super) fn told(
     alert: &AlertOption,
-    told: Told,
+    told: AlertTransition,
     since: Millis,
     reading: &Reading,
     sender: &Sender<'_>,
 ) -> (NewEvent, Option<Effect>) {
     let rule = &alert.rule;
     let kind = match told {
-        Told::Raised => EventType::AlertRaised,
-        Told::Cleared => EventType::AlertCleared,
+        AlertTransition::Raised => EventType::AlertRaised,
+        AlertTransition::Cleared => EventType::AlertCleared,
     };
     let data = json!({
         "rule": rule.name, "when": rule.when, "severity": rule.severity.as_str(), "value": reading.value,

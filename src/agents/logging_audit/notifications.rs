@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 
 use super::message::environment;
-use super::{AlertReceiver, Options, Surroundings, command};
+use super::{AlertReceiver, AuditContext, AuditOptions, command};
 use crate::backoff::{Backoff, half_jitter};
 use crate::event::Millis;
 use crate::log_once::LogOnce;
@@ -60,8 +60,8 @@ enum Progress {
 
 /// One life of the duty.
 pub(super) struct NotificationDuty {
-    options: Arc<Options>,
-    surroundings: Surroundings,
+    options: Arc<AuditOptions>,
+    context: AuditContext,
     wake: Arc<Notify>,
     running: FuturesUnordered<Boxed<'static, Progress>>,
     /// The rules whose receivers are being told, until what came of it is written.
@@ -80,13 +80,13 @@ enum WakeReason {
 
 impl NotificationDuty {
     pub(super) fn new(
-        options: Arc<Options>,
-        surroundings: Surroundings,
+        options: Arc<AuditOptions>,
+        context: AuditContext,
         wake: Arc<Notify>,
     ) -> Self {
         NotificationDuty {
             options,
-            surroundings,
+            context,
             wake,
             running: FuturesUnordered::new(),
             busy: HashSet::new(),
@@ -113,7 +113,7 @@ impl NotificationDuty {
 
     /// Begins what is due; gives when to look again.
     async fn begin(&mut self) -> Duration {
-        let waiting = match self.surroundings.store.notifications().await {
+        let waiting = match self.context.store.notifications().await {
             Ok(waiting) => waiting,
             Err(error) => {
                 if self.failing.is_new(true) {
@@ -133,7 +133,7 @@ impl NotificationDuty {
             // A moment further off than any wait: the clock was set back.
             if wait.is_zero() || wait > LOOK * 10 {
                 self.busy.insert(notification.rule.clone());
-                let compute = self.surroundings.compute.clone();
+                let compute = self.context.compute.clone();
                 let telling = attempt(receiver, notification, compute);
                 self.running
                     .push(Box::pin(async move { Progress::Told(telling.await) }));
@@ -188,7 +188,7 @@ impl NotificationDuty {
 
     /// Begins to write how an attempt ended, `pause` from now.
     fn write(&self, attempt: Attempt, pause: Duration) {
-        let source = self.surroundings.source.clone();
+        let source = self.context.source.clone();
         self.running.push(Box::pin(write(source, attempt, pause)));
     }
 }
@@ -370,20 +370,20 @@ mod tests {
                 severity: Severity::Warning,
             };
             let receiver = AlertReceiver::Command(command);
-            let options = Options {
+            let options = AuditOptions {
                 instance: "here".to_owned(),
                 data_dir: std::path::PathBuf::new(),
                 alerts: vec![AlertOption { rule, receiver }],
                 jobs: Vec::new(),
             };
-            let surroundings = Surroundings {
+            let context = AuditContext {
                 store: store.clone(),
                 source: Source::new(store.clone(), 10, 1 << 20),
                 board: Board::new(&[AgentName::LoggingAudit]),
                 redis: Arc::new(|| None),
                 compute: Compute::new(1),
             };
-            NotificationDuty::new(Arc::new(options), surroundings, Arc::default())
+            NotificationDuty::new(Arc::new(options), context, Arc::default())
         }
 
         /// The next that goes on.

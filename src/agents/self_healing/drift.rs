@@ -13,7 +13,7 @@ use crate::store::{FileView, ReadError, Store};
 const SUSPECTS_MAX: usize = 1000;
 
 #[derive(Debug, Clone)]
-pub(super) struct Scope {
+pub(super) struct DriftScope {
     pub(super) collections: Vec<String>,
     pub(super) documents: bool,
     pub(super) chunks: bool,
@@ -35,7 +35,7 @@ impl Drift {
     pub(super) async fn look(
         &mut self,
         store: &Store,
-        scope: &Scope,
+        scope: &DriftScope,
         slice: usize,
         whole: bool,
     ) -> Result<Option<BTreeMap<String, Drifted>>, ReadError> {
@@ -71,7 +71,7 @@ impl Drift {
     async fn again(
         &mut self,
         store: &Store,
-        scope: &Scope,
+        scope: &DriftScope,
     ) -> Result<Option<BTreeMap<String, Drifted>>, ReadError> {
         if self.suspects.is_empty() {
             return Ok(Some(BTreeMap::new()));
@@ -104,13 +104,13 @@ impl Drift {
 
 /// Whether nobody owes anything between a file and its chunks: what differs now is not about to be put right.
 /// What an agent that is off owes stays owed until it is on again.
-fn idle(store: &Store, scope: &Scope) -> bool {
+fn idle(store: &Store, scope: &DriftScope) -> bool {
     let owes = |on: bool, agent| on && store.counts(agent).owed > 0;
     !owes(scope.documents, AgentName::DocumentManagement) && !owes(scope.chunks, AgentName::Rag)
 }
 
 /// How a file, its document and its chunks differ.
-fn difference(view: &FileView, scope: &Scope) -> Option<&'static str> {
+fn difference(view: &FileView, scope: &DriftScope) -> Option<&'static str> {
     if !scope.collections.contains(&view.collection) {
         return None;
     }
@@ -143,8 +143,8 @@ fn difference(view: &FileView, scope: &Scope) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn scope() -> Scope {
-        Scope {
+    fn scope() -> DriftScope {
+        DriftScope {
             collections: vec!["docs".to_owned()],
             documents: true,
             chunks: true,
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(
             difference(
                 &lone,
-                &Scope {
+                &DriftScope {
                     documents: false,
                     ..scope()
                 }
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(
             difference(
                 &unindexed,
-                &Scope {
+                &DriftScope {
                     chunks: false,
                     ..scope()
                 }
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(
             difference(
                 &lone,
-                &Scope {
+                &DriftScope {
                     collections: Vec::new(),
                     ..scope()
                 }

@@ -9,7 +9,7 @@ mod standing;
 
 pub(crate) use reading::{AgentEnds, AlertFacts, ENDS_WINDOW, Reading, read};
 pub(crate) use rule::{AlertRule, Bound};
-pub(crate) use standing::{Told, step};
+pub(crate) use standing::{AlertTransition, step};
 
 use super::{Detected, Detector, Facts, Limits};
 use crate::event::Subject;

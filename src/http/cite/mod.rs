@@ -21,7 +21,7 @@ use super::lines::Json;
 use super::openapi::About;
 use super::params::{Params, Sent};
 use super::read::{internal, text_of};
-use super::reference::{self, Known, Referenced, find};
+use super::reference::{self, KnownDocument, Referenced, find};
 use super::same::{ShownFile, changed};
 use super::text::beginning;
 use super::wire::{
@@ -83,14 +83,14 @@ pub(super) async fn cite(
 }
 
 /// What is asked about one document: the index of each item, the lines that it names, and the quote.
-struct Asked {
-    known: Known,
+struct DocumentQuotes {
+    known: KnownDocument,
     quotes: Vec<(usize, Expected, String)>,
 }
 
-impl Asked {
-    fn about(known: Known) -> Self {
-        Asked {
+impl DocumentQuotes {
+    fn about(known: KnownDocument) -> Self {
+        DocumentQuotes {
             known,
             quotes: Vec::new(),
         }
@@ -104,7 +104,7 @@ async fn checked(
     items: Vec<CiteItem>,
 ) -> Result<(Vec<Citation>, Vec<ShownFile>), Problem> {
     let mut citations = Vec::with_capacity(items.len());
-    let mut documents: BTreeMap<String, Asked> = BTreeMap::new();
+    let mut documents: BTreeMap<String, DocumentQuotes> = BTreeMap::new();
     let mut places: BTreeMap<String, Option<(String, Option<Referenced>)>> = BTreeMap::new();
     for (index, item) in items.into_iter().enumerate() {
         let reference = item.reference;
@@ -114,7 +114,7 @@ async fn checked(
                 let id = known.document.id.clone();
                 documents
                     .entry(id.clone())
-                    .or_insert_with(|| Asked::about(known));
+                    .or_insert_with(|| DocumentQuotes::about(known));
                 (id, named)
             });
             places.insert(reference.clone(), place);
@@ -179,8 +179,11 @@ fn expected(named: Referenced) -> Result<(u32, u32), String> {
 }
 
 /// The citations of one document.
-async fn of_document(state: &State, asked: Asked) -> Result<Vec<(usize, Citation)>, Problem> {
-    let Asked { known, quotes } = asked;
+async fn of_document(
+    state: &State,
+    asked: DocumentQuotes,
+) -> Result<Vec<(usize, Citation)>, Problem> {
+    let DocumentQuotes { known, quotes } = asked;
     let digest = Some(known.document.digest.to_string());
     if known.readable().is_none() {
         let gone = |(index, _, _)| {

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::super::State;
-use super::super::history::{History, STEP};
+use super::super::history::{FigureRings, STEP};
 use super::super::wire::{Overview, Problem, ProblemKind};
 use super::counters::{CounterSample, LastMinute};
 use super::reading::{CountedRows, read};
@@ -59,7 +59,7 @@ fn until_next_step(now: Millis) -> Duration {
 struct Observer {
     state: State,
     minute: LastMinute,
-    history: History,
+    history: FigureRings,
     /// Points of the history so far.
     points: u64,
     /// The history as it was written last.
@@ -77,7 +77,7 @@ impl Observer {
         Observer {
             state,
             minute: LastMinute::default(),
-            history: History::default(),
+            history: FigureRings::default(),
             points: 0,
             written: None,
             rows: CountedRows::default(),

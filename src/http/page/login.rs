@@ -43,7 +43,7 @@ pub(super) async fn log_in(
     body: Body,
 ) -> Result<Response, Problem> {
     let ends = peer.ends.ok_or_else(no_address)?;
-    let body = whole(body, FORM_MAX, state.info.patience.body).await?;
+    let body = whole(body, FORM_MAX, state.info.timeouts.body).await?;
     let pasted = field(&body, "login").unwrap_or_default();
     // Who pastes may paste all of the address.
     let login = pasted.rsplit('#').next().unwrap_or_default().trim();

@@ -229,7 +229,7 @@ async fn tail_gives_what_comes_and_ends_with_the_server() {
         listener,
         router(daemon.state.clone()),
         daemon.state.stop.clone(),
-        Patience::default(),
+        ClientTimeouts::default(),
     );
     let client = async {
         let mut tail = daemon.client.lines(&Target::new("/tail")).await.unwrap();
