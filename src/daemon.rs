@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use rustix::fs::Mode;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -74,10 +75,7 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
     let opening = open(&config, store_options(&config, &on));
     let (store, closer) = notifier.extend_while(opening).await?;
     let behind = switched(&store, &config, &on).await;
-    let socket = http::bind(&config.socket_path(), &config.control.group)
-        .await
-        .map_err(bind_failed)?;
-    let network = network::listener(&config).await?;
+    let sockets = network::Sockets::bind(&config).await?;
     let tokens = http::Tokens::load(&store)
         .await
         .map_err(|e| Fatal::new(Exit::Data, e))?;
@@ -98,7 +96,7 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
         settings,
     };
     let stop_serving = CancellationToken::new();
-    let mut listeners = listen(&parts, (socket, network), behind, tokens, &stop_serving);
+    let mut listeners = listen(&parts, sockets, behind, tokens, &stop_serving);
     tracing::info!(name: "docent.started", version = env!("CARGO_PKG_VERSION"), instance = parts.config.instance,
         data_dir = %parts.config.data_dir.display(), socket = %parts.config.socket_path().display(),
         "started");
@@ -113,7 +111,7 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
                 why = parts.monitor.why(),
                 "carrying events"
             );
-            live(&parts, &carriers, (requests, signals)).await
+            live(&parts, &carriers, Incoming { requests, signals }).await
         }
         Err(fatal) => Err(fatal),
     };
@@ -154,14 +152,17 @@ async fn terminated(signals: &mut signal_hook_tokio::Signals) -> Fatal {
     std::future::pending().await
 }
 
+/// What comes in while the agents live.
+struct Incoming {
+    requests: mpsc::Receiver<RestartRequest>,
+    signals: signal_hook_tokio::Signals,
+}
+
 /// The supervisor's life, and the signals that end it.
 async fn live(
     parts: &AgentParts,
     carriers: &Carriers,
-    (requests, signals): (
-        tokio::sync::mpsc::Receiver<RestartRequest>,
-        signal_hook_tokio::Signals,
-    ),
+    incoming: Incoming,
 ) -> Result<(SupervisorEnd, bool), Fatal> {
     let config = &parts.config;
     let plans = plans(parts, carriers)?;
@@ -179,14 +180,14 @@ async fn live(
         parts.store.clone(),
         parts.board.clone(),
         options,
-        requests,
+        incoming.requests,
         plans,
     );
     let (switch, stop) = stop_pair();
     let ended = CancellationToken::new();
-    let signals_handle = signals.handle();
-    let requests = Box::pin(signals.map(shutdown::request));
-    let conductor = conduct(requests, &switch, config.shutdown_timeout, ended.clone());
+    let signals_handle = incoming.signals.handle();
+    let signals = Box::pin(incoming.signals.map(shutdown::request));
+    let conductor = conduct(signals, &switch, config.shutdown_timeout, ended.clone());
     let told = stop.clone();
     let notifying = parts
         .notifier
@@ -248,30 +249,17 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-fn bind_failed(error: http::BindError) -> Fatal {
-    let exit = match &error {
-        http::BindError::Io { source, .. }
-            if source.kind() == std::io::ErrorKind::PermissionDenied =>
-        {
-            Exit::Permission
-        }
-        http::BindError::Untrusted { .. } => Exit::Permission,
-        http::BindError::NoGroup(_) => Exit::Config,
-        _ => Exit::Unavailable,
-    };
-    Fatal::new(exit, error)
-}
-
 /// Serves the control socket, and TCP if that is on.
 #[expect(clippy::disallowed_methods, reason = "joined by close")]
 fn listen(
     parts: &AgentParts,
-    (socket, network): (http::ControlSocket, Option<http::NetworkListener>),
+    sockets: network::Sockets,
     behind: bool,
     tokens: http::Tokens,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let config = &parts.config;
+    let network::Sockets { control, network } = sockets;
     let timeouts = http::ClientTimeouts::default();
     let info = http::Info {
         data_dir: config.data_dir.clone(),
@@ -312,7 +300,7 @@ fn listen(
     let mut listeners = JoinSet::new();
     listeners.spawn(http::observe(state.clone(), stop.clone()));
     listeners.spawn(http::serve(
-        socket,
+        control,
         http::router(state.clone()),
         stop.clone(),
         timeouts,

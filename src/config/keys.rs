@@ -18,22 +18,11 @@ use super::redis_url::RedisUrl;
 use super::redis_url::redis_url;
 use super::shape::Shape::{self, Choice, Count, List, Name, Size, Switch, Text, Time};
 use super::table::{Key, Keys, Node, Setting, tables};
+use super::units::{DAY, GIB, HOUR, KIB, MIB, MINUTE, MS, SECOND, TIB, YEAR};
 use super::webhook_url::WebhookUrl;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-
-// Times are in milliseconds, sizes in bytes.
-const MS: u64 = 1;
-const SECOND: u64 = 1_000;
-const MINUTE: u64 = 60 * SECOND;
-const HOUR: u64 = 60 * MINUTE;
-const DAY: u64 = 24 * HOUR;
-const YEAR: u64 = 365 * DAY;
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-const TIB: u64 = 1 << 40;
 
 tables! {
     /// The whole file. In a loaded config every path is absolute.
@@ -400,69 +389,5 @@ tables! {
         /// loopback address. `"open"`: whoever reaches `listen`; the metrics name collections. `"off"`: nobody, on the control
         /// socket neither.
         metrics: MetricsAccess = "loopback", Choice(MetricsAccess::NAMES);
-    }
-}
-
-/// The key called `name` among `keys`.
-pub(crate) fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
-    keys.iter().find(|key| key.name == name)
-}
-
-/// What stands under the key `path`, such as `watch.debounce`; none where it is unknown or leads into a value or a list.
-pub(crate) fn node_at(path: &str) -> Option<&'static Node> {
-    let mut names = path.split('.');
-    let first = find(Config::KEYS, names.next()?)?;
-    names.try_fold(&first.node, |node, name| match node {
-        Node::Table {
-            keys, list: false, ..
-        } => find(keys, name).map(|key| &key.node),
-        _ => None,
-    })
-}
-
-/// `prefix.name`, or `name` at the top.
-pub(crate) fn join(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{prefix}.{name}")
-    }
-}
-
-/// Every key of a value with its tables, in the order of the table; those of a list without a number (`collection.path`).
-pub(crate) fn all() -> Vec<String> {
-    fn collect(keys: &'static [Key], prefix: &str, into: &mut Vec<String>) {
-        for key in keys {
-            let path = join(prefix, key.name);
-            match key.node {
-                Node::Value { .. } => into.push(path),
-                Node::Table { keys, .. } => collect(keys, &path, into),
-            }
-        }
-    }
-    let mut all = Vec::new();
-    collect(Config::KEYS, "", &mut all);
-    all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_key_is_listed_once() {
-        let keys = all();
-        let unique: BTreeSet<_> = keys.iter().collect();
-        assert_eq!(unique.len(), keys.len());
-        for key in [
-            "data_dir",
-            "redis.url",
-            "agents.rag.enabled",
-            "collection.path",
-            "jobs.verify.missed",
-        ] {
-            assert!(keys.iter().any(|k| k == key), "{key}");
-        }
     }
 }

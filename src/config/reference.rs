@@ -1,6 +1,7 @@
 //! What is written from the table of keys for people: `config/docent.toml`, and the table in `docs/configuration.md`.
 
-use super::keys::{self, Config};
+use super::key_path;
+use super::keys::Config;
 use super::rules;
 use super::shape::{Shape, TextCheck};
 use super::table::{Key, Keys as _, Node};
@@ -36,7 +37,7 @@ pub(crate) fn reference() -> String {
 /// The keys of a table and the tables below it; `mark` begins each line that is not a comment.
 fn table(keys: &'static [Key], prefix: &str, own: &[(&str, &str)], mark: &str, into: &mut String) {
     for key in keys.iter().filter(is_public) {
-        let path = keys::join(prefix, key.name);
+        let path = key_path::join(prefix, key.name);
         let comment: String = key.text.iter().map(|line| format!("#{line}\n")).collect();
         match &key.node {
             Node::Value { default, .. } => {
@@ -108,7 +109,7 @@ pub(crate) fn documentation() -> String {
 
 fn rows(keys: &'static [Key], prefix: &str, into: &mut String) {
     for key in keys.iter().filter(is_public) {
-        let path = keys::join(prefix, key.name);
+        let path = key_path::join(prefix, key.name);
         match &key.node {
             Node::Value { shape, default } => {
                 let default = default.map_or("required".to_owned(), short);
@@ -257,7 +258,7 @@ pub(crate) mod tests {
     /// The keys of the values below `table`, with their tables; those of a list of tables without a number.
     fn keys_of(table: &Table, prefix: &str, into: &mut Vec<String>) {
         for (name, value) in table {
-            let key = keys::join(prefix, name);
+            let key = key_path::join(prefix, name);
             match value {
                 Value::Table(table) => keys_of(table, &key, into),
                 Value::Array(items) if items.iter().any(Value::is_table) => {
@@ -298,7 +299,7 @@ pub(crate) mod tests {
             "",
             &mut shown,
         );
-        let mut keys = keys::all();
+        let mut keys = key_path::all();
         keys.retain(|key| !key.starts_with("agents.test."));
         shown.sort();
         keys.sort();
@@ -322,7 +323,7 @@ pub(crate) mod tests {
             .show()
             .iter()
             .map(|shown| shown.key.replace("[0]", ""));
-        assert_eq!(shown.collect::<Vec<_>>(), keys::all());
+        assert_eq!(shown.collect::<Vec<_>>(), key_path::all());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The rules between keys.
 
-use super::keys::{self, Config};
+use super::key_path;
+use super::keys::Config;
 use super::layers::Layers;
 use super::paths::LONGEST_SOCKET;
 use super::patterns::Patterns;
@@ -281,7 +282,7 @@ impl Rules<'_> {
 
 /// What a key amounts to, and as it is written.
 fn amount(values: &Table, key: &str) -> Option<(u64, String)> {
-    let Some(Node::Value { shape, .. }) = keys::node_at(key) else {
+    let Some(Node::Value { shape, .. }) = key_path::node_at(key) else {
         return None;
     };
     let mut names = key.split('.');

@@ -1,4 +1,4 @@
-//! The listener on TCP.
+//! What the API is served on: the control socket, and TCP.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -18,8 +18,24 @@ pub(super) fn raise_file_limit() {
     }
 }
 
+/// What the API is served on.
+pub(super) struct Sockets {
+    pub(super) control: http::ControlSocket,
+    pub(super) network: Option<http::NetworkListener>,
+}
+
+impl Sockets {
+    pub(super) async fn bind(config: &Config) -> Result<Self, Fatal> {
+        let control = http::bind(&config.socket_path(), &config.control.group)
+            .await
+            .map_err(bind_failed)?;
+        let network = listener(config).await?;
+        Ok(Sockets { control, network })
+    }
+}
+
 /// The listener on TCP, if there is to be one.
-pub(super) async fn listener(config: &Config) -> Result<Option<http::NetworkListener>, Fatal> {
+async fn listener(config: &Config) -> Result<Option<http::NetworkListener>, Fatal> {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot listen on {address}")]
     struct NotBound {
@@ -60,6 +76,20 @@ pub(super) async fn listener(config: &Config) -> Result<Option<http::NetworkList
         tracing::warn!(%address, "other machines reach this address without TLS: tokens and documents can be read on the way");
     }
     Ok(Some(listener))
+}
+
+fn bind_failed(error: http::BindError) -> Fatal {
+    let exit = match &error {
+        http::BindError::Io { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            Exit::Permission
+        }
+        http::BindError::Untrusted { .. } => Exit::Permission,
+        http::BindError::NoGroup(_) => Exit::Config,
+        _ => Exit::Unavailable,
+    };
+    Fatal::new(exit, error)
 }
 
 fn tls_failed(error: http::TlsError) -> Fatal {

@@ -223,7 +223,7 @@ impl Client {
         method: Method,
         target: &Target,
         body: B,
-    ) -> Result<(Driver, Response<Incoming>), ClientError>
+    ) -> Result<Answered, ClientError>
     where
         B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
     {
@@ -261,7 +261,7 @@ impl Client {
         if let Way::Socket(socket) = &self.0 {
             socket.check_identity(&response)?;
         }
-        Ok((driver, response))
+        Ok(Answered { driver, response })
     }
 }
 
@@ -308,7 +308,11 @@ impl Socket {
     }
 }
 
-type Answered = (Driver, Response<Incoming>);
+/// An answer whose body is still to come, over the connection that `driver` drives.
+struct Answered {
+    driver: Driver,
+    response: Response<Incoming>,
+}
 
 async fn in_time(
     answer: impl Future<Output = Result<Answered, ClientError>>,
@@ -325,7 +329,11 @@ async fn json<T: DeserializeOwned>(answered: Answered) -> Result<T, ClientError>
 }
 
 /// The whole body, unless it is a problem.
-async fn collected((mut driver, response): Answered) -> Result<Vec<u8>, ClientError> {
+async fn collected(answered: Answered) -> Result<Vec<u8>, ClientError> {
+    let Answered {
+        mut driver,
+        response,
+    } = answered;
     let status = response.status();
     let collected = driver.drive(collect(response.into_body())).await?;
     if status.is_success() {
@@ -350,7 +358,7 @@ async fn collect(mut body: Incoming) -> Result<Vec<u8>, ClientError> {
 }
 
 async fn stream(answered: Answered) -> Result<LineStream, ClientError> {
-    if !answered.1.status().is_success() {
+    if !answered.response.status().is_success() {
         // The body of a failure is a problem, never a value.
         return match json::<serde::de::IgnoredAny>(answered).await {
             Ok(_) => Err(ClientError::Unexpected(
@@ -359,6 +367,6 @@ async fn stream(answered: Answered) -> Result<LineStream, ClientError> {
             Err(error) => Err(error),
         };
     }
-    let (driver, response) = answered;
-    Ok(LineStream::new(driver, response.into_body()))
+    let body = answered.response.into_body();
+    Ok(LineStream::new(answered.driver, body))
 }
