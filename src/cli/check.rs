@@ -24,7 +24,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// What was found.
 #[derive(Debug, Serialize)]
 struct Findings {
     /// The file that was read; null: none, the defaults and variables alone.

@@ -43,7 +43,6 @@ pub(super) struct Global {
 /// What a verb works with.
 pub(super) struct Context {
     global: Global,
-    /// Where it prints.
     pub(super) out: Output,
 }
 

@@ -20,7 +20,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Prints the issues.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
     let client = context.client()?;
     let target = Target::new("/health").with("all", arguments.all.then_some("true"));

@@ -29,7 +29,6 @@ impl fmt::Debug for WebhookUrl {
 }
 
 impl WebhookUrl {
-    /// Reads an address.
     pub(crate) fn parse(text: &str) -> Result<Self, Reason> {
         let wrong = |what: &str| {
             Reason::new(

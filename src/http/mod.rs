@@ -153,7 +153,6 @@ pub(crate) struct State {
     /// Where scans are asked for.
     pub scans: ScanDesk,
     pub carriers: Monitor,
-    /// How Redis stands.
     pub redis: RedisLook,
     pub supervisor: SupervisorHandle,
     /// What does not change.

@@ -114,9 +114,6 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 /// socket's place. A socket that nobody answers on is replaced: the daemon that made it was killed.
 ///
 /// The caller holds the lock on `data_dir`, so no other daemon with this config can be about to open it too.
-///
-/// # Errors
-/// See [`BindError`].
 pub(crate) async fn bind(path: &Path, group: &str) -> Result<ControlSocket, BindError> {
     let gid = match group {
         "" => None,

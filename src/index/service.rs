@@ -163,10 +163,6 @@ impl Searcher {
         self.state.subscribe()
     }
 
-    /// Searches.
-    ///
-    /// # Errors
-    /// See [`SearchError`].
     pub(crate) async fn search(&self, request: SearchRequest) -> Result<Answer, SearchError> {
         let began = Instant::now();
         let limit = request.limit.clamp(1, LIMIT_MAX);

@@ -80,7 +80,6 @@ pub(crate) enum WebhookError {
     },
 }
 
-/// What is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     /// The same on every attempt, so that a receiver can leave out what it has.

@@ -22,7 +22,6 @@ pub(crate) enum SecretError {
     TooShort(usize),
 }
 
-/// What signs.
 pub(super) struct Secret(hmac::Key);
 
 impl Secret {

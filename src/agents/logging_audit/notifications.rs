@@ -46,7 +46,6 @@ struct Attempt {
     result: Result<(), String>,
 }
 
-/// What went on.
 enum Progress {
     /// A receiver was told, or could not be.
     Told(Attempt),

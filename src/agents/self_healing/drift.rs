@@ -29,9 +29,6 @@ pub(super) struct Drift {
 impl Drift {
     /// Looks at `slice` more files (with `whole`: at all that are left, and then at all from the beginning), and again at
     /// those that differed. Gives what differs now by collection; `None`: that cannot be said, somebody is at work.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub(super) async fn look(
         &mut self,
         store: &Store,

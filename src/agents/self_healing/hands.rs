@@ -14,7 +14,6 @@ use crate::store::Store;
 const CHECKS: usize = 100;
 
 impl Fix {
-    /// Every name.
     pub(super) const NAMES: [&'static str; 4] =
         ["restart_agent", "verify_index", "rescan", "check_documents"];
 

@@ -213,9 +213,6 @@ fn decoded(path: &[u8]) -> PathBuf {
 }
 
 /// Whether a URL names a Redis that can be connected to, as far as the URL tells.
-///
-/// # Errors
-/// Why not.
 #[cfg(test)]
 pub(super) fn understood(url: &str) -> Result<(), String> {
     let config = config(url).map_err(|error| error.to_string())?;

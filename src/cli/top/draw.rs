@@ -34,7 +34,6 @@ impl DrawArea {
 /// Lines of a sentence on the first page.
 const SENTENCE: usize = 2;
 
-/// Draws the view.
 pub(super) fn draw(view: &TopView, area: Rect, buffer: &mut Buffer, palette: Palette) {
     let room = DrawArea {
         width: usize::from(area.width),

@@ -20,7 +20,6 @@ pub(crate) const ENDS_WINDOW: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AlertFacts {
     pub facts: Facts,
-    /// The open issues.
     pub issues: Option<Vec<Issue>>,
     /// How attempts ended lately, of each agent that is on.
     pub ends: Option<Vec<AgentEnds>>,

@@ -5,7 +5,7 @@ use super::rule::AlertRule;
 use crate::event::Millis;
 use crate::store::{AlertRow, AlertStage};
 
-/// What is told.
+/// What happened to a rule, as its receiver is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AlertTransition {
     Raised,

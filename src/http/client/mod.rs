@@ -69,18 +69,14 @@ pub enum ClientError {
     /// Nobody answers at an address.
     #[error("docent does not answer at {url}")]
     Away {
-        /// The address.
         url: String,
-        /// Why not.
         #[source]
         source: io::Error,
     },
     /// Whoever answers cannot show that it is the one, or does not speak TLS.
     #[error("no secure connection to {url}")]
     Untrusted {
-        /// The address.
         url: String,
-        /// Why not.
         #[source]
         source: io::Error,
     },
@@ -136,9 +132,6 @@ impl Client {
 
     /// A client for the daemon at `url`, with a token. A certificate must be of an authority in `ca_file`, or of one that the
     /// system trusts.
-    ///
-    /// # Errors
-    /// See [`NetworkError`].
     pub(crate) fn over_network(
         url: &str,
         token: &str,
@@ -149,9 +142,6 @@ impl Client {
     }
 
     /// Asks for `target`.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn get<T: DeserializeOwned>(&self, target: &Target) -> Result<T, ClientError> {
         let answer = self.send(Method::GET, target, Empty::new());
         json(in_time(answer).await?).await
@@ -171,25 +161,16 @@ impl Client {
     }
 
     /// Asks for `target`, whose answer takes as long as it takes.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn get_slowly<T: DeserializeOwned>(&self, target: &Target) -> Result<T, ClientError> {
         json(self.send(Method::GET, target, Empty::new()).await?).await
     }
 
     /// Has something done, however long it takes.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn post<T: DeserializeOwned>(&self, target: &Target) -> Result<T, ClientError> {
         json(self.send(Method::POST, target, Empty::new()).await?).await
     }
 
     /// Sends a body.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn post_body<T: DeserializeOwned>(
         &self,
         target: &Target,
@@ -199,18 +180,12 @@ impl Client {
     }
 
     /// Asks for `target`, which answers in lines.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn lines(&self, target: &Target) -> Result<LineStream, ClientError> {
         let answer = self.send(Method::GET, target, Empty::new());
         stream(in_time(answer).await?).await
     }
 
     /// Sends a body while its answer comes in lines.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn stream<B>(&self, target: &Target, body: B) -> Result<LineStream, ClientError>
     where
         B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,

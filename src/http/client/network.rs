@@ -40,9 +40,7 @@ pub(crate) enum NetworkError {
     /// One of the authorities is none.
     #[error("{path} has a certificate that cannot be an authority's", path = .path.display())]
     Authority {
-        /// The file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: rustls::Error,
     },
@@ -117,7 +115,6 @@ impl Network {
         })
     }
 
-    /// A connection.
     pub(super) async fn connect(&self) -> Result<Box<dyn Duplex>, ClientError> {
         let url = || self.url.clone();
         let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer in time");

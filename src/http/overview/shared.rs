@@ -57,7 +57,6 @@ pub(in super::super) struct SeenOverview {
 /// The history of the figures, written once for each of its points.
 #[derive(Debug, Clone)]
 pub(super) struct WrittenHistory {
-    /// Points so far.
     pub(super) points: u64,
     pub(super) figures: Arc<FigureHistory>,
     pub(super) written: OverviewEvent,

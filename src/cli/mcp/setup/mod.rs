@@ -22,7 +22,6 @@ const NAME: &str = "docent";
 /// Bytes of the largest file that is changed.
 const FILE_MAX: u64 = 4 * 1024 * 1024;
 
-/// A client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Program {
     ClaudeCode,
