@@ -137,7 +137,7 @@ async fn switched(store: &Store, config: &Config, on: &[AgentName]) -> bool {
     let names: Vec<String> = config.collections.iter().map(|c| c.name.clone()).collect();
     let told = tell_switched(store, on, &config.instance, &names).await;
     told.unwrap_or_else(|error| {
-        tracing::warn!(%error, "which agents were turned on or off could not be recorded; the next start does it");
+        tracing::warn!(%error, "cannot record which agents were turned on or off; the next start will");
         false
     })
 }
@@ -357,7 +357,7 @@ fn verdict(
         return Exit::Internal;
     }
     if !closed {
-        tracing::error!(deadline = ?CLOSE, "the store did not close in time; what was handed to it last may be missing, and is still owed");
+        tracing::error!(deadline = ?CLOSE, "the store did not close in time; its last writes may be missing, and that work is still owed");
     }
     if summary.stragglers.is_empty() && !forced && closed {
         tracing::info!(name: "docent.stopped", up = ?up, "stopped");
@@ -366,7 +366,7 @@ fn verdict(
     tracing::warn!(
         name: "docent.stopped",
         unfinished = summary.stragglers.join("; "),
-        "stopped before everything was finished; it is still owed, the next start goes on with it"
+        "stopped before all work was finished; it is still owed, and the next start continues with it"
     );
     Exit::Temporary
 }

@@ -82,7 +82,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         Why::Nothing => notes.insert(
             0,
             format!(
-                "no config file was read, what is checked are the defaults and the DOCENT__ variables: {}",
+                "no config file was read; checking the defaults and the DOCENT__ variables: {}",
                 choice.reason()
             ),
         ),

@@ -200,7 +200,8 @@ async fn check(
         verdict.lines += 1;
         match line {
             Ok(_) => {
-                let missing = || Fatal::new(Exit::Internal, "docent left out a quote");
+                let missing =
+                    || Fatal::new(Exit::Internal, "docent left a quote out of its answer");
                 let result = results.next().ok_or_else(missing)?;
                 verdict.take(&result);
                 print(out, &result, json)?;

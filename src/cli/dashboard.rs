@@ -45,7 +45,9 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         context.out.json(&made)?;
     } else {
         context.out.line(&made.address)?;
-        context.out.note("it lets in once, within a minute");
+        context
+            .out
+            .note("it logs a browser in once, within a minute");
     }
     context.out.flush()?;
     match arguments.open {

@@ -144,9 +144,7 @@ fn revoke(context: &mut Context, name: &str, json: bool) -> Result<Exit, Fatal> 
         context.out.json(&revoked)?;
     } else {
         let name = plain(&revoked.name);
-        context
-            .out
-            .line(&format!("the token {name} counts no more"))?;
+        context.out.line(&format!("the token {name} is revoked"))?;
     }
     Ok(Exit::Clean)
 }

@@ -126,7 +126,7 @@ fn encoded(text: &str) -> Result<(), Reason> {
     }
     match std::str::from_utf8(&bytes) {
         Ok(_) => Ok(()),
-        Err(_) => Err(Reason::new("has %XX that are not UTF-8 together", ENCODE)),
+        Err(_) => Err(Reason::new("has %XX that together are not UTF-8", ENCODE)),
     }
 }
 
@@ -147,7 +147,7 @@ fn server(place: &str, port_needed: bool) -> Result<(), Reason> {
     }
     if address.is_some() && host.parse::<Ipv6Addr>().is_err() {
         return Err(Reason::new(
-            "has something in brackets that is no IPv6 address",
+            "has something in brackets that is not an IPv6 address",
             "write one such as \"redis://[::1]:6379\"",
         ));
     }
@@ -159,7 +159,7 @@ fn server(place: &str, port_needed: bool) -> Result<(), Reason> {
     }
     if address.is_none() && !host.chars().all(fits) {
         return Err(Reason::new(
-            "has a character in its host that no host has",
+            "has a character in its host that is not allowed there",
             EXAMPLE,
         ));
     }
@@ -178,7 +178,7 @@ fn server(place: &str, port_needed: bool) -> Result<(), Reason> {
 fn socket(user: Option<&str>, place: &str, path: &str) -> Result<(), Reason> {
     if user.is_some() && place.is_empty() {
         return Err(Reason::new(
-            "has a user or a password and no host for them",
+            "has a user or a password, but no host",
             "write one such as \"redis+unix://:PASSWORD@localhost/run/redis/redis.sock\"",
         ));
     }

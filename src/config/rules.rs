@@ -241,7 +241,7 @@ impl Rules<'_> {
         self.require(bytes <= LONGEST_SOCKET, &keys, || {
             Reason::new(
                 format!(
-                    "the control socket's path {} has {bytes} bytes, and a socket's may have {LONGEST_SOCKET}",
+                    "the control socket's path {} has {bytes} bytes, more than the {LONGEST_SOCKET} of a socket",
                     socket.display()
                 ),
                 "write a short path as [control] socket",
@@ -273,8 +273,8 @@ impl Rules<'_> {
         let safe = !open || http.insecure || has_certificate || has_key;
         self.require(safe, &["http.listen"], || {
             Reason::new(
-                "other machines reach this address, and TLS is off: tokens and documents could be read on the way",
-                "write tls_certificate and tls_key, or listen on 127.0.0.1; insecure = true allows it all the same",
+                "other machines reach this address, and TLS is off: others on the network could read tokens and documents",
+                "write tls_certificate and tls_key, or listen on 127.0.0.1; insecure = true allows it anyway",
             )
         });
     }
@@ -321,7 +321,7 @@ mod tests {
         ("[watch]\nowed_high_watch = 900", "2: watch.owed_high_watch: watch.owed_high (1000) is more"),
         ("[index]\nchunk_size = 200\nchunk_overlap = 200", "3: index.chunk_overlap: index.chunk_overlap (200) is not less"),
         ("[http]\ntls_key = \"key.pem\"", "2: http.tls_key: tls_key is set, and tls_certificate is not; write tls_certificate too"),
-        ("[http]\nlisten = \"0.0.0.0:9870\"", "2: http.listen: other machines reach this address, and TLS is off: tokens and documents could be read on the way; write tls_certificate"),
+        ("[http]\nlisten = \"0.0.0.0:9870\"", "2: http.listen: other machines reach this address, and TLS is off: others on the network could read tokens and documents; write tls_certificate"),
         ("[[collection]]\nname = \"a\"\npath = \"/srv/a\"\ninclude = [\"!x.md\"]", "4: collection[0].include: has only patterns with `!`, so include matches nothing"),
         ("[[collection]]\nname = \"a\"\npath = \"/srv/a\"\nexclude = [\"/srv/a/x.md\"]", "4: collection[0].exclude: \"/srv/a/x.md\" begins with the collection's path"),
     ];

@@ -56,7 +56,7 @@ impl WebhookUrl {
             .to_owned();
         if !is_https && !is_loopback(&host) {
             return Err(wrong(
-                "is not https: whoever is on the way could read and forge what is sent",
+                "is not https: others on the network could read and forge what is sent",
             ));
         }
         let slash = if rest.starts_with('/') { "" } else { "/" };

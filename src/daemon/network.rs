@@ -61,19 +61,19 @@ async fn listener(config: &Config) -> Result<Option<http::NetworkListener>, Fata
             ),
             std::io::ErrorKind::PermissionDenied => (
                 Exit::Permission,
-                "set a port above 1023 as [http] listen, and let a proxy have the one below",
+                "set a port above 1023 in [http] listen, and let a proxy use the lower one",
             ),
             _ => (
                 Exit::Unavailable,
-                "set an address of this machine as [http] listen, or \"\" for none",
+                "set an address of this machine in [http] listen, or \"\" for none",
             ),
         };
         Fatal::new(exit, NotBound { address, source }).hint(hint)
     })?;
     let address = listener.address().unwrap_or(address);
-    tracing::info!(%address, tls = encrypted, "the API is served on this address too");
+    tracing::info!(%address, tls = encrypted, "the API is also served on this address");
     if !encrypted && !address.ip().is_loopback() {
-        tracing::warn!(%address, "other machines reach this address without TLS: tokens and documents can be read on the way");
+        tracing::warn!(%address, "other machines reach this address without TLS: others on the network can read tokens and documents");
     }
     Ok(Some(listener))
 }

@@ -26,13 +26,13 @@ pub(super) fn receivers(config: &Config, report: &mut EnvironmentReport) {
 
 fn unmet(alert: &Alert, why: String, report: &mut EnvironmentReport) {
     let what = format!(
-        "the receiver of the alert {} cannot be told: {why}",
+        "cannot notify the receiver of the alert {}: {why}",
         alert.name
     );
     report.unmet(
         "alert",
         what,
-        "until that is mended its alerts stand in the log alone",
+        "until this is fixed, its alerts are in the log only",
     );
 }
 

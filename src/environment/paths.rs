@@ -27,7 +27,7 @@ pub(super) fn collections(config: &Config, report: &mut EnvironmentReport) {
                 "collections",
                 format!("the collection {name}: cannot enter {path}: {cause}"),
                 format!(
-                    "let this user enter it, or all: `chmod a+x {}`",
+                    "let this user enter it, or everybody: `chmod a+x {}`",
                     shell_word(&collection.path)
                 ),
             );
@@ -52,7 +52,7 @@ pub(super) fn data_dir(data_dir: &Path, makes: Makes<'_>, report: &mut Environme
                 found.uid()
             ),
             format!(
-                "do this as that user, or give it to this one: `chown -R {us} {}`",
+                "run this as that user, or make this user the owner: `chown -R {us} {}`",
                 shell_word(data_dir)
             ),
         );

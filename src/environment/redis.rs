@@ -37,7 +37,7 @@ pub(super) fn reachable(config: &Config, report: &mut EnvironmentReport) {
             ));
             if let (Some(owner), Err(why)) = (owner, &store) {
                 report.notes.push(format!(
-                    "the namespace {} on Redis belongs to the store {owner}; whether that is this one is not known: {why}",
+                    "the namespace {} on Redis belongs to the store {owner}; docent cannot tell whether that is its own: {why}",
                     settings.namespace
                 ));
             }
@@ -54,7 +54,7 @@ pub(super) fn reachable(config: &Config, report: &mut EnvironmentReport) {
         Err(why) if needed => report.unmet(
             "redis",
             format!("Redis at {shown} cannot carry events: {why}"),
-            "start or mend it, or set [redis] url; with [bus] mode = \"auto\" docent works without it meanwhile",
+            "start or repair it, or set [redis] url; with [bus] mode = \"auto\" docent works without it meanwhile",
         ),
         Err(why) => report.notes.push(format!(
             "Redis at {shown} cannot carry events, so the embedded carrier will: {why}"

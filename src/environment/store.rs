@@ -38,7 +38,7 @@ pub(super) fn store(config: &Config, report: &mut EnvironmentReport) {
         Inspection::Damaged(cause) => report.unmet(
             "store",
             format!("the store: {path} is damaged: {cause}"),
-            "put back a copy, or move it away with its -wal file: docent then reads every document again, and begins a new ledger and audit log",
+            "restore a backup, or move it away with its -wal file: docent then reads every document again and starts a new ledger and audit log",
         ),
         Inspection::Unreadable(cause) => report.unmet(
             "store",

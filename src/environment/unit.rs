@@ -71,7 +71,7 @@ fn loaded(report: &mut EnvironmentReport) -> Option<Unit> {
     let unit = read_shown(&text).filter(|_| shown.status.success())?;
     if property(&text, "NeedDaemonReload") == Some("yes") {
         report.notes.push(format!(
-            "systemd has not read the newest {}: `systemctl daemon-reload`",
+            "systemd has not read the newest {}: run `systemctl daemon-reload`",
             unit.path.display()
         ));
     }
@@ -144,8 +144,8 @@ impl Unit {
         let (unit, text) = (self.path.display(), &self.text);
         if let Some(user) = user(text).filter(|_| rustix::process::geteuid().is_root()) {
             report.notes.push(format!(
-                "this is root, and {unit} runs docent as {user}: whether that user may read the collections was not tried. \
-                 To try it: `runuser -u {user} -- {} {again}`",
+                "this is root, but {unit} runs docent as {user}: whether that user may read the collections was not checked. \
+                 To check it: `runuser -u {user} -- {} {again}`",
                 shell_word(&program(text))
             ));
         }

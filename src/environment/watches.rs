@@ -16,7 +16,7 @@ const COUNTED_MAX: u64 = 2_000_000;
 pub(super) fn room(config: &Config, report: &mut EnvironmentReport) {
     let Some(limit) = limit(Path::new(LIMIT)) else {
         report.notes.push(format!(
-            "{LIMIT} cannot be read: whether there are enough watches is not known"
+            "cannot read {LIMIT}: whether there are enough watches is not known"
         ));
         return;
     };

@@ -48,7 +48,7 @@ const ACTED: &[ProblemKind] = &[
 ];
 
 pub(super) const REPLAY_DEAD: About =
-    About::new("Try what is dead of an event again, or publish an entry").or(ACTED);
+    About::new("Retry the dead deliveries of an event, or publish an entry").or(ACTED);
 
 /// `POST /api/v1/dead/{id}/replay`: the dead deliveries of an event are owed again; an entry of another program is published.
 pub(super) async fn replay_dead(
@@ -64,7 +64,7 @@ pub(super) async fn replay_dead(
     Ok(operated.replayed())
 }
 
-pub(super) const REPLAY_EVENT: About = About::new("Have an event handled again").or(ACTED);
+pub(super) const REPLAY_EVENT: About = About::new("Deliver an event again").or(ACTED);
 
 /// `POST /api/v1/events/{id}/replay`: what is done or dead of an event is owed again.
 pub(super) async fn replay_event(
@@ -78,7 +78,7 @@ pub(super) async fn replay_event(
 }
 
 pub(super) const DROP_DEAD: About =
-    About::new("Give up what is dead of an event, or an entry").or(ACTED);
+    About::new("Drop the dead deliveries of an event, or an entry").or(ACTED);
 
 /// `POST /api/v1/dead/{id}/drop`: the dead deliveries of an event, or an entry of another program, are done with.
 pub(super) async fn drop_dead(
@@ -195,7 +195,7 @@ fn nothing_to_do(
             }
         },
     }
-    .hint(format!("`docent events show {id}` tells its deliveries"))
+    .hint(format!("`docent events show {id}` shows its deliveries"))
 }
 
 pub(super) const RESTART: About = About::new("Restart an agent").or(&[ProblemKind::AgentMissing]);

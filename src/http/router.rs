@@ -332,7 +332,7 @@ async fn bounded(Shared(permits): Shared<Permits>, request: Request, next: Next)
             permits.requests
         );
         return Problem::new(ProblemKind::Busy, detail)
-            .hint("try again in a moment; the daemon's own user and root have places of their own")
+            .hint("try again in a moment; places are reserved for the daemon's own user and root")
             .into_response();
     };
     next.run(request).await.map(|body| {

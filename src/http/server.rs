@@ -193,7 +193,7 @@ pub(crate) async fn serve(
     if timeout(GRACE, rest).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
-            "connections cut off at the end"
+            "connections were cut off at the stop"
         );
     }
 }

@@ -242,6 +242,6 @@ fn ends_the_stream(problem: &Problem) -> bool {
 fn nothing_published() -> Problem {
     Problem::new(
         ProblemKind::Internal,
-        "the store took the event and did not name it",
+        "the store accepted the event without naming it",
     )
 }

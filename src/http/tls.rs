@@ -102,7 +102,7 @@ impl Tls {
             Err(error) => {
                 let why = super::socket::chain(&error);
                 if self.unusable.is_new(Some(why.clone())) {
-                    tracing::error!(%certificate, why, "the new certificate cannot be used; the one before it is");
+                    tracing::error!(%certificate, why, "the new certificate cannot be used; the previous one stays in use");
                 }
             }
         }

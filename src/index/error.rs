@@ -95,7 +95,7 @@ pub(crate) enum WhyNew {
     #[error("there was no index")]
     Absent,
     /// Something that is not a folder stood in its place.
-    #[error("what stood in the place of the index was not a folder")]
+    #[error("the index was not a folder")]
     NotAFolder,
     /// A file of it is missing, cut, altered or unreadable.
     #[error("the index is damaged: {0}")]

@@ -179,7 +179,7 @@ impl Notifier {
         match socket.send(lines.join("\n").as_bytes()) {
             Ok(_) => true,
             Err(error) => {
-                tracing::debug!(%error, "the service manager does not take what it is told");
+                tracing::debug!(%error, "the service manager does not accept notifications");
                 false
             }
         }
@@ -202,7 +202,7 @@ impl ManagerState {
         match still {
             Some(Still { whose, task, idle }) if self.silent.is_new(true) => {
                 tracing::error!(name: "docent.stands_still", agent = whose, task, idle = ?idle, watchdog = ?limit,
-                    "a task makes no progress; if that goes on, the service manager ends this process and starts it again");
+                    "a task makes no progress; if that continues, the service manager restarts this process");
             }
             None if self.silent.is_new(false) => {
                 tracing::info!("every task makes progress again");

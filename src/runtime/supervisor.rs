@@ -213,7 +213,7 @@ impl Supervisor {
             if self.leaked >= LEAKED_MAX {
                 let why = format!("{} threads are lost to handlers that block", self.leaked);
                 tracing::error!(
-                    "giving up: {why}; a restart gets them back, what is unfinished is still owed"
+                    "giving up: {why}; a restart gets them back, and unfinished work is still owed"
                 );
                 return Some(SupervisorEnd {
                     stragglers: vec![why],
@@ -222,7 +222,7 @@ impl Supervisor {
             }
         }
         let reason = match end {
-            LifeEnd::Stopped(_) => "it stopped though nobody told it to".to_owned(),
+            LifeEnd::Stopped(_) => "it stopped without being told to".to_owned(),
             LifeEnd::Failed(why) => format!("failed: {why}"),
             LifeEnd::Panicked(why) => format!("panicked: {why}"),
             LifeEnd::Stalled(why) => format!("stalled: {why}"),
@@ -256,7 +256,7 @@ impl Supervisor {
         let (kind, state, restarts) = match decision {
             RestartDecision::Restart { after } => {
                 ward.again_at = Some(Instant::now() + after);
-                tracing::warn!(name: "agent.restarted", agent = %name, reason, after = ?after, "an agent ended; it is started again");
+                tracing::warn!(name: "agent.restarted", agent = %name, reason, after = ?after, "an agent ended and is restarted");
                 (
                     EventType::AgentRestarted,
                     AgentState::Restarting,
@@ -265,7 +265,7 @@ impl Supervisor {
             }
             RestartDecision::Park => {
                 tracing::error!(name: "agent.parked", agent = %name, reason, restarts = self.policy.restarts, window = ?self.policy.window,
-                    "an agent failed too often and is parked; the others go on; mend the cause, then `docent agent restart {name}`, or wait for self_healing");
+                    "an agent failed too often and is parked; the others continue; fix the cause, then run `docent agent restart {name}`, or wait for self_healing");
                 // No new life follows.
                 (EventType::AgentParked, AgentState::Parked, ward.lives - 1)
             }
@@ -298,7 +298,7 @@ impl Supervisor {
             })
             .collect();
         for (name, restarts) in well {
-            tracing::info!(name: "agent.recovered", agent = %name, "an agent that was restarted is well again");
+            tracing::info!(name: "agent.recovered", agent = %name, "a restarted agent works again");
             let data = json!({"reason": format!("well for {window:?}"), "restarts": restarts});
             self.tell(EventType::AgentRecovered, name, data).await;
         }
@@ -323,7 +323,7 @@ impl Supervisor {
             }
         };
         if answer.is_ok() {
-            tracing::info!(agent = %request.agent, reason = request.reason, "a restart of the agent was asked for");
+            tracing::info!(agent = %request.agent, reason = request.reason, "a restart of the agent was requested");
         }
         // Whoever asked may have stopped waiting; the restart happens all the same.
         request.reply.send(answer).ok();
@@ -333,7 +333,7 @@ impl Supervisor {
         let subject = Subject::agent(name, &self.instance);
         let event = NewEvent::root(kind, "supervisor", subject, data);
         if let Err(error) = self.store.publish(event).await {
-            tracing::error!(agent = %name, event_type = %kind, %error, "what happened to an agent could not be recorded");
+            tracing::error!(agent = %name, event_type = %kind, %error, "cannot record what happened to an agent");
         }
     }
 }

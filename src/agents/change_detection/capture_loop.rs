@@ -110,7 +110,7 @@ impl CaptureLoop {
         }
         if self.queue.take_overflow() && self.scanner.scan_everything("too many changed paths") {
             let paths = self.queue.len();
-            tracing::warn!(paths, "too many paths changed; everything is scanned later");
+            tracing::warn!(paths, "too many paths changed; a full scan follows");
         }
         self.scanner.begin(&mut self.roots).await?;
         self.save_roots().await?;
@@ -206,7 +206,7 @@ impl CaptureLoop {
                     let path = String::from_utf8_lossy(&taken.path().path).into_owned();
                     tracing::warn!(
                         path,
-                        "the store keeps refusing what is found at a path; it is read again later"
+                        "the store keeps refusing the content of a path; it will be read again later"
                     );
                 }
                 taken.put_back(|change| change.put_off(now));

@@ -95,7 +95,7 @@ pub(super) fn find(directory: &Path) -> Result<DotGit, RulesError> {
     if !head || !is_dir(common.join("objects"))? || !is_dir(common.join("refs"))? {
         if meta.is_file() {
             let why = format!(
-                "names {}, which is no git repository, so git's rules cannot be read; make it reachable, remove this file, or set git = false for the collection",
+                "names {}, which is not a git repository, so git's rules cannot be read; make it reachable, remove this file, or set git = false for the collection",
                 git_dir.display()
             );
             return Err(RulesError::unusable(&dot, why));

@@ -211,7 +211,7 @@ impl Roots {
                 collection = name,
                 root = %own.root.display(),
                 why,
-                "the root is held: put the directory back that was there, or take the one that is there now with: docent scan {name} --accept-removals"
+                "the root is held: put the original directory back, or accept the one that is there now with: docent scan {name} --accept-removals"
             );
         }
         root.presence = Presence::Held(why);

@@ -88,11 +88,11 @@ async fn free(options: &AuditOptions, context: &AuditContext) -> Option<u64> {
     match asking.await {
         Ok(Ok(free)) => Some(free),
         Ok(Err(error)) => {
-            tracing::debug!(%error, "the free space cannot be asked for");
+            tracing::debug!(%error, "cannot read the free space");
             None
         }
         Err(error) => {
-            tracing::debug!(error, "the free space cannot be asked for");
+            tracing::debug!(error, "cannot read the free space");
             None
         }
     }

@@ -55,7 +55,7 @@ pub(super) fn ended(row: &AlertRow, source: &str) -> NewEvent {
     let stored = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|_| json!(text));
     let data = json!({
         "rule": row.rule, "severity": row.severity.as_str(), "value": stored(&row.value), "limit": stored(&row.limit),
-        "since": Millis(row.since).to_string(), "reason": "the rule is not in the config any more",
+        "since": Millis(row.since).to_string(), "reason": "the rule is no longer in the config",
     });
     NewEvent::root(EventType::AlertCleared, source, subject(&row.rule), data)
 }

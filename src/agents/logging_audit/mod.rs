@@ -107,7 +107,7 @@ impl LoggingAudit {
         let period = match period(event) {
             Ok(period) => period,
             Err(error) => {
-                tracing::warn!(%error, event = %event.id, "a report that was asked for is not written");
+                tracing::warn!(%error, event = %event.id, "a requested report cannot be written");
                 return Ok(Outcome::nothing());
             }
         };

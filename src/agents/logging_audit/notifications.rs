@@ -116,7 +116,7 @@ impl NotificationDuty {
             Ok(waiting) => waiting,
             Err(error) => {
                 if self.failing.is_new(true) {
-                    tracing::warn!(%error, "what is to be told of alerts cannot be read");
+                    tracing::warn!(%error, "cannot read the notifications of alerts");
                 }
                 return PAUSE;
             }
@@ -162,7 +162,7 @@ impl NotificationDuty {
             } => {
                 self.busy.remove(&attempt.notification.rule);
                 if self.unwritable.is_new(false) {
-                    tracing::info!("what came of telling receivers of alerts is recorded again");
+                    tracing::info!("the results of notifications are recorded again");
                 }
                 came.log(&attempt.notification);
             }
@@ -177,7 +177,7 @@ impl NotificationDuty {
             } => {
                 if self.unwritable.is_new(true) {
                     let rule = &attempt.notification.rule;
-                    tracing::warn!(%error, rule, "how the receiver of an alert answered cannot be recorded; that is tried until it can be");
+                    tracing::warn!(%error, rule, "cannot record how the receiver of an alert answered; trying again");
                 }
                 self.write(attempt, self.pause);
             }
@@ -258,13 +258,15 @@ impl Came {
             notification.attempts + 1,
         );
         match self {
-            Came::Taken => tracing::debug!(rule, id, attempts, "the receiver of an alert was told"),
+            Came::Taken => {
+                tracing::debug!(rule, id, attempts, "the receiver of an alert was notified")
+            }
             Came::Failed(error) if attempts == 1 => {
                 tracing::warn!(
                     rule,
                     id,
                     error,
-                    "the receiver of an alert could not be told; it will be tried again for a day"
+                    "cannot notify the receiver of an alert; trying again for a day"
                 );
             }
             Came::Failed(error) => {
@@ -273,7 +275,7 @@ impl Came {
                     id,
                     attempts,
                     error,
-                    "the receiver of an alert could not be told"
+                    "cannot notify the receiver of an alert"
                 );
             }
             Came::GaveUp(error) => {
@@ -282,7 +284,7 @@ impl Came {
                     id,
                     attempts,
                     error,
-                    "the receiver of an alert could not be told for a day; given up"
+                    "gave up notifying the receiver of an alert after a day"
                 );
             }
         }

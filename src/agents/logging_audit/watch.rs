@@ -90,12 +90,12 @@ impl Watch {
                     // How the rules stand now is what the store has.
                     self.rows = None;
                     if failing.is_new(true) {
-                        tracing::warn!(%error, "the rules of alerts cannot be judged");
+                        tracing::warn!(%error, "cannot evaluate the rules of alerts");
                     }
                 }
                 Ok(()) => {
                     if failing.is_new(false) {
-                        tracing::info!("the rules of alerts are judged again");
+                        tracing::info!("the rules of alerts are evaluated again");
                     }
                 }
             }
@@ -216,7 +216,7 @@ impl Watch {
                 events.push(ended(row, &self.source()));
                 tracing::info!(
                     rule = row.rule,
-                    "an alert ended: its rule is not in the config any more"
+                    "an alert ended: its rule is no longer in the config"
                 );
             }
         }

@@ -115,9 +115,9 @@ fn difference(view: &FileView, scope: &DriftScope) -> Option<&'static str> {
         match (&view.captured, &view.document) {
             (Some(_), None) => return Some("has no document"),
             (Some(captured), Some((_, digest))) if captured != digest => {
-                return Some("has a document with other bytes");
+                return Some("has a document with different bytes");
             }
-            (None, Some(_)) if !view.listed => return Some("is gone, its document is not"),
+            (None, Some(_)) if !view.listed => return Some("is gone, but its document is not"),
             _ => {}
         }
     }
@@ -125,10 +125,10 @@ fn difference(view: &FileView, scope: &DriftScope) -> Option<&'static str> {
         match (&view.document, &view.indexed) {
             (Some((true, _)), None) => return Some("has no chunks"),
             (Some((true, digest)), Some((indexed, _))) if digest != indexed => {
-                return Some("has chunks of other bytes");
+                return Some("has chunks of different bytes");
             }
             (Some((false, _)), Some((_, chunks))) if *chunks > 0 => {
-                return Some("is rejected, its chunks are still there");
+                return Some("is rejected, but still has chunks");
             }
             _ => {}
         }
@@ -175,16 +175,16 @@ mod tests {
             (view("x", None, None), Some("has no document")),
             (
                 view("x", Some((true, "y")), Some(("y", 1))),
-                Some("has a document with other bytes"),
+                Some("has a document with different bytes"),
             ),
             (view("x", Some((true, "x")), None), Some("has no chunks")),
             (
                 view("x", Some((true, "x")), Some(("y", 1))),
-                Some("has chunks of other bytes"),
+                Some("has chunks of different bytes"),
             ),
             (
                 view("x", Some((false, "x")), Some(("y", 1))),
-                Some("is rejected, its chunks are still there"),
+                Some("is rejected, but still has chunks"),
             ),
         ];
         for (view, expected) in cases {
@@ -196,7 +196,7 @@ mod tests {
         };
         assert_eq!(
             difference(&gone, &scope()),
-            Some("is gone, its document is not")
+            Some("is gone, but its document is not")
         );
     }
 

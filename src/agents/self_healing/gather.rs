@@ -165,11 +165,11 @@ impl Probe {
         match asked {
             Ok(Ok(free)) => Some(free),
             Ok(Err(error)) => {
-                tracing::debug!(%error, "the free space cannot be asked for");
+                tracing::debug!(%error, "cannot read the free space");
                 None
             }
             Err(error) => {
-                tracing::debug!(error, "the free space cannot be asked for");
+                tracing::debug!(error, "cannot read the free space");
                 None
             }
         }

@@ -115,7 +115,7 @@ fn check(store: Store, events: Vec<NewEvent>) -> Boxed<'static, Result<String, S
             let pending = submitted.map_err(|e| e.to_string())?;
             pending.committed().await.map_err(|e| e.to_string())?;
         }
-        Ok(format!("{} checks were asked for", events.len()))
+        Ok(format!("{} checks were requested", events.len()))
     })
 }
 

@@ -149,8 +149,10 @@ impl Probe {
         };
         if self.failing.is_new(failure.is_some()) {
             match failure {
-                Some(error) => tracing::warn!(error, "health cannot be judged in full"),
-                None => tracing::info!("health is judged in full again"),
+                Some(error) => {
+                    tracing::warn!(error, "cannot check everything that concerns health")
+                }
+                None => tracing::info!("everything that concerns health is checked again"),
             }
         }
         Ok(again)

@@ -48,7 +48,7 @@ pub(super) enum RedisError {
         command: String,
     },
     /// The reply is not what the command is documented to give.
-    #[error("Redis gave something unexpected for {0}")]
+    #[error("unexpected answer of Redis to {0}")]
     Garbled(&'static str),
 }
 

@@ -112,7 +112,7 @@ fn render(query: &str, all: bool, answer: &SearchAnswer, style: Style) -> String
         freshness(&answer.freshness, style)
     );
     if answer.cut {
-        summary.push_str(&style.doubtful("the query is too long: a part of it was not looked for"));
+        summary.push_str(&style.doubtful("the query is too long: part of it was ignored"));
         summary.push('\n');
     }
     if let Some(waited) = &answer.waited {
@@ -170,7 +170,7 @@ fn summary(query: &str, answer: &SearchAnswer, listed: usize) -> String {
     let query = super::text::one_line(query, 80);
     let total = answer.hits.len();
     if answer.legs.is_empty() {
-        return format!("nothing found: there is no word in {query}");
+        return format!("nothing found: {query} contains no word");
     }
     if total == 0 && answer.nearest.is_empty() {
         return format!("nothing found for {query}");
@@ -446,7 +446,7 @@ mod tests {
         none.legs.clear();
         assert!(
             render("\"", false, &none, Style::new(false))
-                .starts_with("nothing found: there is no word in \"; ")
+                .starts_with("nothing found: \" contains no word; ")
         );
     }
 }

@@ -143,7 +143,7 @@ fn silent(rule: &AlertRule, facts: &AlertFacts, limit: Duration) -> Option<Readi
     // One that has ended nothing since the first look may have been silent for long before.
     let is_known = ends.iter().all(|e| e.moved || e.watched > limit);
     let times = ends.iter().map(|e| (e.agent.to_string(), e.silent));
-    let reading = longest(times, limit, "has work and has ended none for");
+    let reading = longest(times, limit, "has work and has finished none for");
     (is_known || reading.holds).then_some(reading)
 }
 

@@ -65,7 +65,7 @@ impl Site {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = hosts.next().and_then(|host| host.to_str().ok());
         let Some(host) = host.filter(|_| hosts.next().is_none()) else {
-            return Err(foreign("a request needs one Host"));
+            return Err(foreign("a request needs exactly one Host"));
         };
         for named in [Some(host), uri.authority().map(|named| named.as_str())] {
             if let Some(named) = named.filter(|named| !self.is_host(named, ends)) {

@@ -66,7 +66,9 @@ pub(super) async fn cite(
     let request = body.parsed("{\"items\": [{\"ref\", \"quote\"}]}")?;
     if request.items.len() > ITEMS_MAX {
         let detail = format!("{} items are more than {ITEMS_MAX}", request.items.len());
-        return Err(Problem::new(ProblemKind::TooLarge, detail).hint("send them in parts"));
+        return Err(
+            Problem::new(ProblemKind::TooLarge, detail).hint("send them in several requests")
+        );
     }
     let waits = query.wait.is_some();
     let mut waiting = Waiting::of(query.wait.as_deref(), &caller)?;

@@ -50,7 +50,7 @@ pub enum ClientError {
         source: io::Error,
     },
     /// So many wait to be heard that the kernel takes no more.
-    #[error("docent is busy: it does not take connections on {path}", path = .path.display())]
+    #[error("docent is busy: it accepts no connections on {path}", path = .path.display())]
     Busy { path: PathBuf },
     /// The socket is not for this user.
     #[error("this user may not use the control socket {path}", path = .path.display())]
@@ -93,7 +93,9 @@ pub enum ClientError {
     #[error("the request is too long; write less")]
     TooLong,
     /// The answer is not what this version of the command line knows.
-    #[error("cannot read docent's answer: {0}; are the daemon and this command of one version?")]
+    #[error(
+        "cannot read docent's answer: {0}; are the daemon and this command of the same version?"
+    )]
     Unexpected(String),
     /// The daemon says no.
     #[error("{0}")]

@@ -31,7 +31,7 @@ pub(crate) enum NetworkError {
     Url(String),
     /// The token cannot be sent.
     #[error(
-        "what is in the token file is no token; write what `docent token create` printed, and nothing else"
+        "the token file does not contain a token; write what `docent token create` printed, and nothing else"
     )]
     Token,
     /// The authorities cannot be read.
@@ -46,7 +46,7 @@ pub(crate) enum NetworkError {
     },
     /// Nobody is trusted.
     #[error(
-        "this system has no certificates of authorities; install the package ca-certificates, or name a file with --ca-file"
+        "this system has no CA certificates; install the package ca-certificates, or name a file with --ca-file"
     )]
     NoAuthorities,
     /// Keys cannot be agreed on.

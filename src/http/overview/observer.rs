@@ -104,8 +104,8 @@ impl Observer {
         let failing = seen.as_ref().err().map(ToString::to_string);
         if self.failing.is_new(failing.clone()) {
             match failing {
-                Some(cause) => tracing::warn!(cause, "cannot read how docent stands"),
-                None => tracing::info!("how docent stands can be read again"),
+                Some(cause) => tracing::warn!(cause, "cannot read the overview"),
+                None => tracing::info!("the overview can be read again"),
             }
         }
         let again_at = began + EVERY.max(began.elapsed() * READING);
@@ -152,7 +152,7 @@ impl Observer {
 }
 
 fn unwritable(error: serde_json::Error) -> Problem {
-    let detail = format!("cannot write how docent stands as JSON: {error}");
+    let detail = format!("cannot write the overview as JSON: {error}");
     Problem::new(ProblemKind::Internal, detail)
 }
 

@@ -60,7 +60,7 @@ pub(super) async fn log_out(
 ) -> Result<Response, Problem> {
     let ends = peer.ends.ok_or_else(no_address)?;
     let Some(session) = caller.session() else {
-        let detail = "a token is not logged in, so it is not logged out";
+        let detail = "a token has no session, so it cannot log out";
         return Err(Problem::new(ProblemKind::BadRequest, detail));
     };
     Ok(led_to("/", door.log_out(session, &headers, ends)))

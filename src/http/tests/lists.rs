@@ -145,7 +145,7 @@ async fn history_tells_versions_and_why_there_are_none() {
                     .await
                     .unwrap_err(),
             );
-            assert_eq!(none.detail, "docs/b.bin is no document: no");
+            assert_eq!(none.detail, "docs/b.bin is not a document: no");
             let never = problem(
                 daemon
                     .client
