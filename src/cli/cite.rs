@@ -27,7 +27,7 @@ pub(super) struct Arguments {
         requires = "quote"
     )]
     reference: Option<String>,
-    /// The text that is to stand there
+    /// The text that should be there
     #[arg(
         long,
         value_name = "TEXT",

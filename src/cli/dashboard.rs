@@ -17,7 +17,7 @@ pub(super) struct Arguments {
     /// Open the address in a browser, with xdg-open
     #[arg(long)]
     open: bool,
-    /// What the browser may do: read; or also replay, drop, restart and pause
+    /// What the login allows: read; or also replay, drop, restart and pause
     #[arg(long, default_value = "operate")]
     role: RoleArgument,
     /// Print JSON

@@ -32,7 +32,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Deliver an event again, also to agents that have already handled it
+    /// Deliver an event again, even to agents that have already handled it
     Replay {
         /// The event's id
         id: String,

@@ -10,9 +10,9 @@ use toml::Value;
 const HEAD: &str = "\
 # docent: every key with its default. Written from src/config/keys.rs.
 #
-# A config file needs only the keys that it changes. Everything else has the default that stands here.
-# A variable sets a key too and takes precedence over the file: DOCENT__REDIS__URL, DOCENT__WATCH__DEBOUNCE, ...
-# `docent check` reports every mistake in a config. `docent config show` prints the effective values and who set them.
+# A config file needs only the keys that it changes. Every other key has the default shown here.
+# An environment variable also sets a key, and takes precedence over the file: DOCENT__REDIS__URL, DOCENT__WATCH__DEBOUNCE, ...
+# `docent check` reports every mistake in a config. `docent config show` prints the effective values and where each is set.
 #
 # A duration is a whole number with ms, s, min, h or d. A size is a whole number with B, KiB, MiB, GiB or TiB.
 # Relative paths are relative to the directory of the config file.
@@ -100,7 +100,9 @@ fn wrapped(name: &str, default: &str) -> String {
 pub(crate) fn documentation() -> String {
     let mut text = "| key | type | default | what it does |\n|---|---|---|---|\n".to_owned();
     rows(Config::KEYS, "", &mut text);
-    text.push_str("\nThese must hold between keys; `docent check` reports those that do not:\n\n");
+    text.push_str(
+        "\nThese rules apply between keys; `docent check` reports each one that is broken:\n\n",
+    );
     for sentence in rules::sentences() {
         text.push_str(&format!("* {sentence}\n"));
     }

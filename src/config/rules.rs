@@ -29,14 +29,14 @@ type Relation = (&'static str, Order, &'static str, &'static str);
 #[rustfmt::skip] // one entry a line
 const RELATIONS: &[Relation] = &[
     ("shutdown_timeout", Below, "supervisor.stop_timeout", "systemd must not kill docent while it stops"),
-    ("delivery.backoff_min", AtMost, "delivery.backoff_max", "waits grow from the one to the other"),
-    ("delivery.unavailable_min", AtMost, "delivery.unavailable_max", "pauses grow from the one to the other"),
-    ("supervisor.restart_backoff_min", AtMost, "supervisor.restart_backoff_max", "pauses grow from the one to the other"),
+    ("delivery.backoff_min", AtMost, "delivery.backoff_max", "waits grow from the first to the second"),
+    ("delivery.unavailable_min", AtMost, "delivery.unavailable_max", "pauses grow from the first to the second"),
+    ("supervisor.restart_backoff_min", AtMost, "supervisor.restart_backoff_max", "pauses grow from the first to the second"),
     ("delivery.event_size", AtMost, "delivery.unsettled_size", "the largest event must fit"),
     ("delivery.event_size", AtMost, "control.body", "the largest event must fit into a request"),
     ("delivery.event_size", AtMost, "redis.inbox_keep_size", "the largest event must fit into the journal"),
     ("documents.file_size", AtMost, "delivery.unsettled_size", "the largest file must fit"),
-    ("redis.window_per_subject", AtMost, "redis.window", "it is a part of it"),
+    ("redis.window_per_subject", AtMost, "redis.window", "it is part of the window"),
     ("watch.debounce", Below, "watch.stable_after", "a file that rests is read first"),
     ("watch.owed_high", AtMost, "watch.owed_high_watch", "scans pause before edits wait"),
     ("index.chunk_overlap", Below, "index.chunk_size", "each chunk must have text of its own"),
@@ -61,7 +61,7 @@ pub(crate) fn sentences() -> Vec<String> {
          an agent forever",
         "`http.tls_certificate` and `http.tls_key` are set together, or neither",
         "`http.listen` is a loopback address, such as `127.0.0.1:9870`, or TLS is on, or `http.insecure` is true: without TLS \
-         whoever is on the way reads tokens and documents",
+         others on the network can read tokens and documents",
         "an `[[alert]]` has the limit that its `when` takes and no other, and not both a `command` and a `webhook`; a `webhook` \
          is `https`, or on this machine, and has a `secret_file` that others cannot read",
     ];

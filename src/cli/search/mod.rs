@@ -21,14 +21,14 @@ const NEAREST_MAX: usize = 3;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// What to search for, in one or several arguments. A query that is one quoted phrase finds only that phrase: docent
-    /// search '"C++"'; among other words a quoted phrase ranks higher what contains it. Put a word that begins with a
+    /// search '"C++"'; among other words a quoted phrase ranks what contains it higher. Put a word that begins with a
     /// dash after `--`: docent search -- -x
     #[arg(required = true, value_name = "QUERY", allow_negative_numbers = true)]
     query: Vec<String>,
-    /// List all hits, also those that score far below the best one
+    /// List all hits, even those that score far below the best one
     #[arg(long)]
     all: bool,
-    /// At most so many hits [default: 10, at most 100]
+    /// Maximum number of hits [default: 10, at most 100]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Only in this collection
@@ -44,16 +44,16 @@ pub(super) struct Arguments {
     /// Only in files of this programming language: rust, python, typescript, …
     #[arg(long, value_name = "LANG")]
     language: Option<String>,
-    /// Only in files changed since a moment (2026-01-31) or within an age (7d)
+    /// Only in files changed since a time (2026-01-31) or within an age (7d)
     #[arg(long, value_name = "TIME|AGE")]
     since: Option<String>,
     /// Take the words as they are: correct no typing errors, and require every quoted part
     #[arg(long)]
     exact: bool,
-    /// Show how each score comes about
+    /// Show how each score is computed
     #[arg(long)]
     explain: bool,
-    /// Wait until what is on disk now is searchable, at most so long
+    /// First wait until everything on disk is searchable, but not longer than this
     #[arg(long, value_name = "DURATION")]
     wait: Option<String>,
     /// Print JSON
