@@ -226,7 +226,7 @@ fn resolve(config: &mut Config, layers: &mut Layers, base: &Path, host_name: Opt
     // The socket's path may follow from data_dir: then one violation is enough.
     if let Some((key, path)) = homeless.iter().find(|(_, path)| path.is_relative()) {
         let what = format!(
-            "`{}` is relative to the working directory, which does not exist any more",
+            "`{}` is relative to the working directory, which no longer exists",
             path.display()
         );
         let remedy = "write an absolute path, or change to a directory that exists";
@@ -328,9 +328,7 @@ pub(crate) mod tests {
         let told: Vec<String> = violations.iter().map(Violation::to_string).collect();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
-            told[0].contains(
-                "`data` is relative to the working directory, which does not exist any more"
-            ),
+            told[0].contains("`data` is relative to the working directory, which no longer exists"),
             "{told:?}"
         );
     }

@@ -22,7 +22,7 @@ pub(super) fn stuck(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
         told.then(|| format!("{} entries of {}", stream.stuck, stream.key))
     };
     let limit = format!(
-        "every entry is acknowledged within {} s; `docent agent restart NAME` reads that inbox anew",
+        "every entry is acknowledged within {} s; `docent agent restart NAME` reads that inbox again",
         limits.oldest_owed.as_secs()
     );
     streams(facts, Detector::RedisStuck, &limit, told)

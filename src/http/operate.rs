@@ -223,7 +223,7 @@ pub(super) async fn restart(
     let mut board = state.board.agents();
     state
         .supervisor
-        .restart(agent, "asked for by an operator")
+        .restart(agent, "requested by an operator")
         .await
         .map_err(|error| match error {
             RequestError::Off(agent) => missing(agent, AgentState::Off),

@@ -52,7 +52,7 @@ pub(super) async fn scan(
     tracing::info!(
         uid = caller.uid(),
         token = caller.token(),
-        "scan asked for by an operator"
+        "scan requested by an operator"
     );
     let began = Instant::now();
     if query.accept_removals {

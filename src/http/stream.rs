@@ -119,7 +119,7 @@ impl Publishing {
             }
             Ok(Some(Err(error))) => {
                 // The client is gone; what it sent of a line is no line.
-                tracing::debug!(%error, "stream of events broke off");
+                tracing::debug!(%error, "stream of events ended early");
                 self.close();
             }
             Ok(None) => {

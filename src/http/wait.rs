@@ -68,7 +68,7 @@ pub(super) async fn wait(
             return Err(missing(agent, AgentState::Off));
         }
     }
-    tracing::debug!(uid = caller.uid(), token = caller.token(), "wait asked for");
+    tracing::debug!(uid = caller.uid(), token = caller.token(), "wait requested");
     let began = Instant::now();
     let seq = tokio::select! {
         passed = all_searchable(&state) => passed?,

@@ -38,7 +38,7 @@ pub enum IndexError {
         document: DocumentId,
     },
     /// A thread panicked while it changed the index: what is in memory may be half changed. Open it again.
-    #[error("cannot use the index: an earlier change of it broke off half-way; open it again")]
+    #[error("cannot use the index: an earlier change of it was interrupted; open it again")]
     Broken,
 }
 
@@ -112,7 +112,7 @@ pub(crate) enum WhyNew {
         is: String,
     },
     /// The caller asked for it.
-    #[error("a new index was asked for")]
+    #[error("a new index was requested")]
     Requested,
 }
 

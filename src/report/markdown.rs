@@ -98,7 +98,7 @@ impl Report {
         text.push_str("\n## What grew\n\n");
         let then = match &self.previous {
             None => {
-                text.push_str("There is no report before this one to compare with.\n");
+                text.push_str("There is no earlier report to compare with.\n");
                 None
             }
             Some((name, at, sizes)) => {

@@ -127,7 +127,7 @@ fn linked(directory: &Path, dot: &Path) -> Result<PathBuf, RulesError> {
         Some(path) => Ok(directory.join(path_of(path.trim_ascii_end()))),
         None => Err(RulesError::unusable(
             dot,
-            "does not begin with `gitdir: ` as git writes it; mend or remove it, or set git = false for the collection",
+            "does not begin with `gitdir: ` as git writes it; correct or remove it, or set git = false for the collection",
         )),
     }
 }

@@ -148,9 +148,9 @@ fn corrections(answer: &SearchAnswer, style: Style) -> String {
         return String::new();
     }
     let pairs = answer.corrected.iter();
-    let pairs = pairs.map(|c| format!("{} in place of {}", plain(&c.to), plain(&c.from)));
+    let pairs = pairs.map(|c| format!("{} instead of {}", plain(&c.to), plain(&c.from)));
     let pairs: Vec<String> = pairs.collect();
-    let said = format!("looked for {} (--exact does not)", pairs.join(", "));
+    let said = format!("searched for {} (--exact does not)", pairs.join(", "));
     format!("{}\n", style.doubtful(&said))
 }
 
@@ -360,7 +360,7 @@ mod tests {
             "  score 0.500 = (0.55 × 0.500 + 0.45 × 0.250) × path 1.50",
             "  3 more places in this file",
             "after 2s not everything on disk is searchable yet",
-            "looked for connection in place of conection (--exact does not)",
+            "searched for connection instead of conection (--exact does not)",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}: {text}");
         }

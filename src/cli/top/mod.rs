@@ -64,7 +64,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
 fn drawable(term: Option<&str>) -> Result<(), Fatal> {
     let hint = "use `docent status`, or `docent top --once`, which prints one screen";
     let why = if !io::stdout().is_terminal() {
-        "stdout is no terminal"
+        "stdout is not a terminal"
     } else if matches!(term, None | Some("" | "dumb")) {
         "TERM names no terminal that docent can draw on"
     } else {

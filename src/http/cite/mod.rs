@@ -245,7 +245,7 @@ fn judged<'w>(
             let lines: Vec<String> = lines.collect();
             let more = if places.len() > PLACES { ", …" } else { "" };
             let reason = format!(
-                "the quote stands in several places: lines {}{more}",
+                "the quote is in several places: lines {}{more}",
                 lines.join(", ")
             );
             verdict(CiteVerdict::Unknown, Some(reason))

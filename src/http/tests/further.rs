@@ -285,7 +285,7 @@ async fn a_chain_is_told_from_its_first_event_to_its_last() {
         .page(&format!("/events/{}", chain[3].id), &limited)
         .await;
     assert!(
-        page.contains("is not there for you") && !page.contains("wiki"),
+        page.contains("is not visible to you") && !page.contains("wiki"),
         "{page}"
     );
 }
