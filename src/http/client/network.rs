@@ -44,7 +44,6 @@ pub(crate) enum NetworkError {
         #[source]
         source: rustls::Error,
     },
-    /// Nobody is trusted.
     #[error(
         "this system has no CA certificates; install the package ca-certificates, or name a file with --ca-file"
     )]
