@@ -116,7 +116,7 @@ pub(crate) fn secret_glob(text: &str) -> Result<(), Reason> {
         return Err(Reason::new(
             format!("{} is not a pattern of file names", quote(text)),
             "write a name or the end of a path, such as \"*.pem\" or \".aws/credentials\"; \
-             exceptions belong into `allow_secrets` of a [[collection]]",
+             exceptions belong in `allow_secrets` of a [[collection]]",
         ));
     }
     glob(text)

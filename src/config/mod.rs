@@ -14,6 +14,7 @@ mod check;
 mod choice;
 mod collections;
 mod groups;
+mod key_path;
 mod keys;
 mod layers;
 mod limit;

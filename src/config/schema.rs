@@ -111,7 +111,7 @@ fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::keys;
+    use crate::config::key_path;
 
     fn at<'s>(schema: &'s Value, key: &str) -> &'s Value {
         key.split('.').fold(schema, |schema, name| {
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn every_key_has_its_type_its_default_and_what_it_does() {
         let schema = schema();
-        for key in keys::all() {
+        for key in key_path::all() {
             let found = at(&schema, &key);
             let described = found["description"].as_str().unwrap_or_default();
             assert!(!described.is_empty(), "{key}: {found}");
