@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use rustix::fs::Mode;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +23,7 @@ use crate::http;
 use crate::index::Searcher;
 use crate::runtime::shutdown::{self, conduct, stop_pair};
 use crate::runtime::{
-    Board, Compute, Notifier, RestartPolicy, RestartRequest, ScanDesk, Summary, Supervisor,
+    Board, Compute, Notifier, RestartPolicy, RestartRequest, ScanDesk, Supervisor, SupervisorEnd,
     SupervisorOptions, supervisor_channel, tell_switched,
 };
 use crate::store::{Closer, RetryPolicy, Store, StoreOptions};
@@ -74,10 +75,7 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
     let opening = open(&config, store_options(&config, &on));
     let (store, closer) = notifier.extend_while(opening).await?;
     let behind = switched(&store, &config, &on).await;
-    let socket = http::bind(&config.socket_path(), &config.control.group)
-        .await
-        .map_err(bind_failed)?;
-    let network = network::listener(&config).await?;
+    let sockets = network::Sockets::bind(&config).await?;
     let tokens = http::Tokens::load(&store)
         .await
         .map_err(|e| Fatal::new(Exit::Data, e))?;
@@ -98,7 +96,7 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
         settings,
     };
     let stop_serving = CancellationToken::new();
-    let mut listeners = listen(&parts, (socket, network), behind, tokens, &stop_serving);
+    let mut listeners = listen(&parts, sockets, behind, tokens, &stop_serving);
     tracing::info!(name: "docent.started", version = env!("CARGO_PKG_VERSION"), instance = parts.config.instance,
         data_dir = %parts.config.data_dir.display(), socket = %parts.config.socket_path().display(),
         "started");
@@ -113,7 +111,7 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
                 why = parts.monitor.why(),
                 "carrying events"
             );
-            live(&parts, &carriers, (requests, signals)).await
+            live(&parts, &carriers, Incoming { requests, signals }).await
         }
         Err(fatal) => Err(fatal),
     };
@@ -139,7 +137,7 @@ async fn switched(store: &Store, config: &Config, on: &[AgentName]) -> bool {
     let names: Vec<String> = config.collections.iter().map(|c| c.name.clone()).collect();
     let told = tell_switched(store, on, &config.instance, &names).await;
     told.unwrap_or_else(|error| {
-        tracing::warn!(%error, "which agents were turned on or off could not be recorded; the next start does it");
+        tracing::warn!(%error, "cannot record which agents were turned on or off; the next start will");
         false
     })
 }
@@ -154,15 +152,18 @@ async fn terminated(signals: &mut signal_hook_tokio::Signals) -> Fatal {
     std::future::pending().await
 }
 
+/// What comes in while the agents live.
+struct Incoming {
+    requests: mpsc::Receiver<RestartRequest>,
+    signals: signal_hook_tokio::Signals,
+}
+
 /// The supervisor's life, and the signals that end it.
 async fn live(
     parts: &AgentParts,
     carriers: &Carriers,
-    (requests, signals): (
-        tokio::sync::mpsc::Receiver<RestartRequest>,
-        signal_hook_tokio::Signals,
-    ),
-) -> Result<(Summary, bool), Fatal> {
+    incoming: Incoming,
+) -> Result<(SupervisorEnd, bool), Fatal> {
     let config = &parts.config;
     let plans = plans(parts, carriers)?;
     let policy = RestartPolicy {
@@ -179,14 +180,14 @@ async fn live(
         parts.store.clone(),
         parts.board.clone(),
         options,
-        requests,
+        incoming.requests,
         plans,
     );
     let (switch, stop) = stop_pair();
     let ended = CancellationToken::new();
-    let signals_handle = signals.handle();
-    let requests = Box::pin(signals.map(shutdown::request));
-    let conductor = conduct(requests, &switch, config.shutdown_timeout, ended.clone());
+    let signals_handle = incoming.signals.handle();
+    let signals = Box::pin(incoming.signals.map(shutdown::request));
+    let conductor = conduct(signals, &switch, config.shutdown_timeout, ended.clone());
     let told = stop.clone();
     let notifying = parts
         .notifier
@@ -248,31 +249,18 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-fn bind_failed(error: http::BindError) -> Fatal {
-    let exit = match &error {
-        http::BindError::Io { source, .. }
-            if source.kind() == std::io::ErrorKind::PermissionDenied =>
-        {
-            Exit::Permission
-        }
-        http::BindError::Untrusted { .. } => Exit::Permission,
-        http::BindError::NoGroup(_) => Exit::Config,
-        _ => Exit::Unavailable,
-    };
-    Fatal::new(exit, error)
-}
-
 /// Serves the control socket, and TCP if that is on.
 #[expect(clippy::disallowed_methods, reason = "joined by close")]
 fn listen(
     parts: &AgentParts,
-    (socket, network): (http::ControlSocket, Option<http::NetworkListener>),
+    sockets: network::Sockets,
     behind: bool,
     tokens: http::Tokens,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let config = &parts.config;
-    let patience = http::Patience::default();
+    let network::Sockets { control, network } = sockets;
+    let timeouts = http::ClientTimeouts::default();
     let info = http::Info {
         data_dir: config.data_dir.clone(),
         instance: config.instance.clone(),
@@ -289,7 +277,7 @@ fn listen(
         requests: config.control.requests,
         body: config.control.body,
         event_size: config.delivery.event_size,
-        patience,
+        timeouts,
         settings: parts.settings.clone(),
     };
     let state = http::State {
@@ -312,10 +300,10 @@ fn listen(
     let mut listeners = JoinSet::new();
     listeners.spawn(http::observe(state.clone(), stop.clone()));
     listeners.spawn(http::serve(
-        socket,
+        control,
         http::router(state.clone()),
         stop.clone(),
-        patience,
+        timeouts,
     ));
     if let Some(network) = network {
         let loopback = config.http.listen.is_some_and(|at| at.ip().is_loopback());
@@ -325,7 +313,7 @@ fn listen(
             MetricsAccess::Off => false,
         };
         let router = http::tcp_router(state, &config.http.public_url, open);
-        listeners.spawn(http::serve(network, router, stop.clone(), patience));
+        listeners.spawn(http::serve(network, router, stop.clone(), timeouts));
     }
     listeners
 }
@@ -358,13 +346,18 @@ pub(crate) fn redis_settings(
 }
 
 /// How the process ends.
-fn verdict(summary: &Summary, forced: bool, closed: bool, began: std::time::SystemTime) -> Exit {
+fn verdict(
+    summary: &SupervisorEnd,
+    forced: bool,
+    closed: bool,
+    began: std::time::SystemTime,
+) -> Exit {
     let up = began.elapsed().unwrap_or_default();
     if summary.gave_up {
         return Exit::Internal;
     }
     if !closed {
-        tracing::error!(deadline = ?CLOSE, "the store did not close in time; what was handed to it last may be missing, and is still owed");
+        tracing::error!(deadline = ?CLOSE, "the store did not close in time; its last writes may be missing, and that work is still owed");
     }
     if summary.stragglers.is_empty() && !forced && closed {
         tracing::info!(name: "docent.stopped", up = ?up, "stopped");
@@ -373,7 +366,7 @@ fn verdict(summary: &Summary, forced: bool, closed: bool, began: std::time::Syst
     tracing::warn!(
         name: "docent.stopped",
         unfinished = summary.stragglers.join("; "),
-        "stopped before everything was finished; it is still owed, the next start goes on with it"
+        "stopped before all work was finished; it is still owed, and the next start continues with it"
     );
     Exit::Temporary
 }

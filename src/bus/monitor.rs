@@ -51,7 +51,7 @@ impl Monitor {
     pub(crate) fn why(&self) -> String {
         match (self.choice, self.state()) {
             (CarrierChoice::Embedded, _) | (_, None) => "the config says embedded".to_owned(),
-            (_, Some(LinkState::Connecting)) => "Redis is being looked for".to_owned(),
+            (_, Some(LinkState::Connecting)) => "docent is connecting to Redis".to_owned(),
             (_, Some(LinkState::Up { facts, .. })) => format!(
                 "Redis {} answers, durability {}: {}",
                 facts.version,

@@ -24,7 +24,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Restart an agent, also a parked one
+    /// Restart an agent, even a parked one
     Restart {
         /// The agent's name
         name: String,

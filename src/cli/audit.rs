@@ -35,7 +35,6 @@ enum Verb {
     },
 }
 
-/// Prints or checks.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
     match arguments.verb {
         Verb::List { json } => list(context, json),

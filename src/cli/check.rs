@@ -24,7 +24,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// What was found.
 #[derive(Debug, Serialize)]
 struct Findings {
     /// The file that was read; null: none, the defaults and variables alone.
@@ -59,8 +58,10 @@ struct Missing {
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
     let choice = context.choice();
     let (violations, found) = match context.load(&choice)? {
-        Err(violations) => (violations, environment::Report::default()),
-        Ok(_) if arguments.no_environment => (Vec::new(), environment::Report::default()),
+        Err(violations) => (violations, environment::EnvironmentReport::default()),
+        Ok(_) if arguments.no_environment => {
+            (Vec::new(), environment::EnvironmentReport::default())
+        }
         Ok(loaded) => {
             let found = environment::examine(&loaded.config, &again(&choice));
             (Vec::new(), found)
@@ -81,7 +82,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         Why::Nothing => notes.insert(
             0,
             format!(
-                "no config file was read, what is checked are the defaults and the DOCENT__ variables: {}",
+                "no config file was read; checking the defaults and the DOCENT__ variables: {}",
                 choice.reason()
             ),
         ),

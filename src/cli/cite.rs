@@ -27,7 +27,7 @@ pub(super) struct Arguments {
         requires = "quote"
     )]
     reference: Option<String>,
-    /// The text that is to stand there
+    /// The text that should be there
     #[arg(
         long,
         value_name = "TEXT",
@@ -157,8 +157,8 @@ async fn next_line(
 ) -> Result<bool, Fatal> {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot read stdin")]
-    struct Unreadable(#[source] std::io::Error);
-    let unreadable = |e| Fatal::new(Exit::Internal, Unreadable(e));
+    struct UnreadableStdin(#[source] std::io::Error);
+    let unreadable = |e| Fatal::new(Exit::Internal, UnreadableStdin(e));
     line.clear();
     let mut part = (&mut *input).take(LINE_MAX as u64 + 2);
     part.read_until(b'\n', line).await.map_err(unreadable)?;
@@ -200,7 +200,8 @@ async fn check(
         verdict.lines += 1;
         match line {
             Ok(_) => {
-                let missing = || Fatal::new(Exit::Internal, "docent left out a quote");
+                let missing =
+                    || Fatal::new(Exit::Internal, "docent left a quote out of its answer");
                 let result = results.next().ok_or_else(missing)?;
                 verdict.take(&result);
                 print(out, &result, json)?;

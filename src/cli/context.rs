@@ -43,7 +43,6 @@ pub(super) struct Global {
 /// What a verb works with.
 pub(super) struct Context {
     global: Global,
-    /// Where it prints.
     pub(super) out: Output,
 }
 
@@ -118,14 +117,14 @@ impl Context {
     fn token(&self) -> Result<String, Fatal> {
         #[derive(Debug, thiserror::Error)]
         #[error("cannot read the token file {file}", file = .file.display())]
-        struct Unreadable {
+        struct UnreadableTokenFile {
             file: PathBuf,
             #[source]
             source: io::Error,
         }
         let Some(file) = &self.global.token_file else {
             return Err(Fatal::new(Exit::Usage, "--url needs a token")
-                .hint("write the token into a file and name that with --token-file; on docent's machine, docent token create NAME --role read makes one"));
+                .hint("write the token to a file and name the file with --token-file; on docent's machine, docent token create NAME --role read creates one"));
         };
         let text = std::fs::read_to_string(file).map_err(|source| {
             let exit = match source.kind() {
@@ -133,7 +132,7 @@ impl Context {
                 _ => Exit::Data,
             };
             let file = file.clone();
-            Fatal::new(exit, Unreadable { file, source })
+            Fatal::new(exit, UnreadableTokenFile { file, source })
         })?;
         Ok(text.trim().to_owned())
     }
@@ -157,8 +156,8 @@ impl Context {
     pub(super) fn here_only(&self, verb: &str) -> Result<(), Fatal> {
         match &self.global.url {
             Some(_) => {
-                let text = format!("`{verb}` works on the machine that docent runs on alone");
-                Err(Fatal::new(Exit::Usage, text).hint("do it there, without --url"))
+                let text = format!("`{verb}` works only on the machine where docent runs");
+                Err(Fatal::new(Exit::Usage, text).hint("run it there, without --url"))
             }
             None => self.no_address(),
         }
@@ -250,7 +249,7 @@ fn present_folder() -> io::Result<PathBuf> {
 /// That a config file cannot be found from here.
 fn no_folder(file: &Path, source: io::Error) -> Fatal {
     #[derive(Debug, thiserror::Error)]
-    #[error("cannot find the config {file}: it counts from the working directory, which is gone", file = .file.display())]
+    #[error("cannot find the config {file}: it is relative to the working directory, which no longer exists", file = .file.display())]
     struct NoFolder {
         file: PathBuf,
         #[source]

@@ -17,7 +17,7 @@ pub(super) struct Arguments {
     /// Open the address in a browser, with xdg-open
     #[arg(long)]
     open: bool,
-    /// What the browser may do: read; or also replay, drop, restart and pause
+    /// What the login allows: read; or also replay, drop, restart and pause
     #[arg(long, default_value = "operate")]
     role: RoleArgument,
     /// Print JSON
@@ -45,7 +45,9 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         context.out.json(&made)?;
     } else {
         context.out.line(&made.address)?;
-        context.out.note("it lets in once, within a minute");
+        context
+            .out
+            .note("it logs a browser in once, within a minute");
     }
     context.out.flush()?;
     match arguments.open {

@@ -99,7 +99,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
                 return context.out.json(&dropped);
             }
             let deliveries = counted(dropped.dropped, "delivery is", "deliveries are");
-            let text = format!("{deliveries} dropped; the audit log has it");
+            let text = format!("{deliveries} dropped; the audit log records it");
             context.out.line(&text)
         }),
     }

@@ -32,7 +32,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Deliver an event again, also to agents that have already handled it
+    /// Deliver an event again, even to agents that have already handled it
     Replay {
         /// The event's id
         id: String,
@@ -72,8 +72,9 @@ fn since(text: &str) -> Result<String, String> {
     if text.parse::<jiff::Timestamp>().is_ok() {
         return Ok(text.to_owned());
     }
-    let wrong =
-        || format!("`{text}` is neither a moment as 2026-01-31T12:00:00Z nor a duration as 1h");
+    let wrong = || {
+        format!("`{text}` is neither a time such as 2026-01-31T12:00:00Z nor a duration such as 1h")
+    };
     let ago = parse_duration(text).map_err(|_| wrong())?;
     let at = jiff::Timestamp::now()
         .checked_sub(ago)

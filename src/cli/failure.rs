@@ -10,24 +10,24 @@ impl From<ClientError> for Fatal {
             // What the daemon says is for who sends a header; a verb has a file.
             ClientError::Problem(problem) if problem.is(ProblemKind::Unauthorized) => {
                 Fatal::new(Exit::Permission, problem.detail).hint(
-                    "--token-file must name a file with a token that counts: on docent's machine, `docent token list` shows them, and `docent token create NAME --role read` makes one",
+                    "--token-file must name a file with a valid token: on docent's machine, `docent token list` lists the tokens, and `docent token create NAME --role read` creates one",
                 )
             }
             ClientError::Problem(problem) => refused(exit_of(&problem), problem),
             // What to do about it depends on the config: `Context::explained` says it.
             ClientError::Unreachable { .. } => Fatal::new(Exit::Unavailable, error),
             ClientError::Forbidden { .. } => Fatal::new(Exit::Permission, error)
-                .hint("work as the user that docent runs as, or as a member of [control] group"),
+                .hint("run this as the user that docent runs as, or as a member of [control] group"),
             ClientError::Ended => Fatal::new(Exit::Unavailable, error),
             ClientError::Busy { .. } => Fatal::new(Exit::Unavailable, error)
                 .hint("try again in a moment; the daemon's log says what it is busy with"),
             ClientError::Foreign { .. } => Fatal::new(Exit::Unavailable, error)
                 .hint("name the config of the daemon that you mean with --config"),
             ClientError::Away { .. } => Fatal::new(Exit::Unavailable, error).hint(
-                "the address is that of [http] listen in docent's config there; is docent running, and lets a firewall this through?",
+                "check that docent runs there, that [http] listen in its config has this address, and that no firewall blocks it",
             ),
             ClientError::Untrusted { .. } => Fatal::new(Exit::Unavailable, error).hint(
-                "write http:// where docent has no certificate; name the authority of its certificate with --ca-file; the certificate must have the name in the URL",
+                "write http:// if docent has no certificate; name the authority of its certificate with --ca-file; the certificate must be for the name in the URL",
             ),
             ClientError::Lost(_) => Fatal::new(Exit::Unavailable, error)
                 .hint("the daemon's log says what happened; an answer that nobody reads for a minute is cut off"),

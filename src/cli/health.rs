@@ -20,7 +20,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Prints the issues.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
     let client = context.client()?;
     let target = Target::new("/health").with("all", arguments.all.then_some("true"));
@@ -69,7 +68,7 @@ fn render(issues: &[HealthIssue], style: Style) -> String {
 fn told(issue: &HealthIssue) -> String {
     let mut text = format!("{}; expected: {}", issue.value, issue.limit);
     if let Some(at) = &issue.closed_at {
-        text.push_str(&format!("; over since {}", clock(at)));
+        text.push_str(&format!("; closed at {}", clock(at)));
     }
     if let Some(fix) = &issue.fix {
         let result = issue.fix_result.as_deref().unwrap_or("under way");

@@ -43,11 +43,11 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         return list(context, arguments.json);
     };
     let (which, kind, data, told) = match verb {
-        Verb::Run(which) => (which, "job.requested", json!({}), "is asked to run"),
+        Verb::Run(which) => (which, "job.requested", json!({}), "was asked to run"),
         Verb::Pause(which) => (which, "job.changed", json!({"paused": true}), "is paused"),
         Verb::Resume(which) => {
             let data = json!({"paused": false});
-            (which, "job.changed", data, "runs by its schedule again")
+            (which, "job.changed", data, "runs on its schedule again")
         }
     };
     let submission = Submission {
@@ -65,7 +65,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         context.out.json(&published)?;
     } else {
         let (name, id) = (plain(&which.name), plain(&published.id));
-        let line = format!("the job {name} {told} (event {id}); `docent jobs` shows how it stands");
+        let line = format!("the job {name} {told} (event {id}); `docent jobs` shows its state");
         context.out.line(&line)?;
     }
     Ok(Exit::Clean)

@@ -84,7 +84,7 @@ enum Verb {
     Search(search::Arguments),
     /// Print the text of a document as it is indexed
     Read(read::Arguments),
-    /// Check whether quotes still stand where they were found; exits 0 if all do, 1 if not
+    /// Check whether quoted text is still where it was found; exits 0 if all of it is, 1 if not
     Cite(cite::Arguments),
     /// Serve agents over the Model Context Protocol on stdin and stdout
     Mcp(mcp::Arguments),
@@ -110,9 +110,9 @@ enum Verb {
     Audit(audit::Arguments),
     /// Print a report of what happened in a day, a week or another period
     Report(report::Arguments),
-    /// Make, list or revoke tokens, which let other machines use the API
+    /// Create, list or revoke tokens, which let other machines use the API
     Token(token::Arguments),
-    /// Print the address of the dashboard, with a login that counts once
+    /// Print the address of the dashboard, with a login that works once
     Dashboard(dashboard::Arguments),
     /// Print the script that completes this command line in a shell
     Completions(completions::Arguments),

@@ -75,13 +75,13 @@ pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, F
 
 /// What was read from stdin so far.
 #[derive(Debug, Default)]
-struct Sent {
+struct StdinProgress {
     feeds: AtomicU64,
     /// Bytes after the last line feed.
     rest: AtomicU64,
 }
 
-impl Sent {
+impl StdinProgress {
     fn count(&self, bytes: &[u8]) {
         let feeds = bytes.iter().filter(|b| **b == b'\n').count() as u64;
         self.feeds.fetch_add(feeds, Ordering::SeqCst);
@@ -108,7 +108,7 @@ async fn publish_lines(
     client: &Client,
     input: impl AsyncRead + Send + Unpin + 'static,
 ) -> Result<Exit, Fatal> {
-    let sent = Arc::new(Sent::default());
+    let sent = Arc::new(StdinProgress::default());
     let (failed, mut failure) = tokio::sync::oneshot::channel();
     let enough = CancellationToken::new();
     let body = body(input, sent.clone(), failed, enough.clone());
@@ -189,7 +189,7 @@ impl LineVerdict {
 /// `input` as a body, until its end or until there is `enough`. What it cannot read ends the body and is told through `failed`.
 fn body(
     input: impl AsyncRead + Send + Unpin + 'static,
-    sent: Arc<Sent>,
+    sent: Arc<StdinProgress>,
     failed: tokio::sync::oneshot::Sender<std::io::Error>,
     enough: CancellationToken,
 ) -> impl Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static {
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn lines_are_counted_however_they_come() {
-        let sent = Sent::default();
+        let sent = StdinProgress::default();
         assert_eq!(sent.lines(), 0);
         for part in ["a\nb", "c", "\n", "d\n\ne"] {
             sent.count(part.as_bytes());

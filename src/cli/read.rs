@@ -16,10 +16,10 @@ pub(super) struct Arguments {
     /// The document, as COLLECTION/PATH, and the lines of it
     #[arg(value_name = "COLLECTION/PATH[:FIRST[-LAST]]")]
     reference: String,
-    /// At most so many lines [default: 10000]
+    /// Maximum number of lines [default: 10000]
     #[arg(long, value_name = "N")]
     max_lines: Option<usize>,
-    /// At most so many bytes [default: 1 MiB]
+    /// Maximum number of bytes [default: 1 MiB]
     #[arg(long, value_name = "N")]
     max_bytes: Option<usize>,
     /// Print JSON

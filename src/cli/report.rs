@@ -12,13 +12,13 @@ use crate::http::wire::{ReportAnswer, ReportList};
 /// The flags of `report`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// What it is about: day, week, or FROM..TO with dates or moments in UTC, such as 2026-11-01..2026-11-08
+    /// The period: day, week, or FROM..TO with dates or times in UTC, such as 2026-11-01..2026-11-08
     #[arg(long, value_name = "PERIOD", default_value = "week", conflicts_with_all = ["list", "show"])]
     period: String,
-    /// List the reports that were written
+    /// List the stored reports
     #[arg(long, conflicts_with = "show")]
     list: bool,
-    /// Print a report that was written
+    /// Print a stored report
     #[arg(long, value_name = "NAME")]
     show: Option<String>,
     /// Print JSON

@@ -13,7 +13,7 @@ pub(super) fn run(context: &Context) -> Result<Exit, Fatal> {
     let bound = heap::bound();
     telemetry::init(&loaded.config.log).map_err(|e| Fatal::new(Exit::Internal, e))?;
     if let Err(error) = bound {
-        tracing::warn!(%error, "cannot start again with bounds on free memory; docent will take more of it");
+        tracing::warn!(%error, "cannot restart with bounds on free memory; docent will use more memory");
     }
     for unseen in &choice.unseen {
         tracing::warn!("{unseen}; the config is {}", choice.shown());

@@ -46,7 +46,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
 
 fn render(answer: &ScanAnswer, style: Style) -> String {
     let mut text = format!(
-        "scanned {}, {} read anew ({})\n",
+        "scanned {}, {} read again ({})\n",
         counted(answer.seen, "file", "files"),
         number(answer.changed),
         duration(Duration::from_millis(answer.took_ms).as_secs_f64())
@@ -111,7 +111,7 @@ mod tests {
             }],
             took_ms: 1500,
         };
-        let expected = "scanned 1,234 files, 7 read anew (1.5s)\n  docs  1,234 files\n  \
+        let expected = "scanned 1,234 files, 7 read again (1.5s)\n  docs  1,234 files\n  \
                         ! wiki cannot be reached: no such file; its documents are kept\n  \
                         ! docs has places that cannot be read: /docs/locked\n";
         assert_eq!(render(&answer, Style::new(false)), expected);

@@ -20,17 +20,17 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make a token and print it, this once
+    /// Create a token and print it, only this once
     Create {
-        /// Its name, by which it is listed, revoked and audited
+        /// The token's name, which the list, the audit log and `revoke` use
         name: String,
-        /// What it lets its bearer do: read; or also publish, replay, drop, restart and pause
+        /// What the token allows: read; or also publish, replay, drop, restart and pause
         #[arg(long)]
         role: RoleArgument,
         /// Limit it to this collection; may be given several times
         #[arg(long = "collection", value_name = "C")]
         collections: Vec<String>,
-        /// For how long it counts, for example 30d; without it until it is revoked
+        /// How long the token is valid, for example 30d; without this, until it is revoked
         #[arg(long, value_name = "AGE")]
         expires: Option<String>,
         /// Print JSON
@@ -43,9 +43,9 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Revoke a token; what its bearer has open ends
+    /// Revoke a token and end its open requests
     Revoke {
-        /// Its name
+        /// The token's name
         name: String,
         /// Print JSON
         #[arg(long)]
@@ -144,9 +144,7 @@ fn revoke(context: &mut Context, name: &str, json: bool) -> Result<Exit, Fatal> 
         context.out.json(&revoked)?;
     } else {
         let name = plain(&revoked.name);
-        context
-            .out
-            .line(&format!("the token {name} counts no more"))?;
+        context.out.line(&format!("the token {name} is revoked"))?;
     }
     Ok(Exit::Clean)
 }

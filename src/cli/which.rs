@@ -139,15 +139,15 @@ impl Choice {
     pub(super) fn reason(&self) -> String {
         let unnamed = format!("neither --config nor {VARIABLE} names one");
         let absent = match &self.user {
-            None => "you have none of your own (HOME is not set)".to_owned(),
+            None => "you have no config of your own (HOME is not set)".to_owned(),
             Some(user) if self.unseen.is_empty() => format!("there is no {}", user.display()),
-            Some(_) => "your own cannot be read".to_owned(),
+            Some(_) => "your own config cannot be read".to_owned(),
         };
         match self.why {
             Why::Flag => "--config names it".to_owned(),
             Why::Variable => format!("{VARIABLE} names it"),
-            Why::User => format!("your own; {unnamed}"),
-            Why::System => format!("the system's; {unnamed}, and {absent}"),
+            Why::User => format!("your own config; {unnamed}"),
+            Why::System => format!("the config of the system; {unnamed}, and {absent}"),
             Why::Nothing => format!(
                 "the defaults apply; {unnamed}, {absent}, and there is no {}",
                 self.system.display()

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// What a limit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum LimitKind {
     Time,
     /// A whole number, from 0.
     Count,
@@ -20,24 +20,24 @@ enum Kind {
 }
 
 /// What a `when` takes.
-struct Takes {
-    above: Option<Kind>,
-    below: Option<Kind>,
+struct AcceptedKeys {
+    above: Option<LimitKind>,
+    below: Option<LimitKind>,
     agent: bool,
     job: bool,
 }
 
-fn takes(when: AlertWhen) -> Takes {
+fn takes(when: AlertWhen) -> AcceptedKeys {
     use AlertWhen as When;
     let above = match when {
-        When::OldestOwed | When::Silent | When::JobMissed => Some(Kind::Time),
-        When::Dead => Some(Kind::Count),
-        When::ErrorRate => Some(Kind::Share),
+        When::OldestOwed | When::Silent | When::JobMissed => Some(LimitKind::Time),
+        When::Dead => Some(LimitKind::Count),
+        When::ErrorRate => Some(LimitKind::Share),
         When::DiskFree | When::Parked | When::RedisAway | When::Issue => None,
     };
-    Takes {
+    AcceptedKeys {
         above,
-        below: (when == When::DiskFree).then_some(Kind::Size),
+        below: (when == When::DiskFree).then_some(LimitKind::Size),
         agent: !matches!(
             when,
             When::JobMissed | When::DiskFree | When::RedisAway | When::Issue
@@ -46,22 +46,22 @@ fn takes(when: AlertWhen) -> Takes {
     }
 }
 
-impl Kind {
+impl LimitKind {
     fn fits(self, limit: Limit) -> bool {
         match (self, limit) {
-            (Kind::Time, Limit::Time(_)) | (Kind::Size, Limit::Size(_)) => true,
-            (Kind::Count, Limit::Number(number)) => number >= 0.0 && number.fract() == 0.0,
-            (Kind::Share, Limit::Number(number)) => (0.0..1.0).contains(&number),
+            (LimitKind::Time, Limit::Time(_)) | (LimitKind::Size, Limit::Size(_)) => true,
+            (LimitKind::Count, Limit::Number(number)) => number >= 0.0 && number.fract() == 0.0,
+            (LimitKind::Share, Limit::Number(number)) => (0.0..1.0).contains(&number),
             _ => false,
         }
     }
 
     fn example(self) -> &'static str {
         match self {
-            Kind::Time => "a duration such as \"5min\"",
-            Kind::Count => "a whole number such as 0, without quotes",
-            Kind::Share => "a share from 0 to below 1, such as 0.1 or \"10%\"",
-            Kind::Size => "a size such as \"1GiB\"",
+            LimitKind::Time => "a duration such as \"5min\"",
+            LimitKind::Count => "a whole number such as 0, without quotes",
+            LimitKind::Share => "a share from 0 to below 1, such as 0.1 or \"10%\"",
+            LimitKind::Size => "a size such as \"1GiB\"",
         }
     }
 }
@@ -157,7 +157,7 @@ impl Rule<'_> {
                 (None, None) => {}
                 (Some(kind), Some(limit)) if kind.fits(limit) => {}
                 (Some(kind), Some(limit)) => {
-                    let what = format!("{limit} is no limit of the rule \"{when}\"");
+                    let what = format!("{limit} is not a limit for the rule \"{when}\"");
                     self.violate(name, what, format!("write {}", kind.example()));
                 }
                 (Some(kind), None) => {
@@ -217,10 +217,11 @@ impl Rule<'_> {
             && program.contains(char::is_whitespace)
             && !Path::new(program).exists()
         {
-            let what = format!("{shown} is a line for a shell, and no shell reads it");
-            self.violate("command", what, "write each argument as a text of its own");
+            let what = format!("{shown} is a line for a shell, but docent uses no shell");
+            self.violate("command", what, "write each argument as a separate text");
         } else if program.contains('/') && Path::new(program).is_relative() {
-            let what = format!("{shown} is relative, and it is run in no particular directory");
+            let what =
+                format!("{shown} is relative, and docent runs it in no particular directory");
             self.violate(
                 "command",
                 what,
@@ -235,13 +236,13 @@ impl Rule<'_> {
         let has_webhook = self.alert.webhook.is_some() || self.is_suspect("webhook");
         match (has_webhook, is_set) {
             (true, false) => {
-                let what = "is missing, so the receiver could not tell who sends";
+                let what = "is missing, so the receiver could not verify the sender";
                 let remedy =
                     "write the path of a file with a secret, made by `openssl rand -hex 32`";
                 self.violate("secret_file", what, remedy);
             }
             (false, true) => {
-                let what = "signs what is sent to a webhook, and there is none";
+                let what = "signs what is sent to a webhook, but there is no webhook";
                 self.violate(
                     "secret_file",
                     what,
@@ -299,10 +300,10 @@ mod tests {
     #[rustfmt::skip] // one entry a line
     const MISTAKES: &[(&str, &str)] = &[
         ("when = \"dead\"", "1: alert[0].above: is missing, and the rule \"dead\" needs it"),
-        ("when = \"dead\"\nabove = 1.5", "4: alert[0].above: 1.5 is no limit of the rule \"dead\"; write a whole number"),
-        ("when = \"dead\"\nabove = \"1min\"", "4: alert[0].above: 1min is no limit"),
+        ("when = \"dead\"\nabove = 1.5", "4: alert[0].above: 1.5 is not a limit for the rule \"dead\"; write a whole number"),
+        ("when = \"dead\"\nabove = \"1min\"", "4: alert[0].above: 1min is not a limit"),
         ("when = \"dead\"\nabove = \"much\"", "4: alert[0].above: \"much\" is not a limit"),
-        ("when = \"error_rate\"\nabove = 5", "4: alert[0].above: 5 is no limit of the rule \"error_rate\"; write a share"),
+        ("when = \"error_rate\"\nabove = 5", "4: alert[0].above: 5 is not a limit for the rule \"error_rate\"; write a share"),
         ("when = \"parked\"\nabove = 1", "4: alert[0].above: the rule \"parked\" does not take it; remove above"),
         ("when = \"disk_free\"\nabove = \"1GiB\"\nbelow = \"1GiB\"", "4: alert[0].above: the rule \"disk_free\" does not take it"),
         ("when = \"parked\"\nagent = \"rga\"", "4: alert[0].agent: there is no agent \"rga\"; write one of change_detection"),
@@ -310,7 +311,7 @@ mod tests {
         ("when = \"job_missed\"\nabove = \"1h\"\njob = \"x\"", "5: alert[0].job: there is no job \"x\"; write one of maintenance, health, verify, weekly-report"),
         ("when = \"parked\"\nwebhook = \"http://example.org\"\nsecret_file = \"s\"", "4: alert[0].webhook: \"http://example.org\" is not https"),
         ("when = \"parked\"\nwebhook = \"https://example.org\"", "1: alert[0].secret_file: is missing, so the receiver"),
-        ("when = \"parked\"\nsecret_file = \"s\"", "4: alert[0].secret_file: signs what is sent to a webhook, and there is none"),
+        ("when = \"parked\"\nsecret_file = \"s\"", "4: alert[0].secret_file: signs what is sent to a webhook, but there is no webhook"),
         ("when = \"parked\"\ncommand = [\"a\"]\nwebhook = \"https://example.org\"\nsecret_file = \"s\"", "4: alert[0].command: the rule has a webhook too"),
         ("when = \"parked\"\ncommand = [\"mail -s x root\"]", "4: alert[0].command: \"mail -s x root\" is a line for a shell"),
         ("when = \"parked\"\ncommand = [\"bin/tell\"]", "4: alert[0].command: \"bin/tell\" is relative"),

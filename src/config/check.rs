@@ -1,6 +1,7 @@
 //! The checks of texts: names, paths, addresses, patterns, schedules.
 
 use super::patterns::Patterns;
+use super::public_url::parse_public_url;
 use super::violation::{Reason, quote};
 use croner::Cron;
 use croner::errors::CronError;
@@ -102,27 +103,6 @@ pub(crate) fn public_url(text: &str) -> Result<(), Reason> {
     ))
 }
 
-/// The scheme of a public address, and its name in small letters with its port, if it names one.
-pub(crate) fn parse_public_url(text: &str) -> Option<(&str, String)> {
-    let (scheme, rest) = text.split_once("://")?;
-    let authority = rest.strip_suffix('/').unwrap_or(rest);
-    let (name, port) = match authority.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
-        _ => (authority, None),
-    };
-    let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    let bare = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'));
-    let good = match bare {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !name.is_empty() && name.chars().all(is_name),
-    };
-    let port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    (matches!(scheme, "http" | "https") && good && port)
-        .then(|| (scheme, authority.to_ascii_lowercase()))
-}
-
 /// Compiled by the code that will use it, so that what passes here works there.
 pub(crate) fn glob(text: &str) -> Result<(), Reason> {
     Patterns::new(&[text.to_owned()], false)
@@ -136,7 +116,7 @@ pub(crate) fn secret_glob(text: &str) -> Result<(), Reason> {
         return Err(Reason::new(
             format!("{} is not a pattern of file names", quote(text)),
             "write a name or the end of a path, such as \"*.pem\" or \".aws/credentials\"; \
-             exceptions belong into `allow_secrets` of a [[collection]]",
+             exceptions belong in `allow_secrets` of a [[collection]]",
         ));
     }
     glob(text)

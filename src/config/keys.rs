@@ -18,22 +18,11 @@ use super::redis_url::RedisUrl;
 use super::redis_url::redis_url;
 use super::shape::Shape::{self, Choice, Count, List, Name, Size, Switch, Text, Time};
 use super::table::{Key, Keys, Node, Setting, tables};
-use super::webhook_url::WebhookUrl;
+use super::units::{DAY, GIB, HOUR, KIB, MIB, MINUTE, MS, SECOND, TIB, YEAR};
+use super::webhook_url::{WebhookUrl, webhook_url};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-
-// Times are in milliseconds, sizes in bytes.
-const MS: u64 = 1;
-const SECOND: u64 = 1_000;
-const MINUTE: u64 = 60 * SECOND;
-const HOUR: u64 = 60 * MINUTE;
-const DAY: u64 = 24 * HOUR;
-const YEAR: u64 = 365 * DAY;
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-const TIB: u64 = 1 << 40;
 
 tables! {
     /// The whole file. In a loaded config every path is absolute.
@@ -43,7 +32,7 @@ tables! {
         /// The name of this process in events and on Redis; `""` means the name of the host. Set it if two hosts have the
         /// same name.
         instance: String = "", Name(INSTANCE, 0, LONGEST_INSTANCE);
-        /// How long stopping may take. What is unfinished then is finished after the next start.
+        /// How long stopping may take. Work that is unfinished then continues after the next start.
         shutdown_timeout: Duration = "45s", Time(SECOND, HOUR);
         /// How events reach the agents.
         bus: Bus;
@@ -205,7 +194,8 @@ tables! {
         /// Patterns, as in a `.gitignore`, of the files that belong to it; an empty list means all. Patterns are relative to the
         /// root, and `{a,b}` stands for alternatives.
         include: Vec<String> = [], List(&Text(check::glob));
-        /// Patterns, as in a `.gitignore`, of the files that do not, besides those in `.docentignore` files.
+        /// Patterns, as in a `.gitignore`, of the files that do not belong to it, in addition to those in `.docentignore`
+        /// files.
         exclude: Vec<String> = [], List(&Text(check::glob));
         /// Patterns, as in a `.gitignore`, of the files that docent reads although they match `[documents] secrets` or hold a
         /// private key.
@@ -251,7 +241,7 @@ tables! {
         debounce: Duration = "500ms", Time(10 * MS, MINUTE);
         /// docent reads a file that changes all the time after this long, if it does not change during the read.
         stable_after: Duration = "5s", Time(100 * MS, HOUR);
-        /// The time between full scans, which find what no notification told.
+        /// The time between full scans, which find changes without a notification.
         rescan: Duration = "1h", Time(MINUTE, DAY);
         /// The time between scans of a collection without notifications.
         poll: Duration = "30s", Time(SECOND, DAY);
@@ -263,8 +253,8 @@ tables! {
 
     /// `[index]`
     Index {
-        /// The most characters of a chunk, the part of a document that a search finds. docent cuts longer sections. A change
-        /// makes docent index everything again.
+        /// The maximum number of characters in a chunk, the part of a document that a search finds. docent cuts longer
+        /// sections. A change makes docent index everything again.
         chunk_size: usize = 1200, Count(100, 100_000);
         /// How many characters a chunk repeats of the one before it. A change makes docent index everything again.
         chunk_overlap: usize = 0, Count(0, 50_000);
@@ -274,7 +264,7 @@ tables! {
 
     /// `[store]`
     Store {
-        /// docent takes in no more files while less space than this is free.
+        /// docent stops taking in files while less space than this is free.
         free_space_floor: u64 = "256MiB", Size(0, TIB);
     }
 
@@ -330,31 +320,31 @@ tables! {
         /// Its name in events, messages and the log. No collection may have the same name.
         name: String, Name(COLLECTION_NAME, 1, 64);
         /// What it watches: `"oldest_owed"`, how long an event has waited for an agent; `"dead"`, the number of dead letters;
-        /// `"error_rate"`, the share of attempts in the last five minutes that failed; `"silent"`, how long an agent that has
-        /// work has ended none; `"job_missed"`, how long a job has been due; `"disk_free"`, the free space; `"parked"`, an
-        /// agent that is no longer started; `"redis_away"`, a Redis that cannot carry; `"issue"`, an open health issue.
+        /// `"error_rate"`, the share of attempts in the last five minutes that failed; `"silent"`, how long an agent with work
+        /// has finished none; `"job_missed"`, how long a job has been due; `"disk_free"`, the free space; `"parked"`, an agent
+        /// that is no longer started; `"redis_away"`, a Redis that cannot carry events; `"issue"`, an open health issue.
         when: AlertWhen, Choice(AlertWhen::NAMES);
-        /// The agent that it is about; `""` means each. For `oldest_owed`, `dead`, `error_rate`, `silent` and `parked`.
+        /// The agent to watch; `""` means each. For `oldest_owed`, `dead`, `error_rate`, `silent` and `parked`.
         agent: String = "", Text(check::anything);
-        /// The job that it is about; `""` means each. For `job_missed`.
+        /// The job to watch; `""` means each. For `job_missed`.
         job: String = "", Text(check::anything);
         /// The limit above which the alert is raised: a duration for `oldest_owed`, `silent` and `job_missed`, a whole number
         /// for `dead`, and a share such as `0.1` or `"10%"` for `error_rate`.
         above: Option<Limit> = "", Shape::Limit;
         /// The limit below which the alert is raised: a size for `disk_free`.
         below: Option<Limit> = "", Shape::Limit;
-        /// How long it must be so before the alert is raised.
+        /// How long the condition must hold before the alert is raised.
         hold as "for": Duration = "1min", Time(0, DAY);
-        /// How long after its end the alert is not raised again.
+        /// How long after its end docent does not raise the alert again.
         cooldown: Duration = "10min", Time(0, 30 * DAY);
         /// How severe the alert is. For `issue`, issues that are less severe do not count.
         severity: AlertSeverity = "warning", Choice(AlertSeverity::NAMES);
-        /// The program that is told, and its arguments; no shell reads them. Without a command and a webhook the alert is an
-        /// event and a line in the log.
+        /// The program to run, and its arguments; docent does not use a shell. Without a command and a webhook the alert is
+        /// only an event and a line in the log.
         command: Vec<String> = [], List(&Text(check::argument));
-        /// The address that is told, with a signed POST.
-        webhook: Option<WebhookUrl> = "", Shape::Webhook;
-        /// The file of the secret that signs what is sent to the webhook.
+        /// The address that gets a signed POST.
+        webhook: Option<WebhookUrl> = "", Shape::Webhook(webhook_url);
+        /// The file with the secret that signs messages to the webhook.
         secret_file: PathBuf = "", Text(check::optional_path);
     }
 
@@ -384,85 +374,22 @@ tables! {
 
     /// `[http]`
     Http {
-        /// The address and port, such as `"127.0.0.1:9870"`; `""` means none.
+        /// The address and port to listen on, such as `"127.0.0.1:9870"`; `""` means none.
         listen: Option<SocketAddr> = "", Text(check::listen);
-        /// The address by which clients know the listener, if it is another one, for example behind a proxy:
-        /// `"https://docs.example.org"`. docent answers to this name besides its own address.
+        /// The address that clients use, if it is not `listen`, for example behind a proxy: `"https://docs.example.org"`.
+        /// docent accepts requests for this name and for its own address.
         public_url: String = "", Text(check::public_url);
-        /// The file of the certificate, with those that lead to its authority, in PEM. It turns TLS on. docent notices when the
+        /// The file with the certificate and its intermediate certificates, in PEM. It turns TLS on. docent notices when the
         /// file changes.
         tls_certificate: PathBuf = "", Text(check::optional_path);
-        /// The file of the certificate's private key, in PEM.
+        /// The file with the certificate's private key, in PEM.
         tls_key: PathBuf = "", Text(check::optional_path);
-        /// Whether docent may listen without TLS where other machines reach it. Tokens and documents can be read on the way then.
+        /// Whether docent may listen without TLS where other machines reach it. Others on the network can then read tokens and
+        /// documents.
         insecure: bool = false, Switch;
-        /// Who may read `/metrics` besides users of the control socket. `"loopback"`: programs on this machine, if `listen` is a
-        /// loopback address. `"open"`: whoever reaches `listen`; the metrics name collections. `"off"`: nobody, on the control
-        /// socket neither.
+        /// Who may read `/metrics` besides users of the control socket. `"loopback"`: programs on this machine, if `listen` is
+        /// a loopback address. `"open"`: everybody who reaches `listen`; the metrics name collections. `"off"`: nobody, not
+        /// even on the control socket.
         metrics: MetricsAccess = "loopback", Choice(MetricsAccess::NAMES);
-    }
-}
-
-/// The key called `name` among `keys`.
-pub(crate) fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
-    keys.iter().find(|key| key.name == name)
-}
-
-/// What stands under the key `path`, such as `watch.debounce`; none where it is unknown or leads into a value or a list.
-pub(crate) fn node_at(path: &str) -> Option<&'static Node> {
-    let mut names = path.split('.');
-    let first = find(Config::KEYS, names.next()?)?;
-    names.try_fold(&first.node, |node, name| match node {
-        Node::Table {
-            keys, list: false, ..
-        } => find(keys, name).map(|key| &key.node),
-        _ => None,
-    })
-}
-
-/// `prefix.name`, or `name` at the top.
-pub(crate) fn join(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{prefix}.{name}")
-    }
-}
-
-/// Every key of a value with its tables, in the order of the table; those of a list without a number (`collection.path`).
-pub(crate) fn all() -> Vec<String> {
-    fn collect(keys: &'static [Key], prefix: &str, into: &mut Vec<String>) {
-        for key in keys {
-            let path = join(prefix, key.name);
-            match key.node {
-                Node::Value { .. } => into.push(path),
-                Node::Table { keys, .. } => collect(keys, &path, into),
-            }
-        }
-    }
-    let mut all = Vec::new();
-    collect(Config::KEYS, "", &mut all);
-    all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_key_is_listed_once() {
-        let keys = all();
-        let unique: BTreeSet<_> = keys.iter().collect();
-        assert_eq!(unique.len(), keys.len());
-        for key in [
-            "data_dir",
-            "redis.url",
-            "agents.rag.enabled",
-            "collection.path",
-            "jobs.verify.missed",
-        ] {
-            assert!(keys.iter().any(|k| k == key), "{key}");
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! The layers, lowest first: each is checked against the table of keys and replaces what the ones below it set.
 
-use super::keys::{self, Config};
+use super::key_path;
+use super::keys::Config;
 use super::shape::with_article;
 use super::suggest::suggest;
 use super::syntax::SourceText;
@@ -164,7 +165,7 @@ pub(crate) const FAULT: &str = "report this as a fault of docent";
 /// The value that `text` means for a key: strings need no quotes, everything else is TOML.
 fn value_from_outside<'t>(key: &str, text: &'t str) -> Result<DeValue<'t>, Reason> {
     let parsed = DeValue::parse(text).map(Spanned::into_inner);
-    let remedy = match keys::node_at(key) {
+    let remedy = match key_path::node_at(key) {
         Some(Node::Value { shape, .. }) if shape.is_text() => {
             return Ok(match parsed {
                 Ok(quoted @ DeValue::String(_)) => quoted,
@@ -203,12 +204,12 @@ impl Walk<'_> {
                 return;
             }
             let (at, name) = (name.span().start, name.get_ref().as_ref());
-            let path = keys::join(prefix, name);
-            let Some(key) = keys::find(keys, name) else {
+            let path = key_path::join(prefix, name);
+            let Some(key) = key_path::find(keys, name) else {
                 let suggestion = suggest(keys, prefix, name);
                 self.layers.suspect.insert(suggestion.key);
                 let reason = Reason::new("is not a key", suggestion.remedy);
-                self.violate(reason, at, &keys::join(prefix, &shown(name)));
+                self.violate(reason, at, &key_path::join(prefix, &shown(name)));
                 continue;
             };
             match &key.node {
@@ -301,7 +302,7 @@ impl Walk<'_> {
         self.table(keys, path, table, &mut taken);
         self.set(path, at);
         for name in keys.iter().map(|key| key.name) {
-            let key = keys::join(path, name);
+            let key = key_path::join(path, name);
             if !taken.contains_key(name) && !self.layers.is_suspect(&key) {
                 let reason = Reason::new("is missing", format!("write {name} = \"…\""));
                 self.violate(reason, at, &key);

@@ -129,10 +129,10 @@ fn read(name: &Path, path: &Path, named_by: Option<&str>) -> Result<String, Box<
         let remedy = match (error.kind(), named_by) {
             (io::ErrorKind::PermissionDenied, _) => "let this user read it".to_owned(),
             (_, Some(variable)) => format!(
-                "{variable} names it, which is {} here: set that to a file that is there, or unset it",
+                "{variable} names it, which is {} here: set it to an existing file, or unset it",
                 path.display()
             ),
-            (io::ErrorKind::NotFound, None) => "name a file that is there with --config".to_owned(),
+            (io::ErrorKind::NotFound, None) => "name an existing file with --config".to_owned(),
             (_, None) => "name a file with --config".to_owned(),
         };
         let reason = Reason::new(format!("cannot be read: {error}"), remedy);
@@ -185,7 +185,7 @@ fn finish(
         }
     }
     let Some(mut config) = Config::read(&Value::Table(layers.values.clone())) else {
-        let reason = Reason::new("the config cannot be taken over", FAULT);
+        let reason = Reason::new("cannot use the config", FAULT);
         layers.violations.push(reason.at(Origin::Default, ""));
         return Err(sorted(layers));
     };
@@ -226,7 +226,7 @@ fn resolve(config: &mut Config, layers: &mut Layers, base: &Path, host_name: Opt
     // The socket's path may follow from data_dir: then one violation is enough.
     if let Some((key, path)) = homeless.iter().find(|(_, path)| path.is_relative()) {
         let what = format!(
-            "`{}` is relative to the working directory, which does not exist any more",
+            "`{}` is relative to the working directory, which no longer exists",
             path.display()
         );
         let remedy = "write an absolute path, or change to a directory that exists";
@@ -238,7 +238,7 @@ fn resolve(config: &mut Config, layers: &mut Layers, base: &Path, host_name: Opt
             Some(name) => config.instance = name,
             None => {
                 let reason = Reason::new(
-                    "is not set, and this host has no name to take instead",
+                    "is not set, and this host has no name to use instead",
                     "write a name, such as instance = \"docs-1\"",
                 );
                 let origin = layers.origin("instance");
@@ -328,9 +328,7 @@ pub(crate) mod tests {
         let told: Vec<String> = violations.iter().map(Violation::to_string).collect();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
-            told[0].contains(
-                "`data` is relative to the working directory, which does not exist any more"
-            ),
+            told[0].contains("`data` is relative to the working directory, which no longer exists"),
             "{told:?}"
         );
     }

@@ -14,12 +14,14 @@ mod check;
 mod choice;
 mod collections;
 mod groups;
+mod key_path;
 mod keys;
 mod layers;
 mod limit;
 mod load;
 mod paths;
 mod patterns;
+mod public_url;
 mod redis_url;
 #[cfg(test)]
 mod reference;
@@ -36,7 +38,7 @@ mod units;
 mod violation;
 mod webhook_url;
 
-pub(crate) use check::{parse_public_url, parse_schedule};
+pub(crate) use check::parse_schedule;
 pub(crate) use choice::Carrier;
 pub(crate) use choice::{AlertSeverity, AlertWhen};
 pub(crate) use choice::{BusMode, LogFormat, LogLevel, MetricsAccess, Missed, WatchMode};
@@ -47,6 +49,7 @@ pub(crate) use limit::Limit;
 pub(crate) use load::{Loaded, Override, Sources};
 pub(crate) use paths::{host_name, shell_word};
 pub(crate) use patterns::{PatternError, Patterns, mistake as pattern_mistake};
+pub(crate) use public_url::parse_public_url;
 #[cfg(test)]
 pub(crate) use redis_url::tests::GOOD as REDIS_URLS;
 pub(crate) use rules::WATCHDOG_MARGIN;

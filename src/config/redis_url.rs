@@ -45,7 +45,7 @@ impl Setting for RedisUrl {
 
 const EXAMPLE: &str = "write one such as \"redis://localhost:6379\"";
 const ENCODE: &str = "percent-encode what is special in a user, a password or a path (# is %23, / is %2F, ? is %3F, @ is %40, % is %25, a space is %20), such as \"redis://:p%23ss@localhost:6379\"";
-const DATABASE: &str = "write it behind the host, such as \"redis://localhost:6379/2\"";
+const DATABASE: &str = "write it after the host, such as \"redis://localhost:6379/2\"";
 const SOCKET: &str = "write a socket's path in full, with three slashes, such as \"redis+unix:///run/redis/redis.sock\"";
 
 /// What kind of place a scheme names.
@@ -126,7 +126,7 @@ fn encoded(text: &str) -> Result<(), Reason> {
     }
     match std::str::from_utf8(&bytes) {
         Ok(_) => Ok(()),
-        Err(_) => Err(Reason::new("has %XX that are not UTF-8 together", ENCODE)),
+        Err(_) => Err(Reason::new("has %XX that together are not UTF-8", ENCODE)),
     }
 }
 
@@ -147,7 +147,7 @@ fn server(place: &str, port_needed: bool) -> Result<(), Reason> {
     }
     if address.is_some() && host.parse::<Ipv6Addr>().is_err() {
         return Err(Reason::new(
-            "has something in brackets that is no IPv6 address",
+            "has something in brackets that is not an IPv6 address",
             "write one such as \"redis://[::1]:6379\"",
         ));
     }
@@ -159,7 +159,7 @@ fn server(place: &str, port_needed: bool) -> Result<(), Reason> {
     }
     if address.is_none() && !host.chars().all(fits) {
         return Err(Reason::new(
-            "has a character in its host that no host has",
+            "has a character in its host that is not allowed there",
             EXAMPLE,
         ));
     }
@@ -178,7 +178,7 @@ fn server(place: &str, port_needed: bool) -> Result<(), Reason> {
 fn socket(user: Option<&str>, place: &str, path: &str) -> Result<(), Reason> {
     if user.is_some() && place.is_empty() {
         return Err(Reason::new(
-            "has a user or a password and no host for them",
+            "has a user or a password, but no host",
             "write one such as \"redis+unix://:PASSWORD@localhost/run/redis/redis.sock\"",
         ));
     }
@@ -225,7 +225,7 @@ fn parameters(query: &str, kind: UrlKind) -> Result<(), Reason> {
             _ => {
                 return Err(Reason::new(
                     "has a parameter that docent does not know",
-                    "leave it out: a cluster has node=HOST:PORT, sentinels have that and sentinelServiceName=NAME, and a database stands behind the host, as in \"redis://localhost:6379/2\"",
+                    "leave it out: a cluster has node=HOST:PORT, sentinels have that and sentinelServiceName=NAME, and a database comes after the host, as in \"redis://localhost:6379/2\"",
                 ));
             }
         }
@@ -319,7 +319,7 @@ pub(crate) mod tests {
             ("redis://h/-1", "database"),
             ("redis://h/1/", "database"),
             ("redis-cluster://h/1", "database 0"),
-            ("redis://h?db=2", "behind the host"),
+            ("redis://h?db=2", "after the host"),
             ("redis+unix:///run/x.sock?db=2", "parameter"),
             ("redis-cluster://h?node=b", "port"),
             ("redis-sentinel://h", "sentinelServiceName"),

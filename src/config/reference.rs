@@ -1,6 +1,7 @@
 //! What is written from the table of keys for people: `config/docent.toml`, and the table in `docs/configuration.md`.
 
-use super::keys::{self, Config};
+use super::key_path;
+use super::keys::Config;
 use super::rules;
 use super::shape::{Shape, TextCheck};
 use super::table::{Key, Keys as _, Node};
@@ -9,9 +10,9 @@ use toml::Value;
 const HEAD: &str = "\
 # docent: every key with its default. Written from src/config/keys.rs.
 #
-# A config file needs only the keys that it changes. Everything else has the default that stands here.
-# A variable sets a key too and takes precedence over the file: DOCENT__REDIS__URL, DOCENT__WATCH__DEBOUNCE, ...
-# `docent check` reports every mistake in a config. `docent config show` prints the effective values and who set them.
+# A config file needs only the keys that it changes. Every other key has the default shown here.
+# An environment variable also sets a key, and takes precedence over the file: DOCENT__REDIS__URL, DOCENT__WATCH__DEBOUNCE, ...
+# `docent check` reports every mistake in a config. `docent config show` prints the effective values and where each is set.
 #
 # A duration is a whole number with ms, s, min, h or d. A size is a whole number with B, KiB, MiB, GiB or TiB.
 # Relative paths are relative to the directory of the config file.
@@ -36,7 +37,7 @@ pub(crate) fn reference() -> String {
 /// The keys of a table and the tables below it; `mark` begins each line that is not a comment.
 fn table(keys: &'static [Key], prefix: &str, own: &[(&str, &str)], mark: &str, into: &mut String) {
     for key in keys.iter().filter(is_public) {
-        let path = keys::join(prefix, key.name);
+        let path = key_path::join(prefix, key.name);
         let comment: String = key.text.iter().map(|line| format!("#{line}\n")).collect();
         match &key.node {
             Node::Value { default, .. } => {
@@ -99,7 +100,9 @@ fn wrapped(name: &str, default: &str) -> String {
 pub(crate) fn documentation() -> String {
     let mut text = "| key | type | default | what it does |\n|---|---|---|---|\n".to_owned();
     rows(Config::KEYS, "", &mut text);
-    text.push_str("\nThese must hold between keys; `docent check` reports those that do not:\n\n");
+    text.push_str(
+        "\nThese rules apply between keys; `docent check` reports each one that is broken:\n\n",
+    );
     for sentence in rules::sentences() {
         text.push_str(&format!("* {sentence}\n"));
     }
@@ -108,7 +111,7 @@ pub(crate) fn documentation() -> String {
 
 fn rows(keys: &'static [Key], prefix: &str, into: &mut String) {
     for key in keys.iter().filter(is_public) {
-        let path = keys::join(prefix, key.name);
+        let path = key_path::join(prefix, key.name);
         match &key.node {
             Node::Value { shape, default } => {
                 let default = default.map_or("required".to_owned(), short);
@@ -173,7 +176,7 @@ fn kind(shape: &Shape) -> String {
         words.join(", ")
     };
     match shape {
-        Shape::Text(_) | Shape::Webhook => "text".to_owned(),
+        Shape::Text(_) | Shape::Webhook(_) => "text".to_owned(),
         Shape::Name(characters, _, longest) => {
             format!("up to {longest} of the characters `{characters}`")
         }
@@ -257,7 +260,7 @@ pub(crate) mod tests {
     /// The keys of the values below `table`, with their tables; those of a list of tables without a number.
     fn keys_of(table: &Table, prefix: &str, into: &mut Vec<String>) {
         for (name, value) in table {
-            let key = keys::join(prefix, name);
+            let key = key_path::join(prefix, name);
             match value {
                 Value::Table(table) => keys_of(table, &key, into),
                 Value::Array(items) if items.iter().any(Value::is_table) => {
@@ -298,7 +301,7 @@ pub(crate) mod tests {
             "",
             &mut shown,
         );
-        let mut keys = keys::all();
+        let mut keys = key_path::all();
         keys.retain(|key| !key.starts_with("agents.test."));
         shown.sort();
         keys.sort();
@@ -322,7 +325,7 @@ pub(crate) mod tests {
             .show()
             .iter()
             .map(|shown| shown.key.replace("[0]", ""));
-        assert_eq!(shown.collect::<Vec<_>>(), keys::all());
+        assert_eq!(shown.collect::<Vec<_>>(), key_path::all());
     }
 
     #[test]

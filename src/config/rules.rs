@@ -1,6 +1,7 @@
 //! The rules between keys.
 
-use super::keys::{self, Config};
+use super::key_path;
+use super::keys::Config;
 use super::layers::Layers;
 use super::paths::LONGEST_SOCKET;
 use super::patterns::Patterns;
@@ -28,14 +29,14 @@ type Relation = (&'static str, Order, &'static str, &'static str);
 #[rustfmt::skip] // one entry a line
 const RELATIONS: &[Relation] = &[
     ("shutdown_timeout", Below, "supervisor.stop_timeout", "systemd must not kill docent while it stops"),
-    ("delivery.backoff_min", AtMost, "delivery.backoff_max", "waits grow from the one to the other"),
-    ("delivery.unavailable_min", AtMost, "delivery.unavailable_max", "pauses grow from the one to the other"),
-    ("supervisor.restart_backoff_min", AtMost, "supervisor.restart_backoff_max", "pauses grow from the one to the other"),
+    ("delivery.backoff_min", AtMost, "delivery.backoff_max", "waits grow from the first to the second"),
+    ("delivery.unavailable_min", AtMost, "delivery.unavailable_max", "pauses grow from the first to the second"),
+    ("supervisor.restart_backoff_min", AtMost, "supervisor.restart_backoff_max", "pauses grow from the first to the second"),
     ("delivery.event_size", AtMost, "delivery.unsettled_size", "the largest event must fit"),
     ("delivery.event_size", AtMost, "control.body", "the largest event must fit into a request"),
     ("delivery.event_size", AtMost, "redis.inbox_keep_size", "the largest event must fit into the journal"),
     ("documents.file_size", AtMost, "delivery.unsettled_size", "the largest file must fit"),
-    ("redis.window_per_subject", AtMost, "redis.window", "it is a part of it"),
+    ("redis.window_per_subject", AtMost, "redis.window", "it is part of the window"),
     ("watch.debounce", Below, "watch.stable_after", "a file that rests is read first"),
     ("watch.owed_high", AtMost, "watch.owed_high_watch", "scans pause before edits wait"),
     ("index.chunk_overlap", Below, "index.chunk_size", "each chunk must have text of its own"),
@@ -60,7 +61,7 @@ pub(crate) fn sentences() -> Vec<String> {
          an agent forever",
         "`http.tls_certificate` and `http.tls_key` are set together, or neither",
         "`http.listen` is a loopback address, such as `127.0.0.1:9870`, or TLS is on, or `http.insecure` is true: without TLS \
-         whoever is on the way reads tokens and documents",
+         others on the network can read tokens and documents",
         "an `[[alert]]` has the limit that its `when` takes and no other, and not both a `command` and a `webhook`; a `webhook` \
          is `https`, or on this machine, and has a `secret_file` that others cannot read",
     ];
@@ -240,7 +241,7 @@ impl Rules<'_> {
         self.require(bytes <= LONGEST_SOCKET, &keys, || {
             Reason::new(
                 format!(
-                    "the control socket's path {} has {bytes} bytes, and a socket's may have {LONGEST_SOCKET}",
+                    "the control socket's path {} has {bytes} bytes, more than the {LONGEST_SOCKET} of a socket",
                     socket.display()
                 ),
                 "write a short path as [control] socket",
@@ -272,8 +273,8 @@ impl Rules<'_> {
         let safe = !open || http.insecure || has_certificate || has_key;
         self.require(safe, &["http.listen"], || {
             Reason::new(
-                "other machines reach this address, and TLS is off: tokens and documents could be read on the way",
-                "write tls_certificate and tls_key, or listen on 127.0.0.1; insecure = true allows it all the same",
+                "other machines reach this address, and TLS is off: others on the network could read tokens and documents",
+                "write tls_certificate and tls_key, or listen on 127.0.0.1; insecure = true allows it anyway",
             )
         });
     }
@@ -281,7 +282,7 @@ impl Rules<'_> {
 
 /// What a key amounts to, and as it is written.
 fn amount(values: &Table, key: &str) -> Option<(u64, String)> {
-    let Some(Node::Value { shape, .. }) = keys::node_at(key) else {
+    let Some(Node::Value { shape, .. }) = key_path::node_at(key) else {
         return None;
     };
     let mut names = key.split('.');
@@ -320,7 +321,7 @@ mod tests {
         ("[watch]\nowed_high_watch = 900", "2: watch.owed_high_watch: watch.owed_high (1000) is more"),
         ("[index]\nchunk_size = 200\nchunk_overlap = 200", "3: index.chunk_overlap: index.chunk_overlap (200) is not less"),
         ("[http]\ntls_key = \"key.pem\"", "2: http.tls_key: tls_key is set, and tls_certificate is not; write tls_certificate too"),
-        ("[http]\nlisten = \"0.0.0.0:9870\"", "2: http.listen: other machines reach this address, and TLS is off: tokens and documents could be read on the way; write tls_certificate"),
+        ("[http]\nlisten = \"0.0.0.0:9870\"", "2: http.listen: other machines reach this address, and TLS is off: others on the network could read tokens and documents; write tls_certificate"),
         ("[[collection]]\nname = \"a\"\npath = \"/srv/a\"\ninclude = [\"!x.md\"]", "4: collection[0].include: has only patterns with `!`, so include matches nothing"),
         ("[[collection]]\nname = \"a\"\npath = \"/srv/a\"\nexclude = [\"/srv/a/x.md\"]", "4: collection[0].exclude: \"/srv/a/x.md\" begins with the collection's path"),
     ];

@@ -77,7 +77,7 @@ fn value(shape: &Shape, sentence: String, default: Option<&str>) -> Map<String, 
 fn shape_of(shape: &Shape) -> Map<String, Value> {
     let text = ("type", json!("string"));
     match shape {
-        Shape::Text(_) | Shape::Webhook => object([text]),
+        Shape::Text(_) | Shape::Webhook(_) => object([text]),
         Shape::Name(characters, shortest, longest) => {
             // A hyphen at the end of a class stands for itself.
             let class = characters.replace(' ', "");
@@ -111,7 +111,7 @@ fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::keys;
+    use crate::config::key_path;
 
     fn at<'s>(schema: &'s Value, key: &str) -> &'s Value {
         key.split('.').fold(schema, |schema, name| {
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn every_key_has_its_type_its_default_and_what_it_does() {
         let schema = schema();
-        for key in keys::all() {
+        for key in key_path::all() {
             let found = at(&schema, &key);
             let described = found["description"].as_str().unwrap_or_default();
             assert!(!described.is_empty(), "{key}: {found}");

@@ -1,6 +1,6 @@
 //! Passwords are hidden in anything that is shown.
 
-use super::check::parse_public_url;
+use super::public_url::parse_public_url;
 
 /// Shown in place of what is hidden.
 const HIDDEN: &str = "***";

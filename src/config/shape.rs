@@ -5,7 +5,6 @@ use super::limit::Limit;
 use super::secret::{redact, redact_webhook};
 use super::units::{self, Units};
 use super::violation::{Reason, quote};
-use super::webhook_url::webhook_url;
 use std::ops::{Range, RangeInclusive};
 use toml::Value;
 use toml::de::DeValue;
@@ -17,8 +16,8 @@ pub(crate) type TextCheck = fn(&str) -> Result<(), Reason>;
 pub(crate) enum Shape {
     /// A text that passes a check.
     Text(TextCheck),
-    /// The address of a webhook, or the empty text for none. Its path and query are hidden wherever it is shown.
-    Webhook,
+    /// A text that passes a check: the address of a webhook. Its path and query are hidden wherever it is shown.
+    Webhook(TextCheck),
     /// A text of some of these characters, of a shortest and a longest length.
     Name(&'static str, usize, usize),
     /// A whole number in a range.
@@ -123,7 +122,7 @@ impl Shape {
     /// A value as it would stand in a file, without what is secret in it.
     pub(crate) fn shown(&self, value: &Value) -> String {
         match (self, value) {
-            (Self::Webhook, Value::String(url)) => Value::from(redact_webhook(url)).to_string(),
+            (Self::Webhook(_), Value::String(url)) => Value::from(redact_webhook(url)).to_string(),
             _ => redact(&value.to_string()),
         }
     }
@@ -138,8 +137,7 @@ impl Shape {
 
     fn check_text(&self, text: &str) -> Result<(), Reason> {
         match self {
-            Self::Text(check) => check(text),
-            Self::Webhook => webhook_url(text),
+            Self::Text(check) | Self::Webhook(check) => check(text),
             Self::Name(characters, shortest, longest) => {
                 check::name(text, characters, *shortest..=*longest)
             }
@@ -164,7 +162,7 @@ impl Shape {
             (units.noun, remedy)
         };
         let (name, remedy) = match self {
-            Self::Text(_) | Self::Webhook | Self::Name(..) => {
+            Self::Text(_) | Self::Webhook(_) | Self::Name(..) => {
                 ("a text", "write a text in quotes".to_owned())
             }
             Self::Count(min, max) => {

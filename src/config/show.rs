@@ -1,6 +1,7 @@
 //! The effective values, as `config show` lists them.
 
-use super::keys::{self, Config};
+use super::key_path;
+use super::keys::Config;
 use super::layers::Layers;
 use super::table::{Key, Keys as _, Node};
 use super::violation::Origin;
@@ -31,7 +32,7 @@ fn table(
     into: &mut Vec<ShownSetting>,
 ) {
     for key in keys {
-        let path = keys::join(prefix, key.name);
+        let path = key_path::join(prefix, key.name);
         match (&key.node, values.get(key.name)) {
             (Node::Value { shape, .. }, Some(value)) => into.push(ShownSetting {
                 value: shape.shown(value),

@@ -1,6 +1,7 @@
 //! What an unknown key was probably meant to be.
 
-use super::keys::{self, Config};
+use super::key_path;
+use super::keys::Config;
 use super::table::{Key, Keys as _, Node};
 use strsim::damerau_levenshtein;
 
@@ -16,17 +17,18 @@ pub(crate) struct Suggestion {
 pub(crate) fn suggest(keys: &'static [Key], prefix: &str, name: &str) -> Suggestion {
     if let Some(key) = nearest(keys.iter().map(|key| key.name), name) {
         return Suggestion {
-            key: keys::join(prefix, key),
+            key: key_path::join(prefix, key),
             remedy: format!("write `{key}`"),
         };
     }
     // Only what belongs to one table for certain: `enabled` or `concurrency` could be anybody's.
-    let all = keys::all();
+    let all = key_path::all();
     let mut same = all.iter().filter(|key| last(key) == name);
     if let (Some(key), None) = (same.next(), same.next()) {
         return elsewhere(key);
     }
-    if let Some(Node::Table { list, .. }) = keys::find(Config::KEYS, name).map(|key| &key.node) {
+    if let Some(Node::Table { list, .. }) = key_path::find(Config::KEYS, name).map(|key| &key.node)
+    {
         let header = if *list {
             format!("[[{name}]]")
         } else {
@@ -44,7 +46,7 @@ pub(crate) fn suggest(keys: &'static [Key], prefix: &str, name: &str) -> Suggest
     }
     let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
     Suggestion {
-        key: keys::join(prefix, name),
+        key: key_path::join(prefix, name),
         remedy: format!("remove it, or write one of {}", names.join(", ")),
     }
 }
@@ -84,7 +86,7 @@ mod tests {
     use super::*;
 
     fn table(name: &str) -> &'static [Key] {
-        match keys::find(Config::KEYS, name).map(|key| &key.node) {
+        match key_path::find(Config::KEYS, name).map(|key| &key.node) {
             Some(Node::Table { keys, .. }) => keys,
             _ => panic!("{name} is a table"),
         }

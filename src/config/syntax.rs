@@ -1,6 +1,6 @@
 //! The text of a config file: its tables or its syntax error, and which line a byte is in.
 
-use super::keys;
+use super::key_path;
 use super::violation::{Origin, Reason, Violation};
 use std::path::Path;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ impl Position<'_> {
         }
         match key.is_empty() {
             true => table,
-            false => keys::join(&table, &key),
+            false => key_path::join(&table, &key),
         }
     }
 }

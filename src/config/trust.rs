@@ -23,10 +23,10 @@ const OTHERS_WRITE: u32 = 0o002;
 #[derive(Debug, Error)]
 pub(crate) enum Untrusted {
     /// Another user owns something on the way.
-    #[error("{path} belongs to the user {uid}, who can put something else in its place", path = .path.display())]
+    #[error("{path} belongs to the user {uid}, who can replace it", path = .path.display())]
     Owner { path: PathBuf, uid: u32 },
     /// Another user may write to a directory on the way.
-    #[error("others than its owner may write to {path} (its mode is {mode:04o}), so they can replace what is in it", path = .path.display())]
+    #[error("users other than its owner may write to {path} (its mode is {mode:04o}), so they can replace what is in it", path = .path.display())]
     Writable { path: PathBuf, mode: u32 },
     /// Nothing is known of a part of the path.
     #[error("cannot read the owner and mode of {path}", path = .path.display())]
@@ -43,13 +43,13 @@ impl Untrusted {
         let us = rustix::process::geteuid().as_raw();
         match self {
             Untrusted::Owner { path, .. } => {
-                format!("take another path, or: chown {us} {}", path.display())
+                format!("use another path, or run: chown {us} {}", path.display())
             }
             Untrusted::Writable { path, .. } => {
-                format!("take another path, or: chmod go-w {}", path.display())
+                format!("use another path, or run: chmod go-w {}", path.display())
             }
             Untrusted::Io { .. } => {
-                "let this user enter the directory above it, or take another path".to_owned()
+                "let this user enter the directory above it, or use another path".to_owned()
             }
         }
     }

@@ -5,6 +5,18 @@
 
 use std::time::Duration;
 
+// Durations in milliseconds, sizes in bytes.
+pub(super) const MS: u64 = 1;
+pub(super) const SECOND: u64 = 1_000;
+pub(super) const MINUTE: u64 = 60 * SECOND;
+pub(super) const HOUR: u64 = 60 * MINUTE;
+pub(super) const DAY: u64 = 24 * HOUR;
+pub(super) const YEAR: u64 = 365 * DAY;
+pub(super) const KIB: u64 = 1 << 10;
+pub(super) const MIB: u64 = 1 << 20;
+pub(super) const GIB: u64 = 1 << 30;
+pub(super) const TIB: u64 = 1 << 40;
+
 /// Why a text is not a duration or a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UnitError {
@@ -36,11 +48,11 @@ pub(crate) static TIME: Units = Units {
     noun: "a duration",
     remedy: "a whole number and one of ms, s, min, h, d",
     units: [
-        ("ms", 1),
-        ("s", 1_000),
-        ("min", 60_000),
-        ("h", 3_600_000),
-        ("d", 86_400_000),
+        ("ms", MS),
+        ("s", SECOND),
+        ("min", MINUTE),
+        ("h", HOUR),
+        ("d", DAY),
     ],
     zero: "0s",
 };
@@ -50,10 +62,10 @@ pub(crate) static SIZE: Units = Units {
     remedy: "a whole number and one of B, KiB, MiB, GiB, TiB",
     units: [
         ("B", 1),
-        ("KiB", 1 << 10),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-        ("TiB", 1 << 40),
+        ("KiB", KIB),
+        ("MiB", MIB),
+        ("GiB", GIB),
+        ("TiB", TIB),
     ],
     zero: "0B",
 };

@@ -1,6 +1,6 @@
 //! The address of a webhook.
 
-use super::check::parse_public_url;
+use super::public_url::parse_public_url;
 use super::secret::redact_webhook;
 use super::table::Setting;
 use super::violation::{Reason, quote};
@@ -29,7 +29,6 @@ impl fmt::Debug for WebhookUrl {
 }
 
 impl WebhookUrl {
-    /// Reads an address.
     pub(crate) fn parse(text: &str) -> Result<Self, Reason> {
         let wrong = |what: &str| {
             Reason::new(
@@ -57,7 +56,7 @@ impl WebhookUrl {
             .to_owned();
         if !is_https && !is_loopback(&host) {
             return Err(wrong(
-                "is not https: whoever is on the way could read and forge what is sent",
+                "is not https: others on the network could read and forge what is sent",
             ));
         }
         let slash = if rest.starts_with('/') { "" } else { "/" };

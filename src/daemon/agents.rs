@@ -9,7 +9,7 @@ use crate::agents::document_management::DocumentManagement;
 use crate::agents::logging_audit::{self, LoggingAudit};
 use crate::agents::rag::Rag;
 use crate::agents::scheduler::{Scheduler, Timetable};
-use crate::agents::self_healing::{SelfHealing, Surroundings};
+use crate::agents::self_healing::{HealingContext, SelfHealing};
 use crate::bus::Monitor;
 use crate::config::{Config, ShownSetting};
 use crate::error::{Exit, Fatal};
@@ -131,7 +131,7 @@ fn factory(parts: &AgentParts, name: AgentName) -> Result<Factory, Fatal> {
         }
         AgentName::SelfHealing => {
             let options = options::healing(&parts.config);
-            let surroundings = Surroundings {
+            let context = HealingContext {
                 store,
                 source,
                 board: parts.board.clone(),
@@ -141,7 +141,7 @@ fn factory(parts: &AgentParts, name: AgentName) -> Result<Factory, Fatal> {
                 redis: parts.redis.clone(),
                 compute,
             };
-            Arc::new(move || agent(SelfHealing::new(options.clone(), surroundings.clone())))
+            Arc::new(move || agent(SelfHealing::new(options.clone(), context.clone())))
         }
         #[cfg(feature = "testing")]
         AgentName::Test => {
@@ -153,7 +153,7 @@ fn factory(parts: &AgentParts, name: AgentName) -> Result<Factory, Fatal> {
 
 fn audit(parts: &AgentParts, source: Source) -> Factory {
     let options = Arc::new(options::audit(&parts.config));
-    let surroundings = logging_audit::Surroundings {
+    let context = logging_audit::AuditContext {
         store: parts.store.clone(),
         source,
         board: parts.board.clone(),
@@ -161,7 +161,7 @@ fn audit(parts: &AgentParts, source: Source) -> Factory {
         // Of its own, for all its lives: an alert must not wait for the work whose trouble it tells of.
         compute: Compute::new(COMPUTE_MIN),
     };
-    Arc::new(move || agent(LoggingAudit::new(options.clone(), surroundings.clone())))
+    Arc::new(move || agent(LoggingAudit::new(options.clone(), context.clone())))
 }
 
 fn agent(agent: impl Agent) -> Arc<dyn Agent> {

@@ -1,4 +1,4 @@
-//! The listener on TCP.
+//! What the API is served on: the control socket, and TCP.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -18,8 +18,24 @@ pub(super) fn raise_file_limit() {
     }
 }
 
+/// What the API is served on.
+pub(super) struct Sockets {
+    pub(super) control: http::ControlSocket,
+    pub(super) network: Option<http::NetworkListener>,
+}
+
+impl Sockets {
+    pub(super) async fn bind(config: &Config) -> Result<Self, Fatal> {
+        let control = http::bind(&config.socket_path(), &config.control.group)
+            .await
+            .map_err(bind_failed)?;
+        let network = listener(config).await?;
+        Ok(Sockets { control, network })
+    }
+}
+
 /// The listener on TCP, if there is to be one.
-pub(super) async fn listener(config: &Config) -> Result<Option<http::NetworkListener>, Fatal> {
+async fn listener(config: &Config) -> Result<Option<http::NetworkListener>, Fatal> {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot listen on {address}")]
     struct NotBound {
@@ -45,21 +61,35 @@ pub(super) async fn listener(config: &Config) -> Result<Option<http::NetworkList
             ),
             std::io::ErrorKind::PermissionDenied => (
                 Exit::Permission,
-                "set a port above 1023 as [http] listen, and let a proxy have the one below",
+                "set a port above 1023 in [http] listen, and let a proxy use the lower one",
             ),
             _ => (
                 Exit::Unavailable,
-                "set an address of this machine as [http] listen, or \"\" for none",
+                "set an address of this machine in [http] listen, or \"\" for none",
             ),
         };
         Fatal::new(exit, NotBound { address, source }).hint(hint)
     })?;
     let address = listener.address().unwrap_or(address);
-    tracing::info!(%address, tls = encrypted, "the API is served on this address too");
+    tracing::info!(%address, tls = encrypted, "the API is also served on this address");
     if !encrypted && !address.ip().is_loopback() {
-        tracing::warn!(%address, "other machines reach this address without TLS: tokens and documents can be read on the way");
+        tracing::warn!(%address, "other machines reach this address without TLS: others on the network can read tokens and documents");
     }
     Ok(Some(listener))
+}
+
+fn bind_failed(error: http::BindError) -> Fatal {
+    let exit = match &error {
+        http::BindError::Io { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            Exit::Permission
+        }
+        http::BindError::Untrusted { .. } => Exit::Permission,
+        http::BindError::NoGroup(_) => Exit::Config,
+        _ => Exit::Unavailable,
+    };
+    Fatal::new(exit, error)
 }
 
 fn tls_failed(error: http::TlsError) -> Fatal {

@@ -18,7 +18,7 @@ use crate::health::alerts::AlertRule;
 use crate::index::FollowerOptions;
 use crate::store::Store;
 
-pub(super) fn edge(config: &Config) -> change_detection::Options {
+pub(super) fn edge(config: &Config) -> change_detection::WatchOptions {
     let types = config.documents.file_types.clone();
     let supported = move |path: &[u8]| {
         kind_of(path).is_some_and(|kind| types.iter().any(|t| t.as_str() == kind.as_str()))
@@ -36,7 +36,7 @@ pub(super) fn edge(config: &Config) -> change_detection::Options {
             config::WatchMode::Poll => change_detection::WatchMode::Poll,
         },
     };
-    change_detection::Options {
+    change_detection::WatchOptions {
         collections: config.collections.iter().map(collection).collect(),
         supported: Arc::new(supported),
         secrets: config.documents.secrets.clone(),
@@ -131,7 +131,7 @@ pub(super) fn roots(config: &Config) -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
-pub(super) fn audit(config: &Config) -> logging_audit::Options {
+pub(super) fn audit(config: &Config) -> logging_audit::AuditOptions {
     let alert = |alert: &config::Alert| {
         let receiver = match &alert.webhook {
             Some(url) => logging_audit::AlertReceiver::Webhook {
@@ -146,7 +146,7 @@ pub(super) fn audit(config: &Config) -> logging_audit::Options {
         Some(logging_audit::AlertOption { rule, receiver })
     };
     let jobs = config.jobs.all().into_iter();
-    logging_audit::Options {
+    logging_audit::AuditOptions {
         instance: config.instance.clone(),
         data_dir: config.data_dir.clone(),
         alerts: config.alerts.iter().filter_map(alert).collect(),
@@ -157,8 +157,8 @@ pub(super) fn audit(config: &Config) -> logging_audit::Options {
     }
 }
 
-pub(super) fn healing(config: &Config) -> self_healing::Options {
-    self_healing::Options {
+pub(super) fn healing(config: &Config) -> self_healing::HealingOptions {
+    self_healing::HealingOptions {
         instance: config.instance.clone(),
         data_dir: config.data_dir.clone(),
         collections: config.collections.iter().map(|c| c.name.clone()).collect(),

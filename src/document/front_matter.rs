@@ -38,7 +38,7 @@ impl FrontMatter {
     fn broken(line: usize, cause: &str, remedy: &str) -> Self {
         Self {
             finding: Some(format!(
-                "broken front matter: line {line}: {cause}; {remedy} (the text is indexed all the same)"
+                "broken front matter: line {line}: {cause}; {remedy} (the text is indexed anyway)"
             )),
             ..Self::default()
         }
@@ -234,7 +234,7 @@ fn yaml(inner: &str) -> Read {
             .and_then(|title| title.0),
     };
     let finding = finding.map(|(line, cause)| {
-        format!("front matter: line {line}: {cause}; the last of them counts; remove the others")
+        format!("front matter: line {line}: {cause}; the last one counts; remove the others")
     });
     Ok(Some(FrontMatter {
         value: Some(value),

@@ -25,7 +25,7 @@ pub(crate) enum Rejection {
     Utf16,
     /// A NUL byte, or too many control bytes.
     #[error(
-        "binary content: {what} at offset {offset} (line {line}); rename the file to what it is or exclude it"
+        "binary content: {what} at offset {offset} (line {line}); give the file its right extension or exclude it"
     )]
     Binary {
         /// What gave it away.
@@ -226,7 +226,7 @@ mod tests {
         let table: Vec<(&[u8], &str)> = vec![
             (
                 b"ab\nc\0d",
-                "binary content: a NUL byte at offset 4 (line 2); rename the file to what it is or exclude it",
+                "binary content: a NUL byte at offset 4 (line 2); give the file its right extension or exclude it",
             ),
             (
                 b"\xff\xfea\0",
@@ -242,7 +242,7 @@ mod tests {
             ),
             (
                 b"a\rb\r\nc\0",
-                "binary content: a NUL byte at offset 6 (line 3); rename the file to what it is or exclude it",
+                "binary content: a NUL byte at offset 6 (line 3); give the file its right extension or exclude it",
             ),
         ];
         for (bytes, message) in table {

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use super::Report;
+use super::EnvironmentReport;
 use crate::config::{Alert, Config};
 use crate::webhook;
 
 /// Programs can be started, and webhooks have a secret that signs. Nobody is told anything.
-pub(super) fn receivers(config: &Config, report: &mut Report) {
+pub(super) fn receivers(config: &Config, report: &mut EnvironmentReport) {
     for alert in &config.alerts {
         if let Some(url) = &alert.webhook
             && let Err(error) = webhook::Receiver::new(url, &alert.secret_file)
@@ -24,15 +24,15 @@ pub(super) fn receivers(config: &Config, report: &mut Report) {
     }
 }
 
-fn unmet(alert: &Alert, why: String, report: &mut Report) {
+fn unmet(alert: &Alert, why: String, report: &mut EnvironmentReport) {
     let what = format!(
-        "the receiver of the alert {} cannot be told: {why}",
+        "cannot notify the receiver of the alert {}: {why}",
         alert.name
     );
     report.unmet(
         "alert",
         what,
-        "until that is mended its alerts stand in the log alone",
+        "until this is fixed, its alerts are in the log only",
     );
 }
 
@@ -77,7 +77,7 @@ mod tests {
              [[alert]]\nname = \"c\"\n{rule}\ncommand = [\"no-such-program\"]\n\
              [[alert]]\nname = \"d2\"\n{rule}\ncommand = [\"sh\", \"-c\", \"true\"]\n"
         );
-        let mut report = Report::default();
+        let mut report = EnvironmentReport::default();
         receivers(&config(folder.path(), &text), &mut report);
         let said: Vec<&str> = report.unmet.iter().map(|one| one.what.as_str()).collect();
         assert_eq!(said.len(), 3, "{said:?}");

@@ -26,14 +26,14 @@ pub(crate) struct Unmet {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Report {
+pub(crate) struct EnvironmentReport {
     /// What is not met.
     pub unmet: Vec<Unmet>,
     /// What was not tried, and why.
     pub notes: Vec<String>,
 }
 
-impl Report {
+impl EnvironmentReport {
     fn unmet(&mut self, check: &'static str, what: impl Into<String>, remedy: impl Into<String>) {
         self.unmet.push(Unmet {
             check,
@@ -49,8 +49,8 @@ pub(crate) fn is_service() -> bool {
 }
 
 /// Tries everything. `again` are the arguments that repeat this check.
-pub(crate) fn examine(config: &Config, again: &str) -> Report {
-    let mut report = Report::default();
+pub(crate) fn examine(config: &Config, again: &str) -> EnvironmentReport {
+    let mut report = EnvironmentReport::default();
     let unit = unit::installed(unit::FOLDERS, &mut report);
     let makes = |folder: &Path| unit.as_ref().and_then(|unit| unit.makes(folder));
     paths::collections(config, &mut report);

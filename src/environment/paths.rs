@@ -6,14 +6,14 @@ use std::path::Path;
 
 use rustix::fs::Access;
 
-use super::Report;
+use super::EnvironmentReport;
 use crate::config::{Config, group_id, shell_word, trusted};
 
 /// Tells what makes a directory when the service starts, if anything does.
 type Makes<'a> = &'a dyn Fn(&Path) -> Option<String>;
 
 /// Each root can be listed and entered.
-pub(super) fn collections(config: &Config, report: &mut Report) {
+pub(super) fn collections(config: &Config, report: &mut EnvironmentReport) {
     for collection in &config.collections {
         let (name, path) = (&collection.name, collection.path.display());
         if let Err(cause) = std::fs::read_dir(&collection.path) {
@@ -27,7 +27,7 @@ pub(super) fn collections(config: &Config, report: &mut Report) {
                 "collections",
                 format!("the collection {name}: cannot enter {path}: {cause}"),
                 format!(
-                    "let this user enter it, or all: `chmod a+x {}`",
+                    "let this user enter it, or everybody: `chmod a+x {}`",
                     shell_word(&collection.path)
                 ),
             );
@@ -36,7 +36,7 @@ pub(super) fn collections(config: &Config, report: &mut Report) {
 }
 
 /// `data_dir` exists or can be made, is writable, and nobody else can read it.
-pub(super) fn data_dir(data_dir: &Path, makes: Makes<'_>, report: &mut Report) {
+pub(super) fn data_dir(data_dir: &Path, makes: Makes<'_>, report: &mut EnvironmentReport) {
     safe("data_dir", data_dir, report);
     writable_folder("data_dir", data_dir, makes, report);
     let Ok(found) = std::fs::metadata(data_dir) else {
@@ -52,7 +52,7 @@ pub(super) fn data_dir(data_dir: &Path, makes: Makes<'_>, report: &mut Report) {
                 found.uid()
             ),
             format!(
-                "do this as that user, or give it to this one: `chown -R {us} {}`",
+                "run this as that user, or make this user the owner: `chown -R {us} {}`",
                 shell_word(data_dir)
             ),
         );
@@ -72,7 +72,7 @@ pub(super) fn data_dir(data_dir: &Path, makes: Makes<'_>, report: &mut Report) {
 }
 
 /// The control socket exists or can be made.
-pub(super) fn socket(socket: &Path, makes: Makes<'_>, report: &mut Report) {
+pub(super) fn socket(socket: &Path, makes: Makes<'_>, report: &mut EnvironmentReport) {
     if let Some(folder) = socket.parent() {
         safe("socket", folder, report);
     }
@@ -92,7 +92,7 @@ pub(super) fn socket(socket: &Path, makes: Makes<'_>, report: &mut Report) {
 }
 
 /// The certificate of the API and its key can be read.
-pub(super) fn certificate(config: &Config, report: &mut Report) {
+pub(super) fn certificate(config: &Config, report: &mut EnvironmentReport) {
     let files = [
         ("tls_certificate", &config.http.tls_certificate),
         ("tls_key", &config.http.tls_key),
@@ -112,7 +112,7 @@ pub(super) fn certificate(config: &Config, report: &mut Report) {
 }
 
 /// The group that may use the control socket exists.
-pub(super) fn group(name: &str, report: &mut Report) {
+pub(super) fn group(name: &str, report: &mut EnvironmentReport) {
     if !name.is_empty() && group_id(name).is_none() {
         report.unmet(
             "socket",
@@ -126,7 +126,7 @@ pub(super) fn group(name: &str, report: &mut Report) {
 }
 
 /// Nobody else can replace a path.
-fn safe(check: &'static str, path: &Path, report: &mut Report) {
+fn safe(check: &'static str, path: &Path, report: &mut EnvironmentReport) {
     if let Err(cause) = trusted(path) {
         let what = match cause.source() {
             Some(source) => format!("{check}: {cause}: {source}"),
@@ -137,7 +137,12 @@ fn safe(check: &'static str, path: &Path, report: &mut Report) {
 }
 
 /// A directory is writable, or docent can make it, or the service manager makes it before docent starts.
-fn writable_folder(check: &'static str, folder: &Path, makes: Makes<'_>, report: &mut Report) {
+fn writable_folder(
+    check: &'static str,
+    folder: &Path,
+    makes: Makes<'_>,
+    report: &mut EnvironmentReport,
+) {
     let otherwise = match check {
         "socket" => "set another [control] socket",
         _ => "set another data_dir",
@@ -187,7 +192,7 @@ mod tests {
         std::fs::write(folder.path().join("file"), "").unwrap();
         let text = "data_dir = \"file/x\"\n[control]\nsocket = \"file/s\"\n[[collection]]\nname = \"docs\"\npath = \"lost\"\n";
         let config = config(folder.path(), text);
-        let mut report = Report::default();
+        let mut report = EnvironmentReport::default();
         collections(&config, &mut report);
         data_dir(&config.data_dir, &|_| None, &mut report);
         socket(&config.socket_path(), &|_| None, &mut report);
@@ -206,7 +211,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = std::fs::Permissions::from_mode(0o777);
         std::fs::set_permissions(folder.path(), open).unwrap();
-        let mut report = Report::default();
+        let mut report = EnvironmentReport::default();
         data_dir(&folder.path().join("data"), &|_| None, &mut report);
         socket(
             &folder.path().join("run/docent.sock"),
@@ -227,12 +232,12 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         for (mode, unmet) in [(0o755, 1), (0o700, 0)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let mut report = Report::default();
+            let mut report = EnvironmentReport::default();
             data_dir(&path, &|_| None, &mut report);
             assert_eq!(report.unmet.len(), unmet, "{mode:o}");
         }
         std::fs::write(path.join("docent.sock"), "").unwrap();
-        let mut report = Report::default();
+        let mut report = EnvironmentReport::default();
         socket(&path.join("docent.sock"), &|_| None, &mut report);
         assert!(report.unmet[0].what.ends_with("is not a socket"));
     }
@@ -240,7 +245,7 @@ mod tests {
     #[test]
     fn a_group_that_does_not_exist_is_told() {
         for (name, unmet) in [("", 0), ("root", 0), ("no-such-group", 1)] {
-            let mut report = Report::default();
+            let mut report = EnvironmentReport::default();
             group(name, &mut report);
             assert_eq!(report.unmet.len(), unmet, "{name}: {report:?}");
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Report;
+use super::EnvironmentReport;
 use crate::bus::redis::{Probed, RedisSettings, probe};
 use crate::config::{BusMode, Carrier, Config};
 use crate::daemon::redis_settings;
@@ -13,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Tries whether Redis can carry events, if the config lets it. Without Redis, `auto` uses the embedded carrier, so there it is
 /// a note; for `redis` it is a requirement.
-pub(super) fn reachable(config: &Config, report: &mut Report) {
+pub(super) fn reachable(config: &Config, report: &mut EnvironmentReport) {
     let agents = config.agents.all();
     let wants = |wanted: Carrier| agents.iter().any(|(_, agent)| agent.carrier == wanted);
     let needed = config.bus.mode == BusMode::Redis || wants(Carrier::Redis);
@@ -37,7 +37,7 @@ pub(super) fn reachable(config: &Config, report: &mut Report) {
             ));
             if let (Some(owner), Err(why)) = (owner, &store) {
                 report.notes.push(format!(
-                    "the namespace {} on Redis belongs to the store {owner}; whether that is this one is not known: {why}",
+                    "the namespace {} on Redis belongs to the store {owner}; docent cannot tell whether that is its own: {why}",
                     settings.namespace
                 ));
             }
@@ -54,7 +54,7 @@ pub(super) fn reachable(config: &Config, report: &mut Report) {
         Err(why) if needed => report.unmet(
             "redis",
             format!("Redis at {shown} cannot carry events: {why}"),
-            "start or mend it, or set [redis] url; with [bus] mode = \"auto\" docent works without it meanwhile",
+            "start or repair it, or set [redis] url; with [bus] mode = \"auto\" docent works without it meanwhile",
         ),
         Err(why) => report.notes.push(format!(
             "Redis at {shown} cannot carry events, so the embedded carrier will: {why}"

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::Report;
+use super::EnvironmentReport;
 use crate::config::{Config, format_size};
 use crate::disk;
 use crate::index;
 use crate::store::{Inspection, denied, inspect};
 
 /// The store is intact and has a schema that this docent knows, and the index is intact.
-pub(super) fn store(config: &Config, report: &mut Report) {
+pub(super) fn store(config: &Config, report: &mut EnvironmentReport) {
     let path = config.data_dir.join("store.db");
     let path = path.display();
     let denied = denied(&config.data_dir);
@@ -38,7 +38,7 @@ pub(super) fn store(config: &Config, report: &mut Report) {
         Inspection::Damaged(cause) => report.unmet(
             "store",
             format!("the store: {path} is damaged: {cause}"),
-            "put back a copy, or move it away with its -wal file: docent then reads every document again, and begins a new ledger and audit log",
+            "restore a backup, or move it away with its -wal file: docent then reads every document again and starts a new ledger and audit log",
         ),
         Inspection::Unreadable(cause) => report.unmet(
             "store",
@@ -49,7 +49,7 @@ pub(super) fn store(config: &Config, report: &mut Report) {
 }
 
 /// The index's files have the right checksums.
-fn index(folder: &Path, report: &mut Report) {
+fn index(folder: &Path, report: &mut EnvironmentReport) {
     if let Err(reason) = index::inspect(folder) {
         report.unmet(
             "index",
@@ -60,7 +60,7 @@ fn index(folder: &Path, report: &mut Report) {
 }
 
 /// More space is free than the floor.
-pub(super) fn free_space(config: &Config, report: &mut Report) {
+pub(super) fn free_space(config: &Config, report: &mut EnvironmentReport) {
     let Some(nearest) = config.data_dir.ancestors().find(|above| above.exists()) else {
         return;
     };
@@ -101,9 +101,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = "data_dir = \"data\"\n[store]\nfree_space_floor = \"1TiB\"\n";
         let config = config(folder.path(), text);
-        let mut report = Report::default();
+        let mut report = EnvironmentReport::default();
         store(&config, &mut report);
-        assert_eq!(report, Report::default(), "nothing is there yet");
+        assert_eq!(report, EnvironmentReport::default(), "nothing is there yet");
         std::fs::create_dir(folder.path().join("data")).unwrap();
         let file = folder.path().join("data/store.db");
         std::fs::write(

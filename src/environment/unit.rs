@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Report;
+use super::EnvironmentReport;
 use crate::config::{Config, WATCHDOG_MARGIN, format_duration, shell_word};
 
 /// Where systemd looks for units; the first directory takes precedence.
@@ -47,12 +47,12 @@ pub(super) fn path(folders: &[&str]) -> Option<PathBuf> {
 }
 
 /// The unit, if one is installed: as systemd has loaded it, else as its files in these folders say.
-pub(super) fn installed(folders: &[&str], report: &mut Report) -> Option<Unit> {
+pub(super) fn installed(folders: &[&str], report: &mut EnvironmentReport) -> Option<Unit> {
     loaded(report).or_else(|| written(folders, report))
 }
 
 /// What systemd, if it runs here, says of the unit.
-fn loaded(report: &mut Report) -> Option<Unit> {
+fn loaded(report: &mut EnvironmentReport) -> Option<Unit> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -71,7 +71,7 @@ fn loaded(report: &mut Report) -> Option<Unit> {
     let unit = read_shown(&text).filter(|_| shown.status.success())?;
     if property(&text, "NeedDaemonReload") == Some("yes") {
         report.notes.push(format!(
-            "systemd has not read the newest {}: `systemctl daemon-reload`",
+            "systemd has not read the newest {}: run `systemctl daemon-reload`",
             unit.path.display()
         ));
     }
@@ -107,7 +107,7 @@ fn property<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 }
 
 /// The unit with its drop-in files, as they are on disk.
-fn written(folders: &[&str], report: &mut Report) -> Option<Unit> {
+fn written(folders: &[&str], report: &mut EnvironmentReport) -> Option<Unit> {
     let path = path(folders)?;
     match std::fs::read_to_string(&path) {
         Ok(text) => Some(Unit {
@@ -140,12 +140,12 @@ impl Unit {
 
     /// Compares the unit's times with those of the config. Tells root what only the service's user can try; `again` are the
     /// arguments of this check.
-    pub(super) fn relations(&self, config: &Config, again: &str, report: &mut Report) {
+    pub(super) fn relations(&self, config: &Config, again: &str, report: &mut EnvironmentReport) {
         let (unit, text) = (self.path.display(), &self.text);
         if let Some(user) = user(text).filter(|_| rustix::process::geteuid().is_root()) {
             report.notes.push(format!(
-                "this is root, and {unit} runs docent as {user}: whether that user may read the collections was not tried. \
-                 To try it: `runuser -u {user} -- {} {again}`",
+                "this is root, but {unit} runs docent as {user}: whether that user may read the collections was not checked. \
+                 To check it: `runuser -u {user} -- {} {again}`",
                 shell_word(&program(text))
             ));
         }
@@ -349,7 +349,7 @@ mod tests {
         let config = config(folder.path(), "shutdown_timeout = \"45s\"\n");
         let at = folder.path().to_str().unwrap();
         let look = || {
-            let mut report = Report::default();
+            let mut report = EnvironmentReport::default();
             let unit = written(&["/no/such/folder", at], &mut report);
             if let Some(unit) = unit {
                 unit.relations(&config, "check", &mut report);

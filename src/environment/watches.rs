@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Report;
+use super::EnvironmentReport;
 use crate::config::{Config, WatchMode};
 
 /// The kernel's limit for one user.
@@ -13,10 +13,10 @@ const COUNTED_MAX: u64 = 2_000_000;
 
 /// Compares the directories of the watched collections with the kernel's limit. Ignored directories count too, so it is an
 /// upper bound.
-pub(super) fn room(config: &Config, report: &mut Report) {
+pub(super) fn room(config: &Config, report: &mut EnvironmentReport) {
     let Some(limit) = limit(Path::new(LIMIT)) else {
         report.notes.push(format!(
-            "{LIMIT} cannot be read: whether there are enough watches is not known"
+            "cannot read {LIMIT}: whether there are enough watches is not known"
         ));
         return;
     };
@@ -30,7 +30,7 @@ pub(super) fn room(config: &Config, report: &mut Report) {
     judge(needed, limit, report);
 }
 
-fn judge(needed: u64, limit: u64, report: &mut Report) {
+fn judge(needed: u64, limit: u64, report: &mut EnvironmentReport) {
     if needed > limit {
         let wanted = needed.saturating_mul(2).max(524_288);
         report.unmet(
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn too_few_watches_are_told_with_the_line_that_allows_more() {
-        let mut report = Report::default();
+        let mut report = EnvironmentReport::default();
         judge(8192, 8192, &mut report);
         assert_eq!(report.unmet, []);
         judge(8193, 8192, &mut report);

@@ -236,7 +236,7 @@ impl ClockGap {
         if let Some(stopped) = self.stopped() {
             tracing::warn!(
                 name: "docent.was_stopped", seconds = stopped.as_secs_f64(),
-                "this process was stopped for {} s (a signal, a paused container, a suspended or overloaded machine); no agent is to blame for it",
+                "this process was stopped for {} s (a signal, a paused container, a suspended or overloaded machine); no agent is to blame",
                 stopped.as_secs()
             );
         }

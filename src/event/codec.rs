@@ -77,14 +77,14 @@ fn open_type() -> Object {
 pub enum SubmissionError {
     /// It is not a JSON object with the known fields.
     #[error(
-        "cannot read the event: {0}; write one JSON object with type, subject, data and, if wanted, id"
+        "cannot read the event: {0}; write one JSON object with type, subject, data and optionally id"
     )]
     Malformed(String),
     /// The type does not exist.
-    #[error("there is no event type `{0}`; the open ones are {open}", open = open_types())]
+    #[error("there is no event type `{0}`; you may publish {open}", open = open_types())]
     UnknownType(String),
     /// The type is docent's own.
-    #[error("the event type `{0}` is published by docent alone; the open ones are {open}", open = open_types())]
+    #[error("only docent publishes the event type `{0}`; you may publish {open}", open = open_types())]
     ClosedType(EventType),
     /// The subject cannot be one.
     #[error(transparent)]

@@ -50,9 +50,6 @@ impl Data {
     }
 
     /// Reads the text of a JSON object.
-    ///
-    /// # Errors
-    /// See [`DataError`].
     pub fn parse(text: &str) -> Result<Self, DataError> {
         let raw: &RawValue = serde_json::from_str(text).map_err(malformed)?;
         let view = view(raw, 0)?;

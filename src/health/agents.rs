@@ -38,7 +38,7 @@ pub(super) fn parked(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
             let standing = facts.open.contains(&found.key()) && agent.steady < limits.steady;
             return standing.then_some(found);
         };
-        let remedy = format!("mend the cause that the log names, then `docent agent restart {name}`; self_healing tries that too");
+        let remedy = format!("fix the cause that the log names, then run `docent agent restart {name}`; self_healing tries that too");
         Some(found.told(what, remedy))
     });
     Some(found.collect())
@@ -69,10 +69,10 @@ pub(super) fn unavailable(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
             Detector::AgentUnavailable,
             subject(facts, agent),
             format!("waiting since {since}: {cause}"),
-            "what the agent works with is there",
+            "everything that the agent needs is available",
         );
         let what = format!("the agent {} has been {}", agent.status.name, found.value);
-        Some(found.told(what, "it goes on by itself when the cause is gone"))
+        Some(found.told(what, "it continues by itself when the cause is gone"))
     });
     Some(found.collect())
 }

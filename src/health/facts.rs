@@ -124,7 +124,7 @@ impl RedisFacts {
     pub(crate) fn now(mut self, now: Millis) -> RedisView {
         if self.needed && self.standing == RedisStanding::Unknown {
             self.standing = RedisStanding::Away {
-                why: "Redis is being looked for".to_owned(),
+                why: "docent is connecting to Redis".to_owned(),
                 since: now,
                 answers: false,
             };

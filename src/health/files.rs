@@ -28,7 +28,7 @@ pub(super) fn root_absent(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
                 format!("put it back, or take the collection out of the config; {then}")
             }
             _ => format!(
-                "mount it or put it back; {then} until then, or let them go: {}",
+                "mount it or put it back; {then} until then; to remove them from search instead: {}",
                 accept(name)
             ),
         };
@@ -53,13 +53,12 @@ pub(super) fn removals_held(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> 
             return None;
         };
         let (name, accept) = (&root.collection, accept(&root.collection));
-        let limit = format!(
-            "the directory that was there is back, or `{accept}` accepts the one that is there"
-        );
+        let limit =
+            format!("the original directory is back, or `{accept}` accepts the one that is there");
         let found = Detected::new(Detector::RemovalsHeld, subject, cause.clone(), limit);
         Some(found.told(
             format!("the removals in {name} are held: {cause}"),
-            format!("mount the volume again or put the directory back; to take what is at its place now: {accept}"),
+            format!("mount the volume again or put the directory back; to accept what is there now: {accept}"),
         ))
     })
 }
@@ -111,7 +110,7 @@ pub(super) fn captures_held(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> 
         let subject = Subject::agent(AgentName::ChangeDetection, &facts.instance);
         let limit = "every changed file is captured";
         let found = Detected::new(Detector::CapturesHeld, subject, cause.clone(), limit);
-        let remedy = "they go on by themselves when the cause is gone";
+        let remedy = "they continue by themselves when the cause is gone";
         found.told(format!("captures are held: {cause}"), remedy)
     });
     Some(found.collect())

@@ -16,10 +16,10 @@ pub(super) fn stopped(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
         .iter()
         .filter_map(|index| index.stopped.as_ref());
     let found = stopped.map(|cause| {
-        let limit = "the index follows the store; it goes on by itself when the cause is gone";
+        let limit = "the index follows the store; it continues by itself when the cause is gone";
         let found = about(facts, Detector::IndexStopped, cause.clone(), limit);
         let what = format!("the index does not follow the store: {cause}");
-        found.told(what, "it goes on by itself when the cause is gone")
+        found.told(what, "it continues by itself when the cause is gone")
     });
     Some(found.collect())
 }
@@ -32,7 +32,7 @@ pub(super) fn unready(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
         let what = "the index is being opened or rebuilt".to_owned();
         let limit = format!("the index is ready within {} s", longest.as_secs());
         let found = about(facts, Detector::IndexUnready, what.clone(), limit);
-        found.told(what, "wait: search answers when it is there")
+        found.told(what, "wait: search answers when it is ready")
     });
     Some(found.collect())
 }

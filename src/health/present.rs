@@ -52,15 +52,15 @@ impl OpenIssue {
         let (what, remedy) = match detector {
             Some(Detector::Integrity) => (
                 format!("the store is not intact: {value}"),
-                "stop docent, then put back a copy of store.db, or move it away with its -wal file: documents are read anew".to_owned(),
+                "stop docent, then restore a backup of store.db, or move it away with its -wal file: docent then reads all documents again".to_owned(),
             ),
             Some(Detector::IndexDrift) => (
                 format!("the index is not intact: {value}"),
-                "it is built anew from the store by itself; `docent health` tells how far that is".to_owned(),
+                "docent rebuilds it from the store; `docent health` shows how far that is".to_owned(),
             ),
             _ => (
                 format!("{}: {value}", key.split_once(':').map_or("", |(_, about)| about)),
-                format!("expected: {limit}; `docent health` tells what was tried"),
+                format!("expected: {limit}; `docent health` shows what was tried"),
             ),
         };
         OpenIssue {
@@ -275,7 +275,9 @@ mod tests {
         );
         assert_eq!(redis(false, away()), [""; 0]);
         let looked_for = redis(true, RedisStanding::Unknown);
-        assert!(looked_for[0].starts_with("Redis cannot carry events: Redis is being looked for"));
+        assert!(
+            looked_for[0].starts_with("Redis cannot carry events: docent is connecting to Redis")
+        );
         assert_eq!(redis(false, RedisStanding::Unknown), [""; 0]);
         let why = "it belongs to x".to_owned();
         assert_eq!(

@@ -23,7 +23,7 @@ pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
     };
     let told = |found: Detected, why: String| {
         let remedy =
-            "start or mend it, and what is owed goes on by itself; publishing works meanwhile";
+            "start or repair it, and owed work continues by itself; publishing works meanwhile";
         found.told(format!("Redis cannot carry events: {why}"), remedy)
     };
     let needed = redis.facts.needed;
@@ -43,16 +43,16 @@ pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
     };
     let limit = match (needed, answers) {
         (true, _) => {
-            "Redis answers: start or mend it, and what is owed goes on by itself; [bus] mode = \"auto\" works without it meanwhile"
+            "Redis answers: start or repair it, and owed work continues by itself; [bus] mode = \"auto\" works without it meanwhile"
         }
         (false, true) => {
-            "Redis does its work: mend what it says, or write [bus] mode = \"embedded\" if docent is not to use this Redis; the embedded carrier carries events meanwhile"
+            "Redis does its work: fix what it reports, or write [bus] mode = \"embedded\" if docent should not use this Redis; the embedded carrier carries events meanwhile"
         }
         (false, false) => {
-            "Redis answers, as it did before: start it, or write [bus] mode = \"embedded\" if it is not to come back; the embedded carrier carries events meanwhile"
+            "Redis answers, as it did before: start it, or write [bus] mode = \"embedded\" if it will not come back; the embedded carrier carries events meanwhile"
         }
     };
-    let how = if answers { "of no use" } else { "away" };
+    let how = if answers { "unusable" } else { "away" };
     let value = format!("Redis has been {how} since {since}: {why}");
     let mut found = about(facts, Detector::RedisAway, value, limit);
     if !needed {
@@ -71,7 +71,7 @@ pub(super) fn reconnects(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>
     let redis = facts.redis.iter().filter(|r| r.reconnects >= most);
     let found = redis.map(|redis| {
         let (count, within) = (redis.reconnects, limits.restarts_window.as_secs());
-        let cause = redis.cause.iter().map(|why| format!(", the last trouble: {why}"));
+        let cause = redis.cause.iter().map(|why| format!(", the last cause: {why}"));
         let cause: String = cause.collect();
         let value = format!("{count} new connections in {within} s{cause}");
         let limit = format!(

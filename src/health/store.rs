@@ -35,7 +35,7 @@ pub(super) fn dead_letters(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
     let found = Detected::new(Detector::DeadLetters, named("dead"), what.clone(), limit);
     Some(vec![found.told(
         what,
-        "see `docent dead list`; when the cause is mended, `docent dead replay ID…`; `docent dead drop ID…` gives it up",
+        "see `docent dead list`; fix the cause, then run `docent dead replay ID…`, or give up with `docent dead drop ID…`",
     )])
 }
 
@@ -51,7 +51,7 @@ pub(super) fn disk(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
     );
     let found = found.told(
         format!("the disk of data_dir has {free} free, less than {least}: nothing is captured"),
-        "free space; captures go on by themselves",
+        "free space; captures then continue by themselves",
     );
     let enough = if facts.open.contains(&found.key()) {
         floor.saturating_add(floor / 10)
@@ -93,7 +93,7 @@ pub(super) fn log_held(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
             "store.db-wal grows: another process has been reading the store since {}",
             held.since
         );
-        let limit = "no reader that stays: `fuser -v` on store.db lists who has it open; end the one that is not docent";
+        let limit = "no program reads it for long: `fuser -v` on store.db lists who has it open; end the one that is not docent";
         Detected::new(Detector::LogHeld, Subject::store(), value, limit)
     });
     Some(found.collect())

@@ -22,7 +22,7 @@ pub(super) fn stuck(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
         told.then(|| format!("{} entries of {}", stream.stuck, stream.key))
     };
     let limit = format!(
-        "every entry is acknowledged within {} s; `docent agent restart NAME` reads that inbox anew",
+        "every entry is acknowledged within {} s; `docent agent restart NAME` reads that inbox again",
         limits.oldest_owed.as_secs()
     );
     streams(facts, Detector::RedisStuck, &limit, told)
@@ -47,7 +47,7 @@ pub(super) fn inbox(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
             stream.entries, stream.key
         ))
     };
-    let limit = "no more entries than docent carries or keeps: no other program may write there, and what docent wrote goes when it is answered";
+    let limit = "no more entries than docent carries or keeps: no other program may write there, and docent removes its own entries when they are handled";
     streams(facts, Detector::RedisInbox, limit, told)
 }
 
@@ -65,7 +65,7 @@ pub(super) fn ingress(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
         })
     };
     let limit = format!(
-        "every entry is published within {} s; see whether the disk is full (`docent status`) and what the log says of Redis",
+        "every entry is published within {} s; check whether the disk is full (`docent status`) and what the log says about Redis",
         longest.as_secs()
     );
     streams(facts, Detector::RedisIngress, &limit, told)

@@ -43,7 +43,7 @@ impl Served {
 }
 
 pub(super) const LOGIN_OFFERED: About =
-    About::new("Offer a login to the dashboard").or(&[ProblemKind::NotFound]);
+    About::new("Create a login to the dashboard").or(&[ProblemKind::NotFound]);
 
 /// `POST /api/v1/dashboard/logins`: the address that logs a browser in, once, within a minute.
 pub(super) async fn login(
@@ -56,7 +56,7 @@ pub(super) async fn login(
         return Err(stopping());
     }
     let Some(served) = &state.info.dashboard else {
-        let detail = "there is no dashboard: docent listens on no address";
+        let detail = "there is no dashboard: docent does not listen on any address";
         return Err(Problem::new(ProblemKind::NotFound, detail).hint(
             "write listen = \"127.0.0.1:9870\" into [http] of the config, and restart docent",
         ));

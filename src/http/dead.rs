@@ -175,7 +175,7 @@ pub(super) async fn show(
         let of = agent.map_or_else(String::new, |agent| format!(" of {agent}"));
         let detail = format!("the event {id} has no dead delivery{of}");
         return Err(Problem::new(ProblemKind::NotFound, detail)
-            .hint(format!("`docent events show {id}` tells its deliveries")));
+            .hint(format!("`docent events show {id}` shows its deliveries")));
     }
     Ok(Json(DeadView {
         event: Some(Envelope::from(&event)),
@@ -250,8 +250,8 @@ pub(super) async fn event_named(
 pub(super) fn unknown_event(id: EventId) -> Problem {
     let detail = format!("there is no event {id} in the ledger");
     Problem::new(ProblemKind::NotFound, detail).hint(
-        "if it was there once, it was done and has left after [delivery] ledger_keep; `docent audit list` has it longer, \
-         and what it was about can be looked at anew with `docent scan`",
+        "if it existed, it was handled and removed after [delivery] ledger_keep; `docent audit list` keeps it longer, \
+         and `docent scan` looks again at the file that it was about",
     )
 }
 

@@ -226,12 +226,12 @@ async fn no_document(
             format!("{place} is captured and not processed yet")
         }
         Some(row) => match row.reason {
-            Some(reason) => format!("{place} is no document: {reason}"),
-            None => format!("{place} is no document: it is {}", row.state.as_str()),
+            Some(reason) => format!("{place} is not a document: {reason}"),
+            None => format!("{place} is not a document: it is {}", row.state.as_str()),
         },
         None => {
             state.known_collection(caller, collection)?;
-            format!("there is no document {place}, and there never was one that is remembered")
+            format!("there is no document {place}, and docent remembers none")
         }
     };
     Ok(Problem::new(ProblemKind::NotFound, detail))

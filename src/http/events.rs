@@ -110,7 +110,7 @@ async fn page(
 
 /// `GET /api/v1/events/{id}`
 pub(super) const SHOW: About =
-    About::new("Show an event and what came of it").or(&[ProblemKind::NotFound]);
+    About::new("Show an event and what it caused").or(&[ProblemKind::NotFound]);
 
 pub(super) async fn show(
     Shared(state): Shared<State>,

@@ -50,7 +50,7 @@ pub(super) async fn follow(
         Some(last) => {
             let (cursor, whole) = after(&state, &last, now).await?;
             if !whole {
-                let reason = "the ledger does not have all events after this one any more";
+                let reason = "the ledger no longer has all events after this one";
                 first += &message("gap", &json!({"after": last, "reason": reason}));
             }
             cursor
@@ -112,7 +112,7 @@ impl Following {
             // Seen before the look: a commit during it wakes the wait below.
             let head = self.head.borrow_and_update().seq;
             if self.live && is_too_slow(self.cursor, head) {
-                return Ok(self.end("the client is too slow: it may go on from its last event"));
+                return Ok(self.end("the client is too slow: it may continue from its last event"));
             }
             let events = self.state.store.events_after(self.cursor, PAGE).await?;
             if let Some(last) = events.last() {
@@ -157,7 +157,7 @@ impl Following {
         tracing::debug!(
             token = self.caller.token(),
             reason,
-            "a client that followed events is let go"
+            "a client that follows events is disconnected"
         );
         Some(message("end", &json!({"reason": reason})))
     }

@@ -158,16 +158,16 @@ impl Ring {
 
 /// The figures of the last hour and of the last day.
 #[derive(Debug)]
-pub(super) struct History {
+pub(super) struct FigureRings {
     hour: Ring,
     day: Ring,
     /// The step of the day that is not over, with its points.
     open: (i64, Vec<Point>),
 }
 
-impl Default for History {
+impl Default for FigureRings {
     fn default() -> Self {
-        History {
+        FigureRings {
             hour: Ring::new(STEP, HOUR),
             day: Ring::new(STEP * STEPS_OF_DAY, DAY),
             open: (0, Vec::new()),
@@ -175,7 +175,7 @@ impl Default for History {
     }
 }
 
-impl History {
+impl FigureRings {
     /// Adds the point of a step.
     pub(super) fn push(&mut self, step: i64, point: Point) {
         let of_day = step.div_euclid(STEPS_OF_DAY);
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_step_without_a_point_is_a_gap_and_a_figure_that_is_not_known_is_null() {
-        let mut history = History::default();
+        let mut history = FigureRings::default();
         for (step, value) in [(100, 1.0), (101, 2.0), (104, 3.0)] {
             history.push(step, point(value));
         }
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded_whatever_the_clock_does() {
-        let mut history = History::default();
+        let mut history = FigureRings::default();
         for step in 0..20_000 {
             history.push(step, point(step as f64));
         }
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_point_of_the_day_has_the_peak_of_what_waits_and_the_mean_of_a_rate() {
-        let mut history = History::default();
+        let mut history = FigureRings::default();
         for step in 0..STEPS_OF_DAY {
             let mut point = point(if step == 3 { 40.0 } else { 0.0 });
             if step % 2 == 0 {

@@ -38,9 +38,9 @@ pub(super) async fn kept(
 fn not_kept(entry: &str) -> Problem {
     Problem::new(
         ProblemKind::NotFound,
-        format!("no entry {entry} of another program is kept"),
+        format!("docent keeps no entry {entry} of another program"),
     )
-    .hint("`docent dead list` shows those that are")
+    .hint("`docent dead list` lists those that it keeps")
 }
 
 /// An entry in a list of dead letters: no event came of it, so its own id stands in the event's place.

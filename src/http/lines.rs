@@ -187,7 +187,7 @@ where
 
 /// What breaks an answer off in the middle.
 pub(super) fn broken_off(problem: Problem) -> io::Error {
-    tracing::warn!(error = %problem, "answer broken off");
+    tracing::warn!(error = %problem, "answer ended early");
     io::Error::other(problem.detail)
 }
 

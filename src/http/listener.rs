@@ -22,9 +22,7 @@ const OTHER_FILES: u64 = 1024;
 /// Where requests come from.
 #[derive(Debug)]
 pub(crate) enum Listener {
-    /// The control socket.
     Control(ControlSocket),
-    /// TCP.
     Network(NetworkListener),
 }
 

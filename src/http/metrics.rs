@@ -111,7 +111,7 @@ fn deliveries(page: &mut MetricsPage, state: &State, agents: &[NamedAgent]) {
     };
     page.gauges(
         "agent_up",
-        "1 while the agent runs, of those that are on",
+        "1 while the agent runs; agents that are off are left out",
         is(AgentState::Running),
     );
     let help = "1 when the agent failed too often and is no longer started";
@@ -137,7 +137,7 @@ fn deliveries(page: &mut MetricsPage, state: &State, agents: &[NamedAgent]) {
     let dead = each(agents, |a| a.agent.dead as f64);
     page.gauges(
         "deliveries_dead",
-        "Deliveries that failed for good and stand in the dead letters",
+        "Deliveries that failed for good: dead letters",
         dead,
     );
     let oldest = each(agents, |a| a.agent.oldest_owed_s.unwrap_or(0.0));
@@ -194,7 +194,7 @@ fn searches(page: &mut MetricsPage, state: &State) {
     let lag = known.then(|| behind(&follower, head) as f64);
     page.gauge(
         "index_lag_changes",
-        "Changes that the index has still to follow",
+        "Changes that the index has not followed yet",
         lag,
     );
 }
@@ -211,7 +211,7 @@ async fn files(page: &mut MetricsPage, state: &State) -> Result<(), ReadError> {
     page.gauges("documents", "Files in scope, by state", files);
     page.gauge(
         "chunks",
-        "Chunks that belong into the index",
+        "Chunks that belong in the index",
         counted.chunks as f64,
     );
     let scans = state.scans.figures();
@@ -232,7 +232,7 @@ async fn store(page: &mut MetricsPage, state: &State) -> Result<(), ReadError> {
     page.add("commit_seconds", help, figures.commit_seconds.clone());
     let help = "Transactions in one commit";
     page.add("commit_batch_size", help, figures.batch_size.clone());
-    let help = "Records of the audit log since it was begun";
+    let help = "Records of the audit log since it began";
     page.add("audit_records", help, figures.audited.clone());
     let help = "Notifications of alerts that were dropped because too many waited";
     let dropped = figures.notifications_dropped.clone();

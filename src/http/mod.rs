@@ -77,7 +77,7 @@ pub(crate) use mcp::{Ask, Server as McpServer};
 pub(crate) use overview::{Overviews, observe};
 pub(crate) use params::{Ends, Peer};
 pub(crate) use router::{router, tcp_router};
-pub(crate) use server::{Patience, serve};
+pub(crate) use server::{ClientTimeouts, serve};
 pub(crate) use socket::{BindError, ControlSocket, bind};
 pub(crate) use tls::{Tls, TlsError};
 
@@ -136,7 +136,7 @@ pub(crate) struct Info {
     /// Bytes of the largest event.
     pub event_size: u64,
     /// How long clients may keep the server waiting.
-    pub patience: Patience,
+    pub timeouts: ClientTimeouts,
     /// The config that the daemon runs with, and where each value came from.
     pub settings: Vec<ShownSetting>,
 }
@@ -153,7 +153,6 @@ pub(crate) struct State {
     /// Where scans are asked for.
     pub scans: ScanDesk,
     pub carriers: Monitor,
-    /// How Redis stands.
     pub redis: RedisLook,
     pub supervisor: SupervisorHandle,
     /// What does not change.

@@ -48,7 +48,7 @@ const ACTED: &[ProblemKind] = &[
 ];
 
 pub(super) const REPLAY_DEAD: About =
-    About::new("Try what is dead of an event again, or publish an entry").or(ACTED);
+    About::new("Retry the dead deliveries of an event, or publish an entry").or(ACTED);
 
 /// `POST /api/v1/dead/{id}/replay`: the dead deliveries of an event are owed again; an entry of another program is published.
 pub(super) async fn replay_dead(
@@ -60,17 +60,11 @@ pub(super) async fn replay_dead(
     if let Some(row) = ingress::kept(&state, &caller, &id).await? {
         return ingress::replay(&state, row, &caller).await;
     }
-    operate(
-        &state,
-        (Act::ReplayDead, "dead replay"),
-        (&id, query),
-        &caller,
-    )
-    .await
-    .map(replayed)
+    let operated = operate(&state, Act::ReplayDead, &id, query, &caller).await?;
+    Ok(operated.replayed())
 }
 
-pub(super) const REPLAY_EVENT: About = About::new("Have an event handled again").or(ACTED);
+pub(super) const REPLAY_EVENT: About = About::new("Deliver an event again").or(ACTED);
 
 /// `POST /api/v1/events/{id}/replay`: what is done or dead of an event is owed again.
 pub(super) async fn replay_event(
@@ -79,14 +73,12 @@ pub(super) async fn replay_event(
     Params(query): Params<OfAgent>,
     caller: Caller,
 ) -> Result<Json<Replayed>, Problem> {
-    let act = (Act::ReplaySettled, "events replay");
-    operate(&state, act, (&id, query), &caller)
-        .await
-        .map(replayed)
+    let operated = operate(&state, Act::ReplaySettled, &id, query, &caller).await?;
+    Ok(operated.replayed())
 }
 
 pub(super) const DROP_DEAD: About =
-    About::new("Give up what is dead of an event, or an entry").or(ACTED);
+    About::new("Drop the dead deliveries of an event, or an entry").or(ACTED);
 
 /// `POST /api/v1/dead/{id}/drop`: the dead deliveries of an event, or an entry of another program, are done with.
 pub(super) async fn drop_dead(
@@ -98,26 +90,44 @@ pub(super) async fn drop_dead(
     if let Some(row) = ingress::kept(&state, &caller, &id).await? {
         return ingress::forget(&state, row, &caller).await;
     }
-    let (event, dropped) = operate(&state, (Act::Drop, "dead drop"), (&id, query), &caller).await?;
+    let operated = operate(&state, Act::Drop, &id, query, &caller).await?;
     Ok(Json(Dropped {
-        event: event.to_string(),
-        dropped,
+        event: operated.event.to_string(),
+        dropped: operated.deliveries,
     }))
 }
 
-fn replayed((event, replayed): (EventId, u64)) -> Json<Replayed> {
-    Json(Replayed {
-        event: event.to_string(),
-        replayed,
-    })
+/// An act that was done, and to how many deliveries of its event.
+struct Operated {
+    event: EventId,
+    deliveries: u64,
+}
+
+impl Operated {
+    fn replayed(&self) -> Json<Replayed> {
+        Json(Replayed {
+            event: self.event.to_string(),
+            replayed: self.deliveries,
+        })
+    }
+}
+
+/// The verb of the command line that does this, as it is recorded.
+fn verb(act: Act) -> &'static str {
+    match act {
+        Act::ReplayDead => "dead replay",
+        Act::ReplaySettled => "events replay",
+        Act::Drop => "dead drop",
+    }
 }
 
 async fn operate(
     state: &State,
-    (act, verb): (Act, &'static str),
-    (id, query): (&str, OfAgent),
+    act: Act,
+    id: &str,
+    query: OfAgent,
     caller: &Caller,
-) -> Result<(EventId, u64), Problem> {
+) -> Result<Operated, Problem> {
     if state.is_draining() {
         return Err(stopping());
     }
@@ -129,6 +139,7 @@ async fn operate(
         return Err(unknown_event(id));
     };
     let arguments = json!({"event": id.to_string(), "agent": agent.map(AgentName::as_str)});
+    let verb = verb(act);
     let changed = state
         .store
         .operate(Operation {
@@ -139,17 +150,21 @@ async fn operate(
         })
         .await?;
     if changed == 0 {
-        return Err(nothing_to_do(state, act, (id, agent), &deliveries));
+        return Err(nothing_to_do(state, act, id, agent, &deliveries));
     }
     tracing::info!(event = %id, verb, changed, uid = caller.uid(), token = caller.token(), "an operator acted");
-    Ok((id, changed as u64))
+    Ok(Operated {
+        event: id,
+        deliveries: changed as u64,
+    })
 }
 
 /// Why an act found nothing that it could be done to.
 fn nothing_to_do(
     state: &State,
     act: Act,
-    (id, agent): (EventId, Option<AgentName>),
+    id: EventId,
+    agent: Option<AgentName>,
     deliveries: &[DeliveryView],
 ) -> Problem {
     let off = |name: AgentName| state.board.agent(name).state == AgentState::Off;
@@ -180,7 +195,7 @@ fn nothing_to_do(
             }
         },
     }
-    .hint(format!("`docent events show {id}` tells its deliveries"))
+    .hint(format!("`docent events show {id}` shows its deliveries"))
 }
 
 pub(super) const RESTART: About = About::new("Restart an agent").or(&[ProblemKind::AgentMissing]);
@@ -208,7 +223,7 @@ pub(super) async fn restart(
     let mut board = state.board.agents();
     state
         .supervisor
-        .restart(agent, "asked for by an operator")
+        .restart(agent, "requested by an operator")
         .await
         .map_err(|error| match error {
             RequestError::Off(agent) => missing(agent, AgentState::Off),

@@ -136,7 +136,7 @@ impl<T> FromRequest<State> for Sent<T> {
 
     async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
         let body = request.into_body();
-        let bytes = whole(body, state.info.body, state.info.patience.body).await?;
+        let bytes = whole(body, state.info.body, state.info.timeouts.body).await?;
         Ok(Sent::of(bytes))
     }
 }
@@ -173,7 +173,10 @@ pub(super) async fn whole(mut body: Body, max: u64, patience: Duration) -> Resul
         };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|e| {
-            Problem::new(ProblemKind::BadRequest, format!("the body broke off: {e}"))
+            Problem::new(
+                ProblemKind::BadRequest,
+                format!("the body ended early: {e}"),
+            )
         })?;
         let Ok(data) = frame.into_data() else {
             continue;
@@ -201,15 +204,15 @@ pub(super) fn field(form: &[u8], name: &str) -> Option<String> {
 
 /// That a request did not arrive in time.
 pub(super) fn too_slow() -> Problem {
-    let detail = "what was begun to be sent did not arrive in time";
-    Problem::new(ProblemKind::TooSlow, detail).hint("send it without a pause")
+    let detail = "the rest of the request did not arrive in time";
+    Problem::new(ProblemKind::TooSlow, detail).hint("send it without pauses")
 }
 
 /// A moment in a query.
 pub(super) fn moment(name: &str, text: &str) -> Result<Millis, Problem> {
     Millis::parse(text).ok_or_else(|| {
         let detail =
-            format!("{name} `{text}` is no moment; write for example 2026-01-31T12:00:00Z");
+            format!("{name} `{text}` is not a time; write for example 2026-01-31T12:00:00Z");
         Problem::new(ProblemKind::BadRequest, detail)
     })
 }

@@ -77,7 +77,7 @@ impl From<SearchError> for Problem {
 pub(super) fn stopping() -> Problem {
     Problem::new(
         ProblemKind::Stopping,
-        "docent is stopping and takes nothing new",
+        "docent is stopping and accepts nothing new",
     )
     .hint("try again when it is back")
 }

@@ -77,7 +77,7 @@ pub(super) async fn read(
     let text = text_of(&state, &known.document).await?;
     let answer = state
         .compute
-        .run(move || answer(&known.document, &text, (named, room), stale))
+        .run(move || answer(&known.document, &text, named, room, stale))
         .await;
     let answer = answer.map_err(internal)??;
     let missing = waiting.missing();
@@ -107,7 +107,8 @@ pub(super) fn internal(cause: String) -> Problem {
 fn answer(
     document: &DocumentRow,
     text: &str,
-    (named, room): (Option<Referenced>, Room),
+    named: Option<Referenced>,
+    room: Room,
     stale: bool,
 ) -> Result<ReadAnswer, Problem> {
     let place = format!("{}/{}", document.collection, escape(&document.path));

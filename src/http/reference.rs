@@ -16,12 +16,12 @@ pub(super) struct Referenced {
 
 /// A document that is known, or was.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct KnownDocument {
     pub(super) document: DocumentRow,
     pub(super) row: Option<ManifestRow>,
 }
 
-impl Known {
+impl KnownDocument {
     /// The row of the file, if its text may be shown: it is a document, its bytes are captured, and nothing has been found
     /// since for which they would not be.
     pub(super) fn readable(&self) -> Option<&ManifestRow> {
@@ -52,7 +52,11 @@ fn split(text: &str) -> Option<(&str, Referenced)> {
 }
 
 /// The document at a place, also one that is gone.
-async fn known(state: &State, caller: &Caller, place: &str) -> Result<Option<Known>, Problem> {
+async fn known(
+    state: &State,
+    caller: &Caller,
+    place: &str,
+) -> Result<Option<KnownDocument>, Problem> {
     let Ok(subject) = Subject::parse(place) else {
         return Ok(None);
     };
@@ -66,7 +70,7 @@ async fn known(state: &State, caller: &Caller, place: &str) -> Result<Option<Kno
         return Ok(None);
     };
     let row = state.store.manifest_row(collection, &path).await?;
-    Ok(Some(Known { document, row }))
+    Ok(Some(KnownDocument { document, row }))
 }
 
 /// The document that `text` names, and the lines. Where the end of a path could be lines, a path that is there wins.
@@ -74,7 +78,7 @@ pub(super) async fn find(
     state: &State,
     caller: &Caller,
     text: &str,
-) -> Result<Option<(Known, Option<Referenced>)>, Problem> {
+) -> Result<Option<(KnownDocument, Option<Referenced>)>, Problem> {
     let whole = known(state, caller, text).await?;
     if whole
         .as_ref()

@@ -71,7 +71,7 @@ pub(super) async fn show(
 ) -> Result<Json<ReportAnswer>, Problem> {
     let found = state.store.report_named(name.clone()).await?;
     let row = found.ok_or_else(|| {
-        let detail = format!("there is no report {name:?}; `docent report --list` has them");
+        let detail = format!("there is no report {name:?}; `docent report --list` lists them");
         Problem::new(ProblemKind::NotFound, detail)
     })?;
     let report = serde_json::from_str(&row.json).map_err(|error| {

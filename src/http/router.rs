@@ -181,7 +181,7 @@ fn api(state: State, pages: Router<State>) -> Router {
     let lasting = lasting
         .method_not_allowed_fallback(method_not_allowed)
         .layer(bounded_by(permits.lasting()));
-    let (body, patience) = (state.info.body, state.info.patience.body);
+    let (body, patience) = (state.info.body, state.info.timeouts.body);
     let stop = state.stop.clone();
     let api = Router::new()
         .nest("/api/v1", brief.merge(lasting).with_state(state.clone()))
@@ -261,7 +261,7 @@ impl Permits {
             lasts: false,
             requests,
             body: info.body,
-            patience: info.patience.body,
+            patience: info.timeouts.body,
         }
     }
 
@@ -332,7 +332,7 @@ async fn bounded(Shared(permits): Shared<Permits>, request: Request, next: Next)
             permits.requests
         );
         return Problem::new(ProblemKind::Busy, detail)
-            .hint("try again in a moment; the daemon's own user and root have places of their own")
+            .hint("try again in a moment; places are reserved for the daemon's own user and root")
             .into_response();
     };
     next.run(request).await.map(|body| {

@@ -52,7 +52,7 @@ pub(super) async fn scan(
     tracing::info!(
         uid = caller.uid(),
         token = caller.token(),
-        "scan asked for by an operator"
+        "scan requested by an operator"
     );
     let began = Instant::now();
     if query.accept_removals {
@@ -117,7 +117,7 @@ async fn accept_removals(
         let of = collection.map_or_else(String::new, |name| format!(" in {name}"));
         return Err(
             Problem::new(ProblemKind::NotFound, format!("no removals are held{of}"))
-                .hint("`docent status` tells how each root stands; the files of one that is absent go by its collection's name"),
+                .hint("`docent status` shows the state of each root; to accept that one is missing, name its collection"),
         );
     }
     let published = state

@@ -176,7 +176,7 @@ fn request(query: SearchQuery) -> Result<SearchRequest, Problem> {
     }
     let limit = query.limit.map(|text| {
         let number = text.parse();
-        number.map_err(|_| bad(format!("limit `{text}` is no number")))
+        number.map_err(|_| bad(format!("limit `{text}` is not a number")))
     });
     let within = Within::new(query.path, query.kind.as_deref(), query.language).map_err(bad)?;
     Ok(SearchRequest {
@@ -206,7 +206,7 @@ fn since(text: &str) -> Result<Millis, Problem> {
     let moment = Millis::parse(text).or_else(|| Millis::parse(&format!("{text}T00:00:00Z")));
     moment.ok_or_else(|| {
         bad(format!(
-            "since `{text}` is neither a moment nor an age; write for example 2026-01-31, 2026-01-31T12:00:00Z or 7d"
+            "since `{text}` is neither a time nor an age; write for example 2026-01-31, 2026-01-31T12:00:00Z or 7d"
         ))
     })
 }

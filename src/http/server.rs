@@ -40,7 +40,7 @@ const BUFFER: usize = 64 * 1024;
 
 /// How long a client may keep the server waiting before it loses its connection.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct ClientTimeouts {
     /// For the head of its next request.
     pub head: Duration,
     /// For the first of a body, for its next part, and for the rest of a line that it has begun.
@@ -49,9 +49,9 @@ pub(crate) struct Patience {
     pub answer: Duration,
 }
 
-impl Default for Patience {
+impl Default for ClientTimeouts {
     fn default() -> Self {
-        Patience {
+        ClientTimeouts {
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),
             answer: Duration::from_secs(60),
@@ -127,12 +127,12 @@ pub(super) struct TooMany;
 /// Serves `router` until told to stop; then takes no new connection, and gives the answers under way two seconds.
 ///
 /// A panic in a handler ends its connection and is logged; the others go on. A client that keeps the server waiting for longer
-/// than `patience` loses its connection.
+/// than `timeouts` says loses its connection.
 pub(crate) async fn serve(
     listener: impl Into<Listener>,
     router: Router,
     stop: CancellationToken,
-    patience: Patience,
+    timeouts: ClientTimeouts,
 ) {
     let mut listener = listener.into();
     let mut connections = FuturesUnordered::new();
@@ -148,12 +148,12 @@ pub(crate) async fn serve(
         };
         let event = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept => Event::Accepted(accepted),
-            Some(share) = connections.next(), if !connections.is_empty() => Event::Ended(share),
-            _ = look.tick() => Event::Look,
+            accepted = accept => ServerEvent::Accepted(accepted),
+            Some(share) = connections.next(), if !connections.is_empty() => ServerEvent::Ended(share),
+            _ = look.tick() => ServerEvent::Look,
         };
         match event {
-            Event::Accepted(Ok((accepted, peer))) => {
+            ServerEvent::Accepted(Ok((accepted, peer))) => {
                 let share = match shares.are_full(peer) && unheard.cut_oldest() {
                     true => Some(shares.take_over()),
                     false => shares.take(peer),
@@ -177,15 +177,15 @@ pub(crate) async fn serve(
                         Share::Own | Share::Told => Arc::default(),
                     },
                 };
-                let serving = connection(arrival, router.clone(), stop.clone(), patience);
+                let serving = connection(arrival, router.clone(), stop.clone(), timeouts);
                 connections.push(serving.map(move |()| share));
             }
-            Event::Accepted(Err(error)) => {
+            ServerEvent::Accepted(Err(error)) => {
                 tracing::warn!(%error, "connection refused by the operating system");
                 not_before = Instant::now() + REFUSED_PAUSE;
             }
-            Event::Ended(share) => *shares.of(share) -= 1,
-            Event::Look => listener.keep().await,
+            ServerEvent::Ended(share) => *shares.of(share) -= 1,
+            ServerEvent::Look => listener.keep().await,
         }
     }
     listener.close();
@@ -193,13 +193,13 @@ pub(crate) async fn serve(
     if timeout(GRACE, rest).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
-            "connections cut off at the end"
+            "connections were cut off at the stop"
         );
     }
 }
 
 /// What the server reacts to.
-enum Event {
+enum ServerEvent {
     Accepted(io::Result<(Accepted, Peer)>),
     Ended(Share),
     Look,
@@ -214,15 +214,25 @@ struct Arrival {
 }
 
 /// Serves a connection until it ends, or is to give up its place.
-async fn connection(arrival: Arrival, router: Router, stop: CancellationToken, patience: Patience) {
+async fn connection(
+    arrival: Arrival,
+    router: Router,
+    stop: CancellationToken,
+    timeouts: ClientTimeouts,
+) {
     let awaited = arrival.awaited.clone();
     tokio::select! {
-        () = served(arrival, router, stop, patience) => {}
+        () = served(arrival, router, stop, timeouts) => {}
         () = awaited.cut() => tracing::debug!("connection cut off: others wait for its place, and it has asked for nothing"),
     }
 }
 
-async fn served(arrival: Arrival, router: Router, stop: CancellationToken, patience: Patience) {
+async fn served(
+    arrival: Arrival,
+    router: Router,
+    stop: CancellationToken,
+    timeouts: ClientTimeouts,
+) {
     let Arrival {
         accepted,
         peer,
@@ -230,11 +240,11 @@ async fn served(arrival: Arrival, router: Router, stop: CancellationToken, patie
         awaited,
     } = arrival;
     let opened = tokio::select! {
-        opened = timeout(patience.head, accepted.opened()) => opened,
+        opened = timeout(timeouts.head, accepted.opened()) => opened,
         () = stop.cancelled() => return,
     };
     let stream = match opened {
-        Ok(Ok(stream)) => Reader::new(stream, patience.answer),
+        Ok(Ok(stream)) => Reader::new(stream, timeouts.answer),
         Ok(Err(error)) => {
             return tracing::debug!(%error, "the client and docent did not agree on keys");
         }
@@ -251,7 +261,7 @@ async fn served(arrival: Arrival, router: Router, stop: CancellationToken, patie
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(patience.head)
+        .header_read_timeout(timeouts.head)
         .max_buf_size(BUFFER)
         .keep_alive(share != Share::Told)
         .serve_connection(TokioIo::new(stream), service);

@@ -82,15 +82,15 @@ impl ControlSocket {
         let attempt = tokio::time::timeout(REBIND, bind(&self.path, &self.group));
         let why = match attempt.await {
             Ok(Ok(anew)) => {
-                tracing::warn!(name: "control.bound_again", socket = %path, "the control socket was not where it was bound; it is bound again");
+                tracing::warn!(name: "control.bound_again", socket = %path, "the control socket was gone; it is bound again");
                 *self = anew;
                 return;
             }
             Ok(Err(error)) => chain(&error),
-            Err(_) => format!("nobody answers within {REBIND:?} what stands in its place"),
+            Err(_) => format!("it was not known within {REBIND:?} what is in its place"),
         };
         if self.unbound.is_new(Some(why.clone())) {
-            tracing::error!(socket = %path, why, "the control socket is gone and cannot be bound again, so no command reaches docent; it is tried again until it can");
+            tracing::error!(socket = %path, why, "the control socket is gone and cannot be bound again, so no command reaches docent; docent keeps trying");
         }
     }
 
@@ -114,9 +114,6 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 /// socket's place. A socket that nobody answers on is replaced: the daemon that made it was killed.
 ///
 /// The caller holds the lock on `data_dir`, so no other daemon with this config can be about to open it too.
-///
-/// # Errors
-/// See [`BindError`].
 pub(crate) async fn bind(path: &Path, group: &str) -> Result<ControlSocket, BindError> {
     let gid = match group {
         "" => None,
@@ -133,7 +130,7 @@ pub(crate) async fn bind(path: &Path, group: &str) -> Result<ControlSocket, Bind
     let socket = UnixSocket::new_stream().map_err(failed("make the control socket", path))?;
     // The file takes the mode that the socket has when it is bound: it is never open to more than that, not for a moment.
     rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)
-        .map_err(|e| failed("make private the control socket", path)(e.into()))?;
+        .map_err(|e| failed("restrict access to the control socket", path)(e.into()))?;
     socket
         .bind(path)
         .map_err(failed("bind the control socket", path))?;

@@ -125,7 +125,7 @@ pub(super) async fn whole(
     Ok(WholeStatus { status, present })
 }
 
-pub(super) const STATUS: About = About::new("Show how the daemon stands");
+pub(super) const STATUS: About = About::new("Show the state of the daemon");
 
 /// `GET /api/v1/status`
 pub(super) async fn status(
@@ -174,8 +174,8 @@ async fn limited(
     status.wrong = theirs.map(IssueText::from).collect();
     let issues = present.issues.iter();
     status.issues = issues.filter(|issue| is_seen(&issue.subject)).count() as u64;
-    status.data_dir = "a directory that this token is not told".to_owned();
-    status.bus.why = "why is not told to this token".to_owned();
+    status.data_dir = "a directory that this token may not know".to_owned();
+    status.bus.why = "this token may not know why".to_owned();
     status.agents = BTreeMap::new();
     (status.documents, status.files) = (all.documents, all.files);
     (status.chunks, status.states) = (all.chunks, heard(all.states));

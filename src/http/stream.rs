@@ -97,7 +97,7 @@ impl Publishing {
             let rest = self
                 .lines
                 .holds_a_part()
-                .then_some(self.state.info.patience.body);
+                .then_some(self.state.info.timeouts.body);
             tokio::select! {
                 Some(answer) = self.under_way.next(), if !self.under_way.is_empty() => return Some(self.answers(answer)),
                 frame = within(rest, self.body.frame()), if wants_more => self.take(frame),
@@ -119,7 +119,7 @@ impl Publishing {
             }
             Ok(Some(Err(error))) => {
                 // The client is gone; what it sent of a line is no line.
-                tracing::debug!(%error, "stream of events broke off");
+                tracing::debug!(%error, "stream of events ended early");
                 self.close();
             }
             Ok(None) => {
@@ -242,6 +242,6 @@ fn ends_the_stream(problem: &Problem) -> bool {
 fn nothing_published() -> Problem {
     Problem::new(
         ProblemKind::Internal,
-        "the store took the event and did not name it",
+        "the store accepted the event without naming it",
     )
 }

@@ -21,16 +21,13 @@ pub(crate) enum TlsError {
     /// A file cannot be read.
     #[error("cannot read {path}", path = .path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: io::Error,
     },
     /// A file does not hold what it should.
     #[error("{path} has no {what} in PEM", path = .path.display())]
     NotPem {
-        /// The file.
         path: PathBuf,
         /// What it should hold.
         what: &'static str,
@@ -42,7 +39,6 @@ pub(crate) enum TlsError {
         certificate: PathBuf,
         /// The file of the key.
         key: PathBuf,
-        /// Why not.
         #[source]
         source: rustls::Error,
     },
@@ -72,9 +68,6 @@ pub(crate) struct Tls {
 
 impl Tls {
     /// Reads a certificate with those that lead to its authority, and its key.
-    ///
-    /// # Errors
-    /// See [`TlsError`].
     pub(crate) fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         // Before they are read: what changes meanwhile is read again.
         let stamp = stamp(certificate, key);
@@ -109,7 +102,7 @@ impl Tls {
             Err(error) => {
                 let why = super::socket::chain(&error);
                 if self.unusable.is_new(Some(why.clone())) {
-                    tracing::error!(%certificate, why, "the new certificate cannot be used; the one before it is");
+                    tracing::error!(%certificate, why, "the new certificate cannot be used; the previous one stays in use");
                 }
             }
         }

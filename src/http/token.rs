@@ -22,7 +22,7 @@ use crate::store::{Effect, TokenRow, WriteError};
 const NAME_MAX: usize = 64;
 
 pub(super) const CREATE: About =
-    About::new("Make a token").or(&[ProblemKind::Conflict, ProblemKind::Refused]);
+    About::new("Create a token").or(&[ProblemKind::Conflict, ProblemKind::Refused]);
 
 /// `POST /api/v1/tokens`: a token, which is told this once.
 pub(super) async fn create(
@@ -44,7 +44,7 @@ pub(super) async fn create(
         Err(WriteError::Refused) => {
             let detail = format!("there is a token `{}` already", row.name);
             return Err(Problem::new(ProblemKind::Conflict, detail)
-                .hint("take another name, or `docent token revoke` that one first"));
+                .hint("choose another name, or revoke that one first with `docent token revoke`"));
         }
         done => done?,
     }
@@ -67,7 +67,7 @@ fn checked(state: &State, wanted: NewToken, hash: String) -> Result<TokenRow, Pr
     let length = wanted.name.chars().count();
     if !(1..=NAME_MAX).contains(&length) || !wanted.name.chars().all(is_good) {
         return Err(refused(format!(
-            "`{}` is no name of a token; write 1 to {NAME_MAX} of the characters A-Z a-z 0-9 _ . -",
+            "`{}` is not a name for a token; write 1 to {NAME_MAX} of the characters A-Z a-z 0-9 _ . -",
             wanted.name
         )));
     }
@@ -120,7 +120,7 @@ pub(super) async fn revoke(
         Err(WriteError::Refused) => {
             let detail = format!("there is no token `{name}`");
             return Err(Problem::new(ProblemKind::NotFound, detail)
-                .hint("`docent token list` shows those that there are"));
+                .hint("`docent token list` lists the tokens"));
         }
         done => done?,
     }

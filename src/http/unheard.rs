@@ -39,7 +39,6 @@ impl Awaited {
 pub(super) struct Unheard(VecDeque<Arc<Awaited>>);
 
 impl Unheard {
-    /// One more.
     pub(super) fn enter(&mut self) -> Arc<Awaited> {
         if self.0.len() >= REMEMBERED {
             self.0.retain(Awaited::is_waiting);

@@ -68,7 +68,7 @@ pub(super) async fn wait(
             return Err(missing(agent, AgentState::Off));
         }
     }
-    tracing::debug!(uid = caller.uid(), token = caller.token(), "wait asked for");
+    tracing::debug!(uid = caller.uid(), token = caller.token(), "wait requested");
     let began = Instant::now();
     let seq = tokio::select! {
         passed = all_searchable(&state) => passed?,
@@ -146,7 +146,7 @@ fn died(dead: &DeadLetter) -> Problem {
         dead.subject, dead.agent, dead.kind, dead.event
     );
     Problem::new(ProblemKind::DeadLetter, detail).hint(format!(
-        "mend the cause, then `docent dead replay {}`",
+        "fix the cause, then run `docent dead replay {}`",
         dead.event
     ))
 }
@@ -157,7 +157,7 @@ fn late(state: &State, timeout: Duration) -> Problem {
     let progress = state.scans.progress().borrow().clone();
     if let Some(collection) = &progress.scanning {
         pending.push(format!(
-            "the scan of {collection} runs ({} files seen)",
+            "the scan of {collection} is running ({} files seen)",
             progress.seen
         ));
     }

@@ -38,7 +38,7 @@ pub enum IndexError {
         document: DocumentId,
     },
     /// A thread panicked while it changed the index: what is in memory may be half changed. Open it again.
-    #[error("cannot use the index: an earlier change of it broke off half-way; open it again")]
+    #[error("cannot use the index: an earlier change of it was interrupted; open it again")]
     Broken,
 }
 
@@ -95,7 +95,7 @@ pub(crate) enum WhyNew {
     #[error("there was no index")]
     Absent,
     /// Something that is not a folder stood in its place.
-    #[error("what stood in the place of the index was not a folder")]
+    #[error("the index was not a folder")]
     NotAFolder,
     /// A file of it is missing, cut, altered or unreadable.
     #[error("the index is damaged: {0}")]
@@ -112,7 +112,7 @@ pub(crate) enum WhyNew {
         is: String,
     },
     /// The caller asked for it.
-    #[error("a new index was asked for")]
+    #[error("a new index was requested")]
     Requested,
 }
 

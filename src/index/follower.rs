@@ -132,7 +132,7 @@ impl Follower {
     async fn adopt(&mut self, opened: Opened) -> Result<(), String> {
         let why = opened.why_new.as_ref().map(ToString::to_string);
         if let Some(why) = &why {
-            tracing::info!(why, folder = %self.options.folder.display(), "the index is built anew from the store");
+            tracing::info!(why, folder = %self.options.folder.display(), "docent rebuilds the index from the store");
         }
         self.searcher.report(|state| {
             state.ready = false;
@@ -145,7 +145,7 @@ impl Follower {
             tracing::warn!(
                 missing = loaded.not_indexed,
                 surplus = loaded.dangling,
-                "the index differs from the store; it is built anew"
+                "the index differs from the store; docent rebuilds it"
             );
             drop(index);
             return Box::pin(self.rebuild()).await;
@@ -299,7 +299,7 @@ impl Follower {
         if !known {
             tracing::warn!(
                 error,
-                "the index cannot follow the store; searches see its older state, and it is tried again"
+                "the index cannot follow the store; searches see its older state, and docent keeps trying"
             );
         }
         self.searcher
@@ -317,7 +317,7 @@ impl Follower {
         let differences = match self.searcher.index() {
             Some(index) if self.folder_is_gone() => {
                 let missing = self.searcher.state().borrow().chunks;
-                tracing::warn!(missing, "the index was removed; it is built anew");
+                tracing::warn!(missing, "the index was removed; docent rebuilds it");
                 drop(index); // it holds the folder's lock
                 self.reopen().await?;
                 (missing, 0)
@@ -340,7 +340,7 @@ impl Follower {
             tracing::warn!(
                 missing = differences.0,
                 surplus = differences.1,
-                "the index differs from the store; it is built anew"
+                "the index differs from the store; docent rebuilds it"
             );
             self.rebuild().await?;
         }
@@ -369,7 +369,7 @@ impl Follower {
 fn document_id(text: &str) -> Result<DocumentId, String> {
     uuid::Uuid::parse_str(text)
         .map(uuid::Uuid::into_bytes)
-        .map_err(|_| format!("the document id {text} in the store is no UUID"))
+        .map_err(|_| format!("the document id {text} in the store is not a UUID"))
 }
 
 fn replacement(source: &ChunkSource, chunks: Vec<ChunkRow>) -> Result<Replacement, String> {

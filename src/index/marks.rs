@@ -11,14 +11,14 @@ use super::words::{WordKind, WordPiece, WordPieces};
 ///
 /// Words are compared as the index compares them: without case, accents and endings. Of a compound identifier
 /// that is not looked for as a whole, the pieces that are looked for are marked; a quoted part is marked as it stands.
-pub(super) struct Marker {
+pub(super) struct Highlighter {
     terms: HashSet<String>,
     phrases: Vec<Phrase>,
     /// The words that were judged before: most stand in many texts.
     judged: HashMap<String, bool>,
 }
 
-impl Marker {
+impl Highlighter {
     pub(super) fn new(query: &str) -> Self {
         let query = query_terms(query);
         Self {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn marked<'a>(query: &str, text: &'a str) -> Vec<&'a str> {
-        Marker::new(query)
+        Highlighter::new(query)
             .marks(text)
             .into_iter()
             .map(|mark| &text[mark])
@@ -150,7 +150,7 @@ mod tests {
     proptest! {
         #[test]
         fn marks_ascend_apart_and_on_boundaries(query in "[a-cA-C_ ]{0,12}", text in "([a-cA-C_ é]|\u{301}|\\PC){0,60}") {
-            let marks = Marker::new(&query).marks(&text);
+            let marks = Highlighter::new(&query).marks(&text);
             prop_assert!(marks.iter().all(|mark| text.get(mark.clone()).is_some_and(|word| !word.is_empty())));
             prop_assert!(marks.windows(2).all(|two| two[0].end <= two[1].start));
         }

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::analyse::query_terms;
-use super::marks::Marker;
+use super::marks::Highlighter;
 use super::phrase::{Phrase, Shown, extended};
 use super::rank::WORTH_LISTING;
 use super::{Boost, Candidate, Correction, Found, Index, IndexError, Query, Within};
@@ -163,10 +163,6 @@ impl Searcher {
         self.state.subscribe()
     }
 
-    /// Searches.
-    ///
-    /// # Errors
-    /// See [`SearchError`].
     pub(crate) async fn search(&self, request: SearchRequest) -> Result<Answer, SearchError> {
         let began = Instant::now();
         let limit = request.limit.clamp(1, LIMIT_MAX);
@@ -260,7 +256,7 @@ impl Searcher {
     ) -> Result<Vec<IndexHit>, SearchError> {
         let mut hits: Vec<IndexHit> = Vec::new();
         let mut document = None;
-        let mut marker = Marker::new(query);
+        let mut highlighter = Highlighter::new(query);
         for candidates in found.candidates.chunks(limit.max(10)) {
             let numbers = candidates.iter().map(|c| c.number).collect();
             let chunks = self.store.chunks(numbers).await;
@@ -278,7 +274,7 @@ impl Searcher {
                 } else if hits.len() < limit
                     && let Some(candidate) = candidates.iter().find(|c| c.number == chunk.number)
                 {
-                    hits.push(hit(&mut marker, place, chunk, candidate, found.bound));
+                    hits.push(hit(&mut highlighter, place, chunk, candidate, found.bound));
                 }
             }
             if hits.len() >= limit {
@@ -407,7 +403,7 @@ fn place(source: ChunkSource, chunk: &ChunkRow) -> HitPlace {
 }
 
 fn hit(
-    marker: &mut Marker,
+    highlighter: &mut Highlighter,
     place: HitPlace,
     chunk: ChunkRow,
     candidate: &Candidate,
@@ -415,7 +411,7 @@ fn hit(
 ) -> IndexHit {
     IndexHit {
         place,
-        marks: marker.marks(&chunk.text),
+        marks: highlighter.marks(&chunk.text),
         heading: chunk.heading,
         text: chunk.text,
         score: candidate.score,

@@ -25,9 +25,6 @@ const UNREADABLE: &str = "unreadable";
 const WANTED: &[&str] = &["event.dead_lettered", "fix.applied", "fix.failed", "health.issue"];
 
 /// Gathers a report. Beats while it does.
-///
-/// # Errors
-/// The store cannot be read.
 pub(crate) async fn gather(
     store: &Store,
     instance: &str,

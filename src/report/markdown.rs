@@ -25,7 +25,7 @@ impl Report {
             Some((n, hash)) => text.push_str(&format!(
                 "The newest record is number {n}, with the hash `{hash}`.\n"
             )),
-            None => text.push_str("There is no record.\n"),
+            None => text.push_str("There are no records.\n"),
         }
         text
     }
@@ -44,7 +44,7 @@ impl Report {
     fn failures(&self, text: &mut String) {
         text.push_str("\n## Dead letters\n\n");
         text.push_str(&covers("the audit log", self.audited));
-        causes(&self.dead, "No delivery died.", text);
+        causes(&self.dead, "No delivery failed for good.", text);
         text.push_str("\nEntries of other programs that could not be published are not among these: `docent dead list` has them.\n");
         text.push_str("\n## Failed attempts\n\n");
         text.push_str(&covers("the ledger", self.ledger));
@@ -69,7 +69,7 @@ impl Report {
         );
         text.push_str(&covers("the ledger", self.ledger));
         match &self.freshness {
-            None => text.push_str("\nNo change was followed to its end.\n"),
+            None => text.push_str("\nNo change was completed.\n"),
             Some(f) => text.push_str(&format!(
                 "\n{} changes: half within {} ms, 90 % within {} ms, 99 % within {} ms, all within {} ms.\n",
                 f.changes, f.p50_ms, f.p90_ms, f.p99_ms, f.max_ms
@@ -81,7 +81,7 @@ impl Report {
         text.push_str("\n## Fixes\n\n");
         text.push_str(&covers("the audit log", self.audited));
         if self.fixes.is_empty() {
-            text.push_str("\nNone was tried.\n");
+            text.push_str("\nNo fix was tried.\n");
             return;
         }
         text.push_str("\n| fix | verified | issue came again | failed |\n|---|---:|---:|---:|\n");
@@ -98,7 +98,7 @@ impl Report {
         text.push_str("\n## What grew\n\n");
         let then = match &self.previous {
             None => {
-                text.push_str("There is no report before this one to compare with.\n");
+                text.push_str("There is no earlier report to compare with.\n");
                 None
             }
             Some((name, at, sizes)) => {
@@ -128,7 +128,7 @@ impl Report {
 fn covers(what: &str, span: Option<ReportSpan>) -> String {
     match span {
         Some(span) => format!("Covered by {what}: {} to {}.\n", span.from, span.to),
-        None => format!("Nothing of the period is in {what} any more.\n"),
+        None => format!("Nothing from this period is left in {what}.\n"),
     }
 }
 

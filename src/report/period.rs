@@ -44,7 +44,7 @@ impl Period {
                 let two = text.split_once("..");
                 let (from, to) = two.ok_or_else(|| wrong("it has no `..`"))?;
                 let begins = moment(from).ok_or_else(|| wrong("there is no date before the `..`"));
-                let ends = moment(to).ok_or_else(|| wrong("there is no date behind the `..`"));
+                let ends = moment(to).ok_or_else(|| wrong("there is no date after the `..`"));
                 let span = ReportSpan {
                     from: begins?,
                     to: ends?,
@@ -96,7 +96,7 @@ mod tests {
             ("2026-11-01", "no `..`"),
             ("2026-11-02..2026-11-01", "does not end after"),
             ("2026-13-01..2026-11-01", "before the `..`"),
-            ("2026-11-01..b", "behind the `..`"),
+            ("2026-11-01..b", "after the `..`"),
         ] {
             let error = Period::parse(text, now).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");

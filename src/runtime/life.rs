@@ -238,7 +238,7 @@ async fn watch(tasks: &mut Tasks, stop: &Stop) -> LifeEnd {
                 Some(Ok(TaskEnd::Runner(RunnerEnd::Closed))) => return LifeEnd::Failed("the store is closed".to_owned()),
                 Some(Ok(TaskEnd::Duty(..))) if stop.draining() => {}
                 Some(Ok(TaskEnd::Duty(name, Ok(())))) => {
-                    return LifeEnd::Failed(format!("the duty {name} ended though nobody told it to"));
+                    return LifeEnd::Failed(format!("the duty {name} ended without being told to"));
                 }
                 Some(Ok(TaskEnd::Duty(name, Err(error)))) => {
                     return LifeEnd::Failed(format!("the duty {name} failed: {error}"));

@@ -11,6 +11,7 @@ mod figures;
 mod life;
 mod notifier;
 mod restart;
+mod restart_request;
 mod runner;
 mod scans;
 pub(crate) mod shutdown;
@@ -27,13 +28,15 @@ pub(crate) use compute::Compute;
 pub use life::{CarrierFactory, LifePlan};
 pub(crate) use notifier::Notifier;
 pub use restart::RestartPolicy;
+pub use restart_request::supervisor_channel;
+pub(crate) use restart_request::{RequestError, RestartRequest, SupervisorHandle};
 pub use runner::RunnerOptions;
 pub(crate) use scans::{ACCEPT_REMOVALS, RootReport, RootState, ScanDesk, ScanProgress};
 pub use source::{Source, Submitted};
 pub use status::Board;
 pub(crate) use status::{AgentState, AgentStatus, Phase};
-pub(crate) use supervisor::{RequestError, RestartRequest, Summary, SupervisorHandle};
-pub use supervisor::{Supervisor, SupervisorOptions, supervisor_channel};
+pub(crate) use supervisor::SupervisorEnd;
+pub use supervisor::{Supervisor, SupervisorOptions};
 pub(crate) use switched::tell_switched;
 
 #[cfg(all(test, feature = "testing"))]

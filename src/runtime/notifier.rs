@@ -120,7 +120,7 @@ impl Notifier {
     async fn tell(&self, board: &Board, stop: &Stop) {
         let look = self.watchdog.map_or(LOOK, |limit| LOOK.min(limit / 8));
         let mut phases = board.phase();
-        let mut told = Told::default();
+        let mut told = ManagerState::default();
         loop {
             told.stopping =
                 told.stopping || (stop.draining() && self.send(&[NotifyState::Stopping]));
@@ -136,7 +136,7 @@ impl Notifier {
     }
 
     /// Pings if it is time to and everything makes progress; looks again soon if something does not.
-    fn ping(&self, board: &Board, told: &mut Told) {
+    fn ping(&self, board: &Board, told: &mut ManagerState) {
         let Some(limit) = self.watchdog else { return };
         // A look early rather than late: half of the limit is what the protocol asks for.
         if told
@@ -179,7 +179,7 @@ impl Notifier {
         match socket.send(lines.join("\n").as_bytes()) {
             Ok(_) => true,
             Err(error) => {
-                tracing::debug!(%error, "the service manager does not take what it is told");
+                tracing::debug!(%error, "the service manager does not accept notifications");
                 false
             }
         }
@@ -188,7 +188,7 @@ impl Notifier {
 
 /// What the service manager knows.
 #[derive(Debug, Default)]
-struct Told {
+struct ManagerState {
     ready: bool,
     stopping: bool,
     pinged: Option<Instant>,
@@ -196,13 +196,13 @@ struct Told {
     silent: LogOnce<bool>,
 }
 
-impl Told {
+impl ManagerState {
     /// Says in the log, once, that there are no pings and why.
     fn still(&mut self, still: Option<Still>, limit: Duration) {
         match still {
             Some(Still { whose, task, idle }) if self.silent.is_new(true) => {
                 tracing::error!(name: "docent.stands_still", agent = whose, task, idle = ?idle, watchdog = ?limit,
-                    "a task makes no progress; if that goes on, the service manager ends this process and starts it again");
+                    "a task makes no progress; if that continues, the service manager restarts this process");
             }
             None if self.silent.is_new(false) => {
                 tracing::info!("every task makes progress again");

@@ -123,7 +123,7 @@ pub(crate) async fn conduct(
             request = requests.next() => match request {
                 Some(Request::Terminate) => break,
                 Some(Request::Reload) => {
-                    tracing::warn!("a hang-up changes nothing: this version does not reload its config; restart to apply it");
+                    tracing::warn!("SIGHUP has no effect: docent does not reload its config; restart it to apply changes");
                 }
                 None => {
                     ended.cancelled().await;
@@ -146,13 +146,13 @@ pub(crate) async fn conduct(
                 switch.raise(Level::GiveBack);
             }
             () = &mut whole => {
-                tracing::warn!("the time to stop is over; what is unfinished stays owed");
+                tracing::warn!("the time to stop is over; unfinished work stays owed");
                 switch.raise(Level::Abandon);
                 ended.cancelled().await;
                 return true;
             }
             Some(request) = requests.next() => if request == Request::Terminate {
-                tracing::warn!("a second signal: stopping at once; what is unfinished stays owed");
+                tracing::warn!("a second signal: stopping at once; unfinished work stays owed");
                 switch.raise(Level::Abandon);
                 ended.cancelled().await;
                 return true;

@@ -1,26 +1,25 @@
 //! The supervisor: the only place that begins the lives of agents. It joins every one, decides what follows, and tells.
 
+mod drain;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use super::life::{Around, FOR_RESTART, LifeEnd, LifePlan, live};
 use super::restart::{RestartDecision, RestartPolicy, decide};
+use super::restart_request::{RequestError, RestartRequest};
 use super::runner::panic_text;
-use super::shutdown::{Level, Stop, StopSwitch, stop_pair};
+use super::shutdown::{Stop, StopSwitch, stop_pair};
 use super::status::{AgentState, Board, Phase};
 use super::watched::Watched;
 use crate::event::{AgentName, EventType, Heartbeat, NewEvent, Subject};
 use crate::store::Store;
-
-/// Requests that wait, at most.
-const REQUESTS: usize = 16;
 
 /// Threads lost to handlers that block, after which the process gives up: a restart gets them back.
 const LEAKED_MAX: usize = 2;
@@ -30,55 +29,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How long the supervisor may stand still, as it does while it records what happened to an agent.
 const STILL: Duration = Duration::from_secs(20);
-
-/// How often stragglers of a drain are named.
-const STRAGGLERS: Duration = Duration::from_secs(5);
-
-/// Why the supervisor did not do what it was asked.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum RequestError {
-    /// The agent is turned off in the config.
-    #[error("the agent {0} is turned off in the config")]
-    Off(AgentName),
-    #[error("docent is stopping")]
-    Stopping,
-}
-
-/// Somebody wants a new life of an agent.
-pub struct RestartRequest {
-    agent: AgentName,
-    reason: String,
-    reply: oneshot::Sender<Result<(), RequestError>>,
-}
-
-/// The way to the supervisor. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct SupervisorHandle {
-    requests: mpsc::Sender<RestartRequest>,
-}
-
-/// A way to a supervisor that is about to be made, and the end that it takes.
-pub fn supervisor_channel() -> (SupervisorHandle, mpsc::Receiver<RestartRequest>) {
-    let (requests, receiver) = mpsc::channel(REQUESTS);
-    (SupervisorHandle { requests }, receiver)
-}
-
-impl SupervisorHandle {
-    /// Ends the agent's present life and begins a new one; brings a parked agent back.
-    pub async fn restart(&self, agent: AgentName, reason: &str) -> Result<(), RequestError> {
-        let (reply, answer) = oneshot::channel();
-        let request = RestartRequest {
-            agent,
-            reason: reason.to_owned(),
-            reply,
-        };
-        self.requests
-            .send(request)
-            .await
-            .map_err(|_| RequestError::Stopping)?;
-        answer.await.unwrap_or(Err(RequestError::Stopping))
-    }
-}
 
 /// How a supervisor works.
 #[derive(Debug, Clone)]
@@ -91,7 +41,7 @@ pub struct SupervisorOptions {
 
 /// How the supervisor ended.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Summary {
+pub struct SupervisorEnd {
     /// What was not finished when the time was over, by agent.
     pub stragglers: Vec<String>,
     /// It gave up: too many threads are lost.
@@ -169,7 +119,7 @@ impl Supervisor {
     }
 
     /// Runs until every agent has ended after `stop` was raised, or until it gives up.
-    pub async fn run(mut self, stop: Stop) -> Summary {
+    pub async fn run(mut self, stop: Stop) -> SupervisorEnd {
         let heartbeat = self.heartbeat.clone();
         heartbeat.beat();
         let task = Watched::new("loop", STILL, move || heartbeat.idle());
@@ -253,7 +203,7 @@ impl Supervisor {
     }
 
     /// A life has ended: decides what follows.
-    async fn ended(&mut self, name: AgentName, end: LifeEnd) -> Option<Summary> {
+    async fn ended(&mut self, name: AgentName, end: LifeEnd) -> Option<SupervisorEnd> {
         let ward = self.wards.get_mut(&name)?;
         ward.switch = None;
         let asked = ward.asked.take();
@@ -263,16 +213,16 @@ impl Supervisor {
             if self.leaked >= LEAKED_MAX {
                 let why = format!("{} threads are lost to handlers that block", self.leaked);
                 tracing::error!(
-                    "giving up: {why}; a restart gets them back, what is unfinished is still owed"
+                    "giving up: {why}; a restart gets them back, and unfinished work is still owed"
                 );
-                return Some(Summary {
+                return Some(SupervisorEnd {
                     stragglers: vec![why],
                     gave_up: true,
                 });
             }
         }
         let reason = match end {
-            LifeEnd::Stopped(_) => "it stopped though nobody told it to".to_owned(),
+            LifeEnd::Stopped(_) => "it stopped without being told to".to_owned(),
             LifeEnd::Failed(why) => format!("failed: {why}"),
             LifeEnd::Panicked(why) => format!("panicked: {why}"),
             LifeEnd::Stalled(why) => format!("stalled: {why}"),
@@ -306,7 +256,7 @@ impl Supervisor {
         let (kind, state, restarts) = match decision {
             RestartDecision::Restart { after } => {
                 ward.again_at = Some(Instant::now() + after);
-                tracing::warn!(name: "agent.restarted", agent = %name, reason, after = ?after, "an agent ended; it is started again");
+                tracing::warn!(name: "agent.restarted", agent = %name, reason, after = ?after, "an agent ended and is restarted");
                 (
                     EventType::AgentRestarted,
                     AgentState::Restarting,
@@ -315,7 +265,7 @@ impl Supervisor {
             }
             RestartDecision::Park => {
                 tracing::error!(name: "agent.parked", agent = %name, reason, restarts = self.policy.restarts, window = ?self.policy.window,
-                    "an agent failed too often and is parked; the others go on; mend the cause, then `docent agent restart {name}`, or wait for self_healing");
+                    "an agent failed too often and is parked; the others continue; fix the cause, then run `docent agent restart {name}`, or wait for self_healing");
                 // No new life follows.
                 (EventType::AgentParked, AgentState::Parked, ward.lives - 1)
             }
@@ -348,7 +298,7 @@ impl Supervisor {
             })
             .collect();
         for (name, restarts) in well {
-            tracing::info!(name: "agent.recovered", agent = %name, "an agent that was restarted is well again");
+            tracing::info!(name: "agent.recovered", agent = %name, "a restarted agent works again");
             let data = json!({"reason": format!("well for {window:?}"), "restarts": restarts});
             self.tell(EventType::AgentRecovered, name, data).await;
         }
@@ -373,7 +323,7 @@ impl Supervisor {
             }
         };
         if answer.is_ok() {
-            tracing::info!(agent = %request.agent, reason = request.reason, "a restart of the agent was asked for");
+            tracing::info!(agent = %request.agent, reason = request.reason, "a restart of the agent was requested");
         }
         // Whoever asked may have stopped waiting; the restart happens all the same.
         request.reply.send(answer).ok();
@@ -383,56 +333,8 @@ impl Supervisor {
         let subject = Subject::agent(name, &self.instance);
         let event = NewEvent::root(kind, "supervisor", subject, data);
         if let Err(error) = self.store.publish(event).await {
-            tracing::error!(agent = %name, event_type = %kind, %error, "what happened to an agent could not be recorded");
+            tracing::error!(agent = %name, event_type = %kind, %error, "cannot record what happened to an agent");
         }
-    }
-
-    /// Passes the levels on to every life and joins them all.
-    async fn drain(mut self, stop: Stop) -> Summary {
-        self.board.enter(Phase::Draining);
-        let mut summary = Summary::default();
-        let mut told = Instant::now();
-        let mut level = Level::Run;
-        while !self.lives.is_empty() {
-            self.heartbeat.beat();
-            if stop.level() > level {
-                level = stop.level();
-                for switch in self.wards.values().filter_map(|ward| ward.switch.as_ref()) {
-                    switch.raise(level);
-                }
-            }
-            tokio::select! {
-                Some(joined) = self.lives.join_next_with_id() => {
-                    let (name, end) = self.who(joined);
-                    if let Some(ward) = self.wards.get_mut(&name) { ward.switch = None; }
-                    self.board.update(name, |status| status.state = AgentState::Stopped);
-                    match end {
-                        LifeEnd::Stopped(late) => summary.stragglers.extend(late.into_iter().map(|what| format!("{name}: {what}"))),
-                        other => summary.stragglers.push(format!("{name}: {other:?}")),
-                    }
-                }
-                () = stop.changed() => {}
-                () = tokio::time::sleep(STRAGGLERS) => {}
-            }
-            if told.elapsed() >= STRAGGLERS {
-                told = Instant::now();
-                let waiting: Vec<String> = self
-                    .board
-                    .agents()
-                    .borrow()
-                    .iter()
-                    .filter(|a| a.in_flight + a.queued > 0)
-                    .map(|a| {
-                        format!(
-                            "{} ({} in flight, {} queued)",
-                            a.name, a.in_flight, a.queued
-                        )
-                    })
-                    .collect();
-                tracing::info!(waiting = waiting.join(", "), "still stopping");
-            }
-        }
-        summary
     }
 }
 

@@ -54,9 +54,9 @@ struct Suppressed {
 /// A layer that lets through what is within the bound. It has no clock of its own: a count is told when the next line of
 /// whatever kind is logged after the end of its window.
 #[derive(Default)]
-pub(super) struct Limit(Mutex<HashMap<Key, Window>>);
+pub(super) struct RepeatLimit(Mutex<HashMap<Key, Window>>);
 
-impl Limit {
+impl RepeatLimit {
     /// Whether a line may pass, and what is to be told before it.
     fn see(&self, key: Key, message: &str, now: Instant) -> (bool, Vec<Suppressed>) {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,14 +95,14 @@ fn take(windows: &mut HashMap<Key, Window>, over: impl Fn(&Window) -> bool) -> V
         .collect()
 }
 
-impl<S: Subscriber> Layer<S> for Limit {
+impl<S: Subscriber> Layer<S> for RepeatLimit {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
         // Whoever asks for these wants all of them.
         if *metadata.level() > Level::INFO || metadata.name() == SUPPRESSED {
             return true;
         }
-        let mut about = About::default();
+        let mut about = CountedFields::default();
         event.record(&mut about);
         let key = (metadata.callsite(), about.whose);
         let (pass, mut told) = self.see(key, &about.message, Instant::now());
@@ -126,12 +126,12 @@ impl<S: Subscriber> Layer<S> for Limit {
 
 /// The fields of a line that count here.
 #[derive(Default)]
-struct About {
+struct CountedFields {
     whose: Whose,
     message: String,
 }
 
-impl Visit for About {
+impl Visit for CountedFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "agent" => value.clone_into(&mut self.whose.agent),
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_first_lines_of_a_window_pass_and_the_rest_is_counted() {
-        let (limit, start) = (Limit::default(), Instant::now());
+        let (limit, start) = (RepeatLimit::default(), Instant::now());
         let passed = (0..400u32).filter(|n| limit.see(key("rag"), &n.to_string(), start).0);
         assert_eq!(passed.collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
         assert_eq!(
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn each_rule_of_an_alert_is_told_of() {
-        let (limit, start) = (Limit::default(), Instant::now());
+        let (limit, start) = (RepeatLimit::default(), Instant::now());
         for rule in 0..20 {
             let whose = Whose {
                 rule: format!("rule {rule}"),
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_told_at_the_end() {
-        let (limit, start) = (Limit::default(), Instant::now());
+        let (limit, start) = (RepeatLimit::default(), Instant::now());
         for _ in 0..7 {
             limit.see(key(""), "x", start);
         }

@@ -28,7 +28,7 @@ use crate::config::{Log, LogFormat, LogLevel};
 use crate::json;
 use fields::LogFields;
 use journal::Journal;
-use limit::Limit;
+use limit::RepeatLimit;
 use prefixed::Prefixed;
 
 /// Libraries that log every attempt of something that docent repeats, and says itself.
@@ -63,7 +63,7 @@ pub(crate) fn init(log: &Log) -> Result<(), AlreadySet> {
     let (output, journal_failed) = output(log.format);
     tracing_subscriber::registry()
         .with(targets(level))
-        .with(Limit::default())
+        .with(RepeatLimit::default())
         .with(output)
         .try_init()
         .map_err(|_| AlreadySet)?;

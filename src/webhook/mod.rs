@@ -49,7 +49,7 @@ pub(crate) enum WebhookError {
     #[error("cannot read the secret file {path}: {source}", path = .path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     /// What stands there is none.
-    #[error("{path} holds no secret: {source}", path = .path.display())]
+    #[error("{path} contains no secret: {source}", path = .path.display())]
     Secret { path: PathBuf, source: SecretError },
     #[error("cannot connect to {authority}: {source}")]
     Connect {
@@ -80,7 +80,6 @@ pub(crate) enum WebhookError {
     },
 }
 
-/// What is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     /// The same on every attempt, so that a receiver can leave out what it has.

@@ -16,13 +16,10 @@ const SHORTEST: usize = 16;
 pub(crate) enum SecretError {
     #[error("what follows whsec_ is not Base64; write what the receiver shows")]
     NotBase64,
-    #[error(
-        "it has {0} bytes, fewer than {SHORTEST}; write one that is made by `openssl rand -hex 32`"
-    )]
+    #[error("it has {0} bytes, fewer than {SHORTEST}; write one made by `openssl rand -hex 32`")]
     TooShort(usize),
 }
 
-/// What signs.
 pub(super) struct Secret(hmac::Key);
 
 impl Secret {

@@ -169,7 +169,7 @@ fn a_receiver_that_is_away_is_told_later_under_one_id_and_nothing_waits_for_it()
     world.until("the receiver was not reached", || {
         world
             .log()
-            .contains("the receiver of an alert could not be told")
+            .contains("cannot notify the receiver of an alert")
     });
     daemon.kill();
 
@@ -299,7 +299,7 @@ fn a_command_is_told_in_its_environment_and_an_alert_outlives_a_restart_but_not_
     assert_eq!(cleared[0]["subject"], "space");
     assert_eq!(
         cleared[0]["data"]["reason"],
-        "the rule is not in the config any more"
+        "the rule is no longer in the config"
     );
     assert_eq!(subjects(), ["room", "witness", "space"]);
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());

@@ -559,7 +559,7 @@ fn verbs_work_from_another_machine() {
     for (token, arguments, code, said) in [
         (&*read, &published[..], 77, "has the role read"),
         ("docent_0", &["status"], 77, "unknown, expired or revoked"),
-        ("", &["status"], 65, "is no token"),
+        ("", &["status"], 65, "does not contain a token"),
         (&read, &["read", "docs/none.md"], 65, "no document"),
         (&operate, &["token", "list"], 2, "without --url"),
         (&operate, &["check"], 2, "without --url"),

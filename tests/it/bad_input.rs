@@ -497,7 +497,7 @@ fn a_store_that_is_corrupt_or_newer_is_refused_with_the_way_out() {
         fs::write(&store, &bytes).unwrap();
         let (code, said) = world.refused();
         assert_eq!(code, 65, "{damage}: {said}");
-        for part in ["store.db is damaged: ", "move it away", "put back a copy"] {
+        for part in ["store.db is damaged: ", "move it away", "restore a backup"] {
             assert!(said.contains(part), "{damage}: {said}");
         }
         assert_eq!(

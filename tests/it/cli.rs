@@ -432,12 +432,7 @@ fn publish_prints_ids_and_refuses_what_it_must() {
 
     let large = json!({"pad": "x".repeat(65 * 1024)}).to_string();
     for (kind, subject, data, said) in [
-        (
-            "file.changed",
-            "docs/a",
-            "{}",
-            "is published by docent alone",
-        ),
+        ("file.changed", "docs/a", "{}", "only docent publishes"),
         (
             "no.such",
             "docs/a",
@@ -528,7 +523,7 @@ fn publish_prints_ids_and_refuses_what_it_must() {
     assert_eq!(ids[1..7], [""; 6]);
     for (line, part) in [
         (2, "cannot read"),
-        (3, "by docent alone"),
+        (3, "only docent publishes"),
         (4, "more than 65536"),
         (5, "other content"),
         (6, "cannot read"),

@@ -143,7 +143,7 @@ fn where_nobody_answers_the_config_is_named_and_the_command_that_starts_a_daemon
         assert_eq!(run.code(), code, "{}", run.stderr());
         let said = run.stdout() + &run.stderr();
         let config = format!(
-            "config: {} (your own; neither --config nor DOCENT_CONFIG names one)",
+            "config: {} (your own config; neither --config nor DOCENT_CONFIG names one)",
             own.display()
         );
         assert!(said.contains(&config), "{said}");

@@ -45,7 +45,7 @@ fn absolute_paths_need_no_working_directory() {
     assert_eq!(run.code(), 2);
     assert!(
         run.stderr()
-            .contains("it counts from the working directory, which is gone"),
+            .contains("it is relative to the working directory, which no longer exists"),
         "{}",
         run.stderr()
     );
@@ -129,14 +129,14 @@ fn a_socket_in_a_folder_that_others_may_write_to_is_refused() {
     assert!(
         check
             .stdout()
-            .contains("others than its owner may write to"),
+            .contains("users other than its owner may write to"),
         "{}",
         check.stdout()
     );
     let (code, said) = world.refused();
     assert_eq!(code, 77, "{said}");
     assert!(
-        said.contains("others than its owner may write to"),
+        said.contains("users other than its owner may write to"),
         "{said}"
     );
 }

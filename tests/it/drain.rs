@@ -110,7 +110,7 @@ fn a_hang_up_ends_nothing() {
     let mut daemon = world.start();
     daemon.signal("HUP");
     world.until("it says that it does not reload", || {
-        world.log().contains("a hang-up changes nothing")
+        world.log().contains("SIGHUP has no effect")
     });
     world.wait();
     assert_eq!(world.search("lantern"), ["a.md"]);
@@ -149,7 +149,7 @@ fn stragglers_at_the_deadline_are_named_and_still_owed() {
     let log = world.log();
     let named = log
         .lines()
-        .find(|line| line.contains("stopped before everything was finished"));
+        .find(|line| line.contains("stopped before all work was finished"));
     assert!(
         named.is_some_and(|line| line.contains("test: work/endless")),
         "{log}"

@@ -222,7 +222,7 @@ fn what_is_unavailable_is_no_attempt_and_holds_up_nobody_else() {
     not_within_a_pause(&world.lines(), &away, &there);
     let log = world.log();
     let said = log
-        .matches("what the agent works with is not available")
+        .matches("something that the agent needs is not available")
         .count();
     assert_eq!(said, 1, "{log}");
     let health = world.cli(["health", "--json"]).json().expect("issues");

@@ -54,7 +54,7 @@ pub(crate) fn edit(world: &World, n: usize) -> (String, String) {
 /// How many scans of everything the daemon has logged.
 fn scans(world: &World) -> usize {
     let log = world.log();
-    log.matches("a scan of everything begins").count()
+    log.matches("a full scan begins").count()
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn where_no_marker_can_be_made_everything_is_scanned_and_the_edit_is_found() {
     let (path, word) = edit(&world, 3);
     assert_found(&world, &path, &word);
     assert_eq!(scans(&world), before + 1);
-    assert!(world.log().contains("cannot be followed with a marker"));
+    assert!(world.log().contains("markers do not work"));
     fs::remove_file(&markers).unwrap();
     let before = scans(&world);
     let (path, word) = edit(&world, 7);

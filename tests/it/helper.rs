@@ -266,7 +266,7 @@ impl World {
 
     /// Waits until no agent owes anything.
     pub(crate) fn settled(&self) {
-        self.until("nothing is owed", || {
+        self.until_within(3 * DEADLINE, "nothing is owed", || {
             let bus = self.status()["bus"].clone();
             bus["owed"] == 0 && bus["in_flight"] == 0
         });

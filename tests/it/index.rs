@@ -58,7 +58,7 @@ fn look(world: &World) -> (Value, Option<String>, usize) {
         assert!(
             world
                 .log()
-                .contains("the index is built anew from the store")
+                .contains("docent rebuilds the index from the store")
         );
     }
     let indexed = world.events("index.updated").len();

@@ -78,7 +78,7 @@ fn a_long_document_is_read_in_pieces_that_say_where_the_next_begins() {
     assert_eq!(run.stdout(), "line 1\nline 2\n");
     assert!(
         run.stderr().contains("left off: 998 lines")
-            && run.stderr().contains("it goes on at docs/long.txt:3-1000"),
+            && run.stderr().contains("continue at docs/long.txt:3-1000"),
         "{}",
         run.stderr()
     );

@@ -50,7 +50,7 @@ fn a_redis_that_is_waited_for_is_an_issue_until_it_is_back() {
     });
     let told = world.cli(["health"]).stdout();
     assert!(told.contains("away since"), "{told}");
-    assert!(told.contains("start or mend it"), "{told}");
+    assert!(told.contains("start or repair it"), "{told}");
     redis.appear();
     world.until("the issue is closed", || {
         issue(&world, "redis_away").is_none()

@@ -422,5 +422,5 @@ fn a_redis_with_tls_and_an_authority_of_its_own_is_trusted_by_a_variable() {
     redis.until(("rediss", false), "SSL_CERT_FILE");
     redis.until(("rediss", true), "can carry events");
     let other = Tls::start("DNS:elsewhere");
-    other.until(("rediss", true), "another name");
+    other.until(("rediss", true), "not for the name");
 }

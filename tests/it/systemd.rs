@@ -235,8 +235,8 @@ fn journal(lab: &Lab) {
         ("ready", "5"),
         ("stopping: ", "5"),
         ("stopped", "5"),
-        ("a scan of everything begins", "6"),
-        ("a hang-up changes nothing", "4"),
+        ("a full scan begins", "6"),
+        ("SIGHUP has no effect", "4"),
         ("a delivery failed for good", "3"),
         ("/etc/docent/docent.toml:1: nonsense: ", "3"),
     ] {
@@ -270,7 +270,7 @@ fn journal(lab: &Lab) {
     assert!(lab.text("by-agent").contains("failed for good"));
     let severe = lab.text("by-priority");
     assert!(
-        severe.contains("failed for good") && !severe.contains("scan of everything"),
+        severe.contains("failed for good") && !severe.contains("full scan"),
         "{severe}"
     );
 }

@@ -80,7 +80,7 @@ fn a_lost_daemon_is_told_with_the_age_of_the_numbers_and_found_again() {
         &world,
         &terminal,
         &[
-            "! the numbers are of ",
+            "! the numbers are from ",
             "trying again",
             "1 document is searchable",
         ],
@@ -88,10 +88,10 @@ fn a_lost_daemon_is_told_with_the_age_of_the_numbers_and_found_again() {
     let daemon = world.start();
     world.until("it is found again", || {
         let screen = terminal.text();
-        screen.contains("is running") && !screen.contains("the numbers are of")
+        screen.contains("is running") && !screen.contains("the numbers are from")
     });
     daemon.kill();
-    shows(&world, &terminal, &["! the numbers are of "]);
+    shows(&world, &terminal, &["! the numbers are from "]);
     terminal.type_in("\x03");
     assert_eq!(ended(&world, &mut terminal), 69, "as other verbs end");
     world.until("the terminal is as it was", || terminal.is_as_it_was());
@@ -114,7 +114,11 @@ fn where_there_is_no_terminal_it_says_what_to_do_and_once_prints_one_screen() {
     );
     let mut dumb = Terminal::run(world.command(["top"]).env("TERM", "dumb"), 160, 24);
     assert_eq!(ended(&world, &mut dumb), 2);
-    shows(&world, &dumb, &["TERM does not name one that can"]);
+    shows(
+        &world,
+        &dumb,
+        &["TERM names no terminal that docent can draw on"],
+    );
     assert_eq!(world.cli(["top", "--json"]).code(), 2);
     let once = world.cli(["top", "--once"]);
     assert_eq!(once.code(), 0, "{}", once.stderr());

@@ -324,7 +324,7 @@ fn a_typing_error_is_corrected_and_told() {
     assert_eq!(answer(&["--exact", "conection"])["corrected"], Value::Null);
     let said = world.cli(["search", "conection"]).stdout();
     assert!(
-        said.contains("looked for connection in place of conection"),
+        said.contains("searched for connection instead of conection"),
         "{said}"
     );
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::capture_loop::CaptureLoop;
 use super::context::AgentContext;
-use super::options::Options;
+use super::options::WatchOptions;
 use super::paths;
 use super::pulse::{Halt, Pulse};
 use crate::event::{AgentName, Event, EventType};
@@ -14,7 +14,7 @@ use crate::runtime::{Agent, Boxed, Compute, Duty, Ending, Handling, ScanDesk, So
 use crate::store::{Effect, Outcome, Store};
 
 pub(crate) struct ChangeDetection {
-    options: Arc<Options>,
+    options: Arc<WatchOptions>,
     store: Store,
     source: Source,
     desk: ScanDesk,
@@ -24,9 +24,9 @@ pub(crate) struct ChangeDetection {
 }
 
 impl ChangeDetection {
-    /// One life of the agent. Patterns that [`Options::check`] refuses end its duty with an error.
+    /// One life of the agent. Patterns that [`WatchOptions::check`] refuses end its duty with an error.
     pub(crate) fn new(
-        options: Options,
+        options: WatchOptions,
         store: Store,
         source: Source,
         desk: ScanDesk,

@@ -1,7 +1,7 @@
 //! Which files of a collection are read, and which are only listed.
 
 use super::beneath::FileId;
-use super::options::Options;
+use super::options::WatchOptions;
 use super::own_files;
 use super::scope::Scope;
 use crate::document::private_key;
@@ -20,17 +20,21 @@ pub(super) struct Unread {
 /// Classifies the files of a collection.
 pub(super) struct Classifier<'a> {
     scope: &'a Scope,
-    options: &'a Options,
+    options: &'a WatchOptions,
     own_files: Vec<FileId>,
 }
 
 impl<'a> Classifier<'a> {
     /// Blocks: it examines docent's own files.
-    pub(super) fn new(scope: &'a Scope, options: &'a Options) -> Self {
+    pub(super) fn new(scope: &'a Scope, options: &'a WatchOptions) -> Self {
         Classifier::with(scope, options, own_files::ids(&options.own_files))
     }
 
-    pub(super) fn with(scope: &'a Scope, options: &'a Options, own_files: Vec<FileId>) -> Self {
+    pub(super) fn with(
+        scope: &'a Scope,
+        options: &'a WatchOptions,
+        own_files: Vec<FileId>,
+    ) -> Self {
         Classifier {
             scope,
             options,

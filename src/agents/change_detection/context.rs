@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::options::Options;
+use super::options::WatchOptions;
 use super::pulse::{Halt, Pulse, blocking};
 use super::tree::{Tree, trees};
 use super::watch::Watches;
@@ -16,7 +16,7 @@ const MARKERS: &str = "markers";
 #[derive(Clone)]
 pub(super) struct AgentContext {
     pub(super) trees: Arc<Vec<Tree>>,
-    pub(super) options: Arc<Options>,
+    pub(super) options: Arc<WatchOptions>,
     pub(super) watches: Watches,
     pub(super) store: Store,
     pub(super) pulse: Pulse,
@@ -26,7 +26,7 @@ pub(super) struct AgentContext {
 impl AgentContext {
     /// Reads which collections the manifest knows, and prepares the watches.
     pub(super) async fn new(
-        options: Arc<Options>,
+        options: Arc<WatchOptions>,
         store: Store,
         compute: Compute,
         pulse: Pulse,

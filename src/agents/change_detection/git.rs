@@ -95,7 +95,7 @@ pub(super) fn find(directory: &Path) -> Result<DotGit, RulesError> {
     if !head || !is_dir(common.join("objects"))? || !is_dir(common.join("refs"))? {
         if meta.is_file() {
             let why = format!(
-                "names {}, which is no git repository, so git's rules cannot be read; make it reachable, remove this file, or set git = false for the collection",
+                "names {}, which is not a git repository, so git's rules cannot be read; make it reachable, remove this file, or set git = false for the collection",
                 git_dir.display()
             );
             return Err(RulesError::unusable(&dot, why));
@@ -127,7 +127,7 @@ fn linked(directory: &Path, dot: &Path) -> Result<PathBuf, RulesError> {
         Some(path) => Ok(directory.join(path_of(path.trim_ascii_end()))),
         None => Err(RulesError::unusable(
             dot,
-            "does not begin with `gitdir: ` as git writes it; mend or remove it, or set git = false for the collection",
+            "does not begin with `gitdir: ` as git writes it; correct or remove it, or set git = false for the collection",
         )),
     }
 }

@@ -80,7 +80,7 @@ impl Markers {
                 self.failing = false;
                 self.arrive(number, scanner, roots).await?;
             } else if late {
-                self.replace(number, "it was not notified", scanner, roots)
+                self.replace(number, "its notification did not arrive", scanner, roots)
                     .await?;
             }
         }
@@ -143,7 +143,7 @@ impl Markers {
             tracing::warn!(
                 cause,
                 data_dir = %folder,
-                "the notifications cannot be followed with a marker; searches that wait have everything scanned instead"
+                "markers do not work; searches that wait scan everything instead"
             );
         }
         let watched =

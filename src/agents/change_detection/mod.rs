@@ -4,7 +4,7 @@
 //!
 //! 1. `watch`: the kernel notifies a path. `notifications` turns it into changed paths of the collections.
 //! 2. `changed_paths`: the path waits until it is due.
-//! 3. `capture_loop`: the one loop takes a batch of paths; it alone calls all that follow.
+//! 3. `capture_loop`: the one loop takes a batch of paths (`capture_loop/capture`); it alone calls all that follow.
 //! 4. `reader`: opens the directories below the root and takes a `snapshot` of each path. `scope` decides which files
 //!    are in scope, by `rules` and `git`; `classifier` decides which of them are read.
 //! 5. `decision`: pure; compares the snapshot with the manifest row and decides what is to be done.
@@ -14,7 +14,7 @@
 //! captured at once.
 //!
 //! Scans take no other way: `scanner` orders `surveys`; a `survey` compares a `walk` of the tree with the manifest and
-//! queues the paths that differ. `roots` holds the state of every root.
+//! queues the paths that differ. `roots` holds the state of every root, `unreadable` what in it cannot be read.
 //!
 //! What is always true:
 //!
@@ -55,6 +55,7 @@ mod submitter;
 mod survey;
 mod surveys;
 mod tree;
+mod unreadable;
 mod walk;
 mod watch;
 
@@ -63,4 +64,4 @@ mod tests;
 
 pub(crate) use agent::ChangeDetection;
 pub(crate) use collection::{Collection, WatchMode};
-pub(crate) use options::Options;
+pub(crate) use options::WatchOptions;

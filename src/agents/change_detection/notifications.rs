@@ -43,11 +43,7 @@ impl Notifications {
         if let Some(cause) = &notified.lost {
             self.lost += 1;
             let count = self.lost;
-            tracing::warn!(
-                cause,
-                count,
-                "notifications were lost; everything is scanned"
-            );
+            tracing::warn!(cause, count, "notifications were lost; a full scan follows");
         }
         (notified.lost.is_some(), notified.marker)
     }

@@ -12,7 +12,7 @@ use crate::config::PatternError;
 pub(crate) type Supported = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 #[derive(Clone)]
-pub(crate) struct Options {
+pub(crate) struct WatchOptions {
     pub collections: Vec<Collection>,
     /// Which types of files docent reads.
     pub supported: Supported,
@@ -42,7 +42,7 @@ pub(crate) struct Options {
     pub instance: String,
 }
 
-impl Options {
+impl WatchOptions {
     /// Checks every pattern.
     ///
     /// # Errors

@@ -1,9 +1,8 @@
-//! The state of every root: which directory it is, whether it can be read, and what in it cannot.
+//! The state of every root: which directory it is, whether it can be read, and when it was walked.
 //!
 //! The directory that the files of a collection were taken from is remembered in the store. An absent root says nothing
 //! about its files, and another directory at its path is not read until somebody accepts it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +12,11 @@ use super::beneath::RootId;
 use super::changed_paths::ChangedPaths;
 use super::collection::WatchMode;
 use super::context::AgentContext;
-use super::findings::{UNREAD_MAX, WalkFindings};
-use super::paths;
+use super::findings::WalkFindings;
 use super::pulse::Halt;
 use super::root_identity::{self, ExpectedRoot, RootAway};
 use super::tree::Tree;
+use super::unreadable::Unreadable;
 use super::walk::UnreadDirectory;
 use crate::event::Millis;
 use crate::runtime::{RootReport, RootState};
@@ -52,22 +51,10 @@ struct Root {
     unwatched: Option<String>,
     /// When the last walk of all of it began that has ended.
     walked: Option<(Instant, Millis)>,
-    /// Directories that could not be read by the last walk.
-    unread: BTreeSet<Vec<u8>>,
-    /// Files are left that the last walk of everything could not reach.
-    hidden: bool,
-    /// Directories whose rules cannot be used.
-    closed: BTreeMap<Vec<u8>, ClosedDirectory>,
-    /// Files that could not be read though docent may read them.
-    failed: BTreeSet<Vec<u8>>,
+    /// What in it cannot be read.
+    unreadable: Unreadable,
     /// Files that the walks of the running scan have seen.
     seen: u64,
-}
-
-#[derive(Debug)]
-struct ClosedDirectory {
-    cause: String,
-    found: Instant,
 }
 
 /// All roots, by the index of their tree.
@@ -96,10 +83,7 @@ impl Roots {
             reread: false,
             unwatched: None,
             walked: None,
-            unread: BTreeSet::new(),
-            hidden: false,
-            closed: BTreeMap::new(),
-            failed: BTreeSet::new(),
+            unreadable: Unreadable::default(),
             seen: 0,
         };
         Roots {
@@ -227,7 +211,7 @@ impl Roots {
                 collection = name,
                 root = %own.root.display(),
                 why,
-                "the root is held: put the directory back that was there, or take the one that is there now with: docent scan {name} --accept-removals"
+                "the root is held: put the original directory back, or accept the one that is there now with: docent scan {name} --accept-removals"
             );
         }
         root.presence = Presence::Held(why);
@@ -306,7 +290,7 @@ impl Roots {
     /// not.
     pub(super) fn reread(&self, tree: usize) -> Option<KnownTree> {
         let root = &self.roots[tree];
-        let readable = root.presence == Presence::There && !root.hidden;
+        let readable = root.presence == Presence::There && !root.unreadable.is_hidden();
         let known = root.known.clone().filter(|_| readable && root.reread)?;
         let judged_by = self.trees[tree].judged_by.clone();
         Some(KnownTree { judged_by, ..known })
@@ -318,62 +302,28 @@ impl Roots {
         self.roots[tree].reread = false;
     }
 
-    /// A file could not be read though docent may read it. Reports that once.
+    /// A file could not be read though docent may read it.
     pub(super) fn file_failed(&mut self, tree: usize, path: &[u8], error: &str) {
-        let failed = &mut self.roots[tree].failed;
-        if failed.len() < UNREAD_MAX && failed.insert(path.to_owned()) {
-            let path = String::from_utf8_lossy(path);
-            let collection = &self.trees[tree].name;
-            tracing::warn!(collection, %path, error, "a file cannot be read; what is known of it is kept");
-        }
+        let own = &self.trees[tree];
+        self.roots[tree].unreadable.file_failed(own, path, error);
     }
 
     pub(super) fn file_did_not_fail(&mut self, tree: usize, path: &[u8]) {
-        self.roots[tree].failed.remove(path);
+        self.roots[tree].unreadable.file_did_not_fail(path);
     }
 
-    /// A walk could not read a directory. Reports that once, until a walk could.
+    /// A walk could not read a directory.
     pub(super) fn directory_unread(&mut self, tree: usize, directory: &UnreadDirectory) {
-        let unread = &mut self.roots[tree].unread;
-        if unread.len() >= UNREAD_MAX || !unread.insert(directory.path.clone()) {
-            return;
-        }
         let own = &self.trees[tree];
-        let path = own.root.join(paths::as_path(&directory.path));
-        let then = match directory.denied {
-            true => "its files are not searchable until docent may read them",
-            false => "its documents are kept",
-        };
-        tracing::warn!(
-            collection = own.name,
-            directory = %path.display(),
-            cause = directory.cause,
-            "a directory cannot be read; {then}"
-        );
+        self.roots[tree].unreadable.directory_unread(own, directory);
     }
 
-    /// A walk found that the rules of a directory cannot be used. Reports that once, until a walk found that they can.
+    /// A walk found that the rules of a directory cannot be used.
     pub(super) fn directory_closed(&mut self, tree: usize, path: &[u8], cause: &str) {
-        let closed = &mut self.roots[tree].closed;
-        let known = closed.get(path).is_some_and(|known| known.cause == cause);
-        if !known && closed.len() >= UNREAD_MAX && !closed.contains_key(path) {
-            return;
-        }
-        let directory = ClosedDirectory {
-            cause: cause.to_owned(),
-            found: Instant::now(),
-        };
-        closed.insert(path.to_owned(), directory);
-        if !known {
-            let own = &self.trees[tree];
-            let directory = own.root.join(paths::as_path(path));
-            tracing::warn!(
-                collection = own.name,
-                directory = %directory.display(),
-                cause,
-                "the rules of a directory cannot be used; nothing below it is searchable until they can"
-            );
-        }
+        let own = &self.trees[tree];
+        self.roots[tree]
+            .unreadable
+            .directory_closed(own, path, cause);
     }
 
     /// A walk has ended.
@@ -386,26 +336,12 @@ impl Roots {
         {
             tracing::warn!(collection = own.name, cause, every = ?self.poll, "not all changes are notified; the collection is scanned often instead");
         }
-        root.closed.retain(|path, directory| {
-            let opened = findings.has_opened(path, directory.found);
-            if opened {
-                let path = String::from_utf8_lossy(path).into_owned();
-                tracing::info!(
-                    collection = own.name,
-                    path,
-                    "the rules of a directory can be used again"
-                );
-            }
-            !opened
-        });
-        root.unread.retain(|path| !findings.has_read(path));
+        root.unreadable.walked(own, &findings);
         let whole = findings.base.is_empty();
         if whole || findings.unwatched.is_some() {
             root.unwatched = findings.unwatched;
         }
         if whole {
-            root.unread = findings.unread;
-            root.hidden = findings.hidden;
             let took = i64::try_from(findings.began.elapsed().as_millis()).unwrap_or(i64::MAX);
             let began = Millis(Millis::now().0.saturating_sub(took));
             root.walked = Some((findings.began, began));
@@ -416,19 +352,14 @@ impl Roots {
     pub(super) fn report(&self) -> Vec<RootReport> {
         let roots = self.trees.iter().zip(&self.roots);
         let roots = roots.filter(|(own, _)| own.scope.is_some());
-        let report = |(own, root): (&Tree, &Root)| {
-            let unread = root.unread.iter().chain(&root.failed);
-            RootReport {
-                collection: own.name.clone(),
-                path: own.root.clone(),
-                state: root.state(),
-                polled: root.unwatched.clone(),
-                walked_at: root.walked.map(|(_, began)| began),
-                unlisted: unread
-                    .map(|path| own.root.join(paths::as_path(path)))
-                    .collect(),
-                shut: root.closed.values().map(|c| c.cause.clone()).collect(),
-            }
+        let report = |(own, root): (&Tree, &Root)| RootReport {
+            collection: own.name.clone(),
+            path: own.root.clone(),
+            state: root.state(),
+            polled: root.unwatched.clone(),
+            walked_at: root.walked.map(|(_, began)| began),
+            unlisted: root.unreadable.paths(&own.root),
+            shut: root.unreadable.causes_of_closed(),
         };
         roots.map(report).collect()
     }

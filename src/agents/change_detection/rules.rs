@@ -144,7 +144,7 @@ impl RulesChain {
             size.wild += anywhere * ANYWHERE_COST;
             if size.bytes > RULES_MAX || size.wild > WILD_MAX {
                 return Err(format!(
-                    "with the ignore files above it, it has more patterns with wildcards than docent compares ({WILD_MAX}, and each `**` counts {ANYWHERE_COST}) or than it holds ({} MiB); write fewer",
+                    "together with the ignore files above it, it has more wildcard patterns than docent compares ({WILD_MAX}, and each `**` counts {ANYWHERE_COST}) or holds ({} MiB); write fewer",
                     RULES_MAX / 1024 / 1024
                 ));
             }
@@ -268,7 +268,7 @@ pub(super) fn read(
         Ok(beneath::SmallFile::Whole(bytes)) => Ok(Some(bytes)),
         Ok(beneath::SmallFile::Another) => Err(RulesError::unusable(
             file,
-            "is no regular file; put one in its place or remove it",
+            "is not a regular file; replace it with one, or remove it",
         )),
         Ok(beneath::SmallFile::Denied) => Err(RulesError::unusable(file, DENIED)),
         // The files in git's own directory count even if only its owner may enter it.
@@ -276,9 +276,7 @@ pub(super) fn read(
         Ok(beneath::SmallFile::Link) => Err(RulesError::unusable(file, LINK)),
         Ok(beneath::SmallFile::TooLarge) => Err(RulesError::unusable(
             file,
-            format!(
-                "has more than the {FILE_MAX} bytes that are read of such a file; make it smaller"
-            ),
+            format!("is larger than {FILE_MAX} bytes, the limit for such a file; make it smaller"),
         )),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(errno) => Err(RulesError::failed(file, errno)),

@@ -153,7 +153,7 @@ impl Scanner {
             self.read_requests().await?;
             self.next_rescan = Instant::now() + self.context.options.rescan;
             let number = self.desk.scans().begin();
-            tracing::info!(why, number, "a scan of everything begins");
+            tracing::info!(why, number, "a full scan begins");
             self.start(Some(number), roots);
         } else if !self.requests.is_empty() {
             self.start(None, roots);
@@ -306,7 +306,7 @@ impl Scanner {
             self.desk.scanned(&scanned.collection, took);
         }
         if let Some(number) = number {
-            tracing::info!(number, seen, ?took, "the scan of everything has ended");
+            tracing::info!(number, seen, ?took, "the full scan has ended");
             self.owed = self.owed.filter(|owed| *owed > number);
             self.desk.scans().end(number);
         } else {

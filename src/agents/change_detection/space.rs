@@ -26,11 +26,7 @@ impl FreeSpaceFloor {
                 self.low = Some(free);
             }
             (Ok(free), Some(_)) if free >= floor => {
-                tracing::info!(
-                    free,
-                    floor,
-                    "there is enough space again: captures continue"
-                );
+                tracing::info!(free, floor, "enough space is free again: captures continue");
                 self.low = None;
             }
             (Ok(_), _) => {}

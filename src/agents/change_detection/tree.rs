@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::beneath;
 use super::collection::{Collection, WatchMode};
-use super::options::Options;
+use super::options::WatchOptions;
 use super::scope::Scope;
 use crate::store::Digest;
 
@@ -21,7 +21,7 @@ pub(super) struct Tree {
 }
 
 /// The trees of the config, followed by those that only the manifest has files of.
-pub(super) fn trees(options: &Options, in_manifest: &[String]) -> Result<Vec<Tree>, String> {
+pub(super) fn trees(options: &WatchOptions, in_manifest: &[String]) -> Result<Vec<Tree>, String> {
     let data_dir = beneath::open_root(&options.data_dir).map_err(|e| {
         format!(
             "cannot open the data_dir {}: {e}",

@@ -100,7 +100,7 @@ impl<'a> WalkedTree<'a> {
                 watched = true;
                 new |= self.watches.watch_rules_file(file, &directory);
                 if let WatchResult::Failed(cause) = self.watches.watch(beside) {
-                    tracing::debug!(file = %file.display(), cause, "changes of a file of rules are not notified");
+                    tracing::debug!(file = %file.display(), cause, "changes of an ignore file are not notified");
                 }
             }
         }

@@ -85,7 +85,7 @@ pub(super) async fn run(
         Err(_) => Err(format!(
             "{program} did not end within {LIMIT:?} and was killed{told}"
         )),
-        Ok(Err(error)) => Err(format!("{program} cannot be waited for: {error}")),
+        Ok(Err(error)) => Err(format!("cannot wait for {program}: {error}")),
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(format!("{program} ended with {}{told}", shown(status))),
     }

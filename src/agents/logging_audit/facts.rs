@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ends::AttemptEnds;
-use super::{Options, Surroundings};
+use super::{AuditContext, AuditOptions};
 use crate::disk::free_space;
 use crate::event::{AgentName, Millis};
 use crate::health::alerts::{AlertFacts, Bound};
@@ -21,26 +21,26 @@ const ASKING: Duration = Duration::from_secs(5);
 
 /// What is true now; what cannot be read ends the round.
 pub(super) async fn gather(
-    options: &Options,
-    surroundings: &Surroundings,
+    options: &AuditOptions,
+    context: &AuditContext,
     ends: &mut AttemptEnds,
     at: Instant,
     now: Millis,
 ) -> Result<AlertFacts, ReadError> {
-    let store = &surroundings.store;
+    let store = &context.store;
     let needs = |is: fn(&Bound) -> bool| options.alerts.iter().any(|a| is(&a.rule.bound));
     let mut facts = AlertFacts {
         facts: Facts {
             instance: options.instance.clone(),
             now,
             dead: store.dead_of_each(),
-            redis: (surroundings.redis)().map(|redis| redis.now(now)),
+            redis: (context.redis)().map(|redis| redis.now(now)),
             ..Facts::default()
         },
         ..AlertFacts::default()
     };
     let mut seen = Vec::new();
-    let agents = surroundings.board.agents().borrow().clone();
+    let agents = context.board.agents().borrow().clone();
     for status in agents {
         if matches!(status.state, AgentState::Off | AgentState::Stopped) {
             continue;
@@ -61,7 +61,7 @@ pub(super) async fn gather(
         facts.facts.ingress_dead = Some(store.ingress_dead_count().await?);
     }
     if needs(|bound| matches!(bound, Bound::DiskFree(_))) {
-        facts.facts.free = free(options, surroundings).await;
+        facts.facts.free = free(options, context).await;
     }
     if needs(|bound| matches!(bound, Bound::Issue)) {
         facts.issues = Some(store.issues(false, ISSUES_MAX).await?);
@@ -75,24 +75,24 @@ pub(super) async fn gather(
 }
 
 /// Whether a rule watches what this agent owes: of others it is not read, once a second as it would be.
-fn asks_oldest_owed(options: &Options, agent: AgentName) -> bool {
+fn asks_oldest_owed(options: &AuditOptions, agent: AgentName) -> bool {
     let mut rules = options.alerts.iter().map(|alert| &alert.rule);
     rules.any(|rule| matches!(rule.bound, Bound::OldestOwed(_)) && rule.means(agent))
 }
 
-async fn free(options: &Options, surroundings: &Surroundings) -> Option<u64> {
+async fn free(options: &AuditOptions, context: &AuditContext) -> Option<u64> {
     let folder = options.data_dir.clone();
-    let asking = surroundings
+    let asking = context
         .compute
         .run_within(ASKING, move || free_space(&folder));
     match asking.await {
         Ok(Ok(free)) => Some(free),
         Ok(Err(error)) => {
-            tracing::debug!(%error, "the free space cannot be asked for");
+            tracing::debug!(%error, "cannot read the free space");
             None
         }
         Err(error) => {
-            tracing::debug!(error, "the free space cannot be asked for");
+            tracing::debug!(error, "cannot read the free space");
             None
         }
     }
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn the_oldest_is_read_only_of_agents_that_a_rule_about_it_means() {
         let asked = |alerts: Vec<AlertOption>| {
-            let options = Options {
+            let options = AuditOptions {
                 instance: String::new(),
                 data_dir: std::path::PathBuf::new(),
                 alerts,

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{AlertOption, AlertReceiver};
 use crate::event::{EventType, Millis, NewEvent, Subject};
-use crate::health::alerts::{Reading, Told};
+use crate::health::alerts::{AlertTransition, Reading};
 use crate::store::{AlertChange, AlertRow, Effect, Notification};
 
 /// Who tells, and when.
@@ -17,15 +17,15 @@ pub(super) struct Sender<'a> {
 /// What is told of a rule, in one transaction: its event, and a row for its receiver.
 pub(super) fn told(
     alert: &AlertOption,
-    told: Told,
+    told: AlertTransition,
     since: Millis,
     reading: &Reading,
     sender: &Sender<'_>,
 ) -> (NewEvent, Option<Effect>) {
     let rule = &alert.rule;
     let kind = match told {
-        Told::Raised => EventType::AlertRaised,
-        Told::Cleared => EventType::AlertCleared,
+        AlertTransition::Raised => EventType::AlertRaised,
+        AlertTransition::Cleared => EventType::AlertCleared,
     };
     let data = json!({
         "rule": rule.name, "when": rule.when, "severity": rule.severity.as_str(), "value": reading.value,
@@ -55,7 +55,7 @@ pub(super) fn ended(row: &AlertRow, source: &str) -> NewEvent {
     let stored = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|_| json!(text));
     let data = json!({
         "rule": row.rule, "severity": row.severity.as_str(), "value": stored(&row.value), "limit": stored(&row.limit),
-        "since": Millis(row.since).to_string(), "reason": "the rule is not in the config any more",
+        "since": Millis(row.since).to_string(), "reason": "the rule is no longer in the config",
     });
     NewEvent::root(EventType::AlertCleared, source, subject(&row.rule), data)
 }

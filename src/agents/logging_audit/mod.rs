@@ -50,7 +50,7 @@ pub(crate) struct AlertOption {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Options {
+pub(crate) struct AuditOptions {
     /// This process, for subjects and sources.
     pub instance: String,
     /// Where the data are.
@@ -60,7 +60,7 @@ pub(crate) struct Options {
     pub jobs: Vec<String>,
 }
 
-impl Options {
+impl AuditOptions {
     fn receiver(&self, rule: &str) -> &AlertReceiver {
         let found = self.alerts.iter().find(|alert| alert.rule.name == rule);
         found.map_or(&AlertReceiver::Nobody, |alert| &alert.receiver)
@@ -69,7 +69,7 @@ impl Options {
 
 /// What logging_audit looks at.
 #[derive(Clone)]
-pub(crate) struct Surroundings {
+pub(crate) struct AuditContext {
     pub store: Store,
     /// The way into it.
     pub source: Source,
@@ -82,32 +82,32 @@ pub(crate) struct Surroundings {
 
 /// One life of logging_audit.
 pub(crate) struct LoggingAudit {
-    options: Arc<Options>,
-    surroundings: Surroundings,
+    options: Arc<AuditOptions>,
+    context: AuditContext,
     /// There is something to tell.
     wake: Arc<Notify>,
 }
 
 impl LoggingAudit {
     /// A new life: its state stands in the store.
-    pub(crate) fn new(options: Arc<Options>, surroundings: Surroundings) -> Self {
+    pub(crate) fn new(options: Arc<AuditOptions>, context: AuditContext) -> Self {
         LoggingAudit {
             options,
-            surroundings,
+            context,
             wake: Arc::default(),
         }
     }
 
     /// Writes the report that `event` asks for, unless it was written before: a delivery that was done may be replayed.
     async fn report(&self, event: &Event, heartbeat: &Heartbeat) -> Result<Outcome, ReadError> {
-        let store = &self.surroundings.store;
+        let store = &self.context.store;
         if store.report_of(event.id).await?.is_some() {
             return Ok(Outcome::nothing());
         }
         let period = match period(event) {
             Ok(period) => period,
             Err(error) => {
-                tracing::warn!(%error, event = %event.id, "a report that was asked for is not written");
+                tracing::warn!(%error, event = %event.id, "a requested report cannot be written");
                 return Ok(Outcome::nothing());
             }
         };
@@ -153,12 +153,12 @@ impl Agent for LoggingAudit {
     fn duties(self: Arc<Self>) -> Vec<Duty> {
         let watch = Watch::new(
             self.options.clone(),
-            self.surroundings.clone(),
+            self.context.clone(),
             self.wake.clone(),
         );
         let notifications = NotificationDuty::new(
             self.options.clone(),
-            self.surroundings.clone(),
+            self.context.clone(),
             self.wake.clone(),
         );
         vec![

@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 
 use super::message::environment;
-use super::{AlertReceiver, Options, Surroundings, command};
+use super::{AlertReceiver, AuditContext, AuditOptions, command};
 use crate::backoff::{Backoff, half_jitter};
 use crate::event::Millis;
 use crate::log_once::LogOnce;
@@ -46,7 +46,6 @@ struct Attempt {
     result: Result<(), String>,
 }
 
-/// What went on.
 enum Progress {
     /// A receiver was told, or could not be.
     Told(Attempt),
@@ -60,8 +59,8 @@ enum Progress {
 
 /// One life of the duty.
 pub(super) struct NotificationDuty {
-    options: Arc<Options>,
-    surroundings: Surroundings,
+    options: Arc<AuditOptions>,
+    context: AuditContext,
     wake: Arc<Notify>,
     running: FuturesUnordered<Boxed<'static, Progress>>,
     /// The rules whose receivers are being told, until what came of it is written.
@@ -80,13 +79,13 @@ enum WakeReason {
 
 impl NotificationDuty {
     pub(super) fn new(
-        options: Arc<Options>,
-        surroundings: Surroundings,
+        options: Arc<AuditOptions>,
+        context: AuditContext,
         wake: Arc<Notify>,
     ) -> Self {
         NotificationDuty {
             options,
-            surroundings,
+            context,
             wake,
             running: FuturesUnordered::new(),
             busy: HashSet::new(),
@@ -113,11 +112,11 @@ impl NotificationDuty {
 
     /// Begins what is due; gives when to look again.
     async fn begin(&mut self) -> Duration {
-        let waiting = match self.surroundings.store.notifications().await {
+        let waiting = match self.context.store.notifications().await {
             Ok(waiting) => waiting,
             Err(error) => {
                 if self.failing.is_new(true) {
-                    tracing::warn!(%error, "what is to be told of alerts cannot be read");
+                    tracing::warn!(%error, "cannot read the notifications of alerts");
                 }
                 return PAUSE;
             }
@@ -133,7 +132,7 @@ impl NotificationDuty {
             // A moment further off than any wait: the clock was set back.
             if wait.is_zero() || wait > LOOK * 10 {
                 self.busy.insert(notification.rule.clone());
-                let compute = self.surroundings.compute.clone();
+                let compute = self.context.compute.clone();
                 let telling = attempt(receiver, notification, compute);
                 self.running
                     .push(Box::pin(async move { Progress::Told(telling.await) }));
@@ -163,7 +162,7 @@ impl NotificationDuty {
             } => {
                 self.busy.remove(&attempt.notification.rule);
                 if self.unwritable.is_new(false) {
-                    tracing::info!("what came of telling receivers of alerts is recorded again");
+                    tracing::info!("the results of notifications are recorded again");
                 }
                 came.log(&attempt.notification);
             }
@@ -178,7 +177,7 @@ impl NotificationDuty {
             } => {
                 if self.unwritable.is_new(true) {
                     let rule = &attempt.notification.rule;
-                    tracing::warn!(%error, rule, "how the receiver of an alert answered cannot be recorded; that is tried until it can be");
+                    tracing::warn!(%error, rule, "cannot record how the receiver of an alert answered; trying again");
                 }
                 self.write(attempt, self.pause);
             }
@@ -188,7 +187,7 @@ impl NotificationDuty {
 
     /// Begins to write how an attempt ended, `pause` from now.
     fn write(&self, attempt: Attempt, pause: Duration) {
-        let source = self.surroundings.source.clone();
+        let source = self.context.source.clone();
         self.running.push(Box::pin(write(source, attempt, pause)));
     }
 }
@@ -259,13 +258,15 @@ impl Came {
             notification.attempts + 1,
         );
         match self {
-            Came::Taken => tracing::debug!(rule, id, attempts, "the receiver of an alert was told"),
+            Came::Taken => {
+                tracing::debug!(rule, id, attempts, "the receiver of an alert was notified")
+            }
             Came::Failed(error) if attempts == 1 => {
                 tracing::warn!(
                     rule,
                     id,
                     error,
-                    "the receiver of an alert could not be told; it will be tried again for a day"
+                    "cannot notify the receiver of an alert; trying again for a day"
                 );
             }
             Came::Failed(error) => {
@@ -274,7 +275,7 @@ impl Came {
                     id,
                     attempts,
                     error,
-                    "the receiver of an alert could not be told"
+                    "cannot notify the receiver of an alert"
                 );
             }
             Came::GaveUp(error) => {
@@ -283,7 +284,7 @@ impl Came {
                     id,
                     attempts,
                     error,
-                    "the receiver of an alert could not be told for a day; given up"
+                    "gave up notifying the receiver of an alert after a day"
                 );
             }
         }
@@ -370,20 +371,20 @@ mod tests {
                 severity: Severity::Warning,
             };
             let receiver = AlertReceiver::Command(command);
-            let options = Options {
+            let options = AuditOptions {
                 instance: "here".to_owned(),
                 data_dir: std::path::PathBuf::new(),
                 alerts: vec![AlertOption { rule, receiver }],
                 jobs: Vec::new(),
             };
-            let surroundings = Surroundings {
+            let context = AuditContext {
                 store: store.clone(),
                 source: Source::new(store.clone(), 10, 1 << 20),
                 board: Board::new(&[AgentName::LoggingAudit]),
                 redis: Arc::new(|| None),
                 compute: Compute::new(1),
             };
-            NotificationDuty::new(Arc::new(options), surroundings, Arc::default())
+            NotificationDuty::new(Arc::new(options), context, Arc::default())
         }
 
         /// The next that goes on.

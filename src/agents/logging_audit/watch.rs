@@ -13,9 +13,9 @@ use tokio::sync::Notify;
 use super::ends::AttemptEnds;
 use super::facts::gather;
 use super::message::{Sender, ended, told};
-use super::{AlertReceiver, Options, Surroundings};
+use super::{AlertReceiver, AuditContext, AuditOptions};
 use crate::event::{AgentName, Millis, NewEvent, awake};
-use crate::health::alerts::{Reading, Told, read, step};
+use crate::health::alerts::{AlertTransition, Reading, read, step};
 use crate::log_once::LogOnce;
 use crate::runtime::{DutyContext, DutyError, Phase};
 use crate::store::{AlertChange, AlertRow, AlertStage, Effect, ReadError, Severity, WriteError};
@@ -37,8 +37,8 @@ enum JudgeError {
 
 /// One life of the duty.
 pub(super) struct Watch {
-    options: Arc<Options>,
-    surroundings: Surroundings,
+    options: Arc<AuditOptions>,
+    context: AuditContext,
     wake: Arc<Notify>,
     ends: AttemptEnds,
     /// How the rules stand, as the store has it; `None`: it is to be read.
@@ -51,18 +51,18 @@ struct JudgedRules {
     effects: Vec<Effect>,
     events: Vec<NewEvent>,
     rows: Vec<(String, Option<AlertRow>)>,
-    told: Vec<(Told, Reading, String, Severity)>,
+    told: Vec<(AlertTransition, Reading, String, Severity)>,
 }
 
 impl Watch {
     pub(super) fn new(
-        options: Arc<Options>,
-        surroundings: Surroundings,
+        options: Arc<AuditOptions>,
+        context: AuditContext,
         wake: Arc<Notify>,
     ) -> Self {
         Watch {
             options,
-            surroundings,
+            context,
             wake,
             ends: AttemptEnds::default(),
             rows: None,
@@ -72,7 +72,7 @@ impl Watch {
     /// Looks until told to stop.
     pub(super) async fn run(mut self, context: DutyContext) -> Result<(), DutyError> {
         // What a life before this one submitted is committed or refused before the rows are read.
-        match context.during(self.surroundings.store.barrier()).await {
+        match context.during(self.context.store.barrier()).await {
             None => return Ok(()),
             Some(passed) => passed?,
         }
@@ -90,12 +90,12 @@ impl Watch {
                     // How the rules stand now is what the store has.
                     self.rows = None;
                     if failing.is_new(true) {
-                        tracing::warn!(%error, "the rules of alerts cannot be judged");
+                        tracing::warn!(%error, "cannot evaluate the rules of alerts");
                     }
                 }
                 Ok(()) => {
                     if failing.is_new(false) {
-                        tracing::info!("the rules of alerts are judged again");
+                        tracing::info!("the rules of alerts are evaluated again");
                     }
                 }
             }
@@ -125,12 +125,12 @@ impl Watch {
         if self.rows.is_none() {
             self.rows = Some(self.tidy().await?);
         }
-        let is_running = *self.surroundings.board.phase().borrow() == Phase::Running;
+        let is_running = *self.context.board.phase().borrow() == Phase::Running;
         if self.options.alerts.is_empty() || !is_running {
             return Ok(()); // what starts or stops is no fault
         }
         let (at, now) = (awake::now(), Millis::now());
-        let facts = gather(&self.options, &self.surroundings, &mut self.ends, at, now).await?;
+        let facts = gather(&self.options, &self.context, &mut self.ends, at, now).await?;
         let (options, source) = (self.options.clone(), self.source());
         let sender = Sender {
             source: &source,
@@ -149,8 +149,8 @@ impl Watch {
             };
             if let Some(what) = step.told {
                 let begun = match what {
-                    Told::Raised => step.row.as_ref(),
-                    Told::Cleared => before,
+                    AlertTransition::Raised => step.row.as_ref(),
+                    AlertTransition::Cleared => before,
                 };
                 let begun = begun.map_or(now, |row| Millis(row.since));
                 let (event, queued) = told(alert, what, begun, &reading, &sender);
@@ -174,7 +174,7 @@ impl Watch {
         if round.effects.is_empty() {
             return Ok(());
         }
-        let submitted = self.surroundings.source.submit(round.effects, round.events);
+        let submitted = self.context.source.submit(round.effects, round.events);
         submitted.await?.committed().await?;
         let rows = self.rows.get_or_insert_default();
         for (rule, row) in round.rows {
@@ -193,7 +193,7 @@ impl Watch {
     /// How the rules stand, without those that are not in the config any more: their alerts end here, and nobody is left who
     /// could be told.
     async fn tidy(&self) -> Result<HashMap<String, AlertRow>, JudgeError> {
-        let store = &self.surroundings.store;
+        let store = &self.context.store;
         let is_rule = |name: &str| self.options.alerts.iter().any(|a| a.rule.name == name);
         let (gone, kept): (Vec<_>, Vec<_>) = store
             .alerts()
@@ -216,12 +216,12 @@ impl Watch {
                 events.push(ended(row, &self.source()));
                 tracing::info!(
                     rule = row.rule,
-                    "an alert ended: its rule is not in the config any more"
+                    "an alert ended: its rule is no longer in the config"
                 );
             }
         }
         if !effects.is_empty() {
-            let submitted = self.surroundings.source.submit(effects, events);
+            let submitted = self.context.source.submit(effects, events);
             submitted.await?.committed().await?;
         }
         Ok(kept
@@ -238,16 +238,16 @@ fn text(value: &Value) -> String {
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn log(what: Told, reading: &Reading, rule: &str, severity: Severity) {
+fn log(what: AlertTransition, reading: &Reading, rule: &str, severity: Severity) {
     let (value, limit) = (text(&reading.value), text(&reading.limit));
     let found = &reading.what;
     match (what, severity) {
-        (Told::Raised, Severity::Error) => {
+        (AlertTransition::Raised, Severity::Error) => {
             tracing::error!(rule, value, limit, found, "alert raised");
         }
-        (Told::Raised, Severity::Warning) => {
+        (AlertTransition::Raised, Severity::Warning) => {
             tracing::warn!(rule, value, limit, found, "alert raised");
         }
-        (Told::Cleared, _) => tracing::info!(rule, value, limit, found, "alert cleared"),
+        (AlertTransition::Cleared, _) => tracing::info!(rule, value, limit, found, "alert cleared"),
     }
 }

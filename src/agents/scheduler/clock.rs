@@ -47,7 +47,7 @@ impl Clock {
                 match ticked {
                     Ok(next) => {
                         if failing.is_new(false) {
-                            tracing::info!("jobs are run again");
+                            tracing::info!("jobs run again");
                         }
                         wake = next;
                         read_at = Some(Instant::now());
@@ -57,7 +57,7 @@ impl Clock {
                     }
                     Err(error) => {
                         if failing.is_new(true) {
-                            tracing::warn!(%error, "jobs are not run");
+                            tracing::warn!(%error, "cannot run jobs");
                         }
                         (wake, read_at) = (None, None);
                     }
@@ -119,7 +119,7 @@ impl Clock {
         let done = match self.commit(vec![change.clone()], events).await {
             Err(WriteError::Conflict(event)) => {
                 // Only a clock that was set back by days meets a run that was published with other data.
-                tracing::warn!(job = job.option.name, %event, "a run was published before with other data; it is left out");
+                tracing::warn!(job = job.option.name, %event, "a run was already published with different data; it is skipped");
                 self.commit(vec![change], Vec::new()).await?
             }
             other => other?,
@@ -140,7 +140,7 @@ impl Clock {
         match self.source.submit(effects, events).await?.committed().await {
             Ok(_) => Ok(true),
             Err(WriteError::Invalid(cause)) => {
-                tracing::debug!(cause, "a job's row is looked at again");
+                tracing::debug!(cause, "a job's row changed; it is read again");
                 Ok(false)
             }
             Err(error) => Err(error),

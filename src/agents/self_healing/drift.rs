@@ -13,7 +13,7 @@ use crate::store::{FileView, ReadError, Store};
 const SUSPECTS_MAX: usize = 1000;
 
 #[derive(Debug, Clone)]
-pub(super) struct Scope {
+pub(super) struct DriftScope {
     pub(super) collections: Vec<String>,
     pub(super) documents: bool,
     pub(super) chunks: bool,
@@ -29,13 +29,10 @@ pub(super) struct Drift {
 impl Drift {
     /// Looks at `slice` more files (with `whole`: at all that are left, and then at all from the beginning), and again at
     /// those that differed. Gives what differs now by collection; `None`: that cannot be said, somebody is at work.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub(super) async fn look(
         &mut self,
         store: &Store,
-        scope: &Scope,
+        scope: &DriftScope,
         slice: usize,
         whole: bool,
     ) -> Result<Option<BTreeMap<String, Drifted>>, ReadError> {
@@ -71,7 +68,7 @@ impl Drift {
     async fn again(
         &mut self,
         store: &Store,
-        scope: &Scope,
+        scope: &DriftScope,
     ) -> Result<Option<BTreeMap<String, Drifted>>, ReadError> {
         if self.suspects.is_empty() {
             return Ok(Some(BTreeMap::new()));
@@ -104,13 +101,13 @@ impl Drift {
 
 /// Whether nobody owes anything between a file and its chunks: what differs now is not about to be put right.
 /// What an agent that is off owes stays owed until it is on again.
-fn idle(store: &Store, scope: &Scope) -> bool {
+fn idle(store: &Store, scope: &DriftScope) -> bool {
     let owes = |on: bool, agent| on && store.counts(agent).owed > 0;
     !owes(scope.documents, AgentName::DocumentManagement) && !owes(scope.chunks, AgentName::Rag)
 }
 
 /// How a file, its document and its chunks differ.
-fn difference(view: &FileView, scope: &Scope) -> Option<&'static str> {
+fn difference(view: &FileView, scope: &DriftScope) -> Option<&'static str> {
     if !scope.collections.contains(&view.collection) {
         return None;
     }
@@ -118,9 +115,9 @@ fn difference(view: &FileView, scope: &Scope) -> Option<&'static str> {
         match (&view.captured, &view.document) {
             (Some(_), None) => return Some("has no document"),
             (Some(captured), Some((_, digest))) if captured != digest => {
-                return Some("has a document with other bytes");
+                return Some("has a document with different bytes");
             }
-            (None, Some(_)) if !view.listed => return Some("is gone, its document is not"),
+            (None, Some(_)) if !view.listed => return Some("is gone, but its document is not"),
             _ => {}
         }
     }
@@ -128,10 +125,10 @@ fn difference(view: &FileView, scope: &Scope) -> Option<&'static str> {
         match (&view.document, &view.indexed) {
             (Some((true, _)), None) => return Some("has no chunks"),
             (Some((true, digest)), Some((indexed, _))) if digest != indexed => {
-                return Some("has chunks of other bytes");
+                return Some("has chunks of different bytes");
             }
             (Some((false, _)), Some((_, chunks))) if *chunks > 0 => {
-                return Some("is rejected, its chunks are still there");
+                return Some("is rejected, but still has chunks");
             }
             _ => {}
         }
@@ -143,8 +140,8 @@ fn difference(view: &FileView, scope: &Scope) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn scope() -> Scope {
-        Scope {
+    fn scope() -> DriftScope {
+        DriftScope {
             collections: vec!["docs".to_owned()],
             documents: true,
             chunks: true,
@@ -178,16 +175,16 @@ mod tests {
             (view("x", None, None), Some("has no document")),
             (
                 view("x", Some((true, "y")), Some(("y", 1))),
-                Some("has a document with other bytes"),
+                Some("has a document with different bytes"),
             ),
             (view("x", Some((true, "x")), None), Some("has no chunks")),
             (
                 view("x", Some((true, "x")), Some(("y", 1))),
-                Some("has chunks of other bytes"),
+                Some("has chunks of different bytes"),
             ),
             (
                 view("x", Some((false, "x")), Some(("y", 1))),
-                Some("is rejected, its chunks are still there"),
+                Some("is rejected, but still has chunks"),
             ),
         ];
         for (view, expected) in cases {
@@ -199,7 +196,7 @@ mod tests {
         };
         assert_eq!(
             difference(&gone, &scope()),
-            Some("is gone, its document is not")
+            Some("is gone, but its document is not")
         );
     }
 
@@ -209,7 +206,7 @@ mod tests {
         assert_eq!(
             difference(
                 &lone,
-                &Scope {
+                &DriftScope {
                     documents: false,
                     ..scope()
                 }
@@ -220,7 +217,7 @@ mod tests {
         assert_eq!(
             difference(
                 &unindexed,
-                &Scope {
+                &DriftScope {
                     chunks: false,
                     ..scope()
                 }
@@ -230,7 +227,7 @@ mod tests {
         assert_eq!(
             difference(
                 &lone,
-                &Scope {
+                &DriftScope {
                     collections: Vec::new(),
                     ..scope()
                 }

@@ -17,7 +17,7 @@ const MEMORY: Duration = Duration::from_secs(3600);
 
 /// How often a fix is tried.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct FixRetries {
     /// Attempts for one issue.
     pub(super) attempts: u32,
     /// The pause before the second attempt, doubling with each.
@@ -56,24 +56,24 @@ pub(super) enum Step {
 /// The fixes of all issues.
 #[derive(Debug)]
 pub(super) struct Fixes {
-    patience: Patience,
+    retries: FixRetries,
     entries: HashMap<String, Entry>,
 }
 
 impl Fixes {
     /// None was tried in this life.
-    pub(super) fn new(patience: Patience) -> Self {
+    pub(super) fn new(retries: FixRetries) -> Self {
         Fixes {
-            patience,
+            retries,
             entries: HashMap::new(),
         }
     }
 
     /// What is to be done at `at` about `issue`, which is still seen.
     pub(super) fn review(&mut self, issue: &Issue, fix: Option<&Fix>, at: Instant) -> Option<Step> {
-        let patience = self.patience;
+        let retries = self.retries;
         let taken = fix.is_some_and(|fix| self.is_under_way(fix));
-        let first = |made| at + fix.map_or(Duration::ZERO, |r| pause(patience, r, made));
+        let first = |made| at + fix.map_or(Duration::ZERO, |r| pause(retries, r, made));
         let entry = self
             .entries
             .entry(issue.subject.clone())
@@ -108,7 +108,7 @@ impl Fixes {
                 why,
             });
         }
-        let fix = fix.filter(|_| !taken && entry.made < patience.attempts && at >= entry.next)?;
+        let fix = fix.filter(|_| !taken && entry.made < retries.attempts && at >= entry.next)?;
         Some(Step::Begin {
             fix: fix.clone(),
             attempt: entry.made + 1,
@@ -146,13 +146,13 @@ impl Fixes {
 
     /// The failure stands in the store. Gives whether there is another attempt.
     pub(super) fn failed(&mut self, key: &str, fix: Option<&Fix>, at: Instant) -> bool {
-        let patience = self.patience;
+        let retries = self.retries;
         let Some(entry) = self.entries.get_mut(key) else {
             return false;
         };
         entry.under_way = None;
-        entry.next = at + fix.map_or(Duration::ZERO, |r| pause(patience, r, entry.made));
-        entry.made < patience.attempts
+        entry.next = at + fix.map_or(Duration::ZERO, |r| pause(retries, r, entry.made));
+        entry.made < retries.attempts
     }
 
     /// The fix (its name, its number, what was done) that the disappearance of this issue verifies.
@@ -177,7 +177,7 @@ impl Fixes {
 }
 
 /// The pause before the attempt after `made` of them.
-fn pause(patience: Patience, fix: &Fix, made: u32) -> Duration {
+fn pause(retries: FixRetries, fix: &Fix, made: u32) -> Duration {
     let doublings = if fix.waits_first() {
         made
     } else {
@@ -186,7 +186,7 @@ fn pause(patience: Patience, fix: &Fix, made: u32) -> Duration {
     if made == 0 && !fix.waits_first() {
         return Duration::ZERO;
     }
-    let backoff = Backoff::new(patience.backoff, Duration::MAX);
+    let backoff = Backoff::new(retries.backoff, Duration::MAX);
     backoff.after(doublings.saturating_add(1))
 }
 
@@ -198,7 +198,7 @@ mod tests {
     use crate::health::Detected;
     use crate::store::Detector;
 
-    const PATIENCE: Patience = Patience {
+    const RETRIES: FixRetries = FixRetries {
         attempts: 3,
         backoff: Duration::from_secs(60),
     };
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn attempts_come_after_doubling_pauses_and_end() {
         let start = Instant::now();
-        let mut fixes = Fixes::new(PATIENCE);
+        let mut fixes = Fixes::new(RETRIES);
         let issue = parked("a");
         let mut at = start;
         assert_eq!(fixes.review(&issue, Some(&RESTART), at), None);
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn a_fix_that_cannot_be_carried_out_or_does_not_end_fails() {
         let at = Instant::now();
-        let mut fixes = Fixes::new(PATIENCE);
+        let mut fixes = Fixes::new(RETRIES);
         let issue = parked("a");
         let verify = Fix::VerifyIndex;
         assert_eq!(fixes.review(&issue, Some(&verify), at), begin(&verify, 1));
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(why(fixes.review(&issue, Some(&verify), at)), "no index");
         assert_eq!(fixes.verified(&issue.subject), None);
         fixes.failed(&issue.subject, Some(&verify), at);
-        let at = at + PATIENCE.backoff;
+        let at = at + RETRIES.backoff;
         assert_eq!(fixes.review(&issue, Some(&verify), at), begin(&verify, 2));
         fixes.began(&issue.subject, &verify, 2, at);
         assert_eq!(fixes.verified(&issue.subject), None);
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn one_fix_is_carried_out_once_at_a_time() {
         let at = Instant::now();
-        let mut fixes = Fixes::new(PATIENCE);
+        let mut fixes = Fixes::new(RETRIES);
         let (one, two) = (parked("a"), parked("b"));
         let verify = Fix::VerifyIndex;
         fixes.review(&one, Some(&verify), at);
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn an_attempt_that_a_stop_cut_off_has_failed_and_counts() {
         let at = Instant::now();
-        let mut fixes = Fixes::new(PATIENCE);
+        let mut fixes = Fixes::new(RETRIES);
         let mut issue = parked("a");
         issue.fix = Some("verify_index".to_owned());
         issue.fix_attempts = 2;
@@ -309,7 +309,7 @@ mod tests {
         assert!(fixes.failed(&issue.subject, Some(&Fix::VerifyIndex), at));
         issue.fix_result = Some("failed".to_owned());
         assert_eq!(fixes.review(&issue, Some(&Fix::VerifyIndex), at), None);
-        let later = at + 2 * PATIENCE.backoff;
+        let later = at + 2 * RETRIES.backoff;
         let step = fixes.review(&issue, Some(&Fix::VerifyIndex), later);
         assert_eq!(step, begin(&Fix::VerifyIndex, 3));
     }
@@ -317,17 +317,17 @@ mod tests {
     #[test]
     fn what_is_verified_and_back_soon_goes_on_counting() {
         let mut at = Instant::now();
-        let mut fixes = Fixes::new(PATIENCE);
+        let mut fixes = Fixes::new(RETRIES);
         let issue = parked("a");
         let verify = Fix::VerifyIndex;
         for attempt in 1..=3 {
             assert_eq!(
                 fixes
-                    .review(&issue, Some(&verify), at + 4 * PATIENCE.backoff)
+                    .review(&issue, Some(&verify), at + 4 * RETRIES.backoff)
                     .is_some(),
                 attempt == 1
             );
-            at += 10 * PATIENCE.backoff;
+            at += 10 * RETRIES.backoff;
             assert_eq!(
                 fixes.review(&issue, Some(&verify), at),
                 begin(&verify, attempt)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use tokio::time::Instant;
 
-use super::drift::Scope;
+use super::drift::DriftScope;
 use super::probe::Probe;
 use crate::disk::free_space;
 use crate::event::{AgentName, Millis};
@@ -26,7 +26,7 @@ impl Probe {
                 .iter()
                 .any(|a| a.name == name && !matches!(a.state, AgentState::Off))
         };
-        let scope = Scope {
+        let scope = DriftScope {
             collections: self.parts.options.collections.clone(),
             documents: on(AgentName::DocumentManagement),
             chunks: on(AgentName::Rag),
@@ -128,7 +128,7 @@ impl Probe {
         }
     }
 
-    async fn drift(&mut self, scope: &Scope) -> Option<BTreeMap<String, Drifted>> {
+    async fn drift(&mut self, scope: &DriftScope) -> Option<BTreeMap<String, Drifted>> {
         let whole = self.parts.requests.take_whole();
         let slice = self.parts.options.slice;
         let looked = self
@@ -165,11 +165,11 @@ impl Probe {
         match asked {
             Ok(Ok(free)) => Some(free),
             Ok(Err(error)) => {
-                tracing::debug!(%error, "the free space cannot be asked for");
+                tracing::debug!(%error, "cannot read the free space");
                 None
             }
             Err(error) => {
-                tracing::debug!(error, "the free space cannot be asked for");
+                tracing::debug!(error, "cannot read the free space");
                 None
             }
         }

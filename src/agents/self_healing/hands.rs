@@ -14,7 +14,6 @@ use crate::store::Store;
 const CHECKS: usize = 100;
 
 impl Fix {
-    /// Every name.
     pub(super) const NAMES: [&'static str; 4] =
         ["restart_agent", "verify_index", "rescan", "check_documents"];
 
@@ -116,7 +115,7 @@ fn check(store: Store, events: Vec<NewEvent>) -> Boxed<'static, Result<String, S
             let pending = submitted.map_err(|e| e.to_string())?;
             pending.committed().await.map_err(|e| e.to_string())?;
         }
-        Ok(format!("{} checks were asked for", events.len()))
+        Ok(format!("{} checks were requested", events.len()))
     })
 }
 

@@ -72,7 +72,7 @@ impl Keeper {
                 Some(Err(WriteError::Closed)) => return Err(WriteError::Closed.into()),
                 Some(Err(error)) => {
                     if failing.is_new(true) {
-                        tracing::warn!(%error, "the store is not pruned");
+                        tracing::warn!(%error, "cannot prune the store");
                     }
                     plan.pass = Instant::now() + PAUSE;
                 }
@@ -99,7 +99,7 @@ impl Keeper {
             // One that fails is taken up again after the pause, and the check that belongs to it then.
             let pruned = self.prune_retained().await;
             let gone = pruned.inspect_err(|_| self.requests.put_back_maintenance())?;
-            tracing::info!(rows = gone, "what outlived its retention was removed");
+            tracing::info!(rows = gone, "removed what was older than its retention");
             if let Some(value) = requested {
                 let name = WANTED.to_owned();
                 let forget = Effect::Forget { name, value };
@@ -149,7 +149,7 @@ impl Keeper {
             from = next;
         }
         if gone > 0 {
-            tracing::debug!(events = gone, "events that are done were removed");
+            tracing::debug!(events = gone, "removed events that were done");
         }
         Ok(gone)
     }

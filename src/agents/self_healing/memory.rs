@@ -11,7 +11,7 @@ use crate::runtime::{AgentState, AgentStatus};
 
 /// What only time tells: since when something is so.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(super) struct ProbeMemory {
     agents: HashMap<AgentName, AgentMemory>,
     unready_since: Option<Instant>,
     waiting: Option<(u64, Instant)>,
@@ -28,7 +28,7 @@ struct AgentMemory {
 /// Restarts of one agent that are remembered.
 const RESTARTS_KEPT: usize = 32;
 
-impl Memory {
+impl ProbeMemory {
     /// For how long the agent has been steady, and how often it was restarted within `window`.
     pub(super) fn agent(
         &mut self,
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn an_agent_is_steady_since_it_last_began_to_run() {
         let board = Board::new(&[AgentName::Rag]);
-        let mut memory = Memory::default();
+        let mut memory = ProbeMemory::default();
         let start = Instant::now();
         let mut look = |state, restarts, seconds| {
             board.update(AgentName::Rag, |a| {
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn an_index_is_behind_by_the_age_of_the_change_that_it_lacks() {
-        let mut memory = Memory::default();
+        let mut memory = ProbeMemory::default();
         let start = Instant::now();
         let mut look = |position, head, seconds| {
             memory
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn an_index_that_had_stopped_is_behind_only_since_it_follows_again() {
-        let mut memory = Memory::default();
+        let mut memory = ProbeMemory::default();
         let start = Instant::now();
         let mut look = |stopped, seconds| {
             memory
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn an_index_is_unready_since_it_was_first_seen_so() {
-        let mut memory = Memory::default();
+        let mut memory = ProbeMemory::default();
         let start = Instant::now();
         assert_eq!(memory.unready(false, start), Duration::ZERO);
         assert_eq!(memory.unready(false, start + MINUTE), MINUTE);

@@ -38,7 +38,7 @@ use probe::{Parts, Probe};
 use requests::Requests;
 
 #[derive(Debug, Clone)]
-pub(crate) struct Options {
+pub(crate) struct HealingOptions {
     /// This process, for subjects and sources.
     pub instance: String,
     /// Where the data are.
@@ -58,7 +58,7 @@ pub(crate) struct Options {
     pub limits: Limits,
 }
 
-impl Options {
+impl HealingOptions {
     fn source(&self) -> String {
         format!("agent/{}@{}", AgentName::SelfHealing, self.instance)
     }
@@ -66,7 +66,7 @@ impl Options {
 
 /// What self_healing looks at and asks.
 #[derive(Clone)]
-pub(crate) struct Surroundings {
+pub(crate) struct HealingContext {
     pub store: Store,
     /// The way into it.
     pub source: Source,
@@ -83,26 +83,26 @@ pub(crate) struct Surroundings {
 
 /// One life of self_healing.
 pub(crate) struct SelfHealing {
-    options: Options,
-    surroundings: Surroundings,
+    options: HealingOptions,
+    context: HealingContext,
     requests: Arc<Requests>,
 }
 
 impl SelfHealing {
     /// A new life: its state stands in the store.
-    pub(crate) fn new(options: Options, surroundings: Surroundings) -> Self {
+    pub(crate) fn new(options: HealingOptions, context: HealingContext) -> Self {
         for fix in Fix::NAMES {
-            surroundings.store.figures().knows_fix(fix);
+            context.store.figures().knows_fix(fix);
         }
         SelfHealing {
             options,
-            surroundings,
+            context,
             requests: Arc::default(),
         }
     }
 
     fn probe(&self) -> Probe {
-        let Surroundings {
+        let HealingContext {
             store,
             source,
             board,
@@ -111,7 +111,7 @@ impl SelfHealing {
             searcher,
             redis,
             compute,
-        } = self.surroundings.clone();
+        } = self.context.clone();
         Probe::new(Parts {
             options: self.options.clone(),
             store: store.clone(),
@@ -169,7 +169,7 @@ impl Agent for SelfHealing {
     fn duties(self: Arc<Self>) -> Vec<Duty> {
         let probe = self.probe();
         let keeper = Keeper {
-            store: self.surroundings.store.clone(),
+            store: self.context.store.clone(),
             requests: self.requests.clone(),
             retention: self.options.retention,
         };

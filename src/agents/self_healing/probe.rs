@@ -9,12 +9,12 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Options;
+use super::HealingOptions;
 use super::drift::Drift;
-use super::fixes::{Fixes, Patience, Step};
+use super::fixes::{FixRetries, Fixes, Step};
 use super::hands::Hands;
 use super::issues::{self, Sightings, Transaction};
-use super::memory::Memory;
+use super::memory::ProbeMemory;
 use super::requests::Requests;
 use crate::event::{Millis, awake};
 use crate::health::{Detected, Fix, RedisLook, look};
@@ -32,7 +32,7 @@ const ISSUES_MAX: usize = 1000;
 
 /// What a probe works with.
 pub(super) struct Parts {
-    pub(super) options: Options,
+    pub(super) options: HealingOptions,
     pub(super) store: Store,
     pub(super) source: Source,
     pub(super) board: Board,
@@ -47,7 +47,7 @@ pub(super) struct Parts {
 /// One life of the probe.
 pub(super) struct Probe {
     pub(super) parts: Parts,
-    pub(super) memory: Memory,
+    pub(super) memory: ProbeMemory,
     pub(super) drift: Drift,
     /// The index's position and chunks that were compared last, and how many chunks the store had then.
     pub(super) compared: Option<((u64, u64), u64)>,
@@ -77,18 +77,18 @@ enum Wake {
 
 impl Probe {
     pub(super) fn new(parts: Parts) -> Self {
-        let patience = Patience {
+        let retries = FixRetries {
             attempts: parts.options.fix_attempts,
             backoff: parts.options.fix_backoff,
         };
         Probe {
             parts,
-            memory: Memory::default(),
+            memory: ProbeMemory::default(),
             drift: Drift::default(),
             compared: None,
             trouble: None,
             sightings: Sightings::new(awake::now()),
-            fixes: Fixes::new(patience),
+            fixes: Fixes::new(retries),
             running: FuturesUnordered::new(),
             failing: LogOnce::default(),
         }
@@ -149,8 +149,10 @@ impl Probe {
         };
         if self.failing.is_new(failure.is_some()) {
             match failure {
-                Some(error) => tracing::warn!(error, "health cannot be judged in full"),
-                None => tracing::info!("health is judged in full again"),
+                Some(error) => {
+                    tracing::warn!(error, "cannot check everything that concerns health")
+                }
+                None => tracing::info!("everything that concerns health is checked again"),
             }
         }
         Ok(again)

@@ -113,7 +113,7 @@ impl Bench {
 
     fn probe(&self) -> Probe {
         Probe::new(Parts {
-            options: Options {
+            options: HealingOptions {
                 instance: "here".to_owned(),
                 data_dir: self.folder.path().to_owned(),
                 collections: vec!["docs".to_owned()],

@@ -48,7 +48,7 @@ pub(super) enum RedisError {
         command: String,
     },
     /// The reply is not what the command is documented to give.
-    #[error("Redis gave something unexpected for {0}")]
+    #[error("unexpected answer of Redis to {0}")]
     Garbled(&'static str),
 }
 
@@ -213,9 +213,6 @@ fn decoded(path: &[u8]) -> PathBuf {
 }
 
 /// Whether a URL names a Redis that can be connected to, as far as the URL tells.
-///
-/// # Errors
-/// Why not.
 #[cfg(test)]
 pub(super) fn understood(url: &str) -> Result<(), String> {
     let config = config(url).map_err(|error| error.to_string())?;

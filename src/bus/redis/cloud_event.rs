@@ -137,7 +137,7 @@ mod tests {
         assert!(with("type", "").contains("`type`"));
         assert!(with("data", "{").contains("not JSON"));
         assert!(with("type", "no.such").contains("no.such"));
-        assert!(with("type", "file.changed").contains("docent alone"));
+        assert!(with("type", "file.changed").contains("only docent"));
         assert!(with("subject", "nope").contains("there are: docs"));
     }
 }

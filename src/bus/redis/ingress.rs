@@ -220,7 +220,7 @@ impl Ingress {
         if let Content::Unread { size } = entry.content {
             let most = self.link.settings().event_size;
             return Err(EntryError::Invalid(format!(
-                "it holds {size} bytes and was not read: an event may have {most}, in at most 500 fields; publish a smaller one that says where the rest is"
+                "it has {size} bytes and was not read: an event may have {most}, in at most 500 fields; publish a smaller event that says where the data is"
             )));
         }
         let known = &self.link.settings().known;
@@ -240,7 +240,7 @@ impl Ingress {
                 .map_err(|_| EntryError::NotNow)?;
             if known.first().copied().flatten().is_none() {
                 return Err(EntryError::Invalid(
-                    "it is older than what was read already and its event is not known: an older Redis was restored, and the event may have been handled long ago; publish it again under a new id if it was not".to_owned(),
+                    "it is older than entries that were already read, and its event is unknown: Redis was restored from an older copy, and the event may have been handled before; if it was not, publish it again with a new id".to_owned(),
                 ));
             }
         }

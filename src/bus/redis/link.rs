@@ -157,7 +157,7 @@ impl Link {
     pub(super) async fn tell_lost(self, agent: AgentName, count: usize) {
         let all = count as u64;
         self.shared.lost.fetch_add(all, Ordering::Relaxed);
-        tracing::warn!(agent = %agent, count, "Redis has lost entries; nothing is lost, their deliveries are carried again");
+        tracing::warn!(agent = %agent, count, "Redis lost entries; no event is lost, because docent sends them again");
         self.publish(
             EventType::RedisLost,
             json!({"agent": agent.as_str(), "count": count}),
@@ -169,7 +169,7 @@ impl Link {
         let subject = Subject::redis(&self.shared.settings.instance);
         let event = NewEvent::root(kind, "bus", subject, data);
         if let Err(error) = self.shared.store.publish(event).await {
-            tracing::warn!(event_type = %kind, %error, "what happened to Redis could not be recorded");
+            tracing::warn!(event_type = %kind, %error, "cannot record what happened to Redis");
         }
     }
 }

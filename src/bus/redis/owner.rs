@@ -66,7 +66,7 @@ pub(super) async fn read(
         kind => {
             let kind = kind.unwrap_or("something else");
             return Ok(Some(format!(
-                "whose name is not known: {key} is a {kind} and no string"
+                "whose name is not known: {key} is a {kind}, not a string"
             )));
         }
     }

@@ -30,19 +30,19 @@ impl Durability {
     pub const fn told(self) -> &'static str {
         match self {
             Durability::None => {
-                "Redis keeps no log on disk: a crash of it loses the entries in it; docent loses nothing, the ledger carries them again"
+                "Redis keeps no log on disk and loses its entries in a crash; docent loses nothing and sends them again from the ledger"
             }
             Durability::ProcessCrash => {
-                "a crash of Redis loses nothing, a power cut may lose its last entries; docent loses nothing, the ledger carries them again"
+                "Redis loses nothing in a crash, and may lose its last entries in a power failure; docent loses nothing and sends them again from the ledger"
             }
             Durability::PowerLoss => {
-                "neither a crash of Redis nor a power cut loses what it has taken"
+                "Redis loses nothing that it accepted, neither in a crash nor in a power failure"
             }
             Durability::Replicated => {
-                "what Redis has taken is on a replica too; whatever it loses all the same, the ledger carries again"
+                "what Redis accepted is also on a replica; docent sends again from the ledger what is lost even so"
             }
             Durability::Unknown => {
-                "its ACL hides how it keeps entries; whatever it loses, the ledger carries again"
+                "its ACL hides how it stores entries; docent sends again from the ledger what it loses"
             }
         }
     }
@@ -98,7 +98,7 @@ fn old(error: RedisError, version: &str) -> RedisError {
     match error {
         RedisError::Refused(why) if why.contains(": ERR ") && !why.contains(remedy::ACL) => {
             RedisError::Refused(format!(
-                "{why} (docent needs Redis 7.0 or newer; this one says that it is {version})"
+                "{why} (docent needs Redis 7.0 or newer; this is version {version})"
             ))
         }
         other => other,
@@ -217,7 +217,7 @@ async fn types(connection: &Connection, settings: &RedisSettings) -> Result<(), 
         if kind != "none" && kind != "stream" {
             let command = settings.cli(&format!("DEL '{key}'"));
             return Err(RedisError::Refused(format!(
-                "the key {key} holds a {kind} and no stream; if nobody needs it, remove it: {command}"
+                "the key {key} holds a {kind}, not a stream; if nobody needs it, remove it: {command}"
             )));
         }
     }

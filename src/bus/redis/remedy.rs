@@ -8,12 +8,12 @@ const REMEDIES: &[(&str, &str)] = &[
     ),
     (
         "MASTERDOWN",
-        "it is a replica that does not reach its primary: mend their connection, or write the address of the primary into [redis] url",
+        "it is a replica that cannot reach its primary: restore their connection, or write the address of the primary into [redis] url",
     ),
     ("LOADING", "it reads its data from disk: wait until it has"),
     (
         "BUSY",
-        "a script of another program does not end: `redis-cli SCRIPT KILL`, or `FUNCTION KILL`, stops it",
+        "a script of another program does not end: stop it with `redis-cli SCRIPT KILL`, or `FUNCTION KILL`",
     ),
     (
         "MISCONF",
@@ -21,11 +21,11 @@ const REMEDIES: &[(&str, &str)] = &[
     ),
     (
         "NOREPLICAS",
-        "too few of its replicas are connected: mend them, or lower min-replicas-to-write",
+        "too few of its replicas are connected: reconnect them, or lower min-replicas-to-write",
     ),
     (
         "OOM",
-        "its memory is used up: raise its maxmemory, or remove what nobody needs there",
+        "its memory is used up: raise its maxmemory, or delete data that nobody needs",
     ),
     (
         "NOAUTH",
@@ -38,14 +38,14 @@ const REMEDIES: &[(&str, &str)] = &[
     ("NOPERM", ACL),
     (
         "CLUSTERDOWN",
-        "its cluster is not whole: `redis-cli CLUSTER INFO` says what is missing",
+        "its cluster is incomplete: `redis-cli CLUSTER INFO` says what is missing",
     ),
     ("MOVED", CLUSTER),
     ("CROSSSLOT", CLUSTER),
 ];
 
 /// What is to be done about a permission that is missing.
-pub(super) const ACL: &str = "the ACL of docent's user must let it do everything but administration on the keys of its namespace";
+pub(super) const ACL: &str = "the ACL of docent's user must allow all commands except administrative ones on the keys of its namespace";
 
 const CLUSTER: &str = "it is one node of a cluster: write redis-cluster:// in [redis] url";
 
@@ -61,7 +61,7 @@ pub(super) fn explained(details: &str) -> String {
         // In a script Redis 7.0 says it without a code.
         None if said.contains("The user executing the script can't") => ACL,
         None if said.contains("max number of clients") => {
-            "raise its maxclients, or end what keeps connections open"
+            "raise its maxclients, or close connections that nobody needs"
         }
         None => return said,
     };
@@ -78,23 +78,21 @@ pub(super) fn of_tls(details: &str) -> String {
         )
     } else if details.contains("NotValidForName") {
         what(
-            "the certificate of this Redis is for another name than the one in [redis] url; \
-             write the name that the certificate has, or have one made for this name",
+            "the certificate of this Redis is not for the name in [redis] url; \
+             write the name that is in the certificate, or issue one for this name",
         )
     } else if details.contains("Expired") {
         what("the certificate of this Redis has expired; have it renewed")
     } else if details.contains("NotValidYet") {
-        what(
-            "the certificate of this Redis is not valid yet; see whether the clocks of both machines are right",
-        )
+        what("the certificate of this Redis is not valid yet; check the clocks of both machines")
     } else if details.contains("CertificateRequired") {
         what(
             "this Redis asks for a certificate of its clients, and docent has none; \
-             set `tls-auth-clients no` there, with a password or an ACL in its place",
+             set `tls-auth-clients no` there, and use a password or an ACL instead",
         )
     } else if details.contains("InvalidContentType") {
         what(
-            "what answers there does not speak TLS; write redis:// in [redis] url, or the port of TLS",
+            "the server at this address does not use TLS; write redis:// in [redis] url, or the port for TLS",
         )
     } else {
         details.to_owned()

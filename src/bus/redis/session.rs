@@ -18,7 +18,7 @@ use crate::event::{AgentName, Event};
 const DEAD_KEPT: &str = "10000";
 
 /// A session with Redis.
-pub(super) struct Session {
+pub(super) struct InboxSession {
     connection: Connection,
     /// Something was added to the inbox.
     added: Notify,
@@ -28,7 +28,7 @@ pub(super) struct Session {
     block_time: Duration,
 }
 
-impl Session {
+impl InboxSession {
     /// Connects, checks the owner, makes the group if it is not there, and takes over what is pending on
     /// consumers of another name.
     pub(super) async fn open(
@@ -37,7 +37,7 @@ impl Session {
         agent: AgentName,
     ) -> Result<Self, RedisError> {
         let connection = keeper::connect(settings, store, OwnerCheck::Claim).await?;
-        let session = Session {
+        let session = InboxSession {
             connection,
             added: Notify::new(),
             agent,

@@ -41,7 +41,7 @@ impl Asking {
     fn told(&self, problem: &Problem) -> String {
         let hint = match &problem.hint {
             _ if problem.is(ProblemKind::IndexNotReady) => {
-                Some("`docent wait` returns when it is there")
+                Some("`docent wait` returns when it is ready")
             }
             hint => hint.as_deref(),
         };

@@ -23,10 +23,10 @@ const SKILL: &str = include_str!("skill.md");
 /// The flags of `mcp`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Print the piece of configuration that makes this client start docent
+    /// Print the configuration that makes this client start docent
     #[arg(long, value_name = "CLIENT")]
     setup: Option<Program>,
-    /// Put it into the client's file in this directory, after showing the difference
+    /// Write it to the client's file in this directory, after showing the difference
     #[arg(long, requires = "setup")]
     write: bool,
     /// Print a text for AGENTS.md that teaches the command line

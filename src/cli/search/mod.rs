@@ -21,14 +21,14 @@ const NEAREST_MAX: usize = 3;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// What to search for, in one or several arguments. A query that is one quoted phrase finds only that phrase: docent
-    /// search '"C++"'; among other words a quoted phrase ranks higher what contains it. Put a word that begins with a
+    /// search '"C++"'; among other words a quoted phrase ranks what contains it higher. Put a word that begins with a
     /// dash after `--`: docent search -- -x
     #[arg(required = true, value_name = "QUERY", allow_negative_numbers = true)]
     query: Vec<String>,
-    /// List all hits, also those that score far below the best one
+    /// List all hits, even those that score far below the best one
     #[arg(long)]
     all: bool,
-    /// At most so many hits [default: 10, at most 100]
+    /// Maximum number of hits [default: 10, at most 100]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Only in this collection
@@ -44,16 +44,16 @@ pub(super) struct Arguments {
     /// Only in files of this programming language: rust, python, typescript, …
     #[arg(long, value_name = "LANG")]
     language: Option<String>,
-    /// Only in files changed since a moment (2026-01-31) or within an age (7d)
+    /// Only in files changed since a time (2026-01-31) or within an age (7d)
     #[arg(long, value_name = "TIME|AGE")]
     since: Option<String>,
     /// Take the words as they are: correct no typing errors, and require every quoted part
     #[arg(long)]
     exact: bool,
-    /// Show how each score comes about
+    /// Show how each score is computed
     #[arg(long)]
     explain: bool,
-    /// Wait until what is on disk now is searchable, at most so long
+    /// First wait until everything on disk is searchable, but not longer than this
     #[arg(long, value_name = "DURATION")]
     wait: Option<String>,
     /// Print JSON
@@ -112,7 +112,7 @@ fn render(query: &str, all: bool, answer: &SearchAnswer, style: Style) -> String
         freshness(&answer.freshness, style)
     );
     if answer.cut {
-        summary.push_str(&style.doubtful("the query is too long: a part of it was not looked for"));
+        summary.push_str(&style.doubtful("the query is too long: part of it was ignored"));
         summary.push('\n');
     }
     if let Some(waited) = &answer.waited {
@@ -148,9 +148,9 @@ fn corrections(answer: &SearchAnswer, style: Style) -> String {
         return String::new();
     }
     let pairs = answer.corrected.iter();
-    let pairs = pairs.map(|c| format!("{} in place of {}", plain(&c.to), plain(&c.from)));
+    let pairs = pairs.map(|c| format!("{} instead of {}", plain(&c.to), plain(&c.from)));
     let pairs: Vec<String> = pairs.collect();
-    let said = format!("looked for {} (--exact does not)", pairs.join(", "));
+    let said = format!("searched for {} (--exact does not)", pairs.join(", "));
     format!("{}\n", style.doubtful(&said))
 }
 
@@ -170,7 +170,7 @@ fn summary(query: &str, answer: &SearchAnswer, listed: usize) -> String {
     let query = super::text::one_line(query, 80);
     let total = answer.hits.len();
     if answer.legs.is_empty() {
-        return format!("nothing found: there is no word in {query}");
+        return format!("nothing found: {query} contains no word");
     }
     if total == 0 && answer.nearest.is_empty() {
         return format!("nothing found for {query}");
@@ -360,7 +360,7 @@ mod tests {
             "  score 0.500 = (0.55 × 0.500 + 0.45 × 0.250) × path 1.50",
             "  3 more places in this file",
             "after 2s not everything on disk is searchable yet",
-            "looked for connection in place of conection (--exact does not)",
+            "searched for connection instead of conection (--exact does not)",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}: {text}");
         }
@@ -446,7 +446,7 @@ mod tests {
         none.legs.clear();
         assert!(
             render("\"", false, &none, Style::new(false))
-                .starts_with("nothing found: there is no word in \"; ")
+                .starts_with("nothing found: \" contains no word; ")
         );
     }
 }

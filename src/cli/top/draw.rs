@@ -34,7 +34,6 @@ impl DrawArea {
 /// Lines of a sentence on the first page.
 const SENTENCE: usize = 2;
 
-/// Draws the view.
 pub(super) fn draw(view: &TopView, area: Rect, buffer: &mut Buffer, palette: Palette) {
     let room = DrawArea {
         width: usize::from(area.width),
@@ -79,7 +78,7 @@ fn painted(span: &Span<'_>, style: Style) -> String {
 fn page(view: &TopView, room: DrawArea) -> Vec<Line<'static>> {
     let above = room.below(1);
     let mut lines = match view.overview() {
-        None => vec![Line::from("waiting for what docent says")],
+        None => vec![Line::from("waiting for docent")],
         Some(overview) => body(view, overview, above),
     };
     lines.resize(above.lines, Line::default());
@@ -92,7 +91,7 @@ fn body(view: &TopView, overview: &Overview, room: DrawArea) -> Vec<Line<'static
     let mut lines = vec![title(&overview.status, view.trouble().is_some())];
     if let Some(trouble) = view.trouble() {
         let at = clock(&overview.taken_at);
-        let old = format!("! the numbers are of {at}: {trouble}");
+        let old = format!("! the numbers are from {at}: {trouble}");
         lines.extend(sentence(&old, width, Paint::Wrong));
     }
     let (heading, rows) = match view.page() {
@@ -197,7 +196,7 @@ fn search(overview: &Overview) -> Line<'static> {
             brief(measured.p50_s),
             brief(measured.p99_s)
         )),
-        None => text.push_str("; no change was measured yet"),
+        None => text.push_str("; no change measured yet"),
     }
     let paint = match freshness.failed {
         0 => Paint::Plain,
@@ -219,7 +218,7 @@ fn carrier(overview: &Overview) -> Line<'static> {
 fn streams(overview: &Overview) -> Option<Line<'static>> {
     let redis = overview.redis.as_ref()?;
     let Some(streams) = &redis.streams else {
-        let text = "how its streams stand is not known";
+        let text = "the state of its streams is not known";
         return Some(named("redis", text, Paint::Doubtful));
     };
     let pending: u64 = streams.iter().map(|stream| stream.pending).sum();

@@ -135,7 +135,7 @@ impl EventReader {
             "problem" => News::Blind(parsed::<Problem>(data)?.to_string()),
             // It is alive, and has not told for long how it stands: the numbers are old.
             "alive" if self.told_at.elapsed() > SILENCE => {
-                News::Blind("docent is there, and does not tell how it stands".to_owned())
+                News::Blind("docent answers, but cannot report its state".to_owned())
             }
             "end" => return Err(ClientError::Ended),
             _ => return Ok(None),
@@ -179,7 +179,7 @@ mod tests {
         events.told_at = long_ago.expect("the machine runs for longer");
         let news = said(&mut events, &alive);
         assert!(
-            matches!(&news[..], [News::Blind(why)] if why.contains("is there")),
+            matches!(&news[..], [News::Blind(why)] if why.contains("docent answers")),
             "{news:?}"
         );
     }

@@ -210,7 +210,7 @@ pub(super) fn help(width: usize) -> TopPage {
         ),
         (
             "waits",
-            "what has to pass a stage; last min: what passed it lately",
+            "what waits at a stage; last min: what passed it in the last minute",
         ),
         (
             "OLDEST",
@@ -224,7 +224,7 @@ pub(super) fn help(width: usize) -> TopPage {
         ("LAST", "how long ago an attempt ended last"),
         (
             "unavailable",
-            "what the agent works with is not there; Enter tells what",
+            "something that the agent needs is not available; Enter shows what",
         ),
     ] {
         let word = format!("  {word:<11}");

@@ -62,11 +62,11 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
 
 /// That there is a terminal that can be drawn on.
 fn drawable(term: Option<&str>) -> Result<(), Fatal> {
-    let hint = "`docent status` prints how it stands, and `docent top --once` one screen of this";
+    let hint = "use `docent status`, or `docent top --once`, which prints one screen";
     let why = if !io::stdout().is_terminal() {
-        "stdout is no terminal"
+        "stdout is not a terminal"
     } else if matches!(term, None | Some("" | "dumb")) {
-        "the terminal cannot be drawn on: TERM does not name one that can"
+        "TERM names no terminal that docent can draw on"
     } else {
         return Ok(());
     };

@@ -185,18 +185,18 @@ fn the_first_page_has_everything_in_80_by_24_and_more_where_there_is_room() {
 #[test]
 fn before_anything_is_known_it_says_so_and_a_loss_says_since_when_the_numbers_are_old() {
     let mut view = TopView::default();
-    has(&screen(&view, SMALL), &["waiting for what docent says"]);
+    has(&screen(&view, SMALL), &["waiting for docent"]);
     assert!(view.selected().is_none());
     view = view_of(overview());
     view.lost("docent went away");
     has(&screen(&view, SMALL), &["on host was running"]);
     has(
         &screen(&view, SMALL),
-        &["! the numbers are of ", "docent went away; trying again"],
+        &["! the numbers are from ", "docent went away; trying again"],
     );
     let overview = serde_json::from_value(overview()).unwrap();
     view.took(News::Overview(Box::new(overview)));
-    assert!(!screen(&view, SMALL).join("\n").contains("numbers are of"));
+    assert!(!screen(&view, SMALL).join("\n").contains("numbers are from"));
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn a_long_page_scrolls_to_its_end_and_from_there_up_at_once() {
     let first = screen(&view, LOW);
     press(&mut view, KeyCode::End);
     let end = screen(&view, LOW);
-    has(&end, &["unavailable", "Enter tells what"]);
+    has(&end, &["unavailable", "Enter shows what"]);
     press(&mut view, KeyCode::PageDown);
     assert_eq!(screen(&view, LOW), end, "further than the end is the end");
     press(&mut view, KeyCode::Up);

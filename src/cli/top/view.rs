@@ -46,7 +46,6 @@ pub(super) struct TopView {
 }
 
 impl TopView {
-    /// Something was said.
     pub(super) fn took(&mut self, news: News) {
         match news {
             News::Overview(overview) => {

@@ -9,7 +9,7 @@ mod standing;
 
 pub(crate) use reading::{AgentEnds, AlertFacts, ENDS_WINDOW, Reading, read};
 pub(crate) use rule::{AlertRule, Bound};
-pub(crate) use standing::{Told, step};
+pub(crate) use standing::{AlertTransition, step};
 
 use super::{Detected, Detector, Facts, Limits};
 use crate::event::Subject;
@@ -21,7 +21,7 @@ pub(super) fn undelivered(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
             "{} given up by {}, the last attempt: {}",
             one.count, one.since, one.error
         );
-        let limit = "the receiver takes what it is told within 24 hours; mend what the error names, and the issue closes with the next message of this alert that is taken, or when its rule is removed";
+        let limit = "the receiver accepts a message within 24 hours; fix what the error names, and the issue closes when the next message of this alert is accepted or its rule is removed";
         let subject = Subject::parse(&one.rule).ok()?;
         Some(Detected::new(Detector::AlertUndelivered, subject, value, limit))
     });

@@ -20,7 +20,6 @@ pub(crate) const ENDS_WINDOW: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AlertFacts {
     pub facts: Facts,
-    /// The open issues.
     pub issues: Option<Vec<Issue>>,
     /// How attempts ended lately, of each agent that is on.
     pub ends: Option<Vec<AgentEnds>>,
@@ -144,7 +143,7 @@ fn silent(rule: &AlertRule, facts: &AlertFacts, limit: Duration) -> Option<Readi
     // One that has ended nothing since the first look may have been silent for long before.
     let is_known = ends.iter().all(|e| e.moved || e.watched > limit);
     let times = ends.iter().map(|e| (e.agent.to_string(), e.silent));
-    let reading = longest(times, limit, "has work and has ended none for");
+    let reading = longest(times, limit, "has work and has finished none for");
     (is_known || reading.holds).then_some(reading)
 }
 

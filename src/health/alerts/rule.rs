@@ -22,7 +22,6 @@ pub(crate) enum Bound {
     Issue,
 }
 
-/// A rule.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AlertRule {
     pub name: String,

@@ -5,9 +5,9 @@ use super::rule::AlertRule;
 use crate::event::Millis;
 use crate::store::{AlertRow, AlertStage};
 
-/// What is told.
+/// What happened to a rule, as its receiver is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum AlertTransition {
     Raised,
     Cleared,
 }
@@ -17,7 +17,7 @@ pub(crate) enum Told {
 pub(crate) struct AlertStep {
     /// Where the rule stands now; `None`: it is quiet, and nothing is to be remembered.
     pub row: Option<AlertRow>,
-    pub told: Option<Told>,
+    pub told: Option<AlertTransition>,
 }
 
 /// What follows from `reading` for a rule that stands like `row`; `None`: nothing changes.
@@ -44,7 +44,7 @@ pub(crate) fn step(
         (AlertStage::Raised, true) => None,
         (AlertStage::Raised, false) => Some(AlertStep {
             row: (!rule.cooldown.is_zero()).then(|| stands(AlertStage::Quiet, now, Some(now.0))),
-            told: Some(Told::Cleared),
+            told: Some(AlertTransition::Cleared),
         }),
         (AlertStage::Quiet, false) if row.is_some() && cooling.is_none() => silently(None),
         (AlertStage::Quiet, false) => None,
@@ -57,7 +57,7 @@ pub(crate) fn step(
             if now.since(since) >= rule.hold && cooling.is_none() {
                 return Some(AlertStep {
                     row: Some(stands(AlertStage::Raised, since, None)),
-                    told: Some(Told::Raised),
+                    told: Some(AlertTransition::Raised),
                 });
             }
             match begun {
@@ -102,7 +102,10 @@ mod tests {
     }
 
     /// What is told of readings that come each at its moment, with the moment since when it was so.
-    fn told(rule: &AlertRule, readings: &[(i64, bool)]) -> Vec<(i64, Told, Option<i64>)> {
+    fn told(
+        rule: &AlertRule,
+        readings: &[(i64, bool)],
+    ) -> Vec<(i64, AlertTransition, Option<i64>)> {
         let (mut row, mut told): (Option<AlertRow>, _) = (None, Vec::new());
         for (at, holds) in readings {
             if let Some(step) = step(rule, row.as_ref(), &reading(*holds), Millis(*at)) {
@@ -129,20 +132,28 @@ mod tests {
         let told = told(&rule(10, 0), &readings);
         assert_eq!(
             told,
-            [(20, Told::Raised, Some(10)), (40, Told::Cleared, None)]
+            [
+                (20, AlertTransition::Raised, Some(10)),
+                (40, AlertTransition::Cleared, None)
+            ]
         );
     }
 
     #[test]
     fn what_flaps_is_raised_again_only_after_the_cooldown() {
         let flapping: Vec<(i64, bool)> = (0..40).map(|at| (at, at % 2 == 0)).collect();
-        let moments: Vec<(i64, Told)> = told(&rule(0, 10), &flapping)
+        let moments: Vec<(i64, AlertTransition)> = told(&rule(0, 10), &flapping)
             .into_iter()
             .map(|(at, told, _)| (at, told))
             .collect();
-        let expected: Vec<(i64, Told)> = [0, 12, 24, 36]
+        let expected: Vec<(i64, AlertTransition)> = [0, 12, 24, 36]
             .iter()
-            .flat_map(|at| [(*at, Told::Raised), (at + 1, Told::Cleared)])
+            .flat_map(|at| {
+                [
+                    (*at, AlertTransition::Raised),
+                    (at + 1, AlertTransition::Cleared),
+                ]
+            })
             .collect();
         assert_eq!(moments, expected);
     }
@@ -151,13 +162,16 @@ mod tests {
     fn one_that_came_back_during_the_cooldown_and_stays_is_raised_after_it() {
         let readings = [(0, true), (1, false), (3, true), (10, true), (11, true)];
         let told = told(&rule(0, 10), &readings);
-        assert_eq!(told[2], (11, Told::Raised, Some(3)));
+        assert_eq!(told[2], (11, AlertTransition::Raised, Some(3)));
     }
 
     #[test]
     fn a_clock_that_was_set_back_does_not_hold_an_alert_back() {
         let readings = [(1000, true), (0, true), (10, true)];
-        assert_eq!(told(&rule(10, 0), &readings), [(10, Told::Raised, Some(0))]);
+        assert_eq!(
+            told(&rule(10, 0), &readings),
+            [(10, AlertTransition::Raised, Some(0))]
+        );
         let readings = [(1000, true), (1001, false), (0, true)];
         assert_eq!(told(&rule(0, 50), &readings).len(), 3);
     }
@@ -175,9 +189,9 @@ mod tests {
             let mut last_end: Option<i64> = None;
             for (place, (at, what, since)) in told.iter().enumerate() {
                 // Begin and end take turns.
-                let expected = if place % 2 == 0 { Told::Raised } else { Told::Cleared };
+                let expected = if place % 2 == 0 { AlertTransition::Raised } else { AlertTransition::Cleared };
                 prop_assert_eq!(*what, expected);
-                if *what == Told::Cleared {
+                if *what == AlertTransition::Cleared {
                     last_end = Some(*at);
                     continue;
                 }

@@ -10,7 +10,6 @@ use tokio::time::{Instant, sleep};
 
 /// The wait after the first failure; it doubles.
 const WAIT_MIN: Duration = Duration::from_millis(25);
-/// The longest wait.
 const WAIT_MAX: Duration = Duration::from_millis(500);
 /// How many wait at once: a wait holds a connection.
 const WAITING_MAX: usize = 64;

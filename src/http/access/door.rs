@@ -68,9 +68,9 @@ impl Door {
         match cookie {
             Some(cookie) => Ok(cookie),
             None if self.attempts.failed(ends.remote.ip()).await => {
-                let detail = "this login does not count: it was used, it is over a minute old, or it is not whole";
+                let detail = "this login is not valid: it was used, it is over a minute old, or it is incomplete";
                 Err(Problem::new(ProblemKind::Unauthorized, detail)
-                    .hint("ask for another with `docent dashboard`"))
+                    .hint("get another one with `docent dashboard`"))
             }
             None => Err(too_many_attempts()),
         }
@@ -157,7 +157,7 @@ pub(in crate::http) async fn authenticated(
     let mut ended = entry.ended(&door.tokens);
     let response = tokio::select! {
         response = next.run(request) => response,
-        () = &mut ended => return unauthorized("the token or the login does not count any more", INVALID),
+        () = &mut ended => return unauthorized("the token or the login is no longer valid", INVALID),
     };
     let mut response = response.map(|body| Body::new(Revocable { body, ended }));
     response.extensions_mut().insert(Bearer(name));
@@ -208,7 +208,7 @@ impl Door {
 }
 
 fn too_many_attempts() -> Problem {
-    let detail = "there are too many attempts with tokens and logins that do not count";
+    let detail = "there are too many attempts with invalid tokens and logins";
     Problem::new(ProblemKind::Busy, detail).hint("try again in a moment")
 }
 
@@ -232,7 +232,7 @@ fn missing() -> Response {
 
 fn unauthorized(detail: &str, challenge: HeaderValue) -> Response {
     let problem = Problem::new(ProblemKind::Unauthorized, detail).hint(
-        "send the header Authorization: Bearer TOKEN; on docent's machine, docent token create NAME --role read makes a token",
+        "send the header Authorization: Bearer TOKEN; on docent's machine, docent token create NAME --role read creates a token",
     );
     let mut response = last(problem);
     let headers = response.headers_mut();
@@ -265,7 +265,7 @@ impl hyper::body::Body for Revocable {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if self.ended.as_mut().poll(context).is_ready() {
-            let why = io::Error::other("the token or the login does not count any more");
+            let why = io::Error::other("the token or the login is no longer valid");
             return Poll::Ready(Some(Err(axum::Error::new(why))));
         }
         Pin::new(&mut self.body).poll_frame(context)

@@ -25,7 +25,7 @@ pub(super) async fn own_act(request: Request, session: &Session) -> Result<Reque
         let own = ["", "same-origin", "none"].contains(&text(headers, SEC_FETCH_SITE));
         return match own || text(headers, SEC_FETCH_MODE) == "navigate" {
             true => Ok(request),
-            false => Err(forged("another site asks for it")),
+            false => Err(forged("another site sent it")),
         };
     }
     own_page(headers)?;
@@ -45,7 +45,7 @@ pub(super) async fn own_act(request: Request, session: &Session) -> Result<Reque
     };
     match sent {
         Some(sent) if session.is_csrf(&sent) => Ok(request),
-        Some(_) => Err(forged("its token is of another login")),
+        Some(_) => Err(forged("its token belongs to another login")),
         None => Err(forged("it has no token of a page")),
     }
 }
@@ -53,7 +53,7 @@ pub(super) async fn own_act(request: Request, session: &Session) -> Result<Reque
 /// That a page of docent's sent what changes something.
 pub(super) fn own_page(headers: &HeaderMap) -> Result<(), Problem> {
     if !["", "same-origin"].contains(&text(headers, SEC_FETCH_SITE)) {
-        return Err(forged("another site asks for it"));
+        return Err(forged("another site sent it"));
     }
     // Whose it is was seen at the door; a browser always sends one with what changes something.
     match headers.contains_key(header::ORIGIN) {
@@ -75,8 +75,8 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 fn forged(detail: &str) -> Problem {
-    let detail = format!("no page of this login asked for this: {detail}");
-    Problem::new(ProblemKind::Forbidden, detail).hint("load the page again, and do it there")
+    let detail = format!("this request did not come from a page of this login: {detail}");
+    Problem::new(ProblemKind::Forbidden, detail).hint("reload the page and try again")
 }
 
 #[cfg(test)]

@@ -53,18 +53,18 @@ impl Need {
     pub(super) const fn text(self) -> &'static str {
         match self {
             Need::Read => {
-                "Needs the role read. A token that is limited to collections gets what is of these."
+                "Needs the role read. A token that is limited to collections sees only these."
             }
             Need::ReadAll => {
-                "Needs the role read. It is not there for a token that is limited to collections."
+                "Needs the role read. A token that is limited to collections gets 404."
             }
             Need::Operate => {
-                "Needs the role operate. A token that is limited to collections operates on these."
+                "Needs the role operate. A token that is limited to collections operates only on these."
             }
             Need::OperateAll => {
-                "Needs the role operate. It is not there for a token that is limited to collections."
+                "Needs the role operate. A token that is limited to collections gets 404."
             }
-            Need::Control => "It is served on the control socket alone.",
+            Need::Control => "Served only on the control socket.",
         }
     }
 
@@ -81,16 +81,16 @@ impl Need {
             By::Session(session) => (session.owner().role, "this login".to_owned()),
         };
         if self.hides() && caller.limit().is_some() {
-            let detail = "this is not there for a token that is limited to collections";
+            let detail = "this is not available to a token that is limited to collections";
             return Err(Problem::new(ProblemKind::NotFound, detail));
         }
         let needed = match self {
             Need::Read | Need::ReadAll => TokenRole::Read,
             Need::Operate | Need::OperateAll => TokenRole::Operate,
             Need::Control => {
-                let detail = "this is served on the control socket alone";
+                let detail = "this is served only on the control socket";
                 return Err(Problem::new(ProblemKind::Forbidden, detail)
-                    .hint("do it on the machine that docent runs on, without --url"));
+                    .hint("run it on the machine where docent runs, without --url"));
             }
         };
         if role < needed {
@@ -98,10 +98,10 @@ impl Need {
             let detail = format!("{whose} has the role {has}, and this needs {needs}");
             let hint = match caller.session() {
                 Some(_) => {
-                    "on docent's machine, `docent dashboard --role operate` makes a login that may"
+                    "on docent's machine, `docent dashboard --role operate` creates a login that may"
                 }
                 None => {
-                    "on docent's machine, docent token create NAME --role operate makes one that may"
+                    "on docent's machine, docent token create NAME --role operate creates one that may"
                 }
             };
             return Err(Problem::new(ProblemKind::Forbidden, detail).hint(hint));
@@ -233,7 +233,7 @@ impl Caller {
         match kind.parse::<EventType>() {
             Ok(kind) if kind.open() && !is_of_a_collection(kind) => {
                 let detail = format!(
-                    "{kind} is about all of docent, and this token is limited to collections"
+                    "{kind} is about docent as a whole, and this token is limited to collections"
                 );
                 Err(Problem::new(ProblemKind::Forbidden, detail))
             }

@@ -11,18 +11,18 @@ use crate::config::parse_public_url;
 /// The names besides the listener's own address.
 #[derive(Debug, Clone, Default)]
 pub(in crate::http) struct Site {
-    public: Option<Place>,
+    public: Option<WebOrigin>,
 }
 
 /// A server as a URL names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
+struct WebOrigin {
     tls: bool,
     name: String,
     port: u16,
 }
 
-impl Place {
+impl WebOrigin {
     /// What stands before the path of a URL.
     fn of_origin(text: &str) -> Option<Self> {
         let (scheme, authority) = parse_public_url(text)?;
@@ -37,7 +37,7 @@ impl Place {
             Some((name, port)) if !port.ends_with(']') => (name.to_owned(), port.parse().ok()?),
             _ => (authority, if tls { 443 } else { 80 }),
         };
-        Some(Place { tls, name, port })
+        Some(WebOrigin { tls, name, port })
     }
 
     /// Whether it is the listener itself: no other site can have an address, or the name of every machine's own.
@@ -56,7 +56,7 @@ impl Site {
     /// The site that is known by `public_url`; empty: by the listener's address alone.
     pub(in crate::http) fn new(public_url: &str) -> Self {
         Site {
-            public: Place::of_origin(public_url),
+            public: WebOrigin::of_origin(public_url),
         }
     }
 
@@ -65,7 +65,7 @@ impl Site {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = hosts.next().and_then(|host| host.to_str().ok());
         let Some(host) = host.filter(|_| hosts.next().is_none()) else {
-            return Err(foreign("a request needs one Host"));
+            return Err(foreign("a request needs exactly one Host"));
         };
         for named in [Some(host), uri.authority().map(|named| named.as_str())] {
             if let Some(named) = named.filter(|named| !self.is_host(named, ends)) {
@@ -81,8 +81,9 @@ impl Site {
             if origin == "null" && is_own {
                 continue;
             }
-            let named = origin.to_str().ok().and_then(Place::of_origin);
-            let ours = |place: &Place| place.is_own(ends) || self.public.as_ref() == Some(place);
+            let named = origin.to_str().ok().and_then(WebOrigin::of_origin);
+            let ours =
+                |place: &WebOrigin| place.is_own(ends) || self.public.as_ref() == Some(place);
             if !named.as_ref().is_some_and(ours) {
                 let shown = String::from_utf8_lossy(origin.as_bytes());
                 let detail = format!("the Origin `{shown}` is not docent's");
@@ -103,14 +104,14 @@ impl Site {
     }
 
     fn is_host(&self, named: &str, ends: Ends) -> bool {
-        let own = Place::of_authority(named, ends.tls);
+        let own = WebOrigin::of_authority(named, ends.tls);
         own.is_some_and(|place| place.is_own(ends)) || self.is_public(named)
     }
 
     fn is_public(&self, named: &str) -> bool {
         self.public.as_ref().is_some_and(|public| {
             // A proxy that ends TLS passes the name on.
-            Place::of_authority(named, public.tls).as_ref() == Some(public)
+            WebOrigin::of_authority(named, public.tls).as_ref() == Some(public)
         })
     }
 }

@@ -55,9 +55,6 @@ pub(crate) struct Tokens {
 
 impl Tokens {
     /// Those of the store.
-    ///
-    /// # Errors
-    /// The store cannot be read.
     pub(crate) async fn load(store: &Store) -> Result<Self, ReadError> {
         let rows = store.tokens().await?.into_iter();
         let known = rows.map(|row| (row.hash.clone(), Arc::new(row))).collect();

@@ -21,7 +21,7 @@ use super::lines::Json;
 use super::openapi::About;
 use super::params::{Params, Sent};
 use super::read::{internal, text_of};
-use super::reference::{self, Known, Referenced, find};
+use super::reference::{self, KnownDocument, Referenced, find};
 use super::same::{ShownFile, changed};
 use super::text::beginning;
 use super::wire::{
@@ -66,7 +66,9 @@ pub(super) async fn cite(
     let request = body.parsed("{\"items\": [{\"ref\", \"quote\"}]}")?;
     if request.items.len() > ITEMS_MAX {
         let detail = format!("{} items are more than {ITEMS_MAX}", request.items.len());
-        return Err(Problem::new(ProblemKind::TooLarge, detail).hint("send them in parts"));
+        return Err(
+            Problem::new(ProblemKind::TooLarge, detail).hint("send them in several requests")
+        );
     }
     let waits = query.wait.is_some();
     let mut waiting = Waiting::of(query.wait.as_deref(), &caller)?;
@@ -83,14 +85,14 @@ pub(super) async fn cite(
 }
 
 /// What is asked about one document: the index of each item, the lines that it names, and the quote.
-struct Asked {
-    known: Known,
+struct DocumentQuotes {
+    known: KnownDocument,
     quotes: Vec<(usize, Expected, String)>,
 }
 
-impl Asked {
-    fn about(known: Known) -> Self {
-        Asked {
+impl DocumentQuotes {
+    fn about(known: KnownDocument) -> Self {
+        DocumentQuotes {
             known,
             quotes: Vec::new(),
         }
@@ -104,7 +106,7 @@ async fn checked(
     items: Vec<CiteItem>,
 ) -> Result<(Vec<Citation>, Vec<ShownFile>), Problem> {
     let mut citations = Vec::with_capacity(items.len());
-    let mut documents: BTreeMap<String, Asked> = BTreeMap::new();
+    let mut documents: BTreeMap<String, DocumentQuotes> = BTreeMap::new();
     let mut places: BTreeMap<String, Option<(String, Option<Referenced>)>> = BTreeMap::new();
     for (index, item) in items.into_iter().enumerate() {
         let reference = item.reference;
@@ -114,7 +116,7 @@ async fn checked(
                 let id = known.document.id.clone();
                 documents
                     .entry(id.clone())
-                    .or_insert_with(|| Asked::about(known));
+                    .or_insert_with(|| DocumentQuotes::about(known));
                 (id, named)
             });
             places.insert(reference.clone(), place);
@@ -179,8 +181,11 @@ fn expected(named: Referenced) -> Result<(u32, u32), String> {
 }
 
 /// The citations of one document.
-async fn of_document(state: &State, asked: Asked) -> Result<Vec<(usize, Citation)>, Problem> {
-    let Asked { known, quotes } = asked;
+async fn of_document(
+    state: &State,
+    asked: DocumentQuotes,
+) -> Result<Vec<(usize, Citation)>, Problem> {
+    let DocumentQuotes { known, quotes } = asked;
     let digest = Some(known.document.digest.to_string());
     if known.readable().is_none() {
         let gone = |(index, _, _)| {
@@ -240,7 +245,7 @@ fn judged<'w>(
             let lines: Vec<String> = lines.collect();
             let more = if places.len() > PLACES { ", …" } else { "" };
             let reason = format!(
-                "the quote stands in several places: lines {}{more}",
+                "the quote is in several places: lines {}{more}",
                 lines.join(", ")
             );
             verdict(CiteVerdict::Unknown, Some(reason))

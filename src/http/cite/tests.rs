@@ -55,7 +55,7 @@ fn the_quote_decides_and_its_place_is_only_where_it_is_expected() {
     let elsewhere = cited(TEXT, Some((1, 1)), "last line");
     assert_eq!((elsewhere.verdict, elsewhere.lines), (Unknown, None));
     let reason = elsewhere.reason.unwrap();
-    assert_eq!(reason, "the quote stands in several places: lines 7, 8");
+    assert_eq!(reason, "the quote is in several places: lines 7, 8");
     assert!(usable(" \n\t").is_err() && usable(&"x".repeat(QUOTE_MAX + 1)).is_err());
 }
 

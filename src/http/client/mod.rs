@@ -50,7 +50,7 @@ pub enum ClientError {
         source: io::Error,
     },
     /// So many wait to be heard that the kernel takes no more.
-    #[error("docent is busy: it does not take connections on {path}", path = .path.display())]
+    #[error("docent is busy: it accepts no connections on {path}", path = .path.display())]
     Busy { path: PathBuf },
     /// The socket is not for this user.
     #[error("this user may not use the control socket {path}", path = .path.display())]
@@ -69,18 +69,14 @@ pub enum ClientError {
     /// Nobody answers at an address.
     #[error("docent does not answer at {url}")]
     Away {
-        /// The address.
         url: String,
-        /// Why not.
         #[source]
         source: io::Error,
     },
     /// Whoever answers cannot show that it is the one, or does not speak TLS.
     #[error("no secure connection to {url}")]
     Untrusted {
-        /// The address.
         url: String,
-        /// Why not.
         #[source]
         source: io::Error,
     },
@@ -97,7 +93,9 @@ pub enum ClientError {
     #[error("the request is too long; write less")]
     TooLong,
     /// The answer is not what this version of the command line knows.
-    #[error("cannot read docent's answer: {0}; are the daemon and this command of one version?")]
+    #[error(
+        "cannot read docent's answer: {0}; are the daemon and this command of the same version?"
+    )]
     Unexpected(String),
     /// The daemon says no.
     #[error("{0}")]
@@ -136,9 +134,6 @@ impl Client {
 
     /// A client for the daemon at `url`, with a token. A certificate must be of an authority in `ca_file`, or of one that the
     /// system trusts.
-    ///
-    /// # Errors
-    /// See [`NetworkError`].
     pub(crate) fn over_network(
         url: &str,
         token: &str,
@@ -149,9 +144,6 @@ impl Client {
     }
 
     /// Asks for `target`.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn get<T: DeserializeOwned>(&self, target: &Target) -> Result<T, ClientError> {
         let answer = self.send(Method::GET, target, Empty::new());
         json(in_time(answer).await?).await
@@ -171,25 +163,16 @@ impl Client {
     }
 
     /// Asks for `target`, whose answer takes as long as it takes.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn get_slowly<T: DeserializeOwned>(&self, target: &Target) -> Result<T, ClientError> {
         json(self.send(Method::GET, target, Empty::new()).await?).await
     }
 
     /// Has something done, however long it takes.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn post<T: DeserializeOwned>(&self, target: &Target) -> Result<T, ClientError> {
         json(self.send(Method::POST, target, Empty::new()).await?).await
     }
 
     /// Sends a body.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn post_body<T: DeserializeOwned>(
         &self,
         target: &Target,
@@ -199,18 +182,12 @@ impl Client {
     }
 
     /// Asks for `target`, which answers in lines.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn lines(&self, target: &Target) -> Result<LineStream, ClientError> {
         let answer = self.send(Method::GET, target, Empty::new());
         stream(in_time(answer).await?).await
     }
 
     /// Sends a body while its answer comes in lines.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn stream<B>(&self, target: &Target, body: B) -> Result<LineStream, ClientError>
     where
         B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
@@ -223,7 +200,7 @@ impl Client {
         method: Method,
         target: &Target,
         body: B,
-    ) -> Result<(Driver, Response<Incoming>), ClientError>
+    ) -> Result<Answered, ClientError>
     where
         B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
     {
@@ -261,7 +238,7 @@ impl Client {
         if let Way::Socket(socket) = &self.0 {
             socket.check_identity(&response)?;
         }
-        Ok((driver, response))
+        Ok(Answered { driver, response })
     }
 }
 
@@ -308,7 +285,11 @@ impl Socket {
     }
 }
 
-type Answered = (Driver, Response<Incoming>);
+/// An answer whose body is still to come, over the connection that `driver` drives.
+struct Answered {
+    driver: Driver,
+    response: Response<Incoming>,
+}
 
 async fn in_time(
     answer: impl Future<Output = Result<Answered, ClientError>>,
@@ -325,7 +306,11 @@ async fn json<T: DeserializeOwned>(answered: Answered) -> Result<T, ClientError>
 }
 
 /// The whole body, unless it is a problem.
-async fn collected((mut driver, response): Answered) -> Result<Vec<u8>, ClientError> {
+async fn collected(answered: Answered) -> Result<Vec<u8>, ClientError> {
+    let Answered {
+        mut driver,
+        response,
+    } = answered;
     let status = response.status();
     let collected = driver.drive(collect(response.into_body())).await?;
     if status.is_success() {
@@ -350,7 +335,7 @@ async fn collect(mut body: Incoming) -> Result<Vec<u8>, ClientError> {
 }
 
 async fn stream(answered: Answered) -> Result<LineStream, ClientError> {
-    if !answered.1.status().is_success() {
+    if !answered.response.status().is_success() {
         // The body of a failure is a problem, never a value.
         return match json::<serde::de::IgnoredAny>(answered).await {
             Ok(_) => Err(ClientError::Unexpected(
@@ -359,6 +344,6 @@ async fn stream(answered: Answered) -> Result<LineStream, ClientError> {
             Err(error) => Err(error),
         };
     }
-    let (driver, response) = answered;
-    Ok(LineStream::new(driver, response.into_body()))
+    let body = answered.response.into_body();
+    Ok(LineStream::new(answered.driver, body))
 }

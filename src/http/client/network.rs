@@ -31,7 +31,7 @@ pub(crate) enum NetworkError {
     Url(String),
     /// The token cannot be sent.
     #[error(
-        "what is in the token file is no token; write what `docent token create` printed, and nothing else"
+        "the token file does not contain a token; write what `docent token create` printed, and nothing else"
     )]
     Token,
     /// The authorities cannot be read.
@@ -40,15 +40,12 @@ pub(crate) enum NetworkError {
     /// One of the authorities is none.
     #[error("{path} has a certificate that cannot be an authority's", path = .path.display())]
     Authority {
-        /// The file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: rustls::Error,
     },
-    /// Nobody is trusted.
     #[error(
-        "this system has no certificates of authorities; install the package ca-certificates, or name a file with --ca-file"
+        "this system has no CA certificates; install the package ca-certificates, or name a file with --ca-file"
     )]
     NoAuthorities,
     /// Keys cannot be agreed on.
@@ -117,7 +114,6 @@ impl Network {
         })
     }
 
-    /// A connection.
     pub(super) async fn connect(&self) -> Result<Box<dyn Duplex>, ClientError> {
         let url = || self.url.clone();
         let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer in time");

@@ -87,7 +87,7 @@ pub(super) fn search(query: &str, answer: &SearchAnswer) -> String {
         parts.extend(near.map(|hit| format!("nearest: {}", titled(hit))));
     }
     if answer.cut {
-        parts.push("the query is too long: a part of it was not looked for".to_owned());
+        parts.push("the query is too long: part of it was ignored".to_owned());
     }
     parts.join("\n").trim_end().to_owned()
 }
@@ -234,7 +234,7 @@ mod tests {
         };
         assert_eq!(
             read(&answer),
-            "docs/a.md:1  version 2, 9 lines in all\none\nleft off: 8 lines (40 bytes); it goes on at docs/a.md:2-9\n\
+            "docs/a.md:1  version 2, 9 lines in all\none\nleft off: 8 lines (40 bytes); continue at docs/a.md:2-9\n\
              the file has changed since docent read it"
         );
     }

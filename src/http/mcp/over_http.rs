@@ -125,7 +125,7 @@ async fn collected(body: Body) -> Result<Vec<u8>, ClientError> {
 }
 
 fn broken_off(error: axum::Error) -> ClientError {
-    ClientError::Unexpected(format!("it broke off: {error}"))
+    ClientError::Unexpected(format!("it ended early: {error}"))
 }
 
 impl Ask for FromInside {

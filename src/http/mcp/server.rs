@@ -92,7 +92,7 @@ impl<A: Ask> Server<A> {
         let begin = match arguments.cursor.as_deref().map(str::parse::<usize>) {
             None => 0,
             Some(Ok(begin)) if begin < HITS_MAX => begin,
-            Some(_) => return Err("cursor is none that a search gave; leave it out".to_owned()),
+            Some(_) => return Err("cursor is not from a search; leave it out".to_owned()),
         };
         let end = (begin + limit).min(HITS_MAX);
         // One more tells whether there is more.
@@ -218,7 +218,9 @@ fn parsed<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, String> {
 /// An answer of the daemon as this program knows it.
 fn understood<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     T::deserialize(value).map_err(|e| {
-        format!("cannot read docent's answer: {e}; are the daemon and this command of one version?")
+        format!(
+            "cannot read docent's answer: {e}; are the daemon and this command of the same version?"
+        )
     })
 }
 

@@ -79,7 +79,7 @@ impl Takes for LastEventId {
     fn describe(to: &mut Description) {
         to.header(
             "Last-Event-ID",
-            "The event after which to go on; without it: from now on",
+            "The event after which to continue; without it, events from now on",
         );
     }
 }
@@ -94,14 +94,14 @@ impl<T: ToSchema> Takes for LinesBody<T> {
     fn describe(to: &mut Description) {
         to.body::<T>(
             "application/x-ndjson",
-            "One JSON object a line: this is a line's",
+            "One JSON object a line: this is the schema of a line",
         );
     }
 }
 
 impl<T: ToSchema> Gives for Json<T> {
     fn describe(to: &mut Description) {
-        to.answer::<T>(StatusCode::OK, "application/json", "It is done");
+        to.answer::<T>(StatusCode::OK, "application/json", "Done");
     }
 }
 
@@ -110,20 +110,20 @@ impl<T: ToSchema> Gives for (StatusCode, Json<T>) {
         to.answer::<T>(
             StatusCode::CREATED,
             "application/json",
-            "It is made, and durable",
+            "Created, and durable",
         );
     }
 }
 
 impl<T: ToSchema> Gives for ListOf<T> {
     fn describe(to: &mut Description) {
-        to.answer::<T>(StatusCode::OK, "application/json", "It is done");
+        to.answer::<T>(StatusCode::OK, "application/json", "Done");
     }
 }
 
 impl<T: ToSchema> Gives for Lines<T> {
     fn describe(to: &mut Description) {
-        let what = "One JSON object a line: the schema is a line's";
+        let what = "One JSON object a line: the schema is that of a line";
         to.answer::<T>(StatusCode::OK, "application/x-ndjson", what);
     }
 }

@@ -141,7 +141,6 @@ impl Description {
         self.add(|building| building.parameter(parameter));
     }
 
-    /// A body.
     pub(super) fn body<T: ToSchema>(&mut self, media: &str, what: &str) {
         let content = Content::new(Some(self.schema::<T>()));
         let mut body = RequestBodyBuilder::new()

@@ -13,7 +13,7 @@ use super::{About, Description, Gives};
 
 /// What the document says about itself.
 const ABOUT: &str = "Everything that the docent command does. On the control socket no token is needed. \
-    Fields may be added to answers, never renamed; the words of a closed set may become more.";
+    Fields may be added to answers, but are never renamed; closed sets of words may grow.";
 
 /// `GET /api/v1/openapi.json`
 pub(in crate::http) const DOCUMENT: About = About::new("Show this document");

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::super::State;
-use super::super::history::{History, STEP};
+use super::super::history::{FigureRings, STEP};
 use super::super::wire::{Overview, Problem, ProblemKind};
 use super::counters::{CounterSample, LastMinute};
 use super::reading::{CountedRows, read};
@@ -59,7 +59,7 @@ fn until_next_step(now: Millis) -> Duration {
 struct Observer {
     state: State,
     minute: LastMinute,
-    history: History,
+    history: FigureRings,
     /// Points of the history so far.
     points: u64,
     /// The history as it was written last.
@@ -77,7 +77,7 @@ impl Observer {
         Observer {
             state,
             minute: LastMinute::default(),
-            history: History::default(),
+            history: FigureRings::default(),
             points: 0,
             written: None,
             rows: CountedRows::default(),
@@ -104,8 +104,8 @@ impl Observer {
         let failing = seen.as_ref().err().map(ToString::to_string);
         if self.failing.is_new(failing.clone()) {
             match failing {
-                Some(cause) => tracing::warn!(cause, "cannot read how docent stands"),
-                None => tracing::info!("how docent stands can be read again"),
+                Some(cause) => tracing::warn!(cause, "cannot read the overview"),
+                None => tracing::info!("the overview can be read again"),
             }
         }
         let again_at = began + EVERY.max(began.elapsed() * READING);
@@ -152,7 +152,7 @@ impl Observer {
 }
 
 fn unwritable(error: serde_json::Error) -> Problem {
-    let detail = format!("cannot write how docent stands as JSON: {error}");
+    let detail = format!("cannot write the overview as JSON: {error}");
     Problem::new(ProblemKind::Internal, detail)
 }
 

@@ -26,8 +26,7 @@ const QUIET: Duration = Duration::from_secs(5);
 const GREETING: &str = "retry: 2000\n\n";
 
 pub(in super::super) const SHOW: About =
-    About::new("Show all that matters, as it was at one moment of the last second")
-        .or(&[ProblemKind::Timeout]);
+    About::new("Show everything that matters, at most one second old").or(&[ProblemKind::Timeout]);
 
 /// `GET /api/v1/overview`
 pub(in super::super) async fn show(

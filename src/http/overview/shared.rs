@@ -57,7 +57,6 @@ pub(in super::super) struct SeenOverview {
 /// The history of the figures, written once for each of its points.
 #[derive(Debug, Clone)]
 pub(super) struct WrittenHistory {
-    /// Points so far.
     pub(super) points: u64,
     pub(super) figures: Arc<FigureHistory>,
     pub(super) written: OverviewEvent,
@@ -149,7 +148,7 @@ impl Overviews {
             () = self.ended.cancelled() => return Err(nobody_reads()),
         };
         read.unwrap_or_else(|| {
-            let detail = "how docent stands could not be read in time";
+            let detail = "the overview could not be read in time";
             Err(Problem::new(ProblemKind::Timeout, detail)
                 .hint("try again in a moment; the machine may be overloaded"))
         })
@@ -183,9 +182,10 @@ impl Overviews {
 
 /// The daemon stops, or what reads has failed.
 pub(super) fn nobody_reads() -> Problem {
-    let detail = "how docent stands is not read any more: docent is stopping, or the task that reads it failed";
+    let detail =
+        "the overview is no longer read: docent is stopping, or the task that reads it failed";
     Problem::new(ProblemKind::Internal, detail)
-        .hint("the log says why; if docent goes on, restart it")
+        .hint("the log says why; if docent keeps running, restart it")
 }
 
 #[cfg(test)]
@@ -197,7 +197,7 @@ mod tests {
         let overviews = Overviews::default();
         drop(overviews.reads());
         let problem = overviews.now().await.unwrap_err();
-        assert!(problem.detail.contains("not read any more"), "{problem}");
+        assert!(problem.detail.contains("no longer read"), "{problem}");
     }
 
     #[test]

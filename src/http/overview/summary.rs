@@ -11,7 +11,7 @@ pub(super) fn summary(status: &Status, issues: &[IssueOverview]) -> Summary {
         },
         Condition::Draining => Summary {
             text: format!(
-                "docent is stopping: {} under way are finished first, what else is owed stays owed",
+                "docent is stopping: {} under way are finished first; all other work stays owed",
                 counted(status.bus.in_flight, "delivery", "deliveries")
             ),
             remedy: None,
@@ -29,7 +29,7 @@ fn starting(status: &Status) -> String {
     let names: Vec<&str> = not_yet.map(|(name, _)| name.as_str()).collect();
     match names.is_empty() {
         true => "docent is starting: the index is being opened".to_owned(),
-        false => format!("docent is starting: {} have yet to begin", names.join(", ")),
+        false => format!("docent is starting: {} have yet to start", names.join(", ")),
     }
 }
 
@@ -53,7 +53,7 @@ fn degraded(status: &Status) -> Summary {
 fn running(status: &Status, issues: &[IssueOverview]) -> Summary {
     let way = match status.freshness.pending {
         0 => format!(
-            "{} searchable, nothing is on its way",
+            "{} searchable, nothing is pending",
             counted(status.documents, "document is", "documents are")
         ),
         pending => format!(

@@ -63,7 +63,7 @@ impl Question {
 
 pub(super) async fn ask_replay_dead(Named(id): Named, page: PageFrame, uri: Uri) -> Html<AskPage> {
     let title = format!("Replay the dead letter {id}?");
-    let text = "It is owed again, and handled anew.";
+    let text = "It becomes owed again and is handled again.";
     Question::new(title, text, "Replay").asked(page, &uri)
 }
 
@@ -86,7 +86,7 @@ fn replayed(Json(done): Json<Replayed>) -> String {
 
 pub(super) async fn ask_drop_dead(Named(id): Named, page: PageFrame, uri: Uri) -> Html<AskPage> {
     let title = format!("Drop the dead letter {id}?");
-    let text = "It is done with, and never handled. This cannot be taken back.";
+    let text = "It will never be handled. This cannot be undone.";
     let question = Question {
         danger: true,
         ..Question::new(title, text, "Drop")
@@ -125,13 +125,13 @@ pub(super) async fn ask_group(
     let (title, text, button, danger) = match GroupVerb::parse(&of.verb)? {
         GroupVerb::Replay => (
             "Replay the dead letters of this group?",
-            "Each of them is owed again, and handled anew.",
+            "Each of them becomes owed again and is handled again.",
             "Replay",
             false,
         ),
         GroupVerb::Drop => (
             "Drop the dead letters of this group?",
-            "Each of them is done with, and never handled. This cannot be taken back.",
+            "None of them will ever be handled. This cannot be undone.",
             "Drop",
             true,
         ),
@@ -159,7 +159,7 @@ pub(super) async fn group(
 
 pub(super) async fn ask_replay_event(Named(id): Named, page: PageFrame, uri: Uri) -> Html<AskPage> {
     let title = format!("Replay the event {id}?");
-    let text = "What is done or dead of it is owed again, and handled anew.";
+    let text = "Its deliveries that are done or dead become owed again and are handled again.";
     let question = Question {
         back: show::event_link(&id),
         ..Question::new(title, text, "Replay")
@@ -182,7 +182,7 @@ pub(super) async fn replay_event(
 
 pub(super) async fn ask_restart(Named(name): Named, page: PageFrame, uri: Uri) -> Html<AskPage> {
     let title = format!("Restart the agent {name}?");
-    let text = "Its work under way is given back, and handled again by a new life of it.";
+    let text = "Its work in progress is given back, and handled again after the restart.";
     Question::new(title, text, "Restart").asked(page, &uri)
 }
 
@@ -195,7 +195,7 @@ pub(super) async fn restart(
 ) -> Response {
     let done = operate::restart(state, name, caller.clone()).await;
     let said = done.map(|Json(done): Json<Restarted>| {
-        format!("{} is asked to restart; it is {}", done.agent, done.state)
+        format!("{} was asked to restart; it is {}", done.agent, done.state)
     });
     told(&caller, &headers, "/", said)
 }
@@ -215,7 +215,7 @@ impl JobVerb {
             "pause" => Ok(JobVerb::Pause),
             "resume" => Ok(JobVerb::Resume),
             _ => {
-                let detail = format!("`{text}` is nothing that can be done with a job");
+                let detail = format!("`{text}` is not an act on a job");
                 Err(Problem::new(ProblemKind::NotFound, detail))
             }
         }
@@ -238,17 +238,17 @@ pub(super) async fn ask_job(
     let (title, text, button) = match JobVerb::parse(&of.verb)? {
         JobVerb::Run => (
             format!("Run the job {name} now?"),
-            "It runs at once, also if it is paused; its schedule stays.",
+            "It runs at once, even if it is paused; its schedule does not change.",
             "Run",
         ),
         JobVerb::Pause => (
             format!("Pause the job {name}?"),
-            "It does not run by its schedule until it is resumed.",
+            "It does not run on its schedule until you resume it.",
             "Pause",
         ),
         JobVerb::Resume => (
             format!("Resume the job {name}?"),
-            "It runs by its schedule again.",
+            "It runs on its schedule again.",
             "Resume",
         ),
     };
@@ -268,12 +268,12 @@ pub(super) async fn job(
         Err(problem) => return problem.into_response(),
     };
     let (kind, data, said) = match asked {
-        JobVerb::Run => ("job.requested", json!({}), "is asked to run"),
+        JobVerb::Run => ("job.requested", json!({}), "was asked to run"),
         JobVerb::Pause => ("job.changed", json!({"paused": true}), "is paused"),
         JobVerb::Resume => (
             "job.changed",
             json!({"paused": false}),
-            "runs by its schedule again",
+            "runs on its schedule again",
         ),
     };
     let event = json!({"type": kind, "subject": format!("job/{name}"), "data": data});

@@ -83,7 +83,7 @@ impl Asked {
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Problem> {
         let parse = |text: String| {
             text.parse().map_err(|_| {
-                let detail = format!("{name} `{text}` is no number");
+                let detail = format!("{name} `{text}` is not a number");
                 Problem::new(ProblemKind::BadRequest, detail)
             })
         };

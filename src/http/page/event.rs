@@ -45,7 +45,6 @@ impl EventPage {
     }
 }
 
-/// A failed attempt.
 struct Failure {
     attempt: String,
     at: String,

@@ -19,16 +19,16 @@ pub(in crate::http) struct PageFrame {
 }
 
 /// A page that the bar at the top leads to.
-pub(in crate::http) struct Link {
+pub(in crate::http) struct NavLink {
     pub(in crate::http) path: &'static str,
     pub(in crate::http) name: &'static str,
 }
 
-const fn link(path: &'static str, name: &'static str) -> Link {
-    Link { path, name }
+const fn link(path: &'static str, name: &'static str) -> NavLink {
+    NavLink { path, name }
 }
 
-const LINKS: &[Link] = &[
+const LINKS: &[NavLink] = &[
     link("/", "Overview"),
     link("/search", "Search"),
     link("/documents", "Documents"),
@@ -77,7 +77,7 @@ impl PageFrame {
         })
     }
 
-    pub(in crate::http) fn links(&self) -> &'static [Link] {
+    pub(in crate::http) fn links(&self) -> &'static [NavLink] {
         match self.caller {
             Some(_) => LINKS,
             None => &[],

@@ -23,7 +23,7 @@ impl GroupVerb {
             "replay" => Ok(GroupVerb::Replay),
             "drop" => Ok(GroupVerb::Drop),
             _ => {
-                let detail = format!("`{text}` is nothing that can be done with dead letters");
+                let detail = format!("`{text}` is not an act on dead letters");
                 Err(Problem::new(ProblemKind::NotFound, detail))
             }
         }
@@ -39,9 +39,9 @@ pub(super) async fn act(
 ) -> Result<String, Problem> {
     let letters = of_group(state, id).await?;
     if letters.is_empty() {
-        let detail = "this group has no dead letter any more";
+        let detail = "this group no longer has a dead letter";
         return Err(Problem::new(ProblemKind::NotFound, detail)
-            .hint("somebody may have acted on it meanwhile"));
+            .hint("somebody may have replayed or dropped them meanwhile"));
     }
     let mut done = 0;
     for letter in letters {

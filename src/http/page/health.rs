@@ -121,9 +121,9 @@ fn cursor(asked: &Asked) -> Result<Cursor, Problem> {
             Ok(Some((closed, subject.to_owned(), opened)))
         }
         _ => {
-            let detail = format!("before `{text}` is no place in the list of closed issues");
+            let detail = format!("before `{text}` is not a place in the list of closed issues");
             Err(Problem::new(ProblemKind::BadRequest, detail)
-                .hint("begin at /health and follow the links from there"))
+                .hint("start at /health and follow the links from there"))
         }
     }
 }

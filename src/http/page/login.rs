@@ -43,7 +43,7 @@ pub(super) async fn log_in(
     body: Body,
 ) -> Result<Response, Problem> {
     let ends = peer.ends.ok_or_else(no_address)?;
-    let body = whole(body, FORM_MAX, state.info.patience.body).await?;
+    let body = whole(body, FORM_MAX, state.info.timeouts.body).await?;
     let pasted = field(&body, "login").unwrap_or_default();
     // Who pastes may paste all of the address.
     let login = pasted.rsplit('#').next().unwrap_or_default().trim();
@@ -60,7 +60,7 @@ pub(super) async fn log_out(
 ) -> Result<Response, Problem> {
     let ends = peer.ends.ok_or_else(no_address)?;
     let Some(session) = caller.session() else {
-        let detail = "a token is not logged in, so it is not logged out";
+        let detail = "a token has no session, so it cannot log out";
         return Err(Problem::new(ProblemKind::BadRequest, detail));
     };
     Ok(led_to("/", door.log_out(session, &headers, ends)))

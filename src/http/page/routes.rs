@@ -67,12 +67,10 @@ impl PageRoutes {
         self
     }
 
-    /// What serves them.
     pub(in crate::http) fn router(self) -> Router<State> {
         self.router
     }
 
-    /// What was registered.
     #[cfg(test)]
     pub(in crate::http) fn list(&self) -> &[Registered] {
         &self.list

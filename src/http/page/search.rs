@@ -43,7 +43,6 @@ impl SearchForm {
     }
 }
 
-/// What was found.
 struct SearchOutcome {
     answer: SearchAnswer,
     hits: Vec<HitView>,

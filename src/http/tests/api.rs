@@ -324,7 +324,7 @@ async fn over_tcp_there_are_probes_and_nothing_else_without_a_token() {
         listener,
         tcp_router(daemon.state.clone(), "", true),
         daemon.state.stop.clone(),
-        Patience::default(),
+        ClientTimeouts::default(),
     );
     let ask = |path: &'static str| async move {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -370,10 +370,10 @@ async fn a_request_that_does_not_arrive_loses_its_connection_and_its_permit() {
     let mut daemon = Daemon::new();
     let info = Info {
         requests: 1,
-        patience: Patience {
+        timeouts: ClientTimeouts {
             head: Duration::from_millis(100),
             body: Duration::from_millis(100),
-            ..Patience::default()
+            ..ClientTimeouts::default()
         },
         ..(*daemon.state.info).clone()
     };

@@ -192,18 +192,22 @@ async fn a_parameter_that_is_wrong_is_a_page_with_a_sentence() {
         ("/documents?collection=x", 404, "collection"),
         ("/documents?state=stored&state=stored", 400, "given twice"),
         ("/documents/docs/none.md", 404, "there is no document"),
-        ("/documents/docs/a.md?from=x", 400, "from `x` is no number"),
+        (
+            "/documents/docs/a.md?from=x",
+            400,
+            "from `x` is not a number",
+        ),
         ("/events?type=no.type", 400, "no.type"),
-        ("/events?since=soon", 400, "since `soon` is no moment"),
-        ("/events?before=-1", 400, "before `-1` is no number"),
+        ("/events?since=soon", 400, "since `soon` is not a time"),
+        ("/events?before=-1", 400, "before `-1` is not a number"),
         ("/events?id=zzz", 400, "is not an event&#39;s id"),
         (
             "/events/01890000-0000-7000-8000-000000000000",
             404,
             "there is no event",
         ),
-        ("/audit?until=soon", 400, "until `soon` is no moment"),
-        ("/health?before=x", 400, "before `x` is no place"),
+        ("/audit?until=soon", 400, "until `soon` is not a time"),
+        ("/health?before=x", 400, "before `x` is not a place"),
     ] {
         let (found, page) = network.page(path, &read).await;
         assert_eq!(found, status, "{path}: {page}");
@@ -281,7 +285,7 @@ async fn a_chain_is_told_from_its_first_event_to_its_last() {
         .page(&format!("/events/{}", chain[3].id), &limited)
         .await;
     assert!(
-        page.contains("is not there for you") && !page.contains("wiki"),
+        page.contains("is not visible to you") && !page.contains("wiki"),
         "{page}"
     );
 }

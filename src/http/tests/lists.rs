@@ -145,7 +145,7 @@ async fn history_tells_versions_and_why_there_are_none() {
                     .await
                     .unwrap_err(),
             );
-            assert_eq!(none.detail, "docs/b.bin is no document: no");
+            assert_eq!(none.detail, "docs/b.bin is not a document: no");
             let never = problem(
                 daemon
                     .client
@@ -229,7 +229,7 @@ async fn tail_gives_what_comes_and_ends_with_the_server() {
         listener,
         router(daemon.state.clone()),
         daemon.state.stop.clone(),
-        Patience::default(),
+        ClientTimeouts::default(),
     );
     let client = async {
         let mut tail = daemon.client.lines(&Target::new("/tail")).await.unwrap();

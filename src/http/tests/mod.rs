@@ -100,7 +100,7 @@ pub(super) fn info(requests: usize) -> Info {
         requests,
         body: 1024 * 1024,
         event_size: 64 * 1024,
-        patience: Patience::default(),
+        timeouts: ClientTimeouts::default(),
         settings: Vec::new(),
     }
 }
@@ -172,7 +172,7 @@ impl Daemon {
             listener,
             router(self.state.clone()),
             self.state.stop.clone(),
-            self.state.info.patience,
+            self.state.info.timeouts,
         );
         let both = async {
             tokio::select! {

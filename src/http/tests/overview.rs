@@ -84,7 +84,7 @@ async fn a_stream_begins_with_both_tells_what_changes_and_says_that_it_ends() {
         listener,
         router(daemon.state.clone()),
         daemon.state.stop.clone(),
-        Patience::default(),
+        ClientTimeouts::default(),
     );
     let client = async {
         let target = Target::new("/overview/stream");

@@ -17,7 +17,7 @@ pub(crate) struct DocumentView {
     pub digest: Option<String>,
     #[schema(value_type = ListedState)]
     pub state: Heard<ListedState>,
-    /// Why, unless stored; of a stored one, what is wrong in it.
+    /// Why it is not stored; of a stored one, what is wrong in it.
     pub reason: Option<String>,
     pub title: Option<String>,
 }
@@ -57,24 +57,24 @@ pub struct SearchAnswer {
     /// How many of the hits, from the best one on, are worth listing: the others score far below it.
     #[serde(default)]
     pub listed: usize,
-    /// Whether anything seems to be about the query. If not, the hits have words of it in common and no more.
+    /// Whether anything seems to be about the query. If not, the hits only share words with it.
     pub about: bool,
-    /// Where nothing seems to be about the query: the nearest chunks that have no word of it. They are no hits.
+    /// If nothing seems to be about the query: the nearest chunks that have no word of it. They are not hits.
     pub nearest: Vec<Hit>,
-    /// Which legs took part: `keyword`, `vector`.
+    /// Which searches took part: `keyword`, `vector`.
     pub legs: Vec<String>,
     /// How far search is behind the disk.
     pub freshness: Freshness,
-    /// The time that was waited for what is on disk, where it was not enough: something is not searchable yet.
+    /// How long the search waited for what is on disk, if that was not enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waited: Option<String>,
-    /// What that is, in one sentence.
+    /// What is not searchable yet, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
-    /// Words of the query that nothing has, and what was looked for in their place.
+    /// Words of the query that no document has, and the words that were searched for instead.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub corrected: Vec<Corrected>,
-    /// Whether a part of the query was too long to be looked for.
+    /// Whether a part of the query was ignored because the query is too long.
     #[serde(default)]
     pub cut: bool,
     /// How long the search took, in milliseconds.
@@ -90,24 +90,24 @@ pub struct Hit {
     pub lines: [u32; 2],
     /// The headings above it.
     pub heading: String,
-    /// The text of just these lines.
+    /// The text of these lines.
     pub text: String,
-    /// How well it answers: both legs together and what else speaks for it or against it.
+    /// The score: keyword and vector scores together, times the factors.
     pub score: f64,
     /// The digest of the bytes that the text was cut from.
     pub digest: String,
-    /// The score of the keyword leg.
+    /// The keyword score.
     pub keyword: f64,
-    /// The score of the vector leg.
+    /// The vector score.
     pub vector: f64,
-    /// Byte ranges of `text` (start, end) whose words were looked for.
+    /// Byte ranges of `text` (start, end) of the words that match the query.
     pub marks: Vec<[usize; 2]>,
     /// Other places with the same heading and text.
     pub also: Vec<OtherPlace>,
-    /// On the best hit of a file: how many good ones of it stand behind all others.
+    /// On the best hit of a file: how many good ones of it are listed after all others.
     #[serde(default, skip_serializing_if = "is_none")]
     pub more: u32,
-    /// How the score comes about, where that is asked for.
+    /// How the score is computed, if that was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explain: Option<Explain>,
 }
@@ -116,12 +116,12 @@ fn is_none(count: &u32) -> bool {
     *count == 0
 }
 
-/// How the score of a hit comes about: (0.55 · keyword + 0.45 · vector) × the product of the factors.
+/// How the score of a hit is computed: (0.55 · keyword + 0.45 · vector) × the product of the factors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explain {
-    /// The score of the keyword leg, 0 to 1.
+    /// The keyword score, 0 to 1.
     pub keyword: f64,
-    /// The score of the vector leg.
+    /// The vector score.
     pub vector: f64,
     /// The factors that are not 1.
     pub boosts: Vec<BoostView>,
@@ -132,16 +132,16 @@ pub struct Explain {
 pub struct BoostView {
     /// What it is for.
     pub name: String,
-    /// Above 1 it raises, below 1 it holds back.
+    /// Above 1 it raises the score, below 1 it lowers it.
     pub factor: f64,
 }
 
 /// A typing error that was corrected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Corrected {
-    /// The word as it stands in the query.
+    /// The word in the query.
     pub from: String,
-    /// The word of the index that was looked for.
+    /// The word of the index that was searched for instead.
     pub to: String,
 }
 

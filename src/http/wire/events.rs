@@ -56,7 +56,7 @@ pub(crate) struct Delivery {
     /// What failed, oldest first.
     #[schema(value_type = Vec<Object>)]
     pub errors: Value,
-    /// When it was done or died.
+    /// When it became done or dead.
     pub settled_at: Option<String>,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct DeadList {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Dead {
     pub event: String,
-    /// Who could not handle it.
+    /// The agent that could not handle it.
     pub agent: String,
     #[serde(rename = "type")]
     pub kind: String,
@@ -85,10 +85,10 @@ pub(crate) struct Dead {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DeadView {
-    /// The event; absent: no event came of it, for it is an entry of another program that could not be published.
+    /// The event; absent for an entry of another program that could not be published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Envelope>,
-    /// Its dead deliveries; of an entry what it held, in `fields` of its error.
+    /// Its dead deliveries; of an entry its content, in `fields` of its error.
     pub dead: Vec<Dead>,
 }
 
@@ -96,24 +96,24 @@ pub(crate) struct DeadView {
 pub(crate) struct Dropped {
     /// The event's id, or the entry's.
     pub event: String,
-    /// Deliveries that nobody tries again.
+    /// Deliveries that are not tried again.
     pub dropped: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Restarted {
     pub agent: String,
-    /// How it stands now: running, unless its new life has not begun yet.
+    /// Its state now: running, unless it has not started again yet.
     #[schema(value_type = AgentState)]
     pub state: Heard<AgentState>,
-    /// How often it was started again.
+    /// How often it was restarted.
     pub restarts: u64,
 }
 
 /// `POST /api/v1/dead/{id}/replay` and `POST /api/v1/events/{id}/replay`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Replayed {
-    /// The event's id; of an entry of another program, that of the event that came of it.
+    /// The event's id; of an entry of another program, that of the event that was published.
     pub event: String,
     /// Deliveries that are owed again.
     pub replayed: u64,
@@ -121,12 +121,12 @@ pub(crate) struct Replayed {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct AuditVerdict {
-    /// Whether the chain holds.
+    /// Whether the chain is intact.
     pub intact: bool,
-    /// Records that were checked and hold; null if the chain is broken.
+    /// Records that were checked and are intact; null if the chain is broken.
     pub records: Option<u64>,
     /// The number of the first record that does not fit.
     pub broken_at: Option<u64>,
-    /// How it does not fit.
+    /// Why it does not fit.
     pub why: Option<String>,
 }

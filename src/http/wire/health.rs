@@ -8,7 +8,7 @@ use crate::word::words;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct JobList {
-    /// All jobs that were ever seen, by name.
+    /// All jobs that were ever configured, by name.
     pub jobs: Vec<JobView>,
 }
 
@@ -24,14 +24,14 @@ pub(crate) struct JobView {
     pub last_at: Option<String>,
     /// The event that its last run published.
     pub last_event: Option<String>,
-    /// What came of that run; null if it never ran.
+    /// The result of that run; null if it never ran.
     #[serde(default)]
     pub last: Option<JobRun>,
-    /// Runs that were missed and left out.
+    /// Runs that were missed and skipped.
     pub missed: u64,
 }
 
-/// What came of a job's run.
+/// The result of a job's run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct JobRun {
     #[schema(value_type = RunState)]
@@ -42,7 +42,7 @@ pub(crate) struct JobRun {
     pub took_ms: Option<u64>,
 }
 
-/// How a run of a job stands.
+/// The state of a run of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunState {
     Ok,
@@ -57,7 +57,7 @@ words! { RunState: Ok = "ok", Failed = "failed", Running = "running" }
 pub(crate) struct HealthList {
     /// Issues: the open ones first, then the newest.
     pub issues: Vec<HealthIssue>,
-    /// When that was judged.
+    /// When this was checked.
     #[serde(default)]
     pub judged_at: String,
 }
@@ -74,12 +74,12 @@ pub(crate) struct HealthIssue {
     /// What would be right.
     pub limit: String,
     pub opened_at: String,
-    /// Until when; null while it is open.
+    /// When it was closed; null while it is open.
     pub closed_at: Option<String>,
     /// The last fix that was tried.
     pub fix: Option<String>,
-    /// How many were tried.
+    /// How many fixes were tried.
     pub fix_attempts: u32,
-    /// What came of the last one.
+    /// The result of the last one.
     pub fix_result: Option<String>,
 }

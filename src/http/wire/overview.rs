@@ -16,7 +16,7 @@ pub(crate) struct Overview {
     pub taken_at: String,
     /// The same as `GET /api/v1/status` answers.
     pub status: Status,
-    /// How it stands, and what to do about it, in words.
+    /// The state, and what to do about it, in words.
     pub summary: Summary,
     pub freshness: FreshnessOverview,
     /// How many seconds "the last minute" has here: about 60, and less shortly after the start.
@@ -27,9 +27,9 @@ pub(crate) struct Overview {
     pub agents: Vec<AgentOverview>,
     /// Events published in the last minute.
     pub published_minute: u64,
-    /// Searches answered in the last minute, those that failed among them.
+    /// Searches answered in the last minute, including those that failed.
     pub searches_minute: u64,
-    /// How Redis stands; null where the config does not use it.
+    /// The state of Redis; null if the config does not use it.
     pub redis: Option<RedisOverview>,
     /// Health issues that are open: the errors first, then the newest.
     pub issues: Vec<IssueOverview>,
@@ -50,7 +50,7 @@ pub(crate) enum OverviewMessage {
     Overview(Box<Overview>),
     /// Of an event `history`.
     History(FigureHistory),
-    /// Of an event `problem`: the daemon cannot look just now.
+    /// Of an event `problem`: the daemon cannot read its state at the moment.
     Problem(Problem),
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum OverviewMessage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Summary {
     pub text: String,
-    /// What a person does about it; null if there is nothing to do.
+    /// What to do about it; null if there is nothing to do.
     pub remedy: Option<String>,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct Summary {
 pub(crate) struct FreshnessOverview {
     /// Every change that was noticed up to then is searchable; null before the first scan has ended.
     pub complete_to: Option<String>,
-    /// Changes that are on their way.
+    /// Changes that are pending.
     pub pending: u64,
     /// Changes that failed for good.
     pub failed: u64,
@@ -94,16 +94,16 @@ pub(crate) struct Stage {
     pub stage: Heard<StageName>,
     /// What waits to pass it; null for the last one, where nothing waits.
     pub waiting: Option<u64>,
-    /// What passed it in the last minute; null while it is not known.
+    /// What passed it in the last minute; null while that is not known.
     pub passed_minute: Option<u64>,
-    /// Why it stands still; null while it does not.
+    /// Why it makes no progress; null while it does.
     pub held: Option<String>,
 }
 
 /// The stages in the order in which a change passes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StageName {
-    /// Read from the disk and in the store: what waits was noticed and not read yet.
+    /// Read from the disk into the store: what waits was noticed and not read yet.
     Captured,
     /// Handled by `document_management`.
     Validated,
@@ -123,7 +123,7 @@ words! { StageName:
     Searchable = "searchable",
 }
 
-/// An agent, with what became of its deliveries lately.
+/// An agent, with the recent results of its deliveries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct AgentOverview {
     pub name: String,
@@ -134,7 +134,7 @@ pub(crate) struct AgentOverview {
     pub handled_minute: u64,
     /// Failed attempts in the last minute.
     pub failed_minute: u64,
-    /// When an attempt of it ended last, well or not; null: none since the start.
+    /// When its last attempt ended, successful or not; null: none since the start.
     pub last_progress_at: Option<String>,
     /// The oldest deliveries that it owes, oldest first, at most 5.
     #[serde(default)]
@@ -152,20 +152,20 @@ pub(crate) struct OwedDelivery {
     pub since: String,
     /// Failed attempts so far.
     pub attempts: u32,
-    /// Why the last of them failed; null: none did.
+    /// Why the last attempt failed; null: none failed.
     pub error: Option<String>,
 }
 
 /// How Redis stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct RedisOverview {
-    /// It can carry.
+    /// Whether it can carry events.
     pub up: bool,
     /// Connections after the first one.
     pub reconnects: u64,
-    /// Copies that it lost since the start; they were carried again.
+    /// Copies that it lost since the start; they were sent again.
     pub lost: u64,
-    /// Its streams, as they were looked at within the last seconds; null while that is not known.
+    /// Its streams, as they were a few seconds ago; null while that is not known.
     pub streams: Option<Vec<StreamOverview>>,
 }
 
@@ -195,7 +195,7 @@ pub(crate) struct IssueOverview {
     #[schema(value_type = Severity)]
     pub severity: Heard<Severity>,
     pub what: String,
-    /// What a person does about it.
+    /// What to do about it.
     pub remedy: String,
     pub since: String,
     /// What `self_healing` tried last; null: nothing.
@@ -208,20 +208,20 @@ pub(crate) struct FixOverview {
     pub name: String,
     /// How many fixes were tried on the issue.
     pub attempts: u32,
-    /// What came of this one; null while it is under way.
+    /// The result of this one; null while it is running.
     pub result: Option<String>,
 }
 
-/// Dead letters, those that are alike in one group.
+/// Dead letters, in groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DeadOverview {
     /// How many there are in all.
     pub total: u64,
-    /// How many of them, the newest, were looked at for the groups.
+    /// How many of them, the newest, are in the groups.
     pub looked_at: u64,
     /// Groups of the same agent, type and error: the one with the newest dead letter first, at most 20.
     pub groups: Vec<DeadGroup>,
-    /// Groups beyond these.
+    /// How many more groups there are.
     pub more_groups: u64,
 }
 
@@ -232,7 +232,7 @@ pub(crate) struct DeadGroup {
     pub agent: String,
     #[serde(rename = "type")]
     pub kind: String,
-    /// The last error of each, cut off where it is long.
+    /// The last error of each, truncated if it is long.
     pub error: String,
     pub count: u64,
     /// The newest of them: its event, or its entry.
@@ -268,7 +268,7 @@ pub(crate) struct RejectionReason {
 pub(crate) struct FigureHistory {
     /// A point every 10 seconds.
     pub hour: Trend,
-    /// A point every 5 minutes, once these are over.
+    /// A point for each 5 minutes that have passed.
     pub day: Trend,
 }
 

@@ -8,17 +8,17 @@ use utoipa::ToSchema;
 /// The kinds of problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// A parameter is unknown, missing or not of its form.
+    /// A parameter is unknown, missing or malformed.
     BadRequest,
-    /// There is no token, or one that does not count.
+    /// There is no token, or it is not valid.
     Unauthorized,
     /// The token may not do this, or the request is not meant for docent.
     Forbidden,
-    /// What was asked for is not there.
+    /// The requested thing does not exist.
     NotFound,
-    /// The path is there, for another method.
+    /// The path exists, but not with this method.
     MethodNotAllowed,
-    /// The id is known, with other content.
+    /// The id exists, with different content.
     Conflict,
     /// The body or the event is too large.
     TooLarge,
@@ -30,7 +30,7 @@ pub enum ProblemKind {
     AgentMissing,
     /// A change cannot become searchable: its delivery is dead.
     DeadLetter,
-    /// It did not come about in time.
+    /// It did not happen in time.
     Timeout,
     /// Too many requests at once.
     Busy,
@@ -44,7 +44,7 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
-    /// The name that programs decide by.
+    /// The name for programs.
     pub const fn urn(self) -> &'static str {
         match self {
             ProblemKind::BadRequest => "urn:docent:bad-request",
@@ -119,7 +119,7 @@ pub struct Problem {
     /// The kind in words.
     pub title: String,
     pub status: u16,
-    /// What is wrong this time.
+    /// What is wrong in this case.
     pub detail: String,
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,11 +18,11 @@ pub(crate) struct ReportAnswer {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ReportList {
-    /// Those that were written, the newest first.
+    /// The stored reports, newest first.
     pub reports: Vec<ReportName>,
 }
 
-/// A report that was written.
+/// A stored report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ReportName {
     pub name: String,

@@ -13,9 +13,9 @@ use super::{AgentState, Heard, ListedState};
 pub(crate) enum Condition {
     /// Not every agent has reported started yet.
     Starting,
-    /// At work, and nothing is wrong.
+    /// Running, and nothing is wrong.
     Running,
-    /// At work, and something is wrong.
+    /// Running, and something is wrong.
     Degraded,
     /// Told to stop; finishing what is pending.
     Draining,
@@ -61,7 +61,7 @@ pub(crate) struct Status {
     pub freshness: Freshness,
     /// Documents that are stored.
     pub documents: u64,
-    /// Files in scope, those that are no documents among them.
+    /// Files in scope, including those that are not documents.
     pub files: u64,
     /// How many of these files are in each state that `documents --state` knows.
     #[serde(default)]
@@ -70,18 +70,18 @@ pub(crate) struct Status {
     /// Collections that the config names.
     #[serde(default)]
     pub configured: u64,
-    /// Chunks that belong into the index.
+    /// Chunks that belong in the index.
     pub chunks: u64,
     /// The identity of the embedder.
     pub embedder: String,
     /// Every collection, once its root was looked at.
     #[serde(default)]
     pub collections: Vec<CollectionView>,
-    /// What goes on at the edge.
+    /// What change detection is doing.
     pub scan: ScanView,
-    /// How the index stands.
+    /// The state of the index.
     pub index: IndexView,
-    /// Room on the disk of `data_dir`.
+    /// Free space on the disk of `data_dir`.
     pub free_space: FreeSpace,
     /// Health issues that are open.
     pub issues: u64,
@@ -116,7 +116,7 @@ pub(crate) struct AgentView {
     /// What carries its events: `redis` or `embedded`.
     #[serde(default)]
     pub carrier: String,
-    /// How often it was started again.
+    /// How often it was restarted.
     pub restarts: u64,
     /// Why it ended last.
     pub reason: Option<String>,
@@ -136,14 +136,14 @@ pub(crate) struct AgentView {
     /// Of the owed, waiting for another attempt.
     pub retrying: u64,
     pub dead: u64,
-    /// Set while what it works with is not there.
+    /// Set while something that it needs is not available.
     pub unavailable: Option<Unavailable>,
 }
 
 /// Why an agent starts nothing new.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Unavailable {
-    /// What is not there.
+    /// What is not available.
     pub why: String,
     pub since: String,
 }
@@ -168,24 +168,24 @@ pub(crate) struct NamedAgent {
 pub struct Freshness {
     /// Every change that was noticed up to then is searchable; null before the first scan has ended.
     pub complete_to: Option<String>,
-    /// Changes that are on their way.
+    /// Changes that are pending.
     pub pending: u64,
     /// Changes that failed for good.
     pub failed: u64,
 }
 
-/// What goes on at the edge.
+/// What change detection is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ScanView {
     /// The collection that is being scanned.
     pub scanning: Option<String>,
     /// Files that the running scan, or the last one, has seen.
     pub seen: u64,
-    /// Of these, to be read anew.
+    /// Of these, to be read again.
     pub changed: u64,
     /// Files marked and not captured or reported yet.
     pub marked: u64,
-    /// Why captures stand still.
+    /// Why captures are held.
     pub held: Option<String>,
     /// Roots that cannot be reached.
     pub absent: Vec<Absent>,
@@ -205,7 +205,7 @@ pub(crate) struct CollectionView {
     pub path: String,
     /// `there`, `absent`, or `removals held`.
     pub root: String,
-    /// Why it is not simply there.
+    /// Why it is not there.
     pub cause: Option<String>,
     /// How changes are noticed: `native` or `poll`.
     pub watch: String,
@@ -219,17 +219,17 @@ pub(crate) struct CollectionView {
     pub shut: Vec<String>,
 }
 
-/// How the index stands.
+/// The state of the index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct IndexView {
     pub ready: bool,
     /// The change of the store's feed that it has reached.
     pub position: u64,
-    /// Changes that it has still to follow.
+    /// Changes that it has not followed yet.
     pub behind: u64,
     #[serde(default)]
     pub chunks: u64,
-    /// The same, under the name that it had first.
+    /// The same, under its earlier name.
     pub passages: u64,
     /// Why it was rebuilt at this start.
     pub rebuilt: Option<String>,
@@ -237,7 +237,7 @@ pub(crate) struct IndexView {
     pub stopped: Option<String>,
 }
 
-/// Room on the disk of `data_dir`.
+/// Free space on the disk of `data_dir`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct FreeSpace {
     pub bytes: u64,
@@ -247,7 +247,7 @@ pub(crate) struct FreeSpace {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Readiness {
-    /// Whether all checks hold.
+    /// Whether all checks pass.
     pub ready: bool,
     pub checks: Vec<Check>,
 }
@@ -265,9 +265,9 @@ pub(crate) struct Check {
 pub(crate) struct ScanAnswer {
     /// Files seen in all collections.
     pub seen: u64,
-    /// Of these, to be read anew.
+    /// Of these, to be read again.
     pub changed: u64,
-    /// What was found in each collection (in the one that was asked for).
+    /// What was found in each collection, or in the requested one.
     pub collections: Vec<ScannedCollection>,
     /// Roots that could not be reached.
     pub absent: Vec<Absent>,

@@ -62,7 +62,7 @@ impl fmt::Display for LeftOff {
         let bytes = counted(self.bytes, "byte", "bytes");
         write!(f, "left off: {lines} ({bytes})")?;
         match &self.next {
-            Some(next) => write!(f, "; it goes on at {next}"),
+            Some(next) => write!(f, "; continue at {next}"),
             None => Ok(()),
         }
     }
@@ -189,7 +189,7 @@ mod tests {
                 next: Some("docs/a.md:3-1202".to_owned()),
             }),
         };
-        let left = "left off: 1,200 lines (5,000 bytes); it goes on at docs/a.md:3-1202";
+        let left = "left off: 1,200 lines (5,000 bytes); continue at docs/a.md:3-1202";
         assert_eq!(answer.notes(), [left, STALE]);
         answer.stale = false;
         answer.left_off = None;

@@ -85,7 +85,7 @@ async fn a_report_tells_what_the_audit_log_has() {
     assert!(text.contains("| rag | disk \\| full | 1 |"), "{text}");
     assert!(text.contains("| restart | 1 | 1 | 1 |"), "{text}");
     assert!(
-        text.contains("Nothing of the period is in the ledger"),
+        text.contains("Nothing from this period is left in the ledger"),
         "{text}"
     );
     let json = report.json();
@@ -182,7 +182,7 @@ async fn what_is_outside_the_period_is_not_told() {
     assert!(
         report
             .markdown()
-            .contains("Nothing of the period is in the audit log")
+            .contains("Nothing from this period is left in the audit log")
     );
 }
 

@@ -72,7 +72,7 @@ impl Runner {
         let fine = result.is_ok();
         if let (Ok(Settled::Dead), Some(flight)) = (&result, self.flights.get(&seq)) {
             tracing::error!(name: "event.dead_lettered", agent = %self.name, event = %flight.event.id, subject = %flight.event.subject,
-                "a delivery failed for good; `docent dead show {id}` says why, `docent dead replay {id}` has it tried again", id = flight.event.id);
+                "a delivery failed for good; `docent dead show {id}` says why, `docent dead replay {id}` retries it", id = flight.event.id);
         }
         match result {
             Ok(Settled::Dead) => {
@@ -121,7 +121,7 @@ impl Runner {
         self.pause.count = self.pause.count.saturating_add(1);
         self.pause.until = Some(Instant::now() + backoff.after(self.pause.count));
         if self.pause.count == 1 {
-            tracing::warn!(agent = %self.name, cause, "what the agent works with is not available; it starts nothing new and tries again");
+            tracing::warn!(agent = %self.name, cause, "something that the agent needs is not available; it starts nothing new and keeps trying");
             let since = Millis::now();
             self.parts.board.update(self.name, |status| {
                 status.unavailable = Some((cause.to_owned(), since))
@@ -131,7 +131,7 @@ impl Runner {
 
     fn available(&mut self) {
         self.pause.count = 0;
-        tracing::info!(agent = %self.name, "what the agent works with is available again");
+        tracing::info!(agent = %self.name, "everything that the agent needs is available again");
         self.parts
             .board
             .update(self.name, |status| status.unavailable = None);
@@ -172,7 +172,7 @@ impl Runner {
         {
             if report.seq == seq {
                 if let Err(error) = report.result {
-                    tracing::error!(agent = %self.name, %error, "the failure of a blocked handler could not be written; it is handled again");
+                    tracing::error!(agent = %self.name, %error, "cannot write the failure of a blocked handler; its delivery is handled again");
                 }
                 break;
             }

@@ -1,7 +1,7 @@
 //! A store that cannot be written or that refuses, and bytes that were read while they were young.
 
 use super::*;
-use crate::agents::change_detection::changed_paths::TakenPath;
+use crate::agents::change_detection::changed_paths::{RETRIES_MAX, SOON, TakenPath, TreePath};
 use crate::agents::change_detection::pulse::Pulse;
 use crate::agents::change_detection::root_identity;
 use crate::agents::change_detection::tests::Bed;

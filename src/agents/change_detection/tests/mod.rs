@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::AgentContext;
 use super::pulse::Pulse;
-use super::{ChangeDetection, Collection, Options};
+use super::{ChangeDetection, Collection, WatchOptions};
 use crate::event::{AgentName, Event, EventType, Heartbeat, Seq, Subject};
 use crate::runtime::{Agent, Compute, DutyContext, DutyError, Ending, Handling, ScanDesk, Source};
 use crate::store::{Closer, Digest, FileStat, FileState, RetryPolicy, Store};
@@ -36,7 +36,7 @@ type Known = BTreeMap<Vec<u8>, (FileState, Option<Digest>, FileStat)>;
 /// A tree, a store and an agent at work on them.
 pub(super) struct Bed {
     dir: TempDir,
-    options: Options,
+    options: WatchOptions,
     store: Store,
     _closer: Closer,
     desk: ScanDesk,
@@ -71,7 +71,7 @@ impl Bed {
             git: true,
             watch: super::WatchMode::Auto,
         };
-        let options = Options {
+        let options = WatchOptions {
             collections: vec![docs],
             supported: Arc::new(|path: &[u8]| path.ends_with(b".md")),
             secrets: vec![

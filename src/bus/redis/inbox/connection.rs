@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use super::{Inbox, Reply};
 use crate::bus::redis::client::RedisError;
 use crate::bus::redis::round::Round;
-use crate::bus::redis::session::Session;
+use crate::bus::redis::session::InboxSession;
 use crate::event::awake;
 use crate::log_once::LogOnce;
 
@@ -26,7 +26,7 @@ pub(super) const READ_MARGIN: Duration = Duration::from_secs(5);
 const END_MARGIN: Duration = Duration::from_millis(500);
 
 impl Inbox {
-    pub(super) fn session(&self) -> Option<Arc<Session>> {
+    pub(super) fn session(&self) -> Option<Arc<InboxSession>> {
         self.keeper.connection()
     }
 
@@ -58,7 +58,7 @@ impl Inbox {
         let (link, agent) = (self.link.clone(), self.agent);
         self.start(async move {
             let store = link.store().id().to_owned();
-            Reply::Opened(Session::open(link.settings(), &store, agent).await)
+            Reply::Opened(InboxSession::open(link.settings(), &store, agent).await)
         });
     }
 
@@ -141,7 +141,7 @@ impl Inbox {
         // one of its own.
         self.disconnect(Duration::ZERO);
         let (link, agent) = (self.link.clone(), self.agent);
-        let ended = match Session::open(link.settings(), link.store().id(), agent).await {
+        let ended = match InboxSession::open(link.settings(), link.store().id(), agent).await {
             Ok(session) => acknowledge_pending(&session).await,
             Err(error) => Err(error),
         };
@@ -153,7 +153,7 @@ impl Inbox {
 }
 
 /// Acknowledges everything that is pending on our consumer, and says goodbye: the table is empty, what is not settled is owed.
-async fn acknowledge_pending(session: &Session) -> Result<(), RedisError> {
+async fn acknowledge_pending(session: &InboxSession) -> Result<(), RedisError> {
     loop {
         let ids = session.pending(None).await?;
         if ids.is_empty() {

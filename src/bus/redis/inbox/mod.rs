@@ -23,7 +23,7 @@ use super::link::Link;
 use super::outstanding::{EntryKey, Outstanding};
 use super::reply::{StreamEntry, StreamId};
 use super::round::Round;
-use super::session::Session;
+use super::session::InboxSession;
 use crate::bus::order::LedgerOrder;
 use crate::bus::{Boxed, Carrier, CopyId, Demand, Left, Offer, PollWatch, TableView};
 use crate::event::{AgentName, Seq, Subject, awake};
@@ -38,7 +38,7 @@ const TRIMMED_AT_ONCE: u64 = 1000;
 
 /// What a call under way has ended with.
 enum Reply {
-    Opened(Result<Session, RedisError>),
+    Opened(Result<InboxSession, RedisError>),
     Mended(Result<(), RedisError>),
     LastId(Result<StreamId, RedisError>),
     Read(Result<Vec<StreamEntry>, RedisError>),
@@ -75,7 +75,7 @@ pub struct Inbox {
     /// Which session this is: replies and copies of an earlier one mean nothing.
     number: u64,
     epoch: Option<u64>,
-    keeper: ConnectionKeeper<Session>,
+    keeper: ConnectionKeeper<InboxSession>,
     /// Connections of this epoch on which a call gave nothing, since something was last added.
     strikes: u32,
     /// Entries that were read and not handed over yet.

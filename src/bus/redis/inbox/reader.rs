@@ -70,7 +70,7 @@ impl Inbox {
             }
         }
         if unreadable > 0 && self.unreadable.is_new(true) {
-            tracing::warn!(agent = %self.agent, unreadable, "the inbox held entries that docent did not write; they are acknowledged and left alone");
+            tracing::warn!(agent = %self.agent, unreadable, "the inbox held entries that docent did not write; they are acknowledged and ignored");
         }
         Ok(())
     }

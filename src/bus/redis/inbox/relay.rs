@@ -118,7 +118,7 @@ impl Inbox {
                     ("time".to_owned(), letter.at.to_string()),
                 ];
                 if let Err(error) = session.show_dead(fields).await {
-                    tracing::debug!(%error, "a dead letter could not be written to Redis");
+                    tracing::debug!(%error, "cannot write a dead letter to Redis");
                 }
             }
             Reply::Told

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use super::ids;
-use crate::bus::redis::session::Session;
+use crate::bus::redis::session::InboxSession;
 use crate::bus::redis::testing::TestRedis;
 use crate::event::AgentName;
 
 const JOURNAL: &str = "docent:{logging_audit}:inbox";
 const STORE: &str = "a store";
 
-async fn session(server: &TestRedis) -> Session {
+async fn session(server: &TestRedis) -> InboxSession {
     let agent = AgentName::LoggingAudit;
-    let opened = Session::open(&server.settings(), STORE, agent).await;
+    let opened = InboxSession::open(&server.settings(), STORE, agent).await;
     opened.unwrap()
 }
 

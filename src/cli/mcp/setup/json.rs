@@ -28,13 +28,13 @@ pub(super) fn with_entry(
 ) -> Result<String, String> {
     let text = if text.trim().is_empty() { "{}\n" } else { text };
     let root = CstRootNode::parse(text, &OPTIONS).map_err(|e| e.to_string())?;
-    let object = root.object_value().ok_or("it holds no object")?;
+    let object = root.object_value().ok_or("it is not an object")?;
     let servers = object
         .object_value_or_create(key)
-        .ok_or_else(|| format!("{key} is no object"))?;
+        .ok_or_else(|| format!("{key} is not an object"))?;
     let entry = servers
         .object_value_or_create(NAME)
-        .ok_or_else(|| format!("{key}.{NAME} is no object"))?;
+        .ok_or_else(|| format!("{key}.{NAME} is not an object"))?;
     let string = |text: &str| CstInputValue::String(text.to_owned());
     let arguments = start.arguments.iter().map(|text| string(text)).collect();
     let fixed = fixed.iter().map(|(name, value)| (*name, string(value)));

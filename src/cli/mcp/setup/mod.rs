@@ -22,7 +22,6 @@ const NAME: &str = "docent";
 /// Bytes of the largest file that is changed.
 const FILE_MAX: u64 = 4 * 1024 * 1024;
 
-/// A client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Program {
     ClaudeCode,
@@ -83,7 +82,7 @@ pub(super) fn run(context: &mut Context, program: Program, write: bool) -> Resul
         context.out.write(piece.as_bytes())?;
         context.out.flush()?;
         context.out.note(&format!(
-            "this belongs into {file} of a project; --write puts it there"
+            "this belongs in {file} of a project; --write puts it there"
         ));
         return Ok(Exit::Clean);
     }
@@ -138,7 +137,7 @@ fn unusable(file: &str) -> impl Fn(String) -> Fatal {
     let file = file.to_owned();
     move |why| {
         Fatal::new(Exit::Data, format!("cannot add docent to {file}: {why}"))
-            .hint("mend the file, or add what --setup prints by hand; nothing was changed")
+            .hint("correct the file, or add by hand what --setup prints; nothing was changed")
     }
 }
 

@@ -14,14 +14,14 @@ pub(super) fn with_entry(text: &str, key: &str, start: &Start) -> Result<String,
     let servers = document.entry(key).or_insert(Item::Table(bare));
     let servers = servers
         .as_table_like_mut()
-        .ok_or_else(|| format!("{key} is no table"))?;
+        .ok_or_else(|| format!("{key} is not a table"))?;
     if !servers.contains_key(NAME) {
         servers.insert(NAME, Item::Table(Table::new()));
     }
     let entry = servers
         .get_mut(NAME)
         .and_then(Item::as_table_like_mut)
-        .ok_or_else(|| format!("{key}.{NAME} is no table"))?;
+        .ok_or_else(|| format!("{key}.{NAME} is not a table"))?;
     let arguments: Array = start.arguments.iter().collect();
     for (name, wanted) in [
         ("command", value(&start.command)),

@@ -66,7 +66,7 @@ fn searchable(overview: &Overview) -> FigureCard {
             id,
             name,
             NOTHING.to_owned(),
-            "the first scan goes on".to_owned(),
+            "the first scan is running".to_owned(),
         ),
     }
 }
