@@ -2,6 +2,7 @@
 
 mod agents;
 mod carriers;
+mod database;
 mod network;
 mod options;
 mod redis_facts;
@@ -29,6 +30,7 @@ use crate::runtime::{
 use crate::store::{Closer, RetryPolicy, Store, StoreOptions};
 use agents::{AgentParts, plans};
 use carriers::Carriers;
+pub(crate) use database::database;
 
 /// How long the store may take to write what it was handed, at the end.
 const CLOSE: Duration = Duration::from_secs(10);
@@ -127,7 +129,11 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
 #[expect(clippy::disallowed_methods, reason = "awaited right here")]
 async fn open(config: &Config, options: StoreOptions) -> Result<(Store, Closer), Fatal> {
     let data_dir = config.data_dir.clone();
-    let opening = tokio::task::spawn_blocking(move || Store::open(&data_dir, options));
+    let database = database(config).map_err(|error| Fatal::new(Exit::Config, error))?;
+    let opening = tokio::task::spawn_blocking(move || match database {
+        None => Store::open(&data_dir, options),
+        Some(database) => Store::open_database(&data_dir, database, options),
+    });
     let opened = opening.await.map_err(|e| Fatal::new(Exit::Internal, e))?;
     Ok(opened?)
 }

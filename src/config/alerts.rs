@@ -4,8 +4,8 @@ use super::choice::AlertWhen;
 use super::keys::{Alert, Config};
 use super::layers::Layers;
 use super::limit::Limit;
+use super::private_file::readable_by_others;
 use super::violation::{Origin, Reason, quote};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 /// What a limit is.
@@ -251,14 +251,7 @@ impl Rule<'_> {
             }
             _ => {}
         }
-        // A file that this user cannot see is found by the daemon, which needs it.
-        let Ok(found) = std::fs::metadata(file) else {
-            return;
-        };
-        let mode = found.permissions().mode() & 0o777;
-        // One that root hands over may name docent by its group.
-        let spared = if found.uid() == 0 { 0o007 } else { 0o077 };
-        if is_set && found.is_file() && mode & spared != 0 {
+        if let Some(mode) = readable_by_others(file).filter(|_| is_set) {
             let what = format!(
                 "others can read {}, whose mode is {mode:03o}",
                 file.display()

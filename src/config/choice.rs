@@ -44,6 +44,16 @@ choice! {
 }
 
 choice! {
+    /// How the server of the store proves who it is.
+    StoreTls {
+        /// By TLS: its certificate is checked, and that it is of the host in the URL.
+        VerifyFull = "verify-full",
+        /// It does not: the connection is not encrypted.
+        Disable = "disable",
+    }
+}
+
+choice! {
     /// Who may read `/metrics` without a token.
     MetricsAccess {
         /// Whoever may use the control socket, and programs on this machine where `[http] listen` is a loopback address.

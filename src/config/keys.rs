@@ -11,8 +11,9 @@
 use super::check::{self, COLLECTION_NAME, GROUP, INSTANCE, LONGEST_INSTANCE, REDIS_NAME};
 use super::choice::{
     AlertSeverity, AlertWhen, BusMode, Carrier, FileType, LogFormat, LogLevel, MetricsAccess,
-    Missed, WatchMode,
+    Missed, StoreTls, WatchMode,
 };
+use super::database_url::database_url;
 use super::limit::Limit;
 use super::redis_url::RedisUrl;
 use super::redis_url::redis_url;
@@ -266,6 +267,16 @@ tables! {
     Store {
         /// docent stops taking in files while less space than this is free.
         free_space_floor: u64 = "256MiB", Size(0, TIB);
+        /// Where the store is. `""` means the file `store.db` in `data_dir`. `postgres://USER@HOST/DATABASE` means a database of
+        /// PostgreSQL 15 or newer. The URL must not contain a password.
+        url: String = "", Text(database_url);
+        /// The file with the password of the database user. Only docent's user may be able to read it.
+        password_file: PathBuf = "", Text(check::optional_path);
+        /// The file with the certificate authorities that docent trusts for the database server, as PEM; `""` means those of
+        /// the system.
+        ca_file: PathBuf = "", Text(check::optional_path);
+        /// How the database server proves who it is. A socket on this machine needs no proof.
+        tls: StoreTls = "verify-full", Choice(StoreTls::NAMES);
     }
 
     /// `[audit]`

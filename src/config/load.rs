@@ -209,7 +209,12 @@ fn resolve(config: &mut Config, layers: &mut Layers, base: &Path, host_name: Opt
         collection.path = absolute(base, &collection.path);
     }
     config.control.socket = absolute(base, &config.socket_path());
-    for file in [&mut config.http.tls_certificate, &mut config.http.tls_key] {
+    for file in [
+        &mut config.http.tls_certificate,
+        &mut config.http.tls_key,
+        &mut config.store.password_file,
+        &mut config.store.ca_file,
+    ] {
         if !file.as_os_str().is_empty() {
             *file = absolute(base, file);
         }
@@ -263,6 +268,13 @@ fn write_back(config: &Config, values: &mut Table) {
             path(&config.http.tls_certificate),
         );
         http.insert("tls_key".to_owned(), path(&config.http.tls_key));
+    }
+    if let Some(Value::Table(store)) = values.get_mut("store") {
+        store.insert(
+            "password_file".to_owned(),
+            path(&config.store.password_file),
+        );
+        store.insert("ca_file".to_owned(), path(&config.store.ca_file));
     }
     if let Some(Value::Array(list)) = values.get_mut("collection") {
         let tables = list.iter_mut().filter_map(Value::as_table_mut);

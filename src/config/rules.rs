@@ -5,6 +5,7 @@ use super::keys::Config;
 use super::layers::Layers;
 use super::paths::LONGEST_SOCKET;
 use super::patterns::Patterns;
+use super::private_file::readable_by_others;
 use super::table::Node;
 use super::units::format_duration;
 use super::violation::quote;
@@ -62,6 +63,7 @@ pub(crate) fn sentences() -> Vec<String> {
         "`http.tls_certificate` and `http.tls_key` are set together, or neither",
         "`http.listen` is a loopback address, such as `127.0.0.1:9870`, or TLS is on, or `http.insecure` is true: without TLS \
          others on the network can read tokens and documents",
+        "`store.password_file` and `store.ca_file` are for `store.url`; others cannot read `store.password_file`",
         "an `[[alert]]` has the limit that its `when` takes and no other, and not both a `command` and a `webhook`; a `webhook` \
          is `https`, or on this machine, and has a `secret_file` that others cannot read",
     ];
@@ -80,6 +82,7 @@ pub(crate) fn check(config: &Config, layers: &mut Layers) {
     rules.patterns();
     rules.socket();
     rules.listener();
+    rules.database();
 }
 
 struct Rules<'a> {
@@ -275,6 +278,33 @@ impl Rules<'_> {
             Reason::new(
                 "other machines reach this address, and TLS is off: others on the network could read tokens and documents",
                 "write tls_certificate and tls_key, or listen on 127.0.0.1; insecure = true allows it anyway",
+            )
+        });
+    }
+}
+
+impl Rules<'_> {
+    fn database(&mut self) {
+        let store = &self.config.store;
+        let is_set = |path: &Path| !path.as_os_str().is_empty();
+        for (key, file) in [
+            ("store.password_file", &store.password_file),
+            ("store.ca_file", &store.ca_file),
+        ] {
+            self.require(!store.url.is_empty() || !is_set(file), &[key], || {
+                Reason::new(
+                    "is for a database, but the store is a file",
+                    "write [store] url, or remove this key",
+                )
+            });
+        }
+        let readable =
+            readable_by_others(&store.password_file).filter(|_| is_set(&store.password_file));
+        self.require(readable.is_none(), &["store.password_file"], || {
+            let file = store.password_file.display();
+            Reason::new(
+                format!("others can read {file}"),
+                format!("run `chmod 600 {file}`, and give the database user a new password"),
             )
         });
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::EnvironmentReport;
 use crate::bus::redis::{Probed, RedisSettings, probe};
 use crate::config::{BusMode, Carrier, Config};
-use crate::daemon::redis_settings;
+use crate::daemon::{database, redis_settings};
 use crate::store::id_in;
 
 /// How long the attempt may take.
@@ -22,7 +22,7 @@ pub(super) fn reachable(config: &Config, report: &mut EnvironmentReport) {
     }
     let settings = redis_settings(config, !needed);
     let shown = &settings.shown;
-    let store = id_in(&config.data_dir);
+    let store = store_id(config);
     let is_ours = |owner: &str| match &store {
         Ok(id) => id.as_deref() == Some(owner),
         Err(_) => true, // nobody can tell; that is a note
@@ -59,6 +59,17 @@ pub(super) fn reachable(config: &Config, report: &mut EnvironmentReport) {
         Err(why) => report.notes.push(format!(
             "Redis at {shown} cannot carry events, so the embedded carrier will: {why}"
         )),
+    }
+}
+
+/// The id of the store; `None`: there is no store yet.
+fn store_id(config: &Config) -> Result<Option<String>, String> {
+    match database(config).map_err(|error| error.to_string())? {
+        None => id_in(&config.data_dir),
+        Some(database) => match database.inspect() {
+            Ok(found) => Ok(found.id),
+            Err(error) => Err(error.to_string()),
+        },
     }
 }
 

@@ -25,6 +25,9 @@ pub(super) fn store(config: &Config, report: &mut EnvironmentReport) {
         // A daemon changes its index all the time, and compares it with the store itself.
         index(&config.data_dir.join("index"), report);
     }
+    if !config.store.url.is_empty() {
+        return database(config, report);
+    }
     match found {
         Inspection::Absent | Inspection::Intact => {}
         Inspection::InUse => report.notes.push(format!(
@@ -44,6 +47,39 @@ pub(super) fn store(config: &Config, report: &mut EnvironmentReport) {
             "store",
             format!("the store: cannot read {path}: {cause}"),
             "let this user read it, or run as the user that docent runs as",
+        ),
+    }
+}
+
+/// The database of the store can be reached, and has a schema that this docent knows.
+fn database(config: &Config, report: &mut EnvironmentReport) {
+    let inspected = crate::daemon::database(config).map_err(|error| error.to_string());
+    let inspected = inspected.and_then(|database| {
+        let found = database.map(|database| database.inspect()).transpose();
+        found.map_err(|error| error.to_string())
+    });
+    match inspected {
+        Ok(None) => {}
+        Ok(Some(found)) if found.is_newer => report.unmet(
+            "store",
+            format!(
+                "the store in PostgreSQL has schema {}, which this docent does not know",
+                found.schema
+            ),
+            "run the newer docent",
+        ),
+        Ok(Some(found)) => report.notes.push(format!(
+            "the store is in PostgreSQL {}: {}",
+            found.server,
+            match found.schema {
+                0 => "the database is empty; the first start creates the tables".to_owned(),
+                schema => format!("schema {schema}"),
+            }
+        )),
+        Err(why) => report.unmet(
+            "store",
+            why,
+            "start or repair the server, or correct [store] url, password_file, ca_file and tls",
         ),
     }
 }

@@ -69,7 +69,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use access::{Sessions, Tokens};
 pub use client::{Client, Target};
-pub(crate) use client::{ClientError, LineStream, NetworkError};
+pub(crate) use client::{ClientError, LineStream, NetworkError, tls_config};
 pub(crate) use dashboard::Served;
 pub(crate) use freshness::Memory;
 pub(crate) use listener::NetworkListener;

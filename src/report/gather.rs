@@ -22,7 +22,12 @@ const FRESH_MAX: usize = 500_000;
 const UNREADABLE: &str = "unreadable";
 
 /// What of the audit log is looked at one by one.
-const WANTED: &[&str] = &["event.dead_lettered", "fix.applied", "fix.failed", "health.issue"];
+const WANTED: &[&str] = &[
+    "event.dead_lettered",
+    "fix.applied",
+    "fix.failed",
+    "health.issue",
+];
 
 /// Gathers a report. Beats while it does.
 pub(crate) async fn gather(

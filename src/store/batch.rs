@@ -43,11 +43,10 @@ impl Counters {
     /// What the store has.
     pub(super) fn read(connection: &Connection) -> sql::Result<Self> {
         let value = |name: &str| {
-            let value = connection.query_row(
-                "SELECT value FROM counter WHERE name = ?1",
-                [name],
-                |row| row.get(0),
-            );
+            let value =
+                connection.query_row("SELECT value FROM counter WHERE name = ?1", [name], |row| {
+                    row.get(0)
+                });
             Ok::<_, sql::Error>(value.optional()?.unwrap_or(0))
         };
         Ok(Counters {

@@ -413,9 +413,11 @@ impl Store {
     /// How many chunks belong into the index.
     pub async fn chunk_count(&self) -> Result<u64, ReadError> {
         self.read("chunks", move |connection| {
-            connection.query_row("SELECT CAST(COALESCE(SUM(chunks), 0) AS BIGINT) FROM indexed", [], |row| {
-                row.get(0)
-            })
+            connection.query_row(
+                "SELECT CAST(COALESCE(SUM(chunks), 0) AS BIGINT) FROM indexed",
+                [],
+                |row| row.get(0),
+            )
         })
         .await
     }

@@ -15,7 +15,7 @@ use crate::event::{AgentName, Data, EventId, EventType, Millis, Seq, Subject};
 const KEY_MAX: usize = 80;
 
 /// What to do about damage.
-const WAY_OUT: &str = "stop docent, then put back a copy of store.db, or move it away with its -wal file: documents are read anew, the audit log and what was owed are lost";
+const WAY_OUT: &str = "stop docent, then restore a backup of store.db, or move it away with its -wal file: docent then reads all documents again, and the audit log and pending work are lost";
 
 /// A decoder of rows of `table`, whose first column tells which row it is. What it cannot decode is [`Error::Damage`].
 pub(super) fn of<T>(
@@ -44,10 +44,15 @@ fn locate(table: &'static str, row: &Row<'_>, error: Error) -> Error {
     let Error::Column(why) = error else {
         return error;
     };
-    let key = row.get_ref(0).map(|value| format!("{} {}", row.column_name(0), shown(value)));
+    let key = row
+        .get_ref(0)
+        .map(|value| format!("{} {}", row.column_name(0), shown(value)));
     let key = key.unwrap_or_else(|_| "no key".to_owned());
     // The key is its name and value, without the word `column`.
-    let key = key.strip_prefix("column ").map(str::to_owned).unwrap_or(key);
+    let key = key
+        .strip_prefix("column ")
+        .map(str::to_owned)
+        .unwrap_or(key);
     Error::Damage { table, key, why }
 }
 

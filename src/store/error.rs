@@ -31,7 +31,9 @@ pub enum OpenError {
     #[error("the store {path} is damaged: {cause}; move it away together with its -wal file and start again (documents are read anew from disk, the audit log and what was owed are lost), or put back a copy", path = .path.display())]
     Corrupt { path: PathBuf, cause: String },
     /// The store was written by a newer docent.
-    #[error("the store {place} has schema {found}, this docent knows up to {known}; run the newer docent, or put back the copy from before the upgrade")]
+    #[error(
+        "the store {place} has schema {found}, this docent knows up to {known}; run the newer docent, or put back the copy from before the upgrade"
+    )]
     Newer {
         place: String,
         found: i64,

@@ -159,10 +159,7 @@ impl Store {
     }
 }
 
-pub(super) fn deliveries_of(
-    connection: &Connection,
-    seq: Seq,
-) -> sql::Result<Vec<DeliveryView>> {
+pub(super) fn deliveries_of(connection: &Connection, seq: Seq) -> sql::Result<Vec<DeliveryView>> {
     let mut select = connection.prepare_cached(
         "SELECT event, agent, state, attempts, errors, settled_at FROM delivery WHERE event = ?1 ORDER BY agent",
     )?;

@@ -114,8 +114,7 @@ fn states_in(
     connection: &Connection,
     collection: Option<&str>,
 ) -> sql::Result<BTreeMap<ListedState, u64>> {
-    let files =
-        "SELECT state, COUNT(*) FROM manifest WHERE CAST(?1 AS TEXT) IS NULL OR collection = ?1 GROUP BY state";
+    let files = "SELECT state, COUNT(*) FROM manifest WHERE CAST(?1 AS TEXT) IS NULL OR collection = ?1 GROUP BY state";
     let documents = "SELECT state, COUNT(*) FROM document WHERE state <> 'removed' AND (CAST(?1 AS TEXT) IS NULL OR collection = ?1) GROUP BY state";
     Ok(merged(
         counts(connection, files, collection)?,

@@ -94,7 +94,7 @@ pub(crate) use outcome::{Settlement, derived_id, effects_weight};
 pub(crate) use outline::ChunkPlace;
 pub(crate) use owed::{DueBy, OfferClass, OwedRow, RetryCursor};
 pub(crate) use past::{AuditSearch, EventSearch, PastEvent, PastRecord, PastRow, Span};
-pub use postgres::{Database, DatabaseError, Trust};
+pub(crate) use postgres::{Database, DatabaseError, Trust};
 pub(crate) use reports::ReportRow;
 pub(crate) use shared::{AgentCounts, AgentSignal, Head, HeldLog, Standing};
 pub(crate) use sqlite::{Inspection, PUT_BACK, id_in, inspect};

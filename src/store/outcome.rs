@@ -3,7 +3,7 @@
 //! An [`Effect`] is data, not code: closed and serialisable, so that a handler may run in another process.
 //! Bytes are named by their digest; only a capture, which a source submits itself, carries them.
 
-use super::sql::{Connection};
+use super::sql::Connection;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

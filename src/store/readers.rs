@@ -124,13 +124,15 @@ impl Store {
         let task = self.readers.threads.spawn_blocking(move || {
             // The permit lives as long as the thread works, also when nobody waits for it any more.
             let _permit = permit;
-            readers.run(query).map_err(|error| match decode::damage(&error) {
-                Some(damage) => {
-                    shared.set_damage(&damage);
-                    damage
-                }
-                None => error.to_string(),
-            })
+            readers
+                .run(query)
+                .map_err(|error| match decode::damage(&error) {
+                    Some(damage) => {
+                        shared.set_damage(&damage);
+                        damage
+                    }
+                    None => error.to_string(),
+                })
         });
         match task.await {
             Ok(result) => result.map_err(failed),

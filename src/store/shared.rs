@@ -123,7 +123,10 @@ impl StoreShared {
             id: schema::id(connection)?,
             head: watch::Sender::new(Head::default()),
             standing: watch::Sender::default(),
-            agents: AgentName::ALL.iter().map(|_| AgentSlot::default()).collect(),
+            agents: AgentName::ALL
+                .iter()
+                .map(|_| AgentSlot::default())
+                .collect(),
             figures: StoreFigures::default(),
             #[cfg(all(test, feature = "testing"))]
             gate: super::gate::Gate::default(),

@@ -115,9 +115,17 @@ struct Opened {
 impl Opened {
     /// Closes the store and opens it again.
     async fn again(self, options: StoreOptions) -> Opened {
-        let Opened { store, closer, place } = self;
+        let Opened {
+            store,
+            closer,
+            place,
+        } = self;
         drop(store);
-        assert!(tokio::task::spawn_blocking(|| closer.close()).await.unwrap());
+        assert!(
+            tokio::task::spawn_blocking(|| closer.close())
+                .await
+                .unwrap()
+        );
         place.open(options).await
     }
 }
@@ -306,7 +314,9 @@ async fn the_death_of_a_dead_letters_event_is_not_told(on: Engine) {
     assert_eq!(newest, told);
 }
 
-async fn an_outcome_that_breaks_a_rule_applies_nothing_of_itself_and_harms_no_neighbour(on: Engine) {
+async fn an_outcome_that_breaks_a_rule_applies_nothing_of_itself_and_harms_no_neighbour(
+    on: Engine,
+) {
     let opened = open_on(on).await;
     let seq = opened.store.publish(report("a")).await.unwrap().seq;
     let gap = Effect::Index(ChunkSet {
@@ -728,10 +738,9 @@ async fn an_issue_of_a_detector_of_another_version_is_read_under_its_name(on: En
         (known.detector_name(), known.about()),
         ("log_held", "store")
     );
-    change(
-        &opened.store,
-        "UPDATE issue SET detector = 'moon_phase', subject = 'moon_phase:store'",
-    );
+    opened
+        .place
+        .change("UPDATE issue SET detector = 'moon_phase', subject = 'moon_phase:store'");
     let unknown = opened.store.issues(false, 10).await.unwrap().remove(0);
     assert_eq!(unknown.detector, None);
     assert_eq!(
@@ -760,4 +769,47 @@ on_both_engines! {
     what_an_earlier_reader_has_rejected_is_looked_at_again,
     the_last_scan_of_a_collection_that_left_the_config_is_forgotten,
     an_issue_of_a_detector_of_another_version_is_read_under_its_name,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_cut_the_store_is_reached_again_and_counts_what_is_there() {
+    let opened = open_on(Engine::Database).await;
+    let database = opened.place.database.clone().unwrap();
+    let one = opened.store.publish(report("a")).await.unwrap();
+    database.cut();
+    // What was asked on a session that is gone may fail; asked again it is done, once.
+    let other = report("b");
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    let two = loop {
+        match opened.store.publish(other.clone()).await {
+            Ok(published) => break published,
+            Err(WriteError::Unavailable(why)) => {
+                assert!(std::time::Instant::now() < deadline, "{why}");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(two.seq, Seq(one.seq.0 + 1));
+    assert_eq!(opened.store.counts(AUDIT).owed, 2);
+    database.cut();
+    while opened.store.events_after(Seq(0), 10).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "readers are replaced");
+    }
+    assert_eq!(first(&opened.store).await, [one.seq, two.seq]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_do_not_write_into_one_database() {
+    let opened = open_on(Engine::Database).await;
+    let database = opened.place.database.clone().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let data_dir = other.path().to_owned();
+    let opening = tokio::task::spawn_blocking(move || {
+        Store::open_database(&data_dir, database.reached(), options())
+    });
+    let refused = opening.await.unwrap().err().unwrap();
+    assert!(
+        matches!(refused, OpenError::Database(DatabaseError::InUse(_))),
+        "{refused}"
+    );
 }

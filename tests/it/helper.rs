@@ -222,6 +222,10 @@ impl World {
         let docs = self.docs();
         let config = config.replace("mode = \"auto\"", "mode = \"embedded\"");
         let config = config.replace("mode = \"redis\"", "mode = \"embedded\"");
+        let lines = config
+            .lines()
+            .filter(|line| !line.starts_with("url = \"postgres"));
+        let config: String = lines.flat_map(|line| [line, "\n"]).collect();
         let config = config.replace(
             "path = \"docs\"",
             &format!("path = {:?}", docs.to_str().expect("a plain path")),
@@ -335,6 +339,7 @@ pub(crate) fn signal(child: &Child, name: &str) {
         "HUP" => Signal::HUP,
         "STOP" => Signal::STOP,
         "CONT" => Signal::CONT,
+        "QUIT" => Signal::QUIT,
         other => panic!("no test sends {other}"),
     };
     kill_process(Pid::from_child(child), signal).expect("the signal is sent");

@@ -29,7 +29,7 @@ use answer::Driver;
 pub(super) use answer::LINE_BYTES_MAX;
 pub(crate) use answer::LineStream;
 use network::Network;
-pub(crate) use network::NetworkError;
+pub(crate) use network::{NetworkError, tls_config};
 pub use target::Target;
 
 /// How long an answer that should come at once may take to begin.

@@ -134,12 +134,21 @@ impl Network {
 }
 
 fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, NetworkError> {
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(NetworkError::Tls)?
-        .with_root_certificates(authorities(ca_file)?)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(TlsConnector::from(Arc::new(tls_config(ca_file)?)))
+}
+
+/// How a server is to prove who it is: by a certificate of one of these authorities, else of one of the system's.
+///
+/// # Errors
+/// The file cannot be read, or there are no authorities.
+pub(crate) fn tls_config(ca_file: Option<&Path>) -> Result<ClientConfig, NetworkError> {
+    Ok(
+        ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(NetworkError::Tls)?
+            .with_root_certificates(authorities(ca_file)?)
+            .with_no_client_auth(),
+    )
 }
 
 fn authorities(ca_file: Option<&Path>) -> Result<RootCertStore, NetworkError> {

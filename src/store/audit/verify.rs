@@ -121,8 +121,8 @@ impl Store {
 
     async fn pruned_hash(&self, removed_to: u64) -> Result<Option<String>, ReadError> {
         self.read("the audit log", move |connection| {
-            let mut select =
-                connection.prepare_cached("SELECT line FROM audit WHERE event IS NULL ORDER BY n")?;
+            let mut select = connection
+                .prepare_cached("SELECT line FROM audit WHERE event IS NULL ORDER BY n")?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
                 // One that cannot be read is found when its turn in the chain comes.

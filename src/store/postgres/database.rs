@@ -12,6 +12,7 @@ use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::session::{Session, told};
+use crate::store::schema;
 use crate::store::sql::{self, Connection};
 
 /// How long connecting may take, and how long what was sent may stay unconfirmed.
@@ -51,6 +52,19 @@ impl fmt::Debug for Database {
     }
 }
 
+/// What is in a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DatabaseInspection {
+    /// The version of the server.
+    pub(crate) server: String,
+    /// The schema of the store in it; 0: there is none yet.
+    pub(crate) schema: i64,
+    /// The id of the store.
+    pub(crate) id: Option<String>,
+    /// This docent does not know the schema.
+    pub(crate) is_newer: bool,
+}
+
 /// Why a server cannot be used as it is.
 #[derive(Debug, ThisError)]
 pub enum DatabaseError {
@@ -60,7 +74,9 @@ pub enum DatabaseError {
     #[error("the store {shown} cannot be used: {why}")]
     Unfit { shown: String, why: String },
     /// Another docent writes into it.
-    #[error("another docent writes into the store {0}; stop that one, or give this one a database of its own")]
+    #[error(
+        "another docent writes into the store {0}; stop that one, or give this one a database of its own"
+    )]
     InUse(String),
 }
 
@@ -118,7 +134,9 @@ impl Database {
 
     /// A session that writes, if no other docent does.
     pub(in crate::store) fn connect_writer(&self) -> Result<Connection, DatabaseError> {
-        let session = self.connect(WRITER).map_err(|error| self.unreachable(&error))?;
+        let session = self
+            .connect(WRITER)
+            .map_err(|error| self.unreachable(&error))?;
         let connection = Connection::Postgres(session);
         self.fit(&connection)?;
         let locked = connection.query_row(LOCK, [], |row| row.get::<_, bool>(0));
@@ -128,10 +146,41 @@ impl Database {
         }
     }
 
+    /// What is in the database. Nothing is changed.
+    ///
+    /// # Errors
+    /// It cannot be reached or used.
+    pub(crate) fn inspect(&self) -> Result<DatabaseInspection, DatabaseError> {
+        let session = self
+            .connect(READER)
+            .map_err(|error| self.unreachable(&error))?;
+        let connection = Connection::Postgres(session);
+        self.fit(&connection)?;
+        let found = schema::version(&connection).and_then(|schema| {
+            let server =
+                connection.query_row("SELECT current_setting('server_version')", [], |row| {
+                    row.get(0)
+                })?;
+            let id = match schema {
+                0 => None,
+                _ => Some(schema::id(&connection)?),
+            };
+            let is_newer = schema > schema::VERSION;
+            Ok(DatabaseInspection {
+                server,
+                schema,
+                id,
+                is_newer,
+            })
+        });
+        found.map_err(|error| self.unreachable(&error))
+    }
+
     /// That the server can keep what it is given.
     fn fit(&self, connection: &Connection) -> Result<(), DatabaseError> {
         let setting = |name: &str| -> Result<String, DatabaseError> {
-            let found = connection.query_row("SELECT current_setting(?1)", [name], |row| row.get(0));
+            let found =
+                connection.query_row("SELECT current_setting(?1)", [name], |row| row.get(0));
             found.map_err(|error| self.unreachable(&error))
         };
         let unfit = |why: &str| DatabaseError::Unfit {
@@ -155,9 +204,9 @@ impl Database {
                 "its encoding is not UTF8; create the database with ENCODING 'UTF8' TEMPLATE template0",
             ));
         }
-        if setting("transaction_read_only")? == "on" {
+        if setting("in_hot_standby")? == "on" {
             return Err(unfit(
-                "it is read-only; name the primary, or add target_session_attrs=read-write to the URL",
+                "it is a standby; name the primary, or add target_session_attrs=read-write to the URL",
             ));
         }
         Ok(())
@@ -186,7 +235,9 @@ fn shown(config: &Config) -> String {
             Host::Unix(folder) => format!("{}{}", Path::display(folder), port(at)),
         })
         .collect();
-    let user = config.get_user().map_or(String::new(), |user| format!("{user}@"));
+    let user = config
+        .get_user()
+        .map_or(String::new(), |user| format!("{user}@"));
     let name = config.get_dbname().unwrap_or_default();
     format!("postgres://{user}{}/{name}", hosts.join(","))
 }

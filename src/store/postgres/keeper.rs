@@ -51,7 +51,10 @@ impl DatabaseKeeper {
             Ok(again) => {
                 *connection = again;
                 self.is_away = false;
-                tracing::info!(store = self.database.shown(), "connected to the store again");
+                tracing::info!(
+                    store = self.database.shown(),
+                    "connected to the store again"
+                );
                 Ok(Readiness::Reconnected)
             }
             Err(error) => {
@@ -73,7 +76,10 @@ impl DatabaseKeeper {
     }
 
     /// Ends a batch. Where the answer is lost with the connection, the store is asked whether it has the batch.
-    pub(in crate::store) fn commit(&mut self, connection: &mut Connection) -> Result<(), WriteError> {
+    pub(in crate::store) fn commit(
+        &mut self,
+        connection: &mut Connection,
+    ) -> Result<(), WriteError> {
         self.batch = Uuid::now_v7().to_string();
         let marked = connection.prepare_cached(
             "INSERT INTO meta (name, value) VALUES ('batch', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -99,11 +105,15 @@ impl DatabaseKeeper {
             match asked {
                 Ok((last, again)) => {
                     *connection = again;
-                    tracing::info!(store = self.database.shown(), "connected to the store again");
+                    tracing::info!(
+                        store = self.database.shown(),
+                        "connected to the store again"
+                    );
                     return match last.as_ref() == Some(&self.batch) {
                         true => Ok(()),
                         false => Err(WriteError::Unavailable(
-                            "the connection was lost before the commit; nothing of it was written".to_owned(),
+                            "the connection was lost before the commit; nothing of it was written"
+                                .to_owned(),
                         )),
                     };
                 }
@@ -117,10 +127,14 @@ impl DatabaseKeeper {
 /// The id of the last batch that was committed.
 fn last_batch(connection: &Connection) -> sql::Result<Option<String>> {
     connection
-        .query_row("SELECT value FROM meta WHERE name = 'batch'", [], |row| row.get(0))
+        .query_row("SELECT value FROM meta WHERE name = 'batch'", [], |row| {
+            row.get(0)
+        })
         .optional()
 }
 
 fn away(error: &DatabaseError) -> WriteError {
-    WriteError::Unavailable(format!("{error}; the work goes on by itself once it answers"))
+    WriteError::Unavailable(format!(
+        "{error}; the work goes on by itself once it answers"
+    ))
 }

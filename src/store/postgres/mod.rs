@@ -5,7 +5,7 @@ mod keeper;
 mod session;
 mod value;
 
+pub(crate) use database::{Database, DatabaseError, Trust};
 pub(super) use keeper::DatabaseKeeper;
 pub(super) use session::{Session, is_unavailable, told};
 pub(super) use value::value_of;
-pub use database::{Database, DatabaseError, Trust};

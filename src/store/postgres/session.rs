@@ -158,7 +158,10 @@ pub(in crate::store) fn told(error: &tokio_postgres::Error) -> String {
 pub(in crate::store) fn is_unavailable(error: &tokio_postgres::Error) -> bool {
     let Some(code) = error.code() else {
         // No answer of the server: the connection, or a value that is none of the column's type.
-        return error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>());
+        return error.is_closed()
+            || error
+                .source()
+                .is_some_and(|cause| cause.is::<std::io::Error>());
     };
     // Connection, transaction ended by the server, resources, an operator, the system, a lock that was not to be had.
     let classes = ["08", "25", "40", "53", "57", "58", "XX"];

@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 
 use bytes::BytesMut;
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 use rusqlite::types::ValueRef;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 
 use crate::store::sql::{Error, Result};
 
@@ -63,22 +63,19 @@ pub(in crate::store) fn value_of(row: &tokio_postgres::Row, at: usize) -> Result
     let Some(Raw { kind, bytes }) = row.try_get::<_, Option<Raw<'_>>>(at)? else {
         return Ok(ValueRef::Null);
     };
-    let unreadable = |error: Box<dyn StdError + Sync + Send>| {
-        Error::Column(format!("column {at}: {error}"))
-    };
+    let unreadable =
+        |error: Box<dyn StdError + Sync + Send>| Error::Column(format!("column {at}: {error}"));
     Ok(match kind {
-        Type::BOOL => {
-            ValueRef::Integer(bool::from_sql(&kind, bytes).map_err(unreadable)?.into())
-        }
-        Type::INT4 => {
-            ValueRef::Integer(i32::from_sql(&kind, bytes).map_err(unreadable)?.into())
-        }
+        Type::BOOL => ValueRef::Integer(bool::from_sql(&kind, bytes).map_err(unreadable)?.into()),
+        Type::INT4 => ValueRef::Integer(i32::from_sql(&kind, bytes).map_err(unreadable)?.into()),
         Type::INT8 => ValueRef::Integer(i64::from_sql(&kind, bytes).map_err(unreadable)?),
         Type::FLOAT8 => ValueRef::Real(f64::from_sql(&kind, bytes).map_err(unreadable)?),
         Type::BYTEA => ValueRef::Blob(bytes),
         kind if <&str as FromSql>::accepts(&kind) => ValueRef::Text(bytes),
         kind => {
-            return Err(Error::Column(format!("column {at} is of type {kind}, which the store does not use")));
+            return Err(Error::Column(format!(
+                "column {at} is of type {kind}, which the store does not use"
+            )));
         }
     })
 }

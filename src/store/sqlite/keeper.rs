@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::files::{Files, PUT_BACK};
 use super::leave_log;
 use super::upkeep::{Asker, LOG_MAX};
+use crate::store::WriteError;
 use crate::store::shared::StoreShared;
 use crate::store::sql::{self, Connection};
-use crate::store::WriteError;
 
 /// The files of the store and the way to their upkeep.
 pub(in crate::store) struct FileKeeper {

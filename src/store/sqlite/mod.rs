@@ -11,8 +11,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-pub(crate) use files::PUT_BACK;
 pub(super) use files::Files;
+pub(crate) use files::PUT_BACK;
 pub(crate) use inspect::{Inspection, id_in, inspect};
 pub(super) use keeper::FileKeeper;
 #[cfg(test)]

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::files::Files;
+use crate::event::Millis;
 use crate::store::lock::Lock;
 use crate::store::shared::{HeldLog, StoreShared};
-use crate::event::Millis;
 
 /// How often it checks without being asked.
 const TICK: Duration = Duration::from_secs(2);

@@ -58,7 +58,16 @@ fn is_root() -> bool {
 /// What the server answers to statements.
 fn psql(folder: &Path, statements: &str) -> Result<String, String> {
     let mut child = Command::new("psql")
-        .args(["-qAtX", "-v", "ON_ERROR_STOP=1", "-U", "docent", "-d", "postgres", "-h"])
+        .args([
+            "-qAtX",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "docent",
+            "-d",
+            "postgres",
+            "-h",
+        ])
         .arg(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -103,7 +112,10 @@ impl TestDatabase {
     pub(crate) fn cut(&self) {
         psql(
             cluster(),
-            &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", self.0),
+            &format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
+                self.0
+            ),
         )
         .unwrap();
     }

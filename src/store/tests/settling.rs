@@ -18,7 +18,9 @@ async fn a_late_outcome_is_refused_though_a_replay_has_set_the_attempts_back(on:
     assert_eq!(store.counts(AUDIT).handled, 0);
 }
 
-async fn one_that_is_due_further_off_than_any_backoff_goes_before_younger_ones_of_its_subject(on: Engine) {
+async fn one_that_is_due_further_off_than_any_backoff_goes_before_younger_ones_of_its_subject(
+    on: Engine,
+) {
     let opened = open_on(on).await;
     let store = &opened.store;
     let one = store.publish(report("a")).await.unwrap().seq;
