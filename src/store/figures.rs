@@ -33,6 +33,8 @@ pub(crate) struct StoreFigures {
     pub(crate) fixes: LabelledCounts,
     /// Commits since the start.
     pub(crate) commits: Counter,
+    /// Those among them after which files, documents or their chunks may be others.
+    pub(crate) file_commits: Counter,
     pub(crate) commit_seconds: Histogram,
     pub(crate) batch_size: Histogram,
     /// Records of the audit log, those of earlier starts among them.
@@ -57,6 +59,7 @@ impl Default for StoreFigures {
             commits: Counter::default(),
             commit_seconds: Histogram::new(COMMIT_BUCKETS),
             batch_size: Histogram::new(BATCH_BUCKETS),
+            file_commits: Counter::default(),
             audited: Counter::default(),
             notifications_dropped: Counter::default(),
             freshness: Histogram::new(FRESHNESS_BUCKETS),
