@@ -12,7 +12,7 @@ use super::super::wire::{Overview, Problem, ProblemKind};
 use super::counters::{CounterSample, LastMinute};
 use super::reading::{CountedRows, read};
 use super::sampler::point;
-use super::shared::{EVERY, Latest, OverviewEvent, SeenOverview, WrittenHistory};
+use super::shared::{EVERY, Latest, OverviewEvent, RenderedParts, SeenOverview, WrittenHistory};
 use crate::event::Millis;
 use crate::json;
 use crate::log_once::LogOnce;
@@ -142,6 +142,7 @@ impl Observer {
         }
         Ok(SeenOverview {
             overview,
+            parts: RenderedParts::default(),
             written: OverviewEvent::overview(&text),
             history: self.history()?,
             version: self.version,
