@@ -171,6 +171,9 @@ fn a_receiver_that_is_away_is_told_later_under_one_id_and_nothing_waits_for_it()
             .log()
             .contains("the receiver of an alert could not be told")
     });
+    let told = world.cli(["status"]).stdout();
+    let line = "1 alert raised: letters; messages of letters are not taken: ";
+    assert!(told.contains(line), "{told}");
     daemon.kill();
 
     // Neither documents nor the audit log wait for the receiver.
