@@ -14,7 +14,7 @@ use crate::event::{AgentName, Data, EventId, EventType, Millis, Seq, Subject};
 const KEY_MAX: usize = 80;
 
 /// What to do about damage.
-const WAY_OUT: &str = "stop docent, then put back a copy of store.db, or move it away with its -wal file: documents are read anew, the audit log and what was owed are lost";
+const WAY_OUT: &str = "stop docent, then restore a backup of store.db, or move it away with its -wal file: docent then reads all documents again, and the audit log and pending work are lost";
 
 /// A row that does not hold what docent wrote.
 #[derive(Debug, ThisError)]

@@ -126,6 +126,7 @@ impl Writer {
         self.batch.deltas.clear();
         self.batch.published.clear();
         self.batch.dropped = 0;
+        self.batch.changes_files = false;
     }
 
     /// Counts a commit that is durable.
@@ -135,6 +136,9 @@ impl Writer {
             .commit_seconds
             .observe(began.elapsed().as_secs_f64());
         figures.commits.inc();
+        if self.batch.changes_files {
+            figures.file_commits.inc();
+        }
         figures.batch_size.observe(members as f64);
         figures.notifications_dropped.inc_by(self.batch.dropped);
         self.count_audited();
