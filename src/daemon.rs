@@ -3,6 +3,7 @@
 mod agents;
 mod carriers;
 mod database;
+mod last_run;
 mod network;
 mod options;
 mod redis_facts;
@@ -81,6 +82,8 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
     let tokens = http::Tokens::load(&store)
         .await
         .map_err(|e| Fatal::new(Exit::Data, e))?;
+    // A start that was refused before this was no run.
+    last_run::begins(&store).await;
     let (supervisor_handle, requests) = supervisor_channel();
     let carriers = Carriers::start(&config, &store);
     let parts = AgentParts {
@@ -118,6 +121,7 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
         Err(fatal) => Err(fatal),
     };
     let searcher = parts.searcher.clone();
+    last_run::ends(&parts.store).await;
     drop(parts);
     carriers.close().await;
     let closed = close(searcher, closer, stop_serving, &mut listeners).await;

@@ -75,6 +75,9 @@ fn told(issue: &HealthIssue) -> String {
         let tried = counted(u64::from(issue.fix_attempts), "attempt", "attempts");
         text.push_str(&format!("; fix {fix}, {tried}: {result}"));
     }
+    if let Some(remedy) = &issue.remedy {
+        text.push_str(&format!("; to do: {remedy}"));
+    }
     text
 }
 
@@ -96,6 +99,7 @@ mod tests {
             fix: Some("restart".to_owned()),
             fix_attempts: 2,
             fix_result: None,
+            remedy: Some("mend it".to_owned()),
         };
         let text = render(&[issue.clone()], Style::new(false));
         assert!(text.starts_with("SEVERITY  ABOUT "), "{text}");
@@ -105,7 +109,7 @@ mod tests {
         );
         assert!(
             text.ends_with(
-                "  parked: it panicked; expected: running; fix restart, 2 attempts: under way\n"
+                "  parked: it panicked; expected: running; fix restart, 2 attempts: under way; to do: mend it\n"
             ),
             "{text}"
         );

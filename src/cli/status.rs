@@ -150,6 +150,16 @@ fn facts(status: &Status, style: Style) -> Vec<(&'static str, String)> {
             ),
         ));
     }
+    if let Some(told) = status.alerts.sentence() {
+        let told = plain(&told);
+        facts.push((
+            "alerts",
+            match status.alerts.is_bad() {
+                true => style.wrong(&told),
+                false => style.doubtful(&told),
+            },
+        ));
+    }
     facts.push((
         "disk",
         format!(
@@ -295,7 +305,9 @@ pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::http::wire::{BusView, FreeSpace, IndexView, IssueText, ScanView};
+    use crate::http::wire::{
+        AlertsView, BusView, FailingReceiver, FreeSpace, IndexView, IssueText, ScanView,
+    };
 
     pub(in crate::cli) fn agent(state: AgentState) -> AgentView {
         AgentView {
@@ -382,7 +394,24 @@ pub(super) mod tests {
                 floor: 1,
             },
             issues: 0,
+            alerts: AlertsView::default(),
         }
+    }
+
+    #[test]
+    fn raised_alerts_and_receivers_that_fail_are_one_line() {
+        let mut status = status();
+        status.alerts.failing = vec![FailingReceiver {
+            rule: "space".to_owned(),
+            attempts: None,
+            error: "exit\u{1b}[2J code 1".to_owned(),
+        }];
+        let text = render(&status, Style::new(false));
+        let line = text.lines().find(|line| line.starts_with("alerts"));
+        assert_eq!(
+            line,
+            Some("alerts      messages of space are not taken: exit\\x1B[2J code 1")
+        );
     }
 
     #[test]

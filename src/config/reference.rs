@@ -11,8 +11,8 @@ const HEAD: &str = "\
 # docent: every key with its default. Written from src/config/keys.rs.
 #
 # A config file needs only the keys that it changes. Every other key has the default shown here.
-# An environment variable also sets a key, and takes precedence over the file: DOCENT__REDIS__URL, DOCENT__WATCH__DEBOUNCE, ...
-# `docent check` reports every mistake in a config. `docent config show` prints the effective values and where each is set.
+# Environment variables such as DOCENT__REDIS__URL and DOCENT__WATCH__DEBOUNCE set keys too, and override the file.
+# `docent check` reports every mistake. `docent config show` prints the effective values, and where each is set.
 #
 # A duration is a whole number with ms, s, min, h or d. A size is a whole number with B, KiB, MiB, GiB or TiB.
 # Relative paths are relative to the directory of the config file.

@@ -4,6 +4,7 @@
 //! tried, and why, is a note.
 
 mod alerts;
+mod listener;
 mod paths;
 mod redis;
 mod store;
@@ -60,7 +61,8 @@ pub(crate) fn examine(config: &Config, again: &str) -> EnvironmentReport {
     paths::certificate(config, &mut report);
     alerts::receivers(config, &mut report);
     watches::room(config, &mut report);
-    store::store(config, &mut report);
+    let runs = store::store(config, &mut report);
+    listener::address(config, runs, &mut report);
     store::free_space(config, &mut report);
     if let Some(unit) = &unit {
         unit.relations(config, again, &mut report);

@@ -8,8 +8,8 @@ use crate::disk;
 use crate::index;
 use crate::store::{Inspection, denied, inspect};
 
-/// The store is intact and has a schema that this docent knows, and the index is intact.
-pub(super) fn store(config: &Config, report: &mut EnvironmentReport) {
+/// The store is intact and has a schema that this docent knows, and the index is intact. Gives whether a daemon may have it.
+pub(super) fn store(config: &Config, report: &mut EnvironmentReport) -> bool {
     let path = config.data_dir.join("store.db");
     let path = path.display();
     let denied = denied(&config.data_dir);
@@ -18,15 +18,17 @@ pub(super) fn store(config: &Config, report: &mut EnvironmentReport) {
         report.unmet("store", what, denied.remedy.clone());
     }
     if !denied.is_empty() {
-        return;
+        return true;
     }
     let found = inspect(&config.data_dir);
-    if found != Inspection::InUse {
+    let runs = found == Inspection::InUse;
+    if !runs {
         // A daemon changes its index all the time, and compares it with the store itself.
         index(&config.data_dir.join("index"), report);
     }
     if !config.store.url.is_empty() {
-        return database(config, report);
+        database(config, report);
+        return runs;
     }
     match found {
         Inspection::Absent | Inspection::Intact => {}
@@ -49,6 +51,7 @@ pub(super) fn store(config: &Config, report: &mut EnvironmentReport) {
             "let this user read it, or run as the user that docent runs as",
         ),
     }
+    runs
 }
 
 /// The database of the store can be reached, and has a schema that this docent knows.

@@ -12,6 +12,7 @@ mod files;
 mod index;
 mod present;
 mod redis;
+mod remedies;
 mod store;
 mod streams;
 

@@ -49,19 +49,17 @@ pub(crate) struct OpenIssue {
 impl OpenIssue {
     /// One that nothing is known of but what stands in its row.
     pub(super) fn new(detector: Option<Detector>, key: String, value: &str, limit: &str) -> Self {
-        let (what, remedy) = match detector {
-            Some(Detector::Integrity) => (
-                format!("the store is not intact: {value}"),
-                "stop docent, then restore a backup of store.db, or move it away with its -wal file: docent then reads all documents again".to_owned(),
+        let what = match detector {
+            Some(Detector::Integrity) => format!("the store is not intact: {value}"),
+            Some(Detector::IndexDrift) => format!("the index is not intact: {value}"),
+            _ => format!(
+                "{}: {value}",
+                key.split_once(':').map_or("", |(_, about)| about)
             ),
-            Some(Detector::IndexDrift) => (
-                format!("the index is not intact: {value}"),
-                "docent rebuilds it from the store; `docent health` shows how far that is".to_owned(),
-            ),
-            _ => (
-                format!("{}: {value}", key.split_once(':').map_or("", |(_, about)| about)),
-                format!("expected: {limit}; `docent health` shows what was tried"),
-            ),
+        };
+        let remedy = match detector {
+            Some(detector) => detector.remedy().to_owned(),
+            None => format!("expected: {limit}; `docent health` tells what was tried"),
         };
         OpenIssue {
             key,

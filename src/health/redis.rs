@@ -21,12 +21,11 @@ pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
     let Some(redis) = &facts.redis else {
         return Some(Vec::new());
     };
+    let needed = redis.facts.needed;
     let told = |found: Detected, why: String| {
-        let remedy =
-            "start or repair it, and owed work continues by itself; publishing works meanwhile";
+        let remedy = remedy(&redis.facts.standing, needed);
         found.told(format!("Redis cannot carry events: {why}"), remedy)
     };
-    let needed = redis.facts.needed;
     let (why, since, answers) = match &redis.facts.standing {
         RedisStanding::Unknown => return None,
         RedisStanding::Carries { .. } => return Some(Vec::new()),
@@ -63,6 +62,24 @@ pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
     let found = (needed || answers || (missed && long))
         .then(|| told(found, format!("{why} (since {since})")));
     Some(found.into_iter().collect())
+}
+
+/// What to do about a Redis that cannot carry.
+const fn remedy(standing: &RedisStanding, needed: bool) -> &'static str {
+    match (standing, needed) {
+        (RedisStanding::Foreign { .. }, true) => {
+            "give this docent a [redis] namespace of its own and restart it; publishing works meanwhile"
+        }
+        (RedisStanding::Foreign { .. }, false) => {
+            "give this docent a [redis] namespace of its own and restart it; the embedded carrier carries events meanwhile"
+        }
+        (_, true) => {
+            "start or mend it, and what is owed goes on by itself; publishing works meanwhile"
+        }
+        (_, false) => {
+            "start or mend it, or write [bus] mode = \"embedded\" if docent is not to use it; the embedded carrier carries events meanwhile"
+        }
+    }
 }
 
 /// Redis comes and goes.
@@ -208,5 +225,40 @@ pub(super) mod tests {
             (&found[0].value, found[0].severity),
             (&why, Severity::Error)
         );
+    }
+
+    #[test]
+    fn what_to_do_fits_whose_redis_it_is_and_what_carries_meanwhile() {
+        let foreign = || RedisStanding::Foreign {
+            why: "it belongs to x".to_owned(),
+        };
+        let away = || RedisStanding::Away {
+            why: "READONLY".to_owned(),
+            since: Millis(0),
+            answers: true,
+        };
+        for (needed, standing, says, never) in [
+            (true, foreign(), "namespace of its own", "embedded carrier"),
+            (
+                false,
+                foreign(),
+                "embedded carrier carries",
+                "start or mend",
+            ),
+            (true, away(), "start or mend", "namespace"),
+            (false, away(), "embedded carrier carries", "namespace"),
+        ] {
+            let mut facts = all_well();
+            facts.redis = Some(view(needed, standing));
+            let found = away_found(&facts);
+            assert!(found.contains(says) && !found.contains(never), "{found}");
+        }
+    }
+
+    /// The remedy of the one issue that there is.
+    fn away_found(facts: &Facts) -> String {
+        let mut found = away(facts, &Limits::default()).unwrap();
+        assert_eq!(found.len(), 1);
+        found.remove(0).remedy
     }
 }

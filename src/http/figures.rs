@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::index::Answer;
 use crate::metrics::{Histogram, LabelledCounts, label};
@@ -67,6 +67,12 @@ impl SearchFigures {
 /// How much of the time counting may take: one part of so many.
 const COUNTING: u32 = 20;
 
+/// Whoever asks waits for a count that takes no longer.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
+/// Files are counted by themselves for so long after somebody asked for their counts.
+const KEPT: Duration = Duration::from_secs(600);
+
 /// A count that needs a look at many rows. They are counted again only where something was committed since, and then no
 /// oftener than keeps counting to a small part of the time.
 #[derive(Debug)]
@@ -78,8 +84,16 @@ pub(super) struct Counted<T> {
 struct LastCount<T> {
     /// The commits that it saw.
     commits: u64,
+    took: Duration,
     again: Instant,
     counts: T,
+}
+
+impl<T> LastCount<T> {
+    /// Whether it is good enough for now, after so many commits.
+    fn is_good(&self, commits: u64) -> bool {
+        self.commits == commits || Instant::now() < self.again
+    }
 }
 
 impl<T> Default for Counted<T> {
@@ -91,25 +105,26 @@ impl<T> Default for Counted<T> {
 }
 
 impl<T: Clone> Counted<T> {
-    /// What was counted last, or what `counting` gives now.
+    fn last(&self) -> MutexGuard<'_, Option<LastCount<T>>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was counted last, or what `counting` gives now. `commits`: how often what is counted may have changed so far.
     pub(super) async fn counted<E>(
         &self,
-        store: &Store,
+        commits: u64,
         counting: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
-        let (began, commits) = (Instant::now(), store.figures().commits.get());
-        let last = self
-            .last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(last) = last.filter(|last| last.commits == commits || began < last.again) {
+        let last = self.last().clone();
+        if let Some(last) = last.filter(|last| last.is_good(commits)) {
             return Ok(last.counts);
         }
+        let began = Instant::now();
         let counts = counting.await?;
         let now = Instant::now();
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastCount {
+        *self.last() = Some(LastCount {
             commits,
+            took: now - began,
             again: now + (now - began) * COUNTING,
             counts: counts.clone(),
         });
@@ -125,14 +140,81 @@ pub(super) struct FileCounts {
     pub(super) chunks: u64,
 }
 
-impl Counted<FileCounts> {
+/// Files and chunks as they were counted last. Where that is quick, whoever asks counts; where it is not, [`FileFigures::keep`]
+/// does so after each change, and nobody waits for it.
+#[derive(Debug, Default)]
+pub(super) struct FileFigures {
+    counted: Counted<FileCounts>,
+    asked: Mutex<Option<Instant>>,
+}
+
+impl FileFigures {
     pub(super) async fn files(&self, store: &Store) -> Result<FileCounts, ReadError> {
+        *self.asked() = Some(Instant::now());
+        let kept = self.counted.last().clone();
+        if let Some(kept) = kept.filter(|kept| kept.took > AT_ONCE) {
+            return Ok(kept.counts);
+        }
+        self.count(store).await
+    }
+
+    /// Counts again where something changed.
+    pub(super) async fn keep(&self, store: &Store) {
+        if let Err(error) = self.count(store).await {
+            // Whoever asks is told so.
+            tracing::debug!(%error, "files cannot be counted");
+        }
+    }
+
+    /// Whether somebody asked lately.
+    pub(super) fn is_wanted(&self) -> bool {
+        let asked = *self.asked();
+        asked.is_some_and(|asked| asked.elapsed() < KEPT)
+    }
+
+    async fn count(&self, store: &Store) -> Result<FileCounts, ReadError> {
         let counting = async {
             Ok(FileCounts {
                 files: store.file_states_by_collection().await?,
                 chunks: store.chunk_count().await?,
             })
         };
-        self.counted(store, counting).await
+        let commits = store.figures().file_commits.get();
+        self.counted.counted(commits, counting).await
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts `now`, unless what was counted before is good enough.
+    async fn counted(counts: &Counted<u64>, commits: u64, now: u64) -> u64 {
+        let counting = std::future::ready(Ok::<_, ()>(now));
+        counts.counted(commits, counting).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_has_not_changed_is_not_counted_again_and_what_takes_long_not_often() {
+        let counts = Counted::default();
+        assert_eq!(counted(&counts, 7, 1).await, 1);
+        assert_eq!(counted(&counts, 7, 2).await, 1);
+        let again = |at| counts.last().as_mut().unwrap().again = at;
+        again(Instant::now() + KEPT);
+        assert_eq!(counted(&counts, 8, 2).await, 1);
+        again(Instant::now());
+        assert_eq!(counted(&counts, 8, 2).await, 2);
+    }
+
+    #[test]
+    fn files_are_kept_counted_only_while_somebody_asks() {
+        let figures = FileFigures::default();
+        assert!(!figures.is_wanted());
+        *figures.asked() = Some(Instant::now());
+        assert!(figures.is_wanted());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use super::figures::{Counted, FileCounts, SearchFigures};
+use super::figures::{FileFigures, SearchFigures};
 use super::{State, count, wire};
 use crate::event::{AgentName, Millis};
 use crate::index::FollowerState;
@@ -18,7 +18,7 @@ pub(crate) struct Memory {
     /// An agent that was turned on has yet to catch up.
     behind: AtomicBool,
     pub(super) searches: SearchFigures,
-    pub(super) files: Counted<FileCounts>,
+    pub(super) files: FileFigures,
 }
 
 impl Memory {

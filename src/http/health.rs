@@ -31,8 +31,13 @@ pub(super) async fn issues(
     Params(query): Params<IssuesQuery>,
 ) -> Result<ListOf<HealthList>, Problem> {
     let now = Millis::now();
-    let issues = judgement(&state, now).await?.issues;
-    let mut open = Some(issues.into_iter().map(HealthIssue::from));
+    let present = judgement(&state, now).await?;
+    let told = |issue: &Issue| HealthIssue {
+        remedy: Some(present.told(issue).remedy),
+        ..HealthIssue::from(issue.clone())
+    };
+    let issues: Vec<HealthIssue> = present.issues.iter().map(told).collect();
+    let mut open = Some(issues.into_iter());
     let judged_at = [("judged_at".to_owned(), Value::String(now.to_string()))];
     paged_object("issues", Map::from_iter(judged_at), 0, move |known| {
         let (state, open) = (state.clone(), open.take());
@@ -87,6 +92,7 @@ impl From<Issue> for HealthIssue {
             fix: issue.fix,
             fix_attempts: issue.fix_attempts,
             fix_result: issue.fix_result,
+            remedy: None,
         }
     }
 }

@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use rustix::process::{Resource, getrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::socket::ControlSocket;
-use super::tls::Tls;
+use super::tls::{ReadFiles, Tls};
 use super::{Ends, Peer, Served};
 
 /// Connections at once to the control socket, of others than the daemon's own user and root.
@@ -124,12 +125,32 @@ impl Listener {
         }
     }
 
-    /// Binds a control socket again whose file is gone, and reads a certificate again that changed.
+    /// Binds a control socket again whose file is gone.
     pub(super) async fn keep(&mut self) {
+        if let Listener::Control(socket) = self
+            && !socket.is_there()
+        {
+            socket.rebind().await;
+        }
+    }
+
+    /// Looks whether a certificate changed, if there is one, on a thread that may block.
+    #[expect(clippy::disallowed_methods, reason = "awaited by the server")]
+    pub(super) fn look(&self) -> Option<JoinHandle<Option<ReadFiles>>> {
         match self {
-            Listener::Control(socket) if !socket.is_there() => socket.rebind().await,
-            Listener::Control(_) | Listener::Network(NetworkListener { tls: None, .. }) => {}
-            Listener::Network(NetworkListener { tls: Some(tls), .. }) => tls.keep(),
+            Listener::Network(NetworkListener { tls: Some(tls), .. }) => {
+                Some(tokio::task::spawn_blocking(tls.look()))
+            }
+            Listener::Control(_) | Listener::Network(NetworkListener { tls: None, .. }) => None,
+        }
+    }
+
+    /// Uses a certificate that was read again, if one was.
+    pub(super) fn take(&mut self, files: Option<ReadFiles>) {
+        if let Listener::Network(NetworkListener { tls: Some(tls), .. }) = self
+            && let Some(files) = files
+        {
+            tls.take(files);
         }
     }
 

@@ -12,6 +12,7 @@
 mod access;
 mod acted;
 mod agents;
+mod alerts;
 mod audit;
 mod cite;
 mod client;

@@ -17,11 +17,13 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, Sleep, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
 use super::listener::{Accepted, Listener, Stream};
+use super::tls::ReadFiles;
 use super::unheard::{Awaited, Unheard};
 
 /// Connections at once of the daemon's own user and root. There are more than requests at once, so that one too many is told
@@ -139,6 +141,8 @@ pub(crate) async fn serve(
     let mut shares = Shares::new(listener.others_max());
     let mut unheard = Unheard::default();
     let mut not_before = Instant::now();
+    // The certificate, as it is read again: it never keeps connections waiting.
+    let mut reading: FuturesUnordered<JoinHandle<Option<ReadFiles>>> = FuturesUnordered::new();
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -150,7 +154,8 @@ pub(crate) async fn serve(
             () = stop.cancelled() => break,
             accepted = accept => ServerEvent::Accepted(accepted),
             Some(share) = connections.next(), if !connections.is_empty() => ServerEvent::Ended(share),
-            _ = look.tick() => ServerEvent::Look,
+            Some(read) = reading.next(), if !reading.is_empty() => ServerEvent::Read(read.ok().flatten()),
+            _ = look.tick(), if reading.is_empty() => ServerEvent::Look,
         };
         match event {
             ServerEvent::Accepted(Ok((accepted, peer))) => {
@@ -185,7 +190,11 @@ pub(crate) async fn serve(
                 not_before = Instant::now() + REFUSED_PAUSE;
             }
             ServerEvent::Ended(share) => *shares.of(share) -= 1,
-            ServerEvent::Look => listener.keep().await,
+            ServerEvent::Look => {
+                listener.keep().await;
+                reading.extend(listener.look());
+            }
+            ServerEvent::Read(files) => listener.take(files),
         }
     }
     listener.close();
@@ -203,6 +212,8 @@ enum ServerEvent {
     Accepted(io::Result<(Accepted, Peer)>),
     Ended(Share),
     Look,
+    /// The certificate was looked at; what is in its files if they changed.
+    Read(Option<ReadFiles>),
 }
 
 /// A connection with its place.

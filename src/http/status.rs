@@ -7,11 +7,12 @@ use std::time::Duration;
 use axum::extract::State as Shared;
 
 use super::access::Caller;
+use super::alerts::alerts;
 use super::freshness::{behind, freshness};
 use super::lines::Json;
 use super::openapi::About;
 use super::wire::{
-    Absent, BusView, CollectionView, Condition, FreeSpace, Heard, IndexView, IssueText,
+    Absent, AlertsView, BusView, CollectionView, Condition, FreeSpace, Heard, IndexView, IssueText,
     ListedState, Problem, ScanView, Status,
 };
 use super::{State, agents, count};
@@ -121,6 +122,7 @@ pub(super) async fn whole(
         index: index_view(follower, head.change),
         free_space: free_space(state),
         issues: present.issues.len() as u64,
+        alerts: alerts(&state.store).await?,
     };
     Ok(WholeStatus { status, present })
 }
@@ -174,6 +176,7 @@ async fn limited(
     status.wrong = theirs.map(IssueText::from).collect();
     let issues = present.issues.iter();
     status.issues = issues.filter(|issue| is_seen(&issue.subject)).count() as u64;
+    status.alerts = AlertsView::default();
     status.data_dir = "a directory that this token may not know".to_owned();
     status.bus.why = "this token may not know why".to_owned();
     status.agents = BTreeMap::new();

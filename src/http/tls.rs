@@ -54,6 +54,12 @@ impl TlsError {
 /// What changes when a file does.
 type Stamp = [Option<(u64, u64, u64, i64, i64)>; 2];
 
+/// The files as they were read again.
+pub(super) struct ReadFiles {
+    stamp: Stamp,
+    config: Result<Arc<ServerConfig>, TlsError>,
+}
+
 /// The certificate that is shown to clients.
 #[derive(Debug)]
 pub(crate) struct Tls {
@@ -85,15 +91,24 @@ impl Tls {
         TlsAcceptor::from(self.config.clone())
     }
 
-    /// Reads the files again if they changed. Files that cannot be used, such as one without the other, leave all as it is.
-    pub(super) fn keep(&mut self) {
-        let now = stamp(&self.certificate, &self.key);
-        if now == self.stamp {
-            return;
+    /// Looks whether the files changed, and reads them again then. It blocks, so it belongs on a thread that may.
+    pub(super) fn look(&self) -> impl FnOnce() -> Option<ReadFiles> + Send + use<> {
+        let (certificate, key) = (self.certificate.clone(), self.key.clone());
+        let known = self.stamp;
+        move || {
+            let stamp = stamp(&certificate, &key);
+            (stamp != known).then(|| ReadFiles {
+                stamp,
+                config: read(&certificate, &key),
+            })
         }
-        self.stamp = now;
+    }
+
+    /// Uses what was read. Files that cannot be used, such as one without the other, leave all as it is.
+    pub(super) fn take(&mut self, files: ReadFiles) {
+        self.stamp = files.stamp;
         let certificate = self.certificate.display();
-        match read(&self.certificate, &self.key) {
+        match files.config {
             Ok(config) => {
                 self.config = config;
                 self.unusable.is_new(None);

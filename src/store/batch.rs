@@ -79,6 +79,8 @@ pub(super) struct Batch {
     pub(super) published: Vec<(EventType, Option<String>)>,
     /// Notifications of alerts that there was no room for.
     pub(super) dropped: u64,
+    /// Files, documents or their chunks may be others than before.
+    pub(super) changes_files: bool,
     /// When the member that is being applied was begun.
     pub(super) now: Millis,
 }
@@ -92,6 +94,7 @@ impl Batch {
             deltas: HashMap::new(),
             published: Vec::new(),
             dropped: 0,
+            changes_files: false,
             now: Millis::now(),
         }
     }
@@ -127,5 +130,6 @@ impl Batch {
         self.deltas.clear();
         self.published.clear();
         self.dropped = 0;
+        self.changes_files = false;
     }
 }

@@ -1,7 +1,7 @@
 //! What the store counts and measures, for monitoring.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::measured::{MeasuredChange, MeasuredChanges};
@@ -33,12 +33,16 @@ pub(crate) struct StoreFigures {
     pub(crate) fixes: LabelledCounts,
     /// Commits since the start.
     pub(crate) commits: Counter,
+    /// Those among them after which files, documents or their chunks may be others.
+    pub(crate) file_commits: Counter,
     pub(crate) commit_seconds: Histogram,
     pub(crate) batch_size: Histogram,
     /// Records of the audit log, those of earlier starts among them.
     pub(crate) audited: Counter,
     /// Notifications of alerts that there was no room for.
     pub(crate) notifications_dropped: Counter,
+    /// Whether the chain of the audit log was broken when it was checked last; `None`: it was not yet.
+    audit_broken: Mutex<Option<bool>>,
     /// From a change's being noticed to its being searchable.
     pub(crate) freshness: Histogram,
     noticed: Mutex<HashMap<(String, Vec<u8>), Instant>>,
@@ -55,10 +59,12 @@ impl Default for StoreFigures {
             published,
             fixes: LabelledCounts::default(),
             commits: Counter::default(),
+            file_commits: Counter::default(),
             commit_seconds: Histogram::new(COMMIT_BUCKETS),
             batch_size: Histogram::new(BATCH_BUCKETS),
             audited: Counter::default(),
             notifications_dropped: Counter::default(),
+            audit_broken: Mutex::default(),
             freshness: Histogram::new(FRESHNESS_BUCKETS),
             noticed: Mutex::default(),
             measured: Mutex::default(),
@@ -100,6 +106,22 @@ impl StoreFigures {
             let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
             measured.push(MeasuredChange { at, took });
         }
+    }
+
+    /// The chain of the audit log was checked.
+    pub(super) fn audit_checked(&self, broken: bool) {
+        *self.audit_broken() = Some(broken);
+    }
+
+    /// Whether the chain of the audit log was broken when it was checked last; `None`: it was not yet.
+    pub(crate) fn is_audit_broken(&self) -> Option<bool> {
+        *self.audit_broken()
+    }
+
+    fn audit_broken(&self) -> MutexGuard<'_, Option<bool>> {
+        self.audit_broken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The last changes that were measured.

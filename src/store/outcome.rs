@@ -213,6 +213,20 @@ pub(crate) fn effects_weight(effects: &[Effect]) -> usize {
     effects.iter().map(|e| 256 + bytes(e)).sum()
 }
 
+/// Whether what is listed, stored or indexed may be something else after this effect.
+const fn changes_files(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Capture(_)
+            | Effect::List(_)
+            | Effect::Unlist { .. }
+            | Effect::Document(_)
+            | Effect::DocumentGone { .. }
+            | Effect::Index(_)
+            | Effect::Unindex { .. }
+    )
+}
+
 /// Applies one effect inside the transaction that is open on `connection`.
 pub(super) fn apply(
     connection: &Connection,
@@ -220,6 +234,7 @@ pub(super) fn apply(
     batch: &mut Batch,
     now: Millis,
 ) -> Result<(), WriteError> {
+    batch.changes_files |= changes_files(effect);
     match effect {
         Effect::Capture(capture) => captures::apply(connection, capture),
         Effect::List(entry) => manifest::put(connection, entry),

@@ -116,6 +116,9 @@ impl Writer {
             .commit_seconds
             .observe(began.elapsed().as_secs_f64());
         figures.commits.inc();
+        if self.batch.changes_files {
+            figures.file_commits.inc();
+        }
         figures.batch_size.observe(members as f64);
         figures.notifications_dropped.inc_by(self.batch.dropped);
         self.count_audited();

@@ -171,10 +171,16 @@ fn a_receiver_that_is_away_is_told_later_under_one_id_and_nothing_waits_for_it()
             .log()
             .contains("cannot notify the receiver of an alert")
     });
+    let told = world.cli(["status"]).stdout();
+    let line = "1 alert raised: letters; messages of letters are not taken: ";
+    assert!(told.contains(line), "{told}");
     daemon.kill();
 
     // Neither documents nor the audit log wait for the receiver.
+    let unended = "the last run did not come to its end";
+    assert!(!world.log().contains(unended));
     let daemon = world.start();
+    assert_eq!(world.log().matches(unended).count(), 1);
     world.write("one.md", "# One\n\nA walrus.\n");
     world.wait();
     assert_eq!(world.search("walrus"), ["one.md"]);

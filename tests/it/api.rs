@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -107,6 +107,10 @@ impl Api {
 
     /// The command line as another machine has it: without a config.
     fn away(&self, scheme: &str, token: &str, arguments: &[&str]) -> Run {
+        Run::of(&mut self.away_command(scheme, token, arguments))
+    }
+
+    fn away_command(&self, scheme: &str, token: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(crate::helper::DOCENT);
         command
             .args(arguments)
@@ -117,7 +121,7 @@ impl Api {
             .env("HOME", self.world.path())
             .env_remove("XDG_CONFIG_HOME")
             .env_remove("DOCENT_CONFIG");
-        Run::of(&mut command)
+        command
     }
 }
 
@@ -572,6 +576,26 @@ fn verbs_work_from_another_machine() {
             run.stderr()
         );
     }
+    // A token that is revoked ends what follows, and that is told.
+    let gone = api.token("gone", &["--role", "read"]);
+    let mut tail = api.away_command("http", &gone, &["tail", "--json"]);
+    let tail = tail.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut tail = tail.spawn().unwrap();
+    let mut first = [0_u8];
+    std::thread::scope(|scope| {
+        let out = tail.stdout.as_mut().unwrap();
+        let follows = scope.spawn(move || out.read_exact(&mut first));
+        api.world.until("it follows", || {
+            api.world.cli(published);
+            follows.is_finished()
+        });
+    });
+    assert_eq!(api.world.cli(["token", "revoke", "gone"]).code(), 0);
+    let ended = tail.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(77), "{said}");
+    assert!(said.contains("unknown, expired or revoked"), "{said}");
+
     let mut nobody = api.world.command(["status", "--url=http://127.0.0.1:1"]);
     nobody.arg("--token-file").arg(api.token_file(&read));
     let nobody = Run::of(&mut nobody);

@@ -925,6 +925,13 @@ fn over_http_a_tool_tells_what_the_token_lets_it_tell() {
     let other = api.head("GET /mcp", &limited);
     let other = api.exchange(&format!("{other}Accept: text/event-stream\r\n\r\n"));
     assert!(other.starts_with("HTTP/1.1 405"), "{other}");
+    for part in [
+        "application/problem+json",
+        "urn:docent:method-not-allowed",
+        "allow: POST",
+    ] {
+        assert!(other.contains(part), "{other}");
+    }
     let end = api.exchange(&format!("{}\r\n", api.head("DELETE /mcp", &limited)));
     assert!(end.starts_with("HTTP/1.1 405"), "{end}");
     let head = api

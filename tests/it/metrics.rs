@@ -100,6 +100,9 @@ fn what_rules_dashboard_and_manual_name_is_there_and_without_redis_nothing_of_re
     world.until("the job has run", || {
         page(&world).contains("docent_job_last_ok{")
     });
+    assert!(!page(&world).contains("docent_audit_broken"));
+    assert_eq!(world.cli(["audit", "verify"]).code(), 0);
+    assert!(page(&world).contains("\ndocent_audit_broken 0"));
     let whole = page(&world);
     promtool(&["check", "metrics"], &whole);
     let there = described(&whole);

@@ -119,11 +119,15 @@ fn frozen() {
 
 #[test]
 fn flushed() {
-    under_load(MEMORY, |redis, _| {
+    under_load(MEMORY, |redis, world| {
         for _ in 0..5 {
             redis.cli(&["FLUSHALL"]);
             pause(Duration::from_millis(300));
         }
+        let claims = || world.log().matches("Redis had nothing of docent's").count();
+        // One at the start, then once for each time it was seen to be empty.
+        world.until("that it was emptied is told", || claims() >= 2);
+        assert!(claims() <= 6, "{}", claims());
     });
 }
 

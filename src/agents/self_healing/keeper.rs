@@ -175,6 +175,20 @@ impl Keeper {
         // Who asked meanwhile has this verdict.
         self.requests.take_check();
         self.requests.judge_integrity(fault);
+        self.check_audit().await;
+    }
+
+    /// Has the chain of the audit log checked. What comes of it is a figure too.
+    async fn check_audit(&self) {
+        match self.store.verify_audit().await {
+            Ok(Ok(records)) => tracing::info!(records, "the audit log was checked"),
+            Ok(Err(broken)) => tracing::error!(
+                record = broken.n,
+                why = broken.why,
+                "the chain of the audit log is broken: somebody changed the store, or it is damaged"
+            ),
+            Err(error) => tracing::warn!(%error, "the audit log could not be checked"),
+        }
     }
 }
 
@@ -267,6 +281,7 @@ mod tests {
         bench.requests.want_maintenance();
         keeper.round(&mut plan).await.unwrap();
         assert_eq!(bench.requests.integrity(), Some(None));
+        assert_eq!(bench.store.figures().is_audit_broken(), Some(false));
         assert!(!bench.requests.take_maintenance());
     }
 

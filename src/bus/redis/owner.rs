@@ -33,6 +33,10 @@ pub(super) async fn check(
         // Where somebody has it this changes nothing, and shows all the same whether Redis lets itself be written to.
         let claim = connection.call("SET", args([&key, store, "NX"])).await?;
         if claim != Value::Null {
+            tracing::info!(
+                key,
+                "Redis had nothing of docent's: it is new or was emptied, and this store takes the namespace; what is owed is carried from the store"
+            );
             return Ok(());
         }
     }

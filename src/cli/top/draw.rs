@@ -12,7 +12,7 @@ use super::lists;
 use super::paint::{Paint, Palette, span};
 use super::view::{TopPage, TopView};
 use crate::cli::text::{Style, clock, counted, duration, plain, size, wrap};
-use crate::http::wire::{Condition, Overview, Stage, Status};
+use crate::http::wire::{AlertsView, Condition, Overview, Stage, Status};
 
 /// How much room there is.
 #[derive(Debug, Clone, Copy)]
@@ -156,6 +156,7 @@ fn first_page(view: &TopView, overview: &Overview, room: DrawArea) -> Vec<Line<'
     if let Some(remedy) = &overview.summary.remedy {
         lines.extend(sentence(&format!("> {remedy}"), width, Paint::Plain));
     }
+    lines.extend(alerts(&overview.status.alerts, width));
     lines.push(Line::default());
     lines.push(search(overview));
     lines.push(carrier(overview));
@@ -170,6 +171,16 @@ fn first_page(view: &TopView, overview: &Overview, room: DrawArea) -> Vec<Line<'
         lines.extend(trends);
     }
     lines
+}
+
+/// Alerts that are raised, and receivers that fail.
+fn alerts(alerts: &AlertsView, width: usize) -> Vec<Line<'static>> {
+    let paint = match alerts.is_bad() {
+        true => Paint::Wrong,
+        false => Paint::Doubtful,
+    };
+    let told = alerts.sentence();
+    told.map_or_else(Vec::new, |told| sentence(&told, width, paint))
 }
 
 /// A name in a column of its own, and what there is to say.

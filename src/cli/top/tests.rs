@@ -200,6 +200,26 @@ fn before_anything_is_known_it_says_so_and_a_loss_says_since_when_the_numbers_ar
 }
 
 #[test]
+fn alerts_that_are_raised_are_one_line_and_nothing_where_there_are_none() {
+    let mut overview = overview();
+    assert!(
+        !screen(&view_of(overview.clone()), SMALL)
+            .concat()
+            .contains("raised")
+    );
+    overview["status"]["alerts"] = json!({
+        "raised": [{"rule": "space", "severity": "error", "since": "2026-01-31T11:00:00Z", "value": 1, "limit": 2}],
+        "failing": [{"rule": "space", "attempts": 3, "error": "refused"}],
+    });
+    let lines = screen(&view_of(overview), SMALL);
+    has(
+        &lines,
+        &["1 alert raised: space; messages of space are not taken: refused"],
+    );
+    has(&lines, &["self_healing"]);
+}
+
+#[test]
 fn what_is_wrong_is_told_and_the_agents_are_still_there() {
     let view = view_of(wrong());
     let lines = screen(&view, SMALL);

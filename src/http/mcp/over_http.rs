@@ -6,7 +6,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State as Shared};
-use axum::http::{Extensions, Method};
+use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::{Extensions, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -81,7 +82,40 @@ pub(in crate::http) async fn serve(
         config,
     );
     let request = Request::from_parts(parts, Body::from(body));
-    Ok(service.handle(request).await.into_response())
+    Ok(told(service.handle(request).await.into_response()).await)
+}
+
+/// Bytes of a refusal in words.
+const REFUSAL_MAX: usize = 4096;
+
+/// An answer, with what the library refuses in plain words told as every other problem is. What is an error of the protocol stays.
+async fn told(answer: Response) -> Response {
+    let status = answer.status();
+    let is_json = answer.headers().contains_key(CONTENT_TYPE);
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return answer;
+    }
+    let (parts, body) = answer.into_parts();
+    let words = axum::body::to_bytes(body, REFUSAL_MAX)
+        .await
+        .unwrap_or_default();
+    let kind = match status {
+        StatusCode::METHOD_NOT_ALLOWED => ProblemKind::MethodNotAllowed,
+        StatusCode::NOT_FOUND => ProblemKind::NotFound,
+        StatusCode::PAYLOAD_TOO_LARGE => ProblemKind::TooLarge,
+        _ if status.is_client_error() => ProblemKind::BadRequest,
+        _ => ProblemKind::Internal,
+    };
+    let mut problem = Problem::new(kind, String::from_utf8_lossy(&words));
+    problem.status = status.as_u16();
+    let mut response = problem.into_response();
+    response.headers_mut().extend(
+        parts
+            .headers
+            .into_iter()
+            .filter(|(name, _)| *name == Some(ALLOW)),
+    );
+    response
 }
 
 /// The API as a caller sees it from inside.
@@ -169,5 +203,40 @@ impl Ask for FromInside {
 
     fn body_max(&self) -> usize {
         usize::try_from(self.inside.body_max).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_library_refuses_in_words_is_a_problem_with_the_same_status() {
+        let refused = (
+            StatusCode::NOT_ACCEPTABLE,
+            Body::from("Not Acceptable: both"),
+        )
+            .into_response();
+        let mut bare = refused;
+        bare.headers_mut().remove(CONTENT_TYPE);
+        let answer = told(bare).await;
+        assert_eq!(answer.status(), StatusCode::NOT_ACCEPTABLE);
+        assert_eq!(answer.headers()[CONTENT_TYPE], "application/problem+json");
+        let body = collected(answer.into_body()).await.unwrap();
+        let problem: Problem = serde_json::from_slice(&body).unwrap();
+        assert_eq!(
+            (problem.status, problem.detail.as_str()),
+            (406, "Not Acceptable: both")
+        );
+    }
+
+    #[tokio::test]
+    async fn an_error_of_the_protocol_and_an_answer_stay_as_they_are() {
+        for status in [StatusCode::BAD_REQUEST, StatusCode::OK] {
+            let json = [(CONTENT_TYPE, "application/json")];
+            let answer = told((status, json, "{}").into_response()).await;
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.headers()[CONTENT_TYPE], "application/json");
+        }
     }
 }

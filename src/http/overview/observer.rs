@@ -12,7 +12,7 @@ use super::super::wire::{Overview, Problem, ProblemKind};
 use super::counters::{CounterSample, LastMinute};
 use super::reading::{CountedRows, read};
 use super::sampler::point;
-use super::shared::{EVERY, Latest, OverviewEvent, SeenOverview, WrittenHistory};
+use super::shared::{EVERY, Latest, OverviewEvent, RenderedParts, SeenOverview, WrittenHistory};
 use crate::event::Millis;
 use crate::json;
 use crate::log_once::LogOnce;
@@ -20,14 +20,23 @@ use crate::log_once::LogOnce;
 /// How much of the time reading may take where it is slow: one part of so many.
 const READING: u32 = 4;
 
-/// Samples every ten seconds, and reads once a second while somebody follows, until `stop`.
+/// How often it is seen to whether files are to be counted again.
+const COUNTING: Duration = Duration::from_millis(100);
+
+/// Samples every ten seconds, reads once a second while somebody follows, and keeps files counted for whoever asks, until
+/// `stop`.
 pub(crate) async fn observe(state: State, stop: CancellationToken) {
-    let overviews = state.overviews.clone();
+    let (overviews, memory, store) = (
+        state.overviews.clone(),
+        state.memory.clone(),
+        state.store.clone(),
+    );
     // Dropped also by a panic: then nobody waits for what does not come.
     let _reads = overviews.reads();
     let mut observer = Observer::new(state);
     let mut sample_at = Instant::now();
-    let mut read_at = sample_at;
+    let (mut read_at, mut count_at) = (sample_at, sample_at);
+    let files = &memory.files;
     loop {
         tokio::select! {
             biased;
@@ -41,6 +50,12 @@ pub(crate) async fn observe(state: State, stop: CancellationToken) {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     again_at = observer.read() => read_at = again_at,
+                }
+            }
+            () = sleep_until(count_at), if files.is_wanted() => {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = files.keep(&store) => count_at = Instant::now() + COUNTING,
                 }
             }
             () = overviews.wanted() => {}
@@ -127,6 +142,7 @@ impl Observer {
         }
         Ok(SeenOverview {
             overview,
+            parts: RenderedParts::default(),
             written: OverviewEvent::overview(&text),
             history: self.history()?,
             version: self.version,

@@ -41,8 +41,14 @@ pub(super) async fn read(
         Ok(totals(&files))
     };
     let WholeStatus { status, present } = whole(state, now, counting).await?;
-    let rejections = rows.rejections.counted(store, store.rejections(REASONS));
-    let rejections = rejections.await?;
+    let (commits, file_commits) = (
+        store.figures().commits.get(),
+        store.figures().file_commits.get(),
+    );
+    let rejections = rows
+        .rejections
+        .counted(file_commits, store.rejections(REASONS))
+        .await?;
     let issues = issues(&present);
     Ok(Overview {
         taken_at: now.to_string(),
@@ -60,8 +66,8 @@ pub(super) async fn read(
         searches_minute: passed.searches,
         redis: redis(&state.carriers),
         issues,
-        dead: rows.dead.counted(store, dead_letters(state)).await?,
-        jobs: rows.jobs.counted(store, all_jobs(state)).await?,
+        dead: rows.dead.counted(commits, dead_letters(state)).await?,
+        jobs: rows.jobs.counted(commits, all_jobs(state)).await?,
         collections: with_files(&status.collections, &files, &rejections),
         store_bytes: store.bytes(),
         status,

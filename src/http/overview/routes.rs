@@ -104,18 +104,20 @@ impl OverviewFollower {
                 return Ok(None);
             }
             tokio::select! {
-                changed = self.followed.changed() => if changed.is_err() { return Ok(None) },
-                // Reading may take long on a busy machine: the client is told that docent answers.
-                () = sleep(QUIET) => return Ok(Some(message("alive", &json!({}))?)),
-                () = self.state.overviews.ended(), if !self.state.stop.is_cancelled() => {
-                    self.ended = true;
-                    return Ok(Some(message("problem", &nobody_reads())?));
-                }
+                // A stop also ends whoever reads.
+                biased;
                 () = self.state.stop.cancelled() => {
                     self.ended = true;
                     let reason = json!({"reason": "docent is stopping"});
                     return Ok(Some(message("end", &reason)?));
                 }
+                changed = self.followed.changed() => if changed.is_err() { return Ok(None) },
+                () = self.state.overviews.ended() => {
+                    self.ended = true;
+                    return Ok(Some(message("problem", &nobody_reads())?));
+                }
+                // Reading may take long on a busy machine: the client is told that docent answers.
+                () = sleep(QUIET) => return Ok(Some(message("alive", &json!({}))?)),
             }
             let latest = self.followed.borrow_and_update().clone();
             if let Some(latest) = latest {

@@ -1,6 +1,6 @@
 //! What was read last, for all who follow it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -48,10 +48,37 @@ impl Latest {
 #[derive(Debug)]
 pub(in super::super) struct SeenOverview {
     pub(super) overview: Overview,
+    pub(super) parts: RenderedParts,
     pub(super) written: OverviewEvent,
     pub(super) history: WrittenHistory,
     /// It rises whenever something changed but for the time.
     pub(super) version: u64,
+}
+
+/// The part of a page that shows it, as each role sees it: made for whoever asks first, and shared.
+#[derive(Debug, Default)]
+pub(super) struct RenderedParts {
+    read: OnceLock<Bytes>,
+    operate: OnceLock<Bytes>,
+}
+
+impl RenderedParts {
+    /// The part for a role, which `render` makes where nobody had it before; shared, not copied.
+    fn part<E>(
+        &self,
+        may_operate: bool,
+        render: impl FnOnce() -> Result<String, E>,
+    ) -> Result<Bytes, E> {
+        let part = match may_operate {
+            true => &self.operate,
+            false => &self.read,
+        };
+        if let Some(made) = part.get() {
+            return Ok(made.clone());
+        }
+        let made = Bytes::from(render()?);
+        Ok(part.get_or_init(|| made).clone())
+    }
 }
 
 /// The history of the figures, written once for each of its points.
@@ -103,6 +130,15 @@ impl SeenOverview {
 
     pub(in super::super) fn figures(&self) -> &FigureHistory {
         &self.history.figures
+    }
+
+    /// The part of a page for those who may act or may not; see [`RenderedParts::part`].
+    pub(in super::super) fn part<E>(
+        &self,
+        may_operate: bool,
+        render: impl FnOnce() -> Result<String, E>,
+    ) -> Result<Bytes, E> {
+        self.parts.part(may_operate, render)
     }
 
     /// The overview as JSON; shared, not copied.
@@ -209,6 +245,19 @@ mod tests {
         let now = Instant::now();
         assert!(until(now + Duration::from_secs(20)).is_new());
         assert!(!until(now).is_new());
+    }
+
+    #[test]
+    fn a_part_is_made_once_for_each_role_and_again_after_a_failure() {
+        let parts = RenderedParts::default();
+        let made =
+            |role: bool, text: Result<&str, ()>| parts.part(role, || text.map(str::to_owned));
+        assert_eq!(made(true, Err(())), Err(()));
+        assert_eq!(made(true, Ok("acts")).unwrap(), "acts");
+        assert_eq!(made(true, Ok("again")).unwrap(), "acts");
+        assert_eq!(made(false, Ok("reads")).unwrap(), "reads");
+        let [first, second] = [made(true, Err(())), made(true, Err(()))].map(Result::unwrap);
+        assert_eq!(first.as_ptr(), second.as_ptr());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::listed::Listed;
 use super::words::Prose;
 use super::{PageFrame, show};
 use crate::event::Millis;
-use crate::health::OpenIssue;
+use crate::health::Present;
 use crate::http::State;
 use crate::http::status::judgement;
 use crate::http::wire::{HealthIssue, Problem, ProblemKind, Severity};
@@ -74,11 +74,11 @@ pub(super) async fn page(
     let present = judgement(&state, now).await?;
     let closed = state.store.closed_issues(before, ROWS).await?;
     let last = closed.last().filter(|_| closed.len() == ROWS);
-    let open = present.issues.into_iter();
+    let open = present.issues.iter();
     let page = HealthPage {
         page,
         judged_at: now.to_string(),
-        open: open.map(|issue| opened(issue, &present.wrong)).collect(),
+        open: open.map(|issue| opened(issue, &present)).collect(),
         list: Listed {
             next: last.map(|issue| show::link("/health", &[("before", &cursor_of(issue))])),
             read_to: None,
@@ -90,15 +90,16 @@ pub(super) async fn page(
 }
 
 /// An open issue with the words of `status` for it, where that has any.
-fn opened(issue: Issue, wrong: &[OpenIssue]) -> Open {
-    let told = wrong.iter().find(|one| one.key == issue.subject);
+fn opened(issue: &Issue, present: &Present) -> Open {
+    let told = present.told(issue);
+    let is_wrong = present.wrong.iter().any(|one| one.key == issue.subject);
     Open {
-        what: told.map_or_else(|| issue.value.clone(), |one| one.what.clone()),
-        remedy: told.map_or_else(
-            || Prose::of(&format!("expected: {}", issue.limit)),
-            |one| Prose::of(&one.remedy),
-        ),
-        issue: HealthIssue::from(issue),
+        what: match is_wrong {
+            true => told.what,
+            false => issue.value.clone(),
+        },
+        remedy: Prose::of(&told.remedy),
+        issue: HealthIssue::from(issue.clone()),
     }
 }
 

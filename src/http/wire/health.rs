@@ -82,4 +82,7 @@ pub(crate) struct HealthIssue {
     pub fix_attempts: u32,
     /// The result of the last one.
     pub fix_result: Option<String>,
+    /// What a person does about it; null where it is over.
+    #[serde(default)]
+    pub remedy: Option<String>,
 }

@@ -4,6 +4,7 @@
 //! an event's subject (bytes that are not UTF-8 as `\xNN`, a backslash as `\x5C`). A state is a word of a closed set, which may
 //! grow: [`Heard`].
 
+mod alerts;
 mod dashboard;
 mod documents;
 mod events;
@@ -22,6 +23,7 @@ pub(crate) use crate::runtime::AgentState;
 pub(crate) use crate::store::{
     DeliveryState, Detector, DocumentState, ListedState, Severity, TokenRole,
 };
+pub(crate) use alerts::{AlertsView, FailingReceiver, RaisedAlert};
 pub(crate) use dashboard::{LoginMade, NewLogin};
 pub(crate) use documents::{
     BoostView, Corrected, DocumentView, Explain, History, OtherPlace, Version,

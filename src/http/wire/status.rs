@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AgentState, Heard, ListedState};
+use super::{AgentState, AlertsView, Heard, ListedState};
 
 /// The daemon's condition in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -85,6 +85,9 @@ pub(crate) struct Status {
     pub free_space: FreeSpace,
     /// Health issues that are open.
     pub issues: u64,
+    /// How the rules of alerts stand.
+    #[serde(default)]
+    pub alerts: AlertsView,
 }
 
 /// An issue that degrades the daemon, in words.

@@ -53,12 +53,26 @@ impl Store {
 
     /// Checks the chain from its oldest record on: how many records it has, or the first that does not fit.
     pub async fn verify_audit(&self) -> Result<Result<u64, AuditBreak>, ReadError> {
+        let checked = self.check_chain().await?;
+        self.figures().audit_checked(checked.is_err());
+        Ok(checked)
+    }
+
+    async fn check_chain(&self) -> Result<Result<u64, AuditBreak>, ReadError> {
         let mut chain: Option<(u64, String)> = None;
         let (mut checked, mut after) = (0, i64::MIN);
         loop {
-            let rows = self.audit_rows(after).await?;
+            let mut rows = self.audit_rows(after).await?;
             if rows.is_empty() {
-                break;
+                let newest = chain.as_ref().map_or(0, |(n, _)| *n);
+                let counted = self.audit_counted().await?;
+                if newest < counted {
+                    // They may have been written since they were looked for.
+                    rows = self.audit_rows(after).await?;
+                }
+                if rows.is_empty() {
+                    return Ok(judge_head(newest, counted).map(|()| checked));
+                }
             }
             for (n, row) in rows {
                 after = n;
@@ -83,40 +97,21 @@ impl Store {
                 checked += 1;
             }
         }
-        self.check_audit_head(chain, checked).await
     }
 
-    /// The newest record must be the one that was counted last.
-    async fn check_audit_head(
-        &self,
-        chain: Option<(u64, String)>,
-        checked: u64,
-    ) -> Result<Result<u64, AuditBreak>, ReadError> {
-        let counted: u64 = self
-            .read("the audit log", |connection| {
-                connection
-                    .query_row(
-                        "SELECT value FROM counter WHERE name = 'audit'",
-                        [],
-                        |row| row.get(0),
-                    )
-                    .optional()
-                    .map(|n| n.unwrap_or(0))
-            })
-            .await?;
-        let newest = chain.map_or(0, |(n, _)| n);
-        if newest < counted {
-            let why = format!("the newest record is {newest}, but {counted} were written");
-            return Ok(Err(AuditBreak { n: newest + 1, why }));
-        }
-        if newest > counted {
-            let why = format!("there are {newest} records, but {counted} were written");
-            return Ok(Err(AuditBreak {
-                n: counted + 1,
-                why,
-            }));
-        }
-        Ok(Ok(checked))
+    /// How many records were written so far.
+    async fn audit_counted(&self) -> Result<u64, ReadError> {
+        self.read("the audit log", |connection| {
+            connection
+                .query_row(
+                    "SELECT value FROM counter WHERE name = 'audit'",
+                    [],
+                    |row| row.get(0),
+                )
+                .optional()
+                .map(|n| n.unwrap_or(0))
+        })
+        .await
     }
 
     async fn pruned_hash(&self, removed_to: u64) -> Result<Option<String>, ReadError> {
@@ -153,6 +148,22 @@ fn stored(row: &Row<'_>) -> sql::Result<Stored> {
         })
     };
     decode::of("audit", stored)(row)
+}
+
+/// The newest record must be the one that was counted last.
+fn judge_head(newest: u64, counted: u64) -> Result<(), AuditBreak> {
+    if newest < counted {
+        let why = format!("the newest record is {newest}, but {counted} were written");
+        return Err(AuditBreak { n: newest + 1, why });
+    }
+    if newest > counted {
+        let why = format!("there are {newest} records, but {counted} were written");
+        return Err(AuditBreak {
+            n: counted + 1,
+            why,
+        });
+    }
+    Ok(())
 }
 
 fn broken_row(n: i64, error: &sql::Error) -> AuditBreak {

@@ -32,14 +32,14 @@ pub(crate) enum Inspection {
 /// Inspects the store in `data_dir`. Reads the whole file.
 pub(crate) fn inspect(data_dir: &Path) -> Inspection {
     let path = data_dir.join("store.db");
+    if lock::is_held(data_dir) {
+        return Inspection::InUse;
+    }
     match std::fs::metadata(&path) {
         Ok(found) if found.len() == 0 => return Inspection::Absent,
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Inspection::Absent,
         Err(error) => return Inspection::Unreadable(error.to_string()),
-    }
-    if lock::is_held(data_dir) {
-        return Inspection::InUse;
     }
     examine(&path).unwrap_or_else(|error| match error.sqlite_error_code() {
         Some(

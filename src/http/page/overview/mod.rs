@@ -9,11 +9,15 @@ mod tone;
 mod trend;
 mod view;
 
+use std::borrow::Cow;
+
 use askama::Template;
 use axum::extract::State as Shared;
+use bytes::Bytes;
 
 use super::super::State;
 use super::super::wire::Problem;
+use super::html::{HtmlPart, rendered};
 use super::{Html, PageFrame};
 use view::OverviewView;
 
@@ -21,7 +25,14 @@ use view::OverviewView;
 #[template(path = "overview.html")]
 pub(super) struct OverviewPage {
     page: PageFrame,
-    view: OverviewView,
+    /// The [`LivePart`], as it was made.
+    live: Bytes,
+}
+
+impl OverviewPage {
+    fn live(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.live)
+    }
 }
 
 /// The part of it that scripts have anew.
@@ -36,25 +47,24 @@ pub(super) async fn page(
     Shared(state): Shared<State>,
     page: PageFrame,
 ) -> Result<Html<OverviewPage>, Problem> {
-    let view = read(&state, &page).await?;
-    Ok(Html(OverviewPage { page, view }))
+    let live = read(&state, &page).await?;
+    Ok(Html(OverviewPage { page, live }))
 }
 
 /// `GET /parts/overview`
 pub(super) async fn part(
     Shared(state): Shared<State>,
     page: PageFrame,
-) -> Result<Html<LivePart>, Problem> {
-    let view = read(&state, &page).await?;
-    Ok(Html(LivePart { view }))
+) -> Result<HtmlPart, Problem> {
+    Ok(HtmlPart(read(&state, &page).await?))
 }
 
-async fn read(state: &State, page: &PageFrame) -> Result<OverviewView, Problem> {
+/// The live part, made once for all who may do the same.
+async fn read(state: &State, page: &PageFrame) -> Result<Bytes, Problem> {
     let seen = state.overviews.now().await?;
     let may_operate = page.may_operate();
-    Ok(OverviewView::of(
-        seen.overview(),
-        seen.figures(),
-        may_operate,
-    ))
+    seen.part(may_operate, || {
+        let view = OverviewView::of(seen.overview(), seen.figures(), may_operate);
+        rendered(&LivePart { view })
+    })
 }

@@ -22,6 +22,8 @@ pub(super) struct OverviewView {
     /// The same in a few words, for who has it read aloud.
     pub(super) state: String,
     pub(super) remedy: Option<Prose>,
+    /// Alerts that are raised, and receivers that fail.
+    pub(super) alerts: Option<String>,
     pub(super) figures: Vec<FigureCard>,
     pub(super) flow: Flow,
     pub(super) agents: Vec<AgentRow>,
@@ -82,6 +84,7 @@ impl OverviewView {
             sentence: overview.summary.text.clone(),
             state: state(overview),
             remedy: overview.summary.remedy.as_deref().map(Prose::of),
+            alerts: overview.status.alerts.sentence(),
             figures: figures(overview, hour),
             flow: Flow::of(overview),
             agents: agents(overview, hour),
