@@ -9,7 +9,7 @@ use super::sql::{self, Connection, Optional, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::batch::Batch;
+use super::batch::{Batch, Counters};
 use super::readers::page;
 use super::{ReadError, Store, WriteError, decode};
 use crate::event::Millis;
@@ -60,8 +60,16 @@ fn hash(previous: &str, line: &str) -> String {
     hex::encode(&hasher.finalize())
 }
 
+/// The counters of the store, with the head of the audit log.
+pub(super) fn counters(connection: &Connection) -> sql::Result<Counters> {
+    Ok(Counters {
+        audit_hash: head_hash(connection)?,
+        ..Counters::read(connection)?
+    })
+}
+
 /// The hash of the newest record.
-pub(super) fn head_hash(connection: &Connection) -> sql::Result<String> {
+fn head_hash(connection: &Connection) -> sql::Result<String> {
     let head = connection
         .query_row(
             "SELECT hash FROM audit ORDER BY n DESC LIMIT 1",

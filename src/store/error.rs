@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::access::Denied;
-use super::postgres::DatabaseError;
-use super::{postgres, sql};
+use super::sql;
 use crate::event::EventId;
 
 /// Why the store cannot be opened.
@@ -60,6 +59,21 @@ impl OpenError {
     }
 }
 
+/// Why a server cannot be used as it is.
+#[derive(Debug, Error)]
+pub enum DatabaseError {
+    #[error("cannot use the store {shown}: {cause}")]
+    Unreachable { shown: String, cause: String },
+    /// Something about it must be changed by hand.
+    #[error("the store {shown} cannot be used: {why}")]
+    Unfit { shown: String, why: String },
+    /// Another docent writes into it.
+    #[error(
+        "another docent writes into the store {0}; stop that one, or give this one a database of its own"
+    )]
+    InUse(String),
+}
+
 /// Why a write did not happen. Nothing of it was written.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum WriteError {
@@ -102,7 +116,7 @@ pub struct ReadError {
 pub(super) fn is_unavailable(error: &sql::Error) -> bool {
     use rusqlite::ErrorCode as Code;
     if let sql::Error::Postgres(error) = error {
-        return postgres::is_unavailable(error);
+        return sql::is_unavailable(error);
     }
     matches!(
         error.sqlite_code(),
@@ -123,9 +137,11 @@ pub(super) fn is_unavailable(error: &sql::Error) -> bool {
 /// An error of a store that cannot be written, with what to do.
 pub(super) fn unavailable(error: &sql::Error) -> WriteError {
     let damage = super::decode::damage(error);
-    WriteError::Unavailable(damage.unwrap_or_else(|| {
-        format!("{error}; free space or mend the disk, the work goes on by itself")
-    }))
+    let remedy = match error {
+        sql::Error::Postgres(_) => "it goes on by itself once the database answers",
+        _ => "free space or mend the disk, the work goes on by itself",
+    };
+    WriteError::Unavailable(damage.unwrap_or_else(|| format!("{error}; {remedy}")))
 }
 
 impl From<sql::Error> for WriteError {

@@ -33,7 +33,10 @@ impl Keeper {
     ) -> Result<Readiness, WriteError> {
         match self {
             Keeper::File(keeper) => keeper.in_place(shared).map(|()| Readiness::Ready),
-            Keeper::Database(keeper) => keeper.ready(connection),
+            Keeper::Database(keeper) => Ok(match keeper.ready(connection)? {
+                true => Readiness::Reconnected,
+                false => Readiness::Ready,
+            }),
         }
     }
 

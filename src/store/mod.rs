@@ -69,7 +69,7 @@ pub(crate) use chunks::{ChunkRow, ChunkSet, ChunkSource, Feed, IndexedState};
 pub(crate) use dead::DeadLetter;
 pub(crate) use digest::Digest;
 pub(crate) use documents::{DocumentRow, DocumentState, DocumentVersion};
-pub(crate) use error::{OpenError, ReadError, WriteError};
+pub(crate) use error::{DatabaseError, OpenError, ReadError, WriteError};
 pub(crate) use events::{DeliveryView, EventFilter};
 pub(crate) use fence::{Fence, Incarnation};
 pub(crate) use health::{
@@ -94,10 +94,11 @@ pub(crate) use outcome::{Settlement, derived_id, effects_weight};
 pub(crate) use outline::ChunkPlace;
 pub(crate) use owed::{DueBy, OfferClass, OwedRow, RetryCursor};
 pub(crate) use past::{AuditSearch, EventSearch, PastEvent, PastRecord, PastRow, Span};
-pub(crate) use postgres::{Database, DatabaseError, Trust};
+pub(crate) use postgres::{Database, Trust};
 pub(crate) use reports::ReportRow;
+pub(crate) use shared::PUT_BACK;
 pub(crate) use shared::{AgentCounts, AgentSignal, Head, HeldLog, Standing};
-pub(crate) use sqlite::{Inspection, PUT_BACK, id_in, inspect};
+pub(crate) use sqlite::{Inspection, id_in, inspect};
 pub(crate) use tokens::{TokenRole, TokenRow};
 
 use crate::event::{AgentName, Millis, NewEvent, Seq};

@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 use rusqlite::ErrorCode;
 use tokio::sync::mpsc;
 
-use super::batch::{Batch, Counters};
+use super::batch::Batch;
 use super::keeper::Keeper;
 use super::lock::Lock;
-use super::postgres::{Database, DatabaseError, DatabaseKeeper};
+use super::postgres::{Database, DatabaseKeeper};
 use super::readers::{Readers, Source};
 use super::shared::StoreShared;
 use super::sql::{self, Connection};
 use super::sqlite::{self, FileKeeper, Files, Upkeep};
 use super::writer::Writer;
-use super::{OpenError, QUEUE, Store, StoreOptions, access, schema};
+use super::{DatabaseError, OpenError, QUEUE, Store, StoreOptions, access, audit, schema};
 
 /// How long a start waits for the docent that writes into the same database: one that was killed a moment ago may still have its
 /// session.
@@ -129,7 +129,7 @@ impl Opened {
         let refuse = |e: sql::Error| refuse(&path, &e);
         let io = |attempt| OpenError::io(attempt, &path);
         let readers = Arc::new(Readers::open(self.source).map_err(refuse)?);
-        let counters = Counters::read(&self.connection).map_err(refuse)?;
+        let counters = audit::counters(&self.connection).map_err(refuse)?;
         let (queue, receiver) = mpsc::channel(QUEUE);
         let writer = Writer {
             batch: Batch::new(options, counters),

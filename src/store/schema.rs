@@ -131,7 +131,7 @@ const POSTGRES_FUNCTIONS: &str = "CREATE OR REPLACE FUNCTION instr(text, text) R
 /// The schema of the store; 0 for an empty one.
 pub(super) fn version(connection: &Connection) -> sql::Result<i64> {
     match connection {
-        Connection::Sqlite(connection) => Ok(super::sqlite::version(connection)?),
+        Connection::Sqlite(_) => connection.query_row("PRAGMA user_version", [], |row| row.get(0)),
         Connection::Postgres(_) => {
             let there: bool =
                 connection.query_row("SELECT to_regclass('meta') IS NOT NULL", [], |row| {

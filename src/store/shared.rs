@@ -10,8 +10,11 @@ use super::batch::{Counters, Delta};
 use super::figures::StoreFigures;
 use super::schema;
 use super::sql::{self, Connection};
-use super::sqlite::PUT_BACK;
 use crate::event::{AgentName, Millis, Seq};
+
+/// What to do about files that were removed or replaced.
+pub(crate) const PUT_BACK: &str =
+    "put the same file back, or stop docent and start it again on what is there";
 
 /// The newest of what is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

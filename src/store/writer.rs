@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::batch::{Batch, Counters, Pruned};
+use super::batch::{Batch, Pruned};
 use super::error::unavailable;
 use super::figures::fix_labels;
 use super::keeper::{Keeper, Readiness};
@@ -68,7 +68,7 @@ impl Writer {
     /// Sees to it that a commit can begin on what the store holds now.
     fn ready(&mut self) -> Result<(), WriteError> {
         if self.keeper.ready(&mut self.connection, &self.shared)? == Readiness::Reconnected {
-            let counters = Counters::read(&self.connection).map_err(|e| unavailable(&e))?;
+            let counters = audit::counters(&self.connection).map_err(|e| unavailable(&e))?;
             let recounted = self.shared.recount(&self.connection);
             recounted.map_err(|e| unavailable(&e))?;
             self.batch.counters = counters;

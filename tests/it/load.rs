@@ -110,8 +110,10 @@ impl Client {
             let stdin = child.stdin.take().expect("it is piped");
             let answers = BufReader::new(child.stdout.take().expect("it is piped"));
             let under_way = Mutex::new(VecDeque::new());
+            let mut refused = Vec::new();
             std::thread::scope(|scope| {
                 let (under_way, rng) = (&under_way, &mut rng);
+                let refused = &mut refused;
                 scope.spawn(move || self.send(stdin, under_way, over, rng));
                 for id in answers.lines() {
                     let id = id.expect("an id is text");
@@ -120,6 +122,10 @@ impl Client {
                         .expect("nobody panicked with it")
                         .pop_front();
                     let sent = sent.expect("a line for each id");
+                    if id.is_empty() {
+                        refused.push(sent); // the store could not be written
+                        continue;
+                    }
                     assert!(sent.id.is_none_or(|own| own == id), "{id} for another");
                     self.sent().ids.push(id);
                 }
@@ -127,7 +133,8 @@ impl Client {
             let ended = child.wait().expect("it ends");
             assert!(ended.success() || over.load(Ordering::SeqCst) || ended.code() == Some(69));
             let unanswered = under_way.into_inner().expect("nobody panicked with it");
-            let known = unanswered.into_iter().filter(|sent| sent.id.is_some());
+            let unpublished = refused.into_iter().chain(unanswered);
+            let known = unpublished.filter(|sent| sent.id.is_some());
             self.sent().again.extend(known);
             // The daemon may not be there yet.
             pause(Duration::from_millis(20));

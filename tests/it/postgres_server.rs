@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -82,11 +82,6 @@ impl PostgresServer {
         self.dir.path().join("data")
     }
 
-    /// Where its socket is.
-    pub(crate) fn folder(&self) -> &Path {
-        self.dir.path()
-    }
-
     /// Starts it and waits until it answers.
     pub(crate) fn appear(&mut self) {
         let log = fs::File::options()
@@ -121,10 +116,18 @@ impl PostgresServer {
         }
     }
 
-    /// The URL of the database.
+    /// The URL of docent's database.
     pub(crate) fn url(&self) -> String {
+        self.url_of("docent")
+    }
+
+    /// The URL of a database.
+    pub(crate) fn url_of(&self, database: &str) -> String {
         let folder = self.dir.path().to_str().expect("a plain path");
-        format!("postgres://docent@{}/docent", folder.replace('/', "%2F"))
+        format!(
+            "postgres://docent@{}/{database}",
+            folder.replace('/', "%2F")
+        )
     }
 
     fn asked(&self, database: &str, statement: &str) -> Output {

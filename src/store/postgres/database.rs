@@ -6,14 +6,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error as ThisError;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::session::{Session, told};
+use crate::store::DatabaseError;
 use crate::store::schema;
-use crate::store::sql::{self, Connection};
+use crate::store::sql::{self, Connection, Session, told};
 
 /// How long connecting may take, and how long what was sent may stay unconfirmed.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -63,21 +62,6 @@ pub(crate) struct DatabaseInspection {
     pub(crate) id: Option<String>,
     /// This docent does not know the schema.
     pub(crate) is_newer: bool,
-}
-
-/// Why a server cannot be used as it is.
-#[derive(Debug, ThisError)]
-pub enum DatabaseError {
-    #[error("cannot use the store {shown}: {cause}")]
-    Unreachable { shown: String, cause: String },
-    /// Something about it must be changed by hand.
-    #[error("the store {shown} cannot be used: {why}")]
-    Unfit { shown: String, why: String },
-    /// Another docent writes into it.
-    #[error(
-        "another docent writes into the store {0}; stop that one, or give this one a database of its own"
-    )]
-    InUse(String),
 }
 
 impl Database {

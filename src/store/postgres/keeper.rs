@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::database::{Database, DatabaseError};
-use crate::store::WriteError;
+use super::database::Database;
 use crate::store::error;
-use crate::store::keeper::Readiness;
 use crate::store::sql::{self, Connection, Optional, params};
+use crate::store::{DatabaseError, WriteError};
 
 /// How long a commit whose answer was lost is asked after.
 const LOST_REPLY: Duration = Duration::from_secs(15);
@@ -39,13 +38,13 @@ impl DatabaseKeeper {
         }
     }
 
-    /// Connects again where the connection was lost.
+    /// Connects again where the connection was lost; gives whether it did.
     pub(in crate::store) fn ready(
         &mut self,
         connection: &mut Connection,
-    ) -> Result<Readiness, WriteError> {
+    ) -> Result<bool, WriteError> {
         if !connection.is_lost() {
-            return Ok(Readiness::Ready);
+            return Ok(false);
         }
         match self.database.connect_writer() {
             Ok(again) => {
@@ -55,7 +54,7 @@ impl DatabaseKeeper {
                     store = self.database.shown(),
                     "connected to the store again"
                 );
-                Ok(Readiness::Reconnected)
+                Ok(true)
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.is_away, true) {

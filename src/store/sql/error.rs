@@ -23,7 +23,7 @@ pub(crate) enum Error {
     Runtime(#[source] std::io::Error),
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    #[error("{}", super::super::postgres::told(.0))]
+    #[error("{}", super::session::told(.0))]
     Postgres(#[from] tokio_postgres::Error),
 }
 

@@ -5,6 +5,8 @@
 
 mod error;
 mod row;
+mod session;
+mod value;
 
 use rusqlite::Connection as Sqlite;
 pub(super) use rusqlite::params;
@@ -12,10 +14,10 @@ pub(super) use rusqlite::types::{
     FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef,
 };
 
-use super::postgres::Session;
 pub(crate) use error::Error;
 pub(super) use error::Optional;
 pub(super) use row::{MappedRows, Row, Rows};
+pub(super) use session::{Session, is_unavailable, told};
 
 /// What an attempt in SQL gives.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;

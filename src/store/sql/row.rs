@@ -1,6 +1,6 @@
 //! Rows of either engine. Reading a column is strict: what is not of the type that is asked for is an error that names it.
 
-use super::super::postgres::value_of;
+use super::value::value_of;
 use super::{Error, FromSql, FromSqlError, Result, ValueRef};
 
 /// The rows of a query, one at a time.

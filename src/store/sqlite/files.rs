@@ -9,10 +9,6 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What to do about files that were removed or replaced.
-pub(crate) const PUT_BACK: &str =
-    "put the same file back, or stop docent and start it again on what is there";
-
 /// One file that is open.
 #[derive(Debug)]
 struct OpenFile {

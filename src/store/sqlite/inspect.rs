@@ -5,7 +5,6 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::version;
 use crate::store::{lock, schema};
 
 /// How the file is.
@@ -100,6 +99,11 @@ fn immutable(path: &Path) -> String {
         })
         .collect();
     format!("file:{encoded}?immutable=1")
+}
+
+/// The schema of a file; 0 for an empty one.
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
 fn examine(path: &Path) -> rusqlite::Result<Inspection> {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::files::{Files, PUT_BACK};
+use super::files::Files;
 use super::leave_log;
 use super::upkeep::{Asker, LOG_MAX};
 use crate::store::WriteError;
-use crate::store::shared::StoreShared;
+use crate::store::shared::{PUT_BACK, StoreShared};
 use crate::store::sql::{self, Connection};
 
 /// The files of the store and the way to their upkeep.

@@ -12,7 +12,6 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 pub(super) use files::Files;
-pub(crate) use files::PUT_BACK;
 pub(crate) use inspect::{Inspection, id_in, inspect};
 pub(super) use keeper::FileKeeper;
 #[cfg(test)]
@@ -53,11 +52,6 @@ pub(super) fn connect(path: &Path, query_only: bool) -> rusqlite::Result<Connect
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     keep_statements(&connection)?;
     Ok(connection)
-}
-
-/// The schema of a file; 0 for an empty one.
-pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
 /// Parses and plans each statement once. Without the stability guarantee SQLite plans a statement again whenever a bound value

@@ -10,7 +10,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Row, Socket, Statement};
 
 use super::value::Parameter;
-use crate::store::sql::{Error, Result};
+use super::{Error, Result};
 
 /// A session of the database. One thread at a time asks on it, and waits for the answer: it must be one that may block.
 pub(crate) struct Session {
@@ -36,7 +36,7 @@ impl Session {
         clippy::disallowed_methods,
         reason = "the task that works for the connection ends with its session"
     )]
-    pub(super) fn connect<T>(config: &Config, tls: T) -> Result<Self>
+    pub(in crate::store) fn connect<T>(config: &Config, tls: T) -> Result<Self>
     where
         T: MakeTlsConnect<Socket>,
         T::Stream: Send + 'static,

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use rusqlite::types::ValueRef;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 
-use crate::store::sql::{Error, Result};
+use super::{Error, Result};
 
 /// A parameter.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl<'r> FromSql<'r> for Raw<'r> {
 }
 
 /// The value of a column.
-pub(in crate::store) fn value_of(row: &tokio_postgres::Row, at: usize) -> Result<ValueRef<'_>> {
+pub(super) fn value_of(row: &tokio_postgres::Row, at: usize) -> Result<ValueRef<'_>> {
     let Some(Raw { kind, bytes }) = row.try_get::<_, Option<Raw<'_>>>(at)? else {
         return Ok(ValueRef::Null);
     };
