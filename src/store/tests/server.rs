@@ -13,10 +13,11 @@ use super::super::{Database, Trust};
 /// Starts a cluster in the folder `$1` and ends it, and the folder with it, when its input ends: with the process of the tests.
 const CLUSTER: &str = r#"
 cd "$1" || exit 1
-run() { if [ "$(id -u)" -eq 0 ]; then setpriv --reuid=postgres --regid=postgres --clear-groups "$@"; else "$@"; fi; }
+as= # a command of its own, so that $! is the server
+[ "$(id -u)" -ne 0 ] || as='setpriv --reuid=postgres --regid=postgres --clear-groups'
 bin=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
-run "$bin/initdb" -D "$1/data" -A trust -U docent -E UTF8 --locale=C.UTF-8 --no-sync >"$1/log" 2>&1 || { cat "$1/log" >&2; exit 1; }
-run "$bin/postgres" -D "$1/data" -k "$1" -c listen_addresses= -c max_connections=400 >>"$1/log" 2>&1 &
+$as "$bin/initdb" -D "$1/data" -A trust -U docent -E UTF8 --locale=C.UTF-8 --no-sync >"$1/log" 2>&1 || { cat "$1/log" >&2; exit 1; }
+$as "$bin/postgres" -D "$1/data" -k "$1" -c listen_addresses= -c max_connections=400 >>"$1/log" 2>&1 &
 cat >/dev/null
 kill -QUIT $!
 wait
