@@ -12,7 +12,7 @@ const HEAD: &str = "\
 #
 # A config file needs only the keys that it changes. Every other key has the default shown here.
 # Environment variables such as DOCENT__REDIS__URL and DOCENT__WATCH__DEBOUNCE set keys too, and override the file.
-# `docent check` reports every mistake in a config. `docent config show` prints the effective values and where each is set.
+# `docent check` reports every mistake. `docent config show` prints the effective values, and where each is set.
 #
 # A duration is a whole number with ms, s, min, h or d. A size is a whole number with B, KiB, MiB, GiB or TiB.
 # Relative paths are relative to the directory of the config file.

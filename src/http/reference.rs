@@ -32,7 +32,7 @@ impl KnownDocument {
 }
 
 /// A text before its lines, and these.
-fn split(text: &str) -> Option<(&str, Referenced)> {
+pub(super) fn split(text: &str) -> Option<(&str, Referenced)> {
     let (place, lines) = text.rsplit_once(':')?;
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -93,6 +93,27 @@ pub(super) async fn find(
         return Ok(Some((before, Some(named))));
     }
     Ok(whole.map(|whole| (whole, None)))
+}
+
+/// The document at `place`, if it can be read and no path goes on after it with a colon. What stands behind a colon can only
+/// be lines then: [`find`] would find it for all of them.
+pub(super) async fn plain(
+    state: &State,
+    caller: &Caller,
+    place: &str,
+) -> Result<Option<KnownDocument>, Problem> {
+    let found = known(state, caller, place).await?;
+    let Some(known) = found.filter(|known| known.readable().is_some()) else {
+        return Ok(None);
+    };
+    let KnownDocument { document, .. } = &known;
+    let longer = [document.path.as_slice(), b":"].concat();
+    let next = state
+        .store
+        .documents_of(&document.collection, &longer, 1)
+        .await?;
+    let goes_on = next.iter().any(|next| next.path.starts_with(&longer));
+    Ok((!goes_on).then_some(known))
 }
 
 /// First and last line of what is named.

@@ -67,15 +67,17 @@ pub(super) fn exact_analyser() -> TextAnalyzer {
 
 /// Hands the terms of a text to `take`, in order, until it returns false.
 pub(super) fn each_term(text: &str, take: impl FnMut(&str) -> bool) {
-    each_of(ANALYSER.clone(), text, take);
+    each_of(&mut analyser(), text, take);
 }
 
 /// The same of a query: of a row of characters without spaces its pairs alone, which say more.
 fn each_query_term(text: &str, take: impl FnMut(&str) -> bool) {
-    each_of(QUERY_ANALYSER.clone(), text, take);
+    each_of(&mut QUERY_ANALYSER.clone(), text, take);
 }
 
-fn each_of(mut analyser: TextAnalyzer, text: &str, mut take: impl FnMut(&str) -> bool) {
+/// Hands the terms that `analyser` gives to `take`, until it returns false. Who has many words keeps an analyser: making one
+/// takes as long as a word.
+pub(super) fn each_of(analyser: &mut TextAnalyzer, text: &str, mut take: impl FnMut(&str) -> bool) {
     let mut stream = analyser.token_stream(text);
     while stream.advance() && take(&stream.token().text) {}
 }
@@ -245,9 +247,10 @@ pub(super) fn identifier_pieces(text: &str) -> Vec<Range<usize>> {
         let end = run(bytes, at, |b| b.is_ascii_alphanumeric() || b == b'_');
         while at < end {
             let part = at..run(&bytes[..end], at, |b| b != b'_');
-            let split = split_at_humps(bytes, part.clone());
-            if split.len() > 1 {
-                pieces.extend(split);
+            let before = pieces.len();
+            split_at_humps(bytes, part.clone(), &mut pieces);
+            if pieces.len() == before + 1 {
+                pieces.pop();
             }
             at = part.end + 1;
         }
@@ -262,9 +265,8 @@ fn run(bytes: &[u8], start: usize, belongs: impl Fn(u8) -> bool) -> usize {
     start + length
 }
 
-/// Splits letters and digits by `[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+`.
-fn split_at_humps(bytes: &[u8], part: Range<usize>) -> Vec<Range<usize>> {
-    let mut pieces = Vec::new();
+/// Splits letters and digits by `[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+`, and adds the pieces.
+fn split_at_humps(bytes: &[u8], part: Range<usize>, pieces: &mut Vec<Range<usize>>) {
     let mut at = part.start;
     let run = |from, belongs: fn(&u8) -> bool| run(bytes, from, |b| belongs(&b)).min(part.end);
     while at < part.end {
@@ -280,7 +282,6 @@ fn split_at_humps(bytes: &[u8], part: Range<usize>) -> Vec<Range<usize>> {
         pieces.push(at..end);
         at = end;
     }
-    pieces
 }
 
 /// A query as the index looks for it.
@@ -303,8 +304,13 @@ impl Terms {
     /// The quoted parts that must be contained: all of them where there is nothing else or `exact` is asked for, else those
     /// without a word. Such a part has no other meaning than itself.
     pub(super) fn required(&self, exact: bool) -> Vec<Phrase> {
-        let required = |phrase: &&Phrase| exact || self.all_quoted || !phrase.has_words();
+        let required = |phrase: &&Phrase| self.requires(phrase, exact);
         self.phrases.iter().filter(required).cloned().collect()
+    }
+
+    /// Whether one of them must be contained.
+    pub(super) fn requires(&self, phrase: &Phrase, exact: bool) -> bool {
+        exact || self.all_quoted || !phrase.has_words()
     }
 }
 

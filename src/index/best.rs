@@ -25,10 +25,16 @@ impl<T> Best<T> {
         }
     }
 
+    /// Whether what has this score may be among the best.
+    #[inline]
+    pub(super) fn wants(&self, score: f64) -> bool {
+        score >= self.least
+    }
+
     /// Takes note of `item`.
     #[inline]
     pub(super) fn push(&mut self, score: f64, item: T) {
-        if score < self.least {
+        if !self.wants(score) {
             return;
         }
         self.kept.push((score, item));

@@ -1,6 +1,6 @@
 //! Which chunks a query looks at: those of its collection and of the files that it names, that contain its phrases.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::chunks::{Address, Owner};
 use super::phrase::Phrase;
 use super::published::Published;
 use super::segments::{Segment, Segments, each_block};
-use crate::document::{Kind, LANGUAGES, kind_of, language_of};
+use crate::document::{Kind, LANGUAGES};
 
 /// At most so many globs of one search, of so many bytes with so many stars each: what comparing takes may grow with each.
 const GLOBS_MAX: usize = 32;
@@ -81,15 +81,13 @@ impl Within {
         self.collections.is_some()
     }
 
-    fn lets_through(&self, owner: &Owner) -> bool {
-        let path = &owner.path;
-        let place = || (owner.collection.as_ref().to_owned(), path.to_vec());
-        self.kind.is_none_or(|kind| kind_of(path) == Some(kind))
-            && self
-                .language
-                .as_deref()
-                .is_none_or(|l| language_of(path) == Some(l))
-            && self.names(path)
+    /// `paths`: those that its patterns let through.
+    fn lets_through<'a>(&self, owner: &'a Owner, paths: &mut Paths<'a>) -> bool {
+        let place = || (owner.collection.as_ref().to_owned(), owner.path.to_vec());
+        let language = self.language.as_deref();
+        self.kind.is_none_or(|kind| owner.place.kind == Some(kind))
+            && language.is_none_or(|language| owner.place.language == Some(language))
+            && paths.lets_through(&owner.path)
             && self
                 .collections
                 .as_ref()
@@ -99,14 +97,69 @@ impl Within {
                 .as_ref()
                 .is_none_or(|files| files.contains(&place()))
     }
+}
+
+/// The paths that patterns let through.
+struct Paths<'a> {
+    wanted: Globs<'a>,
+    unwanted: Globs<'a>,
+}
+
+impl<'a> Paths<'a> {
+    fn new(patterns: &'a [String]) -> Self {
+        let is_unwanted = |pattern: &&String| pattern.starts_with('!');
+        let wanted = patterns.iter().filter(|pattern| !is_unwanted(pattern));
+        let unwanted = patterns.iter().filter(is_unwanted);
+        Self {
+            wanted: Globs::new(wanted.map(String::as_str)),
+            unwanted: Globs::new(unwanted.map(|pattern| &pattern[1..])),
+        }
+    }
 
     /// Whether one of the patterns names `path`, if there are any, and none of those that exclude does.
-    fn names(&self, path: &[u8]) -> bool {
-        let excluding = |glob: &&String| glob.starts_with('!');
-        let mut wanted = self.paths.iter().filter(|glob| !excluding(glob)).peekable();
-        let mut unwanted = self.paths.iter().filter(excluding);
-        (wanted.peek().is_none() || wanted.any(|glob| names(glob, path)))
-            && !unwanted.any(|glob| names(&glob[1..], path))
+    fn lets_through(&mut self, path: &'a [u8]) -> bool {
+        (self.wanted.globs.is_empty() || self.wanted.name(path)) && !self.unwanted.name(path)
+    }
+}
+
+/// Patterns, each of which names a path or a folder that it is in.
+struct Globs<'a> {
+    globs: Vec<&'a str>,
+    /// Whether a folder is named, of those that were compared: most have many files.
+    folders: HashMap<&'a [u8], bool>,
+}
+
+impl<'a> Globs<'a> {
+    fn new(globs: impl Iterator<Item = &'a str>) -> Self {
+        let globs = globs.map(|glob| glob.trim_start_matches("./").trim_matches('/'));
+        Self {
+            globs: globs.collect(),
+            folders: HashMap::new(),
+        }
+    }
+
+    /// Whether one of them names the path or a folder that it is in.
+    fn name(&mut self, path: &'a [u8]) -> bool {
+        !self.globs.is_empty() && (self.name_folder_of(path) || self.match_whole(path))
+    }
+
+    fn name_folder_of(&mut self, path: &'a [u8]) -> bool {
+        let Some(end) = path.iter().rposition(|byte| *byte == b'/') else {
+            return false;
+        };
+        let folder = &path[..end];
+        if let Some(named) = self.folders.get(folder) {
+            return *named;
+        }
+        let named = self.name(folder);
+        self.folders.insert(folder, named);
+        named
+    }
+
+    fn match_whole(&self, path: &[u8]) -> bool {
+        let mode = Mode::NO_MATCH_SLASH_LITERAL;
+        let mut globs = self.globs.iter();
+        globs.any(|glob| gix_glob::wildmatch((*glob).into(), path.into(), mode))
     }
 }
 
@@ -129,39 +182,29 @@ fn check(paths: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether `glob` is the pattern of `path` or of a folder that it is in.
-fn names(glob: &str, path: &[u8]) -> bool {
-    let glob = glob.trim_start_matches("./").trim_matches('/');
-    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-    let mut parts = ends.map(|(at, _)| &path[..at]).chain([path]);
-    parts.any(|part| gix_glob::wildmatch(glob.into(), part.into(), Mode::NO_MATCH_SLASH_LITERAL))
-}
-
 impl Segments {
-    /// The chunks of `collection` in which all `phrases` may begin, deleted ones among them; `None` means all. Where a
-    /// phrase stands at the beginning of what follows a chunk, or is longer than what is known of that, only the text
-    /// itself can tell.
-    pub(super) fn filter(
+    /// The chunks of `collection` that each of `required` lets through, deleted ones among them; `None` means all.
+    pub(super) fn filter<'a>(
         &self,
         collection: Option<&str>,
-        phrases: &[Phrase],
-    ) -> tantivy::Result<Option<Filter>> {
+        required: impl Iterator<Item = &'a Filter>,
+    ) -> io::Result<Option<Filter>> {
         let mut filter: Option<Filter> = None;
         if let Some(collection) = collection {
             let term = Term::from_field_bytes(self.fields.collection, collection.as_bytes());
             filter = Some(self.having(&term, |segment| &segment.collections)?);
         }
-        for phrase in phrases {
-            let having = self.with_phrase(phrase)?;
+        for required in required {
             filter = Some(match filter {
-                Some(filter) => filter.and(&having),
-                None => having,
+                Some(filter) => filter.and(required),
+                None => required.clone(),
             });
         }
         Ok(filter)
     }
 
-    /// The chunks in which `phrase` may begin.
+    /// The chunks in which `phrase` may begin, deleted ones among them. Where it stands at the beginning of what follows a
+    /// chunk, or is longer than what is known of that, only the text itself can tell.
     pub(super) fn with_phrase(&self, phrase: &Phrase) -> tantivy::Result<Filter> {
         let mut at = 0;
         let terms = phrase.parts.iter().take(LOOKAHEAD + 1).enumerate();
@@ -215,12 +258,13 @@ impl Published {
     /// The chunks of the files that `within` lets through, of those that `filter` does.
     pub(super) fn narrowed(&self, filter: Option<Filter>, within: &Within) -> Filter {
         let mut by_place = self.segments.per_doc(false);
+        let mut paths = Paths::new(&within.paths);
         let mut last: Option<(&Arc<Owner>, bool)> = None;
         for slot in self.chunks.slots() {
             // The chunks of one file mostly lie side by side.
             let passes = match last {
                 Some((owner, passes)) if Arc::ptr_eq(owner, &slot.owner) => passes,
-                _ => within.lets_through(&slot.owner),
+                _ => within.lets_through(&slot.owner, &mut paths),
             };
             last = Some((&slot.owner, passes));
             if let Some(at) = slot.address.filter(|_| passes) {
@@ -236,6 +280,7 @@ impl Published {
 }
 
 /// The chunks that are looked at.
+#[derive(Clone)]
 pub(super) struct Filter {
     by_place: Vec<Vec<bool>>,
 }
@@ -291,7 +336,29 @@ mod tests {
             (&["src", "docs", "!**/old"], "docs/a.md", true),
             (&[], "a.md", true),
         ] {
-            assert_eq!(within(paths).names(path.as_bytes()), is, "{paths:?} {path}");
+            let within = within(paths);
+            let lets_through = Paths::new(&within.paths).lets_through(path.as_bytes());
+            assert_eq!(lets_through, is, "{paths:?} {path}");
+        }
+    }
+
+    #[test]
+    fn what_a_pattern_says_of_a_folder_holds_for_that_folder_alone() {
+        let within = within(&["docs", "src/*.rs", "!docs/old"]);
+        let mut paths = Paths::new(&within.paths);
+        for (path, is) in [
+            ("docs/a.md", true),
+            ("docs/b.md", true),
+            ("docs/old/a.md", false),
+            ("docs/old/b.md", false),
+            ("docs/older/a.md", true),
+            ("a.md", false),
+            ("src/a.rs", true),
+            ("src/a.md", false),
+            ("src/b.rs", true),
+            ("docs", true),
+        ] {
+            assert_eq!(paths.lets_through(path.as_bytes()), is, "{path}");
         }
     }
 

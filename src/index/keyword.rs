@@ -9,7 +9,7 @@ use tantivy::Term;
 use tantivy::fieldnorm::FieldNormReader;
 
 use super::chunks::Address;
-use super::segments::{Segments, each_block};
+use super::segments::{Segments, each_block_of};
 
 /// BM25: how fast a repeated term stops to count.
 const K1: f64 = 1.2;
@@ -34,15 +34,25 @@ impl Segments {
             .collect();
         for term in terms {
             let term = Term::from_field_text(self.fields.text, term);
-            let mut df = 0;
-            for segment in self.places.iter().flatten() {
-                df += segment.live_df(&segment.terms, &term)?;
+            let (mut df, mut infos) = (0, Vec::with_capacity(self.places.len()));
+            for segment in &self.places {
+                let info = match segment {
+                    Some(segment) => segment.terms.get_term_info(&term)?,
+                    None => None,
+                };
+                if let (Some(segment), Some(info)) = (segment, &info) {
+                    df += segment.live_df_of(&segment.terms, info)?;
+                }
+                infos.push(info);
             }
             let weight = idf(self.alive, df) * (K1 + 1.0);
             scores.bound += weight;
-            for (segment, scores) in self.places.iter().zip(&mut scores.by_place) {
-                let Some(segment) = segment else { continue };
-                each_block(&segment.terms, &term, |postings| {
+            let places = self.places.iter().zip(&infos).zip(&mut scores.by_place);
+            for ((segment, info), scores) in places {
+                let (Some(segment), Some(info)) = (segment, info) else {
+                    continue;
+                };
+                each_block_of(&segment.terms, info, |postings| {
                     for (&doc, &tf) in postings.docs().iter().zip(postings.freqs()) {
                         let tf = f64::from(tf);
                         let norm = segment.lengths.fieldnorm_id(doc);

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::analyse::{each_term, identifier_pieces, query_terms};
+use tantivy::tokenizer::TextAnalyzer;
+
+use super::analyse::{Terms, analyser, each_of, identifier_pieces};
 use super::phrase::Phrase;
 use super::words::{WordKind, WordPiece, WordPieces};
 
@@ -13,18 +15,26 @@ use super::words::{WordKind, WordPiece, WordPieces};
 /// that is not looked for as a whole, the pieces that are looked for are marked; a quoted part is marked as it stands.
 pub(super) struct Highlighter {
     terms: HashSet<String>,
+    /// Which bytes the terms begin with.
+    firsts: [bool; 256],
     phrases: Vec<Phrase>,
     /// The words that were judged before: most stand in many texts.
     judged: HashMap<String, bool>,
+    analyser: TextAnalyzer,
 }
 
 impl Highlighter {
-    pub(super) fn new(query: &str) -> Self {
-        let query = query_terms(query);
+    pub(super) fn new(query: Terms) -> Self {
+        let mut firsts = [false; 256];
+        for first in query.scored.iter().filter_map(|term| term.bytes().next()) {
+            firsts[usize::from(first)] = true;
+        }
         Self {
             terms: query.scored.into_iter().collect(),
+            firsts,
             phrases: query.phrases,
             judged: HashMap::new(),
+            analyser: analyser(),
         }
     }
 
@@ -48,11 +58,16 @@ impl Highlighter {
 
     /// Whether a word is looked for.
     fn wants(&mut self, word: &str) -> bool {
+        // Of a word in ASCII only the end is cut, so most are told by their first letter.
+        let may_be = |first: u8| self.firsts[usize::from(first.to_ascii_lowercase())];
+        if word.is_ascii() && !word.bytes().next().is_some_and(may_be) {
+            return false;
+        }
         if let Some(judged) = self.judged.get(word) {
             return *judged;
         }
         let mut found = false;
-        each_term(word, |term| {
+        each_of(&mut self.analyser, word, |term| {
             found = self.terms.contains(term);
             !found
         });
@@ -65,6 +80,7 @@ impl Highlighter {
         let mut marks: Vec<Range<usize>> = Vec::new();
         let mut pieces = WordPieces::new(text);
         let mut folded = String::new();
+        // The character before, if it is of a script without spaces.
         let mut before: Option<(WordPiece, String)> = None;
         while let Some(piece) = pieces.next(&mut folded) {
             let range = piece.range.clone();
@@ -73,7 +89,7 @@ impl Highlighter {
                 WordKind::Dense => {
                     let pair = before
                         .take()
-                        .filter(|(first, _)| first.kind == WordKind::Dense && !piece.spaced)
+                        .filter(|_| !piece.spaced)
                         .filter(|(_, first)| self.terms.contains(&format!("{first}{folded}")));
                     let start = match pair {
                         Some((first, _)) => first.range.start,
@@ -88,7 +104,7 @@ impl Highlighter {
                 }
                 _ => {}
             }
-            before = Some((piece, folded.clone()));
+            before = (piece.kind == WordKind::Dense).then(|| (piece, folded.clone()));
         }
         marks
     }
@@ -104,10 +120,11 @@ fn covered(marks: &[Range<usize>], piece: &Range<usize>) -> bool {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::analyse::{each_term, query_terms};
     use super::*;
 
     fn marked<'a>(query: &str, text: &'a str) -> Vec<&'a str> {
-        Highlighter::new(query)
+        Highlighter::new(query_terms(query))
             .marks(text)
             .into_iter()
             .map(|mark| &text[mark])
@@ -147,10 +164,31 @@ mod tests {
         assert_eq!(marked("block", text), ["Block", "block"]);
     }
 
+    #[test]
+    fn irregular_forms_are_marked_too() {
+        for (query, word) in [
+            ("die", "dying"),
+            ("sky", "Skies"),
+            ("idle", "idly"),
+            ("4th", "4th"),
+        ] {
+            let same = query_terms(query).scored == query_terms(word).scored;
+            assert_eq!(!marked(query, word).is_empty(), same, "{query} {word}");
+        }
+    }
+
     proptest! {
         #[test]
+        fn the_first_letter_of_a_word_in_ascii_is_that_of_its_term(word in "[a-zA-Z0-9]{1,12}") {
+            each_term(&word, |term| {
+                assert_eq!(term.as_bytes()[0], word.as_bytes()[0].to_ascii_lowercase());
+                true
+            });
+        }
+
+        #[test]
         fn marks_ascend_apart_and_on_boundaries(query in "[a-cA-C_ ]{0,12}", text in "([a-cA-C_ é]|\u{301}|\\PC){0,60}") {
-            let marks = Highlighter::new(&query).marks(&text);
+            let marks = Highlighter::new(query_terms(&query)).marks(&text);
             prop_assert!(marks.iter().all(|mark| text.get(mark.clone()).is_some_and(|word| !word.is_empty())));
             prop_assert!(marks.windows(2).all(|two| two[0].end <= two[1].start));
         }

@@ -1,7 +1,7 @@
 //! What the path of a document says of it: words to find it by, and what it is for.
 
 use super::analyse::{each_term, identifier_pieces, is_stop_term};
-use crate::document::{Role, is_page, role_of};
+use crate::document::{Kind, Role, is_page, kind_of, language_of, role_of};
 
 /// Names of files that say nothing: the folder names what is in them.
 const SAYS_NOTHING: &[&str] = &[
@@ -28,6 +28,9 @@ pub(super) struct Place {
     pub(super) role: Option<Role>,
     /// It is for people to read, and no code.
     pub(super) page: bool,
+    pub(super) kind: Option<Kind>,
+    /// The programming language.
+    pub(super) language: Option<&'static str>,
 }
 
 impl Place {
@@ -49,6 +52,8 @@ impl Place {
             folders: terms(&names),
             role: Some(role_of(path)).filter(|role| *role != Role::Product),
             page: is_page(path),
+            kind: kind_of(path),
+            language: language_of(path),
         }
     }
 

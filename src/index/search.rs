@@ -67,8 +67,16 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
     let terms = query_terms(query.text);
     let segments = &published.segments;
     let quoted = !terms.phrases.is_empty() && (query.exact || terms.all_quoted);
+    let having = terms
+        .phrases
+        .iter()
+        .map(|phrase| segments.with_phrase(phrase))
+        .collect::<tantivy::Result<Vec<Filter>>>()
+        .map_err(IndexError::keyword("look for quoted parts"))?;
+    let required = terms.phrases.iter().zip(&having);
+    let required = required.filter(|(phrase, _)| terms.requires(phrase, query.exact));
     let filter = segments
-        .filter(query.collection, &terms.required(query.exact))
+        .filter(query.collection, required.map(|(_, having)| having))
         .map_err(IndexError::keyword("filter the chunks"))?;
     let filter = match query.within {
         Some(within) => Some(published.narrowed(filter, within)),
@@ -77,9 +85,8 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
     let scores = segments
         .scores(&terms.scored)
         .map_err(IndexError::keyword("score the chunks"))?;
-    let signals = Signals::read(segments, &terms).map_err(IndexError::keyword(
-        "look at names, titles and quoted parts",
-    ))?;
+    let signals = Signals::read(segments, &terms, having)
+        .map_err(IndexError::keyword("look at names and titles"))?;
 
     let legs = Legs {
         keyword: quoted || !terms.scored.is_empty(),
@@ -168,11 +175,12 @@ fn best_by_keywords(
     scored: impl Iterator<Item = (Address, f64)>,
 ) -> (BTreeSet<usize>, usize) {
     let mut best = Best::new();
-    for (address, score) in scored {
-        if published.segments.is_alive(address) {
+    // Not a `for` loop: what is scored is a chain of rows, and this goes through each without asking which is next.
+    scored.for_each(|(address, score)| {
+        if best.wants(score) && published.segments.is_alive(address) {
             best.push(score, address);
         }
-    }
+    });
     let mut dangling = 0;
     let slots = best.into_items().filter_map(|address| {
         let number = published.segments.number(address);
@@ -190,13 +198,15 @@ fn best_by_vector<'a>(
     filter: Option<&Filter>,
 ) -> impl Iterator<Item = usize> + use<'a> {
     let slots = published.chunks.slots();
+    let passes = |slot: usize| {
+        let at = |filter: &Filter| slots[slot].address.is_some_and(|a| filter.lets_through(a));
+        filter.is_none_or(at)
+    };
     let mut best = Best::new();
-    for (slot, cosine) in published.chunks.vectors().cosines(vector) {
-        let passes = |filter: &Filter| slots[slot].address.is_some_and(|a| filter.lets_through(a));
-        if filter.is_none_or(passes) {
-            best.push(f64::from(cosine), slot);
-        }
-    }
+    let vectors = published.chunks.vectors();
+    vectors.each_cosine(vector, passes, |slot, cosine| {
+        best.push(f64::from(cosine), slot)
+    });
     best.into_items()
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tantivy::columnar::Column;
 use tantivy::fieldnorm::FieldNormReader;
 use tantivy::index::SegmentId;
-use tantivy::postings::BlockSegmentPostings;
+use tantivy::postings::{BlockSegmentPostings, TermInfo};
 use tantivy::schema::IndexRecordOption;
 use tantivy::{InvertedIndexReader, Searcher, SegmentReader, Term};
 
@@ -50,11 +50,23 @@ impl Segment {
 
     /// How many chunks alive have `term` in the postings `index`, which are of this segment.
     pub(super) fn live_df(&self, index: &InvertedIndexReader, term: &Term) -> io::Result<u64> {
+        match index.get_term_info(term)? {
+            Some(info) => self.live_df_of(index, &info),
+            None => Ok(0),
+        }
+    }
+
+    /// The same of a term that was looked up.
+    pub(super) fn live_df_of(
+        &self,
+        index: &InvertedIndexReader,
+        info: &TermInfo,
+    ) -> io::Result<u64> {
         if self.reader.alive_bitset().is_none() {
-            return Ok(u64::from(index.doc_freq(term)?));
+            return Ok(u64::from(info.doc_freq));
         }
         let mut live = 0;
-        each_block(index, term, |postings| {
+        each_block_of(index, info, |postings| {
             live += postings
                 .docs()
                 .iter()
@@ -69,11 +81,22 @@ impl Segment {
 pub(super) fn each_block(
     index: &InvertedIndexReader,
     term: &Term,
+    take: impl FnMut(&BlockSegmentPostings),
+) -> io::Result<()> {
+    match index.get_term_info(term)? {
+        Some(info) => each_block_of(index, &info, take),
+        None => Ok(()),
+    }
+}
+
+/// The same of a term that was looked up.
+pub(super) fn each_block_of(
+    index: &InvertedIndexReader,
+    info: &TermInfo,
     mut take: impl FnMut(&BlockSegmentPostings),
 ) -> io::Result<()> {
-    let Some(mut postings) = index.read_block_postings(term, IndexRecordOption::WithFreqs)? else {
-        return Ok(());
-    };
+    let mut postings =
+        index.read_block_postings_from_terminfo(info, IndexRecordOption::WithFreqs)?;
     while !postings.docs().is_empty() {
         take(&postings);
         postings.advance();

@@ -173,11 +173,14 @@ impl Searcher {
         let candidates = std::mem::take(&mut found.candidates);
         let (nearest, candidates) = candidates.into_iter().partition(by_vector_alone);
         found.candidates = candidates;
-        let phrases = query_terms(&query).required(exact);
-        let hits = self.hits(&query, &phrases, &found, limit).await?;
+        let terms = query_terms(&query);
+        let phrases = terms.required(exact);
+        let mut highlighter = Highlighter::new(terms);
+        let hits = self.hits(&mut highlighter, &phrases, &found, limit).await?;
         found.candidates = nearest;
+        let nearest = NEAREST.min(limit);
         let nearest = self
-            .hits(&query, &phrases, &found, NEAREST.min(limit))
+            .hits(&mut highlighter, &phrases, &found, nearest)
             .await?;
         let mut legs = Vec::new();
         if found.legs.keyword {
@@ -249,14 +252,13 @@ impl Searcher {
     /// The hits of the best candidates that have the quoted parts: those of the same heading and text are one.
     async fn hits(
         &self,
-        query: &str,
+        highlighter: &mut Highlighter,
         phrases: &[Phrase],
         found: &Found,
         limit: usize,
     ) -> Result<Vec<IndexHit>, SearchError> {
         let mut hits: Vec<IndexHit> = Vec::new();
         let mut document = None;
-        let mut highlighter = Highlighter::new(query);
         for candidates in found.candidates.chunks(limit.max(10)) {
             let numbers = candidates.iter().map(|c| c.number).collect();
             let chunks = self.store.chunks(numbers).await;
@@ -274,7 +276,7 @@ impl Searcher {
                 } else if hits.len() < limit
                     && let Some(candidate) = candidates.iter().find(|c| c.number == chunk.number)
                 {
-                    hits.push(hit(&mut highlighter, place, chunk, candidate, found.bound));
+                    hits.push(hit(highlighter, place, chunk, candidate, found.bound));
                 }
             }
             if hits.len() >= limit {

@@ -41,7 +41,12 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) fn read(segments: &Segments, terms: &Terms) -> tantivy::Result<Self> {
+    /// `quoted`: the chunks that have each quoted part.
+    pub(super) fn read(
+        segments: &Segments,
+        terms: &Terms,
+        quoted: Vec<Filter>,
+    ) -> io::Result<Self> {
         let mut titled = segments.per_doc(0_u8);
         for term in &terms.scored {
             let term = Term::from_field_text(segments.fields.title, term);
@@ -56,14 +61,11 @@ impl Signals {
             }
         }
         let names = terms.symbols.names.iter();
-        let phrases = terms.phrases.iter();
         Ok(Self {
             definers: names
                 .map(|symbol| definers(segments, symbol))
                 .collect::<io::Result<_>>()?,
-            quoted: phrases
-                .map(|phrase| segments.with_phrase(phrase))
-                .collect::<tantivy::Result<_>>()?,
+            quoted,
             titled,
             terms: terms.scored.len(),
         })

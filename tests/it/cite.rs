@@ -115,6 +115,35 @@ fn a_quote_is_followed_through_what_happens_to_its_document() {
 }
 
 #[test]
+fn a_path_that_ends_like_lines_is_meant_as_long_as_it_is_there() {
+    let world = World::new("");
+    world.write("LICENSE-A", "One.\nTwo.\nThree.\n");
+    world.write("LICENSE-A:3", "Other.\n");
+    let _daemon = world.start();
+    world.wait();
+    let input = [
+        ("1", "One."),
+        ("3", "Three."),
+        ("3", "Other."),
+        ("2-3", "Two."),
+    ];
+    let verdicts = || {
+        let item =
+            |(lines, quote)| json!({"ref": format!("docs/LICENSE-A:{lines}"), "quote": quote});
+        let input = input.map(|named| item(named).to_string());
+        let (_, stdout, stderr, _) = world.cite_lines(&input.join("\n"));
+        let results = lines(&stdout);
+        assert_eq!(results.len(), input.len(), "{stderr}");
+        let verdict = |result: &Value| result["verdict"].as_str().unwrap().to_owned();
+        results.iter().map(verdict).collect::<Vec<_>>()
+    };
+    assert_eq!(verdicts(), ["ok", "changed", "ok", "ok"]);
+    fs::remove_file(world.docs().join("LICENSE-A:3")).unwrap();
+    world.wait();
+    assert_eq!(verdicts(), ["ok", "ok", "changed", "ok"]);
+}
+
+#[test]
 fn each_line_of_stdin_has_its_answer_in_order() {
     let world = World::new("");
     world.write("guide.md", GUIDE);

@@ -1,6 +1,8 @@
 //! Searches that wait: what was on disk when they came is in their answer, or the answer says that it may not be.
 
 use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -9,7 +11,12 @@ use crate::helper::World;
 
 /// A search that waits 2 seconds: the paths of its hits, and what was not waited for.
 fn search(world: &World, query: &str) -> (Vec<String>, Option<String>) {
-    let run = world.cli(["search", query, "--wait", "2s", "--json"]);
+    search_within(world, query, "2s")
+}
+
+/// The same of a search that waits so long.
+fn search_within(world: &World, query: &str, wait: &str) -> (Vec<String>, Option<String>) {
+    let run = world.cli(["search", query, "--wait", wait, "--json"]);
     let answer = run.json().unwrap_or_else(|| panic!("{}", run.stderr()));
     let path = |hit: &Value| hit["path"].as_str().unwrap().to_owned();
     let hits = answer["hits"].as_array().unwrap().iter().map(path);
@@ -115,6 +122,76 @@ fn where_no_marker_can_be_made_everything_is_scanned_and_the_edit_is_found() {
     let (path, word) = edit(&world, 7);
     assert_found(&world, &path, &word);
     assert_eq!(scans(&world), before, "markers can be made again");
+}
+
+/// Renames a file to and fro until the kernel must have dropped notifications of whoever does not read them.
+fn overflow(folder: &Path) {
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let limit: usize = limit.trim().parse().unwrap();
+    let (to, fro) = (folder.join("to"), folder.join("fro"));
+    fs::write(&to, "").unwrap();
+    // Four notifications each time, so twice as many as there is room for.
+    for _ in 0..=limit / 2 {
+        fs::rename(&to, &fro).unwrap();
+        fs::rename(&fro, &to).unwrap();
+    }
+}
+
+#[test]
+fn an_edit_whose_notification_is_lost_while_a_marker_is_under_way_is_found_by_the_next_search_that_waits()
+ {
+    let world = World::new("");
+    world.write("place.md", "# Before\n");
+    let daemon = world.start();
+    world.wait();
+    // The folder of the markers is there.
+    search(&world, "before");
+    let markers = world.data().join("markers");
+    let made = || fs::metadata(&markers).unwrap().modified().unwrap();
+    let losses = || world.log().matches("notifications were lost").count();
+    // Each way of editing once. Of more than five losses the log may be silent.
+    for n in 0..4 {
+        let (last, lost) = (made(), losses());
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| search(&world, "before"));
+            while made() == last {
+                std::thread::yield_now();
+            }
+            daemon.signal("STOP");
+            overflow(&world.docs());
+            let (path, word) = edit(&world, n);
+            daemon.signal("CONT");
+            let (hits, missing) = search_within(&world, &word, "60s");
+            assert_eq!((hits.first(), missing), (Some(&path), None), "{hits:?}");
+            first.join().expect("the search before it is answered too");
+        });
+        assert!(losses() > lost, "{}", world.log());
+    }
+}
+
+#[test]
+fn answers_while_files_change_without_a_pause_have_the_edit_or_say_that_it_may_be_missing() {
+    let world = World::new("");
+    world.write("place.md", "# Before\n");
+    let _daemon = world.start();
+    world.wait();
+    let stop = AtomicBool::new(false);
+    let (mut path, mut word) = Default::default();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::SeqCst) {
+                overflow(&world.docs());
+            }
+        });
+        for n in 0..8 {
+            (path, word) = edit(&world, n);
+            let (hits, missing) = search(&world, &word);
+            assert!(hits.first() == Some(&path) || missing.is_some(), "{hits:?}");
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+    let (hits, missing) = search_within(&world, &word, "60s");
+    assert_eq!((hits.first(), missing), (Some(&path), None), "{hits:?}");
 }
 
 #[test]

@@ -277,4 +277,46 @@ mod tests {
         assert!(notified.lost.is_some());
         assert!(notified.paths.is_empty());
     }
+
+    #[test]
+    fn a_marker_made_before_the_kernel_drops_notifications_comes_and_one_made_then_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tree, markers) = (folder.path().join("tree"), folder.path().join("markers"));
+        std::fs::create_dir(&tree).unwrap();
+        let watches = Watches::new(markers.clone());
+        assert_eq!(watches.watch(&tree), WatchResult::Watched);
+
+        // While this is held, the notification of the marker waits, and the kernel's queue fills.
+        let held = locked(&watches.inbox.notified);
+        watches.mark(1).unwrap();
+        let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        let (to, fro) = (tree.join("to"), tree.join("fro"));
+        std::fs::write(&to, "").unwrap();
+        // Four notifications each time, so twice as many as there is room for.
+        for _ in 0..=limit.trim().parse::<usize>().unwrap() / 2 {
+            std::fs::rename(&to, &fro).unwrap();
+            std::fs::rename(&fro, &to).unwrap();
+        }
+        std::fs::write(markers.join("2"), "").unwrap();
+        drop(held);
+
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let mut marker = None;
+        loop {
+            let notified = watches.take();
+            marker = marker.max(notified.marker);
+            if notified.lost.is_some() {
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "{marker:?}");
+            std::thread::yield_now();
+        }
+        assert_eq!(marker, Some(1));
+        // What comes after the loss is notified again.
+        watches.mark(3).unwrap();
+        while watches.take().marker != Some(3) {
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::yield_now();
+        }
+    }
 }

@@ -21,7 +21,7 @@ use super::lines::Json;
 use super::openapi::About;
 use super::params::{Params, Sent};
 use super::read::{internal, text_of};
-use super::reference::{self, KnownDocument, Referenced, find};
+use super::reference::{self, KnownDocument, Referenced, find, plain, split};
 use super::same::{ShownFile, changed};
 use super::text::beginning;
 use super::wire::{
@@ -99,6 +99,70 @@ impl DocumentQuotes {
     }
 }
 
+/// The documents of one request. Its references mostly name many lines of few documents, and each of these is looked up once.
+#[derive(Default)]
+struct Documents {
+    by_id: BTreeMap<String, DocumentQuotes>,
+    /// Ids by what stands before the lines; none where that alone does not tell which document is meant.
+    by_place: BTreeMap<String, Option<String>>,
+    /// Ids and lines by other references.
+    by_reference: BTreeMap<String, Option<(String, Option<Referenced>)>>,
+}
+
+impl Documents {
+    /// What is asked about the document that a reference names, and the lines that it names.
+    async fn asked(
+        &mut self,
+        state: &State,
+        caller: &Caller,
+        reference: &str,
+    ) -> Result<Option<(&mut DocumentQuotes, Option<Referenced>)>, Problem> {
+        let place = match self.in_place(state, caller, reference).await? {
+            Some((id, named)) => Some((id, Some(named))),
+            None => self.found(state, caller, reference).await?,
+        };
+        Ok(place.and_then(|(id, named)| Some((self.by_id.get_mut(&id)?, named))))
+    }
+
+    async fn in_place(
+        &mut self,
+        state: &State,
+        caller: &Caller,
+        reference: &str,
+    ) -> Result<Option<(String, Referenced)>, Problem> {
+        let Some((place, named)) = split(reference) else {
+            return Ok(None);
+        };
+        if !self.by_place.contains_key(place) {
+            let known = plain(state, caller, place).await?;
+            let id = known.map(|known| self.add(known));
+            self.by_place.insert(place.to_owned(), id);
+        }
+        Ok(self.by_place[place].clone().map(|id| (id, named)))
+    }
+
+    async fn found(
+        &mut self,
+        state: &State,
+        caller: &Caller,
+        reference: &str,
+    ) -> Result<Option<(String, Option<Referenced>)>, Problem> {
+        if !self.by_reference.contains_key(reference) {
+            let found = find(state, caller, reference).await?;
+            let place = found.map(|(known, named)| (self.add(known), named));
+            self.by_reference.insert(reference.to_owned(), place);
+        }
+        Ok(self.by_reference[reference].clone())
+    }
+
+    fn add(&mut self, known: KnownDocument) -> String {
+        let id = known.document.id.clone();
+        let asked = self.by_id.entry(id.clone());
+        asked.or_insert_with(|| DocumentQuotes::about(known));
+        id
+    }
+}
+
 /// The citations of these items, in their order, and the files that they are from.
 async fn checked(
     state: &State,
@@ -106,23 +170,10 @@ async fn checked(
     items: Vec<CiteItem>,
 ) -> Result<(Vec<Citation>, Vec<ShownFile>), Problem> {
     let mut citations = Vec::with_capacity(items.len());
-    let mut documents: BTreeMap<String, DocumentQuotes> = BTreeMap::new();
-    let mut places: BTreeMap<String, Option<(String, Option<Referenced>)>> = BTreeMap::new();
+    let mut documents = Documents::default();
     for (index, item) in items.into_iter().enumerate() {
         let reference = item.reference;
-        if !places.contains_key(&reference) {
-            let found = find(state, caller, &reference).await?;
-            let place = found.map(|(known, named)| {
-                let id = known.document.id.clone();
-                documents
-                    .entry(id.clone())
-                    .or_insert_with(|| DocumentQuotes::about(known));
-                (id, named)
-            });
-            places.insert(reference.clone(), place);
-        }
-        let place = places[&reference].as_ref();
-        let asked = place.and_then(|(id, named)| Some((documents.get_mut(id)?, *named)));
+        let asked = documents.asked(state, caller, &reference).await?;
         let why = match (usable(&item.quote), asked) {
             (Err(why), _) => Some(why),
             (_, None) => Some("docent has no document at this place".to_owned()),
@@ -139,6 +190,7 @@ async fn checked(
             ..verdict(CiteVerdict::Unknown, why)
         });
     }
+    let documents = documents.by_id;
     let shown = documents.values();
     let shown = shown.map(|asked| ShownFile::of(&asked.known.document));
     let shown = shown.collect();
