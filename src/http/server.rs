@@ -164,12 +164,7 @@ pub(crate) async fn serve(
                     false => shares.take(peer),
                 };
                 let Some(share) = share else {
-                    let address = peer.ends.map(|ends| ends.remote.ip().to_string());
-                    tracing::warn!(
-                        uid = peer.uid,
-                        address,
-                        "a connection was closed unread: there are too many"
-                    );
+                    log_too_many(&peer);
                     continue;
                 };
                 let arrival = Arrival {
@@ -205,6 +200,15 @@ pub(crate) async fn serve(
             "connections were cut off at the stop"
         );
     }
+}
+
+fn log_too_many(peer: &Peer) {
+    let address = peer.ends.map(|ends| ends.remote.ip().to_string());
+    tracing::warn!(
+        uid = peer.uid,
+        address,
+        "a connection was closed unread: there are too many"
+    );
 }
 
 /// What the server reacts to.
