@@ -14,7 +14,7 @@ impl Detector {
             }
             Detector::StoreReplaced => "put the same files back, or restart docent",
             Detector::Integrity => {
-                "stop docent, then put back a copy of store.db, or move it away with its -wal file: documents are read anew"
+                "stop docent, then restore a backup of store.db, or move it away with its -wal file: docent then reads all documents again"
             }
             Detector::IndexDrift => {
                 "it is built anew from the store by itself; `docent health` tells how far that is"
