@@ -7,7 +7,7 @@ use super::decode::stored_as_text;
 use super::documents::DocumentState;
 use super::manifest::FileState;
 use super::readers::page;
-use super::{ReadError, Store, WriteError, decode};
+use super::{ReadError, Store, WriteError, decode, pages};
 use crate::event::{Millis, Subject};
 use crate::word::Word;
 
@@ -381,11 +381,6 @@ impl Store {
     /// Whether the store's pages are intact, as SQLite's quick check sees them; the first fault otherwise.
     /// Reads the whole file: for a slow job, not for a request.
     pub async fn quick_check(&self) -> Result<Option<String>, ReadError> {
-        self.read("the store's integrity", |connection| {
-            let verdict: String =
-                connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-            Ok((verdict != "ok").then_some(verdict))
-        })
-        .await
+        self.read("the store's integrity", pages::fault).await
     }
 }

@@ -44,6 +44,7 @@ mod operate;
 mod outcome;
 mod outline;
 mod owed;
+mod pages;
 mod past;
 mod readers;
 mod reports;

@@ -17,7 +17,7 @@ use super::readers::{self, Readers};
 use super::shared::StoreShared;
 use super::upkeep::{Asker, Upkeep};
 use super::writer::{self, Writer};
-use super::{OpenError, QUEUE, Store, StoreOptions, access, audit, decode, schema};
+use super::{OpenError, QUEUE, Store, StoreOptions, access, audit, decode, pages, schema};
 
 /// The end of the store: joins its threads and frees the lock on `data_dir`.
 #[derive(Debug)]
@@ -157,14 +157,11 @@ fn prepare(path: &Path) -> Result<Connection, OpenError> {
 /// That the pages of an older store are whole, before anything is written into it: one that is damaged is left as it is, for
 /// whoever can mend it.
 fn whole(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let verdict: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(|e| refuse(path, &e))?;
-    match verdict.as_str() {
-        "ok" => Ok(()),
-        _ => Err(OpenError::Corrupt {
+    match pages::fault(connection).map_err(|e| refuse(path, &e))? {
+        None => Ok(()),
+        Some(cause) => Err(OpenError::Corrupt {
             path: path.to_owned(),
-            cause: verdict,
+            cause,
         }),
     }
 }
