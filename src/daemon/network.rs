@@ -41,7 +41,7 @@ impl Sockets {
 pub(crate) fn listen_hint(error: ErrorKind, address: SocketAddr) -> String {
     match error {
         ErrorKind::AddrInUse => format!(
-            "`ss -ltnp sport = :{}` names the process that has it: stop that one, or set another [http] listen",
+            "another process has the address, `ss -ltnp sport = :{}` names it: stop that one, or set another [http] listen",
             address.port()
         ),
         ErrorKind::PermissionDenied => {
