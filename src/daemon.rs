@@ -32,6 +32,7 @@ use crate::store::{Closer, RetryPolicy, Store, StoreOptions};
 use agents::{AgentParts, plans};
 use carriers::Carriers;
 pub(crate) use database::database;
+pub(crate) use network::listen_hint;
 
 /// How long the store may take to write what it was handed, at the end.
 const CLOSE: Duration = Duration::from_secs(10);

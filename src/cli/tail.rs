@@ -2,8 +2,6 @@
 
 use clap::Args;
 
-use serde::de::IgnoredAny;
-
 use super::context::{Context, block_on};
 use super::events::follow;
 use super::failure::exit_of;
@@ -34,7 +32,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
 /// Why docent does not answer this token any more; none where it does, or where nobody is there. An answer that goes on is cut off
 /// when its token is revoked or expires, and cannot say why.
 async fn refusal(client: &Client) -> Option<Fatal> {
-    match client.get::<IgnoredAny>(&Target::new("/status")).await {
+    match client.lines(&Target::new("/tail")).await {
         Err(ClientError::Problem(problem)) if exit_of(&problem) == Exit::Permission => {
             Some(ClientError::Problem(problem).into())
         }

@@ -327,7 +327,6 @@ mod tests {
         let parked = "when = \"parked\"";
         let text = rule(parked) + &rule(parked) + "[[collection]]\nname = \"a\"\npath = \"/srv\"\n";
         let told = violations(&text);
-        assert_eq!(told.len(), 2, "{told:#?}");
         assert_eq!(
             told,
             [

@@ -33,7 +33,7 @@ tables! {
         /// The name of this process in events and on Redis; `""` means the name of the host. Set it if two hosts have the
         /// same name.
         instance: String = "", Name(INSTANCE, 0, LONGEST_INSTANCE);
-        /// How long stopping may take. Work that is unfinished then continues after the next start.
+        /// How long stopping may take. Work that is still unfinished continues after the next start.
         shutdown_timeout: Duration = "45s", Time(SECOND, HOUR);
         /// How events reach the agents.
         bus: Bus;

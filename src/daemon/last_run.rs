@@ -20,7 +20,7 @@ pub(super) async fn begins(store: &Store) {
         tracing::info!(
             began_at,
             owed,
-            "the last run did not come to its end, as after kill -9 or a loss of power; what was reported as done is there"
+            "the last run did not end cleanly (kill -9, a crash or a power failure); committed work is kept, and pending work continues"
         );
     }
     let value = Millis::now().to_string();

@@ -1,5 +1,8 @@
 //! What the API is served on: the control socket, and TCP.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
@@ -34,12 +37,29 @@ impl Sockets {
     }
 }
 
+/// What to do where `[http] listen` cannot be bound.
+pub(crate) fn listen_hint(error: ErrorKind, address: SocketAddr) -> String {
+    match error {
+        ErrorKind::AddrInUse => format!(
+            "another process has the address, `ss -ltnp sport = :{}` names it: stop that one, or set another [http] listen",
+            address.port()
+        ),
+        ErrorKind::PermissionDenied => {
+            "set a port above 1023 in [http] listen, and let a proxy use the lower one".to_owned()
+        }
+        ErrorKind::AddrNotAvailable => {
+            "this machine does not have the address: set one of its own in [http] listen".to_owned()
+        }
+        _ => "set an address of this machine in [http] listen, or \"\" for none".to_owned(),
+    }
+}
+
 /// The listener on TCP, if there is to be one.
 async fn listener(config: &Config) -> Result<Option<http::NetworkListener>, Fatal> {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot listen on {address}")]
     struct NotBound {
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         #[source]
         source: std::io::Error,
     }
@@ -54,20 +74,11 @@ async fn listener(config: &Config) -> Result<Option<http::NetworkListener>, Fata
     let encrypted = tls.is_some();
     let bound = http::NetworkListener::bind(address, tls).await;
     let listener = bound.map_err(|source| {
-        let (exit, hint) = match source.kind() {
-            std::io::ErrorKind::AddrInUse => (
-                Exit::Unavailable,
-                "another process has the address: stop that one, or set another [http] listen",
-            ),
-            std::io::ErrorKind::PermissionDenied => (
-                Exit::Permission,
-                "set a port above 1023 in [http] listen, and let a proxy use the lower one",
-            ),
-            _ => (
-                Exit::Unavailable,
-                "set an address of this machine in [http] listen, or \"\" for none",
-            ),
+        let exit = match source.kind() {
+            ErrorKind::PermissionDenied => Exit::Permission,
+            _ => Exit::Unavailable,
         };
+        let hint = listen_hint(source.kind(), address);
         Fatal::new(exit, NotBound { address, source }).hint(hint)
     })?;
     let address = listener.address().unwrap_or(address);

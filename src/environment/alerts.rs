@@ -1,5 +1,6 @@
 //! Whether the receivers of alerts could be told: it is too late to learn that when there is an alert.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
@@ -40,24 +41,27 @@ fn unmet(alert: &Alert, why: String, report: &mut EnvironmentReport) {
 fn startable(program: &str) -> Result<(), String> {
     let path = Path::new(program);
     if program.contains('/') {
-        return access(path, Access::EXEC_OK).map_err(|error| {
-            format!(
-                "{program} cannot be started: {}",
-                std::io::Error::from(error)
-            )
-        });
+        return executable(path).map_err(|error| format!("{program} cannot be started: {error}"));
     }
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let places: Vec<PathBuf> = std::env::split_paths(&folders).collect();
     match places
         .iter()
-        .any(|place| access(place.join(path), Access::EXEC_OK).is_ok())
+        .any(|place| executable(&place.join(path)).is_ok())
     {
         true => Ok(()),
         false => Err(format!(
             "there is no program {program} in PATH; write its path"
         )),
     }
+}
+
+/// That there is a file at `path` which may be started: a folder may be entered, which looks the same to the kernel.
+fn executable(path: &Path) -> io::Result<()> {
+    if std::fs::metadata(path)?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(access(path, Access::EXEC_OK)?)
 }
 
 #[cfg(test)]
@@ -75,16 +79,19 @@ mod tests {
              [[alert]]\nname = \"a\"\n{rule}\nwebhook = \"http://127.0.0.1:1/x\"\nsecret_file = \"none\"\n\
              [[alert]]\nname = \"b\"\n{rule}\ncommand = [\"/no/such\"]\n\
              [[alert]]\nname = \"c\"\n{rule}\ncommand = [\"no-such-program\"]\n\
-             [[alert]]\nname = \"d2\"\n{rule}\ncommand = [\"sh\", \"-c\", \"true\"]\n"
+             [[alert]]\nname = \"d2\"\n{rule}\ncommand = [\"sh\", \"-c\", \"true\"]\n\
+             [[alert]]\nname = \"e\"\n{rule}\ncommand = [\"/usr\"]\n"
         );
         let mut report = EnvironmentReport::default();
         receivers(&config(folder.path(), &text), &mut report);
         let said: Vec<&str> = report.unmet.iter().map(|one| one.what.as_str()).collect();
-        assert_eq!(said.len(), 3, "{said:?}");
-        for (said, part) in said
-            .iter()
-            .zip(["none", "/no/such cannot be started", "in PATH"])
-        {
+        assert_eq!(said.len(), 4, "{said:?}");
+        for (said, part) in said.iter().zip([
+            "none",
+            "/no/such cannot be started",
+            "in PATH",
+            "/usr cannot be started: is a directory",
+        ]) {
             assert!(said.contains(part), "{said}");
         }
     }

@@ -1,10 +1,10 @@
 //! Whether the address of the API can be listened on.
 
-use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use super::EnvironmentReport;
 use crate::config::Config;
+use crate::daemon::listen_hint;
 
 /// Nobody has the address, and this user may listen on it. `runs`: a daemon may have it, that of this config.
 pub(super) fn address(config: &Config, runs: bool, report: &mut EnvironmentReport) {
@@ -22,19 +22,7 @@ fn tried(address: SocketAddr, report: &mut EnvironmentReport) {
     let Err(error) = TcpListener::bind(address) else {
         return;
     };
-    let remedy = match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "`ss -ltnp sport = :{}` names the process that has it: stop that one, or set another [http] listen",
-            address.port()
-        ),
-        io::ErrorKind::PermissionDenied => {
-            "set a port above 1023 as [http] listen, and let a proxy have the one below".to_owned()
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have the address: set one of its own as [http] listen".to_owned()
-        }
-        _ => "set an address of this machine as [http] listen, or \"\" for none".to_owned(),
-    };
+    let remedy = listen_hint(error.kind(), address);
     let what = format!("[http] listen: cannot listen on {address}: {error}");
     report.unmet("listen", what, remedy);
 }

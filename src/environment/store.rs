@@ -71,14 +71,22 @@ fn database(config: &Config, report: &mut EnvironmentReport) {
             ),
             "run the newer docent",
         ),
-        Ok(Some(found)) => report.notes.push(format!(
-            "the store is in PostgreSQL {}: {}",
-            found.server,
-            match found.schema {
-                0 => "the database is empty; the first start creates the tables".to_owned(),
-                schema => format!("schema {schema}"),
+        Ok(Some(found)) => {
+            report.notes.push(format!(
+                "the store is in PostgreSQL {}: {}",
+                found.server,
+                match found.schema {
+                    0 => "the database is empty; the first start creates the tables".to_owned(),
+                    schema => format!("schema {schema}"),
+                }
+            ));
+            if !found.has_checksums {
+                report.notes.push(
+                    "PostgreSQL keeps no checksums, so damage on its disk is not found; enable them with pg_checksums --enable while it is stopped"
+                        .to_owned(),
+                );
             }
-        )),
+        }
         Err(why) => report.unmet(
             "store",
             why,

@@ -40,16 +40,9 @@ pub(super) fn away(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
             answers,
         } => (why, since, *answers),
     };
-    let limit = match (needed, answers) {
-        (true, _) => {
-            "Redis answers: start or repair it, and owed work continues by itself; [bus] mode = \"auto\" works without it meanwhile"
-        }
-        (false, true) => {
-            "Redis does its work: fix what it reports, or write [bus] mode = \"embedded\" if docent should not use this Redis; the embedded carrier carries events meanwhile"
-        }
-        (false, false) => {
-            "Redis answers, as it did before: start it, or write [bus] mode = \"embedded\" if it will not come back; the embedded carrier carries events meanwhile"
-        }
+    let limit = match answers {
+        true => "Redis does its work",
+        false => "Redis answers",
     };
     let how = if answers { "unusable" } else { "away" };
     let value = format!("Redis has been {how} since {since}: {why}");
@@ -74,10 +67,10 @@ const fn remedy(standing: &RedisStanding, needed: bool) -> &'static str {
             "give this docent a [redis] namespace of its own and restart it; the embedded carrier carries events meanwhile"
         }
         (_, true) => {
-            "start or mend it, and what is owed goes on by itself; publishing works meanwhile"
+            "start or repair it, and owed work continues by itself, or write [bus] mode = \"auto\" to work without it; publishing works meanwhile"
         }
         (_, false) => {
-            "start or mend it, or write [bus] mode = \"embedded\" if docent is not to use it; the embedded carrier carries events meanwhile"
+            "start or repair it, or write [bus] mode = \"embedded\" if docent should not use it; the embedded carrier carries events meanwhile"
         }
     }
 }
@@ -88,12 +81,13 @@ pub(super) fn reconnects(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>
     let redis = facts.redis.iter().filter(|r| r.reconnects >= most);
     let found = redis.map(|redis| {
         let (count, within) = (redis.reconnects, limits.restarts_window.as_secs());
-        let cause = redis.cause.iter().map(|why| format!(", the last cause: {why}"));
+        let cause = redis
+            .cause
+            .iter()
+            .map(|why| format!(", the last cause: {why}"));
         let cause: String = cause.collect();
         let value = format!("{count} new connections in {within} s{cause}");
-        let limit = format!(
-            "fewer than {most} new connections; the log of Redis says whether it is restarted, short of memory, or closes connections"
-        );
+        let limit = format!("fewer than {most} new connections");
         about(facts, Detector::RedisReconnects, value, limit)
     });
     Some(found.collect())
@@ -243,9 +237,9 @@ pub(super) mod tests {
                 false,
                 foreign(),
                 "embedded carrier carries",
-                "start or mend",
+                "start or repair",
             ),
-            (true, away(), "start or mend", "namespace"),
+            (true, away(), "start or repair", "namespace"),
             (false, away(), "embedded carrier carries", "namespace"),
         ] {
             let mut facts = all_well();

@@ -7,69 +7,69 @@ impl Detector {
     pub(super) const fn remedy(self) -> &'static str {
         match self {
             Detector::AgentParked => {
-                "mend the cause that the log names, then `docent agent restart NAME`"
+                "fix the cause in the log, then run `docent agent restart NAME`"
             }
-            Detector::AgentUnavailable => {
-                "bring back what the agent lacks; it goes on by itself then"
-            }
+            Detector::AgentUnavailable => "restore what the agent needs; it continues by itself",
             Detector::StoreReplaced => "put the same files back, or restart docent",
             Detector::Integrity => {
-                "stop docent, then put back a copy of store.db, or move it away with its -wal file: documents are read anew"
+                "stop docent, then restore a backup of store.db, or move it away with its -wal file: docent then reads all documents again"
             }
             Detector::IndexDrift => {
-                "it is built anew from the store by itself; `docent health` tells how far that is"
+                "docent rebuilds it from the store; `docent health` shows the progress"
             }
             Detector::IndexStopped => {
-                "mend what the issue names, for example a full disk; it goes on by itself then"
+                "fix the cause in the issue, such as a full disk; it continues by itself"
             }
             Detector::IndexUnready => "wait: search answers as far as the index is complete",
-            Detector::Disk => "free space; captures go on by themselves",
-            Detector::CapturesHeld => "mend what the issue names; captures go on by themselves",
+            Detector::Disk => "free space; docent continues to take in files by itself",
+            Detector::CapturesHeld => {
+                "fix the cause in the issue; docent continues to take in files by itself"
+            }
             Detector::RootAbsent => {
-                "mount the root, put it back or let docent's user read it, or take the collection out of the config"
+                "mount the root, put it back, let docent's user read it, or remove the collection from the config"
             }
             Detector::RemovalsHeld => {
-                "bring the root back as it was, or accept what is there: `docent scan COLLECTION --accept-removals`"
+                "put the original root back, or accept what is there now: `docent scan COLLECTION --accept-removals`"
             }
             Detector::DeadLetters => {
-                "see `docent dead list`; when the cause is mended, `docent dead replay ID`"
+                "see `docent dead list`, fix the cause, and run `docent dead replay ID`"
             }
             Detector::RedisAway => {
-                "start or mend Redis, or write [bus] mode = \"embedded\" if docent is not to use it"
+                "start or repair Redis, or write [bus] mode = \"embedded\" if docent should not use it"
             }
-            Detector::AgentRestarts => "mend the cause that the log names for its last restarts",
+            Detector::AgentRestarts => "fix the cause of its last restarts, which the log names",
             Detector::OldestOwed => {
-                "see which agent is behind with `docent agent list`, and read its lines in the log"
+                "find the agent that is behind with `docent agent list`, and read its lines in the log"
             }
             Detector::LogHeld => {
                 "end the program that reads the store: `fuser -v` on store.db lists who has it open"
             }
             Detector::IndexBehind => "wait; if it stays, look at the load of disk and CPU",
             Detector::DirectoriesUnlisted => {
-                "let docent's user read what the issue names, or name it in `exclude`"
+                "let docent's user read the directories in the issue, or add them to `exclude`"
             }
-            Detector::IgnoreRules => "mend the file of ignore rules that the issue names",
+            Detector::IgnoreRules => "correct the file of ignore rules that the issue names",
             Detector::ScanOverdue => {
-                "run `docent scan`, and look for a file system that is slow or hangs"
+                "run `docent scan`, and look for a slow or hanging file system"
             }
             Detector::FileDrift => {
-                "wait: the documents are checked again by themselves; if it returns, check the disk"
+                "wait: docent checks the documents again; if it returns, check the disk"
             }
             Detector::RedisReconnects => {
-                "see in the log of Redis whether it is restarted, short of memory, or closes connections"
+                "read in the log of Redis whether it restarts, runs out of memory, or closes connections"
             }
             Detector::RedisStrangers => {
                 "give the other program a consumer group of its own, or a second docent a [redis] namespace of its own"
             }
             Detector::RedisStuck => {
-                "run `docent agent restart NAME`, which reads that inbox anew; look for a program that changes docent's streams"
+                "run `docent agent restart NAME`, which reads that inbox again, and look for a program that changes docent's streams"
             }
-            Detector::RedisInbox => "find the program that writes to docent's streams, and end it",
+            Detector::RedisInbox => "find the program that writes to docent's streams, and stop it",
             Detector::RedisIngress => {
-                "see whether the disk is full with `docent status`, and what the log says of Redis"
+                "check with `docent status` whether the disk is full, and read in the log what is wrong with Redis"
             }
             Detector::AlertUndelivered => {
-                "mend what the error names; the issue closes with the next message of this alert that is taken"
+                "fix the cause in the error; the issue closes when the receiver accepts the next message of this alert"
             }
         }
     }

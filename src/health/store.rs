@@ -93,7 +93,7 @@ pub(super) fn log_held(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
             "store.db-wal grows: another process has been reading the store since {}",
             held.since
         );
-        let limit = "no program reads it for long: `fuser -v` on store.db lists who has it open; end the one that is not docent";
+        let limit = "no program reads it for long";
         Detected::new(Detector::LogHeld, Subject::store(), value, limit)
     });
     Some(found.collect())

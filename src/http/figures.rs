@@ -5,6 +5,8 @@ use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use crate::index::Answer;
 use crate::metrics::{Histogram, LabelledCounts, label};
 use crate::store::{ListedState, ReadError, Store};
@@ -141,29 +143,41 @@ pub(super) struct FileCounts {
 }
 
 /// Files and chunks as they were counted last. Where that is quick, whoever asks counts; where it is not, [`FileFigures::keep`]
-/// does so after each change, and nobody waits for it.
+/// does so after each change for as long as somebody asks, and only who asks first waits for it.
 #[derive(Debug, Default)]
 pub(super) struct FileFigures {
     counted: Counted<FileCounts>,
     asked: Mutex<Option<Instant>>,
+    wanted: Notify,
 }
 
 impl FileFigures {
     pub(super) async fn files(&self, store: &Store) -> Result<FileCounts, ReadError> {
+        // What was counted before is kept up to date only while somebody asks.
+        let is_kept = self.is_wanted();
         *self.asked() = Some(Instant::now());
-        let kept = self.counted.last().clone();
-        if let Some(kept) = kept.filter(|kept| kept.took > AT_ONCE) {
-            return Ok(kept.counts);
+        if !is_kept {
+            self.wanted.notify_one();
         }
-        self.count(store).await
+        let last = self.counted.last().clone();
+        match last.filter(|last| is_kept && last.took > AT_ONCE) {
+            Some(last) => Ok(last.counts),
+            None => self.count(store).await,
+        }
     }
 
     /// Counts again where something changed.
     pub(super) async fn keep(&self, store: &Store) {
         if let Err(error) = self.count(store).await {
-            // Whoever asks is told so.
             tracing::debug!(%error, "files cannot be counted");
+            // Whoever asks next counts, and is told why that fails.
+            *self.counted.last() = None;
         }
+    }
+
+    /// Waits until somebody asks after a time in which nobody did.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
     }
 
     /// Whether somebody asked lately.

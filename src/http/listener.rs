@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use rustix::process::{Resource, getrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
 use super::socket::ControlSocket;
@@ -146,11 +146,16 @@ impl Listener {
     }
 
     /// Uses a certificate that was read again, if one was.
-    pub(super) fn take(&mut self, files: Option<ReadFiles>) {
-        if let Listener::Network(NetworkListener { tls: Some(tls), .. }) = self
-            && let Some(files) = files
-        {
-            tls.take(files);
+    pub(super) fn take(&mut self, read: Result<Option<ReadFiles>, JoinError>) {
+        let Listener::Network(NetworkListener { tls: Some(tls), .. }) = self else {
+            return;
+        };
+        match read {
+            Ok(Some(files)) => tls.take(files),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot look whether the certificate changed; docent tries again")
+            }
         }
     }
 

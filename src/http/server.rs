@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::future::OptionFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use hyper::server::conn::http1;
@@ -17,7 +18,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, MissedTickBehavior, Sleep, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -142,7 +143,7 @@ pub(crate) async fn serve(
     let mut unheard = Unheard::default();
     let mut not_before = Instant::now();
     // The certificate, as it is read again: it never keeps connections waiting.
-    let mut reading: FuturesUnordered<JoinHandle<Option<ReadFiles>>> = FuturesUnordered::new();
+    let mut reading: Option<JoinHandle<Option<ReadFiles>>> = None;
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -154,8 +155,8 @@ pub(crate) async fn serve(
             () = stop.cancelled() => break,
             accepted = accept => ServerEvent::Accepted(accepted),
             Some(share) = connections.next(), if !connections.is_empty() => ServerEvent::Ended(share),
-            Some(read) = reading.next(), if !reading.is_empty() => ServerEvent::Read(read.ok().flatten()),
-            _ = look.tick(), if reading.is_empty() => ServerEvent::Look,
+            Some(read) = OptionFuture::from(reading.as_mut()) => ServerEvent::Read(read),
+            _ = look.tick() => ServerEvent::Look,
         };
         match event {
             ServerEvent::Accepted(Ok((accepted, peer))) => {
@@ -164,12 +165,7 @@ pub(crate) async fn serve(
                     false => shares.take(peer),
                 };
                 let Some(share) = share else {
-                    let address = peer.ends.map(|ends| ends.remote.ip().to_string());
-                    tracing::warn!(
-                        uid = peer.uid,
-                        address,
-                        "a connection was closed unread: there are too many"
-                    );
+                    log_too_many(&peer);
                     continue;
                 };
                 let arrival = Arrival {
@@ -192,13 +188,19 @@ pub(crate) async fn serve(
             ServerEvent::Ended(share) => *shares.of(share) -= 1,
             ServerEvent::Look => {
                 listener.keep().await;
-                reading.extend(listener.look());
+                reading = reading.or_else(|| listener.look());
             }
-            ServerEvent::Read(files) => listener.take(files),
+            ServerEvent::Read(read) => {
+                reading = None;
+                listener.take(read);
+            }
         }
     }
     listener.close();
-    let rest = async { while connections.next().await.is_some() {} };
+    let rest = async {
+        while connections.next().await.is_some() {}
+        OptionFuture::from(reading).await
+    };
     if timeout(GRACE, rest).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
@@ -207,13 +209,22 @@ pub(crate) async fn serve(
     }
 }
 
+fn log_too_many(peer: &Peer) {
+    let address = peer.ends.map(|ends| ends.remote.ip().to_string());
+    tracing::warn!(
+        uid = peer.uid,
+        address,
+        "a connection was closed unread: there are too many"
+    );
+}
+
 /// What the server reacts to.
 enum ServerEvent {
     Accepted(io::Result<(Accepted, Peer)>),
     Ended(Share),
     Look,
     /// The certificate was looked at; what is in its files if they changed.
-    Read(Option<ReadFiles>),
+    Read(Result<Option<ReadFiles>, JoinError>),
 }
 
 /// A connection with its place.

@@ -27,11 +27,11 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The file is not a store, or is damaged.
-    #[error("the store {path} is damaged: {cause}; move it away together with its -wal file and start again (documents are read anew from disk, the audit log and what was owed are lost), or put back a copy", path = .path.display())]
+    #[error("the store {path} is damaged: {cause}; move it away together with its -wal file and start again (docent then reads all documents again, and the audit log and pending work are lost), or restore a backup", path = .path.display())]
     Corrupt { path: PathBuf, cause: String },
     /// The store was written by a newer docent.
     #[error(
-        "the store {place} has schema {found}, this docent knows up to {known}; run the newer docent, or put back the copy from before the upgrade"
+        "the store {place} has schema {found}, this docent knows up to {known}; run the newer docent, or restore the backup from before the upgrade"
     )]
     Newer {
         place: String,

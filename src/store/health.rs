@@ -7,7 +7,7 @@ use super::decode::stored_as_text;
 use super::documents::DocumentState;
 use super::manifest::FileState;
 use super::readers::page;
-use super::{ReadError, Store, WriteError, decode};
+use super::{ReadError, Store, WriteError, decode, postgres, sqlite};
 use crate::event::{Millis, Subject};
 use crate::word::Word;
 
@@ -378,13 +378,12 @@ impl Store {
         .await
     }
 
-    /// Whether the store's pages are intact, as SQLite's quick check sees them; the first fault otherwise.
-    /// Reads the whole file: for a slow job, not for a request.
+    /// Whether the store's pages are intact, as SQLite's quick check or the checksums of PostgreSQL see them; the first fault
+    /// otherwise. Reads the whole file: for a slow job, not for a request.
     pub async fn quick_check(&self) -> Result<Option<String>, ReadError> {
-        self.read("the store's integrity", |connection| {
-            let verdict: String =
-                connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-            Ok((verdict != "ok").then_some(verdict))
+        self.read("the store's integrity", |connection| match connection {
+            Connection::Sqlite(file) => Ok(sqlite::fault(file)?),
+            Connection::Postgres(_) => postgres::fault(connection),
         })
         .await
     }

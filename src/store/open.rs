@@ -259,14 +259,14 @@ fn refuse_database(database: &Database, error: sql::Error) -> OpenError {
 /// That the pages of an older store are whole, before anything is written into it: one that is damaged is left as it is, for
 /// whoever can mend it.
 fn whole(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let verdict: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(|e| refuse(path, &e))?;
-    match verdict.as_str() {
-        "ok" => Ok(()),
-        _ => Err(OpenError::Corrupt {
+    let Connection::Sqlite(file) = connection else {
+        return Ok(());
+    };
+    match sqlite::fault(file).map_err(|e| refuse(path, &e.into()))? {
+        None => Ok(()),
+        Some(cause) => Err(OpenError::Corrupt {
             path: path.to_owned(),
-            cause: verdict,
+            cause,
         }),
     }
 }

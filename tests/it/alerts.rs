@@ -177,7 +177,7 @@ fn a_receiver_that_is_away_is_told_later_under_one_id_and_nothing_waits_for_it()
     daemon.kill();
 
     // Neither documents nor the audit log wait for the receiver.
-    let unended = "the last run did not come to its end";
+    let unended = "the last run did not end cleanly";
     assert!(!world.log().contains(unended));
     let daemon = world.start();
     assert_eq!(world.log().matches(unended).count(), 1);

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::helper::World;
+use crate::helper::{DEADLINE, Daemon, World};
+use crate::load::Over;
 
 /// A search that waits 2 seconds: the paths of its hits, and what was not waited for.
 fn search(world: &World, query: &str) -> (Vec<String>, Option<String>) {
@@ -137,6 +138,22 @@ fn overflow(folder: &Path) {
     }
 }
 
+/// A daemon that is stopped until this goes, also when a test fails: who waits for its answer must not wait for ever.
+struct Stopped<'a>(&'a Daemon);
+
+impl<'a> Stopped<'a> {
+    fn new(daemon: &'a Daemon) -> Self {
+        daemon.signal("STOP");
+        Stopped(daemon)
+    }
+}
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.signal("CONT");
+    }
+}
+
 #[test]
 fn an_edit_whose_notification_is_lost_while_a_marker_is_under_way_is_found_by_the_next_search_that_waits()
  {
@@ -154,13 +171,19 @@ fn an_edit_whose_notification_is_lost_while_a_marker_is_under_way_is_found_by_th
         let (last, lost) = (made(), losses());
         std::thread::scope(|scope| {
             let first = scope.spawn(|| search(&world, "before"));
+            let deadline = Instant::now() + DEADLINE;
             while made() == last {
+                assert!(
+                    Instant::now() < deadline,
+                    "no marker within {DEADLINE:?}\n{}",
+                    world.log()
+                );
                 std::thread::yield_now();
             }
-            daemon.signal("STOP");
+            let stopped = Stopped::new(&daemon);
             overflow(&world.docs());
             let (path, word) = edit(&world, n);
-            daemon.signal("CONT");
+            drop(stopped);
             let (hits, missing) = search_within(&world, &word, "60s");
             assert_eq!((hits.first(), missing), (Some(&path), None), "{hits:?}");
             first.join().expect("the search before it is answered too");
@@ -178,6 +201,7 @@ fn answers_while_files_change_without_a_pause_have_the_edit_or_say_that_it_may_b
     let stop = AtomicBool::new(false);
     let (mut path, mut word) = Default::default();
     std::thread::scope(|scope| {
+        let _ends = Over(&stop);
         scope.spawn(|| {
             while !stop.load(Ordering::SeqCst) {
                 overflow(&world.docs());
@@ -188,7 +212,6 @@ fn answers_while_files_change_without_a_pause_have_the_edit_or_say_that_it_may_b
             let (hits, missing) = search(&world, &word);
             assert!(hits.first() == Some(&path) || missing.is_some(), "{hits:?}");
         }
-        stop.store(true, Ordering::SeqCst);
     });
     let (hits, missing) = search_within(&world, &word, "60s");
     assert_eq!((hits.first(), missing), (Some(&path), None), "{hits:?}");

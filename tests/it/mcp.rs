@@ -801,6 +801,10 @@ fn while_files_are_edited_renamed_removed_and_branches_switched_every_answer_was
     println!("answers: {asked:?}");
     // How many are in doubt depends on how busy the machine is.
     assert!(asked.iter().all(|a| a.true_ones > 0), "{asked:?}");
+    // Of all clients together: one alone may be starved on a busy machine.
+    let true_ones: usize = asked.iter().map(|a| a.true_ones).sum();
+    let all: usize = asked.iter().map(|a| a.true_ones + a.doubted).sum();
+    assert!(3 * true_ones >= all, "{true_ones} of {all}: {asked:?}");
 }
 
 /// Has the Python SDK use a server, with a handshake and without.

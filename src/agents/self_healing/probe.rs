@@ -209,13 +209,13 @@ impl Probe {
         self.commit(transactions).await?;
         for found in opened {
             let (detector, subject) = (found.detector.as_str(), &found.subject);
-            let (value, limit) = (&found.value, &found.limit);
+            let (value, limit, remedy) = (&found.value, &found.limit, &found.remedy);
             match found.severity {
                 Severity::Error => {
-                    tracing::error!(detector, %subject, value, limit, "health issue")
+                    tracing::error!(detector, %subject, value, limit, remedy, "health issue")
                 }
                 Severity::Warning => {
-                    tracing::warn!(detector, %subject, value, limit, "health issue")
+                    tracing::warn!(detector, %subject, value, limit, remedy, "health issue")
                 }
             }
         }

@@ -35,7 +35,7 @@ pub(super) async fn check(
         if claim != Value::Null {
             tracing::info!(
                 key,
-                "Redis had nothing of docent's: it is new or was emptied, and this store takes the namespace; what is owed is carried from the store"
+                "Redis had no data of docent: it is new or was emptied; this store takes the namespace, and sends pending work again"
             );
             return Ok(());
         }

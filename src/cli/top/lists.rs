@@ -11,7 +11,7 @@ use crate::http::wire::{
 };
 
 /// The heading of a page and its lines.
-type TopPage = (String, Vec<Line<'static>>);
+type ListedPage = (String, Vec<Line<'static>>);
 
 fn line(text: impl AsRef<str>, paint: Paint) -> Line<'static> {
     Line::from(span(text, paint))
@@ -24,7 +24,7 @@ fn inset(text: &str, width: usize, paint: Paint) -> Vec<Line<'static>> {
     lines.map(|text| line(format!("  {text}"), paint)).collect()
 }
 
-pub(super) fn dead(dead: &DeadOverview, width: usize) -> TopPage {
+pub(super) fn dead(dead: &DeadOverview, width: usize) -> ListedPage {
     let mut heading = counted(dead.total, "dead letter", "dead letters");
     if dead.looked_at < dead.total {
         heading.push_str(&format!(", the newest {} of them:", number(dead.looked_at)));
@@ -58,7 +58,7 @@ pub(super) fn dead(dead: &DeadOverview, width: usize) -> TopPage {
     (heading, lines)
 }
 
-pub(super) fn issues(issues: &[IssueOverview], width: usize) -> TopPage {
+pub(super) fn issues(issues: &[IssueOverview], width: usize) -> ListedPage {
     let mut lines = Vec::new();
     for issue in issues {
         let paint = match issue.severity.known() {
@@ -81,7 +81,7 @@ pub(super) fn issues(issues: &[IssueOverview], width: usize) -> TopPage {
     (counted(open, "open issue", "open issues"), lines)
 }
 
-pub(super) fn jobs(jobs: &[JobView], width: usize) -> TopPage {
+pub(super) fn jobs(jobs: &[JobView], width: usize) -> ListedPage {
     let mut lines = Vec::new();
     for job in jobs {
         let (state, paint) = match &job.last {
@@ -115,7 +115,7 @@ pub(super) fn jobs(jobs: &[JobView], width: usize) -> TopPage {
     (counted(jobs.len() as u64, "job", "jobs"), lines)
 }
 
-pub(super) fn collections(collections: &[CollectionOverview], width: usize) -> TopPage {
+pub(super) fn collections(collections: &[CollectionOverview], width: usize) -> ListedPage {
     let mut lines = Vec::new();
     for one in collections {
         let it = &one.collection;
@@ -175,7 +175,7 @@ fn unread(causes: &[String], width: usize) -> Vec<Line<'static>> {
         .collect()
 }
 
-pub(super) fn help(width: usize) -> TopPage {
+pub(super) fn help(width: usize) -> ListedPage {
     let keys = [
         ("Up Down", "select an agent; on other pages, scroll"),
         ("Enter", "show the selected agent in detail"),

@@ -59,6 +59,7 @@ pub(crate) async fn observe(state: State, stop: CancellationToken) {
                 }
             }
             () = overviews.wanted() => {}
+            () = files.wanted() => {}
         }
     }
 }

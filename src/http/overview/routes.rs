@@ -25,8 +25,10 @@ const QUIET: Duration = Duration::from_secs(5);
 /// What a client is sent first: how long it waits before it connects again.
 const GREETING: &str = "retry: 2000\n\n";
 
-pub(in super::super) const SHOW: About =
-    About::new("Show everything that matters, at most one second old").or(&[ProblemKind::Timeout]);
+pub(in super::super) const SHOW: About = About::new(
+    "Show everything that matters, as it was read last: a second ago, or longer if reading is slow",
+)
+.or(&[ProblemKind::Timeout]);
 
 /// `GET /api/v1/overview`
 pub(in super::super) async fn show(

@@ -10,6 +10,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::checksums;
 use crate::store::DatabaseError;
 use crate::store::schema;
 use crate::store::sql::{self, Connection, Session, told};
@@ -62,6 +63,8 @@ pub(crate) struct DatabaseInspection {
     pub(crate) id: Option<String>,
     /// This docent does not know the schema.
     pub(crate) is_newer: bool,
+    /// The server finds damage of its pages.
+    pub(crate) has_checksums: bool,
 }
 
 impl Database {
@@ -149,12 +152,12 @@ impl Database {
                 0 => None,
                 _ => Some(schema::id(&connection)?),
             };
-            let is_newer = schema > schema::VERSION;
             Ok(DatabaseInspection {
                 server,
                 schema,
                 id,
-                is_newer,
+                is_newer: schema > schema::VERSION,
+                has_checksums: checksums::are_kept(&connection)?,
             })
         });
         found.map_err(|error| self.unreachable(&error))

@@ -24,6 +24,8 @@ pub(in crate::store) struct DatabaseKeeper {
     batch: String,
     /// The server could not be reached the last time, and that was said.
     is_away: bool,
+    /// The session is another one than that of the last batch that was committed: somebody else may have written in between.
+    is_new: bool,
     /// Closed when this is: the thread that answers for the lock ends then.
     _alive: SyncSender<()>,
 }
@@ -34,17 +36,18 @@ impl DatabaseKeeper {
             database,
             batch: String::new(),
             is_away: false,
+            is_new: false,
             _alive: alive,
         }
     }
 
-    /// Connects again where the connection was lost; gives whether it did.
+    /// Connects again where the connection was lost; gives whether the session is a new one.
     pub(in crate::store) fn ready(
         &mut self,
         connection: &mut Connection,
     ) -> Result<bool, WriteError> {
         if !connection.is_lost() {
-            return Ok(false);
+            return Ok(std::mem::take(&mut self.is_new));
         }
         match self.database.connect_writer() {
             Ok(again) => {
@@ -108,13 +111,14 @@ impl DatabaseKeeper {
                         store = self.database.shown(),
                         "connected to the store again"
                     );
-                    return match last.as_ref() == Some(&self.batch) {
-                        true => Ok(()),
-                        false => Err(WriteError::Unavailable(
-                            "the connection was lost before the commit; nothing of it was written"
-                                .to_owned(),
-                        )),
-                    };
+                    if last.as_ref() == Some(&self.batch) {
+                        return Ok(());
+                    }
+                    self.is_new = true;
+                    return Err(WriteError::Unavailable(
+                        "the connection was lost before the commit; nothing of it was written"
+                            .to_owned(),
+                    ));
                 }
                 Err(error) if Instant::now() > until => return Err(away(&error)),
                 Err(_) => std::thread::park_timeout(AGAIN),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::pages;
 use crate::store::{lock, schema};
 
 /// How the file is.
@@ -113,11 +114,8 @@ fn examine(path: &Path) -> rusqlite::Result<Inspection> {
         let known = schema::VERSION;
         return Ok(Inspection::Newer { found, known });
     }
-    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    Ok(match verdict.as_str() {
-        "ok" => Inspection::Intact,
-        _ => Inspection::Damaged(verdict),
-    })
+    let fault = pages::fault(&connection)?;
+    Ok(fault.map_or(Inspection::Intact, Inspection::Damaged))
 }
 
 #[cfg(test)]

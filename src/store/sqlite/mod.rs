@@ -3,6 +3,7 @@
 mod files;
 mod inspect;
 mod keeper;
+mod pages;
 mod upkeep;
 
 use std::path::Path;
@@ -14,6 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 pub(super) use files::Files;
 pub(crate) use inspect::{Inspection, id_in, inspect};
 pub(super) use keeper::FileKeeper;
+pub(super) use pages::fault;
 #[cfg(test)]
 pub(super) use upkeep::LOG_TOLD;
 pub(super) use upkeep::Upkeep;
