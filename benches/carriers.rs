@@ -1,14 +1,19 @@
 //! Events per second, from publishing to done, through either carrier, beside what the two libraries beneath can do alone.
 //!
-//! `cargo bench --features testing --bench carriers` (it needs `redis-server`). Four contestants in one run, in turn:
+//! `cargo bench --features testing --bench carriers` (it needs `redis-server` and PostgreSQL). Six contestants in one run, in
+//! turn:
 //!
 //! - *bare fred*: XADD, XREADGROUP, XACK and XDEL for each event, 64 at a time on one connection, and nothing else.
 //! - *bare rusqlite*: for each event the rows that the ledger has, inserted in one transaction and updated to done in the
 //!   next, 64 of each a transaction, each synced; docent's own tables and settings, and nothing else.
+//! - *bare postgres*: the same rows and transactions on PostgreSQL, one statement after the other.
 //! - *embedded* and *redis*: docent with its default bounds: a source publishes, with at most 64 transactions outstanding; the
 //!   runner handles; every event has an effect.
 //!
-//! What counts is the ratio to the slower of the two bare loops of the same round: this is what docent's promises cost.
+//! - *postgres*: docent with its store in PostgreSQL, otherwise as *embedded*.
+//!
+//! What counts is the ratio to the bare loop of the same round: this is what docent's promises cost. For *embedded* and *redis* it
+//! is the slower one of the first two.
 
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 #![allow(
@@ -28,7 +33,9 @@ use docent::internals::runtime::{
     Agent, Board, Boxed, CarrierFactory, Ending, Handling, LifePlan, RestartPolicy, RunnerOptions,
     Source, Supervisor, SupervisorOptions, supervisor_channel,
 };
-use docent::internals::store::{Closer, Effect, Outcome, RetryPolicy, Store, StoreOptions};
+use docent::internals::store::{
+    Closer, Database, Effect, Outcome, RetryPolicy, Store, StoreOptions, Trust,
+};
 use fred::prelude::{Builder, Client, ClientLike, Config, FromValue};
 use fred::types::{ClusterHash, CustomCommand};
 use rusqlite::{Connection, params};
@@ -50,33 +57,38 @@ fn main() -> Result<(), Failure> {
         .enable_all()
         .build()?;
     let redis = Redis::start()?;
+    let postgres = runtime.block_on(Postgres::start())?;
     println!(
-        "{EVENTS} events of {SUBJECTS} subjects, events per second; each ratio is to the slower bare loop of its round\n"
+        "{EVENTS} events of {SUBJECTS} subjects, events per second; each ratio is to the bare loop of its round\n"
     );
     println!(
-        "{:>5} {:>11} {:>14} {:>15} {:>15}",
-        "round", "bare fred", "bare rusqlite", "embedded", "redis"
+        "{:>5} {:>11} {:>14} {:>14} {:>15} {:>15} {:>15}",
+        "round", "bare fred", "bare rusqlite", "bare postgres", "embedded", "redis", "postgres"
     );
-    let mut ratios = [Vec::new(), Vec::new()];
+    let mut ratios = [Vec::new(), Vec::new(), Vec::new()];
     for round in 1..=ROUNDS {
         let fred = rate(runtime.block_on(bare_fred(&redis))?);
         let rusqlite = rate(runtime.block_on(async { bare_rusqlite() })?);
-        let embedded = rate(runtime.block_on(through_docent(None))?);
-        let carried = rate(runtime.block_on(through_docent(Some(&redis)))?);
+        let bare = rate(runtime.block_on(bare_postgres(&postgres))?);
+        let embedded = rate(runtime.block_on(through_docent(None, None))?);
+        let carried = rate(runtime.block_on(through_docent(Some(&redis), None))?);
+        let stored = rate(runtime.block_on(through_docent(None, Some(&postgres)))?);
         let least = fred.min(rusqlite);
-        let shown = |rate: f64| format!("{rate:.0} ({:.0} %)", 100.0 * rate / least);
+        let shown = |rate: f64, bare: f64| format!("{rate:.0} ({:.0} %)", 100.0 * rate / bare);
         println!(
-            "{round:>5} {fred:>11.0} {rusqlite:>14.0} {:>15} {:>15}",
-            shown(embedded),
-            shown(carried)
+            "{round:>5} {fred:>11.0} {rusqlite:>14.0} {bare:>14.0} {:>15} {:>15} {:>15}",
+            shown(embedded, least),
+            shown(carried, least),
+            shown(stored, bare)
         );
         ratios[0].push(embedded / least);
         ratios[1].push(carried / least);
+        ratios[2].push(stored / bare);
     }
-    for (name, mut ratios) in ["embedded", "redis"].into_iter().zip(ratios) {
+    for (name, mut ratios) in ["embedded", "redis", "postgres"].into_iter().zip(ratios) {
         ratios.sort_by(f64::total_cmp);
         println!(
-            "{name}: median {:.0} % of the slower bare loop",
+            "{name}: median {:.0} % of the bare loop",
             100.0 * ratios[ratios.len() / 2]
         );
     }
@@ -139,6 +151,139 @@ impl Redis {
 impl Drop for Redis {
     fn drop(&mut self) {
         self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A PostgreSQL on a Unix socket in a folder of its own, durable as docent asks for it. Killed when dropped.
+struct Postgres {
+    dir: tempfile::TempDir,
+    child: Child,
+    /// Databases that were made.
+    made: std::cell::Cell<u32>,
+}
+
+impl Postgres {
+    async fn start() -> Result<Self, Failure> {
+        let dir = tempfile::tempdir()?;
+        let program = |name: &str| server_program(name, dir.path());
+        if rustix::process::geteuid().is_root() {
+            let given = Command::new("chown")
+                .arg("postgres")
+                .arg(dir.path())
+                .status()?;
+            if !given.success() {
+                return Err(
+                    "the user postgres is not there; install it: apt-get install postgresql".into(),
+                );
+            }
+        }
+        let made = program("initdb")?
+            .args([
+                "-A",
+                "trust",
+                "-U",
+                "docent",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+                "-D",
+                "data",
+            ])
+            .status()?;
+        if !made.success() {
+            return Err("initdb failed".into());
+        }
+        let child = program("postgres")?
+            .args(["-D", "data", "-c", "listen_addresses=", "-k"])
+            .arg(dir.path())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let postgres = Postgres {
+            dir,
+            child,
+            made: std::cell::Cell::new(0),
+        };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while let Err(error) = postgres.client("postgres").await {
+            if Instant::now() > deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(postgres)
+    }
+
+    fn url(&self, database: &str) -> String {
+        let host = self.dir.path().display().to_string().replace('/', "%2F");
+        format!("postgres://docent@{host}/{database}")
+    }
+
+    async fn client(&self, database: &str) -> Result<tokio_postgres::Client, Failure> {
+        let (client, connection) =
+            tokio_postgres::connect(&self.url(database), tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Makes an empty database; its name.
+    async fn database(&self) -> Result<String, Failure> {
+        self.made.set(self.made.get() + 1);
+        let name = format!("round{}", self.made.get());
+        let client = self.client("postgres").await?;
+        client
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .await?;
+        Ok(name)
+    }
+
+    /// Opens a store in a database.
+    async fn open(
+        &self,
+        database: &str,
+        dir: &std::path::Path,
+    ) -> Result<(Store, Closer), Failure> {
+        let (dir, database) = (
+            dir.to_owned(),
+            Database::new(&self.url(database), None, Trust::Plain)?,
+        );
+        let opening =
+            tokio::task::spawn_blocking(move || Store::open_database(&dir, database, options()));
+        Ok(opening.await??)
+    }
+}
+
+/// A program of PostgreSQL, as a user who is not root.
+fn server_program(name: &str, folder: &std::path::Path) -> Result<Command, Failure> {
+    let mut folders: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
+        .map_err(|error| {
+            format!("PostgreSQL is not there ({error}); install it: apt-get install postgresql")
+        })?
+        .collect::<Result<_, _>>()?;
+    folders.sort_by_key(std::fs::DirEntry::path);
+    let newest = folders.last().ok_or("PostgreSQL has no version")?;
+    let path = newest.path().join("bin").join(name);
+    // It does not run as root.
+    let mut command = match rustix::process::geteuid().is_root() {
+        false => Command::new(path),
+        true => {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+            command.arg(path);
+            command
+        }
+    };
+    command.current_dir(folder).stdout(Stdio::null());
+    Ok(command)
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // The processes that it has started end with it.
+        Command::new("kill")
+            .args(["-QUIT", &self.child.id().to_string()])
+            .status()
+            .ok();
         self.child.wait().ok();
     }
 }
@@ -257,8 +402,75 @@ fn settle(connection: &Connection, n: usize) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The ledger's rows as a client of PostgreSQL alone can write them.
+async fn bare_postgres(postgres: &Postgres) -> Result<Duration, Failure> {
+    let dir = tempfile::tempdir()?;
+    let database = postgres.database().await?;
+    let (store, closer) = postgres.open(&database, dir.path()).await?;
+    drop(store);
+    tokio::task::spawn_blocking(|| closer.close()).await?;
+    let mut client = postgres.client(&database).await?;
+    let event = client
+        .prepare("INSERT INTO event VALUES ($1, $2, 'test.work', 'bench', $3, $4, $5, NULL, $2)")
+        .await?;
+    let owe = client
+        .prepare("INSERT INTO delivery (event, agent, subject, state, due_at) VALUES ($1, 'test', $2, 'owed', 0)")
+        .await?;
+    let done = client
+        .prepare("UPDATE delivery SET state = 'done', settled_at = 1 WHERE event = $1 AND agent = 'test' AND state = 'owed'")
+        .await?;
+    let effect = client
+        .prepare("INSERT INTO test_effect (event, attempt) VALUES ($1, 1)")
+        .await?;
+    let began = Instant::now();
+    let mut settled = 0..0;
+    for batch in (0..EVENTS + BATCH).step_by(BATCH) {
+        let published = batch.min(EVENTS)..EVENTS.min(batch + BATCH);
+        let transaction = client.transaction().await?;
+        for n in published.clone() {
+            let (id, seq, subject) = (
+                uuid::Uuid::now_v7().to_string(),
+                i64::try_from(n + 1)?,
+                subject(n),
+            );
+            let row: [&(dyn tokio_postgres::types::ToSql + Sync); 5] = [
+                &seq,
+                &id,
+                &subject,
+                &1_700_000_000_000_i64,
+                &data(n).to_string(),
+            ];
+            transaction.execute(&event, &row).await?;
+            transaction.execute(&owe, &[&seq, &subject]).await?;
+        }
+        for n in settled {
+            let seq = i64::try_from(n + 1)?;
+            transaction.execute(&done, &[&seq]).await?;
+            transaction.execute(&effect, &[&seq]).await?;
+        }
+        transaction.commit().await?;
+        settled = published;
+    }
+    let took = began.elapsed();
+    let done: i64 = client
+        .query_one(
+            "SELECT COUNT(*) FROM delivery d JOIN test_effect t ON t.event = d.event WHERE d.state = 'done'",
+            &[],
+        )
+        .await?
+        .get(0);
+    match usize::try_from(done)? {
+        EVENTS => Ok(took),
+        done => Err(format!("{done} of {EVENTS} events are done").into()),
+    }
+}
+
 fn open(dir: &std::path::Path) -> Result<(Store, Closer), Failure> {
-    let options = StoreOptions {
+    Ok(Store::open(dir, options())?)
+}
+
+fn options() -> StoreOptions {
+    StoreOptions {
         retry: RetryPolicy {
             max_retries: 3,
             backoff_min: Duration::from_secs(1),
@@ -269,8 +481,7 @@ fn open(dir: &std::path::Path) -> Result<(Store, Closer), Failure> {
         ledger_keep_events: 200_000,
         versions: 20,
         agents: vec![AgentName::Test],
-    };
-    Ok(Store::open(dir, options)?)
+    }
 }
 
 /// Has one effect an event, at once.
@@ -293,9 +504,19 @@ impl Agent for Quick {
 }
 
 /// Publishes while the agent handles; ends when everything is done.
-async fn through_docent(redis: Option<&Redis>) -> Result<Duration, Failure> {
+async fn through_docent(
+    redis: Option<&Redis>,
+    postgres: Option<&Postgres>,
+) -> Result<Duration, Failure> {
     let dir = tempfile::tempdir()?;
-    let (store, closer) = open(dir.path())?;
+    let (store, closer) = match postgres {
+        None => open(dir.path())?,
+        Some(postgres) => {
+            postgres
+                .open(&postgres.database().await?, dir.path())
+                .await?
+        }
+    };
     let stop_link = CancellationToken::new();
     let mut link_task = None;
     let carrier: CarrierFactory = match redis {
@@ -330,7 +551,7 @@ async fn through_docent(redis: Option<&Redis>) -> Result<Duration, Failure> {
     }
     let effects = store.test_effects().await?.len();
     drop(store);
-    closer.close();
+    tokio::task::spawn_blocking(|| closer.close()).await?;
     if effects != EVENTS {
         return Err(format!("{effects} effects of {EVENTS} events").into());
     }

@@ -2,6 +2,7 @@
 
 mod agents;
 mod carriers;
+mod copy;
 mod database;
 mod last_run;
 mod network;
@@ -31,7 +32,8 @@ use crate::runtime::{
 use crate::store::{Closer, RetryPolicy, Store, StoreOptions};
 use agents::{AgentParts, plans};
 use carriers::Carriers;
-pub(crate) use database::database;
+pub(crate) use copy::{StoreCopy, copy_store};
+pub(crate) use database::{DatabaseAccess, database};
 pub(crate) use network::listen_hint;
 
 /// How long the store may take to write what it was handed, at the end.

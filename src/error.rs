@@ -175,7 +175,9 @@ impl From<OpenError> for Fatal {
         let exit = match &error {
             OpenError::InUse(_) => Exit::Temporary,
             OpenError::Denied(_) => Exit::Permission,
-            OpenError::Corrupt { .. } | OpenError::Newer { .. } => Exit::Data,
+            OpenError::Corrupt { .. } | OpenError::Newer { .. } | OpenError::Moved { .. } => {
+                Exit::Data
+            }
             OpenError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Exit::Permission
             }

@@ -57,6 +57,8 @@ pub mod internals {
         }
     }
     pub mod store {
-        pub use crate::store::{Closer, Effect, Outcome, RetryPolicy, Store, StoreOptions};
+        pub use crate::store::{
+            Closer, Database, Effect, Outcome, RetryPolicy, Store, StoreOptions, Trust,
+        };
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Global {
     /// The file with the token for --url
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// The file with the certificates of the authorities to trust with --url, in PEM [default: those of the system]
+    /// The file with the certificates of the authorities to trust with --url, or for a database, in PEM [default: those of the system]
     #[arg(long, global = true, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// When to use colours
@@ -159,8 +159,15 @@ impl Context {
                 let text = format!("`{verb}` works only on the machine where docent runs");
                 Err(Fatal::new(Exit::Usage, text).hint("run it there, without --url"))
             }
+            // It also names the authorities of a database.
+            None if verb == "store" => Ok(()),
             None => self.no_address(),
         }
+    }
+
+    /// The file that names the authorities to trust.
+    pub(super) fn ca_file(&self) -> Option<&Path> {
+        self.global.ca_file.as_deref()
     }
 
     /// What makes a command reach the same daemon.
@@ -262,16 +269,21 @@ fn no_folder(file: &Path, source: io::Error) -> Fatal {
 
 /// Runs a future to its end on this thread. Threads that still wait for stdin are left behind.
 pub(super) fn block_on<T>(future: impl Future<Output = Result<T, Fatal>>) -> Result<T, Fatal> {
-    #[derive(Debug, thiserror::Error)]
-    #[error("cannot start")]
-    struct NoRuntime(#[source] io::Error);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Fatal::new(Exit::Internal, NoRuntime(e)))?;
+    let runtime = runtime()?;
     let result = runtime.block_on(future);
     runtime.shutdown_background();
     result
+}
+
+/// A runtime for what a verb waits for.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Fatal> {
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot start")]
+    struct NoRuntime(#[source] io::Error);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Fatal::new(Exit::Internal, NoRuntime(e)))
 }
 
 #[cfg(test)]

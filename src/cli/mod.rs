@@ -1,6 +1,6 @@
 //! The command line: one verb a file, one match.
 //!
-//! Results go to stdout, everything else to stderr. Every verb but `run`, `check`, `config`, `completions` and
+//! Results go to stdout, everything else to stderr. Every verb but `run`, `check`, `config`, `store`, `completions` and
 //! `man` asks the daemon over its control socket, or over the network with `--url`.
 
 mod agent;
@@ -31,6 +31,7 @@ mod run;
 mod scan;
 mod search;
 mod status;
+mod store;
 mod table;
 mod tail;
 mod text;
@@ -110,6 +111,8 @@ enum Verb {
     Audit(audit::Arguments),
     /// Print a report of what happened in a day, a week or another period
     Report(report::Arguments),
+    /// Copy the store to PostgreSQL, or back into a file
+    Store(store::Arguments),
     /// Create, list or revoke tokens, which let other machines use the API
     Token(token::Arguments),
     /// Print the address of the dashboard, with a login that works once
@@ -171,6 +174,7 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Fatal> {
         Verb::Run => Some("run"),
         Verb::Check(_) => Some("check"),
         Verb::Config(_) => Some("config"),
+        Verb::Store(_) => Some("store"),
         _ => None,
     };
     if let Some(name) = here_only {
@@ -199,6 +203,7 @@ fn dispatch(context: &mut Context, verb: Verb) -> Result<Exit, Fatal> {
         Verb::Agent(arguments) => agent::run(context, &arguments),
         Verb::Audit(arguments) => audit::run(context, &arguments),
         Verb::Report(arguments) => report::run(context, &arguments),
+        Verb::Store(arguments) => store::run(context, arguments),
         Verb::Token(arguments) => token::run(context, arguments),
         Verb::Dashboard(arguments) => dashboard::run(context, &arguments),
         Verb::Completions(arguments) => completions::run(context, &arguments),

@@ -44,7 +44,7 @@ pub(crate) use check::parse_schedule;
 pub(crate) use choice::Carrier;
 pub(crate) use choice::{AlertSeverity, AlertWhen};
 pub(crate) use choice::{BusMode, LogFormat, LogLevel, MetricsAccess, Missed, StoreTls, WatchMode};
-pub(crate) use database_url::is_local as is_local_database;
+pub(crate) use database_url::{database_url, is_local as is_local_database};
 pub(crate) use groups::group_id;
 pub(crate) use keys::Agent;
 pub(crate) use keys::{Agents, Alert, Collection, Config, Job, Jobs, Log};

@@ -16,12 +16,46 @@ const PASSWORD_MAX: u64 = 4096;
 /// Why the database cannot be reached with what the config names.
 #[derive(Debug, Error)]
 pub(crate) enum DatabaseConfigError {
-    #[error("[store] url is not the URL of a database: {0}")]
+    #[error("this is not the URL of a database: {0}")]
     Url(String),
-    #[error("cannot read [store] password_file {path}: {source}", path = .path.display())]
+    #[error("cannot read the password file {path}: {source}", path = .path.display())]
     Password { path: PathBuf, source: io::Error },
-    #[error("cannot use [store] ca_file: {0}")]
+    #[error("cannot use the file with the certificates of the authorities: {0}")]
     Authorities(#[source] NetworkError),
+}
+
+/// What a database is reached with.
+pub(crate) struct DatabaseAccess<'a> {
+    /// Where it is, without a password.
+    pub(crate) url: &'a str,
+    pub(crate) password_file: Option<&'a Path>,
+    /// The certificates of the authorities to trust; `None`: those of the system.
+    pub(crate) ca_file: Option<&'a Path>,
+    pub(crate) tls: StoreTls,
+}
+
+impl DatabaseAccess<'_> {
+    /// The database.
+    ///
+    /// # Errors
+    /// A file that is named cannot be used.
+    pub(crate) fn database(&self) -> Result<Database, DatabaseConfigError> {
+        let password = match self.password_file {
+            None => None,
+            Some(path) => Some(password(path).map_err(|source| {
+                let path = path.to_owned();
+                DatabaseConfigError::Password { path, source }
+            })?),
+        };
+        let trust = match self.tls {
+            StoreTls::VerifyFull if !is_local_database(self.url) => {
+                let tls = tls_config(self.ca_file).map_err(DatabaseConfigError::Authorities)?;
+                Trust::Verified(Arc::new(tls))
+            }
+            StoreTls::VerifyFull | StoreTls::Disable => Trust::Plain,
+        };
+        Database::new(self.url, password.as_deref(), trust).map_err(DatabaseConfigError::Url)
+    }
 }
 
 /// The database of the store; `None`: the store is a file.
@@ -29,27 +63,20 @@ pub(crate) enum DatabaseConfigError {
 /// # Errors
 /// A file that the config names cannot be used.
 pub(crate) fn database(config: &Config) -> Result<Option<Database>, DatabaseConfigError> {
+    fn named(path: &Path) -> Option<&Path> {
+        (!path.as_os_str().is_empty()).then_some(path)
+    }
     let store = &config.store;
     if store.url.is_empty() {
         return Ok(None);
     }
-    let named = |path: &Path| (!path.as_os_str().is_empty()).then(|| path.to_owned());
-    let password = match named(&store.password_file) {
-        None => None,
-        Some(path) => {
-            let read = password(&path);
-            Some(read.map_err(|source| DatabaseConfigError::Password { path, source })?)
-        }
+    let access = DatabaseAccess {
+        url: &store.url,
+        password_file: named(&store.password_file),
+        ca_file: named(&store.ca_file),
+        tls: store.tls,
     };
-    let trust = match store.tls {
-        StoreTls::VerifyFull if !is_local_database(&store.url) => {
-            let tls = tls_config(named(&store.ca_file).as_deref());
-            Trust::Verified(Arc::new(tls.map_err(DatabaseConfigError::Authorities)?))
-        }
-        StoreTls::VerifyFull | StoreTls::Disable => Trust::Plain,
-    };
-    let database = Database::new(&store.url, password.as_deref(), trust);
-    database.map(Some).map_err(DatabaseConfigError::Url)
+    access.database().map(Some)
 }
 
 /// The password in a file, without the line feed at its end.

@@ -6,7 +6,7 @@ use super::EnvironmentReport;
 use crate::bus::redis::{Probed, RedisSettings, probe};
 use crate::config::{BusMode, Carrier, Config};
 use crate::daemon::{database, redis_settings};
-use crate::store::id_in;
+use crate::store::{StoreIdentity, identity_in};
 
 /// How long the attempt may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -22,9 +22,12 @@ pub(super) fn reachable(config: &Config, report: &mut EnvironmentReport) {
     }
     let settings = redis_settings(config, !needed);
     let shown = &settings.shown;
-    let store = store_id(config);
+    let store = store_identity(config);
     let is_ours = |owner: &str| match &store {
-        Ok(id) => id.as_deref() == Some(owner),
+        Ok(store) => {
+            let store = store.as_ref();
+            store.is_some_and(|store| store.id() == owner || store.is_copy_of(owner))
+        }
         Err(_) => true, // nobody can tell; that is a note
     };
     match attempt(&settings, is_ours) {
@@ -62,12 +65,12 @@ pub(super) fn reachable(config: &Config, report: &mut EnvironmentReport) {
     }
 }
 
-/// The id of the store; `None`: there is no store yet.
-fn store_id(config: &Config) -> Result<Option<String>, String> {
+/// Which store it is; `None`: there is no store yet.
+fn store_identity(config: &Config) -> Result<Option<StoreIdentity>, String> {
     match database(config).map_err(|error| error.to_string())? {
-        None => id_in(&config.data_dir),
+        None => identity_in(&config.data_dir),
         Some(database) => match database.inspect() {
-            Ok(found) => Ok(found.id),
+            Ok(found) => Ok(found.identity),
             Err(error) => Err(error.to_string()),
         },
     }

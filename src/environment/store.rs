@@ -6,7 +6,7 @@ use super::EnvironmentReport;
 use crate::config::{Config, format_size};
 use crate::disk;
 use crate::index;
-use crate::store::{Inspection, denied, inspect};
+use crate::store::{DatabaseInspection, Inspection, denied, inspect};
 
 /// The store is intact and has a schema that this docent knows, and the index is intact. Gives whether a daemon may have it.
 pub(super) fn store(config: &Config, report: &mut EnvironmentReport) -> bool {
@@ -40,6 +40,11 @@ pub(super) fn store(config: &Config, report: &mut EnvironmentReport) -> bool {
             format!("the store: {path} has schema {found}, and this docent knows up to {known}"),
             "run the newer docent, or restore an earlier copy",
         ),
+        Inspection::Moved(to) => report.unmet(
+            "store",
+            format!("the store: {path} was moved to {to}"),
+            "set [store] url to where it is now",
+        ),
         Inspection::Damaged(cause) => report.unmet(
             "store",
             format!("the store: {path} is damaged: {cause}"),
@@ -70,6 +75,13 @@ fn database(config: &Config, report: &mut EnvironmentReport) {
                 found.schema
             ),
             "run the newer docent",
+        ),
+        Ok(Some(DatabaseInspection {
+            moved_to: Some(to), ..
+        })) => report.unmet(
+            "store",
+            format!("the store: it was moved from this database to {to}"),
+            "set [store] url to where it is now",
         ),
         Ok(Some(found)) => {
             report.notes.push(format!(

@@ -118,7 +118,7 @@ fn write(
     let hash = hash(&batch.counters.audit_hash, &line);
     connection
         .prepare_cached("INSERT INTO audit (n, event, line, hash, at) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![n, event, line, hash, now])?;
+        .defer(params![n, event, line, hash, now])?;
     batch.counters.audit_n = n;
     batch.counters.audit_hash = hash;
     Ok(())

@@ -62,10 +62,10 @@ impl Counters {
         let mut put = connection.prepare_cached(
             "INSERT INTO counter (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         )?;
-        put.execute(params!["seq", self.seq])?;
-        put.execute(params!["change", self.change])?;
-        put.execute(params!["passage", self.chunk])?;
-        put.execute(params!["audit", self.audit_n])?;
+        put.defer(params!["seq", self.seq])?;
+        put.defer(params!["change", self.change])?;
+        put.defer(params!["passage", self.chunk])?;
+        put.defer(params!["audit", self.audit_n])?;
         Ok(())
     }
 }

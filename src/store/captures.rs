@@ -44,7 +44,7 @@ pub(super) fn apply(connection: &Connection, capture: &Capture) -> Result<(), Wr
         let mut insert = connection.prepare_cached(
             "INSERT INTO content (digest, size, packed) VALUES (?1, ?2, ?3) ON CONFLICT (digest) DO NOTHING",
         )?;
-        insert.execute(params![capture.digest, capture.stat.size, packed])?;
+        insert.defer(params![capture.digest, capture.stat.size, packed])?;
     }
     let there: bool = connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM content WHERE digest = ?1)")?

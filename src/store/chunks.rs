@@ -4,6 +4,8 @@
 //! number of their newest change: whoever has applied all up to a number has everything up to it. A chunk that is replaced
 //! stays until the follower has passed its replacement, so that a search on the older state of the index still finds its text.
 
+use std::collections::HashSet;
+
 use super::sql::{self, Connection, Optional, params};
 use serde::{Deserialize, Serialize};
 
@@ -105,7 +107,7 @@ pub(super) fn put(
         "INSERT INTO embedding (model, hash, vector) VALUES (?1, ?2, ?3) ON CONFLICT (model, hash) DO NOTHING",
     )?;
     for (hash, vector) in &set.embeddings {
-        embed.execute(params![set.embedder, hash, vector])?;
+        embed.defer(params![set.embedder, hash, vector])?;
     }
     let mut insert = connection.prepare_cached(
         "INSERT INTO chunk (number, document, version, change, ordinal, heading, first_line, last_line, text, hash)
@@ -113,15 +115,21 @@ pub(super) fn put(
     )?;
     let mut embedded = connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM embedding WHERE model = ?1 AND hash = ?2)")?;
+    let brought: HashSet<&str> = set
+        .embeddings
+        .iter()
+        .map(|(hash, _)| hash.as_str())
+        .collect();
     for (ordinal, chunk) in set.chunks.iter().enumerate() {
-        let there: bool = embedded.query_row([&set.embedder, &chunk.hash], |row| row.get(0))?;
+        let there = brought.contains(chunk.hash.as_str())
+            || embedded.query_row([&set.embedder, &chunk.hash], |row| row.get(0))?;
         if !there {
             return Err(WriteError::Invalid(format!(
                 "chunk {ordinal} of document {} has no embedding",
                 set.document
             )));
         }
-        insert.execute(params![
+        insert.defer(params![
             batch.next_chunk(),
             set.document,
             set.version,
@@ -169,7 +177,7 @@ fn replace(connection: &Connection, document: &str, batch: &mut Batch) -> Result
         .prepare_cached(
             "UPDATE chunk SET replaced_by = ?2 WHERE document = ?1 AND replaced_by IS NULL",
         )?
-        .execute(params![document, change])?;
+        .defer(params![document, change])?;
     Ok(change)
 }
 
@@ -185,7 +193,7 @@ fn record(
              ON CONFLICT (document) DO UPDATE SET change = excluded.change, version = excluded.version,
                digest = excluded.digest, embedder = excluded.embedder, chunks = excluded.chunks, at = excluded.at",
         )?
-        .execute(params![
+        .defer(params![
             document,
             state.change,
             state.version,

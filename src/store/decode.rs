@@ -81,12 +81,12 @@ macro_rules! from_text {
 }
 
 from_text! {
-    EventId => |text: &str| text.parse::<EventId>().map_err(|_| "it is no UUID"),
+    EventId => |text: &str| text.parse::<EventId>().map_err(|_| "it is not a UUID"),
     EventType => |text: &str| text.parse::<EventType>().map_err(|_| format!("there is no event type `{text}`")),
     AgentName => |text: &str| text.parse::<AgentName>().map_err(|_| format!("there is no agent `{text}`")),
     Subject => Subject::parse,
     Data => Data::parse,
-    Digest => |text: &str| text.parse::<Digest>().map_err(|()| "it is no digest"),
+    Digest => |text: &str| text.parse::<Digest>().map_err(|()| "it is not a digest"),
 }
 
 /// Stores what has a text of its own as that text.

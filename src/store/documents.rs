@@ -90,7 +90,7 @@ pub(super) fn put(
              ON CONFLICT (id) DO UPDATE SET version = excluded.version, digest = excluded.digest, state = excluded.state,
                reason = excluded.reason, title = excluded.title, kind = excluded.kind, changed_at = excluded.changed_at",
         )?
-        .execute(params![
+        .defer(params![
             version.document,
             version.collection,
             version.path,
@@ -108,7 +108,7 @@ pub(super) fn put(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT (document, version) DO UPDATE SET state = excluded.state, reason = excluded.reason, title = excluded.title",
         )?
-        .execute(params![
+        .defer(params![
             version.document,
             version.version,
             version.digest,
@@ -120,7 +120,7 @@ pub(super) fn put(
         ])?;
     connection
         .prepare_cached("DELETE FROM document_version WHERE document = ?1 AND version <= ?2")?
-        .execute(params![
+        .defer(params![
             version.document,
             version.version.saturating_sub(kept.max(1))
         ])?;

@@ -39,6 +39,11 @@ pub enum OpenError {
         /// The newest schema that this docent knows.
         known: i64,
     },
+    /// The store was copied, and the copy is the one that counts.
+    #[error(
+        "the store {place} was moved to {to}; set [store] url in the config to where it is now"
+    )]
+    Moved { place: String, to: String },
     /// The disk is full or fails.
     #[error("cannot open the store {path}: {cause}", path = .path.display())]
     Unavailable { path: PathBuf, cause: String },

@@ -311,7 +311,7 @@ impl Store {
     pub async fn issues_page(&self, closed: bool, known: usize) -> Result<Vec<Issue>, ReadError> {
         self.read("health issues", move |connection| {
             let mut select = connection.prepare_cached(ISSUES)?;
-            page(select.query(params![closed, -1, known])?, issue_row)
+            page(select.query(params![closed, i64::MAX, known])?, issue_row)
         })
         .await
     }

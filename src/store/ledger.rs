@@ -103,7 +103,7 @@ pub(super) fn publish(
         "INSERT INTO event (seq, id, type, source, subject, time, data, causation, correlation)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
-    insert.execute(params![
+    insert.defer(params![
         seq,
         event.id,
         event.kind,
@@ -119,7 +119,7 @@ pub(super) fn publish(
     )?;
     for agent in event.kind.subscribers() {
         if batch.options().agents.contains(agent) {
-            owe.execute(params![seq, agent, event.subject])?;
+            owe.defer(params![seq, agent, event.subject])?;
             let delta = batch.delta(*agent);
             delta.owed += 1;
             delta.fresh = true;

@@ -131,7 +131,7 @@ pub(super) fn put(connection: &Connection, entry: &ManifestEntry) -> Result<(), 
            size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
            device = excluded.device, inode = excluded.inode, reason = excluded.reason",
     )?;
-    put.execute(params![
+    put.defer(params![
         entry.collection,
         entry.path,
         entry.state,

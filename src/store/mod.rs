@@ -15,6 +15,7 @@ mod audit;
 mod batch;
 mod captures;
 mod chunks;
+mod copy;
 mod dead;
 mod decode;
 mod digest;
@@ -27,6 +28,7 @@ mod figures;
 pub(crate) mod gate;
 mod health;
 mod history;
+mod identity;
 mod ingress;
 mod jobs;
 mod keeper;
@@ -66,6 +68,7 @@ pub(crate) use alerts::{AlertChange, AlertRow, AlertStage, Notification, Undeliv
 pub(crate) use audit::AuditRecord;
 pub(crate) use captures::{Capture, pack};
 pub(crate) use chunks::{ChunkRow, ChunkSet, ChunkSource, Feed, IndexedState};
+pub(crate) use copy::{CopyError, CopySummary, StorePlace, copy};
 pub(crate) use dead::DeadLetter;
 pub(crate) use digest::Digest;
 pub(crate) use documents::{DocumentRow, DocumentState, DocumentVersion};
@@ -76,6 +79,7 @@ pub(crate) use health::{
     Detector, FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity,
 };
 pub(crate) use history::AgentTimes;
+pub(crate) use identity::StoreIdentity;
 pub(crate) use ingress::{IngressDead, IngressDeadRow};
 pub(crate) use jobs::{JobChange, JobPlanned, JobState};
 pub use ledger::RetryPolicy;
@@ -94,11 +98,12 @@ pub(crate) use outcome::{Settlement, derived_id, effects_weight};
 pub(crate) use outline::ChunkPlace;
 pub(crate) use owed::{DueBy, OfferClass, OwedRow, RetryCursor};
 pub(crate) use past::{AuditSearch, EventSearch, PastEvent, PastRecord, PastRow, Span};
-pub(crate) use postgres::{Database, Trust};
+pub(crate) use postgres::DatabaseInspection;
+pub use postgres::{Database, Trust};
 pub(crate) use reports::ReportRow;
 pub(crate) use shared::PUT_BACK;
 pub(crate) use shared::{AgentCounts, AgentSignal, Head, HeldLog, Standing};
-pub(crate) use sqlite::{Inspection, id_in, inspect};
+pub(crate) use sqlite::{Inspection, identity_in, inspect};
 pub(crate) use tokens::{TokenRole, TokenRow};
 
 use crate::event::{AgentName, Millis, NewEvent, Seq};
@@ -156,7 +161,12 @@ impl<T> Pending<T> {
 impl Store {
     /// The store's id, its own from its first day on: what follows another store does not follow this one.
     pub fn id(&self) -> &str {
-        &self.shared.id
+        self.shared.identity.id()
+    }
+
+    /// Which store this is.
+    pub(crate) fn identity(&self) -> &StoreIdentity {
+        &self.shared.identity
     }
 
     /// Where the file is.

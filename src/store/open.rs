@@ -54,13 +54,9 @@ impl Store {
     /// # Errors
     /// Another daemon has it, it is damaged or newer, or the disk refuses: see [`OpenError`].
     pub fn open(data_dir: &Path, options: StoreOptions) -> Result<(Store, Closer), OpenError> {
-        let lock = private(data_dir)?;
-        let path = data_dir.join("store.db");
-        private_file(&path)?;
+        let (connection, lock) = open_file(data_dir)?;
+        let path = file(data_dir);
         let refuse = |e: sql::Error| refuse(&path, &e);
-        let connection = sqlite::connect_writer(&path).map_err(|e| refuse(e.into()))?;
-        let connection = Connection::Sqlite(connection);
-        prepare(&connection, &path)?;
         let shared = Arc::new(StoreShared::load(&connection).map_err(refuse)?);
         let io = |attempt| OpenError::io(attempt, &path);
         let files = Arc::new(Files::opened(&path).map_err(io("look at"))?);
@@ -91,9 +87,8 @@ impl Store {
     ) -> Result<(Store, Closer), OpenError> {
         let lock = private(data_dir)?;
         let database = Arc::new(database);
-        let connection = connect(&database)?;
+        let connection = open_connection(&database)?;
         let refuse = |error: sql::Error| refuse_database(&database, error);
-        prepare_database(&connection, &database)?;
         let shared = Arc::new(StoreShared::load(&connection).map_err(refuse)?);
         let (alive, ended) = std::sync::mpsc::sync_channel::<()>(0);
         let opened = Opened {
@@ -101,7 +96,7 @@ impl Store {
             shared,
             keeper: Keeper::Database(Box::new(DatabaseKeeper::new(database.clone(), alive))),
             source: Source::Database(database),
-            path: data_dir.join("store.db"),
+            path: file(data_dir),
         };
         let answering = lock.clone();
         opened.start(options, lock, move || answering.answer_until(&ended))
@@ -156,8 +151,31 @@ impl Opened {
     }
 }
 
+/// The file of the store in `data_dir`.
+pub(super) fn file(data_dir: &Path) -> PathBuf {
+    data_dir.join("store.db")
+}
+
+/// Takes the lock on `data_dir`, and opens the store in it to write.
+pub(super) fn open_file(data_dir: &Path) -> Result<(Connection, Arc<Lock>), OpenError> {
+    let lock = private(data_dir)?;
+    let path = file(data_dir);
+    private_file(&path)?;
+    let connection = sqlite::connect_writer(&path).map_err(|e| refuse(&path, &e.into()))?;
+    let connection = Connection::Sqlite(connection);
+    prepare(&connection, &path)?;
+    Ok((connection, lock))
+}
+
+/// Opens the store in a database to write.
+pub(super) fn open_connection(database: &Database) -> Result<Connection, OpenError> {
+    let connection = connect(database)?;
+    prepare_database(&connection, database)?;
+    Ok(connection)
+}
+
 /// Makes `data_dir` private, and takes its lock.
-fn private(data_dir: &Path) -> Result<Arc<Lock>, OpenError> {
+pub(super) fn private(data_dir: &Path) -> Result<Arc<Lock>, OpenError> {
     private_folder(data_dir)?;
     if let Some(denied) = access::denied(data_dir).into_iter().next() {
         return Err(denied.into());
@@ -166,7 +184,7 @@ fn private(data_dir: &Path) -> Result<Arc<Lock>, OpenError> {
 }
 
 /// The session that writes, once no other docent has one.
-fn connect(database: &Database) -> Result<Connection, OpenError> {
+pub(super) fn connect(database: &Database) -> Result<Connection, OpenError> {
     let until = Instant::now() + PREDECESSOR;
     loop {
         match database.connect_writer() {
@@ -197,7 +215,7 @@ fn private_folder(data_dir: &Path) -> Result<(), OpenError> {
 }
 
 /// Makes the file with its mode before SQLite does, which would ask the umask.
-fn private_file(path: &Path) -> Result<(), OpenError> {
+pub(super) fn private_file(path: &Path) -> Result<(), OpenError> {
     OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -222,7 +240,8 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     if (1..schema::VERSION).contains(&found) {
         whole(connection, path)?;
     }
-    forward(connection, found).map_err(refuse)
+    forward(connection, found).map_err(refuse)?;
+    stays(connection, &path.display().to_string()).map_err(refuse)?
 }
 
 fn prepare_database(connection: &Connection, database: &Database) -> Result<(), OpenError> {
@@ -235,7 +254,19 @@ fn prepare_database(connection: &Connection, database: &Database) -> Result<(), 
             known: schema::VERSION,
         });
     }
-    forward(connection, found).map_err(refuse)
+    forward(connection, found).map_err(refuse)?;
+    stays(connection, database.shown()).map_err(refuse)?
+}
+
+/// That the store was not moved.
+fn stays(connection: &Connection, place: &str) -> sql::Result<Result<(), OpenError>> {
+    Ok(match schema::moved_to(connection)? {
+        None => Ok(()),
+        Some(to) => Err(OpenError::Moved {
+            place: place.to_owned(),
+            to,
+        }),
+    })
 }
 
 /// Brings a store from schema `found` to the one of this docent.
@@ -243,10 +274,7 @@ fn forward(connection: &Connection, found: i64) -> sql::Result<()> {
     if found < schema::VERSION {
         schema::migrate(connection, found)?;
     }
-    schema::name(connection)?;
-    #[cfg(feature = "testing")]
-    connection.execute_batch(&schema::in_words_of(connection, schema::TESTING))?;
-    Ok(())
+    schema::complete(connection)
 }
 
 fn refuse_database(database: &Database, error: sql::Error) -> OpenError {

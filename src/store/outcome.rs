@@ -284,7 +284,7 @@ pub(super) fn apply(
         Effect::Test { event, attempt } => {
             let mut insert = connection
                 .prepare_cached("INSERT INTO test_effect (event, attempt) VALUES (?1, ?2)")?;
-            insert.execute(super::sql::params![event, attempt])?;
+            insert.defer(super::sql::params![event, attempt])?;
             Ok(())
         }
     }

@@ -25,7 +25,9 @@ impl Source {
     fn connect(&self) -> sql::Result<Connection> {
         match self {
             Source::File(path) => Ok(Connection::Sqlite(sqlite::connect(path, true)?)),
-            Source::Database(database) => Ok(Connection::Postgres(database.connect_reader()?)),
+            Source::Database(database) => {
+                Ok(Connection::Postgres(Box::new(database.connect_reader()?)))
+            }
         }
     }
 }
@@ -55,13 +57,25 @@ impl Readers {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a query on a connection that is free. One that was lost is replaced.
+    /// A connection on which a state of the store is begun to be read: one that is free, or another one where those were lost
+    /// while nobody used them.
+    fn begin(&self) -> sql::Result<Connection> {
+        loop {
+            let Some(free) = self.idle().pop() else { break };
+            match free.begin_snapshot() {
+                Ok(()) => return Ok(free),
+                Err(_) if free.is_lost() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let connection = self.source.connect()?;
+        connection.begin_snapshot()?;
+        Ok(connection)
+    }
+
+    /// Runs a query on a connection of its own.
     fn run<T>(&self, query: impl FnOnce(&Connection) -> sql::Result<T>) -> sql::Result<T> {
-        let free = self.idle().pop().filter(|connection| !connection.is_lost());
-        let connection = match free {
-            Some(connection) => connection,
-            None => self.source.connect()?,
-        };
+        let connection = self.begin()?;
         let result = connection.in_snapshot(query);
         self.idle().push(connection);
         result

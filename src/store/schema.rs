@@ -104,6 +104,42 @@ CREATE TABLE report (
     json TEXT NOT NULL);
 ";
 
+/// The tables of a store, all of them.
+pub(super) const TABLES: &[&str] = &[
+    "counter",
+    "meta",
+    "event",
+    "delivery",
+    "content",
+    "manifest",
+    "scan_wanted",
+    "scan",
+    "document",
+    "document_version",
+    "indexed",
+    "chunk",
+    "embedding",
+    "audit",
+    "job",
+    "issue",
+    "ingress_dead",
+    "token",
+    "alert",
+    "notification",
+    "report",
+    #[cfg(feature = "testing")]
+    "test_effect",
+];
+
+/// What `meta` says of the store itself, and not of what is in it.
+pub(super) const OWN_FACTS: [&str; 5] = [ID, "schema", "batch", COPY_OF, MOVED_TO];
+
+/// The name under which a copy has the id of the store that it was made of.
+const COPY_OF: &str = "copy_of";
+
+/// The name under which a store that was copied says where its copy is.
+pub(super) const MOVED_TO: &str = "moved_to";
+
 /// What the agent `test` leaves behind.
 #[cfg(feature = "testing")]
 pub(super) const TESTING: &str = "CREATE TABLE IF NOT EXISTS test_effect (
@@ -161,7 +197,8 @@ pub(super) fn migrate(connection: &Connection, from: i64) -> sql::Result<()> {
     migrated
 }
 
-fn steps(connection: &Connection, from: i64) -> sql::Result<()> {
+/// Makes the tables, or brings those of schema `from` forward, within a transaction.
+pub(super) fn steps(connection: &Connection, from: i64) -> sql::Result<()> {
     let done = usize::try_from(from).unwrap_or(0);
     for step in STEPS.iter().skip(done) {
         connection.execute_batch(&in_words_of(connection, step))?;
@@ -192,25 +229,53 @@ pub(super) fn in_words_of(connection: &Connection, statement: &str) -> String {
     }
 }
 
-/// Gives a store that has no id an id of its own.
-pub(super) fn name(connection: &Connection) -> sql::Result<()> {
-    connection
-        .execute(
-            "INSERT INTO meta (name, value) VALUES ('store', ?1) ON CONFLICT (name) DO NOTHING",
-            [uuid::Uuid::now_v7().to_string()],
-        )
-        .map(drop)
+/// Gives a store that has no id an id of its own, and what tests need.
+pub(super) fn complete(connection: &Connection) -> sql::Result<()> {
+    put_fact(connection, ID, &uuid::Uuid::now_v7().to_string())?;
+    #[cfg(feature = "testing")]
+    connection.execute_batch(&in_words_of(connection, TESTING))?;
+    Ok(())
 }
 
 pub(super) fn id(connection: &Connection) -> sql::Result<String> {
-    connection.query_row("SELECT value FROM meta WHERE name = 'store'", [], |row| {
-        row.get(0)
-    })
+    fact(connection, ID)?.ok_or(sql::Error::NoRows)
+}
+
+/// The id of the store that this one was copied from.
+pub(super) fn copy_of(connection: &Connection) -> sql::Result<Option<String>> {
+    fact(connection, COPY_OF)
+}
+
+pub(super) fn mark_copy_of(connection: &Connection, source: &str) -> sql::Result<()> {
+    put_fact(connection, COPY_OF, source)
+}
+
+/// Where the store was moved to.
+pub(super) fn moved_to(connection: &Connection) -> sql::Result<Option<String>> {
+    fact(connection, MOVED_TO)
+}
+
+pub(super) fn mark_moved(connection: &Connection, to: &str) -> sql::Result<()> {
+    put_fact(connection, MOVED_TO, to)
+}
+
+fn fact(connection: &Connection, name: &str) -> sql::Result<Option<String>> {
+    let select = "SELECT value FROM meta WHERE name = ?1";
+    connection
+        .query_row(select, [name], |row| row.get(0))
+        .optional()
+}
+
+/// Puts a fact, unless there is one of that name.
+fn put_fact(connection: &Connection, name: &str, value: &str) -> sql::Result<()> {
+    let put = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING";
+    connection.execute(put, [name, value]).map(drop)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::tests::server::TestDatabase;
 
     fn in_memory() -> Connection {
         Connection::Sqlite(rusqlite::Connection::open_in_memory().unwrap())
@@ -221,13 +286,39 @@ mod tests {
         let [one, other] = [(); 2].map(|()| {
             let connection = in_memory();
             migrate(&connection, 0).unwrap();
-            name(&connection).unwrap();
+            complete(&connection).unwrap();
             let first = id(&connection).unwrap();
-            name(&connection).unwrap();
+            complete(&connection).unwrap();
             assert_eq!(id(&connection).unwrap(), first);
             first
         });
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_database_of_each_older_schema_becomes_what_a_new_one_is() {
+        let described = |connection: &Connection| {
+            let columns = "SELECT CAST(table_name || '.' || column_name || ' ' || data_type AS TEXT) FROM information_schema.columns
+                           WHERE table_schema = 'public' ORDER BY 1";
+            let mut select = connection.prepare_cached(columns).unwrap();
+            let found: sql::Result<Vec<String>> =
+                select.query_map([], |row| row.get(0)).unwrap().collect();
+            found.unwrap()
+        };
+        let new = TestDatabase::new().reached().connect_writer().unwrap();
+        migrate(&new, 0).unwrap();
+        for from in 1..STEPS.len() {
+            let older = TestDatabase::new().reached().connect_writer().unwrap();
+            for step in &STEPS[..from] {
+                older.execute_batch(&in_words_of(&older, step)).unwrap();
+            }
+            let from = i64::try_from(from).unwrap();
+            put_fact(&older, "schema", &from.to_string()).unwrap();
+            assert_eq!(version(&older).unwrap(), from);
+            migrate(&older, from).unwrap();
+            assert_eq!(version(&older).unwrap(), VERSION);
+            assert_eq!(described(&older), described(&new));
+        }
     }
 
     #[test]
@@ -237,5 +328,14 @@ mod tests {
         migrate(&connection, 0).unwrap();
         assert_eq!(version(&connection).unwrap(), VERSION);
         assert_eq!(STEPS.len(), usize::try_from(VERSION).unwrap());
+        complete(&connection).unwrap();
+        let mut select = connection
+            .prepare_cached("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+            .unwrap();
+        let found: sql::Result<Vec<String>> =
+            select.query_map([], |row| row.get(0)).unwrap().collect();
+        let mut tables = TABLES.to_vec();
+        tables.sort_unstable();
+        assert_eq!(found.unwrap(), tables);
     }
 }

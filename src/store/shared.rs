@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use super::batch::{Counters, Delta};
 use super::figures::StoreFigures;
-use super::schema;
+use super::identity::StoreIdentity;
 use super::sql::{self, Connection};
 use crate::event::{AgentName, Millis, Seq};
 
@@ -110,7 +110,7 @@ pub struct HeldLog {
 
 /// StoreShared between the writer and the handles.
 pub(super) struct StoreShared {
-    pub(super) id: String,
+    pub(super) identity: StoreIdentity,
     head: watch::Sender<Head>,
     standing: watch::Sender<Standing>,
     agents: Vec<AgentSlot>,
@@ -123,7 +123,7 @@ impl StoreShared {
     /// Loads the counts once.
     pub(super) fn load(connection: &Connection) -> sql::Result<Self> {
         let shared = StoreShared {
-            id: schema::id(connection)?,
+            identity: StoreIdentity::read(connection)?,
             head: watch::Sender::new(Head::default()),
             standing: watch::Sender::default(),
             agents: AgentName::ALL

@@ -1,4 +1,9 @@
-//! The ledger's rules, against a real file.
+//! The ledger's rules, against a real file and a real database.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what waits for a server is not for a thread of the runtime; awaited right there"
+)]
 
 use std::time::Duration;
 
@@ -23,6 +28,7 @@ macro_rules! on_both_engines {
     };
 }
 
+mod copy;
 mod damage;
 mod files;
 mod past;

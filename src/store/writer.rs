@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::batch::{Batch, Pruned};
+use super::batch::{Batch, Counters, Pruned};
 use super::error::unavailable;
 use super::figures::fix_labels;
 use super::keeper::{Keeper, Readiness};
@@ -97,7 +97,7 @@ impl Writer {
             }
             Err(error) => {
                 self.batch.counters = before;
-                if let Err(error) = self.connection.execute_batch("ROLLBACK") {
+                if let Err(error) = self.connection.undo("ROLLBACK") {
                     tracing::debug!(%error, "the transaction was rolled back already");
                 }
                 tracing::debug!(%error, members = replies.len(), "a commit was rolled back");
@@ -185,17 +185,24 @@ impl Writer {
             match apply(&self.connection, work, &mut self.batch) {
                 Ok(done) => results.push(Ok(done)),
                 Err(WriteError::Unavailable(cause)) => return Err(WriteError::Unavailable(cause)),
-                Err(_) => {
-                    self.batch.clear();
-                    self.batch.counters = counters;
-                    let ended = self.connection.execute_batch("ROLLBACK");
-                    ended.map_err(|e| unavailable(&e))?;
-                    self.begin()?;
-                    return Ok(None);
-                }
+                Err(_) => return self.begin_anew(counters),
             }
         }
-        Ok(Some(results))
+        match self.connection.run_deferred().map_err(WriteError::from) {
+            Ok(()) => Ok(Some(results)),
+            Err(WriteError::Unavailable(cause)) => Err(WriteError::Unavailable(cause)),
+            Err(_) => self.begin_anew(counters),
+        }
+    }
+
+    /// Takes back what was applied of the batch, and begins its transaction again.
+    fn begin_anew<T>(&mut self, counters: Counters) -> Result<Option<T>, WriteError> {
+        self.batch.clear();
+        self.batch.counters = counters;
+        let undone = self.connection.undo("ROLLBACK");
+        undone.map_err(|e| unavailable(&e))?;
+        self.begin()?;
+        Ok(None)
     }
 
     /// The members of the batch, each in a savepoint of its own.
@@ -222,7 +229,12 @@ impl Writer {
         let deltas = self.batch.deltas.clone();
         let published = self.batch.published.len();
         execute(&self.connection, "SAVEPOINT member")?;
-        let result = apply(&self.connection, work, &mut self.batch);
+        let result = apply(&self.connection, work, &mut self.batch).and_then(|done| {
+            self.connection
+                .run_deferred()
+                .map(|()| done)
+                .map_err(WriteError::from)
+        });
         match &result {
             Ok(_) => execute(&self.connection, "RELEASE member")?,
             Err(WriteError::Unavailable(_)) => {}
@@ -230,7 +242,7 @@ impl Writer {
                 self.batch.counters = counters;
                 self.batch.deltas = deltas;
                 self.batch.published.truncate(published);
-                execute(&self.connection, "ROLLBACK TO member")?;
+                self.connection.undo("ROLLBACK TO member")?;
                 execute(&self.connection, "RELEASE member")?;
             }
         }

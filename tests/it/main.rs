@@ -30,6 +30,7 @@ mod api;
 mod architecture;
 mod backlog;
 mod bad_input;
+mod certificate;
 mod check;
 mod circles;
 mod cite;

@@ -5,15 +5,18 @@
     reason = "the figures that are measured are printed"
 )]
 
+use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
+use serde_json::json;
 
 use crate::corpus::{QUERIES, fill};
 use crate::helper::World;
 use crate::load::{Client, Files, Over, pause, same, seed};
-use crate::postgres_server::PostgresServer;
+use crate::postgres_server::{PASSWORD, PostgresServer};
+use crate::redis_server::RedisServer;
 use crate::work::QUICK;
 
 const FILES: usize = 60;
@@ -153,10 +156,249 @@ fn a_database_in_use_one_that_is_away_and_one_that_is_unfit_are_refused_with_a_w
         code == 78 && said.contains("its encoding is not UTF8"),
         "{code} {said}"
     );
+    server.query("UPDATE meta SET value = '99' WHERE name = 'schema'");
+    let (code, said) = world.refused();
+    assert!(
+        code == 65 && said.contains("has schema 99, this docent knows up to"),
+        "{code} {said}"
+    );
+    for ignores in [false, true] {
+        let (_pooler, url) = server.pooler(ignores);
+        store(&world, &format!("url = \"{url}\""));
+        let (code, said) = world.refused();
+        assert!(
+            code == 78 && said.contains("a connection pooler stands before it"),
+            "{code} {said}"
+        );
+    }
+    store(&world, &format!("url = \"{}\"", server.url()));
     drop(server);
     let (code, said) = world.refused();
     assert!(
         code == 69 && said.contains("cannot use the store postgres://"),
         "{code} {said}"
+    );
+}
+
+/// Puts `[store]` at the end of the config, in the place of one that is there.
+fn store(world: &World, keys: &str) {
+    let config = fs::read_to_string(world.config()).expect("the config");
+    let before = config.split("[store]").next().unwrap_or_default();
+    fs::write(world.config(), format!("{before}[store]\n{keys}\n")).expect("the config");
+}
+
+#[test]
+fn a_store_is_moved_to_a_database_and_back_with_all_that_it_knows_and_owes() {
+    let (server, redis) = (PostgresServer::start(), RedisServer::start());
+    let world = World::on_redis(&redis, "redis", QUICK);
+    fill(&world, &mut Rng::with_seed(11), FILES);
+    let daemon = world.start();
+    world.wait();
+    world.settled();
+    let dead = world.work("dead", json!({"end": "permanent"}));
+    world.until("it is dead", || world.status()["bus"]["dead"] == 1);
+    let known = world.knowledge(QUERIES);
+    let audit = world.audit();
+    let url = server.url();
+    let copy = ["store", "copy", "--to", url.as_str()];
+    let in_use = world.cli(copy);
+    assert_eq!(in_use.code(), 75, "{}", in_use.stderr());
+    let owed = world.work("owed", json!({"sleep_ms": 1500}));
+    let reached = |event: &str, start: bool| {
+        let lines = world.lines();
+        lines
+            .iter()
+            .any(|line| line.event == event && line.start == start)
+    };
+    world.until("it is in flight", || reached(&owed, true));
+    daemon.kill();
+
+    let copied = world.cli(copy);
+    assert_eq!(copied.code(), 0, "{}", copied.stderr());
+    assert!(
+        copied.stdout().contains("All rows are equal"),
+        "{}",
+        copied.stdout()
+    );
+    let (code, said) = world.refused();
+    assert!(
+        code == 65 && said.contains("was moved to postgres://"),
+        "{code} {said}"
+    );
+    let check = world.cli(["check"]);
+    assert!(
+        check.stdout().contains("was moved to postgres://"),
+        "{}",
+        check.stdout()
+    );
+
+    let lives_on = |began: &str| {
+        let daemon = world.start();
+        world.until_carried_by("redis");
+        world.wait();
+        same(&known, &world.knowledge(QUERIES));
+        let now = world.audit();
+        assert!(
+            now.starts_with(&audit),
+            "the audit log goes on where it was"
+        );
+        assert_eq!(world.status()["bus"]["dead"], 1);
+        world.until("what was in flight is done", || reached(&owed, false));
+        let done = world.work("new", json!({}));
+        world.until("new work is done", || reached(&done, false));
+        assert!(world.log().contains(began), "{}", world.log());
+        assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    };
+    store(&world, &format!("url = \"{url}\""));
+    lives_on("takes over the namespace of the store that it was copied from");
+    assert!(
+        world
+            .lines()
+            .iter()
+            .filter(|line| line.event == dead)
+            .count()
+            == 2
+    );
+
+    let home = world.path().join("home");
+    let copied = world.cli([
+        "store",
+        "copy",
+        "--to",
+        home.to_str().expect("a plain path"),
+    ]);
+    assert_eq!(copied.code(), 0, "{}", copied.stderr());
+    let (code, said) = world.refused();
+    assert!(
+        code == 65 && said.contains("home/store.db"),
+        "{code} {said}"
+    );
+    let config = fs::read_to_string(world.config()).expect("the config");
+    let config = config.replace("data_dir = \"data\"", "data_dir = \"home\"");
+    fs::write(world.config(), config).expect("the config");
+    store(&world, "");
+    lives_on("home");
+}
+
+#[test]
+fn a_copy_that_is_killed_leaves_its_source_or_is_complete() {
+    let server = PostgresServer::start();
+    let world = World::new("");
+    fill(&world, &mut Rng::with_seed(12), 4 * FILES);
+    let daemon = world.start();
+    world.wait();
+    world.settled();
+    let known = world.knowledge(QUERIES);
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    let url = server.url();
+    let copy = ["store", "copy", "--to", url.as_str()];
+    let mut moved = false;
+    for millis in [0, 20, 60, 120, 250, 500] {
+        let mut child = world.command(copy).spawn().expect("the command line runs");
+        pause(Duration::from_millis(millis));
+        child.kill().expect("it is ours");
+        child.wait().expect("it is gone");
+        let found = world.cli(["check"]).stdout();
+        moved = found.contains("was moved to postgres://");
+        if moved {
+            break;
+        }
+        let daemon = world.start();
+        same(&known, &world.knowledge(QUERIES));
+        assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    }
+    if !moved {
+        let copied = world.cli(copy);
+        assert_eq!(copied.code(), 0, "{}", copied.stderr());
+    }
+    store(&world, &format!("url = \"{url}\""));
+    let daemon = world.start();
+    world.wait();
+    same(&known, &world.knowledge(QUERIES));
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+#[test]
+fn over_a_network_the_server_proves_who_it_is_and_the_password_is_told_to_nobody() {
+    let server = PostgresServer::secured("DNS:localhost");
+    let world = World::new("");
+    let secret = world.path().join("password");
+    fs::write(&secret, format!("{PASSWORD}\n")).expect("the password");
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .expect("a mode");
+    let url = server.network_url();
+    let authority = server.authority();
+    let keys = |more: &str| format!("url = \"{url}\"\npassword_file = \"password\"\n{more}");
+    let trusted = format!("ca_file = {authority:?}");
+    store(&world, &keys(&trusted));
+    let check = world.cli(["check"]);
+    assert_eq!(check.code(), 0, "{}{}", check.stdout(), check.stderr());
+    let daemon = world.start();
+    world.wait();
+    let encrypted = "SELECT COUNT(*) > 0 AND bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = 'docent' AND application_name = 'docent'";
+    assert_eq!(server.query(encrypted).trim(), "t");
+    let shown = world.cli(["config", "show"]);
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    let told = format!(
+        "{}{}{}{}",
+        shown.stdout(),
+        check.stdout(),
+        check.stderr(),
+        world.log()
+    );
+    assert!(!told.contains(PASSWORD), "{told}");
+
+    // An authority that nobody knows, no TLS at all, a password that is wrong.
+    for (keys, why) in [
+        (keys(""), "certificate"),
+        (keys("tls = \"disable\""), "no encryption"),
+        (
+            keys(&trusted).replace("\"password\"", "\"wrong\""),
+            "password authentication failed",
+        ),
+    ] {
+        fs::write(world.path().join("wrong"), "another").expect("a file");
+        fs::set_permissions(
+            world.path().join("wrong"),
+            std::os::unix::fs::PermissionsExt::from_mode(0o600),
+        )
+        .expect("a mode");
+        store(&world, &keys);
+        let (code, said) = world.refused();
+        assert!(code == 69 && said.contains(why), "{keys}: {code} {said}");
+        assert!(
+            !said.contains(PASSWORD) && !said.contains("another "),
+            "{said}"
+        );
+    }
+
+    let elsewhere = PostgresServer::secured("DNS:elsewhere");
+    let keys = format!(
+        "url = \"{}\"\npassword_file = \"password\"\nca_file = {:?}",
+        elsewhere.network_url(),
+        elsewhere.authority()
+    );
+    store(&world, &keys);
+    let (code, said) = world.refused();
+    assert!(
+        code == 69 && said.contains("not valid for name"),
+        "{code} {said}"
+    );
+    let copied = World::new("");
+    copied.start().stop();
+    let run = copied.cli([
+        "store".as_ref(),
+        "copy".as_ref(),
+        "--to".as_ref(),
+        url.as_ref(),
+        "--password-file".as_ref(),
+        secret.as_os_str(),
+        "--ca-file".as_ref(),
+        authority.as_os_str(),
+    ]);
+    assert!(
+        run.code() == 65 && run.stderr().contains("there is a store in"),
+        "{}",
+        run.stderr()
     );
 }

@@ -1,19 +1,26 @@
 //! A real PostgreSQL in a folder of its own, and what can be done to it.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::certificate;
 use crate::helper::{DEADLINE, signal};
+
+/// The password over the network.
+pub(crate) const PASSWORD: &str = "hunter2-of-the-test";
 
 /// A server that this test alone uses, with an empty database `docent` of the user `docent`. Stopped when dropped.
 pub(crate) struct PostgresServer {
     dir: TempDir,
+    /// Where it listens besides its socket.
+    port: Option<u16>,
     child: Option<Child>,
 }
 
@@ -26,16 +33,54 @@ impl PostgresServer {
         server
     }
 
+    /// One that also listens on a port of this machine, with TLS, a certificate for `names`, and a password.
+    pub(crate) fn secured(names: &str) -> PostgresServer {
+        let mut server = PostgresServer::absent();
+        certificate::issue(server.dir.path(), names);
+        let key = server.dir.path().join("server.key");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("a mode");
+        server.own(&key);
+        fs::write(
+            server.data().join("pg_hba.conf"),
+            "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n",
+        )
+        .expect("who may connect");
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        server.port = Some(free.expect("a free port").port());
+        server.appear();
+        server.psql("CREATE DATABASE docent");
+        server.psql(&format!("ALTER USER docent PASSWORD '{PASSWORD}'"));
+        server
+    }
+
+    /// Gives a file to the user that the server runs as: it does not run as root.
+    fn own(&self, path: &Path) {
+        if rustix::process::geteuid().is_root() {
+            chown(path, Some(uid_of("postgres")), None).expect("root may");
+        }
+    }
+
+    /// The certificate of the authority that a secured one is of.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
+    }
+
+    /// The URL of docent's database over the network.
+    pub(crate) fn network_url(&self) -> String {
+        let port = self.port.expect("it listens on a port");
+        format!("postgres://docent@localhost:{port}/docent")
+    }
+
     /// One that does not run yet.
     pub(crate) fn absent() -> PostgresServer {
         let dir = tempfile::tempdir().expect("a temporary folder");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
-        if rustix::process::geteuid().is_root() {
-            // It does not run as root.
-            let user = uid_of("postgres");
-            chown(dir.path(), Some(user), None).expect("root may");
-        }
-        let server = PostgresServer { dir, child: None };
+        let server = PostgresServer {
+            dir,
+            port: None,
+            child: None,
+        };
+        server.own(server.dir.path());
         let made = server
             .program("initdb")
             .args([
@@ -64,17 +109,40 @@ impl PostgresServer {
             .collect();
         folders.sort();
         let path = folders.last().expect("a version").join(name);
-        let mut command = match rustix::process::geteuid().is_root() {
-            false => Command::new(path),
-            true => {
-                let mut command = Command::new("setpriv");
-                command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
-                command.arg(path);
-                command
-            }
-        };
+        let mut command = unprivileged(path);
         command.current_dir(self.dir.path());
         command
+    }
+
+    /// A pooler of transactions before it, and docent's database behind that. `ignores`: it drops settings that it does not know
+    /// in place of refusing them.
+    pub(crate) fn pooler(&self, ignores: bool) -> (Pooler, String) {
+        let folder = self.dir.path().join(format!("pool-{ignores}"));
+        fs::create_dir(&folder).expect("a folder");
+        self.own(&folder);
+        let config = folder.join("pgbouncer.ini");
+        let ignored = if ignores { "options" } else { "" };
+        fs::write(
+            &config,
+            format!(
+                "[databases]\ndocent = host={} dbname=docent user=docent\n[pgbouncer]\nlisten_addr =\nlisten_port = 6432\n\
+                 unix_socket_dir = {}\nauth_type = any\npool_mode = transaction\nignore_startup_parameters = {ignored}\n",
+                self.dir.path().display(),
+                folder.display(),
+            ),
+        )
+        .expect("the pooler's config");
+        let mut command = unprivileged("pgbouncer");
+        let child = command.arg("-q").arg(&config).spawn();
+        let pooler =
+            Pooler(child.expect("pgbouncer starts; install it: apt-get install pgbouncer"));
+        let deadline = Instant::now() + DEADLINE;
+        while !folder.join(".s.PGSQL.6432").exists() {
+            assert!(Instant::now() < deadline, "pgbouncer does not listen");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        let host = folder.to_str().expect("a plain path").replace('/', "%2F");
+        (pooler, format!("postgres://docent@{host}:6432/docent"))
     }
 
     /// Its folder of data.
@@ -89,9 +157,21 @@ impl PostgresServer {
             .append(true)
             .open(self.dir.path().join("server.log"))
             .expect("the server's log");
-        let child = self
-            .program("postgres")
-            .args(["-c", "listen_addresses=", "-k"])
+        let mut program = self.program("postgres");
+        match self.port {
+            None => program.args(["-c", "listen_addresses="]),
+            Some(port) => program
+                .args(["-c", "listen_addresses=localhost", "-c", "ssl=on"])
+                .args(["-c", &format!("port={port}")])
+                .args([
+                    "-c",
+                    "ssl_cert_file=../server.pem",
+                    "-c",
+                    "ssl_key_file=../server.key",
+                ]),
+        };
+        let child = program
+            .arg("-k")
             .arg(self.dir.path())
             .arg("-D")
             .arg(self.data())
@@ -142,6 +222,8 @@ impl PostgresServer {
                 database,
                 "-c",
                 statement,
+                "-p",
+                &self.port.unwrap_or(5432).to_string(),
                 "-h",
             ])
             .arg(self.dir.path())
@@ -181,6 +263,27 @@ impl Drop for PostgresServer {
     fn drop(&mut self) {
         self.crash();
     }
+}
+
+/// A pooler. Killed when dropped.
+pub(crate) struct Pooler(Child);
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// A program that does not run as root.
+fn unprivileged(program: impl AsRef<OsStr>) -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+    command.arg(program);
+    command
 }
 
 /// The number of a user of this machine.

@@ -94,7 +94,7 @@ impl Ingress {
         epoch: u64,
         keeper: &mut ConnectionKeeper<IngressStream>,
     ) -> Result<(), RedisError> {
-        let (settings, store) = (self.link.settings(), self.link.store().id());
+        let (settings, store) = (self.link.settings(), self.link.store().identity());
         // Nothing can be claimed or made on a Redis that is full, and need not.
         let check = match epoch {
             FULL => OwnerCheck::Own,

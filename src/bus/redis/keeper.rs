@@ -12,6 +12,7 @@ use super::RedisSettings;
 use super::client::{Connection, RedisError};
 use super::owner::{self, OwnerCheck};
 use crate::backoff::{Backoff, half_jitter};
+use crate::store::StoreIdentity;
 
 /// Between attempts to connect.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
@@ -19,7 +20,7 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from
 /// Opens a connection on which the owner of the namespace was checked.
 pub(super) async fn connect(
     settings: &RedisSettings,
-    store: &str,
+    store: &StoreIdentity,
     check: OwnerCheck,
 ) -> Result<Connection, RedisError> {
     let connection = Connection::open(&settings.url).await?;

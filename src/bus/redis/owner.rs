@@ -4,7 +4,8 @@ use fred::prelude::Value;
 
 use super::client::{Connection, RedisError, args};
 use super::reply::{bytes, text};
-use super::{RedisSettings, keys};
+use super::{RedisSettings, keys, scripts};
+use crate::store::StoreIdentity;
 
 /// Bytes of a name that are read; the id of a store has 36. Whoever can write the key decides how long it is.
 const LONGEST: usize = 100;
@@ -25,13 +26,15 @@ pub(super) enum OwnerCheck {
 pub(super) async fn check(
     connection: &Connection,
     settings: &RedisSettings,
-    store: &str,
+    store: &StoreIdentity,
     check: OwnerCheck,
 ) -> Result<(), RedisError> {
     let key = keys::store(&settings.namespace);
     if let OwnerCheck::Claim = check {
         // Where somebody has it this changes nothing, and shows all the same whether Redis lets itself be written to.
-        let claim = connection.call("SET", args([&key, store, "NX"])).await?;
+        let claim = connection
+            .call("SET", args([&key, store.id(), "NX"]))
+            .await?;
         if claim != Value::Null {
             tracing::info!(
                 key,
@@ -41,7 +44,14 @@ pub(super) async fn check(
         }
     }
     match read(connection, &settings.namespace).await? {
-        Some(owner) if owner == store => Ok(()),
+        Some(owner) if owner == store.id() => Ok(()),
+        Some(owner) if store.is_copy_of(&owner) => match check {
+            OwnerCheck::NotForeign => Ok(()),
+            OwnerCheck::Own => Err(RedisError::Missing(format!(
+                "{key} is of the store that this one was copied from"
+            ))),
+            OwnerCheck::Claim => take_over(connection, &key, &owner, store).await,
+        },
         Some(owner) => Err(RedisError::Foreign {
             owner,
             command: settings.cli(&format!("DEL {key}")),
@@ -55,6 +65,27 @@ pub(super) async fn check(
             }
         },
     }
+}
+
+/// Takes the namespace of the store that this one was copied from, which does not open any more. What stands there is owed here.
+async fn take_over(
+    connection: &Connection,
+    key: &str,
+    owner: &str,
+    store: &StoreIdentity,
+) -> Result<(), RedisError> {
+    let names = args([owner, store.id()]);
+    let taken = connection.script(scripts::TAKE_OVER, key, names).await?;
+    if taken != Value::Integer(1) {
+        let why = format!("{key} was of the store that this one was copied from a moment ago");
+        return Err(RedisError::Missing(why));
+    }
+    tracing::info!(
+        key,
+        from = owner,
+        "this store takes over the namespace of the store that it was copied from"
+    );
+    Ok(())
 }
 
 /// Who owns the namespace, in words where what stands there is no name.
@@ -100,7 +131,8 @@ mod tests {
         let settings = redis.settings();
         let connection = Connection::open(&settings.url).await.unwrap();
         let key = "docent:store";
-        let check = |how| check(&connection, &settings, "mine", how);
+        let mine = StoreIdentity::new("mine");
+        let check = |how| check(&connection, &settings, &mine, how);
         assert_eq!(read(&connection, "docent").await, Ok(None));
         let nobody = check(OwnerCheck::Own).await;
         assert!(matches!(nobody, Err(RedisError::Missing(_))), "{nobody:?}");

@@ -125,3 +125,10 @@ end
 if #ids == 0 then return 0 end
 return redis.call('XDEL', KEYS[1], unpack(ids))
 ";
+
+/// Gives a name another owner, if it still has the one it had. KEYS: the name. ARGV: who has it, who is to have it.
+pub(super) const TAKE_OVER: &str = "
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+";

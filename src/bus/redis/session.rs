@@ -13,6 +13,7 @@ use super::reply::{StreamEntry, StreamId, number, pending, text};
 use super::round::PAGE;
 use super::{RedisSettings, entry, keeper, keys, scripts};
 use crate::event::{AgentName, Event};
+use crate::store::StoreIdentity;
 
 /// Dead letters that are kept on Redis for other programs.
 const DEAD_KEPT: &str = "10000";
@@ -33,7 +34,7 @@ impl InboxSession {
     /// consumers of another name.
     pub(super) async fn open(
         settings: &RedisSettings,
-        store: &str,
+        store: &StoreIdentity,
         agent: AgentName,
     ) -> Result<Self, RedisError> {
         let connection = keeper::connect(settings, store, OwnerCheck::Claim).await?;
@@ -58,7 +59,7 @@ impl InboxSession {
     pub(super) async fn mend(
         &self,
         settings: &RedisSettings,
-        store: &str,
+        store: &StoreIdentity,
     ) -> Result<(), RedisError> {
         owner::check(&self.connection, settings, store, OwnerCheck::Claim).await?;
         self.group.make(&self.connection).await

@@ -116,7 +116,7 @@ impl Surveyor {
     }
 
     async fn read(&mut self) -> Result<Vec<StreamView>, RedisError> {
-        let (settings, store) = (self.link.settings(), self.link.store().id());
+        let (settings, store) = (self.link.settings(), self.link.store().identity());
         let connection = match self.keeper.connection().filter(|c| !c.ended()) {
             Some(connection) => connection,
             None => {

@@ -20,7 +20,10 @@ use crate::runtime::agent::{Agent, Boxed, Ending, Handling};
 use crate::runtime::runner::{Runner, RunnerEnd, RunnerOptions, RunnerParts};
 use crate::runtime::shutdown::{Level, StopSwitch, stop_pair};
 use crate::runtime::status::Board;
-use crate::store::{Closer, Effect, Incarnation, Outcome, RetryPolicy, Store, StoreOptions};
+use crate::store::tests::server::TestDatabase;
+use crate::store::{
+    Closer, Effect, Incarnation, Outcome, RetryPolicy, Store, StoreOptions, WriteError,
+};
 
 const MAX_RETRIES: u32 = 2;
 
@@ -269,7 +272,7 @@ impl Redis {
 }
 
 struct World {
-    dir: tempfile::TempDir,
+    place: Place,
     store: Store,
     closer: Closer,
     running: Running,
@@ -277,6 +280,25 @@ struct World {
     seen: Arc<Mutex<Seen>>,
     life: u64,
     expected: HashMap<EventId, Fate>,
+}
+
+/// Where the store is.
+struct Place {
+    dir: tempfile::TempDir,
+    database: Option<TestDatabase>,
+}
+
+impl Place {
+    #[expect(clippy::disallowed_methods, reason = "awaited right here")]
+    async fn open(&self) -> (Store, Closer) {
+        let data_dir = self.dir.path().to_owned();
+        let database = self.database.as_ref().map(TestDatabase::reached);
+        let opening = tokio::task::spawn_blocking(move || match database {
+            None => Store::open(&data_dir, store_options()),
+            Some(database) => Store::open_database(&data_dir, database, store_options()),
+        });
+        opening.await.unwrap().unwrap()
+    }
 }
 
 fn store_options() -> StoreOptions {
@@ -342,10 +364,25 @@ fn run(store: &Store, redis: Option<&Redis>, seen: &Arc<Mutex<Seen>>, life: u64)
     }
 }
 
+/// Writes, as often as it takes: a store that was cut off says so.
+async fn patiently<T, F: Future<Output = Result<T, WriteError>>>(write: impl Fn() -> F) -> T {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match write().await {
+            Ok(done) => return done,
+            Err(WriteError::Unavailable(cause)) => assert!(Instant::now() < deadline, "{cause}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 impl World {
-    async fn new(server: Option<Arc<TestRedis>>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let (store, closer) = Store::open(dir.path(), store_options()).unwrap();
+    async fn new(server: Option<Arc<TestRedis>>, database: Option<TestDatabase>) -> Self {
+        let place = Place {
+            dir: tempfile::tempdir().unwrap(),
+            database,
+        };
+        let (store, closer) = place.open().await;
         let seen = Arc::default();
         let redis = match server {
             Some(server) => Some(Redis::connect(server, &store).await),
@@ -353,7 +390,7 @@ impl World {
         };
         let running = run(&store, redis.as_ref(), &seen, 1);
         World {
-            dir,
+            place,
             store,
             closer,
             running,
@@ -369,7 +406,7 @@ impl World {
         running.task.abort();
         running.task.await.ok();
         running.incarnation.end();
-        store.barrier().await.unwrap();
+        patiently(|| store.barrier()).await;
     }
 
     async fn step(mut self, step: &Step) -> Self {
@@ -384,7 +421,7 @@ impl World {
                     json!({"script": numbers}),
                 );
                 self.expected.insert(event.id, fate(script));
-                self.store.publish(event).await.unwrap();
+                patiently(|| self.store.publish(event.clone())).await;
             }
             Step::Breathe => tokio::time::sleep(Duration::from_millis(3)).await,
             Step::Replay => {
@@ -404,7 +441,7 @@ impl World {
                 };
                 drop(self.store);
                 assert!(self.closer.close());
-                (self.store, self.closer) = Store::open(self.dir.path(), store_options()).unwrap();
+                (self.store, self.closer) = self.place.open().await;
                 self.life += 1;
                 if let Some(server) = server {
                     self.redis = Some(Redis::connect(server, &self.store).await);
@@ -412,9 +449,14 @@ impl World {
                 self.running = run(&self.store, self.redis.as_ref(), &self.seen, self.life);
             }
             Step::Flush => self.on_redis(|redis| drop(redis.server.cli(&["FLUSHALL"]))),
-            Step::Cut => self.on_redis(|redis| {
-                redis.server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
-            }),
+            Step::Cut => {
+                self.on_redis(|redis| {
+                    redis.server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+                });
+                if let Some(database) = &self.place.database {
+                    database.cut();
+                }
+            }
             Step::Meddle => self.on_redis(Redis::meddle),
         }
         self
@@ -440,7 +482,7 @@ impl World {
     async fn replay(&mut self) {
         self.seen.lock().unwrap().healed = true;
         for letter in self.store.dead_letters(None, 1000).await.unwrap() {
-            assert_eq!(self.store.replay(letter.event, None).await, Ok(1));
+            assert_eq!(patiently(|| self.store.replay(letter.event, None)).await, 1);
             self.expected.insert(letter.event, Fate::Done);
         }
         self.settle().await;
@@ -501,7 +543,7 @@ impl World {
 }
 
 /// Goes these steps and compares what became of the events with the model.
-fn conforms(steps: &[Step], server: Option<Arc<TestRedis>>) {
+fn conforms(steps: &[Step], server: Option<Arc<TestRedis>>, database: Option<TestDatabase>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -511,7 +553,7 @@ fn conforms(steps: &[Step], server: Option<Arc<TestRedis>>) {
         server.cli(&["FLUSHALL"]);
     }
     runtime.block_on(async {
-        let mut world = World::new(server).await;
+        let mut world = World::new(server, database).await;
         for step in steps {
             world = world.step(step).await;
         }
@@ -525,7 +567,7 @@ proptest! {
 
     #[test]
     fn whatever_happens_every_event_ends_as_the_model_says(steps in proptest::collection::vec(step(), 1..40)) {
-        conforms(&steps, None);
+        conforms(&steps, None, None);
     }
 }
 
@@ -540,6 +582,22 @@ fn whatever_redis_does_every_event_ends_as_the_model_says() {
         ..ProptestConfig::default()
     };
     proptest!(config, |(steps in proptest::collection::vec(step(), 1..25))| {
-        conforms(&steps, Some(server.clone()));
+        conforms(&steps, Some(server.clone()), None);
+    });
+}
+
+/// The same suite over a real PostgreSQL, which ends the sessions on the way.
+#[test]
+fn whatever_the_database_does_every_event_ends_as_the_model_says() {
+    let server = Arc::new(TestRedis::start());
+    let config = ProptestConfig {
+        cases: 12,
+        max_shrink_iters: 20,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(steps in proptest::collection::vec(step(), 1..25), over_redis: bool)| {
+        let server = over_redis.then(|| server.clone());
+        conforms(&steps, server, Some(TestDatabase::new()));
     });
 }

@@ -11,9 +11,9 @@ use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::checksums;
-use crate::store::DatabaseError;
 use crate::store::schema;
 use crate::store::sql::{self, Connection, Session, told};
+use crate::store::{DatabaseError, StoreIdentity};
 
 /// How long connecting may take, and how long what was sent may stay unconfirmed.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -23,8 +23,12 @@ const UNCONFIRMED: Duration = Duration::from_secs(5);
 const OLDEST: i64 = 150_000;
 
 /// What a connection begins with. A session that is frozen between lock and commit blocks nobody for longer than its timeout.
-const WRITER: &str = "SET synchronous_commit = on; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '2s'";
-const READER: &str = "SET default_transaction_read_only = on; SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'";
+/// It is said while connecting: a pooler of transactions refuses it, or drops it, which is seen then.
+const WRITER: &str =
+    "-c synchronous_commit=on -c lock_timeout=5s -c idle_in_transaction_session_timeout=2s";
+const READER: &str = "-c default_transaction_read_only=on -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s";
+
+const POOLER: &str = "a connection pooler stands before it, which docent's prepared statements, settings and locks do not pass; name the server itself in [store] url";
 
 /// The lock that the docent holds which writes, by two numbers that nobody else is likely to use: `doce` and `nt` in ASCII.
 const LOCK: &str = "SELECT pg_try_advisory_lock(1685021541, 28276)";
@@ -59,8 +63,10 @@ pub(crate) struct DatabaseInspection {
     pub(crate) server: String,
     /// The schema of the store in it; 0: there is none yet.
     pub(crate) schema: i64,
-    /// The id of the store.
-    pub(crate) id: Option<String>,
+    /// Which store it is.
+    pub(crate) identity: Option<StoreIdentity>,
+    /// Where it was moved to.
+    pub(crate) moved_to: Option<String>,
     /// This docent does not know the schema.
     pub(crate) is_newer: bool,
     /// The server finds damage of its pages.
@@ -102,16 +108,16 @@ impl Database {
         &self.shown
     }
 
-    fn connect(&self, begin: &str) -> sql::Result<Session> {
-        let session = match &self.trust {
-            Trust::Plain => Session::connect(&self.config, NoTls)?,
+    fn connect(&self, options: &str) -> sql::Result<Session> {
+        let mut config = self.config.clone();
+        config.options(options);
+        match &self.trust {
+            Trust::Plain => Session::connect(&config, NoTls),
             Trust::Verified(tls) => {
                 let tls = MakeRustlsConnect::new(tls.as_ref().clone());
-                Session::connect(&self.config, tls)?
+                Session::connect(&config, tls)
             }
-        };
-        session.execute_batch(begin)?;
-        Ok(session)
+        }
     }
 
     /// A session that only reads.
@@ -124,7 +130,7 @@ impl Database {
         let session = self
             .connect(WRITER)
             .map_err(|error| self.unreachable(&error))?;
-        let connection = Connection::Postgres(session);
+        let connection = Connection::Postgres(Box::new(session));
         self.fit(&connection)?;
         let locked = connection.query_row(LOCK, [], |row| row.get::<_, bool>(0));
         match locked.map_err(|error| self.unreachable(&error))? {
@@ -141,22 +147,26 @@ impl Database {
         let session = self
             .connect(READER)
             .map_err(|error| self.unreachable(&error))?;
-        let connection = Connection::Postgres(session);
+        let connection = Connection::Postgres(Box::new(session));
         self.fit(&connection)?;
-        let found = schema::version(&connection).and_then(|schema| {
+        let found = schema::version(&connection).and_then(|found| {
             let server =
                 connection.query_row("SELECT current_setting('server_version')", [], |row| {
                     row.get(0)
                 })?;
-            let id = match schema {
-                0 => None,
-                _ => Some(schema::id(&connection)?),
+            let (identity, moved_to) = match found {
+                0 => (None, None),
+                _ => (
+                    Some(StoreIdentity::read(&connection)?),
+                    schema::moved_to(&connection)?,
+                ),
             };
             Ok(DatabaseInspection {
                 server,
-                schema,
-                id,
-                is_newer: schema > schema::VERSION,
+                schema: found,
+                identity,
+                moved_to,
+                is_newer: found > schema::VERSION,
                 has_checksums: checksums::are_kept(&connection)?,
             })
         });
@@ -191,6 +201,9 @@ impl Database {
                 "its encoding is not UTF8; create the database with ENCODING 'UTF8' TEMPLATE template0",
             ));
         }
+        if setting("idle_in_transaction_session_timeout")? == "0" {
+            return Err(unfit(POOLER));
+        }
         if setting("in_hot_standby")? == "on" {
             return Err(unfit(
                 "it is a standby; name the primary, or add target_session_attrs=read-write to the URL",
@@ -200,9 +213,14 @@ impl Database {
     }
 
     pub(super) fn unreachable(&self, error: &sql::Error) -> DatabaseError {
-        DatabaseError::Unreachable {
-            shown: self.shown.clone(),
-            cause: error.to_string(),
+        let (shown, cause) = (self.shown.clone(), error.to_string());
+        // PgBouncer's words.
+        match cause.contains("unsupported startup parameter") {
+            true => DatabaseError::Unfit {
+                shown,
+                why: format!("{POOLER} ({cause})"),
+            },
+            false => DatabaseError::Unreachable { shown, cause },
         }
     }
 }

@@ -87,7 +87,7 @@ impl DatabaseKeeper {
             "INSERT INTO meta (name, value) VALUES ('batch', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         );
         marked
-            .and_then(|mut mark| mark.execute(params![self.batch]))
+            .and_then(|mut mark| mark.defer(params![self.batch]))
             .map_err(|error| error::unavailable(&error))?;
         match connection.execute_batch("COMMIT") {
             Ok(()) => Ok(()),

@@ -3,7 +3,10 @@
 mod checksums;
 mod database;
 mod keeper;
+mod renumber;
 
 pub(super) use checksums::fault;
-pub(crate) use database::{Database, Trust};
+pub(crate) use database::DatabaseInspection;
+pub use database::{Database, Trust};
 pub(super) use keeper::DatabaseKeeper;
+pub(super) use renumber::renumber;

@@ -1,5 +1,7 @@
 //! Why an attempt in SQL failed.
 
+use std::error::Error as StdError;
+
 use thiserror::Error as ThisError;
 
 /// Why an attempt in SQL failed.
@@ -23,7 +25,7 @@ pub(crate) enum Error {
     Runtime(#[source] std::io::Error),
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    #[error("{}", super::session::told(.0))]
+    #[error("{}", told(.0))]
     Postgres(#[from] tokio_postgres::Error),
 }
 
@@ -51,4 +53,35 @@ impl<T> Optional<T> for Result<T, Error> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What an error says, with its causes: alone it says "db error".
+pub(in crate::store) fn told(error: &tokio_postgres::Error) -> String {
+    if let Some(said) = error.as_db_error() {
+        return format!("PostgreSQL: {} ({})", said.message(), said.code().code());
+    }
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !told.contains(&said) {
+            told = format!("{told}: {said}");
+        }
+        cause = error.source();
+    }
+    told
+}
+
+/// Whether an error means that nothing can be written for a while, rather than that this transaction is wrong.
+pub(in crate::store) fn is_unavailable(error: &tokio_postgres::Error) -> bool {
+    let Some(code) = error.code() else {
+        // No answer of the server: the connection, or a value that is none of the column's type.
+        return error.is_closed()
+            || error
+                .source()
+                .is_some_and(|cause| cause.is::<std::io::Error>());
+    };
+    // Connection, transaction ended by the server, resources, an operator, the system, a lock that was not to be had.
+    let classes = ["08", "25", "40", "53", "57", "58", "XX"];
+    classes.iter().any(|class| code.code().starts_with(class)) || code.code() == "55P03"
 }

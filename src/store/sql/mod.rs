@@ -15,9 +15,9 @@ pub(super) use rusqlite::types::{
 };
 
 pub(crate) use error::Error;
-pub(super) use error::Optional;
+pub(super) use error::{Optional, is_unavailable, told};
 pub(super) use row::{MappedRows, Row, Rows};
-pub(super) use session::{Session, is_unavailable, told};
+pub(super) use session::Session;
 
 /// What an attempt in SQL gives.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -25,7 +25,7 @@ pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 /// A connection to the store, on one of its engines.
 pub(crate) enum Connection {
     Sqlite(Sqlite),
-    Postgres(Session),
+    Postgres(Box<Session>),
 }
 
 impl Connection {
@@ -63,17 +63,74 @@ impl Connection {
         }
     }
 
-    /// Runs a query on one state of the store, whatever is committed meanwhile.
-    pub(super) fn in_snapshot<T>(&self, query: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+    /// Runs what was deferred.
+    pub(super) fn run_deferred(&self) -> Result<()> {
+        match self {
+            Connection::Sqlite(_) => Ok(()),
+            Connection::Postgres(session) => session.run_deferred(),
+        }
+    }
+
+    /// Goes back, by a statement that does so. What was deferred and did not run yet does not run.
+    pub(super) fn undo(&self, rollback: &str) -> Result<()> {
+        match self {
+            Connection::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(rollback)?;
+                Ok(statement.execute([]).map(drop)?)
+            }
+            Connection::Postgres(session) => {
+                session.forget_deferred();
+                session.execute_batch(rollback)
+            }
+        }
+    }
+
+    /// Begins to read one state of the store, whatever is committed meanwhile.
+    pub(super) fn begin_snapshot(&self) -> Result<()> {
         self.execute_batch(match self {
             Connection::Sqlite(_) => "BEGIN",
             Connection::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        })?;
+        })
+    }
+
+    /// Runs a query on the state of the store that was begun to be read, and ends that.
+    pub(super) fn in_snapshot<T>(&self, query: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
         let result = query(self);
         let ended = self.execute_batch("ROLLBACK");
         let result = result?;
         ended?;
         Ok(result)
+    }
+
+    /// Begins a transaction that may take long, on one state of the store.
+    pub(super) fn begin_long(&self) -> Result<()> {
+        self.execute_batch(match self {
+            Connection::Sqlite(_) => "BEGIN",
+            Connection::Postgres(_) => {
+                "SET idle_in_transaction_session_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ"
+            }
+        })
+    }
+
+    /// Hands over each row of a query, within a transaction, however many there are.
+    pub(super) fn for_each_row(
+        &self,
+        select: &str,
+        mut read: impl FnMut(&Row<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Connection::Sqlite(connection) => {
+                let mut statement = connection.prepare(select)?;
+                let mut rows = Rows::sqlite(statement.query([])?);
+                while let Some(row) = rows.next()? {
+                    read(&row)?;
+                }
+            }
+            Connection::Postgres(session) => {
+                session.for_each_row(select, |row| read(&Row::Postgres(row)))?
+            }
+        }
+        Ok(())
     }
 
     /// Whether nothing can be asked on it any more.
@@ -99,6 +156,15 @@ impl Statement<'_> {
         params.with(|params| match &mut self.0 {
             Prepared::Sqlite(statement) => Ok(statement.execute(params)?),
             Prepared::Postgres(session, statement) => session.execute(statement, params),
+        })
+    }
+
+    /// Runs it before whatever is asked next on the connection. What it changes is not asked for, so a server is told of many at
+    /// once; an error comes with the next question.
+    pub(super) fn defer(&mut self, params: impl Params) -> Result<()> {
+        params.with(|params| match &mut self.0 {
+            Prepared::Sqlite(statement) => Ok(statement.execute(params).map(drop)?),
+            Prepared::Postgres(session, statement) => session.defer(statement, params),
         })
     }
 

@@ -2,21 +2,30 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::error::Error as StdError;
 
-use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use futures_util::TryStreamExt;
+use futures_util::future::join_all;
+use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Row, Socket, Statement};
 
+use super::error::told;
 use super::value::Parameter;
 use super::{Error, Result};
+
+/// Statements that wait at most. [`join_all`] sends so few in their order.
+const DEFERRED_MAX: usize = 30;
+
+const FETCH: &str = "FETCH FORWARD 32 FROM each_row";
 
 /// A session of the database. One thread at a time asks on it, and waits for the answer: it must be one that may block.
 pub(crate) struct Session {
     client: Client,
     /// By their text: as many as the store has.
     statements: RefCell<HashMap<String, Statement>>,
+    /// Statements that nobody waits for, with their parameters.
+    deferred: RefCell<Vec<(Statement, Vec<Value>)>>,
     /// Where the connection is worked for while somebody waits. It is taken at the end.
     runtime: Option<Runtime>,
 }
@@ -32,10 +41,6 @@ impl Drop for Session {
 
 impl Session {
     /// Connects as `config` says.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the task that works for the connection ends with its session"
-    )]
     pub(in crate::store) fn connect<T>(config: &Config, tls: T) -> Result<Self>
     where
         T: MakeTlsConnect<Socket>,
@@ -44,6 +49,7 @@ impl Session {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Error::Runtime)?;
         let (client, connection) = runtime.block_on(config.connect(tls))?;
+        // It ends with the session, whose runtime this is.
         runtime.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = told(&error), "a session of the store ended");
@@ -52,6 +58,7 @@ impl Session {
         Ok(Session {
             client,
             statements: RefCell::default(),
+            deferred: RefCell::default(),
             runtime: Some(runtime),
         })
     }
@@ -85,7 +92,10 @@ impl Session {
     }
 
     pub(in crate::store) fn execute_batch(&self, sql: &str) -> Result<()> {
-        Ok(self.run(self.client.batch_execute(sql))?)
+        let (deferred, done) =
+            self.run(async { tokio::join!(self.send_deferred(), self.client.batch_execute(sql)) });
+        deferred?;
+        Ok(done?)
     }
 
     pub(in crate::store) fn execute(
@@ -93,10 +103,49 @@ impl Session {
         statement: &Statement,
         params: &[&dyn ToSql],
     ) -> Result<usize> {
-        let changed = with_parameters(params, |params| {
-            self.run(self.client.execute(statement, params))
-        })?;
-        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+        let values = values(params)?;
+        let (deferred, changed) = self.run(async {
+            let execute = self.client.execute_raw(statement, parameters(&values));
+            tokio::join!(self.send_deferred(), execute)
+        });
+        deferred?;
+        Ok(usize::try_from(changed?).unwrap_or(usize::MAX))
+    }
+
+    /// Keeps a statement until something is asked.
+    pub(super) fn defer(&self, statement: &Statement, params: &[&dyn ToSql]) -> Result<()> {
+        let values = values(params)?;
+        let waiting = {
+            let mut deferred = self.deferred.borrow_mut();
+            deferred.push((statement.clone(), values));
+            deferred.len()
+        };
+        match waiting {
+            DEFERRED_MAX => self.run_deferred(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs what was deferred.
+    pub(super) fn run_deferred(&self) -> Result<()> {
+        self.run(self.send_deferred())
+    }
+
+    /// Lets go of what was deferred and not sent.
+    pub(super) fn forget_deferred(&self) {
+        self.deferred.borrow_mut().clear();
+    }
+
+    /// Sends all that was deferred, in its order, and then waits for the answers.
+    async fn send_deferred(&self) -> Result<()> {
+        let deferred = self.deferred.take();
+        let all = deferred
+            .iter()
+            .map(|(statement, values)| self.client.execute_raw(statement, parameters(values)));
+        for changed in join_all(all).await {
+            changed?;
+        }
+        Ok(())
     }
 
     pub(in crate::store) fn query(
@@ -104,66 +153,59 @@ impl Session {
         statement: &Statement,
         params: &[&dyn ToSql],
     ) -> Result<Vec<Row>> {
-        with_parameters(params, |params| {
-            self.run(self.client.query(statement, params))
-        })
+        let values = values(params)?;
+        let (deferred, rows) = self.run(async {
+            let query = async {
+                let rows = self
+                    .client
+                    .query_raw(statement, parameters(&values))
+                    .await?;
+                rows.try_collect().await
+            };
+            tokio::join!(self.send_deferred(), query)
+        });
+        deferred?;
+        Ok(rows?)
+    }
+
+    /// Hands over each row of a query, within a transaction. A few rows are in memory at a time, since one may be as large as a
+    /// file may be.
+    pub(super) fn for_each_row(
+        &self,
+        select: &str,
+        mut read: impl FnMut(&Row) -> Result<()>,
+    ) -> Result<()> {
+        self.execute_batch(&format!("DECLARE each_row NO SCROLL CURSOR FOR {select}"))?;
+        // Not kept: the next query has other columns.
+        let fetch = self.run(self.client.prepare(FETCH))?;
+        loop {
+            let rows = self.query(&fetch, &[])?;
+            if rows.is_empty() {
+                return self.execute_batch("CLOSE each_row");
+            }
+            rows.iter().try_for_each(&mut read)?;
+        }
     }
 }
 
-/// Runs with parameters as PostgreSQL takes them.
-fn with_parameters<T>(
-    params: &[&dyn ToSql],
-    run: impl FnOnce(&[&(dyn tokio_postgres::types::ToSql + Sync)]) -> Result<T, tokio_postgres::Error>,
-) -> Result<T> {
-    let values: Vec<ToSqlOutput<'_>> = params
-        .iter()
-        .map(|value| value.to_sql())
-        .collect::<Result<_, rusqlite::Error>>()?;
-    let values: Vec<Parameter<'_>> = values
-        .iter()
-        .map(|value| match value {
-            ToSqlOutput::Borrowed(value) => Ok(Parameter(*value)),
-            ToSqlOutput::Owned(value) => Ok(Parameter(ValueRef::from(value))),
-            _ => Err(Error::Column("a value that only SQLite knows".to_owned())),
-        })
-        .collect::<Result<_>>()?;
-    let values: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
-        values.iter().map(|value| value as _).collect();
-    Ok(run(&values)?)
+/// The values of parameters, to be kept until they are sent.
+fn values(params: &[&dyn ToSql]) -> Result<Vec<Value>> {
+    let value = |param: &&dyn ToSql| match param.to_sql()? {
+        ToSqlOutput::Borrowed(value) => {
+            Value::try_from(value).map_err(|error| Error::Column(error.to_string()))
+        }
+        ToSqlOutput::Owned(value) => Ok(value),
+        _ => Err(Error::Column("a value that only SQLite knows".to_owned())),
+    };
+    params.iter().map(value).collect()
+}
+
+/// Parameters as PostgreSQL takes them.
+fn parameters(values: &[Value]) -> impl ExactSizeIterator<Item = Parameter<'_>> {
+    values.iter().map(|value| Parameter(ValueRef::from(value)))
 }
 
 /// A statement with its parameters `?1` as PostgreSQL writes them: `$1`. No statement of the store has a `?` in a text.
 fn numbered(sql: &str) -> String {
     sql.replace('?', "$")
-}
-
-/// What an error says, with its causes: alone it says "db error".
-pub(in crate::store) fn told(error: &tokio_postgres::Error) -> String {
-    if let Some(said) = error.as_db_error() {
-        return format!("PostgreSQL: {} ({})", said.message(), said.code().code());
-    }
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !told.contains(&said) {
-            told = format!("{told}: {said}");
-        }
-        cause = error.source();
-    }
-    told
-}
-
-/// Whether an error means that nothing can be written for a while, rather than that this transaction is wrong.
-pub(in crate::store) fn is_unavailable(error: &tokio_postgres::Error) -> bool {
-    let Some(code) = error.code() else {
-        // No answer of the server: the connection, or a value that is none of the column's type.
-        return error.is_closed()
-            || error
-                .source()
-                .is_some_and(|cause| cause.is::<std::io::Error>());
-    };
-    // Connection, transaction ended by the server, resources, an operator, the system, a lock that was not to be had.
-    let classes = ["08", "25", "40", "53", "57", "58", "XX"];
-    classes.iter().any(|class| code.code().starts_with(class)) || code.code() == "55P03"
 }

@@ -3,10 +3,11 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use super::pages;
-use crate::store::{lock, schema};
+use crate::store::sql;
+use crate::store::{StoreIdentity, lock, schema};
 
 /// How the file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(crate) enum Inspection {
         /// The newest that is known here.
         known: i64,
     },
+    /// It was moved there.
+    Moved(String),
     /// It is damaged, or no store.
     Damaged(String),
     /// It cannot be read.
@@ -54,12 +57,12 @@ pub(crate) fn inspect(data_dir: &Path) -> Inspection {
     })
 }
 
-/// The id of the store in `data_dir`; `None`: there is no store yet. It only reads, for a moment, so a daemon that has the store
-/// does not notice.
+/// Which store is in `data_dir`; `None`: there is no store yet. It only reads, for a moment, so a daemon that has the store does
+/// not notice.
 ///
 /// # Errors
 /// A sentence that says why it is not known.
-pub(crate) fn id_in(data_dir: &Path) -> Result<Option<String>, String> {
+pub(crate) fn identity_in(data_dir: &Path) -> Result<Option<StoreIdentity>, String> {
     let path = data_dir.join("store.db");
     match std::fs::metadata(&path) {
         Ok(found) if found.len() == 0 => return Ok(None),
@@ -67,14 +70,11 @@ pub(crate) fn id_in(data_dir: &Path) -> Result<Option<String>, String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("cannot look at {}: {error}", path.display())),
     }
-    let id = read_only(&path).and_then(|connection| {
-        connection.query_row(
-            "SELECT value FROM meta WHERE name = ?1",
-            [schema::ID],
-            |row| row.get(0),
-        )
-    });
-    id.map(Some)
+    let connection = read_only(&path).map(sql::Connection::Sqlite);
+    let identity = connection.map_err(sql::Error::from);
+    let identity = identity.and_then(|connection| StoreIdentity::read(&connection));
+    identity
+        .map(Some)
         .map_err(|error| format!("cannot read the id in {}: {error}", path.display()))
 }
 
@@ -114,8 +114,17 @@ fn examine(path: &Path) -> rusqlite::Result<Inspection> {
         let known = schema::VERSION;
         return Ok(Inspection::Newer { found, known });
     }
-    let fault = pages::fault(&connection)?;
-    Ok(fault.map_or(Inspection::Intact, Inspection::Damaged))
+    if let Some(fault) = pages::fault(&connection)? {
+        return Ok(Inspection::Damaged(fault));
+    }
+    let moved = connection.query_row(
+        "SELECT value FROM meta WHERE name = ?1",
+        [schema::MOVED_TO],
+        |row| row.get(0),
+    );
+    Ok(moved
+        .optional()?
+        .map_or(Inspection::Intact, Inspection::Moved))
 }
 
 #[cfg(test)]
@@ -127,7 +136,7 @@ mod tests {
     async fn the_id_is_read_while_somebody_has_the_store_and_after_and_nothing_is_left_behind() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("a b?#%41é");
-        assert_eq!(id_in(&folder), Ok(None));
+        assert_eq!(identity_in(&folder), Ok(None));
         let hour = std::time::Duration::from_secs(3600);
         let options = StoreOptions {
             retry: RetryPolicy {
@@ -143,7 +152,8 @@ mod tests {
         };
         let (store, closer) = Store::open(&folder, options).unwrap();
         let id = store.id().to_owned();
-        assert_eq!(id_in(&folder), Ok(Some(id.clone())));
+        let found = identity_in(&folder).unwrap().unwrap();
+        assert_eq!(found.id(), id);
         drop(store);
         assert!(closer.close());
         let files = || {
@@ -153,11 +163,11 @@ mod tests {
             names
         };
         let before = files();
-        assert_eq!(id_in(&folder), Ok(Some(id)));
+        assert_eq!(identity_in(&folder), Ok(Some(found)));
         assert_eq!(inspect(&folder), Inspection::Intact);
         assert_eq!(files(), before);
         std::fs::write(folder.join("store.db"), "no store, but something").unwrap();
-        let why = id_in(&folder).unwrap_err();
+        let why = identity_in(&folder).unwrap_err();
         assert!(why.contains("store.db"), "{why}");
     }
 }

@@ -13,7 +13,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 pub(super) use files::Files;
-pub(crate) use inspect::{Inspection, id_in, inspect};
+pub(crate) use inspect::{Inspection, identity_in, inspect};
 pub(super) use keeper::FileKeeper;
 pub(super) use pages::fault;
 #[cfg(test)]
@@ -38,6 +38,13 @@ pub(super) fn connect_writer(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "wal_autocheckpoint", 0)?; // the upkeep does it
     connection.pragma_update(None, "cache_size", -8000)?;
     keep_statements(&connection)?;
+    Ok(connection)
+}
+
+/// The connection that writes a copy, which nobody else has: all of it in one transaction, in one file.
+pub(super) fn connect_copy(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
     Ok(connection)
 }
 

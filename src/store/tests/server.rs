@@ -25,6 +25,10 @@ rm -rf "$1"
 "#;
 
 /// The cluster of this process.
+#[expect(
+    clippy::zombie_processes,
+    reason = "it ends when this process does, which nothing in it would wait for"
+)]
 fn cluster() -> &'static Path {
     static CLUSTER_FOLDER: OnceLock<PathBuf> = OnceLock::new();
     CLUSTER_FOLDER.get_or_init(|| {

@@ -57,7 +57,7 @@ impl Inbox {
         self.round = Round::new(self.settings().block_time);
         let (link, agent) = (self.link.clone(), self.agent);
         self.start(async move {
-            let store = link.store().id().to_owned();
+            let store = link.store().identity().clone();
             Reply::Opened(InboxSession::open(link.settings(), &store, agent).await)
         });
     }
@@ -126,7 +126,7 @@ impl Inbox {
         self.round = Round::new(self.settings().block_time);
         self.round.hold();
         self.start(async move {
-            let store = link.store().id().to_owned();
+            let store = link.store().identity().clone();
             Reply::Mended(session.mend(link.settings(), &store).await)
         });
     }
@@ -141,7 +141,8 @@ impl Inbox {
         // one of its own.
         self.disconnect(Duration::ZERO);
         let (link, agent) = (self.link.clone(), self.agent);
-        let ended = match InboxSession::open(link.settings(), link.store().id(), agent).await {
+        let ended = match InboxSession::open(link.settings(), link.store().identity(), agent).await
+        {
             Ok(session) => acknowledge_pending(&session).await,
             Err(error) => Err(error),
         };

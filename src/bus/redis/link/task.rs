@@ -120,7 +120,7 @@ impl LinkTask {
         &self,
         within: Option<Duration>,
     ) -> Result<(Connection, PreflightFacts), RedisError> {
-        let (settings, store) = (&self.link.shared.settings, self.link.store().id());
+        let (settings, store) = (&self.link.shared.settings, self.link.store().identity());
         let attempt = async {
             let connection = keeper::connect(settings, store, OwnerCheck::NotForeign).await?;
             let tried = async {
@@ -196,7 +196,7 @@ impl LinkTask {
             owner::check(
                 connection,
                 settings,
-                self.link.store().id(),
+                self.link.store().identity(),
                 OwnerCheck::Claim,
             )
             .await?;

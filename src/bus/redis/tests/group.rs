@@ -6,13 +6,14 @@ use super::ids;
 use crate::bus::redis::session::InboxSession;
 use crate::bus::redis::testing::TestRedis;
 use crate::event::AgentName;
+use crate::store::StoreIdentity;
 
 const JOURNAL: &str = "docent:{logging_audit}:inbox";
-const STORE: &str = "a store";
 
 async fn session(server: &TestRedis) -> InboxSession {
     let agent = AgentName::LoggingAudit;
-    let opened = InboxSession::open(&server.settings(), STORE, agent).await;
+    let store = StoreIdentity::new("a store");
+    let opened = InboxSession::open(&server.settings(), &store, agent).await;
     opened.unwrap()
 }
 

@@ -1,0 +1,72 @@
+//! Copies the store to another place, while no daemon runs on it.
+
+use std::path::PathBuf;
+
+use super::database::{DatabaseAccess, database};
+use crate::config::{Config, database_url};
+use crate::error::{Exit, Fatal};
+use crate::store::{CopyError, CopySummary, StorePlace, copy};
+
+/// A copy that was made.
+#[derive(Debug)]
+pub(crate) struct StoreCopy {
+    /// Where the store was.
+    pub(crate) from: String,
+    /// Where it is now.
+    pub(crate) to: String,
+    pub(crate) summary: CopySummary,
+}
+
+/// Copies the store that the config names. `to` is a database, or a folder where the store is a database now.
+/// `progress` is told the table and how many of its rows are copied.
+/// It needs a runtime around it, on a thread that may block.
+pub(crate) fn copy_store(
+    config: &Config,
+    to: &DatabaseAccess<'_>,
+    progress: impl FnMut(&'static str, u64),
+) -> Result<StoreCopy, Fatal> {
+    let from = match database(config).map_err(|error| Fatal::new(Exit::Config, error))? {
+        Some(database) => StorePlace::Database(Box::new(database)),
+        None => StorePlace::Folder(config.data_dir.clone()),
+    };
+    let to = place(&from, to)?;
+    let summary = copy(&from, &to, progress).map_err(fatal)?;
+    Ok(StoreCopy {
+        from: from.shown(),
+        to: to.shown(),
+        summary,
+    })
+}
+
+/// Where the copy goes to.
+fn place(from: &StorePlace, to: &DatabaseAccess<'_>) -> Result<StorePlace, Fatal> {
+    let usage = |text: String| Fatal::new(Exit::Usage, text);
+    if !to.url.contains("://") {
+        return match from {
+            StorePlace::Database(_) => Ok(StorePlace::Folder(PathBuf::from(to.url))),
+            StorePlace::Folder(_) => Err(usage(format!(
+                "the store is in a file already, and --to names a folder, {}",
+                to.url
+            ))
+            .hint("name a database, such as postgres://docent@db.example.org/docent")),
+        };
+    }
+    database_url(to.url)
+        .map_err(|reason| usage(format!("--to {}", reason.what)).hint(reason.remedy))?;
+    let database = to.database();
+    let database = database.map_err(|error| Fatal::new(Exit::Config, error))?;
+    Ok(StorePlace::Database(Box::new(database)))
+}
+
+fn fatal(error: CopyError) -> Fatal {
+    match error {
+        CopyError::Open(error) => error.into(),
+        CopyError::Absent(_) | CopyError::Occupied(_) | CopyError::Differs(_) => {
+            Fatal::new(Exit::Data, error)
+        }
+        CopyError::Side { .. } | CopyError::Table { .. } | CopyError::File { .. } => {
+            Fatal::new(Exit::Unavailable, error)
+                .hint("the store is as it was; run the command again once the cause is gone")
+        }
+    }
+}

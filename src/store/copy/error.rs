@@ -1,0 +1,40 @@
+//! Why a store was not copied.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::store::{OpenError, sql};
+
+/// Why a store was not copied. The source is as it was.
+#[derive(Debug, Error)]
+pub(crate) enum CopyError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("there is no store in {0}, so there is nothing to copy")]
+    Absent(String),
+    #[error("there is a store in {0}; name an empty database, or a folder without a store")]
+    Occupied(String),
+    #[error("cannot {attempt} the store {shown}: {source}")]
+    Side {
+        attempt: &'static str,
+        shown: String,
+        source: sql::Error,
+    },
+    #[error("cannot copy the table {table}: {source}")]
+    Table {
+        table: &'static str,
+        source: sql::Error,
+    },
+    #[error("cannot {attempt} {path}: {source}", path = .path.display())]
+    File {
+        attempt: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error(
+        "the table {0} of the copy is not equal to that of the source; the copy does not count: remove it, and copy again"
+    )]
+    Differs(&'static str),
+}
