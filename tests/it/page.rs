@@ -147,6 +147,19 @@ fn what_is_shown_follows_what_happens() {
     page.browser.until(&format!("{documents} === '2'"));
     page.browser
         .until("document.querySelector('#figure-p50 .value').innerText !== '–'");
+    // Each of the numbers has its last hour beside it, once it was sampled.
+    page.browser.until(
+        "[...document.querySelectorAll('.figure')].every((figure) => figure.querySelector('svg.spark'))",
+    );
+    let behind = page
+        .browser
+        .value("document.querySelector('#figure-complete-to svg').getAttribute('aria-label')");
+    let behind = behind.as_str().expect("a label");
+    assert!(
+        behind.starts_with("How long ago search was complete, since the start: from "),
+        "{behind}"
+    );
+    page.browser.picture("figures");
     // What is read aloud by itself is short.
     page.browser
         .until("document.querySelector('#state[role=status]').innerText.startsWith('running, ')");
