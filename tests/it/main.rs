@@ -51,6 +51,7 @@ mod openapi;
 mod operate;
 mod pages;
 mod page;
+mod page_reach;
 mod permissions;
 mod quality;
 mod read;
