@@ -63,7 +63,7 @@ pub(crate) fn sentences() -> Vec<String> {
         "`http.listen` is a loopback address, such as `127.0.0.1:9870`, or TLS is on, or `http.insecure` is true: without TLS \
          others on the network can read tokens and documents",
         "an `[[alert]]` has the limit that its `when` takes and no other, and not both a `command` and a `webhook`; a `webhook` \
-         is `https`, or on this machine, and has a `secret_file` that others cannot read",
+         is `https`, or on this machine, and has a `secret_file` that others cannot read; a `ca_file` belongs to a `webhook` that is `https`",
     ];
     compared.chain(others.map(str::to_owned)).collect()
 }
