@@ -66,6 +66,13 @@ impl LimitKind {
     }
 }
 
+impl Alert {
+    /// The file of the authorities to trust for the webhook; `None`: those of the system.
+    pub(crate) fn authorities(&self) -> Option<&Path> {
+        (!self.ca_file.as_os_str().is_empty()).then_some(&*self.ca_file)
+    }
+}
+
 /// Reports everything that is wrong with the rules of alerts.
 pub(crate) fn check(config: &Config, layers: &mut Layers) {
     for (number, alert) in config.alerts.iter().enumerate() {
@@ -79,6 +86,7 @@ pub(crate) fn check(config: &Config, layers: &mut Layers) {
         rule.names(config);
         rule.target();
         rule.secret();
+        rule.authorities();
     }
 }
 
@@ -230,6 +238,16 @@ impl Rule<'_> {
         }
     }
 
+    /// Authorities vouch for a certificate, which only TLS has.
+    fn authorities(&mut self) {
+        let is_https = self.alert.webhook.as_ref().is_some_and(|url| url.is_https);
+        if self.alert.authorities().is_some() && !is_https && !self.is_suspect("webhook") {
+            let what = "is for a webhook with https, but the rule has none";
+            let remedy = "write a webhook that begins with https://, or remove ca_file";
+            self.violate("ca_file", what, remedy);
+        }
+    }
+
     fn secret(&mut self) {
         let file = &self.alert.secret_file;
         let is_set = !file.as_os_str().is_empty();
@@ -305,6 +323,8 @@ mod tests {
         ("when = \"parked\"\nwebhook = \"http://example.org\"\nsecret_file = \"s\"", "4: alert[0].webhook: \"http://example.org\" is not https"),
         ("when = \"parked\"\nwebhook = \"https://example.org\"", "1: alert[0].secret_file: is missing, so the receiver"),
         ("when = \"parked\"\nsecret_file = \"s\"", "4: alert[0].secret_file: signs what is sent to a webhook, but there is no webhook"),
+        ("when = \"parked\"\nca_file = \"ca.pem\"", "4: alert[0].ca_file: is for a webhook with https, but the rule has none; write a webhook"),
+        ("when = \"parked\"\nwebhook = \"http://127.0.0.1/\"\nsecret_file = \"s\"\nca_file = \"ca.pem\"", "6: alert[0].ca_file: is for a webhook with https"),
         ("when = \"parked\"\ncommand = [\"a\"]\nwebhook = \"https://example.org\"\nsecret_file = \"s\"", "4: alert[0].command: the rule has a webhook too"),
         ("when = \"parked\"\ncommand = [\"mail -s x root\"]", "4: alert[0].command: \"mail -s x root\" is a line for a shell"),
         ("when = \"parked\"\ncommand = [\"bin/tell\"]", "4: alert[0].command: \"bin/tell\" is relative"),

@@ -357,6 +357,9 @@ tables! {
         webhook: Option<WebhookUrl> = "", Shape::Webhook(webhook_url);
         /// The file with the secret that signs messages to the webhook.
         secret_file: PathBuf = "", Text(check::optional_path);
+        /// The file with the certificates in PEM of the authorities that docent trusts for the webhook, instead of those of
+        /// the system.
+        ca_file: PathBuf = "", Text(check::optional_path);
     }
 
     /// `[log]`

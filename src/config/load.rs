@@ -220,8 +220,10 @@ fn resolve(config: &mut Config, layers: &mut Layers, base: &Path, host_name: Opt
         }
     }
     for alert in &mut config.alerts {
-        if !alert.secret_file.as_os_str().is_empty() {
-            alert.secret_file = absolute(base, &alert.secret_file);
+        for file in [&mut alert.secret_file, &mut alert.ca_file] {
+            if !file.as_os_str().is_empty() {
+                *file = absolute(base, file);
+            }
         }
     }
     let homeless = [
@@ -286,6 +288,7 @@ fn write_back(config: &Config, values: &mut Table) {
         let tables = list.iter_mut().filter_map(Value::as_table_mut);
         for (table, alert) in tables.zip(&config.alerts) {
             table.insert("secret_file".to_owned(), path(&alert.secret_file));
+            table.insert("ca_file".to_owned(), path(&alert.ca_file));
         }
     }
 }

@@ -65,7 +65,7 @@ pub(crate) fn sentences() -> Vec<String> {
          others on the network can read tokens and documents",
         "`store.password_file` and `store.ca_file` are for `store.url`; others cannot read `store.password_file`",
         "an `[[alert]]` has the limit that its `when` takes and no other, and not both a `command` and a `webhook`; a `webhook` \
-         is `https`, or on this machine, and has a `secret_file` that others cannot read",
+         is `https`, or on this machine, and has a `secret_file` that others cannot read; a `ca_file` belongs to a `webhook` that is `https`",
     ];
     compared.chain(others.map(str::to_owned)).collect()
 }

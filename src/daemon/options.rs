@@ -1,7 +1,7 @@
 //! The options of each agent, from the config.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,6 +137,7 @@ pub(super) fn audit(config: &Config) -> logging_audit::AuditOptions {
             Some(url) => logging_audit::AlertReceiver::Webhook {
                 url: url.clone(),
                 secret_file: alert.secret_file.clone(),
+                ca_file: alert.authorities().map(Path::to_owned),
             },
             None if alert.command.is_empty() => logging_audit::AlertReceiver::Nobody,
             None => logging_audit::AlertReceiver::Command(alert.command.clone()),

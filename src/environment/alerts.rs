@@ -9,11 +9,11 @@ use super::EnvironmentReport;
 use crate::config::{Alert, Config};
 use crate::webhook;
 
-/// Programs can be started, and webhooks have a secret that signs. Nobody is told anything.
+/// Programs can be started, and webhooks have a secret that signs and authorities to trust. Nobody is told anything.
 pub(super) fn receivers(config: &Config, report: &mut EnvironmentReport) {
     for alert in &config.alerts {
         if let Some(url) = &alert.webhook
-            && let Err(error) = webhook::Receiver::new(url, &alert.secret_file)
+            && let Err(error) = webhook::Receiver::new(url, &alert.secret_file, alert.authorities())
         {
             unmet(alert, error.to_string(), report);
         }
@@ -66,6 +66,8 @@ fn executable(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::super::tests::config;
     use super::*;
 
@@ -73,24 +75,33 @@ mod tests {
     fn what_cannot_be_told_is_said_before_there_is_an_alert() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("docs")).unwrap();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "a secret that is long enough").unwrap();
+        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
         let rule = "when = \"parked\"";
+        let over_tls = "webhook = \"https://127.0.0.1:1/x\"\nsecret_file = \"secret\"";
         let text = format!(
             "data_dir = \"data\"\n[[collection]]\nname = \"d\"\npath = \"docs\"\n\
              [[alert]]\nname = \"a\"\n{rule}\nwebhook = \"http://127.0.0.1:1/x\"\nsecret_file = \"none\"\n\
              [[alert]]\nname = \"b\"\n{rule}\ncommand = [\"/no/such\"]\n\
              [[alert]]\nname = \"c\"\n{rule}\ncommand = [\"no-such-program\"]\n\
              [[alert]]\nname = \"d2\"\n{rule}\ncommand = [\"sh\", \"-c\", \"true\"]\n\
-             [[alert]]\nname = \"e\"\n{rule}\ncommand = [\"/usr\"]\n"
+             [[alert]]\nname = \"e\"\n{rule}\ncommand = [\"/usr\"]\n\
+             [[alert]]\nname = \"f\"\n{rule}\n{over_tls}\nca_file = \"none.pem\"\n\
+             [[alert]]\nname = \"g\"\n{rule}\n{over_tls}\nca_file = \"docent.toml\"\n\
+             [[alert]]\nname = \"h\"\n{rule}\n{over_tls}\n"
         );
         let mut report = EnvironmentReport::default();
         receivers(&config(folder.path(), &text), &mut report);
         let said: Vec<&str> = report.unmet.iter().map(|one| one.what.as_str()).collect();
-        assert_eq!(said.len(), 4, "{said:?}");
+        assert_eq!(said.len(), 6, "{said:?}");
         for (said, part) in said.iter().zip([
             "none",
             "/no/such cannot be started",
             "in PATH",
             "/usr cannot be started: is a directory",
+            "none.pem: No such file",
+            "docent.toml has no certificate in PEM",
         ]) {
             assert!(said.contains(part), "{said}");
         }

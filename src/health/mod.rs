@@ -151,6 +151,7 @@ impl Detector {
             | Detector::AgentUnavailable
             | Detector::StoreReplaced
             | Detector::Integrity
+            | Detector::AuditBroken
             | Detector::IndexDrift
             | Detector::IndexStopped
             | Detector::IndexUnready
@@ -188,6 +189,7 @@ pub(crate) fn look(detector: Detector, facts: &Facts, limits: &Limits) -> Option
         Detector::DeadLetters => store::dead_letters,
         Detector::Disk => store::disk,
         Detector::Integrity => store::integrity,
+        Detector::AuditBroken => store::audit_broken,
         Detector::StoreReplaced => store::replaced,
         Detector::LogHeld => store::log_held,
         Detector::IndexStopped => index::stopped,

@@ -51,6 +51,9 @@ impl OpenIssue {
     pub(super) fn new(detector: Option<Detector>, key: String, value: &str, limit: &str) -> Self {
         let what = match detector {
             Some(Detector::Integrity) => format!("the store is not intact: {value}"),
+            Some(Detector::AuditBroken) => {
+                format!("the chain of the audit log is broken at {value}")
+            }
             Some(Detector::IndexDrift) => format!("the index is not intact: {value}"),
             _ => format!(
                 "{}: {value}",
@@ -202,6 +205,10 @@ mod tests {
         assert_eq!(
             wrong_by(issue(Detector::Integrity)),
             ["the store is not intact: page 7 is never used"]
+        );
+        assert_eq!(
+            wrong_by(issue(Detector::AuditBroken)),
+            ["the chain of the audit log is broken at page 7 is never used"]
         );
         assert_eq!(
             wrong_by(issue(Detector::IndexDrift)),

@@ -14,6 +14,9 @@ impl Detector {
             Detector::Integrity => {
                 "stop docent, then restore a backup of store.db, or move it away with its -wal file: docent then reads all documents again"
             }
+            Detector::AuditBroken => {
+                "find out what changed store.db, and restore a backup of it if you have one; check again with `docent audit verify`"
+            }
             Detector::IndexDrift => {
                 "docent rebuilds it from the store; `docent health` shows the progress"
             }

@@ -71,6 +71,16 @@ pub(super) fn integrity(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
     Some(found.collect())
 }
 
+/// A record of the audit log that does not fit the one before it.
+pub(super) fn audit_broken(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
+    let broken = facts.audit_break.as_ref()?.iter();
+    let found = broken.map(|at| {
+        let limit = "every record fits the one before it";
+        Detected::new(Detector::AuditBroken, Subject::store(), at.clone(), limit)
+    });
+    Some(found.collect())
+}
+
 /// The files of the store are gone, or are others.
 pub(super) fn replaced(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
     let found = facts.replaced.iter().map(|how| {

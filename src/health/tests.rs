@@ -50,6 +50,7 @@ pub(super) fn all_well() -> Facts {
         agents: vec![agent(AgentName::Rag)],
         free: Some(u64::MAX),
         integrity: Some(None),
+        audit_break: Some(None),
         index: Some(IndexFacts {
             chunks: Some((3, 3)),
             ..IndexFacts::default()
@@ -75,6 +76,7 @@ pub(super) fn nothing_known() -> Facts {
     Facts {
         free: None,
         integrity: None,
+        audit_break: None,
         drift: None,
         ingress_dead: None,
         undelivered: None,
@@ -93,6 +95,7 @@ pub(super) fn everything_wrong() -> Facts {
     facts.dead = vec![(AgentName::Rag, 2)];
     facts.free = Some(0);
     facts.integrity = Some(Some("page 7 is torn".to_owned()));
+    facts.audit_break = Some(Some("record 7: record 6 is missing".to_owned()));
     facts.held_log = Some(HeldLog {
         bytes: 1 << 30,
         since: facts.now,
@@ -170,6 +173,7 @@ fn nothing_is_found_where_nothing_is_wrong_and_nothing_said_where_nothing_is_kno
         Detector::AlertUndelivered,
         Detector::Disk,
         Detector::Integrity,
+        Detector::AuditBroken,
         Detector::IndexDrift,
         Detector::ScanOverdue,
         Detector::FileDrift,

@@ -166,6 +166,11 @@ impl FileFigures {
         }
     }
 
+    /// The same for the history, which alone is no reason to keep files counted.
+    pub(super) async fn sampled(&self, store: &Store) -> Result<FileCounts, ReadError> {
+        self.count(store).await
+    }
+
     /// Counts again where something changed.
     pub(super) async fn keep(&self, store: &Store) {
         if let Err(error) = self.count(store).await {

@@ -1,6 +1,7 @@
 //! How far search is behind the disk.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use super::figures::{FileFigures, SearchFigures};
 use super::{State, count, wire};
@@ -84,8 +85,36 @@ impl Bounds {
     }
 }
 
-/// Looks how far search is behind the disk at this moment.
+/// How far search is behind the disk at one moment.
+pub(super) struct Reach {
+    pub(super) at: Millis,
+    /// Up to when every change that was noticed is searchable; `None`: nothing is known to go by.
+    pub(super) complete_to: Option<Millis>,
+    /// Changes on their way to search.
+    pub(super) pending: u64,
+    /// Deliveries on that way that failed for good.
+    failed: u64,
+}
+
+impl Reach {
+    /// How long ago search was complete.
+    pub(super) fn behind(&self) -> Option<Duration> {
+        self.complete_to.map(|complete| self.at.since(complete))
+    }
+}
+
+/// How far search is behind the disk at this moment, as it is told.
 pub(super) async fn freshness(state: &State) -> Result<wire::Freshness, ReadError> {
+    let reach = reach(state).await?;
+    Ok(wire::Freshness {
+        complete_to: reach.complete_to.map(|at| at.to_string()),
+        pending: reach.pending,
+        failed: reach.failed,
+    })
+}
+
+/// How far search is behind the disk at this moment.
+pub(super) async fn reach(state: &State) -> Result<Reach, ReadError> {
     // In the order in which a change passes, so that one which moves on meanwhile is seen at least once.
     let now = Millis::now();
     let queued = state.scans.progress().borrow().pending;
@@ -119,8 +148,9 @@ pub(super) async fn freshness(state: &State) -> Result<wire::Freshness, ReadErro
     if pending == 0 && complete == Some(now) {
         state.memory.settled_at.fetch_max(now.0, Ordering::SeqCst);
     }
-    Ok(wire::Freshness {
-        complete_to: complete.map(|at| at.to_string()),
+    Ok(Reach {
+        at: now,
+        complete_to: complete,
         pending,
         failed: counts.iter().map(|(_, c)| count(c.dead)).sum(),
     })

@@ -20,8 +20,13 @@ pub(super) enum Figure {
     Pending,
     SearchesPerMinute,
     EventsPerSecond,
-    /// Of the changes that became searchable since the point before.
+    /// How long ago search was complete, in seconds.
+    Behind,
+    /// How long half of the changes took that became searchable since the point before.
+    FreshnessP50,
+    /// The same of nearly all of them.
     FreshnessP99,
+    Documents,
     StoreBytes,
     FreeBytes,
     Owed(AgentName),
@@ -43,7 +48,10 @@ impl Figure {
             Figure::Pending,
             Figure::SearchesPerMinute,
             Figure::EventsPerSecond,
+            Figure::Behind,
+            Figure::FreshnessP50,
             Figure::FreshnessP99,
+            Figure::Documents,
             Figure::StoreBytes,
             Figure::FreeBytes,
         ]
@@ -57,7 +65,10 @@ impl Figure {
             Figure::Pending => "pending".to_owned(),
             Figure::SearchesPerMinute => "searches_per_min".to_owned(),
             Figure::EventsPerSecond => "events_per_s".to_owned(),
+            Figure::Behind => "behind_s".to_owned(),
+            Figure::FreshnessP50 => "freshness_p50_s".to_owned(),
             Figure::FreshnessP99 => "freshness_p99_s".to_owned(),
+            Figure::Documents => "documents".to_owned(),
             Figure::StoreBytes => "store_bytes".to_owned(),
             Figure::FreeBytes => "free_bytes".to_owned(),
             Figure::Owed(agent) => format!("owed.{agent}"),
@@ -67,9 +78,14 @@ impl Figure {
 
     fn fold(self) -> Fold {
         match self {
-            Figure::Pending | Figure::FreshnessP99 | Figure::Owed(_) => Fold::Peak,
+            Figure::Pending
+            | Figure::Behind
+            | Figure::FreshnessP50
+            | Figure::FreshnessP99
+            | Figure::Owed(_) => Fold::Peak,
             Figure::SearchesPerMinute
             | Figure::EventsPerSecond
+            | Figure::Documents
             | Figure::StoreBytes
             | Figure::FreeBytes
             | Figure::HandledPerMinute(_) => Fold::Mean,

@@ -234,7 +234,9 @@ async fn store(page: &mut MetricsPage, state: &State) -> Result<(), ReadError> {
     page.add("commit_batch_size", help, figures.batch_size.clone());
     let help = "Records of the audit log since it began";
     page.add("audit_records", help, figures.audited.clone());
-    let broken = figures.is_audit_broken().map(f64::from);
+    let broken = figures
+        .audit_break()
+        .map(|broken| f64::from(broken.is_some()));
     let help = "1 if the chain of the audit log was broken when it was checked last, else 0";
     page.gauge("audit_broken", help, broken);
     let help = "Notifications of alerts that were dropped because too many waited";

@@ -41,8 +41,8 @@ pub(crate) struct StoreFigures {
     pub(crate) audited: Counter,
     /// Notifications of alerts that there was no room for.
     pub(crate) notifications_dropped: Counter,
-    /// Whether the chain of the audit log was broken when it was checked last; `None`: it was not yet.
-    audit_broken: Mutex<Option<bool>>,
+    /// Where the chain of the audit log was broken when it was checked last, the inner `None`: nowhere; `None`: it was not yet.
+    audit_break: Mutex<Option<Option<String>>>,
     /// From a change's being noticed to its being searchable.
     pub(crate) freshness: Histogram,
     noticed: Mutex<HashMap<(String, Vec<u8>), Instant>>,
@@ -64,7 +64,7 @@ impl Default for StoreFigures {
             batch_size: Histogram::new(BATCH_BUCKETS),
             audited: Counter::default(),
             notifications_dropped: Counter::default(),
-            audit_broken: Mutex::default(),
+            audit_break: Mutex::default(),
             freshness: Histogram::new(FRESHNESS_BUCKETS),
             noticed: Mutex::default(),
             measured: Mutex::default(),
@@ -108,18 +108,18 @@ impl StoreFigures {
         }
     }
 
-    /// The chain of the audit log was checked.
-    pub(super) fn audit_checked(&self, broken: bool) {
-        *self.audit_broken() = Some(broken);
+    /// The chain of the audit log was checked: where it is broken, if it is.
+    pub(super) fn audit_checked(&self, broken: Option<String>) {
+        *self.locked_audit_break() = Some(broken);
     }
 
-    /// Whether the chain of the audit log was broken when it was checked last; `None`: it was not yet.
-    pub(crate) fn is_audit_broken(&self) -> Option<bool> {
-        *self.audit_broken()
+    /// Where the chain of the audit log was broken when it was checked last, the inner `None`: nowhere; `None`: it was not yet.
+    pub(crate) fn audit_break(&self) -> Option<Option<String>> {
+        self.locked_audit_break().clone()
     }
 
-    fn audit_broken(&self) -> MutexGuard<'_, Option<bool>> {
-        self.audit_broken
+    fn locked_audit_break(&self) -> MutexGuard<'_, Option<Option<String>>> {
+        self.audit_break
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

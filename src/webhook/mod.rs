@@ -21,7 +21,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring::default_provider;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 use crate::config::WebhookUrl;
@@ -39,24 +40,44 @@ const ANSWER_MAX: usize = 4096;
 /// Characters of it that are told.
 const TOLD_MAX: usize = 200;
 
-/// Bytes of the largest file with a secret.
+/// Bytes of the largest file with a secret,
 const SECRET_MAX: u64 = 4096;
+
+/// and with authorities: those of a whole system are a quarter of that.
+const AUTHORITIES_MAX: u64 = 1 << 20;
 
 /// Why a message was not taken.
 #[derive(Debug, Error)]
 pub(crate) enum WebhookError {
-    /// Its file cannot be read.
-    #[error("cannot read the secret file {path}: {source}", path = .path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
+    #[error("cannot read the {what} file {path}: {source}", path = .path.display())]
+    Unreadable {
+        /// What it is for.
+        what: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     /// What stands there is none.
     #[error("{path} contains no secret: {source}", path = .path.display())]
     Secret { path: PathBuf, source: SecretError },
+    #[error("the CA file {path} has no certificate in PEM", path = .path.display())]
+    NoAuthority { path: PathBuf },
+    #[error("the CA file {path} has a certificate that cannot be an authority's: {source}", path = .path.display())]
+    Authority {
+        path: PathBuf,
+        source: rustls::Error,
+    },
     #[error("cannot connect to {authority}: {source}")]
     Connect {
         authority: String,
         source: io::Error,
     },
-    /// The receiver cannot be trusted, or TLS cannot be used.
+    #[error(
+        "{authority} is not trusted: {source}; `ca_file` of the alert can name the file of its authority"
+    )]
+    Untrusted {
+        authority: String,
+        source: io::Error,
+    },
     #[error("cannot use TLS to {authority}: {source}")]
     Tls {
         authority: String,
@@ -99,26 +120,37 @@ trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 impl Receiver {
-    /// Reads the secret and the certificates of the system's authorities (or those in the file that `SSL_CERT_FILE` names). It
-    /// blocks.
+    /// Reads the secret and the certificates of the authorities to trust: those in `ca_file`, else those of the system (or those
+    /// in the file that `SSL_CERT_FILE` names). It blocks.
     ///
     /// # Errors
-    /// The secret cannot be used, or TLS cannot.
-    pub(crate) fn new(url: &WebhookUrl, secret_file: &Path) -> Result<Self, WebhookError> {
-        let path = || secret_file.to_owned();
-        let text = read(secret_file).map_err(|source| WebhookError::Unreadable {
-            path: path(),
-            source,
+    /// The secret cannot be used, or the authorities, or TLS.
+    pub(crate) fn new(
+        url: &WebhookUrl,
+        secret_file: &Path,
+        ca_file: Option<&Path>,
+    ) -> Result<Self, WebhookError> {
+        let text = read("secret", secret_file, SECRET_MAX)?;
+        let text = String::from_utf8(text).map_err(|error| WebhookError::Unreadable {
+            what: "secret",
+            path: secret_file.to_owned(),
+            source: io::Error::new(io::ErrorKind::InvalidData, error),
         })?;
         let secret = Secret::parse(&text).map_err(|source| WebhookError::Secret {
-            path: path(),
+            path: secret_file.to_owned(),
             source,
         })?;
-        let tls = url.is_https.then(|| tls(&url.host)).transpose();
-        let tls = tls.map_err(|source| WebhookError::Tls {
-            authority: url.authority.clone(),
-            source,
-        })?;
+        let tls = match url.is_https {
+            true => {
+                let trusted = ca_file.map_or_else(|| Ok(authorities_of_system()), authorities)?;
+                let tls = tls(&url.host, trusted).map_err(|source| WebhookError::Tls {
+                    authority: url.authority.clone(),
+                    source,
+                })?;
+                Some(tls)
+            }
+            false => None,
+        };
         Ok(Receiver {
             url: url.clone(),
             secret,
@@ -182,9 +214,12 @@ impl Receiver {
     }
 
     async fn connect(&self) -> Result<Box<dyn Duplex>, WebhookError> {
-        let failed = |source| WebhookError::Connect {
-            authority: self.url.authority.clone(),
-            source,
+        let failed = |source| {
+            let authority = self.url.authority.clone();
+            match is_untrusted(&source) {
+                true => WebhookError::Untrusted { authority, source },
+                false => WebhookError::Connect { authority, source },
+            }
         };
         let connecting = async {
             let stream = TcpStream::connect((self.url.host.as_str(), self.url.port)).await?;
@@ -240,18 +275,60 @@ async fn beginning(mut body: Incoming) -> String {
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
+/// The bytes of a file that has no more than so many.
+fn read(what: &'static str, path: &Path, most: u64) -> Result<Vec<u8>, WebhookError> {
     use io::Read as _;
-    let mut text = String::new();
-    let file = std::fs::File::open(path)?;
-    file.take(SECRET_MAX).read_to_string(&mut text)?;
-    Ok(text)
+    let whole = || {
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path)?;
+        match file.take(most + 1).read_to_end(&mut bytes)? as u64 > most {
+            true => Err(io::ErrorKind::FileTooLarge.into()),
+            false => Ok(bytes),
+        }
+    };
+    whole().map_err(|source| WebhookError::Unreadable {
+        what,
+        path: path.to_owned(),
+        source,
+    })
 }
 
-fn tls(host: &str) -> Result<(TlsConnector, ServerName<'static>), rustls::Error> {
+fn authorities_of_system() -> RootCertStore {
     let mut trusted = RootCertStore::empty();
-    // Those of the system that cannot be used are left out: others may do.
+    // Those that cannot be used are left out: others may do.
     trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    trusted
+}
+
+/// The authorities in a file, which all can be used.
+fn authorities(file: &Path) -> Result<RootCertStore, WebhookError> {
+    let path = || file.to_owned();
+    let pem = read("CA", file, AUTHORITIES_MAX)?;
+    let mut trusted = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|_| WebhookError::NoAuthority { path: path() })?;
+        let added = trusted.add(certificate);
+        added.map_err(|source| WebhookError::Authority {
+            path: path(),
+            source,
+        })?;
+    }
+    match trusted.is_empty() {
+        true => Err(WebhookError::NoAuthority { path: path() }),
+        false => Ok(trusted),
+    }
+}
+
+/// Whether the receiver showed a certificate that no authority vouches for.
+fn is_untrusted(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
+}
+
+fn tls(
+    host: &str,
+    trusted: RootCertStore,
+) -> Result<(TlsConnector, ServerName<'static>), rustls::Error> {
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(trusted)

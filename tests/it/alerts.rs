@@ -342,6 +342,7 @@ impl Drop for Killed {
 fn a_webhook_is_told_over_tls_if_its_certificate_is_trusted() {
     let world = World::new("");
     secret(&world);
+    crate::api::certificate(&world, "other");
     crate::api::certificate(&world, "authority");
     let mut child = Killed(
         Command::new("python3")
@@ -355,22 +356,55 @@ fn a_webhook_is_told_over_tls_if_its_certificate_is_trusted() {
     let mut line = String::new();
     output.read_line(&mut line).expect("its port");
     let port = line.trim().to_owned();
-    world.configure(&rule(
-        "space",
-        &format!("{ALWAYS}\nwebhook = \"https://localhost:{port}/\"\nsecret_file = \"secret\""),
-    ));
+    let told =
+        format!("{ALWAYS}\nwebhook = \"https://localhost:{port}/\"\nsecret_file = \"secret\"");
+    let trusting = |name: &str, file: &str| rule(name, &format!("{told}\nca_file = \"{file}\""));
+    let mut next = || {
+        line.clear();
+        output.read_line(&mut line).expect("a request");
+        let told: Value = serde_json::from_str(&line).expect("the body is JSON");
+        told["data"]["rule"].as_str().expect("a rule").to_owned()
+    };
+    // The system has none of these authorities.
+    world.configure(&rule("system", &told));
     let daemon = world.start();
-    world.until("the receiver was not trusted", || {
-        world.log().contains("invalid peer certificate")
-    });
+    let refused = |name: &str| {
+        let untrusted = |line: &str| {
+            line.contains(&format!("\"rule\":\"{name}\""))
+                && line.contains(&format!(
+                    "localhost:{port} is not trusted: invalid peer certificate"
+                ))
+                && line.contains("`ca_file` of the alert can name the file of its authority")
+        };
+        let what = format!("the receiver of {name} was not trusted");
+        world.until(&what, || world.log().lines().any(untrusted));
+    };
+    refused("system");
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+
+    let rules = |ca_file: &str| {
+        rule("system", &told) + &trusting("own", ca_file) + &trusting("else", "other.pem")
+    };
+    world.configure(&rules("none.pem"));
+    let checked = world.cli(["check"]);
+    assert_eq!(checked.code(), 1);
+    let said = checked.stdout();
+    assert!(
+        said.contains("alert own: cannot read the CA file ") && said.contains("none.pem"),
+        "{said}"
+    );
+    world.configure(&rules("authority.pem"));
+    let checked = world.cli(["check"]).stdout();
+    assert!(!checked.contains("CA file"), "{checked}");
+    let daemon = world.start();
+    assert_eq!(next(), "own", "{}", world.log());
+    refused("else");
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+
     let mut command = world.command(["run"]);
     command.env("SSL_CERT_FILE", world.path().join("authority.pem"));
     let daemon = world.spawn_as(command);
-    line.clear();
-    output.read_line(&mut line).expect("a request");
-    let told: Value = serde_json::from_str(&line).expect("the body is JSON");
-    assert_eq!(told["data"]["rule"], "space", "{}", world.log());
+    assert_eq!(next(), "system", "{}", world.log());
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }
 

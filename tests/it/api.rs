@@ -273,7 +273,7 @@ pub(crate) fn certificate(world: &World, authority: &str) {
 }
 
 /// Puts the certificate that was made last in its place.
-fn install(world: &World) {
+pub(crate) fn install(world: &World) {
     for (from, to) in [("new.pem", "tls.pem"), ("new.key", "tls.key")] {
         fs::rename(world.path().join(from), world.path().join(to)).unwrap();
     }

@@ -19,14 +19,16 @@ pub(crate) struct Browser {
     messages: Receiver<Value>,
     reader: Option<JoinHandle<()>>,
     session: String,
+    /// The page, as the browser calls it.
+    target: Value,
     calls: u64,
     /// What the page told by itself.
     told: Vec<Value>,
 }
 
 impl Browser {
-    /// Starts a browser whose own files are below `folder`, with a page of this size.
-    pub(crate) fn start(folder: &Path, width: u32, height: u32) -> Browser {
+    /// Starts a browser whose own files are below `folder`, with a page of this size, and with these arguments.
+    pub(crate) fn start(folder: &Path, (width, height): (u32, u32), arguments: &[&str]) -> Browser {
         let profile = folder.join("browser");
         let mut command = Command::new("sh");
         // The browser reads commands from descriptor 3 and answers on 4.
@@ -53,6 +55,7 @@ impl Browser {
                 "--force-color-profile=srgb",
             ])
             .arg(format!("--user-data-dir={}", profile.display()))
+            .args(arguments)
             .env("HOME", folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -85,13 +88,14 @@ impl Browser {
             messages,
             reader: Some(reader),
             session: String::new(),
+            target: Value::Null,
             calls: 0,
             told: Vec::new(),
         };
-        let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
+        browser.target = browser.new_tab();
         let attached = browser.call(
             "Target.attachToTarget",
-            json!({"targetId": target["targetId"], "flatten": true}),
+            json!({"targetId": browser.target, "flatten": true}),
         );
         browser.session = attached["sessionId"]
             .as_str()
@@ -136,6 +140,23 @@ impl Browser {
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => panic!("the browser is gone"),
         }
+    }
+
+    /// Opens a tab, in front of those that are there.
+    fn new_tab(&mut self) -> Value {
+        let blank = json!({"url": "about:blank"});
+        self.call("Target.createTarget", blank)["targetId"].clone()
+    }
+
+    /// Hides the page behind another tab.
+    pub(crate) fn hide(&mut self) {
+        self.new_tab();
+    }
+
+    /// Brings the page to the front again.
+    pub(crate) fn show(&mut self) {
+        let page = json!({"targetId": self.target});
+        self.call("Target.activateTarget", page);
     }
 
     pub(crate) fn resize(&mut self, width: u32, height: u32) {
@@ -289,15 +310,41 @@ impl Browser {
         fs::write(folder.join(format!("{name}.png")), decoded(data)).expect("a picture is kept");
     }
 
+    /// What the page told of this kind.
+    fn told_of(&self, method: &str) -> impl Iterator<Item = &Value> {
+        let of_kind = self.told.iter().filter(move |m| m["method"] == method);
+        of_kind.map(|message| &message["params"])
+    }
+
     /// The addresses that were asked for.
     pub(crate) fn requests(&self) -> Vec<String> {
-        let sent = self
-            .told
-            .iter()
-            .filter(|m| m["method"] == "Network.requestWillBeSent");
-        sent.filter_map(|m| m["params"]["request"]["url"].as_str())
+        let sent = self.told_of("Network.requestWillBeSent");
+        sent.filter_map(|sent| sent["request"]["url"].as_str())
             .map(str::to_owned)
             .collect()
+    }
+
+    /// How many requests for this address have not ended.
+    pub(crate) fn under_way(&self, address: &str) -> usize {
+        let has_ended = |sent: &Value| {
+            ["Network.loadingFinished", "Network.loadingFailed"]
+                .iter()
+                .flat_map(|method| self.told_of(method))
+                .any(|ended| ended["requestId"] == sent["requestId"])
+        };
+        self.told_of("Network.requestWillBeSent")
+            .filter(|sent| sent["request"]["url"] == address && !has_ended(sent))
+            .count()
+    }
+
+    /// Waits until every request for this address has ended.
+    pub(crate) fn until_not_under_way(&mut self, address: &str) {
+        let deadline = Instant::now() + DEADLINE;
+        while self.under_way(address) > 0 {
+            let message = self.next(deadline);
+            self.told
+                .push(message.unwrap_or_else(|| panic!("it has not ended: {address}")));
+        }
     }
 
     /// What the console has of errors: of scripts, of what was refused, of violations of the policy.

@@ -53,6 +53,7 @@ mod openapi;
 mod operate;
 mod pages;
 mod page;
+mod page_reach;
 mod permissions;
 mod postgres;
 mod quality;

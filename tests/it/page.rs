@@ -9,24 +9,36 @@ use serde_json::Value;
 use crate::api::port_of;
 use crate::browser::Browser;
 use crate::helper::{Daemon, World};
+use crate::redis_server::{RedisServer, inbox};
 
 /// A daemon with its dashboard, and a browser.
-struct Dashboard {
-    world: World,
+pub(crate) struct Dashboard {
+    pub(crate) world: World,
     daemon: Daemon,
-    browser: Browser,
-    port: u16,
+    pub(crate) browser: Browser,
+    /// Where the daemon listens.
+    pub(crate) port: u16,
+    /// The address that the browser uses.
+    pub(crate) base: String,
 }
 
+/// Serves the dashboard on a port of its own.
+const LISTENS: &str = "[http]\nlisten = \"127.0.0.1:0\"\n";
+
 impl Dashboard {
-    fn start() -> Dashboard {
-        let world = World::new("[http]\nlisten = \"127.0.0.1:0\"\n");
+    pub(crate) fn start() -> Dashboard {
+        Dashboard::of(World::new(LISTENS), "http", &[])
+    }
+
+    /// With one document, the dashboard of this world, and a browser with these arguments.
+    pub(crate) fn of(world: World, scheme: &str, arguments: &[&str]) -> Dashboard {
         world.write("a.md", "# Anchor\n\nA plain walrus.\n");
         let daemon = world.start();
         world.wait();
         let port = port_of(&world).expect("it listens");
-        let browser = Browser::start(world.path(), 1440, 900);
+        let browser = Browser::start(world.path(), (1440, 900), arguments);
         Dashboard {
+            base: format!("{scheme}://127.0.0.1:{port}"),
             world,
             daemon,
             browser,
@@ -34,8 +46,8 @@ impl Dashboard {
         }
     }
 
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
     }
 
     /// The address that logs in.
@@ -46,13 +58,33 @@ impl Dashboard {
     }
 
     /// Logs the browser in; it shows the first page then.
-    fn enter(&mut self, role: &str) {
+    pub(crate) fn enter(&mut self, role: &str) {
         let address = self.login(role);
         self.browser.open(&address);
         self.browser.click("#login button");
         // Its scripts are at work.
         self.browser
             .until("document.getElementById('live')?.innerText.startsWith('live')");
+    }
+
+    /// That the page shows what happens while it is open.
+    pub(crate) fn follows_what_happens(&mut self) {
+        let documents = "document.querySelector('#figure-documents .value')?.innerText";
+        self.browser.until(&format!("{documents} === '1'"));
+        self.browser
+            .until("document.getElementById('live').innerText.startsWith('live')");
+        self.world.write("b.md", "# Buoy\n\nA second walrus.\n");
+        self.browser.until(&format!("{documents} === '2'"));
+    }
+
+    /// Pauses a job, as whoever may operate does.
+    pub(crate) fn pauses_a_job(&mut self) {
+        self.browser.click("#pause-verify");
+        self.browser.click("dialog button[value=yes]");
+        self.browser
+            .until("document.querySelector('#resume-verify')");
+        self.world
+            .until("the job is paused", || self.job("verify")["paused"] == true);
     }
 
     /// Sends a request without a browser; gives all of the answer.
@@ -68,7 +100,7 @@ impl Dashboard {
     }
 
     /// That nothing went wrong in the page, and that it asked nobody but the daemon.
-    fn is_clean(&self) {
+    pub(crate) fn is_clean(&self) {
         assert_eq!(self.browser.errors(), [""; 0]);
         let own = self.url("/");
         let requests = self.browser.requests();
@@ -139,14 +171,22 @@ fn a_login_lets_in_once_and_following_the_link_does_not_use_it_up() {
 fn what_is_shown_follows_what_happens() {
     let mut page = Dashboard::start();
     page.enter("read");
-    let documents = "document.querySelector('#figure-documents .value')?.innerText";
-    page.browser.until(&format!("{documents} === '1'"));
-    page.browser
-        .until("document.getElementById('live').innerText.startsWith('live')");
-    page.world.write("b.md", "# Buoy\n\nA second walrus.\n");
-    page.browser.until(&format!("{documents} === '2'"));
+    page.follows_what_happens();
     page.browser
         .until("document.querySelector('#figure-p50 .value').innerText !== '–'");
+    // Each of the numbers has its last hour beside it, once it was sampled.
+    page.browser.until(
+        "[...document.querySelectorAll('.figure')].every((figure) => figure.querySelector('svg.spark'))",
+    );
+    let behind = page
+        .browser
+        .value("document.querySelector('#figure-complete-to svg').getAttribute('aria-label')");
+    let behind = behind.as_str().expect("a label");
+    assert!(
+        behind.starts_with("How long ago search was complete, since the start: from "),
+        "{behind}"
+    );
+    page.browser.picture("figures");
     // What is read aloud by itself is short.
     page.browser
         .until("document.querySelector('#state[role=status]').innerText.startsWith('running, ')");
@@ -161,6 +201,92 @@ fn what_is_shown_follows_what_happens() {
             .value("document.querySelectorAll('[data-act]').length"),
         0
     );
+    page.is_clean();
+}
+
+#[test]
+fn a_hidden_tab_lets_its_stream_go_and_asks_for_nothing_until_it_is_shown() {
+    let mut page = Dashboard::start();
+    page.enter("read");
+    let documents = "document.querySelector('#figure-documents .value').innerText";
+    page.browser.until(&format!("{documents} === '1'"));
+    let stream = page.url("/api/v1/overview/stream");
+    assert_eq!(page.browser.under_way(&stream), 1);
+
+    page.browser.hide();
+    page.browser.until("document.hidden");
+    page.browser
+        .until("document.getElementById('live').innerText === 'resting'");
+    page.browser.until_not_under_way(&stream);
+    let asked = page.browser.requests().len();
+    page.world.write("b.md", "# Buoy\n\nA second walrus.\n");
+    page.world.wait();
+    // Longer than a page that is shown leaves between two looks.
+    page.browser
+        .value("new Promise((done) => setTimeout(() => done(null), 3000))");
+    assert_eq!(page.browser.requests().len(), asked);
+    assert_eq!(page.browser.value(documents), "1");
+
+    page.browser.show();
+    page.browser.until(&format!("{documents} === '2'"));
+    page.browser
+        .until("document.getElementById('live').innerText.startsWith('live')");
+    assert_eq!(page.browser.under_way(&stream), 1);
+    page.is_clean();
+}
+
+#[test]
+fn the_streams_of_redis_are_shown_as_redis_has_them() {
+    let mut redis = RedisServer::start();
+    let world = World::on_redis(&redis, "redis", LISTENS);
+    let mut page = Dashboard::of(world, "http", &[]);
+    for n in 0..3 {
+        let work = [
+            "publish",
+            "test.work",
+            "--subject",
+            &format!("work/{n}"),
+            "--data",
+        ];
+        let long = "{\"sleep_ms\":60000,\"progress\":true}";
+        let run = page.world.cli([&work[..], &[long]].concat());
+        assert_eq!(run.code(), 0, "{}", run.stderr());
+    }
+    page.world
+        .until("it is in hand", || redis.pending("test") == 3);
+    page.enter("read");
+    let key = inbox("test");
+    let length = redis.number(&["XLEN", &key]);
+    let group = redis.lines(&["XINFO", "GROUPS", &key]);
+    let of = |name: &str| {
+        let at = group.iter().position(|line| line == name);
+        &group[at.expect("Redis tells it") + 1]
+    };
+    let expected = format!(
+        "{length} {} {} {}",
+        of("pending"),
+        of("lag"),
+        of("consumers")
+    );
+    assert!(expected.ends_with(" 3 0 1"), "{expected}");
+    let row = format!("document.getElementById('stream-{key}')");
+    page.browser.until(&format!(
+        "[...({row}?.querySelectorAll('td') ?? [])].map((cell) => cell.innerText).join(' ') === '{expected}'"
+    ));
+    assert_eq!(
+        page.browser
+            .value(&format!("{row}.querySelector('th').innerText")),
+        "test"
+    );
+    let shown = page.browser.text("[aria-labelledby=carrier-title]");
+    assert!(shown.contains("Redis can carry"), "{shown}");
+    page.browser.picture("redis");
+
+    redis.kill();
+    page.browser.until(
+        "document.querySelector('[aria-labelledby=carrier-title]').innerText.includes('Redis cannot carry')",
+    );
+    page.browser.until(&format!("!{row}"));
     page.is_clean();
 }
 
@@ -291,12 +417,7 @@ fn an_act_on_a_page_that_is_not_live_asks_on_a_page_and_comes_back() {
 fn a_job_is_paused_and_resumed() {
     let mut page = Dashboard::start();
     page.enter("operate");
-    page.browser.click("#pause-verify");
-    page.browser.click("dialog button[value=yes]");
-    page.browser
-        .until("document.querySelector('#resume-verify')");
-    page.world
-        .until("the job is paused", || page.job("verify")["paused"] == true);
+    page.pauses_a_job();
     let asked = &page.world.events("job.changed")[0];
     let uid = rustix::process::geteuid().as_raw();
     assert_eq!(asked["source"], format!("dashboard/{uid}"));

@@ -172,3 +172,68 @@ fn a_record_that_somebody_made_a_blob_of_is_named_by_verify() {
     );
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }
+
+/// Has the daemon's own tables changed by another program; `from` becomes `to` in one record of the audit log.
+fn change_record(world: &World, n: u64, from: &str, to: &str) {
+    let store = rusqlite::Connection::open(world.data().join("store.db")).expect("the store");
+    let changed = store.execute(
+        "UPDATE audit SET line = replace(line, ?2, ?3) WHERE n = ?1 AND line LIKE '%' || ?2 || '%'",
+        rusqlite::params![n, from, to],
+    );
+    assert_eq!(changed, Ok(1), "record {n} says {from}");
+}
+
+#[test]
+fn a_broken_chain_of_the_audit_log_is_an_issue_until_a_check_finds_it_whole() {
+    let world = World::new("[health]\nprobe = \"1s\"");
+    let issues = || world.cli(["health", "--json"]).json().expect("issues")["issues"].clone();
+    let is_told = |open: bool| {
+        let status = world.status();
+        let gauge = format!("\ndocent_audit_broken {}", u8::from(open));
+        (status["state"] == "degraded") == open
+            && issues().as_array().map(Vec::is_empty) == Some(!open)
+            && world.get("/metrics").1.contains(&gauge)
+    };
+    world.write("a.md", "# Anchor");
+    let daemon = world.start();
+    world.wait();
+    world.settled();
+    assert_eq!(issues(), serde_json::json!([]));
+
+    change_record(&world, 2, "\"n\"", "\"m\"");
+    assert_eq!(world.cli(["jobs", "run", "maintenance"]).code(), 0);
+    world.until("the daily check finds it", || is_told(true));
+    let issue = &issues()[0];
+    assert_eq!(issue["detector"], "audit_broken");
+    assert_eq!(issue["severity"], "error");
+    let value = issue["value"].as_str().expect("what was found");
+    assert!(value.starts_with("record 2: "), "{value}");
+    let status = world.cli(["status"]);
+    assert_eq!(status.code(), 1);
+    let what = "the chain of the audit log is broken at record 2: ";
+    assert!(status.stdout().contains(what), "{}", status.stdout());
+    assert!(status.stdout().contains("docent audit verify"));
+    assert_eq!(world.events("health.issue").len(), 1);
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+
+    // It is still open after a restart, and what is still broken is told as it was.
+    let daemon = world.start();
+    assert_eq!(world.status()["state"], "degraded");
+    world.until("it was checked again by itself", || is_told(true));
+    assert_eq!(world.events("health.issue").len(), 1);
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+
+    change_record(&world, 2, "\"m\"", "\"n\"");
+    let daemon = world.start();
+    world.until("it is whole again", || is_told(false));
+    assert_eq!(world.events("health.recovered").len(), 1);
+
+    // A check that an operator asks for counts as well.
+    change_record(&world, 3, "\"n\"", "\"m\"");
+    assert_eq!(world.cli(["audit", "verify"]).code(), 65);
+    world.until("the operator's check found it", || is_told(true));
+    change_record(&world, 3, "\"m\"", "\"n\"");
+    assert_eq!(world.cli(["audit", "verify"]).code(), 0);
+    world.until("the operator's check found it whole", || is_told(false));
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}

@@ -39,6 +39,8 @@ pub(crate) enum AlertReceiver {
     Webhook {
         url: WebhookUrl,
         secret_file: PathBuf,
+        /// `None`: the authorities of the system are trusted.
+        ca_file: Option<PathBuf>,
     },
 }
 

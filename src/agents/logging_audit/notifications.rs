@@ -215,10 +215,13 @@ async fn attempt(receiver: AlertReceiver, notification: Notification, compute: C
     let result = match receiver {
         AlertReceiver::Nobody => Ok(()), // nobody is left who could be told
         AlertReceiver::Command(command) => command::run(&command, environment(&notification)).await,
-        AlertReceiver::Webhook { url, secret_file } => {
-            let opened = compute
-                .run_within(OPENING, move || webhook::Receiver::new(&url, &secret_file))
-                .await;
+        AlertReceiver::Webhook {
+            url,
+            secret_file,
+            ca_file,
+        } => {
+            let open = move || webhook::Receiver::new(&url, &secret_file, ca_file.as_deref());
+            let opened = compute.run_within(OPENING, open).await;
             let message = webhook::Message {
                 id: notification.id.clone(),
                 body: notification.body.clone(),

@@ -40,6 +40,7 @@ impl Probe {
                 .damage
                 .map(Some)
                 .or(self.parts.requests.integrity()),
+            audit_break: self.parts.store.figures().audit_break(),
             held_log: standing.held_log,
             index: if scope.chunks {
                 Some(self.index(at).await)

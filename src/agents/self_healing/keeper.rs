@@ -172,10 +172,11 @@ impl Keeper {
             Err(error) => Some(error.to_string()),
         };
         tracing::info!(fault, "the store was checked");
-        // Who asked meanwhile has this verdict.
-        self.requests.take_check();
         self.requests.judge_integrity(fault);
         self.check_audit().await;
+        // Who asked meanwhile has these verdicts.
+        self.requests.take_check();
+        self.requests.probe.notify_one();
     }
 
     /// Has the chain of the audit log checked. What comes of it is a figure too.
@@ -281,7 +282,7 @@ mod tests {
         bench.requests.want_maintenance();
         keeper.round(&mut plan).await.unwrap();
         assert_eq!(bench.requests.integrity(), Some(None));
-        assert_eq!(bench.store.figures().is_audit_broken(), Some(false));
+        assert_eq!(bench.store.figures().audit_break(), Some(None));
         assert!(!bench.requests.take_maintenance());
     }
 

@@ -165,10 +165,11 @@ impl Probe {
         }
         let open = self.parts.store.issues(false, ISSUES_MAX).await?;
         let keys: HashSet<String> = open.iter().map(|issue| issue.subject.clone()).collect();
-        let damaged = open
-            .iter()
-            .any(|issue| issue.detector == Some(Detector::Integrity));
-        if damaged && self.parts.requests.integrity().is_none() {
+        let damaged = |detector| open.iter().any(|issue| issue.detector == Some(detector));
+        let checked = self.parts.store.figures().audit_break().is_some();
+        if damaged(Detector::Integrity) && self.parts.requests.integrity().is_none()
+            || damaged(Detector::AuditBroken) && !checked
+        {
             self.parts.requests.want_check(); // a store that was put back in order meanwhile
         }
         let facts = self.gather(keys, at, now).await;

@@ -42,7 +42,11 @@ pub(crate) async fn observe(state: State, stop: CancellationToken) {
             biased;
             () = stop.cancelled() => return,
             () = sleep_until(sample_at) => {
-                observer.sample();
+                // It may be dropped at any moment.
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = observer.sample() => {}
+                }
                 sample_at = Instant::now() + until_next_step(Millis::now());
             }
             () = sleep_until(read_at), if overviews.is_wanted() => {
@@ -103,12 +107,12 @@ impl Observer {
         }
     }
 
-    fn sample(&mut self) {
+    async fn sample(&mut self) {
+        let step = Millis::now().0.div_euclid(STEP * 1000);
         let now = CounterSample::now(&self.state);
         let passed = self.minute.newest().map(|before| now.since(before));
-        let point = point(&self.state, passed.as_ref());
-        self.history
-            .push(Millis::now().0.div_euclid(STEP * 1000), point);
+        let point = point(&self.state, passed.as_ref()).await;
+        self.history.push(step, point);
         self.points += 1;
         self.minute.push(now);
     }

@@ -2,17 +2,27 @@
 
 use std::time::Duration;
 
-use super::super::freshness::behind;
+use super::super::freshness::reach;
 use super::super::history::{Figure, Point};
 use super::super::{State, count};
+use super::collections::totals;
 use super::counters::Passed;
 use crate::disk;
 use crate::event::AgentName;
 use crate::store::quantile;
 
 /// The figures now; `passed` is what happened since the point before, if there was one.
-pub(super) fn point(state: &State, passed: Option<&Passed>) -> Point {
-    let mut point = Point::from([(Figure::Pending, pending(state) as f64)]);
+pub(super) async fn point(state: &State, passed: Option<&Passed>) -> Point {
+    let mut point = Point::new();
+    // What cannot be read now is not known of this moment.
+    if let Ok(reach) = reach(state).await {
+        point.insert(Figure::Pending, reach.pending as f64);
+        let behind = reach.behind();
+        point.extend(behind.map(|behind| (Figure::Behind, behind.as_secs_f64())));
+    }
+    if let Ok(files) = state.memory.files.sampled(&state.store).await {
+        point.insert(Figure::Documents, totals(&files).documents as f64);
+    }
     for agent in AgentName::ALL {
         let owed = count(state.store.counts(*agent).owed);
         point.insert(Figure::Owed(*agent), owed as f64);
@@ -23,19 +33,13 @@ pub(super) fn point(state: &State, passed: Option<&Passed>) -> Point {
     point.extend(free.map(|bytes| (Figure::FreeBytes, bytes as f64)));
     if let Some(passed) = passed {
         rates(&mut point, passed);
-        let took = newest(state, passed.searchable);
-        point.extend(took.map(|took| (Figure::FreshnessP99, took.as_secs_f64())));
+        let mut took = newest(state, passed.searchable);
+        for (figure, part) in [(Figure::FreshnessP50, 0.5), (Figure::FreshnessP99, 0.99)] {
+            let took = quantile(&mut took, part);
+            point.extend(took.map(|took| (figure, took.as_secs_f64())));
+        }
     }
     point
-}
-
-/// Changes on their way, as freshness counts them.
-fn pending(state: &State) -> u64 {
-    let queued = state.scans.progress().borrow().pending;
-    let owed = |agent| count(state.store.counts(agent).owed);
-    let owed = owed(AgentName::DocumentManagement) + owed(AgentName::Rag);
-    let head = state.store.head().borrow().change;
-    queued + owed + behind(&state.follower(), head)
 }
 
 fn rates(point: &mut Point, passed: &Passed) {
@@ -52,13 +56,12 @@ fn rates(point: &mut Point, passed: &Passed) {
     }
 }
 
-/// How long at most 99 of 100 of the newest so many changes took.
-fn newest(state: &State, changes: u64) -> Option<Duration> {
+/// How long the newest so many changes took.
+fn newest(state: &State, changes: u64) -> Vec<Duration> {
     let changes = usize::try_from(changes).unwrap_or(usize::MAX);
     let measured = state.store.figures().measured();
     let newest = measured.last().rev().take(changes);
-    let mut took: Vec<Duration> = newest.map(|change| change.took).collect();
-    quantile(&mut took, 0.99)
+    newest.map(|change| change.took).collect()
 }
 
 #[cfg(test)]

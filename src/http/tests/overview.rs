@@ -93,6 +93,7 @@ async fn a_stream_begins_with_both_tells_what_changes_and_says_that_it_ends() {
         assert_eq!(name, "history");
         let history: FigureHistory = serde_json::from_str(&data).unwrap();
         assert_eq!(history.hour.figures["pending"], [Some(0.0)]);
+        assert_eq!(history.hour.figures["documents"], [Some(0.0)]);
         assert_eq!(history.hour.figures["searches_per_min"], [None]);
         let (name, data) = next_event(&mut lines).await;
         assert_eq!(name, "overview");

@@ -54,7 +54,9 @@ impl Store {
     /// Checks the chain from its oldest record on: how many records it has, or the first that does not fit.
     pub async fn verify_audit(&self) -> Result<Result<u64, AuditBreak>, ReadError> {
         let checked = self.check_chain().await?;
-        self.figures().audit_checked(checked.is_err());
+        let broken = checked.as_ref().err();
+        let broken = broken.map(|broken| format!("record {}: {}", broken.n, broken.why));
+        self.figures().audit_checked(broken);
         Ok(checked)
     }
 

@@ -40,34 +40,38 @@ const NOTHING: &str = "–";
 
 pub(super) fn figures(overview: &Overview, hour: &Trend) -> Vec<FigureCard> {
     vec![
-        searchable(overview),
-        half(overview),
+        searchable(overview, hour),
+        half(overview).with(hour, "freshness_p50_s", duration),
         nearly_all(overview).with(hour, "freshness_p99_s", duration),
         pending(overview).with(hour, "pending", rounded),
         searches(overview).with(hour, "searches_per_min", rounded),
         events(overview).with(hour, "events_per_s", rounded),
-        documents(overview),
+        documents(overview).with(hour, "documents", rounded),
         store(overview).with(hour, "store_bytes", bytes),
         free(overview).with(hour, "free_bytes", bytes),
     ]
 }
 
-fn searchable(overview: &Overview) -> FigureCard {
+fn searchable(overview: &Overview, hour: &Trend) -> FigureCard {
     let (id, name, now) = ("complete-to", "Searchable up to", &overview.taken_at);
+    let behind = "How long ago search was complete,";
+    let spark = Spark::of(hour, "behind_s", behind, duration);
     match &overview.freshness.complete_to {
         Some(at) => {
             let moment = Moment::at(at, now);
             FigureCard {
                 moment: Some(moment.exact),
+                spark,
                 ..FigureCard::new(id, name, moment.shown, age(at, now))
             }
         }
-        None => FigureCard::new(
-            id,
-            name,
-            NOTHING.to_owned(),
-            "the first scan is running".to_owned(),
-        ),
+        None => {
+            let note = "the first scan is running".to_owned();
+            FigureCard {
+                spark,
+                ..FigureCard::new(id, name, NOTHING.to_owned(), note)
+            }
+        }
     }
 }
 
