@@ -43,7 +43,7 @@ async fn filled() -> (Place, String) {
     }
     let record = AuditRecord {
         event: 1,
-        body: "{}".to_owned(),
+        body: r#"{"type":"report.written"}"#.to_owned(),
     };
     let audited = Outcome::nothing().effect(Effect::Audit(record));
     settle(store, Seq(1), Settlement::Done(audited))
