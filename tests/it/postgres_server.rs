@@ -132,7 +132,7 @@ impl PostgresServer {
             ),
         )
         .expect("the pooler's config");
-        let mut command = unprivileged("pgbouncer");
+        let mut command = unprivileged("/usr/sbin/pgbouncer");
         let child = command.arg("-q").arg(&config).spawn();
         let pooler =
             Pooler(child.expect("pgbouncer starts; install it: apt-get install pgbouncer"));
