@@ -160,24 +160,10 @@ pub(crate) async fn serve(
         };
         match event {
             ServerEvent::Accepted(Ok((accepted, peer))) => {
-                let share = match shares.are_full(peer) && unheard.cut_oldest() {
-                    true => Some(shares.take_over()),
-                    false => shares.take(peer),
-                };
-                let Some(share) = share else {
-                    log_too_many(&peer);
+                let Some(arrival) = admit(accepted, peer, &mut shares, &mut unheard) else {
                     continue;
                 };
-                let arrival = Arrival {
-                    accepted,
-                    peer,
-                    share,
-                    awaited: match share {
-                        Share::Others => unheard.enter(),
-                        // Its place is of no use to others.
-                        Share::Own | Share::Told => Arc::default(),
-                    },
-                };
+                let share = arrival.share;
                 let serving = connection(arrival, router.clone(), stop.clone(), timeouts);
                 connections.push(serving.map(move |()| share));
             }
@@ -207,6 +193,33 @@ pub(crate) async fn serve(
             "connections were cut off at the stop"
         );
     }
+}
+
+/// Gives a connection its place; `None`: there is none for it.
+fn admit(
+    accepted: Accepted,
+    peer: Peer,
+    shares: &mut Shares,
+    unheard: &mut Unheard,
+) -> Option<Arrival> {
+    let share = match shares.are_full(peer) && unheard.cut_oldest() {
+        true => Some(shares.take_over()),
+        false => shares.take(peer),
+    };
+    let Some(share) = share else {
+        log_too_many(&peer);
+        return None;
+    };
+    Some(Arrival {
+        accepted,
+        peer,
+        share,
+        awaited: match share {
+            Share::Others => unheard.enter(),
+            // Its place is of no use to others.
+            Share::Own | Share::Told => Arc::default(),
+        },
+    })
 }
 
 fn log_too_many(peer: &Peer) {
