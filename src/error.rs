@@ -188,6 +188,10 @@ impl From<OpenError> for Fatal {
         };
         let hint = match &error {
             OpenError::Io { path, .. } if exit == Exit::Permission => Some(permission_hint(path)),
+            OpenError::Database(DatabaseError::Unreachable { .. }) => Some(
+                "see that the server runs and lets docent in, or correct [store] url, password_file, ca_file and tls; `docent check` tries it"
+                    .to_owned(),
+            ),
             _ => None,
         };
         let fatal = Fatal::new(exit, error);

@@ -33,22 +33,13 @@ enum Verb {
         /// The file with the password of the database
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
-        /// Whether the connection over a network is secured; --ca-file names the authorities to trust
-        #[arg(long, value_name = "WHEN", default_value = "verify-full")]
-        tls: Tls,
+        /// Connect without TLS, over a network that you trust; else --ca-file may name the authorities to trust
+        #[arg(long)]
+        no_tls: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-}
-
-/// How the server of a database proves who it is.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Tls {
-    /// By a certificate for its name.
-    VerifyFull,
-    /// Not at all.
-    Disable,
 }
 
 /// `store copy --json`
@@ -64,7 +55,7 @@ pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, F
     let Verb::Copy {
         to,
         password_file,
-        tls,
+        no_tls,
         json,
     } = arguments.verb;
     let config = context.config()?.config;
@@ -72,9 +63,9 @@ pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, F
         url: &to,
         password_file: password_file.as_deref(),
         ca_file: context.ca_file(),
-        tls: match tls {
-            Tls::VerifyFull => StoreTls::VerifyFull,
-            Tls::Disable => StoreTls::Disable,
+        tls: match no_tls {
+            true => StoreTls::Disable,
+            false => StoreTls::VerifyFull,
         },
     };
     let runtime = runtime()?;

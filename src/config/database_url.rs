@@ -50,7 +50,10 @@ pub(crate) fn database_url(text: &str) -> Result<(), Reason> {
 /// Whether a good URL leads to sockets of this machine alone.
 pub(crate) fn is_local(text: &str) -> bool {
     let local = |host: &Host| matches!(host, Host::Unix(_));
-    Config::from_str(text).is_ok_and(|config| config.get_hosts().iter().all(local))
+    // An address that the URL gives besides is where the client connects to.
+    Config::from_str(text).is_ok_and(|config| {
+        config.get_hosts().iter().all(local) && config.get_hostaddrs().is_empty()
+    })
 }
 
 #[cfg(test)]
@@ -89,6 +92,12 @@ mod tests {
             );
         }
         assert!(is_local("postgres://docent@%2Frun%2Fpostgresql/docent"));
-        assert!(!is_local("postgres://docent@db/docent"));
+        for over_a_network in [
+            "postgres://docent@db/docent",
+            "postgres://docent@%2Frun%2Fpostgresql/docent?hostaddr=192.0.2.1",
+            "postgres://docent@%2Frun%2Fpostgresql,db/docent",
+        ] {
+            assert!(!is_local(over_a_network), "{over_a_network}");
+        }
     }
 }

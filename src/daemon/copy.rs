@@ -1,6 +1,7 @@
 //! Copies the store to another place, while no daemon runs on it.
 
-use std::path::PathBuf;
+use std::path::absolute;
+use std::sync::Arc;
 
 use super::database::{DatabaseAccess, database};
 use crate::config::{Config, database_url};
@@ -26,7 +27,7 @@ pub(crate) fn copy_store(
     progress: impl FnMut(&'static str, u64),
 ) -> Result<StoreCopy, Fatal> {
     let from = match database(config).map_err(|error| Fatal::new(Exit::Config, error))? {
-        Some(database) => StorePlace::Database(Box::new(database)),
+        Some(database) => StorePlace::Database(Arc::new(database)),
         None => StorePlace::Folder(config.data_dir.clone()),
     };
     let to = place(&from, to)?;
@@ -43,7 +44,10 @@ fn place(from: &StorePlace, to: &DatabaseAccess<'_>) -> Result<StorePlace, Fatal
     let usage = |text: String| Fatal::new(Exit::Usage, text);
     if !to.url.contains("://") {
         return match from {
-            StorePlace::Database(_) => Ok(StorePlace::Folder(PathBuf::from(to.url))),
+            // The source says for good where it was moved to.
+            StorePlace::Database(_) => absolute(to.url)
+                .map(StorePlace::Folder)
+                .map_err(|error| usage(format!("--to {}: {error}", to.url))),
             StorePlace::Folder(_) => Err(usage(format!(
                 "the store is in a file already, and --to names a folder, {}",
                 to.url
@@ -55,7 +59,7 @@ fn place(from: &StorePlace, to: &DatabaseAccess<'_>) -> Result<StorePlace, Fatal
         .map_err(|reason| usage(format!("--to {}", reason.what)).hint(reason.remedy))?;
     let database = to.database();
     let database = database.map_err(|error| Fatal::new(Exit::Config, error))?;
-    Ok(StorePlace::Database(Box::new(database)))
+    Ok(StorePlace::Database(Arc::new(database)))
 }
 
 fn fatal(error: CopyError) -> Fatal {

@@ -12,10 +12,10 @@ impl Detector {
             Detector::AgentUnavailable => "restore what the agent needs; it continues by itself",
             Detector::StoreReplaced => "put the same files back, or restart docent",
             Detector::Integrity => {
-                "stop docent, then restore a backup of store.db, or move it away with its -wal file: docent then reads all documents again"
+                "stop docent, then restore a backup of the store, or move store.db away with its -wal file (with PostgreSQL: name an empty database): docent then reads all documents again"
             }
             Detector::AuditBroken => {
-                "find out what changed store.db, and restore a backup of it if you have one; check again with `docent audit verify`"
+                "find out what changed the store, and restore a backup of it if you have one; check again with `docent audit verify`"
             }
             Detector::IndexDrift => {
                 "docent rebuilds it from the store; `docent health` shows the progress"

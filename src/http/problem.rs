@@ -40,7 +40,7 @@ pub(super) fn missing(agent: AgentName, state: AgentState) -> Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         Problem::new(ProblemKind::StoreUnavailable, error.to_string())
-            .hint("look at the disk of data_dir and at the daemon's log")
+            .hint("look at the disk of data_dir, or at the server of [store] url, and at the daemon's log")
     }
 }
 

@@ -15,7 +15,7 @@ use crate::event::{AgentName, Data, EventId, EventType, Millis, Seq, Subject};
 const KEY_MAX: usize = 80;
 
 /// What to do about damage.
-const WAY_OUT: &str = "stop docent, then restore a backup of store.db, or move it away with its -wal file: docent then reads all documents again, and the audit log and pending work are lost";
+const WAY_OUT: &str = "stop docent, then restore a backup of the store, or move store.db away with its -wal file (with PostgreSQL: name an empty database): docent then reads all documents again, and the audit log and pending work are lost";
 
 /// A decoder of rows of `table`, whose first column tells which row it is. What it cannot decode is [`Error::Damage`].
 pub(super) fn of<T>(

@@ -56,7 +56,8 @@ impl Store {
     pub fn open(data_dir: &Path, options: StoreOptions) -> Result<(Store, Closer), OpenError> {
         let (connection, lock) = open_file(data_dir)?;
         let path = file(data_dir);
-        let refuse = |e: sql::Error| refuse(&path, &e);
+        let source = Source::File(path.clone());
+        let refuse = |error: sql::Error| refuse(&source, error);
         let shared = Arc::new(StoreShared::load(&connection).map_err(refuse)?);
         let io = |attempt| OpenError::io(attempt, &path);
         let files = Arc::new(Files::opened(&path).map_err(io("look at"))?);
@@ -69,8 +70,8 @@ impl Store {
                 files,
                 upkeep: asker,
             }),
-            source: Source::File(path.clone()),
-            path: path.clone(),
+            source,
+            path,
         };
         opened.start(options, lock, || upkeep.run())
     }
@@ -88,14 +89,15 @@ impl Store {
         let lock = private(data_dir)?;
         let database = Arc::new(database);
         let connection = open_connection(&database)?;
-        let refuse = |error: sql::Error| refuse_database(&database, error);
+        let source = Source::Database(database.clone());
+        let refuse = |error: sql::Error| refuse(&source, error);
         let shared = Arc::new(StoreShared::load(&connection).map_err(refuse)?);
         let (alive, ended) = std::sync::mpsc::sync_channel::<()>(0);
         let opened = Opened {
             connection,
             shared,
-            keeper: Keeper::Database(Box::new(DatabaseKeeper::new(database.clone(), alive))),
-            source: Source::Database(database),
+            keeper: Keeper::Database(Box::new(DatabaseKeeper::new(database, alive))),
+            source,
             path: file(data_dir),
         };
         let answering = lock.clone();
@@ -121,10 +123,10 @@ impl Opened {
         upkeep: impl FnOnce() + Send + 'static,
     ) -> Result<(Store, Closer), OpenError> {
         let path = self.path;
-        let refuse = |e: sql::Error| refuse(&path, &e);
         let io = |attempt| OpenError::io(attempt, &path);
-        let readers = Arc::new(Readers::open(self.source).map_err(refuse)?);
+        let refuse = |error: sql::Error| refuse(&self.source, error);
         let counters = audit::counters(&self.connection).map_err(refuse)?;
+        let readers = Arc::new(Readers::open(self.source.clone()).map_err(refuse)?);
         let (queue, receiver) = mpsc::channel(QUEUE);
         let writer = Writer {
             batch: Batch::new(options, counters),
@@ -161,16 +163,16 @@ pub(super) fn open_file(data_dir: &Path) -> Result<(Connection, Arc<Lock>), Open
     let lock = private(data_dir)?;
     let path = file(data_dir);
     private_file(&path)?;
-    let connection = sqlite::connect_writer(&path).map_err(|e| refuse(&path, &e.into()))?;
-    let connection = Connection::Sqlite(connection);
-    prepare(&connection, &path)?;
+    let connection = sqlite::connect_writer(&path);
+    let connection = Connection::Sqlite(connection.map_err(|e| refuse_file(&path, &e.into()))?);
+    prepare(&connection, &Source::File(path))?;
     Ok((connection, lock))
 }
 
 /// Opens the store in a database to write.
-pub(super) fn open_connection(database: &Database) -> Result<Connection, OpenError> {
+pub(super) fn open_connection(database: &Arc<Database>) -> Result<Connection, OpenError> {
     let connection = connect(database)?;
-    prepare_database(&connection, database)?;
+    prepare(&connection, &Source::Database(database.clone()))?;
     Ok(connection)
 }
 
@@ -226,47 +228,31 @@ pub(super) fn private_file(path: &Path) -> Result<(), OpenError> {
         .map_err(OpenError::io("make", path))
 }
 
-/// Brings a file that is whole, and of a schema that this docent knows, forward.
-fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let refuse = |e: sql::Error| refuse(path, &e);
+/// Brings a store that is whole, stands here, and has a schema that this docent knows, forward.
+fn prepare(connection: &Connection, source: &Source) -> Result<(), OpenError> {
+    let refuse = |error: sql::Error| refuse(source, error);
     let found = schema::version(connection).map_err(refuse)?;
     if found > schema::VERSION {
         return Err(OpenError::Newer {
-            place: path.display().to_string(),
+            place: source.shown(),
             found,
             known: schema::VERSION,
         });
     }
-    if (1..schema::VERSION).contains(&found) {
-        whole(connection, path)?;
+    if let (Connection::Sqlite(file), Source::File(path)) = (connection, source)
+        && (1..schema::VERSION).contains(&found)
+    {
+        whole(file, path)?;
     }
-    forward(connection, found).map_err(refuse)?;
-    stays(connection, &path.display().to_string()).map_err(refuse)?
-}
-
-fn prepare_database(connection: &Connection, database: &Database) -> Result<(), OpenError> {
-    let refuse = |error: sql::Error| refuse_database(database, error);
-    let found = schema::version(connection).map_err(refuse)?;
-    if found > schema::VERSION {
-        return Err(OpenError::Newer {
-            place: database.shown().to_owned(),
-            found,
-            known: schema::VERSION,
-        });
+    let moved_to = match found {
+        0 => None,
+        _ => schema::moved_to(connection).map_err(refuse)?,
+    };
+    if let Some(to) = moved_to {
+        let place = source.shown();
+        return Err(OpenError::Moved { place, to });
     }
-    forward(connection, found).map_err(refuse)?;
-    stays(connection, database.shown()).map_err(refuse)?
-}
-
-/// That the store was not moved.
-fn stays(connection: &Connection, place: &str) -> sql::Result<Result<(), OpenError>> {
-    Ok(match schema::moved_to(connection)? {
-        None => Ok(()),
-        Some(to) => Err(OpenError::Moved {
-            place: place.to_owned(),
-            to,
-        }),
-    })
+    forward(connection, found).map_err(refuse)
 }
 
 /// Brings a store from schema `found` to the one of this docent.
@@ -277,20 +263,10 @@ fn forward(connection: &Connection, found: i64) -> sql::Result<()> {
     schema::complete(connection)
 }
 
-fn refuse_database(database: &Database, error: sql::Error) -> OpenError {
-    OpenError::Database(DatabaseError::Unreachable {
-        shown: database.shown().to_owned(),
-        cause: error.to_string(),
-    })
-}
-
 /// That the pages of an older store are whole, before anything is written into it: one that is damaged is left as it is, for
 /// whoever can mend it.
-fn whole(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let Connection::Sqlite(file) = connection else {
-        return Ok(());
-    };
-    match sqlite::fault(file).map_err(|e| refuse(path, &e.into()))? {
+fn whole(file: &rusqlite::Connection, path: &Path) -> Result<(), OpenError> {
+    match sqlite::fault(file).map_err(|error| refuse_file(path, &error.into()))? {
         None => Ok(()),
         Some(cause) => Err(OpenError::Corrupt {
             path: path.to_owned(),
@@ -299,7 +275,14 @@ fn whole(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn refuse(path: &Path, error: &sql::Error) -> OpenError {
+fn refuse(source: &Source, error: sql::Error) -> OpenError {
+    match source {
+        Source::File(path) => refuse_file(path, &error),
+        Source::Database(database) => database.unreachable(&error).into(),
+    }
+}
+
+fn refuse_file(path: &Path, error: &sql::Error) -> OpenError {
     let path: PathBuf = path.to_owned();
     let cause = error.to_string();
     match error.sqlite_code() {

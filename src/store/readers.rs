@@ -15,13 +15,22 @@ const CONNECTIONS: usize = 4;
 /// Bytes of the rows that one page holds, about: it ends with the row that reaches them.
 const PAGE_BYTES: usize = 128 * 1024;
 
-/// Where readers connect to.
+/// Where a store is, for those who connect to it.
+#[derive(Clone)]
 pub(super) enum Source {
     File(PathBuf),
     Database(Arc<Database>),
 }
 
 impl Source {
+    /// Where it is, for a message.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Source::File(path) => path.display().to_string(),
+            Source::Database(database) => database.shown().to_owned(),
+        }
+    }
+
     fn connect(&self) -> sql::Result<Connection> {
         match self {
             Source::File(path) => Ok(Connection::Sqlite(sqlite::connect(path, true)?)),
@@ -64,7 +73,7 @@ impl Readers {
             let Some(free) = self.idle().pop() else { break };
             match free.begin_snapshot() {
                 Ok(()) => return Ok(free),
-                Err(_) if free.is_lost() => {}
+                Err(error) if error.ends_session() || free.is_lost() => {}
                 Err(error) => return Err(error),
             }
         }

@@ -156,6 +156,19 @@ fn a_database_in_use_one_that_is_away_and_one_that_is_unfit_are_refused_with_a_w
         code == 78 && said.contains("its encoding is not UTF8"),
         "{code} {said}"
     );
+    // Room for the session that writes, and not for those that read.
+    server.psql("CREATE ROLE limited LOGIN CONNECTION LIMIT 3");
+    server.psql("CREATE DATABASE limited OWNER limited");
+    let url = server
+        .url_of("limited")
+        .replace("postgres://docent@", "postgres://limited@");
+    store(&world, &format!("url = \"{url}\""));
+    let (code, said) = world.refused();
+    assert!(
+        code == 69 && said.contains("too many connections") && !said.contains("damaged"),
+        "{code} {said}"
+    );
+    store(&world, &format!("url = \"{}\"", server.url()));
     server.query("UPDATE meta SET value = '99' WHERE name = 'schema'");
     let (code, said) = world.refused();
     assert!(
@@ -401,4 +414,35 @@ fn over_a_network_the_server_proves_who_it_is_and_the_password_is_told_to_nobody
         "{}",
         run.stderr()
     );
+}
+
+#[test]
+fn a_database_that_is_away_for_long_parks_nobody() {
+    let mut server = PostgresServer::start();
+    let world = world_on(&server, QUICK);
+    fill(&world, &mut Rng::with_seed(13), FILES);
+    let daemon = world.start();
+    world.wait();
+    server.crash();
+    world.write(
+        "while-away.md",
+        "# A page\n\nIt was written while nobody could store it.\n",
+    );
+    // More often than an agent may fail without being parked.
+    world.until("agents fail again and again", || {
+        world
+            .log()
+            .matches("an agent ended and is restarted")
+            .count()
+            > 12
+    });
+    let search = world.cli(["search", "a page"]);
+    assert_eq!(search.code(), 69, "{}", search.stdout());
+    server.appear();
+    world.until("it is searchable", || {
+        let found = world.cli(["search", "written while nobody could store it", "--json"]);
+        found.stdout().contains("while-away.md")
+    });
+    assert!(!world.log().contains("is parked"), "{}", world.log());
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }

@@ -15,7 +15,7 @@ use crate::store::{open, schema, sqlite};
 pub(crate) enum StorePlace {
     /// In a file of this folder.
     Folder(PathBuf),
-    Database(Box<Database>),
+    Database(Arc<Database>),
 }
 
 impl StorePlace {

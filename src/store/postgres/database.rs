@@ -212,7 +212,7 @@ impl Database {
         Ok(())
     }
 
-    pub(super) fn unreachable(&self, error: &sql::Error) -> DatabaseError {
+    pub(in crate::store) fn unreachable(&self, error: &sql::Error) -> DatabaseError {
         let (shown, cause) = (self.shown.clone(), error.to_string());
         // PgBouncer's words.
         match cause.contains("unsupported startup parameter") {

@@ -91,7 +91,7 @@ impl DatabaseKeeper {
             .map_err(|error| error::unavailable(&error))?;
         match connection.execute_batch("COMMIT") {
             Ok(()) => Ok(()),
-            Err(_) if connection.is_lost() => self.find_out(connection),
+            Err(error) if error.ends_session() || connection.is_lost() => self.find_out(connection),
             Err(error) => Err(error::unavailable(&error)),
         }
     }

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 
 use thiserror::Error as ThisError;
+use tokio_postgres::error::SqlState;
 
 /// Why an attempt in SQL failed.
 #[derive(Debug, ThisError)]
@@ -36,6 +37,19 @@ impl Error {
             Error::Sqlite(error) => error.sqlite_error_code(),
             _ => None,
         }
+    }
+
+    /// Whether the server has ended the session, or is about to. The connection may look open for a moment longer.
+    pub(in crate::store) fn ends_session(&self) -> bool {
+        let Error::Postgres(error) = self else {
+            return false;
+        };
+        let ends = [
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        ];
+        error.is_closed() || error.code().is_some_and(|code| ends.contains(code))
     }
 }
 

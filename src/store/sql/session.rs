@@ -92,8 +92,9 @@ impl Session {
     }
 
     pub(in crate::store) fn execute_batch(&self, sql: &str) -> Result<()> {
-        let (deferred, done) =
-            self.run(async { tokio::join!(self.send_deferred(), self.client.batch_execute(sql)) });
+        let (deferred, done) = self.run(async {
+            tokio::join!(biased; self.send_deferred(), self.client.batch_execute(sql))
+        });
         deferred?;
         Ok(done?)
     }
@@ -106,7 +107,7 @@ impl Session {
         let values = values(params)?;
         let (deferred, changed) = self.run(async {
             let execute = self.client.execute_raw(statement, parameters(&values));
-            tokio::join!(self.send_deferred(), execute)
+            tokio::join!(biased; self.send_deferred(), execute)
         });
         deferred?;
         Ok(usize::try_from(changed?).unwrap_or(usize::MAX))
@@ -162,7 +163,7 @@ impl Session {
                     .await?;
                 rows.try_collect().await
             };
-            tokio::join!(self.send_deferred(), query)
+            tokio::join!(biased; self.send_deferred(), query)
         });
         deferred?;
         Ok(rows?)

@@ -26,7 +26,7 @@ fn folder(place: &Place) -> StorePlace {
 
 fn database(place: &Place) -> StorePlace {
     let database = place.database.as_ref().unwrap();
-    StorePlace::Database(Box::new(database.reached()))
+    StorePlace::Database(std::sync::Arc::new(database.reached()))
 }
 
 fn rows(summary: &CopySummary, table: &str) -> u64 {

@@ -109,7 +109,11 @@ async fn a_row_that_cannot_be_read_is_named_and_holds_up_nothing_else() {
             "the store is damaged: table event, the row with seq {}: ",
             one.0
         );
-        for part in [named.as_str(), why, "restore a backup of store.db"] {
+        for part in [
+            named.as_str(),
+            why,
+            "restore a backup of the store, or move store.db away",
+        ] {
             assert!(error.contains(part), "{column}: {error}");
         }
         let damage = store.standing().damage.unwrap();

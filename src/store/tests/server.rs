@@ -113,12 +113,12 @@ impl TestDatabase {
         psql(cluster(), &format!("\\connect {}\n{statements}", self.0)).unwrap()
     }
 
-    /// Ends all sessions that others have in it.
+    /// Ends all sessions that others have in it, and waits until they have ended.
     pub(crate) fn cut(&self) {
         psql(
             cluster(),
             &format!(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{}'",
                 self.0
             ),
         )
