@@ -329,6 +329,10 @@ impl Agent for Rag {
         vec![Duty::new(
             "follower",
             move |context: DutyContext| async move {
+                match context.after_earlier_writes(&self.store).await {
+                    None => return Ok(()),
+                    Some(passed) => passed?,
+                }
                 self.catch_up(&context).await?;
                 let heartbeat = context.heartbeat.clone();
                 let alive = move || heartbeat.beat();

@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::{AgentName, Event, Heartbeat};
-use crate::store::{Outcome, ReadError, WriteError};
+use crate::store::{Outcome, ReadError, Store, WriteError};
 
 /// How often a duty that waits for something beats.
 const BEAT: Duration = Duration::from_millis(500);
@@ -81,6 +81,20 @@ impl DutyContext {
                 () = self.stop.cancelled() => return None,
                 done = &mut work => return Some(done),
                 () = tokio::time::sleep(BEAT) => {}
+            }
+        }
+    }
+
+    /// Waits until what was handed to the store before is committed or refused: what is read then is what an earlier life left
+    /// behind. It takes as long as the store cannot be written, which is not the agent's fault. `None`: told to stop meanwhile.
+    pub(crate) async fn after_earlier_writes(
+        &self,
+        store: &Store,
+    ) -> Option<Result<(), WriteError>> {
+        loop {
+            match self.during(store.barrier()).await? {
+                Err(WriteError::Unavailable(_)) => self.during(tokio::time::sleep(BEAT)).await?,
+                passed => return Some(passed),
             }
         }
     }

@@ -19,7 +19,7 @@ use super::shutdown::{Stop, StopSwitch, stop_pair};
 use super::status::{AgentState, Board, Phase};
 use super::watched::Watched;
 use crate::event::{AgentName, EventType, Heartbeat, NewEvent, Subject};
-use crate::store::{Store, WriteError};
+use crate::store::Store;
 
 /// Threads lost to handlers that block, after which the process gives up: a restart gets them back.
 const LEAKED_MAX: usize = 2;
@@ -236,21 +236,12 @@ impl Supervisor {
                     .await;
             }
             None => {
-                let mut decision = decide(&self.policy, &ward.ends, since, fastrand::f64());
+                let decision = decide(&self.policy, &ward.ends, since, fastrand::f64());
                 ward.ends.push(since);
-                if decision == RestartDecision::Park && self.is_store_away().await {
-                    let after = self.policy.backoff_max;
-                    decision = RestartDecision::Restart { after };
-                }
                 self.follow(name, &reason, decision).await;
             }
         }
         None
-    }
-
-    /// Whether the store cannot be written at the moment: agents that fail then are not to blame, and go on by themselves after it.
-    async fn is_store_away(&self) -> bool {
-        matches!(self.store.barrier().await, Err(WriteError::Unavailable(_)))
     }
 
     /// Restart or park, and say so.

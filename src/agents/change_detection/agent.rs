@@ -10,8 +10,10 @@ use super::options::WatchOptions;
 use super::paths;
 use super::pulse::{Halt, Pulse};
 use crate::event::{AgentName, Event, EventType};
-use crate::runtime::{Agent, Boxed, Compute, Duty, Ending, Handling, ScanDesk, Source};
-use crate::store::{Effect, Outcome, Store};
+use crate::runtime::{
+    Agent, Boxed, Compute, Duty, DutyContext, DutyError, Ending, Handling, ScanDesk, Source,
+};
+use crate::store::{Effect, Outcome, Store, WriteError};
 
 pub(crate) struct ChangeDetection {
     options: Arc<WatchOptions>,
@@ -68,11 +70,30 @@ impl ChangeDetection {
         CaptureLoop::new(context, source, desk, self.requested.clone()).await
     }
 
-    async fn capture(&self, pulse: Pulse) -> Result<(), Halt> {
-        // What an earlier life submitted is committed or refused before any row is read.
-        let barrier = self.store.barrier().await;
-        barrier.map_err(|e| Halt::Failed(e.into()))?;
-        self.capture_loop(pulse).await?.run().await
+    /// Captures until told to stop. While the store is away nothing is captured; the first scan after it finds what changed.
+    async fn capture(&self, context: DutyContext) -> Result<(), Halt> {
+        loop {
+            match context.after_earlier_writes(&self.store).await {
+                None => return Err(Halt::Stop),
+                Some(passed) => passed.map_err(|error| Halt::Failed(error.into()))?,
+            }
+            let captured = async {
+                let pulse = context.clone().into();
+                self.capture_loop(pulse).await?.run().await
+            };
+            let error = match captured.await {
+                Err(Halt::Failed(DutyError::Read(error))) => error,
+                ended => return ended,
+            };
+            match context.during(self.store.barrier()).await {
+                None => return Err(Halt::Stop),
+                Some(Err(WriteError::Unavailable(_))) => {
+                    tracing::warn!(%error, "the store is away; captures begin again when it is back");
+                }
+                // It is there, and cannot be read.
+                Some(_) => return Err(error.into()),
+            }
+        }
     }
 }
 
@@ -91,7 +112,7 @@ impl Agent for ChangeDetection {
 
     fn duties(self: Arc<Self>) -> Vec<Duty> {
         vec![Duty::new("capture", move |context| async move {
-            match self.capture(context.into()).await {
+            match self.capture(context).await {
                 Ok(()) | Err(Halt::Stop) => Ok(()),
                 Err(Halt::Failed(error)) => Err(error),
             }

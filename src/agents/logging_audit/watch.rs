@@ -72,7 +72,7 @@ impl Watch {
     /// Looks until told to stop.
     pub(super) async fn run(mut self, context: DutyContext) -> Result<(), DutyError> {
         // What a life before this one submitted is committed or refused before the rows are read.
-        match context.during(self.context.store.barrier()).await {
+        match context.after_earlier_writes(&self.context.store).await {
             None => return Ok(()),
             Some(passed) => passed?,
         }

@@ -97,7 +97,7 @@ impl Probe {
     /// Looks every `probe`, and when somebody asks, until told to stop.
     pub(super) async fn run(mut self, context: DutyContext) -> Result<(), DutyError> {
         // What a life before this one submitted is committed or refused before the open issues are read.
-        match context.during(self.parts.store.barrier()).await {
+        match context.after_earlier_writes(&self.parts.store).await {
             None => return Ok(()),
             Some(passed) => passed?,
         }
