@@ -34,7 +34,7 @@ use docent::internals::runtime::{
     Source, Supervisor, SupervisorOptions, supervisor_channel,
 };
 use docent::internals::store::{
-    Closer, Database, Effect, Outcome, RetryPolicy, Store, StoreOptions, Trust,
+    Closer, Database, Effect, HostOptions, Outcome, RetryPolicy, Store, StoreOptions, Trust,
 };
 use fred::prelude::{Builder, Client, ClientLike, Config, FromValue};
 use fred::types::{ClusterHash, CustomCommand};
@@ -247,8 +247,9 @@ impl Postgres {
             dir.to_owned(),
             Database::new(&self.url(database), None, Trust::Plain)?,
         );
-        let opening =
-            tokio::task::spawn_blocking(move || Store::open_database(&dir, database, options()));
+        let opening = tokio::task::spawn_blocking(move || {
+            Store::open_database(&dir, database, options(), host())
+        });
         Ok(opening.await??)
     }
 }
@@ -481,6 +482,16 @@ fn options() -> StoreOptions {
         ledger_keep_events: 200_000,
         versions: 20,
         agents: vec![AgentName::Test],
+    }
+}
+
+fn host() -> HostOptions {
+    HostOptions {
+        instance: "bench".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        collections: Vec::new(),
+        settings: std::collections::BTreeMap::new(),
+        alone: false,
     }
 }
 

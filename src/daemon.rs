@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, Loaded, MetricsAccess};
+use crate::config::{self, Config, Loaded, MetricsAccess, ShownSetting};
 use crate::embed::EmbeddingTable;
 use crate::error::{Exit, Fatal};
 use crate::event::{AgentName, Millis, awake};
@@ -29,7 +29,7 @@ use crate::runtime::{
     Board, Compute, Notifier, RestartPolicy, RestartRequest, ScanDesk, Supervisor, SupervisorEnd,
     SupervisorOptions, supervisor_channel, tell_switched,
 };
-use crate::store::{Closer, RetryPolicy, Store, StoreOptions};
+use crate::store::{Closer, HostOptions, RetryPolicy, Store, StoreOptions};
 use agents::{AgentParts, plans};
 use carriers::Carriers;
 pub(crate) use copy::{StoreCopy, copy_store};
@@ -78,7 +78,8 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
         let remedy = cause.remedy();
         Fatal::new(Exit::Permission, cause).hint(format!("data_dir is not safe; {remedy}"))
     })?;
-    let opening = open(&config, store_options(&config, &on));
+    let host = host_options(&config, &settings);
+    let opening = open(&config, store_options(&config, &on), host);
     let (store, closer) = notifier.extend_while(opening).await?;
     let behind = switched(&store, &config, &on).await;
     let sockets = network::Sockets::bind(&config).await?;
@@ -86,7 +87,7 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
         .await
         .map_err(|e| Fatal::new(Exit::Data, e))?;
     // A start that was refused before this was no run.
-    last_run::begins(&store).await;
+    last_run::begins(&store, &config.instance).await;
     let (supervisor_handle, requests) = supervisor_channel();
     let carriers = Carriers::start(&config, &store);
     let parts = AgentParts {
@@ -124,7 +125,7 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
         Err(fatal) => Err(fatal),
     };
     let searcher = parts.searcher.clone();
-    last_run::ends(&parts.store).await;
+    last_run::ends(&parts.store, &parts.config.instance).await;
     drop(parts);
     carriers.close().await;
     let closed = close(searcher, closer, stop_serving, &mut listeners).await;
@@ -134,12 +135,16 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
 
 /// Opens the store; bringing an older one forward may take long.
 #[expect(clippy::disallowed_methods, reason = "awaited right here")]
-async fn open(config: &Config, options: StoreOptions) -> Result<(Store, Closer), Fatal> {
+async fn open(
+    config: &Config,
+    options: StoreOptions,
+    host: HostOptions,
+) -> Result<(Store, Closer), Fatal> {
     let data_dir = config.data_dir.clone();
     let database = database(config).map_err(|error| Fatal::new(Exit::Config, error))?;
     let opening = tokio::task::spawn_blocking(move || match database {
         None => Store::open(&data_dir, options),
-        Some(database) => Store::open_database(&data_dir, database, options),
+        Some(database) => Store::open_database(&data_dir, database, options, host),
     });
     let opened = opening.await.map_err(|e| Fatal::new(Exit::Internal, e))?;
     Ok(opened?)
@@ -258,6 +263,44 @@ fn store_options(config: &Config, on: &[AgentName]) -> StoreOptions {
     }
 }
 
+/// Settings of the store, and not of a host: all hosts have the same. The last one ends with a dot: all that begin so.
+const OF_THE_STORE: &[&str] = &[
+    "redis.max_retries",
+    "delivery.backoff_min",
+    "delivery.backoff_max",
+    "delivery.ledger_keep",
+    "delivery.ledger_keep_events",
+    "delivery.event_size",
+    "documents.versions",
+    "documents.file_types",
+    "index.chunk_size",
+    "index.chunk_overlap",
+    "audit.retention",
+    "scheduler.timezone",
+    "jobs.",
+    "alert",
+];
+
+/// What this host says of itself to others on the same store.
+fn host_options(config: &Config, settings: &[ShownSetting]) -> HostOptions {
+    let is_of_store = |key: &str| {
+        let switches = key.starts_with("agents.") && key.ends_with(".enabled");
+        switches || OF_THE_STORE.iter().any(|of| key.starts_with(of))
+    };
+    let of_store = settings.iter().filter(|setting| is_of_store(&setting.key));
+    let collections = config.collections.iter();
+    HostOptions {
+        instance: config.instance.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        collections: collections.map(|c| c.name.clone()).collect(),
+        settings: of_store
+            .map(|setting| (setting.key.clone(), setting.value.clone()))
+            .collect(),
+        // What Redis carries, only one host may relay.
+        alone: carriers::uses_redis(config),
+    }
+}
+
 fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
@@ -311,6 +354,8 @@ fn listen(
         sessions: Arc::default(),
     };
     let mut listeners = JoinSet::new();
+    let (tokens, store) = (state.tokens.clone(), state.store.clone());
+    listeners.spawn(tokens.follow(store, stop.clone()));
     listeners.spawn(http::observe(state.clone(), stop.clone()));
     listeners.spawn(http::serve(
         control,

@@ -182,8 +182,12 @@ impl From<OpenError> for Fatal {
                 Exit::Permission
             }
             OpenError::Io { .. } | OpenError::Unavailable { .. } => Exit::Internal,
-            OpenError::Database(DatabaseError::InUse(_)) => Exit::Temporary,
-            OpenError::Database(DatabaseError::Unfit { .. }) => Exit::Config,
+            OpenError::Database(DatabaseError::InUse(_) | DatabaseError::SameName(_)) => {
+                Exit::Temporary
+            }
+            OpenError::Database(DatabaseError::Unfit { .. } | DatabaseError::Differs { .. }) => {
+                Exit::Config
+            }
             OpenError::Database(DatabaseError::Unreachable { .. }) => Exit::Unavailable,
         };
         let hint = match &error {

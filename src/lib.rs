@@ -58,7 +58,7 @@ pub mod internals {
     }
     pub mod store {
         pub use crate::store::{
-            Closer, Database, Effect, Outcome, RetryPolicy, Store, StoreOptions, Trust,
+            Closer, Database, Effect, HostOptions, Outcome, RetryPolicy, Store, StoreOptions, Trust,
         };
     }
 }

@@ -306,6 +306,10 @@ impl LedgerOrder {
         picked: &mut Picked,
         judge: &mut (dyn FnMut(&OwedRow) -> Judged + Send),
     ) {
+        // What another host handles is not remembered: when its slot comes here, all is looked at from the beginning.
+        if !self.store.leases().has_slot_of(&row.subject) {
+            return;
+        }
         match judge(&row) {
             // What is in hand may be settled and owed again by the time that it leaves: its subject is looked at again then.
             Judged::InHand | Judged::Waits => {

@@ -8,7 +8,8 @@ use super::table::{Cell, Table, numeric, word};
 use super::text::{Style, clock, counted, duration, number, plain, size};
 use crate::error::{Exit, Fatal};
 use crate::http::wire::{
-    AgentState, AgentView, CollectionView, Condition, Freshness, ListedState, ProblemKind, Status,
+    AgentState, AgentView, CollectionView, Condition, Freshness, HostView, ListedState,
+    ProblemKind, Status,
 };
 use crate::http::{ClientError, Target};
 
@@ -65,6 +66,9 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
     Ok(exit_of(status.state))
 }
 
+/// Milliseconds after which a host is late with the renewal of its row: it does so every three seconds.
+const RENEWED_LATE: u64 = 5000;
+
 fn exit_of(condition: Condition) -> Exit {
     match condition {
         Condition::Degraded => Exit::Negative,
@@ -95,7 +99,47 @@ fn render(status: &Status, style: Style) -> String {
     }
     text.push('\n');
     text.push_str(&agents(status, style));
+    if !status.hosts.is_empty() {
+        text.push('\n');
+        text.push_str(&host_table(&status.hosts, style));
+    }
     text
+}
+
+/// The hosts that share the store.
+fn host_table(hosts: &[HostView], style: Style) -> String {
+    let mut table = Table::new(&[
+        word("HOST"),
+        word("VERSION"),
+        numeric("RENEWED"),
+        numeric("SLOTS"),
+        word("WATCHES"),
+        word("TASKS"),
+    ]);
+    for host in hosts {
+        let renewed = format!("{} ago", duration(host.renewed_ago_ms as f64 / 1000.0));
+        let renewed = match host.renewed_ago_ms > RENEWED_LATE {
+            true => Cell::painted(renewed, Style::doubtful),
+            false => renewed.into(),
+        };
+        let this = if host.this { " (this one)" } else { "" };
+        table.row(vec![
+            format!("{}{this}", plain(&host.instance)).into(),
+            plain(&host.version).into(),
+            renewed,
+            number(host.slots).into(),
+            listed(&host.collections).into(),
+            listed(&host.tasks).into(),
+        ]);
+    }
+    table.render(style)
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "-".to_owned(),
+        names => plain(&names.join(", ")),
+    }
 }
 
 fn facts(status: &Status, style: Style) -> Vec<(&'static str, String)> {
@@ -395,6 +439,7 @@ pub(super) mod tests {
             },
             issues: 0,
             alerts: AlertsView::default(),
+            hosts: Vec::new(),
         }
     }
 

@@ -51,7 +51,7 @@ impl Carriers {
         let mut tasks = JoinSet::new();
         let (_, mut streams) = watch::channel(None);
         let all = || std::iter::once(choice).chain(agents.iter().map(|(_, c)| *c));
-        let link = all().any(|c| c != CarrierChoice::Embedded).then(|| {
+        let link = uses_redis(config).then(|| {
             let falls_back = !all().any(|c| c == CarrierChoice::Redis);
             let (link, task): (Link, LinkTask) =
                 Link::new(settings(config, falls_back), store.clone());
@@ -151,6 +151,13 @@ impl Carriers {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
     }
+}
+
+/// Whether Redis may carry anything by this config.
+pub(super) fn uses_redis(config: &Config) -> bool {
+    let own = agent_choices(config);
+    let mut all = own.iter().map(|(_, choice)| *choice);
+    choice_of(config) != CarrierChoice::Embedded || all.any(|c| c != CarrierChoice::Embedded)
 }
 
 fn choice_of(config: &Config) -> CarrierChoice {

@@ -5,16 +5,22 @@ use std::time::Duration;
 use crate::event::{AgentName, Millis, awake};
 use crate::store::{Effect, Store, WriteError};
 
-/// The name under which the store remembers when the run began that has not ended.
-const NAME: &str = "run_began_at";
+/// The name under which the store remembers when the run of this host began that has not ended.
+fn name(store: &Store, instance: &str) -> String {
+    match store.leases().collections() {
+        None => "run_began_at".to_owned(),
+        Some(_) => format!("run_began_at@{instance}"),
+    }
+}
 
 /// How long the note may take at the end, where the store cannot be written.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Says in the log whether the last run did not come to its end, and what is owed since. A store that cannot be read or
 /// written says so elsewhere.
-pub(super) async fn begins(store: &Store) {
-    if let Ok(Some(began_at)) = store.remembered(NAME).await {
+pub(super) async fn begins(store: &Store, instance: &str) {
+    let name = name(store, instance);
+    if let Ok(Some(began_at)) = store.remembered(&name).await {
         let counts = AgentName::ALL.iter().map(|agent| store.counts(*agent));
         let owed: i64 = counts.map(|counts| counts.owed).sum();
         tracing::info!(
@@ -24,19 +30,18 @@ pub(super) async fn begins(store: &Store) {
         );
     }
     let value = Millis::now().to_string();
-    let name = NAME.to_owned();
     if let Err(error) = note(store, Effect::Remember { name, value }).await {
         tracing::debug!(%error, "that this run has begun could not be noted");
     }
 }
 
 /// The run comes to its end.
-pub(super) async fn ends(store: &Store) {
+pub(super) async fn ends(store: &Store, instance: &str) {
+    let name = name(store, instance);
     let noting = async {
-        let Ok(Some(value)) = store.remembered(NAME).await else {
+        let Ok(Some(value)) = store.remembered(&name).await else {
             return;
         };
-        let name = NAME.to_owned();
         if let Err(error) = note(store, Effect::Forget { name, value }).await {
             tracing::debug!(%error, "that this run has ended could not be noted");
         }
@@ -72,11 +77,12 @@ mod tests {
             agents: AgentName::ALL.to_vec(),
         };
         let (store, closer) = Store::open(folder.path(), options).unwrap();
-        assert_eq!(store.remembered(NAME).await, Ok(None));
-        begins(&store).await;
-        assert!(store.remembered(NAME).await.unwrap().is_some());
-        ends(&store).await;
-        assert_eq!(store.remembered(NAME).await, Ok(None));
+        let noted = || store.remembered("run_began_at");
+        assert_eq!(noted().await, Ok(None));
+        begins(&store, "here").await;
+        assert!(noted().await.unwrap().is_some());
+        ends(&store, "here").await;
+        assert_eq!(noted().await, Ok(None));
         drop(store);
         assert!(closer.close());
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::JudgingDuty;
 use crate::event::{AgentName, Millis, Subject, awake};
 use crate::runtime::{AgentStatus, ScanProgress};
 use crate::store::{HeldLog, ScanRow, Undelivered};
@@ -12,6 +13,8 @@ use crate::store::{HeldLog, ScanRow, Undelivered};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
     pub instance: String,
+    /// What this host judges, where several share the store.
+    pub duty: JudgingDuty,
     /// When it was gathered.
     pub now: Millis,
     /// The agents that are on.

@@ -7,6 +7,7 @@
 
 mod agents;
 pub(crate) mod alerts;
+mod duty;
 mod facts;
 mod files;
 mod index;
@@ -22,6 +23,7 @@ use crate::event::{AgentName, Subject};
 use crate::store::{Detector, Severity};
 
 pub(crate) use agents::parked_text;
+pub(crate) use duty::JudgingDuty;
 pub(crate) use facts::{
     AgentFacts, Drifted, EdgeFacts, Facts, IndexFacts, RedisFacts, RedisLook, RedisStanding,
     RedisView, StreamFacts,

@@ -1,5 +1,6 @@
 //! What is wrong at this moment: what is judged at once, and the open issues of what is not.
 
+use super::duty::is_of_another_host;
 use super::{Detected, Detector, Facts, Limits, look};
 use crate::store::{Issue, Severity};
 
@@ -81,13 +82,16 @@ pub(crate) fn present(facts: &Facts, limits: &Limits, opened: Vec<Issue>) -> Pre
     let is_judged = |one: Detector| AT_ONCE.contains(&one) && one != Detector::IndexUnready;
     let is_over = |issue: &Issue| {
         let judged = issue.detector.is_some_and(is_judged);
-        judged && issue.severity == Severity::Error && !is_found(issue)
+        judged
+            && issue.severity == Severity::Error
+            && !is_found(issue)
+            && facts.duty.includes_issue(issue, &facts.instance)
     };
     let mut issues = opened;
     issues.retain(|issue| !is_over(issue));
     let errors = issues.iter().filter(|i| i.severity == Severity::Error);
     let mut wrong: Vec<OpenIssue> = errors
-        .filter(|issue| !is_found(issue))
+        .filter(|issue| !is_found(issue) && !is_of_another_host(issue, &facts.instance))
         .map(|i| OpenIssue::new(i.detector, i.subject.clone(), &i.value, &i.limit))
         .collect();
     for one in found {
@@ -108,7 +112,11 @@ pub(crate) fn present(facts: &Facts, limits: &Limits, opened: Vec<Issue>) -> Pre
 fn at_once(facts: &Facts, limits: &Limits) -> Vec<Detected> {
     let looks = AT_ONCE.iter().filter_map(|one| look(*one, facts, limits));
     let mut found: Vec<Detected> = looks.flatten().collect();
-    found.retain(|one| one.severity == Severity::Error);
+    found.retain(|one| {
+        let about = one.subject.as_str();
+        let is_ours = facts.duty.includes(one.detector, about, &facts.instance);
+        one.severity == Severity::Error && is_ours
+    });
     // A full disk is one of the reasons why captures are held: it is said once.
     if found.iter().any(|one| one.detector == Detector::Disk) {
         found.retain(|one| one.detector != Detector::CapturesHeld);

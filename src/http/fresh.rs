@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::State;
 use super::access::Caller;
+use super::elsewhere::watched_elsewhere;
 use super::freshness::freshness;
 use super::params::duration;
 use super::problem::stopping;
@@ -110,6 +111,16 @@ impl Waiting {
 
     /// A collection of the caller's whose changes are not notified, and that was not walked since the request came.
     fn unwatched(&self, state: &State) -> Option<String> {
+        let elsewhere = watched_elsewhere(state);
+        let limit = self.limit.as_ref();
+        let mut of_caller = elsewhere
+            .iter()
+            .filter(|name| limit.is_none_or(|limit| limit.contains(name)));
+        if let Some(name) = of_caller.next() {
+            return Some(format!(
+                "another host watches {name}; what has changed there may still be on its way"
+            ));
+        }
         let progress = state.scans.progress().borrow().clone();
         let is_old = |root: &&RootReport| {
             let walked = root.walked_at.unwrap_or(Millis(0));

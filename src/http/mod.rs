@@ -19,6 +19,7 @@ mod client;
 mod dashboard;
 mod dead;
 mod documents;
+mod elsewhere;
 mod events;
 mod figures;
 mod follow;

@@ -12,16 +12,18 @@ use super::freshness::{behind, freshness};
 use super::lines::Json;
 use super::openapi::About;
 use super::wire::{
-    Absent, AlertsView, BusView, CollectionView, Condition, FreeSpace, Heard, IndexView, IssueText,
-    ListedState, Problem, ScanView, Status,
+    Absent, AlertsView, BusView, CollectionView, Condition, FreeSpace, Heard, HostView, IndexView,
+    IssueText, ListedState, Problem, ScanView, Status,
 };
 use super::{State, agents, count};
 use crate::disk;
 use crate::event::{AgentName, Millis};
-use crate::health::{AgentFacts, EdgeFacts, Facts, IndexFacts, OpenIssue, Present, present};
+use crate::health::{
+    AgentFacts, EdgeFacts, Facts, IndexFacts, JudgingDuty, OpenIssue, Present, present,
+};
 use crate::index::FollowerState;
 use crate::runtime::{AgentState, Phase, RootReport, RootState, ScanProgress};
-use crate::store::{CollectionCounts, ReadError};
+use crate::store::{CollectionCounts, HostRow, ReadError};
 
 /// Directories that could not be listed which a status names, of each collection.
 const UNLISTED_MAX: usize = 100;
@@ -38,6 +40,7 @@ pub(super) async fn judgement(state: &State, now: Millis) -> Result<Present, Pro
     let agents = state.board.agents().borrow().clone();
     let facts = Facts {
         instance: state.info.instance.clone(),
+        duty: JudgingDuty::of(state.store.leases()),
         now,
         agents: agents.into_iter().map(AgentFacts::now).collect(),
         dead: state.store.dead_of_each(),
@@ -123,6 +126,13 @@ pub(super) async fn whole(
         free_space: free_space(state),
         issues: present.issues.len() as u64,
         alerts: alerts(&state.store).await?,
+        hosts: state
+            .store
+            .hosts()
+            .await?
+            .into_iter()
+            .map(host_view)
+            .collect(),
     };
     Ok(WholeStatus { status, present })
 }
@@ -177,6 +187,7 @@ async fn limited(
     let issues = present.issues.iter();
     status.issues = issues.filter(|issue| is_seen(&issue.subject)).count() as u64;
     status.alerts = AlertsView::default();
+    status.hosts = Vec::new();
     status.data_dir = "a directory that this token may not know".to_owned();
     status.bus.why = "this token may not know why".to_owned();
     status.agents = BTreeMap::new();
@@ -215,6 +226,19 @@ impl From<&OpenIssue> for IssueText {
 fn heard(states: BTreeMap<ListedState, u64>) -> BTreeMap<Heard<ListedState>, u64> {
     let states = states.into_iter();
     states.map(|(state, files)| (state.into(), files)).collect()
+}
+
+fn host_view(host: HostRow) -> HostView {
+    HostView {
+        instance: host.instance,
+        version: host.version,
+        joined_at: host.joined_at.to_string(),
+        renewed_ago_ms: host.renewed_ago,
+        slots: host.slots as u64,
+        collections: host.collections,
+        tasks: host.tasks,
+        this: host.is_this,
+    }
 }
 
 fn index_view(follower: FollowerState, head: u64) -> IndexView {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, interval, sleep};
 use utoipa::IntoParams;
 
 use super::access::Caller;
+use super::elsewhere::{scan_elsewhere, watched_elsewhere};
 use super::freshness::behind;
 use super::lines::Json;
 use super::openapi::About;
@@ -84,8 +85,13 @@ pub(super) async fn wait(
 
 /// Waits until all that is on disk now is searchable; gives the newest event at the scan's end.
 async fn all_searchable(state: &State) -> Result<Seq, Problem> {
-    let scan = state.scans.scans().ask();
-    state.scans.scans().ended(scan).await;
+    let elsewhere = watched_elsewhere(state);
+    let here = async {
+        let scan = state.scans.scans().ask();
+        state.scans.scans().ended(scan).await;
+        Ok(())
+    };
+    tokio::try_join!(here, scan_elsewhere(state, &elsewhere))?;
     searchable(state).await
 }
 

@@ -285,7 +285,8 @@ impl Follower {
     /// Removes chunks that were replaced and that no search looks for any more, a slice of them.
     async fn prune(&mut self) {
         let Some(position) = self.prune_to else {
-            return;
+            let position = self.searcher.state().borrow().position;
+            return self.store.follows_to(position);
         };
         match self.store.prune_chunks(position).await {
             Ok(0) => self.prune_to = None,

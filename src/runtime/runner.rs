@@ -20,9 +20,9 @@ use super::shutdown::Stop;
 use super::status::Board;
 use super::table::{DeliveryTable, TableLimits};
 use crate::bus::{Carrier, Demand, Left, Offer, TableView};
-use crate::event::{AgentName, Event, Heartbeat, Millis, Seq, Subject};
+use crate::event::{AgentName, Event, Heartbeat, Millis, Seq};
 use crate::log_once::LogOnce;
-use crate::store::{DueBy, Fence, Incarnation, OfferClass, Settled, Store, WriteError};
+use crate::store::{DueBy, Fence, Incarnation, OfferClass, Settled, SlotUse, Store, WriteError};
 
 /// How often the runner looks at its clocks when nothing happens.
 const TICK: Duration = Duration::from_millis(500);
@@ -79,10 +79,14 @@ pub(super) struct RunnerParts {
 struct Flight {
     event: Arc<Event>,
     fence: Fence,
+    /// What it was begun under; the slot is not given up before the flight has ended.
+    slot: SlotUse,
     heartbeat: Heartbeat,
     abort: AbortHandle,
     began: Instant,
     stopped_at: Option<Instant>,
+    /// It was stopped because its slot is not held any more.
+    is_lost: bool,
 }
 
 /// What the handlers work with is not there: nothing is started until then.
@@ -295,16 +299,7 @@ impl Runner {
         for (offer, class) in offers.into_iter().zip(classes) {
             match class {
                 OfferClass::Settled | OfferClass::NotDue | OfferClass::Damaged(None) => {
-                    let mut copies: Vec<_> = offer.copy.into_iter().collect();
-                    let left = self.table.leave(offer.seq).map(|(subject, held)| {
-                        copies.extend(held);
-                        subject
-                    });
-                    let subject = left.or(offer.subject);
-                    self.parts
-                        .carrier
-                        .left(offer.seq, subject.as_ref(), Left::Answered);
-                    self.parts.carrier.acknowledge(copies);
+                    self.pass_over(offer);
                 }
                 // It stays owed and holds its subject. What is damaged mends itself no sooner than anything that is paused.
                 OfferClass::Damaged(Some(subject)) => {
@@ -318,20 +313,40 @@ impl Runner {
                         continue;
                     }
                     // An older one of its subject goes first, offered or not; this one is queued then.
-                    self.table.queue(offer.seq, &subject, offer.copy);
-                    self.start(Arc::new(*oldest), &subject, attempts);
+                    match self.parts.store.leases().use_slot_of(&subject) {
+                        // Another host handles what is owed of it.
+                        None => self.pass_over(offer),
+                        Some(slot) => {
+                            self.table.queue(offer.seq, &subject, offer.copy);
+                            self.start(Arc::new(*oldest), slot, attempts);
+                        }
+                    }
                 }
             }
         }
+    }
+
+    /// There is nothing to do here for what was offered.
+    fn pass_over(&mut self, offer: Offer) {
+        let mut copies: Vec<_> = offer.copy.into_iter().collect();
+        let left = self.table.leave(offer.seq).map(|(subject, held)| {
+            copies.extend(held);
+            subject
+        });
+        let subject = left.or(offer.subject);
+        self.parts
+            .carrier
+            .left(offer.seq, subject.as_ref(), Left::Answered);
+        self.parts.carrier.acknowledge(copies);
     }
 
     #[expect(
         clippy::disallowed_methods,
         reason = "the runner owns its handlers and joins every one"
     )]
-    fn start(&mut self, event: Arc<Event>, subject: &Subject, attempts: u32) {
+    fn start(&mut self, event: Arc<Event>, slot: SlotUse, attempts: u32) {
         let seq = event.seq;
-        self.table.start(seq, subject);
+        self.table.start(seq, &event.subject);
         let handling = Handling {
             attempt: attempts + 1,
             incarnation: self.parts.life,
@@ -345,16 +360,18 @@ impl Runner {
         let handler = async move { agent.handle(&handled, &handling).await };
         let abort = self.running.spawn_on(handler, &self.parts.handlers);
         self.tasks.insert(abort.id(), seq);
-        let fence = self.parts.incarnation.flight();
+        let fence = self.parts.incarnation.flight(slot.lease());
         self.flights.insert(
             seq,
             Flight {
                 event,
                 fence,
+                slot,
                 heartbeat,
                 abort,
                 began: Instant::now(),
                 stopped_at: None,
+                is_lost: false,
             },
         );
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::event::NewEvent;
-use crate::store::{Effect, Pending, PublishedEvent, Store, WriteError, effects_weight};
+use crate::store::{Effect, LeaseTerm, Pending, PublishedEvent, Store, WriteError, effects_weight};
 
 /// Bytes that one permit stands for.
 const BYTES_UNIT: usize = 1024;
@@ -47,6 +47,19 @@ impl Source {
         effects: Vec<Effect>,
         events: Vec<NewEvent>,
     ) -> Result<Submitted, WriteError> {
+        self.submit_under(None, effects, events).await
+    }
+
+    /// The same, and the transaction is refused unless the lease that it was made under is still held.
+    ///
+    /// # Errors
+    /// The store is closed.
+    pub(crate) async fn submit_under(
+        &self,
+        lease: Option<LeaseTerm>,
+        effects: Vec<Effect>,
+        events: Vec<NewEvent>,
+    ) -> Result<Submitted, WriteError> {
         let units = u32::try_from(effects_weight(&effects) / BYTES_UNIT)
             .unwrap_or(u32::MAX)
             .clamp(1, self.units);
@@ -63,7 +76,7 @@ impl Source {
             .acquire_many_owned(units)
             .await
             .map_err(closed)?;
-        let pending = self.store.submit(effects, events).await?;
+        let pending = self.store.submit_under(lease, effects, events).await?;
         Ok(Submitted {
             pending,
             _permits: (transaction, bytes),

@@ -9,15 +9,12 @@ use super::sql::{self, Connection, Optional, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::batch::{Batch, Counters};
+use super::batch::{Batch, Counters, NO_HASH};
 use super::readers::page;
 use super::{ReadError, Store, WriteError, decode};
 use crate::event::Millis;
 use crate::hex;
 use crate::json;
-
-/// What the first record's hash is computed over.
-const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// A record without its number and its hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

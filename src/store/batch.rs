@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::StoreOptions;
-use super::sql::{self, Connection, Optional, params};
+use super::leases::{HeldTerms, LeaseTerm};
+use super::sql::{self, Connection, params};
+use super::{StoreOptions, WriteError};
 use crate::event::{AgentName, EventType, Millis, Seq};
 
 /// What one slice of pruning did.
@@ -29,6 +30,9 @@ pub(super) struct Delta {
     pub(super) rewind: Option<Seq>,
 }
 
+/// What the first record's hash is computed over.
+pub(super) const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
 /// The numbers that only go up. They are written with the batch that used them, so none is given twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Counters {
@@ -37,25 +41,32 @@ pub(super) struct Counters {
     pub(super) chunk: u64,
     pub(super) audit_n: u64,
     pub(super) audit_hash: String,
+    /// Batches that were committed in a database, by whatever host.
+    pub(super) batches: u64,
 }
 
 impl Counters {
     /// What the store has; the hash of the audit log is for [`audit::counters`](super::audit::counters) to add.
     pub(super) fn read(connection: &Connection) -> sql::Result<Self> {
-        let value = |name: &str| {
-            let value =
-                connection.query_row("SELECT value FROM counter WHERE name = ?1", [name], |row| {
-                    row.get(0)
-                });
-            Ok::<_, sql::Error>(value.optional()?.unwrap_or(0))
-        };
-        Ok(Counters {
-            seq: value("seq")?,
-            change: value("change")?,
-            chunk: value("passage")?,
-            audit_n: value("audit")?,
-            audit_hash: String::new(),
-        })
+        let mut counters = Counters::default();
+        let mut select = connection.prepare_cached("SELECT name, value FROM counter")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            counters.set(&row.get::<_, String>(0)?, row.get(1)?);
+        }
+        Ok(counters)
+    }
+
+    /// Takes one of the names in the store; another one is none of these.
+    pub(super) fn set(&mut self, name: &str, value: u64) {
+        match name {
+            "seq" => self.seq = value,
+            "change" => self.change = value,
+            "passage" => self.chunk = value,
+            "audit" => self.audit_n = value,
+            "batches" => self.batches = value,
+            _ => {}
+        }
     }
 
     pub(super) fn write(&self, connection: &Connection) -> sql::Result<()> {
@@ -74,11 +85,15 @@ impl Counters {
 pub(super) struct Batch {
     pub(super) options: StoreOptions,
     pub(super) counters: Counters,
+    /// What this host may do; on a file nobody asks.
+    pub(super) held: HeldTerms,
     pub(super) deltas: HashMap<AgentName, Delta>,
     /// The events that were published, each with the fix that it tells of.
     pub(super) published: Vec<(EventType, Option<String>)>,
     /// Notifications of alerts that there was no room for.
     pub(super) dropped: u64,
+    /// Others have committed since the batch before.
+    pub(super) follows_others: bool,
     /// Files, documents or their chunks may be others than before.
     pub(super) changes_files: bool,
     /// When the member that is being applied was begun.
@@ -91,11 +106,24 @@ impl Batch {
         Batch {
             options,
             counters,
+            held: HeldTerms::default(),
             deltas: HashMap::new(),
             published: Vec::new(),
             dropped: 0,
+            follows_others: false,
             changes_files: false,
             now: Millis::now(),
+        }
+    }
+
+    /// That what was begun under a lease may be written.
+    ///
+    /// # Errors
+    /// The lease is another host's by now, or has another term.
+    pub(super) fn check(&self, lease: Option<&LeaseTerm>) -> Result<(), WriteError> {
+        match lease {
+            Some(lease) if !self.held.allow(lease) => Err(WriteError::Refused),
+            _ => Ok(()),
         }
     }
 
@@ -130,6 +158,7 @@ impl Batch {
         self.deltas.clear();
         self.published.clear();
         self.dropped = 0;
+        self.follows_others = false;
         self.changes_files = false;
     }
 }

@@ -77,6 +77,20 @@ pub enum DatabaseError {
         "another docent writes into the store {0}; stop that one, or give this one a database of its own"
     )]
     InUse(String),
+    /// A host of the same name works on it.
+    #[error(
+        "another host called {0} works on this store; give each host an instance of its own in the config"
+    )]
+    SameName(String),
+    /// The hosts that work on it have another value of a setting that all must share.
+    #[error(
+        "{key} is {ours} here, and {theirs} on the hosts that work on this store; give all of them the same value"
+    )]
+    Differs {
+        key: String,
+        theirs: String,
+        ours: String,
+    },
 }
 
 /// Why a write did not happen. Nothing of it was written.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::leases::LeaseTerm;
+
 /// One life of a runner. When the runner is replaced its incarnation ends, and whatever it submitted and the writer
 /// has not taken yet is refused.
 #[derive(Debug, Clone)]
@@ -18,10 +20,11 @@ impl Incarnation {
         self.0.store(false, Ordering::SeqCst);
     }
 
-    /// The fence of a flight that begins in this life.
-    pub(crate) fn flight(&self) -> Fence {
+    /// The fence of a flight that begins in this life, under a lease if there are any.
+    pub(crate) fn flight(&self, lease: Option<LeaseTerm>) -> Fence {
         Fence {
             incarnation: self.clone(),
+            lease,
             taken: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -31,10 +34,16 @@ impl Incarnation {
 #[derive(Debug, Clone)]
 pub struct Fence {
     incarnation: Incarnation,
+    lease: Option<LeaseTerm>,
     taken: Arc<AtomicBool>,
 }
 
 impl Fence {
+    /// The lease that the flight was begun under.
+    pub(super) fn lease(&self) -> Option<&LeaseTerm> {
+        self.lease.as_ref()
+    }
+
     /// Takes the flight, once; false if it was taken before or its runner was replaced.
     pub(super) fn take(&self) -> bool {
         self.incarnation.0.load(Ordering::SeqCst) && !self.taken.swap(true, Ordering::SeqCst)
@@ -47,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_flight_is_taken_once() {
-        let fence = Incarnation::begin().flight();
+        let fence = Incarnation::begin().flight(None);
         let late = fence.clone();
         assert!(fence.take());
         assert!(!late.take());
@@ -56,7 +65,7 @@ mod tests {
     #[test]
     fn a_flight_of_an_ended_life_is_not_taken() {
         let life = Incarnation::begin();
-        let fence = life.flight();
+        let fence = life.flight(None);
         life.end();
         assert!(!fence.take());
     }

@@ -1,7 +1,8 @@
 //! What the writer's engine does around its commits.
 
 use super::WriteError;
-use super::postgres::DatabaseKeeper;
+use super::leases::HeldTerms;
+use super::postgres::{Begun, DatabaseKeeper};
 use super::shared::StoreShared;
 use super::sql::{self, Connection};
 use super::sqlite::FileKeeper;
@@ -40,11 +41,15 @@ impl Keeper {
         }
     }
 
-    /// Begins the transaction of a batch.
-    pub(super) fn begin(&mut self, connection: &Connection) -> sql::Result<()> {
+    /// Begins the transaction of a batch. Gives what stands in the store, where others may have written into it.
+    pub(super) fn begin(
+        &mut self,
+        connection: &Connection,
+        known: &HeldTerms,
+    ) -> sql::Result<Option<Begun>> {
         match self {
-            Keeper::File(_) => connection.execute_batch("BEGIN IMMEDIATE"),
-            Keeper::Database(keeper) => keeper.begin(connection),
+            Keeper::File(_) => connection.execute_batch("BEGIN IMMEDIATE").map(|()| None),
+            Keeper::Database(keeper) => keeper.begin(connection, known).map(Some),
         }
     }
 
@@ -54,14 +59,18 @@ impl Keeper {
         matches!(self, Keeper::File(_))
     }
 
-    /// Ends the transaction of a batch. All of it is durable then.
-    pub(super) fn commit(&mut self, connection: &mut Connection) -> Result<(), WriteError> {
+    /// Ends the transaction of a batch. All of it is durable then. `has_changes`: there is something in it.
+    pub(super) fn commit(
+        &mut self,
+        connection: &mut Connection,
+        has_changes: bool,
+    ) -> Result<(), WriteError> {
         match self {
             Keeper::File(_) => {
                 let committed = connection.execute_batch("COMMIT");
                 committed.map_err(|error| super::error::unavailable(&error))
             }
-            Keeper::Database(keeper) => keeper.commit(connection),
+            Keeper::Database(keeper) => keeper.commit(connection, has_changes),
         }
     }
 

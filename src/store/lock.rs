@@ -11,7 +11,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
@@ -25,9 +24,6 @@ const FILE: &str = "docent.lock";
 /// still be ending.
 const PATIENCE: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_millis(20);
-
-/// How often whoever asked is let go of.
-const ANSWER: Duration = Duration::from_secs(2);
 
 /// How many are let go of at once: the kernel keeps no more waiting.
 const ASKERS_MAX: usize = 4096;
@@ -82,13 +78,6 @@ impl Lock {
             if name.accept().is_err() {
                 return;
             }
-        }
-    }
-
-    /// Answers until the other end of `ended` is gone.
-    pub(super) fn answer_until(&self, ended: &Receiver<()>) {
-        while ended.recv_timeout(ANSWER) != Err(RecvTimeoutError::Disconnected) {
-            self.answer();
         }
     }
 

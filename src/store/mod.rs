@@ -28,10 +28,12 @@ mod figures;
 pub(crate) mod gate;
 mod health;
 mod history;
+mod hosts;
 mod identity;
 mod ingress;
 mod jobs;
 mod keeper;
+mod leases;
 mod ledger;
 mod lineage;
 mod listed;
@@ -79,9 +81,11 @@ pub(crate) use health::{
     Detector, FileView, FixAttempt, Issue, IssueClosed, IssueOpened, Severity,
 };
 pub(crate) use history::AgentTimes;
+pub use hosts::HostOptions;
 pub(crate) use identity::StoreIdentity;
 pub(crate) use ingress::{IngressDead, IngressDeadRow};
 pub(crate) use jobs::{JobChange, JobPlanned, JobState};
+pub(crate) use leases::{HostRow, LeaseName, LeaseTerm, Leases, SlotUse};
 pub use ledger::RetryPolicy;
 pub(crate) use ledger::{DeliveryKey, DeliveryState, PublishedEvent, Settled};
 pub(crate) use listed::{CollectionCounts, ListedDocument, ListedState, RejectionCount};
@@ -169,6 +173,11 @@ impl Store {
         &self.shared.identity
     }
 
+    /// What this host may do of what all hosts of the store share.
+    pub(crate) fn leases(&self) -> &Leases {
+        self.shared.leases()
+    }
+
     /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -210,7 +219,25 @@ impl Store {
         effects: Vec<Effect>,
         events: Vec<NewEvent>,
     ) -> Result<Pending<Vec<PublishedEvent>>, WriteError> {
-        self.send(Work::Publish(effects, events), |done| match done {
+        self.submit_under(None, effects, events).await
+    }
+
+    /// The same, and it is refused unless the lease that it was made under is still held.
+    ///
+    /// # Errors
+    /// The store is closed.
+    pub(crate) async fn submit_under(
+        &self,
+        lease: Option<LeaseTerm>,
+        effects: Vec<Effect>,
+        events: Vec<NewEvent>,
+    ) -> Result<Pending<Vec<PublishedEvent>>, WriteError> {
+        let work = Work::Publish {
+            effects,
+            events,
+            lease,
+        };
+        self.send(work, |done| match done {
             Done::Published(published) => Some(published),
             _ => None,
         })
@@ -287,7 +314,13 @@ impl Store {
 
     /// Removes one slice of the chunks that were replaced at or before `position`, which the index has passed.
     pub async fn prune_chunks(&self, position: u64) -> Result<usize, WriteError> {
+        self.follows_to(position);
         Ok(self.prune(Prune::Chunks(position)).await?.gone)
+    }
+
+    /// Says that the index of this host has come to a change, and no search looks for what was replaced before.
+    pub(crate) fn follows_to(&self, position: u64) {
+        self.leases().set_position(position);
     }
 
     /// Removes one slice of each: bytes and embeddings that nothing names; removed documents, closed issues, reports, scans of

@@ -11,13 +11,16 @@ use rusqlite::ErrorCode;
 use tokio::sync::mpsc;
 
 use super::batch::Batch;
+use super::hosts::{self, HostOptions, Membership};
 use super::keeper::Keeper;
+use super::leases::Leases;
 use super::lock::Lock;
-use super::postgres::{Database, DatabaseKeeper};
+use super::postgres::{Database, DatabaseKeeper, Writers};
 use super::readers::{Readers, Source};
 use super::shared::StoreShared;
 use super::sql::{self, Connection};
 use super::sqlite::{self, FileKeeper, Files, Upkeep};
+use super::work::Command;
 use super::writer::Writer;
 use super::{DatabaseError, OpenError, QUEUE, Store, StoreOptions, access, audit, schema};
 
@@ -58,7 +61,8 @@ impl Store {
         let path = file(data_dir);
         let source = Source::File(path.clone());
         let refuse = |error: sql::Error| refuse(&source, error);
-        let shared = Arc::new(StoreShared::load(&connection).map_err(refuse)?);
+        let leases = Leases::of_a_file();
+        let shared = Arc::new(StoreShared::load(&connection, leases).map_err(refuse)?);
         let io = |attempt| OpenError::io(attempt, &path);
         let files = Arc::new(Files::opened(&path).map_err(io("look at"))?);
         let beside = sqlite::connect(&path, false).map_err(|e| refuse(e.into()))?;
@@ -73,35 +77,48 @@ impl Store {
             source,
             path,
         };
-        opened.start(options, lock, || upkeep.run())
+        opened.start(options, lock, |_| move || upkeep.run())
     }
 
-    /// Opens the store in a database. `data_dir` has the lock, and what is this host's own.
+    /// Opens the store in a database, and joins the hosts that work on it. `data_dir` has the lock, and what is this host's own.
     /// It waits for servers: it is not for a thread of the runtime, whose reads will run on its threads for blocking work.
     ///
     /// # Errors
-    /// The database cannot be reached or used, another docent writes into it, or it is newer: see [`OpenError`].
+    /// The database cannot be reached or used, another docent writes into it that may not meanwhile, or it is newer: see
+    /// [`OpenError`].
     pub fn open_database(
         data_dir: &Path,
         database: Database,
         options: StoreOptions,
+        host: HostOptions,
     ) -> Result<(Store, Closer), OpenError> {
         let lock = private(data_dir)?;
         let database = Arc::new(database);
-        let connection = open_connection(&database)?;
+        let writers = match host.alone {
+            true => Writers::Alone,
+            false => Writers::Shared,
+        };
+        let connection = open_connection(&database, writers)?;
+        let (identity, leases) = hosts::join(&connection, data_dir, host, database.shown())?;
         let source = Source::Database(database.clone());
         let refuse = |error: sql::Error| refuse(&source, error);
-        let shared = Arc::new(StoreShared::load(&connection).map_err(refuse)?);
+        let shared = StoreShared::load(&connection, leases.clone());
+        let shared = Arc::new(shared.map_err(refuse)?);
         let (alive, ended) = std::sync::mpsc::sync_channel::<()>(0);
+        let membership = Membership::begin(database.clone(), identity, shared.clone());
+        let membership = membership.map_err(refuse)?;
+        let keeper = DatabaseKeeper::new(database, writers, leases, alive);
         let opened = Opened {
             connection,
             shared,
-            keeper: Keeper::Database(Box::new(DatabaseKeeper::new(database, alive))),
+            keeper: Keeper::Database(Box::new(keeper)),
             source,
             path: file(data_dir),
         };
         let answering = lock.clone();
-        opened.start(options, lock, move || answering.answer_until(&ended))
+        opened.start(options, lock, |writer| {
+            move || membership.run(writer, &ended, || answering.answer())
+        })
     }
 }
 
@@ -116,12 +133,15 @@ struct Opened {
 
 impl Opened {
     /// Starts the threads that write and see to the files.
-    fn start(
+    fn start<U>(
         self,
         options: StoreOptions,
         lock: Arc<Lock>,
-        upkeep: impl FnOnce() + Send + 'static,
-    ) -> Result<(Store, Closer), OpenError> {
+        upkeep: impl FnOnce(mpsc::WeakSender<Command>) -> U,
+    ) -> Result<(Store, Closer), OpenError>
+    where
+        U: FnOnce() + Send + 'static,
+    {
         let path = self.path;
         let io = |attempt| OpenError::io(attempt, &path);
         let refuse = |error: sql::Error| refuse(&self.source, error);
@@ -134,9 +154,11 @@ impl Opened {
             keeper: self.keeper,
             queue: receiver,
             shared: self.shared.clone(),
+            counted_at: Instant::now(),
+            uncounted: false,
         };
         writer.announce();
-        let upkeep = spawn("store-upkeep", upkeep).map_err(io("see to"))?;
+        let upkeep = spawn("store-upkeep", upkeep(queue.downgrade())).map_err(io("see to"))?;
         let writer = spawn("store-writer", move || writer.run()).map_err(io("write"))?;
         let store = Store {
             queue,
@@ -170,10 +192,21 @@ pub(super) fn open_file(data_dir: &Path) -> Result<(Connection, Arc<Lock>), Open
 }
 
 /// Opens the store in a database to write.
-pub(super) fn open_connection(database: &Arc<Database>) -> Result<Connection, OpenError> {
-    let connection = connect(database)?;
-    prepare(&connection, &Source::Database(database.clone()))?;
-    Ok(connection)
+pub(super) fn open_connection(
+    database: &Arc<Database>,
+    writers: Writers,
+) -> Result<Connection, OpenError> {
+    let source = Source::Database(database.clone());
+    let connection = connect(database, writers)?;
+    let found = schema::version(&connection).map_err(|error| refuse(&source, error))?;
+    if writers == Writers::Alone || found >= schema::VERSION {
+        prepare(&connection, &source)?;
+        return Ok(connection);
+    }
+    // It is brought forward by one host, while none is at work.
+    drop(connection);
+    prepare(&connect(database, Writers::Alone)?, &source)?;
+    connect(database, writers)
 }
 
 /// Makes `data_dir` private, and takes its lock.
@@ -185,11 +218,11 @@ pub(super) fn private(data_dir: &Path) -> Result<Arc<Lock>, OpenError> {
     Ok(Arc::new(Lock::take(data_dir)?))
 }
 
-/// The session that writes, once no other docent has one.
-pub(super) fn connect(database: &Database) -> Result<Connection, OpenError> {
+/// The session that writes, once no other docent has one that may not meanwhile.
+pub(super) fn connect(database: &Database, writers: Writers) -> Result<Connection, OpenError> {
     let until = Instant::now() + PREDECESSOR;
     loop {
-        match database.connect_writer() {
+        match database.connect_writer(writers) {
             Err(DatabaseError::InUse(_)) if Instant::now() < until => {
                 std::thread::park_timeout(Duration::from_millis(200));
             }

@@ -7,7 +7,7 @@
 use super::sql::{self, Connection, Optional};
 
 /// The schema that this docent writes.
-pub(super) const VERSION: i64 = 5;
+pub(super) const VERSION: i64 = 6;
 
 /// The name under which `meta` has the store's id.
 pub(super) const ID: &str = "store";
@@ -104,7 +104,16 @@ CREATE TABLE report (
     json TEXT NOT NULL);
 ";
 
-/// The tables of a store, all of them.
+/// Who works on a store in a database, and who of them may do what. Nobody does on a file.
+const V6: &str = "
+CREATE TABLE host (
+    incarnation TEXT PRIMARY KEY, instance TEXT NOT NULL, data_dir TEXT NOT NULL, version TEXT NOT NULL,
+    joined_at INTEGER NOT NULL, renewed_at INTEGER NOT NULL, ended_at INTEGER, batch TEXT, change INTEGER NOT NULL);
+CREATE TABLE lease (name TEXT PRIMARY KEY, holder TEXT, term INTEGER NOT NULL, data_dir TEXT NOT NULL);
+CREATE INDEX lease_holder ON lease (holder) WHERE holder IS NOT NULL;
+";
+
+/// The tables of a store that a copy of it has too.
 pub(super) const TABLES: &[&str] = &[
     "counter",
     "meta",
@@ -131,6 +140,10 @@ pub(super) const TABLES: &[&str] = &[
     "test_effect",
 ];
 
+/// The tables of those who work on a store: another store has others.
+#[cfg(test)]
+const HOST_TABLES: [&str; 2] = ["host", "lease"];
+
 /// What `meta` says of the store itself, and not of what is in it.
 pub(super) const OWN_FACTS: [&str; 5] = [ID, "schema", "batch", COPY_OF, MOVED_TO];
 
@@ -146,7 +159,7 @@ pub(super) const TESTING: &str = "CREATE TABLE IF NOT EXISTS test_effect (
     event INTEGER NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (event, attempt))";
 
 /// The steps from one schema to the next; the first one makes an empty file a store.
-const STEPS: &[&str] = &[V1, V2, V3, V4, V5];
+const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6];
 
 /// What PostgreSQL calls otherwise, in the order in which it is put right. Text is compared byte by byte, as SQLite does.
 const POSTGRES: &[(&str, &str)] = &[
@@ -275,6 +288,7 @@ fn put_fact(connection: &Connection, name: &str, value: &str) -> sql::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::postgres::Writers;
     use crate::store::tests::server::TestDatabase;
 
     fn in_memory() -> Connection {
@@ -305,10 +319,16 @@ mod tests {
                 select.query_map([], |row| row.get(0)).unwrap().collect();
             found.unwrap()
         };
-        let new = TestDatabase::new().reached().connect_writer().unwrap();
+        let new = TestDatabase::new()
+            .reached()
+            .connect_writer(Writers::Alone)
+            .unwrap();
         migrate(&new, 0).unwrap();
         for from in 1..STEPS.len() {
-            let older = TestDatabase::new().reached().connect_writer().unwrap();
+            let older = TestDatabase::new()
+                .reached()
+                .connect_writer(Writers::Alone)
+                .unwrap();
             for step in &STEPS[..from] {
                 older.execute_batch(&in_words_of(&older, step)).unwrap();
             }
@@ -334,7 +354,7 @@ mod tests {
             .unwrap();
         let found: sql::Result<Vec<String>> =
             select.query_map([], |row| row.get(0)).unwrap().collect();
-        let mut tables = TABLES.to_vec();
+        let mut tables = [TABLES, &HOST_TABLES].concat();
         tables.sort_unstable();
         assert_eq!(found.unwrap(), tables);
     }

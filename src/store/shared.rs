@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use super::batch::{Counters, Delta};
 use super::figures::StoreFigures;
 use super::identity::StoreIdentity;
+use super::leases::Leases;
 use super::sql::{self, Connection};
 use crate::event::{AgentName, Millis, Seq};
 
@@ -111,6 +112,7 @@ pub struct HeldLog {
 /// StoreShared between the writer and the handles.
 pub(super) struct StoreShared {
     pub(super) identity: StoreIdentity,
+    leases: Leases,
     head: watch::Sender<Head>,
     standing: watch::Sender<Standing>,
     agents: Vec<AgentSlot>,
@@ -121,9 +123,10 @@ pub(super) struct StoreShared {
 
 impl StoreShared {
     /// Loads the counts once.
-    pub(super) fn load(connection: &Connection) -> sql::Result<Self> {
+    pub(super) fn load(connection: &Connection, leases: Leases) -> sql::Result<Self> {
         let shared = StoreShared {
             identity: StoreIdentity::read(connection)?,
+            leases,
             head: watch::Sender::new(Head::default()),
             standing: watch::Sender::default(),
             agents: AgentName::ALL
@@ -164,6 +167,26 @@ impl StoreShared {
             }
         }
         Ok(())
+    }
+
+    /// What this host may do.
+    pub(super) fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    /// There may be something new for every agent, that others have committed.
+    pub(super) fn wake_all(&self) {
+        for agent in &self.agents {
+            agent.signal.wake.notify_one();
+        }
+    }
+
+    /// Whatever is owed may be this host's now, also what was passed.
+    pub(super) fn look_from_the_beginning(&self) {
+        for agent in &self.agents {
+            agent.signal.rewind_to(Seq(0));
+        }
+        self.wake_all();
     }
 
     pub(super) fn standing(&self) -> Standing {

@@ -31,6 +31,7 @@ macro_rules! on_both_engines {
 mod copy;
 mod damage;
 mod files;
+mod hosts;
 mod past;
 pub(crate) mod server;
 mod settling;
@@ -52,6 +53,17 @@ pub(crate) fn options() -> StoreOptions {
         ledger_keep_events: 1000,
         versions: 20,
         agents: AgentName::ALL.to_vec(),
+    }
+}
+
+/// A host that shares the store with others.
+pub(crate) fn host() -> HostOptions {
+    HostOptions {
+        instance: "here".to_owned(),
+        version: "0".to_owned(),
+        collections: vec!["docs".to_owned()],
+        settings: std::collections::BTreeMap::new(),
+        alone: false,
     }
 }
 
@@ -93,7 +105,7 @@ impl Place {
         let database = self.database.as_ref().map(TestDatabase::reached);
         let opening = tokio::task::spawn_blocking(move || match database {
             None => Store::open(&data_dir, options),
-            Some(database) => Store::open_database(&data_dir, database, options),
+            Some(database) => Store::open_database(&data_dir, database, options, host()),
         });
         let (store, closer) = opening.await.unwrap().unwrap();
         Opened {
@@ -178,7 +190,7 @@ async fn key(store: &Store, seq: Seq) -> DeliveryKey {
 
 async fn settle(store: &Store, seq: Seq, settlement: Settlement) -> Result<Settled, WriteError> {
     let key = key(store, seq).await;
-    let fence = Incarnation::begin().flight();
+    let fence = Incarnation::begin().flight(None);
     store
         .settle(key, fence, settlement, "agent/test")
         .await?
@@ -242,7 +254,7 @@ async fn of_an_outcome_and_a_failure_of_one_flight_the_first_taken_counts(on: En
     let opened = open_on(on).await;
     let seq = opened.store.publish(report("a")).await.unwrap().seq;
     let key = key(&opened.store, seq).await;
-    let fence = Incarnation::begin().flight();
+    let fence = Incarnation::begin().flight(None);
     let failure = Settlement::Transient("stalled".to_owned());
     let one = opened
         .store
@@ -259,7 +271,7 @@ async fn what_an_ended_life_submits_is_refused_and_stays_owed(on: Engine) {
     let seq = opened.store.publish(report("a")).await.unwrap().seq;
     let key = key(&opened.store, seq).await;
     let life = Incarnation::begin();
-    let fence = life.flight();
+    let fence = life.flight(None);
     life.end();
     let late = opened.store.settle(key, fence, done(), "s").await.unwrap();
     assert_eq!(late.committed().await, Err(WriteError::Refused));
@@ -811,7 +823,11 @@ async fn two_do_not_write_into_one_database() {
     let other = tempfile::tempdir().unwrap();
     let data_dir = other.path().to_owned();
     let opening = tokio::task::spawn_blocking(move || {
-        Store::open_database(&data_dir, database.reached(), options())
+        let alone = HostOptions {
+            alone: true,
+            ..host()
+        };
+        Store::open_database(&data_dir, database.reached(), options(), alone)
     });
     let refused = opening.await.unwrap().err().unwrap();
     assert!(

@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::batch::Pruned;
+use super::leases::LeaseTerm;
 use super::ledger::{DeliveryKey, PublishedEvent, Settled};
 use super::operate::Operation;
 use super::outcome::{self, Effect, Settlement};
@@ -12,7 +13,12 @@ use crate::event::{Millis, NewEvent, Seq};
 /// What the writer is asked to do.
 pub(super) enum Work {
     /// A source's transaction: effects and the events that go with them.
-    Publish(Vec<Effect>, Vec<NewEvent>),
+    Publish {
+        effects: Vec<Effect>,
+        events: Vec<NewEvent>,
+        /// The lease that it was made under, if it needs one.
+        lease: Option<LeaseTerm>,
+    },
     /// The end of a flight. `source` is who publishes the derived events.
     Settle {
         key: DeliveryKey,
@@ -74,7 +80,7 @@ pub(super) struct Command {
 impl Command {
     pub(super) fn weight(&self) -> usize {
         match &self.work {
-            Work::Publish(effects, _) => outcome::effects_weight(effects),
+            Work::Publish { effects, .. } => outcome::effects_weight(effects),
             Work::Settle { settlement, .. } => settlement.weight(),
             _ => 0,
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -13,8 +13,10 @@ use super::batch::{Batch, Counters, Pruned};
 use super::error::unavailable;
 use super::figures::fix_labels;
 use super::keeper::{Keeper, Readiness};
+use super::leases::lowest_position;
 use super::ledger::{self, DeliveryKey, PublishedEvent, Settled};
 use super::outcome::{self, Settlement};
+use super::postgres::Begun;
 use super::sql::{self, Connection};
 use super::work::{Command, Done, Prune, Work};
 use super::{
@@ -28,6 +30,9 @@ use crate::metrics::label;
 const BATCH_ROWS_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// How often the counts of all agents are read again while others write too.
+const RECOUNT: Duration = Duration::from_secs(1);
+
 /// The writer's side of the store.
 pub(super) struct Writer {
     pub(super) connection: Connection,
@@ -35,6 +40,10 @@ pub(super) struct Writer {
     pub(super) queue: mpsc::Receiver<Command>,
     pub(super) shared: Arc<StoreShared>,
     pub(super) batch: Batch,
+    /// When the counts of all agents were read from the store last, where others write into it too.
+    pub(super) counted_at: Instant,
+    /// Others have written since.
+    pub(super) uncounted: bool,
 }
 
 impl Writer {
@@ -72,6 +81,7 @@ impl Writer {
             let recounted = self.shared.recount(&self.connection);
             recounted.map_err(|e| unavailable(&e))?;
             self.batch.counters = counters;
+            self.counted_at = Instant::now();
             self.announce();
         }
         Ok(())
@@ -89,6 +99,9 @@ impl Writer {
                 self.count(began, members);
                 self.shared
                     .committed(&self.batch.counters, &self.batch.deltas);
+                if self.batch.follows_others {
+                    self.shared.wake_all();
+                }
                 let durable = self.keeper.committed(&self.shared);
                 for (reply, result) in replies.into_iter().zip(results) {
                     // A caller that no longer waits learns nothing; what was committed stands.
@@ -141,10 +154,10 @@ impl Writer {
     }
 
     fn try_commit(&mut self, works: &[Work]) -> Result<Vec<Result<Done, WriteError>>, WriteError> {
-        let before = self.batch.counters.clone();
         #[cfg(all(test, feature = "testing"))]
         self.shared.gate.pass(super::gate::Point::Gathered)?;
         self.begin()?;
+        let before = self.batch.counters.clone();
         let taken: Vec<bool> = works.iter().map(Work::take).collect();
         let members = || works.iter().zip(taken.iter().copied());
         let together = match self.keeper.savepoints_are_cheap() {
@@ -161,13 +174,32 @@ impl Writer {
             let written = self.batch.counters.write(&self.connection);
             written.map_err(|e| unavailable(&e))?;
         }
-        self.keeper.commit(&mut self.connection)?;
+        let has_changes = works.iter().any(|work| !matches!(work, Work::Barrier));
+        self.keeper.commit(&mut self.connection, has_changes)?;
+        self.batch.counters.batches += u64::from(has_changes);
         Ok(results)
     }
 
     fn begin(&mut self) -> Result<(), WriteError> {
-        let begun = self.keeper.begin(&self.connection);
-        begun.map_err(|e| unavailable(&e))
+        let begun = self.keeper.begin(&self.connection, &self.batch.held);
+        let Some(Begun { counters, held }) = begun.map_err(|e| unavailable(&e))? else {
+            return Ok(());
+        };
+        let gained = held.is_some();
+        if let Some(held) = held {
+            self.batch.held = held;
+        }
+        self.batch.follows_others |= counters != self.batch.counters;
+        self.batch.counters = counters;
+        // What others have settled and published counts too, and is not counted one by one.
+        self.uncounted |= gained || self.batch.follows_others;
+        if self.uncounted && (gained || self.counted_at.elapsed() >= RECOUNT) {
+            let recounted = self.shared.recount(&self.connection);
+            recounted.map_err(|e| unavailable(&e))?;
+            self.counted_at = Instant::now();
+            self.uncounted = false;
+        }
+        Ok(())
     }
 
     /// All members of the batch without savepoints; `None`: one was refused, and a transaction has begun in which nothing is applied.
@@ -197,7 +229,9 @@ impl Writer {
 
     /// Takes back what was applied of the batch, and begins its transaction again.
     fn begin_anew<T>(&mut self, counters: Counters) -> Result<Option<T>, WriteError> {
+        let follows_others = self.batch.follows_others;
         self.batch.clear();
+        self.batch.follows_others = follows_others;
         self.batch.counters = counters;
         let undone = self.connection.undo("ROLLBACK");
         undone.map_err(|e| unavailable(&e))?;
@@ -260,7 +294,12 @@ fn apply(connection: &Connection, work: &Work, batch: &mut Batch) -> Result<Done
     let now = Millis::now();
     batch.now = now;
     match work {
-        Work::Publish(effects, events) => {
+        Work::Publish {
+            effects,
+            events,
+            lease,
+        } => {
+            batch.check(lease.as_ref())?;
             for effect in effects {
                 outcome::apply(connection, effect, batch, now)?;
             }
@@ -274,8 +313,11 @@ fn apply(connection: &Connection, work: &Work, batch: &mut Batch) -> Result<Done
             key,
             settlement,
             source,
-            ..
-        } => settle(connection, key, settlement, source, batch).map(Done::Settled),
+            fence,
+        } => {
+            batch.check(fence.lease())?;
+            settle(connection, key, settlement, source, batch).map(Done::Settled)
+        }
         Work::Operate(operation) => {
             operate::apply(connection, operation, batch, now).map(Done::Operated)
         }
@@ -351,7 +393,11 @@ fn prune(
                 .saturating_sub(options.ledger_keep_events));
             return ledger::prune(connection, from, before, floor, SLICE);
         }
-        Prune::Chunks(position) => chunks::prune(connection, position, SLICE)?,
+        Prune::Chunks(position) => {
+            let others = lowest_position(connection)?;
+            let position = others.map_or(position, |lowest| lowest.min(position));
+            chunks::prune(connection, position, SLICE)?
+        }
         Prune::Content => captures::prune(connection, SLICE)?,
         Prune::Embeddings => chunks::prune_embeddings(connection, SLICE)?,
         Prune::Documents(before) => {

@@ -17,6 +17,7 @@
 mod browser;
 mod corpus;
 mod helper;
+mod hosts;
 mod load;
 mod postgres_server;
 mod redis_server;

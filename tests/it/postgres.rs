@@ -145,7 +145,7 @@ fn a_database_in_use_one_that_is_away_and_one_that_is_unfit_are_refused_with_a_w
     let other = world_on(&server, "");
     let (code, said) = other.refused();
     assert!(
-        code == 75 && said.contains("another docent writes into the store"),
+        code == 75 && said.contains("works on this store; give each host an instance of its own"),
         "{code} {said}"
     );
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());

@@ -1,5 +1,6 @@
 //! The agent: as a handler it records scan requests, as a source it runs the capture loop.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -13,7 +14,7 @@ use crate::event::{AgentName, Event, EventType};
 use crate::runtime::{
     Agent, Boxed, Compute, Duty, DutyContext, DutyError, Ending, Handling, ScanDesk, Source,
 };
-use crate::store::{Effect, Outcome, Store, WriteError};
+use crate::store::{Effect, LeaseTerm, Outcome, Store, WriteError};
 
 pub(crate) struct ChangeDetection {
     options: Arc<WatchOptions>,
@@ -48,7 +49,9 @@ impl ChangeDetection {
     fn request_scan(&self, event: &Event) -> Outcome {
         let (collection, path) = event.subject.as_place();
         let path = path.map(|p| p.strip_suffix(b"/").map_or(p.clone(), <[u8]>::to_vec));
-        if !self.options.has(collection) || path.as_ref().is_some_and(|p| !paths::is_relative(p)) {
+        // On a store with several hosts another one may have the collection.
+        let is_known = self.options.has(collection) || self.store.leases().collections().is_some();
+        if !is_known || path.as_ref().is_some_and(|p| !paths::is_relative(p)) {
             return Outcome::nothing();
         }
         self.requested.notify_one();
@@ -63,9 +66,13 @@ impl ChangeDetection {
     }
 
     /// The capture loop before its first turn.
-    pub(super) async fn capture_loop(&self, pulse: Pulse) -> Result<CaptureLoop, Halt> {
+    pub(super) async fn capture_loop(
+        &self,
+        pulse: Pulse,
+        ours: Option<BTreeMap<String, LeaseTerm>>,
+    ) -> Result<CaptureLoop, Halt> {
         let (options, store) = (self.options.clone(), self.store.clone());
-        let context = AgentContext::new(options, store, self.compute.clone(), pulse).await?;
+        let context = AgentContext::new(options, store, self.compute.clone(), pulse, ours).await?;
         let (source, desk) = (self.source.clone(), self.desk.clone());
         CaptureLoop::new(context, source, desk, self.requested.clone()).await
     }
@@ -77,12 +84,9 @@ impl ChangeDetection {
                 None => return Err(Halt::Stop),
                 Some(passed) => passed.map_err(|error| Halt::Failed(error.into()))?,
             }
-            let captured = async {
-                let pulse = context.clone().into();
-                self.capture_loop(pulse).await?.run().await
-            };
-            let error = match captured.await {
+            let error = match self.capture_what_is_ours(&context).await {
                 Err(Halt::Failed(DutyError::Read(error))) => error,
+                Ok(()) | Err(Halt::Stop) if !context.stop.is_cancelled() => continue,
                 ended => return ended,
             };
             match context.during(self.store.barrier()).await {
@@ -94,6 +98,23 @@ impl ChangeDetection {
                 Some(_) => return Err(error.into()),
             }
         }
+    }
+}
+
+impl ChangeDetection {
+    /// Captures until told to stop, or until this host has other collections to watch.
+    async fn capture_what_is_ours(&self, context: &DutyContext) -> Result<(), Halt> {
+        let leases = self.store.leases();
+        let ours = leases.collections();
+        let stop = context.stop.child_token();
+        let pulse = Pulse::from(context.clone()).stopped_by(stop.clone());
+        let captured = async { self.capture_loop(pulse, ours.clone()).await?.run().await };
+        tokio::pin!(captured);
+        tokio::select! {
+            ended = &mut captured => return ended,
+            () = leases.collections_changed(&ours) => stop.cancel(),
+        }
+        captured.await
     }
 }
 

@@ -171,7 +171,13 @@ impl CaptureLoop {
         in_flight: InFlight,
         transaction: CaptureTransaction,
     ) -> Result<(), Halt> {
-        self.submitter.submit(in_flight, transaction).await?;
+        let tree = match &in_flight {
+            InFlight::Path { taken, .. } => Some(taken.path().tree),
+            InFlight::Root { tree } => Some(*tree),
+            InFlight::ScanEnd { .. } => None,
+        };
+        let lease = tree.and_then(|tree| self.context.trees[tree].lease.clone());
+        self.submitter.submit(in_flight, transaction, lease).await?;
         self.take_commits()
     }
 

@@ -1,5 +1,6 @@
 //! What every part of the agent works with.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::options::WatchOptions;
@@ -7,7 +8,7 @@ use super::pulse::{Halt, Pulse, blocking};
 use super::tree::{Tree, trees};
 use super::watch::Watches;
 use crate::runtime::{Compute, DutyError};
-use crate::store::Store;
+use crate::store::{LeaseTerm, Store};
 
 /// The folder in `data_dir` in which markers are made.
 const MARKERS: &str = "markers";
@@ -24,18 +25,22 @@ pub(super) struct AgentContext {
 }
 
 impl AgentContext {
-    /// Reads which collections the manifest knows, and prepares the watches.
+    /// Reads which collections the manifest knows, and prepares the watches. `ours`: the collections of this host, where others may
+    /// have some of the config; `None`: all.
     pub(super) async fn new(
         options: Arc<WatchOptions>,
         store: Store,
         compute: Compute,
         pulse: Pulse,
+        ours: Option<BTreeMap<String, LeaseTerm>>,
     ) -> Result<Self, Halt> {
-        let in_manifest = store.manifest_collections().await?;
+        let unknown = store.manifest_collections().await?.into_iter();
+        let unknown = unknown.filter(|name| !options.has(name)).collect();
+        let deserted = store.deserted(unknown).await?;
         let own = options.clone();
         let prepared = blocking(&compute, &pulse, move |_| {
             (
-                trees(&own, &in_manifest),
+                trees(&own, ours.as_ref(), deserted),
                 Watches::new(own.data_dir.join(MARKERS)),
             )
         });

@@ -30,6 +30,11 @@ impl From<DutyContext> for Pulse {
 }
 
 impl Pulse {
+    /// A pulse with the same heart, which stops earlier if `stop` says so.
+    pub(super) fn stopped_by(self, stop: CancellationToken) -> Self {
+        Pulse { stop, ..self }
+    }
+
     /// Shows that the work makes progress.
     pub(super) fn beat(&self) {
         self.heartbeat.beat();

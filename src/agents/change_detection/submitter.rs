@@ -13,7 +13,7 @@ use super::decision::CaptureTransaction;
 use super::paths;
 use super::pulse::{BEAT, Halt, Pulse};
 use crate::runtime::{Boxed, DutyError, Source};
-use crate::store::{PublishedEvent, WriteError};
+use crate::store::{LeaseTerm, PublishedEvent, WriteError};
 
 /// The pause after the store could not be written: the first, and the longest.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -98,17 +98,19 @@ impl Submitter {
         }
     }
 
-    /// Hands a transaction to the source, and notes the ends of others while it waits for room.
+    /// Hands a transaction to the source, under the lease that it was made under, and notes the ends of others while it waits
+    /// for room.
     pub(super) async fn submit(
         &mut self,
         in_flight: InFlight,
         transaction: CaptureTransaction,
+        lease: Option<LeaseTerm>,
     ) -> Result<(), Halt> {
         if let InFlight::Path { taken, .. } = &in_flight {
             self.paths_in_flight.0.insert(taken.path().clone());
         }
         let (source, pulse) = (self.source.clone(), self.pulse.clone());
-        let submit = source.submit(transaction.effects, transaction.events);
+        let submit = source.submit_under(lease, transaction.effects, transaction.events);
         tokio::pin!(submit);
         let submitted = loop {
             tokio::select! {

@@ -1,12 +1,13 @@
 //! The collections at work: those of the config, and those that only the manifest still knows.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::beneath;
 use super::collection::{Collection, WatchMode};
 use super::options::WatchOptions;
 use super::scope::Scope;
-use crate::store::Digest;
+use crate::store::{Digest, LeaseTerm};
 
 /// A collection at work.
 #[derive(Debug)]
@@ -18,10 +19,16 @@ pub(super) struct Tree {
     pub(super) judged_by: String,
     /// `None`: the collection is not in the config any more.
     pub(super) scope: Option<Scope>,
+    /// What is captured is written under it, where several hosts may watch the collection.
+    pub(super) lease: Option<LeaseTerm>,
 }
 
-/// The trees of the config, followed by those that only the manifest has files of.
-pub(super) fn trees(options: &WatchOptions, in_manifest: &[String]) -> Result<Vec<Tree>, String> {
+/// The trees of the config, those of them that are `ours`, followed by those that only the manifest has files of.
+pub(super) fn trees(
+    options: &WatchOptions,
+    ours: Option<&BTreeMap<String, LeaseTerm>>,
+    deserted: Vec<String>,
+) -> Result<Vec<Tree>, String> {
     let data_dir = beneath::open_root(&options.data_dir).map_err(|e| {
         format!(
             "cannot open the data_dir {}: {e}",
@@ -31,6 +38,10 @@ pub(super) fn trees(options: &WatchOptions, in_manifest: &[String]) -> Result<Ve
     let data_dir = beneath::id(&data_dir).map_err(|e| std::io::Error::from(e).to_string())?;
     let mut trees = Vec::new();
     for collection in &options.collections {
+        let lease = ours.map(|ours| ours.get(&collection.name));
+        if lease == Some(None) {
+            continue;
+        }
         let scope = Scope::new(collection, &options.secrets, Some(data_dir));
         trees.push(Tree {
             name: collection.name.clone(),
@@ -38,15 +49,16 @@ pub(super) fn trees(options: &WatchOptions, in_manifest: &[String]) -> Result<Ve
             watch: collection.watch,
             judged_by: judged_by(collection),
             scope: Some(scope.map_err(|e| e.to_string())?),
+            lease: lease.flatten().cloned(),
         });
     }
-    let removed = in_manifest.iter().filter(|name| !options.has(name));
-    trees.extend(removed.map(|name| Tree {
-        name: name.clone(),
+    trees.extend(deserted.into_iter().map(|name| Tree {
+        name,
         root: PathBuf::new(),
         watch: WatchMode::Auto,
         judged_by: String::new(),
         scope: None,
+        lease: None,
     }));
     Ok(trees)
 }

@@ -17,7 +17,7 @@ use crate::backoff::{Backoff, half_jitter};
 use crate::event::Millis;
 use crate::log_once::LogOnce;
 use crate::runtime::{Boxed, Compute, DutyContext, DutyError, Source};
-use crate::store::{AlertChange, Effect, Notification, WriteError};
+use crate::store::{AlertChange, Effect, LeaseName, Notification, WriteError};
 use crate::webhook;
 
 /// How long a notification is tried,
@@ -112,6 +112,9 @@ impl NotificationDuty {
 
     /// Begins what is due; gives when to look again.
     async fn begin(&mut self) -> Duration {
+        if !self.context.store.leases().has(&LeaseName::Alerts) {
+            return LOOK; // another host tells
+        }
         let waiting = match self.context.store.notifications().await {
             Ok(waiting) => waiting,
             Err(error) => {

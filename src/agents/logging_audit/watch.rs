@@ -18,7 +18,9 @@ use crate::event::{AgentName, Millis, NewEvent, awake};
 use crate::health::alerts::{AlertTransition, Reading, read, step};
 use crate::log_once::LogOnce;
 use crate::runtime::{DutyContext, DutyError, Phase};
-use crate::store::{AlertChange, AlertRow, AlertStage, Effect, ReadError, Severity, WriteError};
+use crate::store::{
+    AlertChange, AlertRow, AlertStage, Effect, LeaseName, ReadError, Severity, WriteError,
+};
 
 /// The time between two looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -122,6 +124,10 @@ impl Watch {
     }
 
     async fn round(&mut self) -> Result<(), JudgeError> {
+        if !self.context.store.leases().has(&LeaseName::Alerts) {
+            self.rows = None; // another host judges, and changes them
+            return Ok(());
+        }
         if self.rows.is_none() {
             self.rows = Some(self.tidy().await?);
         }
@@ -174,7 +180,11 @@ impl Watch {
         if round.effects.is_empty() {
             return Ok(());
         }
-        let submitted = self.context.source.submit(round.effects, round.events);
+        let lease = self.context.store.leases().lease(&LeaseName::Alerts);
+        let submitted = self
+            .context
+            .source
+            .submit_under(lease, round.effects, round.events);
         submitted.await?.committed().await?;
         let rows = self.rows.get_or_insert_default();
         for (rule, row) in round.rows {

@@ -8,10 +8,14 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_util::sync::CancellationToken;
 
 use crate::event::Millis;
 use crate::hex;
 use crate::store::{ReadError, Store, TokenRow};
+
+/// How often the tokens are read again where other hosts may change them.
+const REREAD: Duration = Duration::from_secs(1);
 
 /// What a token begins with, so that a scanner of secrets recognises one.
 const BEGINNING: &str = "docent_";
@@ -61,6 +65,28 @@ impl Tokens {
         Ok(Tokens {
             known: watch::Sender::new(known),
         })
+    }
+
+    /// Follows the store while other hosts may change it, until told to stop.
+    pub(crate) async fn follow(self: Arc<Self>, store: Store, stop: CancellationToken) {
+        while store.leases().collections().is_some() {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(REREAD) => {}
+            }
+            // A store that cannot be read is asked again; what was known counts meanwhile.
+            if let Ok(rows) = store.tokens().await {
+                let rows = rows
+                    .into_iter()
+                    .map(|row| (row.hash.clone(), Arc::new(row)));
+                let rows: HashMap<_, _> = rows.collect();
+                self.known.send_if_modified(|known| {
+                    let changed = *known != rows;
+                    *known = rows;
+                    changed
+                });
+            }
+        }
     }
 
     /// One more, which the store has by now.

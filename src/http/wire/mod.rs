@@ -44,8 +44,8 @@ pub(crate) use problem::{Problem, ProblemKind};
 pub(crate) use report::{ReportAnswer, ReportList, ReportName};
 pub(crate) use status::{
     Absent, AgentList, AgentView, BusView, Check, CollectionView, Condition, FreeSpace, Freshness,
-    IndexView, IssueText, NamedAgent, Readiness, ScanAnswer, ScanView, ScannedCollection, Status,
-    Unavailable, WaitAnswer,
+    HostView, IndexView, IssueText, NamedAgent, Readiness, ScanAnswer, ScanView, ScannedCollection,
+    Status, Unavailable, WaitAnswer,
 };
 pub(crate) use text::{
     Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, LeftOff, Nearest, ReadAnswer, range,

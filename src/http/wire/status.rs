@@ -88,6 +88,27 @@ pub(crate) struct Status {
     /// How the rules of alerts stand.
     #[serde(default)]
     pub alerts: AlertsView,
+    /// The hosts that work on the store, where it is a database.
+    #[serde(default)]
+    pub hosts: Vec<HostView>,
+}
+
+/// A host that works on a store in a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct HostView {
+    pub instance: String,
+    pub version: String,
+    pub joined_at: String,
+    /// How long ago it renewed its row, in milliseconds. After 10 s others take over its work.
+    pub renewed_ago_ms: u64,
+    /// Its share of the 256 slots of subjects.
+    pub slots: u64,
+    /// The collections that it watches.
+    pub collections: Vec<String>,
+    /// What it does for all hosts.
+    pub tasks: Vec<String>,
+    /// It is the one that was asked.
+    pub this: bool,
 }
 
 /// An issue that degrades the daemon, in words.

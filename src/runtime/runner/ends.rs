@@ -27,6 +27,9 @@ impl Runner {
             return;
         };
         if let Some(flight) = self.flights.get(&seq) {
+            if flight.is_lost || !flight.slot.is_current() {
+                return self.leave(seq, Left::Answered);
+            }
             let figures = self.parts.board.figures();
             figures.took(self.name, flight.began.elapsed());
         }
@@ -85,7 +88,7 @@ impl Runner {
             Err(error) => {
                 // The outcome breaks a rule of the store: that is a failed attempt, with a fence of its own.
                 if let Some(flight) = self.flights.get_mut(&seq) {
-                    flight.fence = self.parts.incarnation.flight();
+                    flight.fence = self.parts.incarnation.flight(flight.slot.lease());
                 }
                 let settlement = match error {
                     WriteError::TooLarge { .. } => Settlement::Permanent(error.to_string()),
@@ -142,6 +145,15 @@ impl Runner {
         let limit = self.parts.options.stall_timeout;
         for (seq, flight) in &mut self.flights {
             if flight.abort.is_finished() {
+                continue;
+            }
+            // Another host may handle it by now; nothing of this flight would be applied.
+            if flight.stopped_at.is_none() && !flight.slot.is_current() {
+                tracing::warn!(agent = %self.name, event = %flight.event.id, subject = %flight.event.subject,
+                    "this host does not hold the event's slot any more; its handler is stopped");
+                flight.is_lost = true;
+                flight.stopped_at = Some(awake::now());
+                flight.abort.abort();
                 continue;
             }
             match flight.stopped_at {

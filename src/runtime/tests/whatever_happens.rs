@@ -295,7 +295,12 @@ impl Place {
         let database = self.database.as_ref().map(TestDatabase::reached);
         let opening = tokio::task::spawn_blocking(move || match database {
             None => Store::open(&data_dir, store_options()),
-            Some(database) => Store::open_database(&data_dir, database, store_options()),
+            Some(database) => Store::open_database(
+                &data_dir,
+                database,
+                store_options(),
+                crate::store::tests::host(),
+            ),
         });
         opening.await.unwrap().unwrap()
     }

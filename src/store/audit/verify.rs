@@ -3,7 +3,8 @@
 use crate::store::sql::{self, Optional, Row};
 use serde::Deserialize;
 
-use super::{AuditLine, NO_HASH, PRUNED, hash};
+use super::{AuditLine, PRUNED, hash};
+use crate::store::batch::NO_HASH;
 use crate::store::readers::page;
 use crate::store::{ReadError, Store, decode};
 

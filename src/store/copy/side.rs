@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::error::CopyError;
 use crate::store::lock::Lock;
-use crate::store::postgres::{self, Database};
+use crate::store::postgres::{self, Database, Writers};
 use crate::store::sql::{self, Connection};
 use crate::store::{open, schema, sqlite};
 
@@ -53,7 +53,7 @@ impl Side {
                 if database.inspect().map_err(open_error)?.schema == 0 {
                     return Err(CopyError::Absent(place.shown()));
                 }
-                (open::open_connection(database)?, None)
+                (open::open_connection(database, Writers::Alone)?, None)
             }
         };
         Ok(Side {
@@ -102,7 +102,7 @@ impl Target {
         match place {
             StorePlace::Folder(folder) => Target::in_folder(folder, place, source),
             StorePlace::Database(database) => {
-                let connection = open::connect(database)?;
+                let connection = open::connect(database, Writers::Alone)?;
                 Target::on(connection, place, source)
             }
         }

@@ -26,12 +26,24 @@ const OLDEST: i64 = 150_000;
 /// It is said while connecting: a pooler of transactions refuses it, or drops it, which is seen then.
 const WRITER: &str =
     "-c synchronous_commit=on -c lock_timeout=5s -c idle_in_transaction_session_timeout=2s";
+const MEMBER: &str = "-c synchronous_commit=on -c lock_timeout=1s -c statement_timeout=5s -c idle_in_transaction_session_timeout=2s";
 const READER: &str = "-c default_transaction_read_only=on -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s";
 
 const POOLER: &str = "a connection pooler stands before it, which docent's prepared statements, settings and locks do not pass; name the server itself in [store] url";
 
-/// The lock that the docent holds which writes, by two numbers that nobody else is likely to use: `doce` and `nt` in ASCII.
-const LOCK: &str = "SELECT pg_try_advisory_lock(1685021541, 28276)";
+/// The lock of those who write, by two numbers that nobody else is likely to use: `doce` and `nt` in ASCII. Hosts that work together
+/// share it; who must be alone has it alone.
+const LOCK_ALONE: &str = "SELECT pg_try_advisory_lock(1685021541, 28276)";
+const LOCK_SHARED: &str = "SELECT pg_try_advisory_lock_shared(1685021541, 28276)";
+
+/// Who else may write into a database meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Writers {
+    /// Nobody.
+    Alone,
+    /// Other hosts.
+    Shared,
+}
 
 /// How the server is to prove who it is.
 #[derive(Debug, Clone)]
@@ -125,14 +137,26 @@ impl Database {
         self.connect(READER)
     }
 
-    /// A session that writes, if no other docent does.
-    pub(in crate::store) fn connect_writer(&self) -> Result<Connection, DatabaseError> {
+    /// A session that keeps a host among those of the store.
+    pub(in crate::store) fn connect_member(&self) -> sql::Result<Session> {
+        self.connect(MEMBER)
+    }
+
+    /// A session that writes, if nobody does who may not meanwhile.
+    pub(in crate::store) fn connect_writer(
+        &self,
+        writers: Writers,
+    ) -> Result<Connection, DatabaseError> {
         let session = self
             .connect(WRITER)
             .map_err(|error| self.unreachable(&error))?;
         let connection = Connection::Postgres(Box::new(session));
         self.fit(&connection)?;
-        let locked = connection.query_row(LOCK, [], |row| row.get::<_, bool>(0));
+        let lock = match writers {
+            Writers::Alone => LOCK_ALONE,
+            Writers::Shared => LOCK_SHARED,
+        };
+        let locked = connection.query_row(lock, [], |row| row.get::<_, bool>(0));
         match locked.map_err(|error| self.unreachable(&error))? {
             true => Ok(connection),
             false => Err(DatabaseError::InUse(self.shown.clone())),

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::database::Database;
+use super::database::{Database, Writers};
+use crate::store::batch::{Counters, NO_HASH};
 use crate::store::error;
-use crate::store::sql::{self, Connection, Optional, params};
+use crate::store::leases::{HeldTerms, Leases, NOTIFY, TRANSFERS, begin_serial, leases_of};
+use crate::store::sql::{self, Connection, Error, Optional, Row, params};
 use crate::store::{DatabaseError, WriteError};
 
 /// How long a commit whose answer was lost is asked after.
@@ -17,9 +19,25 @@ const LOST_REPLY: Duration = Duration::from_secs(15);
 /// Between two attempts to reach the server.
 const AGAIN: Duration = Duration::from_millis(250);
 
+/// What is asked when a batch begins.
+const LOCK_HEAD: &str = "SELECT value FROM counter WHERE name = 'seq' FOR UPDATE";
+const COUNTERS: &str = "SELECT name, value FROM counter";
+const HEAD_HASH: &str = "SELECT hash FROM audit ORDER BY n DESC LIMIT 1";
+
+/// What stands in the store when a batch begins.
+pub(in crate::store) struct Begun {
+    pub(in crate::store) counters: Counters,
+    /// The leases of this host; `None`: they are those that were known.
+    pub(in crate::store) held: Option<HeldTerms>,
+}
+
 /// The way to the database, and the batch that is under way.
 pub(in crate::store) struct DatabaseKeeper {
     database: Arc<Database>,
+    writers: Writers,
+    leases: Leases,
+    /// Whose row has the id of the batch that is under way.
+    incarnation: Arc<str>,
     /// The id of the batch that is under way, or was the last one.
     batch: String,
     /// The server could not be reached the last time, and that was said.
@@ -31,9 +49,17 @@ pub(in crate::store) struct DatabaseKeeper {
 }
 
 impl DatabaseKeeper {
-    pub(in crate::store) fn new(database: Arc<Database>, alive: SyncSender<()>) -> Self {
+    pub(in crate::store) fn new(
+        database: Arc<Database>,
+        writers: Writers,
+        leases: Leases,
+        alive: SyncSender<()>,
+    ) -> Self {
         DatabaseKeeper {
             database,
+            writers,
+            leases,
+            incarnation: Arc::default(),
             batch: String::new(),
             is_away: false,
             is_new: false,
@@ -49,7 +75,7 @@ impl DatabaseKeeper {
         if !connection.is_lost() {
             return Ok(std::mem::take(&mut self.is_new));
         }
-        match self.database.connect_writer() {
+        match self.database.connect_writer(self.writers) {
             Ok(again) => {
                 *connection = again;
                 self.is_away = false;
@@ -68,27 +94,46 @@ impl DatabaseKeeper {
         }
     }
 
-    /// Begins a batch, alone: whoever else writes waits for its end.
-    pub(in crate::store) fn begin(&mut self, connection: &Connection) -> sql::Result<()> {
-        connection.execute_batch("BEGIN")?;
-        connection
-            .prepare_cached("SELECT value FROM counter WHERE name = 'seq' FOR UPDATE")?
-            .query([])?;
-        Ok(())
+    /// Begins a batch, alone: whoever else writes waits for its end. Gives what stands in the store then, and the leases of this
+    /// host if they are others than `known`.
+    pub(in crate::store) fn begin(
+        &mut self,
+        connection: &Connection,
+        known: &HeldTerms,
+    ) -> sql::Result<Begun> {
+        let Connection::Postgres(session) = connection else {
+            return Err(Error::Ended);
+        };
+        // Each statement sees what was committed before it began: the lock is the first of them.
+        let answers = session.begin_with(&[LOCK_HEAD, COUNTERS, HEAD_HASH])?;
+        let [_, counters, hash] = answers.as_slice() else {
+            return Err(Error::NoRows);
+        };
+        let (mut counters, transfers) = read_counters(counters)?;
+        counters.audit_hash = match hash.first() {
+            Some(row) => Row::Postgres(row).get(0)?,
+            None => NO_HASH.to_owned(),
+        };
+        self.incarnation = self.leases.incarnation().unwrap_or_default();
+        let is_known = known.transfers == transfers && known.incarnation == self.incarnation;
+        let held = match is_known {
+            true => None,
+            false => Some(leases_of(connection, &self.incarnation)?),
+        };
+        Ok(Begun { counters, held })
     }
 
-    /// Ends a batch. Where the answer is lost with the connection, the store is asked whether it has the batch.
+    /// Ends a batch. Where the answer is lost with the connection, the store is asked whether it has the batch. One that
+    /// `has_changes` is counted, and others are told.
     pub(in crate::store) fn commit(
         &mut self,
         connection: &mut Connection,
+        has_changes: bool,
     ) -> Result<(), WriteError> {
-        self.batch = Uuid::now_v7().to_string();
-        let marked = connection.prepare_cached(
-            "INSERT INTO meta (name, value) VALUES ('batch', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        );
-        marked
-            .and_then(|mut mark| mark.defer(params![self.batch]))
-            .map_err(|error| error::unavailable(&error))?;
+        if has_changes {
+            let marked = self.mark(connection);
+            marked.map_err(|error| error::unavailable(&error))?;
+        }
         match connection.execute_batch("COMMIT") {
             Ok(()) => Ok(()),
             Err(error) if error.ends_session() || connection.is_lost() => self.find_out(connection),
@@ -96,12 +141,30 @@ impl DatabaseKeeper {
         }
     }
 
+    fn mark(&mut self, connection: &Connection) -> sql::Result<()> {
+        self.batch = Uuid::now_v7().to_string();
+        connection
+            .prepare_cached("UPDATE host SET batch = ?1 WHERE incarnation = ?2")?
+            .defer(params![self.batch, &*self.incarnation])?;
+        connection
+            .prepare_cached(
+                "INSERT INTO counter (name, value) VALUES ('batches', 1) ON CONFLICT (name) DO UPDATE SET value = counter.value + 1",
+            )?
+            .defer([])?;
+        if self.leases.has_others() {
+            connection.prepare_cached(NOTIFY)?.defer([])?;
+        }
+        Ok(())
+    }
+
     /// Whether the batch is in the store. The lock of the lost session makes this wait for its end.
     fn find_out(&mut self, connection: &mut Connection) -> Result<(), WriteError> {
         let until = Instant::now() + LOST_REPLY;
         loop {
-            let asked = self.database.connect_writer().and_then(|again| {
-                let last = last_batch(&again).map_err(|error| self.database.unreachable(&error));
+            let asked = self.database.connect_writer(self.writers);
+            let asked = asked.and_then(|again| {
+                let last = last_batch(&again, &self.incarnation);
+                let last = last.map_err(|error| self.database.unreachable(&error));
                 Ok((last?, again))
             });
             match asked {
@@ -127,13 +190,29 @@ impl DatabaseKeeper {
     }
 }
 
-/// The id of the last batch that was committed.
-fn last_batch(connection: &Connection) -> sql::Result<Option<String>> {
-    connection
-        .query_row("SELECT value FROM meta WHERE name = 'batch'", [], |row| {
-            row.get(0)
-        })
-        .optional()
+/// The id of the last batch that this host has committed. A session that was lost may still be at its commit: its lock is waited for.
+fn last_batch(connection: &Connection, incarnation: &str) -> sql::Result<Option<String>> {
+    begin_serial(connection)?;
+    let select = "SELECT batch FROM host WHERE incarnation = ?1";
+    let found = connection
+        .query_row(select, [incarnation], |row| row.get(0))
+        .optional()?;
+    connection.execute_batch("COMMIT")?;
+    Ok(found.flatten())
+}
+
+/// The counters, and the number of the last transfer of leases.
+fn read_counters(rows: &[tokio_postgres::Row]) -> sql::Result<(Counters, u64)> {
+    let (mut counters, mut transfers) = (Counters::default(), 0);
+    for row in rows {
+        let row = Row::Postgres(row);
+        let name: String = row.get(0)?;
+        match name.as_str() {
+            TRANSFERS => transfers = row.get(1)?,
+            name => counters.set(name, row.get(1)?),
+        }
+    }
+    Ok((counters, transfers))
 }
 
 fn away(error: &DatabaseError) -> WriteError {

@@ -7,6 +7,7 @@ mod renumber;
 
 pub(super) use checksums::fault;
 pub(crate) use database::DatabaseInspection;
+pub(super) use database::Writers;
 pub use database::{Database, Trust};
-pub(super) use keeper::DatabaseKeeper;
+pub(super) use keeper::{Begun, DatabaseKeeper};
 pub(super) use renumber::renumber;

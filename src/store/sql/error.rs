@@ -21,6 +21,9 @@ pub(crate) enum Error {
         key: String,
         why: String,
     },
+    /// The session has ended.
+    #[error("the connection to the database has ended")]
+    Ended,
     /// A session cannot be worked for.
     #[error("cannot wait for the store: {0}")]
     Runtime(#[source] std::io::Error),

@@ -2,13 +2,18 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::TryStreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::poll_fn;
+use futures_util::{StreamExt, TryStreamExt};
 use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, Config, Row, Socket, Statement};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, Row, Socket, Statement};
 
 use super::error::told;
 use super::value::Parameter;
@@ -26,6 +31,8 @@ pub(crate) struct Session {
     statements: RefCell<HashMap<String, Statement>>,
     /// Statements that nobody waits for, with their parameters.
     deferred: RefCell<Vec<(Statement, Vec<Value>)>>,
+    /// Something was said on a channel that is listened to.
+    heard: Arc<Notify>,
     /// Where the connection is worked for while somebody waits. It is taken at the end.
     runtime: Option<Runtime>,
 }
@@ -49,16 +56,14 @@ impl Session {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Error::Runtime)?;
         let (client, connection) = runtime.block_on(config.connect(tls))?;
+        let heard = Arc::new(Notify::new());
         // It ends with the session, whose runtime this is.
-        runtime.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error = told(&error), "a session of the store ended");
-            }
-        });
+        runtime.spawn(work_for(connection, heard.clone()));
         Ok(Session {
             client,
             statements: RefCell::default(),
             deferred: RefCell::default(),
+            heard,
             runtime: Some(runtime),
         })
     }
@@ -79,6 +84,43 @@ impl Session {
             }
         });
         self.client.is_closed()
+    }
+
+    /// Waits until something is said on a channel that is listened to, or the time is up. Gives whether it was said.
+    ///
+    /// # Errors
+    /// The session has ended.
+    pub(in crate::store) fn wait_heard(&self, time: Duration) -> Result<bool> {
+        let heard = self.run(async {
+            tokio::time::timeout(time, self.heard.notified())
+                .await
+                .is_ok()
+        });
+        match self.client.is_closed() {
+            true => Err(Error::Ended),
+            false => Ok(heard),
+        }
+    }
+
+    /// Begins a transaction, and runs queries without parameters in it, all in one exchange with the server. Gives the rows of each.
+    pub(in crate::store) fn begin_with(&self, queries: &[&str]) -> Result<Vec<Vec<Row>>> {
+        let statements = queries.iter().map(|sql| self.prepare(sql));
+        let statements = statements.collect::<Result<Vec<_>>>()?;
+        let none: [Parameter<'_>; 0] = [];
+        let (begun, rows) = self.run(async {
+            let ask = |statement| {
+                let none = &none;
+                async move {
+                    let rows = self.client.query_raw(statement, none.iter()).await?;
+                    rows.try_collect().await
+                }
+            };
+            let all = join_all(statements.iter().map(ask));
+            tokio::join!(biased; self.client.batch_execute("BEGIN"), all)
+        });
+        begun?;
+        let rows: std::result::Result<Vec<_>, tokio_postgres::Error> = rows.into_iter().collect();
+        Ok(rows?)
     }
 
     pub(in crate::store) fn prepare(&self, sql: &str) -> Result<Statement> {
@@ -185,6 +227,25 @@ impl Session {
                 return self.execute_batch("CLOSE each_row");
             }
             rows.iter().try_for_each(&mut read)?;
+        }
+    }
+}
+
+/// Works for a connection until it ends.
+async fn work_for<S, T>(mut connection: Connection<S, T>, heard: Arc<Notify>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut messages = poll_fn(move |context| connection.poll_message(context));
+    while let Some(message) = messages.next().await {
+        match message {
+            Ok(AsyncMessage::Notification(_)) => heard.notify_one(),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(error = told(&error), "a session of the store ended");
+                return;
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ type Written = Result<Vec<PublishedEvent>, WriteError>;
 /// A loop that has not turned yet.
 async fn capture_loop(bed: &Bed) -> CaptureLoop {
     let agent = bed.agent();
-    agent.capture_loop(Pulse::default()).await.unwrap()
+    agent.capture_loop(Pulse::default(), None).await.unwrap()
 }
 
 /// A loop that has not turned yet, with one path taken.
@@ -144,7 +144,7 @@ async fn a_capture_in_flight_below_a_directory_that_went_is_read_again() {
         let (taken, young) = (take(&capture_loop.queue), false);
         let in_flight = InFlight::Path { taken, young };
         let transaction = CaptureTransaction::default();
-        let submitted = capture_loop.submitter.submit(in_flight, transaction);
+        let submitted = capture_loop.submitter.submit(in_flight, transaction, None);
         submitted.await.unwrap();
     }
     capture_loop.queue.add(TreePath::new(0, b"d"), urgent());

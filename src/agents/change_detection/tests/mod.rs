@@ -126,7 +126,7 @@ impl Bed {
 
     pub(super) async fn context(&self) -> AgentContext {
         let (options, store) = (Arc::new(self.options.clone()), self.store.clone());
-        let context = AgentContext::new(options, store, Compute::new(2), Pulse::default());
+        let context = AgentContext::new(options, store, Compute::new(2), Pulse::default(), None);
         context.await.unwrap()
     }
 

@@ -1,0 +1,64 @@
+//! Collections that another host of the same store watches: a scan of them is asked for in the store.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::State;
+use super::wire::{Problem, ProblemKind};
+use crate::store::{Effect, LeaseName};
+
+/// How often the store is asked whether a scan has ended.
+const POLL: Duration = Duration::from_millis(200);
+
+/// The reason of a scan that somebody waits for on another host.
+const REASON: &str = "asked for on another host";
+
+/// The collections of the config that this host does not watch.
+pub(super) fn watched_elsewhere(state: &State) -> Vec<String> {
+    let leases = state.store.leases();
+    let is_ours = |name: &String| leases.has(&LeaseName::Collection(name.clone()));
+    let collections = state.info.known.collections.iter();
+    collections.filter(|name| !is_ours(name)).cloned().collect()
+}
+
+/// Asks for a scan of each of these collections that begins after the call, and waits for their ends.
+///
+/// # Errors
+/// Nobody watches one of them, or the store cannot be read or written.
+pub(super) async fn scan_elsewhere(state: &State, collections: &[String]) -> Result<(), Problem> {
+    if collections.is_empty() {
+        return Ok(());
+    }
+    let known = state.store.scan_requests().await?;
+    let before = known.iter().map(|request| request.id).max().unwrap_or(0);
+    let effects = collections.iter().map(|collection| Effect::ScanRequested {
+        collection: collection.clone(),
+        path: None,
+        reason: REASON.to_owned(),
+    });
+    let submitted = state.store.submit(effects.collect(), Vec::new()).await?;
+    submitted.committed().await?;
+    loop {
+        let requests = state.store.scan_requests().await?;
+        let waiting = requests
+            .iter()
+            .find(|request| request.id > before && collections.contains(&request.collection));
+        let Some(waiting) = waiting else {
+            return Ok(());
+        };
+        let hosts = state.store.hosts().await?;
+        let mut watched = hosts.iter().flat_map(|host| &host.collections);
+        if !watched.any(|watched| *watched == waiting.collection) {
+            return Err(nobody(&waiting.collection));
+        }
+        sleep(POLL).await;
+    }
+}
+
+fn nobody(collection: &str) -> Problem {
+    let detail = format!("no running host watches the collection {collection}");
+    Problem::new(ProblemKind::AgentMissing, detail).hint(
+        "start a host whose config has it; after a host was killed, another one takes over within 20 seconds",
+    )
+}

@@ -1,0 +1,272 @@
+//! The thread that keeps this host among those of its store: it renews the row, ends hosts that are gone, moves leases, and hears
+//! of what others commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::join::{HostIdentity, join_again};
+use crate::log_once::LogOnce;
+use crate::store::leases::{self, LeaseName, LeasePlan, Leases, STALE, TRUST, plan, since_boot};
+use crate::store::postgres::Database;
+use crate::store::shared::StoreShared;
+use crate::store::sql::{self, Connection};
+use crate::store::work::{Command, Work};
+
+/// How often a host renews its row.
+const RENEW: Duration = Duration::from_secs(3);
+
+/// How long it waits at a time to hear of a commit of another host. A poll follows in any case.
+const HEAR: Duration = Duration::from_millis(250);
+const POLL: Duration = Duration::from_secs(1);
+
+/// How long rows of hosts that have ended are kept, in milliseconds: a day.
+const KEPT: i64 = 24 * 3600 * 1000;
+
+/// This host among those of its store, before its thread is started.
+pub(in crate::store) struct Membership {
+    member: Member,
+    session: Connection,
+}
+
+/// What the thread has of the database, and where it is in time.
+struct Rounds {
+    session: Option<Connection>,
+    /// The way to the writer; it ends when every handle is gone.
+    writer: mpsc::WeakSender<Command>,
+    next_renewal: Instant,
+    next_poll: Instant,
+    /// Since when renewals have succeeded without a gap: after an outage all others look gone.
+    renewing_since: Option<Instant>,
+    failing: LogOnce<bool>,
+}
+
+impl Rounds {
+    /// Has the writer look at what others have committed.
+    fn look(&self) {
+        if let Some(writer) = self.writer.upgrade() {
+            let (reply, _) = oneshot::channel();
+            let work = Work::Barrier;
+            // With a full queue there will be a commit anyway.
+            writer.try_send(Command { work, reply }).ok();
+        }
+    }
+}
+
+/// What is known of a host and its store for good.
+struct Member {
+    database: Arc<Database>,
+    identity: HostIdentity,
+    shared: Arc<StoreShared>,
+}
+
+impl Membership {
+    /// Begins: takes the leases that are free.
+    pub(in crate::store) fn begin(
+        database: Arc<Database>,
+        identity: HostIdentity,
+        shared: Arc<StoreShared>,
+    ) -> sql::Result<Self> {
+        let member = Member {
+            database,
+            identity,
+            shared,
+        };
+        let session = member.connect()?;
+        member.renew(&session, false)?;
+        Ok(Membership { member, session })
+    }
+
+    /// Renews and looks until the other end of `ended` is gone, then gives up all leases. `meanwhile` is called often.
+    pub(in crate::store) fn run(
+        self,
+        writer: mpsc::WeakSender<Command>,
+        ended: &Receiver<()>,
+        meanwhile: impl Fn(),
+    ) {
+        let Membership { member, session } = self;
+        let now = Instant::now();
+        let mut rounds = Rounds {
+            session: Some(session),
+            writer,
+            next_renewal: now + RENEW,
+            next_poll: now,
+            renewing_since: Some(now),
+            failing: LogOnce::default(),
+        };
+        while ended.try_recv() != Err(TryRecvError::Disconnected) {
+            meanwhile();
+            if let Err(error) = member.round(&mut rounds) {
+                rounds.session = None;
+                rounds.renewing_since = None;
+                rounds.next_renewal = Instant::now() + POLL;
+                if rounds.failing.is_new(true) {
+                    tracing::warn!(%error, "cannot renew the row of this host; without it others take over its work");
+                }
+            }
+        }
+        if let Some(session) = &rounds.session
+            && let Err(error) = member.leave(session)
+        {
+            tracing::debug!(%error, "cannot give up this host's leases; they end by themselves");
+        }
+    }
+}
+
+impl Member {
+    fn leases(&self) -> &Leases {
+        self.shared.leases()
+    }
+
+    /// Waits a little, and does what is due.
+    fn round(&self, rounds: &mut Rounds) -> sql::Result<()> {
+        let heard = match &rounds.session {
+            Some(Connection::Postgres(session)) => session.wait_heard(HEAR)?,
+            _ => {
+                std::thread::park_timeout(HEAR);
+                false
+            }
+        };
+        let now = Instant::now();
+        if self.leases().has_others() && (heard || now >= rounds.next_poll) {
+            rounds.next_poll = now + POLL;
+            rounds.look();
+        }
+        if now < rounds.next_renewal {
+            return Ok(());
+        }
+        if rounds.session.is_none() {
+            rounds.session = Some(self.connect()?);
+        }
+        if let Some(session) = &rounds.session {
+            rounds.next_renewal = now + RENEW;
+            let since = *rounds.renewing_since.get_or_insert(now);
+            if self.renew(session, now.duration_since(since) >= STALE)? {
+                self.shared.look_from_the_beginning();
+            }
+            if rounds.failing.is_new(false) {
+                tracing::info!("the row of this host is renewed again");
+            }
+        }
+        Ok(())
+    }
+
+    fn connect(&self) -> sql::Result<Connection> {
+        let session = self.database.connect_member()?;
+        session.execute_batch(leases::LISTEN)?;
+        Ok(Connection::Postgres(Box::new(session)))
+    }
+
+    /// Renews the row, and sees to the leases. Gives whether this host has slots that it did not have, or did not trust to have.
+    fn renew(&self, session: &Connection, may_judge: bool) -> sql::Result<bool> {
+        let leases = self.leases();
+        let Some(mut me) = leases.incarnation() else {
+            return Ok(false);
+        };
+        let mut sent = since_boot();
+        if !leases::renew(session, &me, leases.position())? {
+            tracing::warn!(
+                "others found this host gone, and ended it; it joins again and begins with nothing"
+            );
+            if !join_again(session, &self.identity, leases)? {
+                tracing::error!(
+                    instance = self.identity.options.instance,
+                    "another host of the same name works on the store; give each an instance of its own, this one stays without work"
+                );
+                return Ok(false);
+            }
+            let Some(anew) = leases.incarnation() else {
+                return Ok(false);
+            };
+            me = anew;
+            sent = since_boot();
+            leases::renew(session, &me, leases.position())?;
+        }
+        let regained = leases.trust_until(sent + TRUST);
+        Ok(self.see_to_leases(session, &me, may_judge)? || regained)
+    }
+
+    /// Ends hosts that are gone, and takes and gives leases. Gives whether slots were gained.
+    fn see_to_leases(&self, session: &Connection, me: &str, may_judge: bool) -> sql::Result<bool> {
+        let view = leases::view(session)?;
+        let leases = self.leases();
+        leases.set_others(view.hosts.len() > 1);
+        let mut planned = plan(&view, me, &self.wanted(), may_judge);
+        planned.give = leases.leave(&planned.give);
+        if planned != LeasePlan::default() {
+            self.carry_out(session, me, &planned)?;
+            for gone in &planned.end {
+                tracing::warn!(
+                    incarnation = gone,
+                    "a host was not heard of for {STALE:?} and was ended; its work is taken over"
+                );
+            }
+        }
+        // What the store says counts, also where the reply to a transfer was lost.
+        let held = leases::leases_of(session, me)?.terms;
+        self.tell(&held);
+        Ok(leases.set(&held))
+    }
+
+    fn carry_out(&self, session: &Connection, me: &str, planned: &LeasePlan) -> sql::Result<()> {
+        // The host gives up what it has no longer before anybody else may take it.
+        let mut kept = leases::leases_of(session, me)?.terms;
+        kept.retain(
+            |name, _| !matches!(name, LeaseName::Slot(slot) if planned.give.contains(slot)),
+        );
+        self.leases().set(&kept);
+        leases::begin_serial(session)?;
+        let moved = self.move_leases(session, me, planned);
+        match moved {
+            Ok(()) => session.execute_batch("COMMIT"),
+            Err(error) => {
+                session.undo("ROLLBACK")?;
+                Err(error)
+            }
+        }
+    }
+
+    fn move_leases(&self, session: &Connection, me: &str, planned: &LeasePlan) -> sql::Result<()> {
+        for gone in &planned.end {
+            leases::end_stale(session, gone)?;
+        }
+        leases::give(session, me, &planned.give)?;
+        leases::take(session, me, &self.identity.data_dir, &planned.take)?;
+        leases::prune(session, KEPT)
+    }
+
+    fn wanted(&self) -> Vec<LeaseName> {
+        let collections = self.identity.options.collections.iter();
+        let collections = collections.map(|name| LeaseName::Collection(name.clone()));
+        collections
+            .chain([LeaseName::Alerts, LeaseName::Housekeeping])
+            .collect()
+    }
+
+    /// Says which leases besides slots came and went.
+    fn tell(&self, held: &BTreeMap<LeaseName, i64>) {
+        let before = self.leases().named();
+        let slots = |name: &LeaseName| matches!(name, LeaseName::Slot(_));
+        for name in held.keys().filter(|name| !slots(name)) {
+            if !before.contains_key(name) {
+                tracing::info!(lease = %name, "this host has the lease now");
+            }
+        }
+        for name in before.keys().filter(|name| !held.contains_key(name)) {
+            tracing::warn!(lease = %name, "this host has lost the lease");
+        }
+    }
+
+    /// Ends this incarnation, so that others take over at once.
+    fn leave(&self, session: &Connection) -> sql::Result<()> {
+        let Some(me) = self.leases().incarnation() else {
+            return Ok(());
+        };
+        leases::begin_serial(session)?;
+        leases::end(session, &me)?;
+        session.execute_batch("COMMIT")
+    }
+}

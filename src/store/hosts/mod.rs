@@ -1,0 +1,23 @@
+//! How a host joins the others that work on its store in a database, and stays among them. By what rules: [`super::leases`].
+
+mod join;
+mod membership;
+
+use std::collections::BTreeMap;
+
+pub(super) use join::join;
+pub(super) use membership::Membership;
+
+/// What a host says of itself, and what it would do.
+#[derive(Debug, Clone)]
+pub struct HostOptions {
+    /// Its name, stable across restarts.
+    pub instance: String,
+    pub version: String,
+    /// The collections of its config.
+    pub collections: Vec<String>,
+    /// What belongs to the store and not to a host, by key: all hosts have the same values.
+    pub settings: BTreeMap<String, String>,
+    /// No other host may work on the store meanwhile.
+    pub alone: bool,
+}

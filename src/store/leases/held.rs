@@ -1,0 +1,413 @@
+//! What this host may do, as it knows it: the leases that it holds, and how long it trusts them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::watch;
+
+use super::slot::{LeaseName, SLOTS, Slot};
+use crate::event::Subject;
+
+/// A lease as it was held when something was begun under it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeaseTerm {
+    name: LeaseName,
+    term: i64,
+    /// Whose it was.
+    incarnation: Arc<str>,
+}
+
+/// The terms of all leases of one incarnation, as they stand in the store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::store) struct HeldTerms {
+    /// The number of the last transfer that they are of.
+    pub(in crate::store) transfers: u64,
+    pub(in crate::store) incarnation: Arc<str>,
+    pub(in crate::store) terms: BTreeMap<LeaseName, i64>,
+}
+
+impl HeldTerms {
+    /// Whether what was begun under this lease may be written now.
+    pub(in crate::store) fn allow(&self, lease: &LeaseTerm) -> bool {
+        self.incarnation == lease.incarnation && self.terms.get(&lease.name) == Some(&lease.term)
+    }
+}
+
+/// One slot as this host has it.
+#[derive(Debug, Default)]
+struct SlotState {
+    /// 0: it is not held.
+    term: AtomicI64,
+    /// It is to be given up: nothing of it begins.
+    is_leaving: AtomicBool,
+    /// What was begun of it and has not ended.
+    uses: AtomicUsize,
+}
+
+/// The leases of a host on a database.
+#[derive(Debug)]
+struct SharedLeases {
+    slots: Vec<SlotState>,
+    /// All but the slots.
+    named: watch::Sender<BTreeMap<LeaseName, i64>>,
+    incarnation: Mutex<Arc<str>>,
+    /// Milliseconds of the clock that goes on while the machine sleeps; 0: not trusted.
+    trusted_until: AtomicU64,
+    has_others: AtomicBool,
+    /// The change that this host's index has come to.
+    position: AtomicU64,
+}
+
+/// What this host may do. On a file all of it is its own, always.
+#[derive(Debug, Clone)]
+pub(crate) struct Leases(Option<Arc<SharedLeases>>);
+
+/// Something of a slot that was begun. The slot is not given up before this is dropped.
+pub(crate) struct SlotUse(Option<SharedUse>);
+
+struct SharedUse {
+    leases: Arc<SharedLeases>,
+    slot: Slot,
+    lease: LeaseTerm,
+}
+
+impl Drop for SharedUse {
+    fn drop(&mut self) {
+        let state = &self.leases.slots[self.slot.index()];
+        state.uses.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl fmt::Debug for SlotUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SlotUse").field(&self.lease()).finish()
+    }
+}
+
+impl SlotUse {
+    /// The lease that it was begun under; `None`: on a file there are none.
+    pub(crate) fn lease(&self) -> Option<LeaseTerm> {
+        self.0.as_ref().map(|shared| shared.lease.clone())
+    }
+
+    /// Whether its slot is still held, as it was when it was begun, and trusted.
+    pub(crate) fn is_current(&self) -> bool {
+        self.0.as_ref().is_none_or(|shared| {
+            let term = shared.leases.slots[shared.slot.index()]
+                .term
+                .load(Ordering::SeqCst);
+            term == shared.lease.term
+                && shared.leases.incarnation() == shared.lease.incarnation
+                && shared.leases.is_trusted()
+        })
+    }
+}
+
+/// The time since the machine was started, its sleep included.
+pub(in crate::store) fn since_boot() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    let (secs, nanos) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
+    Duration::new(secs.unwrap_or(0), nanos.unwrap_or(0))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl SharedLeases {
+    fn is_trusted(&self) -> bool {
+        millis(since_boot()) < self.trusted_until.load(Ordering::SeqCst)
+    }
+
+    fn incarnation(&self) -> Arc<str> {
+        let held = self.incarnation.lock();
+        held.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The term of a slot of which something may begin.
+    fn open(&self, slot: Slot) -> Option<i64> {
+        let state = &self.slots[slot.index()];
+        let term = state.term.load(Ordering::SeqCst);
+        let leaves = state.is_leaving.load(Ordering::SeqCst);
+        (term != 0 && !leaves && self.is_trusted()).then_some(term)
+    }
+}
+
+impl Leases {
+    /// Those of a store on a file.
+    pub(in crate::store) fn of_a_file() -> Self {
+        Leases(None)
+    }
+
+    /// Those of a host that has joined, and holds nothing yet.
+    pub(in crate::store) fn of_a_host(incarnation: &str) -> Self {
+        Leases(Some(Arc::new(SharedLeases {
+            slots: (0..SLOTS).map(|_| SlotState::default()).collect(),
+            named: watch::Sender::default(),
+            incarnation: Mutex::new(incarnation.into()),
+            trusted_until: AtomicU64::new(0),
+            has_others: AtomicBool::new(false),
+            position: AtomicU64::new(0),
+        })))
+    }
+
+    /// The incarnation of this host; `None`: the store is a file.
+    pub(in crate::store) fn incarnation(&self) -> Option<Arc<str>> {
+        self.0.as_ref().map(|shared| shared.incarnation())
+    }
+
+    /// Whether other hosts work on the store.
+    pub(in crate::store) fn has_others(&self) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_some_and(|shared| shared.has_others.load(Ordering::SeqCst))
+    }
+
+    /// Whether what is owed of this subject is this host's to handle.
+    pub(crate) fn has_slot_of(&self, subject: &Subject) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_none_or(|shared| shared.open(Slot::of(subject)).is_some())
+    }
+
+    /// Begins something of a subject's slot; `None`: the slot is not this host's.
+    pub(crate) fn use_slot_of(&self, subject: &Subject) -> Option<SlotUse> {
+        let Some(shared) = &self.0 else {
+            return Some(SlotUse(None));
+        };
+        let slot = Slot::of(subject);
+        // Counted first: whoever gives the slot up marks it and looks at the count then.
+        shared.slots[slot.index()]
+            .uses
+            .fetch_add(1, Ordering::SeqCst);
+        let mut begun = SharedUse {
+            leases: shared.clone(),
+            slot,
+            lease: LeaseTerm {
+                name: LeaseName::Slot(slot),
+                term: 0,
+                incarnation: shared.incarnation(),
+            },
+        };
+        begun.lease.term = shared.open(slot)?;
+        Some(SlotUse(Some(begun)))
+    }
+
+    /// Whether a task of the store, or a collection, is this host's.
+    pub(crate) fn has(&self, name: &LeaseName) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_none_or(|shared| shared.is_trusted() && shared.named.borrow().contains_key(name))
+    }
+
+    /// The lease of this name; `None`: it is not held, or the store is a file.
+    pub(crate) fn lease(&self, name: &LeaseName) -> Option<LeaseTerm> {
+        let shared = self.0.as_ref()?;
+        let term = *shared.named.borrow().get(name)?;
+        Some(LeaseTerm {
+            name: name.clone(),
+            term,
+            incarnation: shared.incarnation(),
+        })
+    }
+
+    /// The collections that are this host's to watch; `None`: all of its config.
+    pub(crate) fn collections(&self) -> Option<BTreeMap<String, LeaseTerm>> {
+        let shared = self.0.as_ref()?;
+        let incarnation = shared.incarnation();
+        let named = shared.named.borrow();
+        let watched = named.iter().filter_map(|(name, term)| match name {
+            LeaseName::Collection(collection) => {
+                let lease = LeaseTerm {
+                    name: name.clone(),
+                    term: *term,
+                    incarnation: incarnation.clone(),
+                };
+                Some((collection.clone(), lease))
+            }
+            _ => None,
+        });
+        Some(watched.collect())
+    }
+
+    /// Waits until the collections are others than these, or of another term; for ever on a file.
+    pub(crate) async fn collections_changed(&self, since: &Option<BTreeMap<String, LeaseTerm>>) {
+        let Some(shared) = &self.0 else {
+            return std::future::pending().await;
+        };
+        let mut named = shared.named.subscribe();
+        while self.collections() == *since {
+            // The sender lives as long as `self`.
+            named.changed().await.ok();
+        }
+    }
+
+    /// The leases besides slots, with their terms.
+    pub(in crate::store) fn named(&self) -> BTreeMap<LeaseName, i64> {
+        let shared = self.0.as_ref();
+        shared.map_or_else(BTreeMap::new, |shared| shared.named.borrow().clone())
+    }
+
+    /// How many slots are held.
+    #[cfg(test)]
+    pub(in crate::store) fn slots_held(&self) -> usize {
+        let held = |state: &&SlotState| state.term.load(Ordering::SeqCst) != 0;
+        let shared = self.0.as_ref();
+        shared.map_or(0, |shared| shared.slots.iter().filter(held).count())
+    }
+
+    /// The index of this host has come to a change.
+    pub(in crate::store) fn set_position(&self, change: u64) {
+        if let Some(shared) = &self.0 {
+            shared.position.store(change, Ordering::SeqCst);
+        }
+    }
+
+    pub(in crate::store) fn position(&self) -> u64 {
+        let shared = self.0.as_ref();
+        shared.map_or(0, |shared| shared.position.load(Ordering::SeqCst))
+    }
+}
+
+/// What the membership tells.
+impl Leases {
+    pub(in crate::store) fn set_others(&self, there: bool) {
+        if let Some(shared) = &self.0 {
+            shared.has_others.store(there, Ordering::SeqCst);
+        }
+    }
+
+    /// Trusts the row until then, by [`since_boot`]. True: it was not trusted before.
+    pub(in crate::store) fn trust_until(&self, until: Duration) -> bool {
+        let Some(shared) = &self.0 else { return false };
+        let was_trusted = shared.is_trusted();
+        shared.trusted_until.store(millis(until), Ordering::SeqCst);
+        !was_trusted
+    }
+
+    /// Another incarnation begins, which holds nothing.
+    pub(in crate::store) fn begin_anew(&self, incarnation: &str) {
+        let Some(shared) = &self.0 else { return };
+        shared.trusted_until.store(0, Ordering::SeqCst);
+        let mut held = shared
+            .incarnation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *held = incarnation.into();
+        drop(held);
+        self.set(&BTreeMap::new());
+    }
+
+    /// Marks which slots are to be given up. Gives those of them of which nothing is under way.
+    pub(in crate::store) fn leave(&self, slots: &[Slot]) -> Vec<Slot> {
+        let Some(shared) = &self.0 else {
+            return Vec::new();
+        };
+        for slot in Slot::all() {
+            let state = &shared.slots[slot.index()];
+            state
+                .is_leaving
+                .store(slots.contains(&slot), Ordering::SeqCst);
+        }
+        let idle = |slot: &Slot| shared.slots[slot.index()].uses.load(Ordering::SeqCst) == 0;
+        slots.iter().copied().filter(idle).collect()
+    }
+
+    /// What the store has. True: there are slots that were not held before, or not under this term.
+    pub(in crate::store) fn set(&self, terms: &BTreeMap<LeaseName, i64>) -> bool {
+        let Some(shared) = &self.0 else { return false };
+        let mut gained = false;
+        for slot in Slot::all() {
+            let term = terms.get(&LeaseName::Slot(slot)).copied().unwrap_or(0);
+            let before = shared.slots[slot.index()].term.swap(term, Ordering::SeqCst);
+            gained |= term != 0 && term != before;
+        }
+        let named = terms
+            .iter()
+            .filter(|(name, _)| !matches!(name, LeaseName::Slot(_)));
+        let named: BTreeMap<LeaseName, i64> =
+            named.map(|(name, term)| (name.clone(), *term)).collect();
+        shared
+            .named
+            .send_if_modified(|now| std::mem::replace(now, named.clone()) != named);
+        gained
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject() -> Subject {
+        Subject::parse("docs/a.md").unwrap()
+    }
+
+    fn holding(term: i64) -> BTreeMap<LeaseName, i64> {
+        BTreeMap::from([(LeaseName::Slot(Slot::of(&subject())), term)])
+    }
+
+    fn trusted(leases: &Leases) {
+        leases.trust_until(since_boot() + Duration::from_secs(60));
+    }
+
+    #[test]
+    fn on_a_file_everything_is_ours() {
+        let leases = Leases::of_a_file();
+        let begun = leases.use_slot_of(&subject()).unwrap();
+        assert!(begun.is_current() && begun.lease().is_none());
+        assert!(leases.has_slot_of(&subject()) && leases.has(&LeaseName::Alerts));
+    }
+
+    #[test]
+    fn nothing_begins_without_the_slot_or_without_trust() {
+        let leases = Leases::of_a_host("one");
+        trusted(&leases);
+        assert!(leases.use_slot_of(&subject()).is_none());
+        assert!(leases.set(&holding(3)));
+        assert!(!leases.set(&holding(3)), "nothing was gained");
+        assert!(leases.use_slot_of(&subject()).unwrap().is_current());
+        leases.trust_until(Duration::ZERO);
+        assert!(leases.use_slot_of(&subject()).is_none());
+        assert!(!leases.has_slot_of(&subject()));
+    }
+
+    #[test]
+    fn a_slot_is_given_up_when_what_was_begun_of_it_has_ended() {
+        let leases = Leases::of_a_host("one");
+        trusted(&leases);
+        leases.set(&holding(1));
+        let slot = [Slot::of(&subject())];
+        let begun = leases.use_slot_of(&subject()).unwrap();
+        assert!(leases.leave(&slot).is_empty());
+        assert!(leases.use_slot_of(&subject()).is_none(), "it is leaving");
+        assert!(begun.is_current());
+        drop(begun);
+        assert_eq!(leases.leave(&slot), slot);
+        leases.leave(&[]);
+        assert!(leases.has_slot_of(&subject()), "it stays after all");
+    }
+
+    #[test]
+    fn what_was_begun_under_another_term_or_incarnation_is_not_current() {
+        let leases = Leases::of_a_host("one");
+        trusted(&leases);
+        leases.set(&holding(1));
+        let begun = leases.use_slot_of(&subject()).unwrap();
+        leases.set(&holding(2));
+        assert!(!begun.is_current());
+        leases.set(&holding(1));
+        leases.begin_anew("two");
+        trusted(&leases);
+        leases.set(&holding(1));
+        assert!(!begun.is_current());
+        let held = HeldTerms {
+            transfers: 0,
+            incarnation: "two".into(),
+            terms: holding(1),
+        };
+        assert!(!held.allow(&begun.lease().unwrap()));
+        let again = leases.use_slot_of(&subject()).unwrap();
+        assert!(held.allow(&again.lease().unwrap()));
+    }
+}

@@ -1,0 +1,150 @@
+//! What a host does about the leases, decided from what stands in the store. No clock, no I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::slot::{LeaseName, SLOTS, Slot};
+
+/// Who is there and who has what.
+#[derive(Debug, Clone, Default)]
+pub(in crate::store) struct LeaseView {
+    /// The incarnations that are not ended; whether each was not renewed for too long.
+    pub(in crate::store) hosts: BTreeMap<String, bool>,
+    /// The holder of each lease that has one.
+    pub(in crate::store) holders: BTreeMap<LeaseName, String>,
+}
+
+/// What a host is to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::store) struct LeasePlan {
+    /// Incarnations to end.
+    pub(in crate::store) end: Vec<String>,
+    /// Leases to take: nobody has them, or those who have are to be ended.
+    pub(in crate::store) take: Vec<LeaseName>,
+    /// Slots to give up, once nothing of them is under way.
+    pub(in crate::store) give: Vec<Slot>,
+}
+
+/// What the host `me` does, which wants the leases `wanted` besides slots. `may_judge`: it may say that others are gone.
+pub(in crate::store) fn plan(
+    view: &LeaseView,
+    me: &str,
+    wanted: &[LeaseName],
+    may_judge: bool,
+) -> LeasePlan {
+    let gone = |host: &&str| may_judge && *host != me && view.hosts.get(*host) == Some(&true);
+    let hosts: BTreeSet<&str> = view.hosts.keys().map(String::as_str).chain([me]).collect();
+    let end: BTreeSet<&str> = hosts.iter().copied().filter(gone).collect();
+    let live: Vec<&str> = hosts.difference(&end).copied().collect();
+    let holder = |name: &LeaseName| {
+        let holder = view.holders.get(name).map(String::as_str);
+        holder.filter(|holder| live.contains(holder))
+    };
+    let slots = || Slot::all().map(|slot| (slot, holder(&LeaseName::Slot(slot))));
+    let mine: Vec<Slot> = slots()
+        .filter(|(_, holder)| *holder == Some(me))
+        .map(|(slot, _)| slot)
+        .collect();
+    let rank = live.iter().take_while(|host| **host < me).count();
+    let share = SLOTS / live.len() + usize::from(rank < SLOTS % live.len());
+    let free = slots().filter(|(_, holder)| holder.is_none());
+    let free = free.map(|(slot, _)| LeaseName::Slot(slot));
+    let named = wanted.iter().filter(|name| holder(name).is_none());
+    LeasePlan {
+        take: free
+            .take(share.saturating_sub(mine.len()))
+            .chain(named.cloned())
+            .collect(),
+        give: mine.into_iter().skip(share).collect(),
+        end: end.into_iter().map(str::to_owned).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Carries a plan out as the store would.
+    fn carry_out(view: &mut LeaseView, me: &str, plan: &LeasePlan) {
+        for host in &plan.end {
+            view.hosts.remove(host);
+            view.holders.retain(|_, holder| holder != host);
+        }
+        for slot in &plan.give {
+            view.holders.remove(&LeaseName::Slot(*slot));
+        }
+        for name in &plan.take {
+            let taken = view.holders.insert(name.clone(), me.to_owned());
+            assert_eq!(taken, None, "{name} was held");
+        }
+    }
+
+    fn held(view: &LeaseView, host: &str) -> usize {
+        view.holders
+            .values()
+            .filter(|holder| *holder == host)
+            .count()
+    }
+
+    #[test]
+    fn one_host_takes_everything_and_a_second_one_gets_half_of_the_slots() {
+        let wanted = [LeaseName::Alerts];
+        let mut view = LeaseView::default();
+        view.hosts.insert("a".to_owned(), false);
+        let first = plan(&view, "a", &wanted, false);
+        carry_out(&mut view, "a", &first);
+        assert_eq!(held(&view, "a"), SLOTS + 1);
+        view.hosts.insert("b".to_owned(), false);
+        assert!(plan(&view, "b", &wanted, true).take.is_empty());
+        let gives = plan(&view, "a", &wanted, true);
+        assert_eq!(gives.give.len(), SLOTS / 2);
+        carry_out(&mut view, "a", &gives);
+        let takes = plan(&view, "b", &wanted, true);
+        carry_out(&mut view, "b", &takes);
+        assert_eq!((held(&view, "a"), held(&view, "b")), (129, 128));
+    }
+
+    #[test]
+    fn only_who_may_judge_ends_a_host_that_is_gone_and_takes_what_it_had() {
+        let mut view = LeaseView::default();
+        view.hosts.insert("a".to_owned(), true);
+        view.hosts.insert("b".to_owned(), false);
+        view.holders.insert(LeaseName::Alerts, "a".to_owned());
+        let wanted = [LeaseName::Alerts];
+        let unsure = plan(&view, "b", &wanted, false);
+        assert!(unsure.end.is_empty() && !unsure.take.contains(&LeaseName::Alerts));
+        let sure = plan(&view, "b", &wanted, true);
+        assert_eq!(sure.end, ["a"]);
+        assert_eq!(sure.take.len(), SLOTS + 1);
+    }
+
+    proptest! {
+        /// Whoever comes and goes, within some rounds every slot has a holder that lives, and all have as many.
+        #[test]
+        fn slots_come_to_be_spread_evenly(gone in proptest::collection::vec(any::<bool>(), 1..6), held_by in proptest::collection::vec(0usize..6, SLOTS)) {
+            let names: Vec<String> = (0..gone.len()).map(|n| format!("h{n}")).collect();
+            let mut view = LeaseView::default();
+            for (name, gone) in names.iter().zip(&gone) {
+                view.hosts.insert(name.clone(), *gone && *name != names[0]);
+            }
+            for (slot, holder) in Slot::all().zip(held_by) {
+                if let Some(name) = names.get(holder) {
+                    view.holders.insert(LeaseName::Slot(slot), name.clone());
+                }
+            }
+            for _ in 0..2 {
+                for name in &names {
+                    if view.hosts.contains_key(name) && !view.hosts[name] {
+                        let planned = plan(&view, name, &[], true);
+                        carry_out(&mut view, name, &planned);
+                    }
+                }
+            }
+            prop_assert_eq!(view.holders.len(), SLOTS);
+            let share = SLOTS / view.hosts.len();
+            for host in view.hosts.keys() {
+                prop_assert!((share..=share + 1).contains(&held(&view, host)));
+            }
+        }
+    }
+}

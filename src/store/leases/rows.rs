@@ -1,0 +1,327 @@
+//! The rows of hosts and leases: read, and written within a transaction that is serial with all commits.
+
+use std::collections::BTreeMap;
+
+use super::STALE;
+use super::held::HeldTerms;
+use super::plan::LeaseView;
+use super::slot::{LeaseName, Slot};
+use crate::event::Millis;
+use crate::store::sql::{self, Connection, Optional, params};
+use crate::store::{ReadError, Store};
+
+/// The clock of the database, in milliseconds since 1970 UTC. No rule looks at the clock of a host.
+const NOW: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+
+/// The name under which `counter` has the number of transfers of leases.
+pub(in crate::store) const TRANSFERS: &str = "leases";
+
+/// A host that works on the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostRow {
+    pub(crate) instance: String,
+    pub(crate) version: String,
+    pub(crate) joined_at: Millis,
+    /// Milliseconds since its row was renewed.
+    pub(crate) renewed_ago: u64,
+    pub(crate) slots: usize,
+    /// The collections that it watches.
+    pub(crate) collections: Vec<String>,
+    /// The tasks of the whole store that it has.
+    pub(crate) tasks: Vec<String>,
+    /// It is the one that was asked.
+    pub(crate) is_this: bool,
+}
+
+/// Begins a transaction that waits for the commits of all others, and they for it.
+pub(in crate::store) fn begin_serial(connection: &Connection) -> sql::Result<()> {
+    connection.execute_batch("BEGIN")?;
+    connection
+        .prepare_cached("SELECT value FROM counter WHERE name = 'seq' FOR UPDATE")?
+        .query([])
+        .map(drop)
+}
+
+/// A host that joins.
+pub(in crate::store) struct NewHost<'a> {
+    pub(in crate::store) incarnation: &'a str,
+    pub(in crate::store) instance: &'a str,
+    pub(in crate::store) data_dir: &'a str,
+    pub(in crate::store) version: &'a str,
+}
+
+/// Writes the row of a host that joins.
+pub(in crate::store) fn insert(connection: &Connection, host: &NewHost<'_>) -> sql::Result<()> {
+    let insert = format!(
+        "INSERT INTO host (incarnation, instance, data_dir, version, joined_at, renewed_at, change)
+         VALUES (?1, ?2, ?3, ?4, {NOW}, {NOW}, 0)"
+    );
+    let row = params![host.incarnation, host.instance, host.data_dir, host.version];
+    connection.execute(&insert, row).map(drop)
+}
+
+/// Renews the row of a host, whose index has come to `position`. False: it has ended.
+pub(in crate::store) fn renew(
+    connection: &Connection,
+    incarnation: &str,
+    position: u64,
+) -> sql::Result<bool> {
+    let update = format!(
+        "UPDATE host SET renewed_at = {NOW}, change = ?2 WHERE incarnation = ?1 AND ended_at IS NULL"
+    );
+    Ok(connection.execute(&update, params![incarnation, position])? == 1)
+}
+
+/// Ends an incarnation; its leases are free then.
+pub(in crate::store) fn end(connection: &Connection, incarnation: &str) -> sql::Result<()> {
+    let update =
+        format!("UPDATE host SET ended_at = {NOW} WHERE incarnation = ?1 AND ended_at IS NULL");
+    connection.execute(&update, [incarnation])?;
+    free(connection, incarnation)
+}
+
+/// Ends an incarnation that nobody has heard of for too long. A renewal that is on its way is waited for. False: it was renewed.
+pub(in crate::store) fn end_stale(connection: &Connection, incarnation: &str) -> sql::Result<bool> {
+    let update = format!(
+        "UPDATE host SET ended_at = {NOW} WHERE incarnation = ?1 AND ended_at IS NULL AND renewed_at < {NOW} - ?2"
+    );
+    if connection.execute(&update, params![incarnation, stale_millis()])? == 0 {
+        return Ok(false);
+    }
+    free(connection, incarnation)?;
+    Ok(true)
+}
+
+/// Lets go of all leases of an incarnation.
+fn free(connection: &Connection, incarnation: &str) -> sql::Result<()> {
+    connection.execute(
+        "UPDATE lease SET holder = NULL WHERE holder = ?1",
+        [incarnation],
+    )?;
+    transferred(connection)
+}
+
+fn stale_millis() -> i64 {
+    i64::try_from(STALE.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Takes those of these leases that nobody has. Every transfer raises the term.
+pub(in crate::store) fn take(
+    connection: &Connection,
+    incarnation: &str,
+    data_dir: &str,
+    names: &[LeaseName],
+) -> sql::Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    // No name has a space in it.
+    connection.execute(
+        "INSERT INTO lease (name, holder, term, data_dir)
+         SELECT name, ?2, 1, ?3 FROM unnest(string_to_array(?1, ' ')) AS name
+         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, term = lease.term + 1, data_dir = excluded.data_dir
+         WHERE lease.holder IS NULL",
+        params![names.join(" "), incarnation, data_dir],
+    )?;
+    transferred(connection)
+}
+
+/// Gives slots up.
+pub(in crate::store) fn give(
+    connection: &Connection,
+    incarnation: &str,
+    slots: &[Slot],
+) -> sql::Result<()> {
+    if slots.is_empty() {
+        return Ok(());
+    }
+    let names = slots.iter().map(|slot| LeaseName::Slot(*slot).to_string());
+    let names: Vec<String> = names.collect();
+    connection.execute(
+        "UPDATE lease SET holder = NULL WHERE holder = ?2 AND name IN (SELECT unnest(string_to_array(?1, ' ')))",
+        params![names.join(" "), incarnation],
+    )?;
+    transferred(connection)
+}
+
+fn transferred(connection: &Connection) -> sql::Result<()> {
+    let count = "INSERT INTO counter (name, value) VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET value = counter.value + 1";
+    connection.execute(count, [TRANSFERS]).map(drop)
+}
+
+/// Who is there and who has what.
+pub(in crate::store) fn view(connection: &Connection) -> sql::Result<LeaseView> {
+    let hosts =
+        format!("SELECT incarnation, renewed_at < {NOW} - ?1 FROM host WHERE ended_at IS NULL");
+    let hosts = connection
+        .prepare_cached(&hosts)?
+        .query_map([stale_millis()], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<sql::Result<_>>()?;
+    let held: Vec<(String, String)> = connection
+        .prepare_cached("SELECT name, holder FROM lease WHERE holder IS NOT NULL")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<sql::Result<_>>()?;
+    // What a newer docent has leases for is none of ours.
+    let known = |(name, holder): (String, String)| Some((LeaseName::parse(&name)?, holder));
+    Ok(LeaseView {
+        hosts,
+        holders: held.into_iter().filter_map(known).collect(),
+    })
+}
+
+/// The incarnations that are not ended of hosts of this name, or on this `data_dir`: each with its `data_dir` and when its row was
+/// renewed last.
+pub(in crate::store) fn of_same_name(
+    connection: &Connection,
+    instance: &str,
+    data_dir: &str,
+) -> sql::Result<Vec<(String, String, i64)>> {
+    connection
+        .prepare_cached(
+            "SELECT incarnation, data_dir, renewed_at FROM host
+             WHERE ended_at IS NULL AND (instance = ?1 OR data_dir = ?2)",
+        )?
+        .query_map([instance, data_dir], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .collect()
+}
+
+/// The leases of an incarnation, with their terms.
+pub(in crate::store) fn leases_of(
+    connection: &Connection,
+    incarnation: &str,
+) -> sql::Result<HeldTerms> {
+    let transfers = connection
+        .query_row(
+            "SELECT value FROM counter WHERE name = ?1",
+            [TRANSFERS],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let held: Vec<(String, i64)> = connection
+        .prepare_cached("SELECT name, term FROM lease WHERE holder = ?1")?
+        .query_map([incarnation], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<sql::Result<_>>()?;
+    let known = |(name, term): (String, i64)| Some((LeaseName::parse(&name)?, term));
+    Ok(HeldTerms {
+        transfers: transfers.unwrap_or(0),
+        incarnation: incarnation.into(),
+        terms: held.into_iter().filter_map(known).collect(),
+    })
+}
+
+/// The name under which `meta` has the settings of the store, as its hosts have them.
+const SETTINGS: &str = "settings";
+
+/// Remembers the settings of the store.
+pub(in crate::store) fn remember_settings(
+    connection: &Connection,
+    settings: &BTreeMap<String, String>,
+) -> sql::Result<()> {
+    let put = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    let settings = serde_json::json!(settings).to_string();
+    connection
+        .execute(put, [SETTINGS, settings.as_str()])
+        .map(drop)
+}
+
+/// The settings of the store.
+pub(in crate::store) fn settings(connection: &Connection) -> sql::Result<BTreeMap<String, String>> {
+    let select = "SELECT value FROM meta WHERE name = ?1";
+    let found: Option<String> = connection
+        .query_row(select, [SETTINGS], |row| row.get(0))
+        .optional()?;
+    Ok(found
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default())
+}
+
+/// Forgets hosts that ended long ago.
+pub(in crate::store) fn prune(connection: &Connection, kept_for: i64) -> sql::Result<()> {
+    let delete = format!("DELETE FROM host WHERE ended_at < {NOW} - ?1");
+    connection.execute(&delete, [kept_for]).map(drop)
+}
+
+/// The change that the indexes of all hosts have come to; `None`: there is no host.
+pub(in crate::store) fn lowest_position(connection: &Connection) -> sql::Result<Option<u64>> {
+    connection.query_row(
+        "SELECT MIN(change) FROM host WHERE ended_at IS NULL",
+        [],
+        |row| row.get(0),
+    )
+}
+
+impl Store {
+    /// Those of these collections that are not in any config: on a file all of them, since they are not in the one that there is. On
+    /// a database the ones that this host was the last to watch, and nobody watches now.
+    pub(crate) async fn deserted(
+        &self,
+        collections: Vec<String>,
+    ) -> Result<Vec<String>, ReadError> {
+        let Some(this) = self.leases().incarnation() else {
+            return Ok(collections);
+        };
+        self.read("who watches what", move |connection| {
+            let deserted: Vec<String> = connection
+                .prepare_cached(
+                    "SELECT name FROM lease WHERE holder IS NULL
+                     AND data_dir = (SELECT data_dir FROM host WHERE incarnation = ?1)",
+                )?
+                .query_map([&*this], |row| row.get(0))?
+                .collect::<sql::Result<_>>()?;
+            let is_deserted = |name: &String| {
+                let lease = LeaseName::Collection(name.clone()).to_string();
+                deserted.contains(&lease)
+            };
+            Ok(collections.into_iter().filter(is_deserted).collect())
+        })
+        .await
+    }
+
+    /// The hosts that work on the store, by name; none where it is a file.
+    pub(crate) async fn hosts(&self) -> Result<Vec<HostRow>, ReadError> {
+        let Some(this) = self.leases().incarnation() else {
+            return Ok(Vec::new());
+        };
+        self.read("hosts", move |connection| {
+            let holders = view(connection)?.holders;
+            let select = format!(
+                "SELECT instance, version, joined_at, {NOW} - renewed_at, incarnation FROM host
+                 WHERE ended_at IS NULL ORDER BY instance, joined_at"
+            );
+            connection
+                .prepare_cached(&select)?
+                .query_map([], |row| {
+                    let incarnation: String = row.get(4)?;
+                    let mut host = HostRow {
+                        instance: row.get(0)?,
+                        version: row.get(1)?,
+                        joined_at: row.get(2)?,
+                        renewed_ago: row.get::<_, i64>(3)?.try_into().unwrap_or(0),
+                        slots: 0,
+                        collections: Vec::new(),
+                        tasks: Vec::new(),
+                        is_this: *incarnation == *this,
+                    };
+                    host.add_leases(&holders, &incarnation);
+                    Ok(host)
+                })?
+                .collect()
+        })
+        .await
+    }
+}
+
+impl HostRow {
+    fn add_leases(&mut self, holders: &BTreeMap<LeaseName, String>, incarnation: &str) {
+        for (name, _) in holders.iter().filter(|(_, holder)| *holder == incarnation) {
+            match name {
+                LeaseName::Slot(_) => self.slots += 1,
+                LeaseName::Collection(collection) => self.collections.push(collection.clone()),
+                LeaseName::Alerts | LeaseName::Housekeeping => self.tasks.push(name.to_string()),
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Several hosts on one database: whose turn it is, and that nothing of another term is written.
+
+use std::future::Future;
+use std::time::Instant;
+
+use super::*;
+
+/// A host at work on a database.
+struct Host {
+    store: Store,
+    closer: Closer,
+    dir: TempDir,
+}
+
+impl Host {
+    async fn join(database: &TestDatabase, instance: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Host::join_in(database, instance, dir).await.unwrap()
+    }
+
+    async fn join_in(
+        database: &TestDatabase,
+        instance: &str,
+        dir: TempDir,
+    ) -> Result<Self, OpenError> {
+        let (reached, data_dir) = (database.reached(), dir.path().to_owned());
+        let options = HostOptions {
+            instance: instance.to_owned(),
+            ..host()
+        };
+        let opening = tokio::task::spawn_blocking(move || {
+            Store::open_database(&data_dir, reached, super::options(), options)
+        });
+        let (store, closer) = opening.await.unwrap()?;
+        Ok(Host { store, closer, dir })
+    }
+
+    async fn leave(self) {
+        let Host { store, closer, dir } = self;
+        drop(store);
+        let closing = tokio::task::spawn_blocking(|| closer.close());
+        assert!(closing.await.unwrap());
+        drop(dir);
+    }
+
+    fn slots(&self) -> usize {
+        self.store.leases().slots_held()
+    }
+}
+
+/// Waits until something holds.
+async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until two hosts have half of the slots each.
+async fn shared(one: &Host, two: &Host) {
+    until("each has half of the slots", || async {
+        (one.slots(), two.slots()) == (128, 128)
+    })
+    .await;
+}
+
+fn subject_of(host: &Host) -> Subject {
+    let subjects = (0..).map(|n| Subject::parse(&format!("docs/{n}")).unwrap());
+    let mut held = subjects.filter(|subject| host.store.leases().has_slot_of(subject));
+    held.next().unwrap()
+}
+
+fn about(subject: &Subject) -> NewEvent {
+    NewEvent::root(EventType::ReportWritten, "test", subject.clone(), json!({}))
+}
+
+/// Ends a flight that was begun under a lease.
+async fn settle_under(store: &Store, seq: Seq, slot: &SlotUse) -> Result<Settled, WriteError> {
+    let key = key(store, seq).await;
+    let fence = Incarnation::begin().flight(slot.lease());
+    let submitted = store.settle(key, fence, done(), "s").await;
+    submitted.unwrap().committed().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_share_the_slots_and_what_one_leaves_the_other_has() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    until("the first has everything", || async { one.slots() == 256 }).await;
+    let two = Host::join(&database, "two").await;
+    shared(&one, &two).await;
+    let docs = LeaseName::Collection("docs".to_owned());
+    assert!(one.store.leases().has(&docs) && !two.store.leases().has(&docs));
+    let hosts = two.store.hosts().await.unwrap();
+    let seen: Vec<(&str, usize, bool)> = hosts
+        .iter()
+        .map(|host| (host.instance.as_str(), host.slots, host.is_this))
+        .collect();
+    assert_eq!(seen, [("one", 128, false), ("two", 128, true)]);
+    // What is under way keeps its slot from being given up.
+    let subject = subject_of(&two);
+    let under_way = two.store.leases().use_slot_of(&subject).unwrap();
+    one.leave().await;
+    until("the second has everything", || async {
+        two.slots() == 256 && two.store.leases().has(&docs)
+    })
+    .await;
+    assert!(under_way.is_current());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commits_of_all_hosts_are_one_sequence_and_each_hears_of_the_others() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    let two = Host::join(&database, "two").await;
+    shared(&one, &two).await;
+    let mut publishing = Vec::new();
+    for n in 0..100 {
+        let store = [&one, &two][n % 2].store.clone();
+        publishing.push(async move {
+            let published = store.publish(report(&n.to_string())).await;
+            published.unwrap().seq
+        });
+    }
+    let mut seqs = futures_util::future::join_all(publishing).await;
+    seqs.sort_unstable();
+    let all: Vec<Seq> = (1..=100).map(Seq).collect();
+    assert_eq!(seqs, all);
+    for (n, seq) in seqs.iter().enumerate() {
+        let store = &[&one, &two][n % 2].store;
+        let record = AuditRecord {
+            event: seq.0,
+            body: format!("{{\"subject\":\"{n}\"}}"),
+        };
+        let outcome = Outcome::nothing().effect(Effect::Audit(record));
+        settle(store, *seq, Settlement::Done(outcome))
+            .await
+            .unwrap();
+    }
+    assert_eq!(one.store.verify_audit().await.unwrap(), Ok(100));
+    let last = one.store.publish(report("last")).await.unwrap().seq;
+    until("the other host knows of it", || async {
+        two.store.head().borrow().seq == last && two.store.counts(AUDIT).owed == 1
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_under_a_lease_that_has_passed_on_is_refused() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    until("it has everything", || async { one.slots() == 256 }).await;
+    let subject = subject_of(&one);
+    let published = one.store.publish(about(&subject)).await.unwrap();
+    let slot = one.store.leases().use_slot_of(&subject).unwrap();
+    let docs = LeaseName::Collection("docs".to_owned());
+    let watching = one.store.leases().lease(&docs);
+    // Somebody else had all of it meanwhile.
+    database.run(
+        "BEGIN; UPDATE lease SET term = term + 2; UPDATE counter SET value = value + 1 WHERE name = 'leases'; COMMIT",
+    );
+    let late = settle_under(&one.store, published.seq, &slot).await;
+    assert_eq!(late, Err(WriteError::Refused));
+    let capture = one
+        .store
+        .submit_under(watching, Vec::new(), vec![report("capture")])
+        .await;
+    let refused = capture.unwrap().committed().await;
+    assert_eq!(refused, Err(WriteError::Refused));
+    until("it knows the new terms", || async { !slot.is_current() }).await;
+    let again = one.store.leases().use_slot_of(&subject).unwrap();
+    let settled = settle_under(&one.store, published.seq, &again).await;
+    assert_eq!(settled, Ok(Settled::Done));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_gone_is_ended_and_begins_with_nothing_when_it_comes_back() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    until("it has everything", || async { one.slots() == 256 }).await;
+    let subject = subject_of(&one);
+    let published = one.store.publish(about(&subject)).await.unwrap();
+    let slot = one.store.leases().use_slot_of(&subject).unwrap();
+    // As another host would that has not heard of it.
+    database.run(
+        "BEGIN; UPDATE host SET ended_at = renewed_at; UPDATE lease SET holder = NULL;
+         UPDATE counter SET value = value + 1 WHERE name = 'leases'; COMMIT",
+    );
+    let late = settle_under(&one.store, published.seq, &slot).await;
+    assert_eq!(late, Err(WriteError::Refused));
+    until("it has joined again", || async {
+        one.store.leases().has_slot_of(&subject) && !slot.is_current()
+    })
+    .await;
+    let late = settle_under(&one.store, published.seq, &slot).await;
+    assert_eq!(late, Err(WriteError::Refused), "of an earlier incarnation");
+    let again = one.store.leases().use_slot_of(&subject).unwrap();
+    let settled = settle_under(&one.store, published.seq, &again).await;
+    assert_eq!(settled, Ok(Settled::Done));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_take_over_what_a_dead_host_had_and_its_successor_at_once() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    let id = std::fs::read_to_string(one.dir.path().join("host-id")).unwrap();
+    one.leave().await;
+    // Two that were killed: one on the same data_dir, and a stranger.
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("host-id"), &id).unwrap();
+    let killed = |incarnation: &str, data_dir: &str| {
+        format!(
+            "INSERT INTO host SELECT '{incarnation}', '{incarnation}', '{data_dir}', '0', 0,
+               CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT), NULL, NULL, 0;
+             UPDATE lease SET holder = '{incarnation}', term = term + 1 WHERE name {} 'slot/1%';",
+            if data_dir == "elsewhere" {
+                "LIKE"
+            } else {
+                "NOT LIKE"
+            }
+        )
+    };
+    database.run(&killed("stranger", "elsewhere"));
+    database.run(&killed("predecessor", id.trim()));
+    let began = Instant::now();
+    let two = Host::join_in(&database, "two", dir).await.unwrap();
+    until("it has what its predecessor had", || async {
+        two.slots() >= 128
+    })
+    .await;
+    assert!(began.elapsed() < Duration::from_secs(9), "at once");
+    until("it has what the stranger had", || async {
+        two.slots() == 256
+    })
+    .await;
+    assert!(
+        began.elapsed() > Duration::from_secs(9),
+        "not before it is sure"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_host_of_the_same_name_is_refused() {
+    let database = TestDatabase::new();
+    let _one = Host::join(&database, "one").await;
+    let refused = Host::join_in(&database, "one", tempfile::tempdir().unwrap()).await;
+    let refused = refused.err().unwrap();
+    assert!(
+        matches!(refused, OpenError::Database(DatabaseError::SameName(_))),
+        "{refused}"
+    );
+}
