@@ -488,7 +488,7 @@ fn options() -> StoreOptions {
 fn host() -> HostOptions {
     HostOptions {
         instance: "bench".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: env!("CARGO_PKG_VERSION"),
         collections: Vec::new(),
         settings: std::collections::BTreeMap::new(),
         alone: false,

@@ -291,7 +291,7 @@ fn host_options(config: &Config, settings: &[ShownSetting]) -> HostOptions {
     let collections = config.collections.iter();
     HostOptions {
         instance: config.instance.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: env!("CARGO_PKG_VERSION"),
         collections: collections.map(|c| c.name.clone()).collect(),
         settings: of_store
             .map(|setting| (setting.key.clone(), setting.value.clone()))

@@ -13,7 +13,7 @@ use crate::document::{CHUNKING, Chunk, ChunkOptions, chunks, kind_of, parse};
 use crate::embed::EmbeddingTable;
 use crate::event::{AgentName, Event, EventType, Heartbeat, NewEvent, Subject, awake};
 use crate::hex;
-use crate::index::{FollowerOptions, Identity, Searcher, follow};
+use crate::index::{FollowerOptions, Identity, Searcher, VERIFY, follow};
 use crate::runtime::{Agent, Boxed, Compute, Duty, DutyContext, DutyError, Ending, Handling};
 use crate::store::{
     ChunkRow, ChunkSet, DocumentRow, DocumentState, Effect, IndexedState, Outcome, Store,
@@ -196,6 +196,13 @@ impl Rag {
             Some(_) => (0, 0),
         };
         let mut outcome = Outcome::nothing();
+        if after.is_none() && self.store.leases().are_shared() {
+            // Every host has an index of its own.
+            outcome = outcome.effect(Effect::Remember {
+                name: VERIFY.to_owned(),
+                value: event.id.to_string(),
+            });
+        }
         let mut last = None;
         for (collection, path) in &stale {
             if let Ok(subject) = Subject::file(collection, path) {

@@ -7,9 +7,9 @@ use crate::store::{Effect, Store, WriteError};
 
 /// The name under which the store remembers when the run of this host began that has not ended.
 fn name(store: &Store, instance: &str) -> String {
-    match store.leases().collections() {
-        None => "run_began_at".to_owned(),
-        Some(_) => format!("run_began_at@{instance}"),
+    match store.leases().are_shared() {
+        false => "run_began_at".to_owned(),
+        true => format!("run_began_at@{instance}"),
     }
 }
 

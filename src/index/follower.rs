@@ -11,13 +11,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::folder::is_gone;
 use super::{DocumentId, Identity, Index, LoadedChunks, Opened, Replacement, Searcher};
-use crate::store::{ChunkRow, ChunkSource, Feed, ReadError, Store, WriteError};
+use crate::store::{ChunkRow, ChunkSource, Feed, Head, ReadError, Store, WriteError};
 
 /// Chunks in one batch, about: it must fit the writer's memory.
 const BATCH: usize = 2000;
 
 /// Chunks read at once when the vectors are loaded.
 const LOAD: usize = 1000;
+
+/// The name under which the store remembers the event that asked all hosts to compare their indexes last, and how often that is
+/// looked for.
+pub(crate) const VERIFY: &str = "index_verify";
+const REQUESTS: Duration = Duration::from_secs(10);
 
 /// Pauses after a batch that could not be applied.
 const RETRY_MIN: Duration = Duration::from_secs(1);
@@ -51,20 +56,33 @@ pub(crate) async fn follow(
         retry: RETRY_MIN,
         alive: Arc::new(alive),
         prune_to: None,
+        losses: 0,
+        requests: VerifyRequests::default(),
     };
-    follower.open().await?;
     let mut head = follower.store.head();
+    follower.losses = head.borrow().losses;
+    follower.open().await?;
     while !stop.is_cancelled() {
         (follower.alive)();
         let began = Instant::now();
-        let newest = head.borrow_and_update().change;
+        let Head { change, losses, .. } = *head.borrow_and_update();
+        let newest = change;
+        if std::mem::replace(&mut follower.losses, losses) != losses {
+            tracing::warn!(
+                "the store has lost commits; docent rebuilds the index from what it has"
+            );
+            follower.rebuild().await?;
+        }
         let more = follower.step(newest).await;
         if more == FollowStep::Caught {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = follower.searcher.verify_wanted() => follower.verify().await?,
                 _ = head.changed() => {}
-                () = tokio::time::sleep(Duration::from_secs(1)) => follower.prune().await,
+                () = tokio::time::sleep(Duration::from_secs(1)) => {
+                    follower.prune().await;
+                    follower.verify_as_all().await?;
+                }
             }
         } else {
             let pause = match more {
@@ -114,6 +132,18 @@ struct Follower {
     alive: Arc<dyn Fn() + Send + Sync>,
     /// What was replaced up to here is no longer looked for by any search.
     prune_to: Option<u64>,
+    /// How often the store had lost commits when the index was opened or built anew.
+    losses: u64,
+    requests: VerifyRequests,
+}
+
+/// Comparisons that were asked of all hosts of a store.
+#[derive(Default)]
+struct VerifyRequests {
+    /// The last one that is known; `None`: the store was not asked yet.
+    last: Option<Option<String>>,
+    asked_at: Option<Instant>,
+    verified_at: Option<Instant>,
 }
 
 impl Follower {
@@ -313,8 +343,30 @@ impl Follower {
         FollowStep::Failed
     }
 
+    /// Compares the index with the store if that was asked of all hosts, and was not done here just now.
+    async fn verify_as_all(&mut self) -> Result<(), String> {
+        let is_recent =
+            |at: Option<Instant>, time: Duration| at.is_some_and(|at| at.elapsed() < time);
+        let requests = &mut self.requests;
+        if !self.store.leases().are_shared() || is_recent(requests.asked_at, REQUESTS) {
+            return Ok(());
+        }
+        requests.asked_at = Some(Instant::now());
+        // A store that cannot be read is asked again.
+        let Ok(asked) = self.store.remembered(VERIFY).await else {
+            return Ok(());
+        };
+        let before = requests.last.replace(asked.clone());
+        let is_new = before.is_some_and(|before| before != asked);
+        if is_new && !is_recent(requests.verified_at, REQUESTS * 2) {
+            self.verify().await?;
+        }
+        Ok(())
+    }
+
     /// Compares the index with the store at its position, and builds it anew if they differ or if it is not there any more.
     async fn verify(&mut self) -> Result<(), String> {
+        self.requests.verified_at = Some(Instant::now());
         let differences = match self.searcher.index() {
             Some(index) if self.folder_is_gone() => {
                 let missing = self.searcher.state().borrow().chunks;

@@ -48,7 +48,7 @@ pub(crate) use correct::Correction;
 pub(crate) use error::IndexError;
 pub(crate) use filter::Within;
 pub(crate) use folder::inspect;
-pub(crate) use follower::{FollowerOptions, follow};
+pub(crate) use follower::{FollowerOptions, VERIFY, follow};
 pub(crate) use handle::{Index, LoadedChunks, Opened};
 pub(crate) use identity::Identity;
 pub(crate) use query::{Boost, Candidate, Query};

@@ -74,7 +74,7 @@ pub enum DatabaseError {
     Unfit { shown: String, why: String },
     /// Another docent writes into it.
     #[error(
-        "another docent writes into the store {0}; stop that one, or give this one a database of its own"
+        "another docent writes into the store {0}; hosts share a store only where each has [bus] mode = \"embedded\", else stop that one, or give this one a database of its own"
     )]
     InUse(String),
     /// A host of the same name works on it.
@@ -82,6 +82,15 @@ pub enum DatabaseError {
         "another host called {0} works on this store; give each host an instance of its own in the config"
     )]
     SameName(String),
+    /// A host of another version works on it.
+    #[error(
+        "the host {instance} works on this store with docent {theirs}, and this is {ours}; stop all hosts, install the same version on each, and start them again"
+    )]
+    OtherVersion {
+        instance: String,
+        theirs: String,
+        ours: &'static str,
+    },
     /// The hosts that work on it have another value of a setting that all must share.
     #[error(
         "{key} is {ours} here, and {theirs} on the hosts that work on this store; give all of them the same value"

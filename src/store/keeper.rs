@@ -2,7 +2,7 @@
 
 use super::WriteError;
 use super::leases::HeldTerms;
-use super::postgres::{Begun, DatabaseKeeper};
+use super::postgres::{Begun, DatabaseKeeper, SessionFound};
 use super::shared::StoreShared;
 use super::sql::{self, Connection};
 use super::sqlite::FileKeeper;
@@ -14,6 +14,8 @@ pub(super) enum Readiness {
     Ready,
     /// The connection is another one: what is counted in memory is to be read again.
     Reconnected,
+    /// The same, and what was committed before is not there any more.
+    CommitsLost,
 }
 
 /// The keeper of the writer's engine.
@@ -35,8 +37,9 @@ impl Keeper {
         match self {
             Keeper::File(keeper) => keeper.in_place(shared).map(|()| Readiness::Ready),
             Keeper::Database(keeper) => Ok(match keeper.ready(connection)? {
-                true => Readiness::Reconnected,
-                false => Readiness::Ready,
+                SessionFound::Same => Readiness::Ready,
+                SessionFound::New => Readiness::Reconnected,
+                SessionFound::CommitsLost => Readiness::CommitsLost,
             }),
         }
     }

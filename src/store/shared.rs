@@ -23,6 +23,8 @@ pub struct Head {
     pub seq: Seq,
     /// The newest change of the index's feed.
     pub change: u64,
+    /// How often a database was found to have lost commits: what followed it then follows it no more.
+    pub losses: u64,
 }
 
 /// An agent's deliveries, counted. Kept in memory, loaded once.
@@ -181,6 +183,12 @@ impl StoreShared {
         }
     }
 
+    /// The store is another one than before: nothing that was read of it counts.
+    pub(super) fn begin_anew(&self) {
+        self.head.send_modify(|head| head.losses += 1);
+        self.look_from_the_beginning();
+    }
+
     /// Whatever is owed may be this host's now, also what was passed.
     pub(super) fn look_from_the_beginning(&self) {
         for agent in &self.agents {
@@ -291,11 +299,13 @@ impl StoreShared {
     }
 
     pub(super) fn set_head(&self, counters: &Counters) {
-        let head = Head {
-            seq: Seq(counters.seq),
-            change: counters.change,
-        };
-        self.head
-            .send_if_modified(|now| std::mem::replace(now, head) != head);
+        self.head.send_if_modified(|now| {
+            let head = Head {
+                seq: Seq(counters.seq),
+                change: counters.change,
+                losses: now.losses,
+            };
+            std::mem::replace(now, head) != head
+        });
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn options() -> StoreOptions {
 pub(crate) fn host() -> HostOptions {
     HostOptions {
         instance: "here".to_owned(),
-        version: "0".to_owned(),
+        version: "0",
         collections: vec!["docs".to_owned()],
         settings: std::collections::BTreeMap::new(),
         alone: false,

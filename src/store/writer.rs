@@ -76,13 +76,20 @@ impl Writer {
 
     /// Sees to it that a commit can begin on what the store holds now.
     fn ready(&mut self) -> Result<(), WriteError> {
-        if self.keeper.ready(&mut self.connection, &self.shared)? == Readiness::Reconnected {
+        let ready = self.keeper.ready(&mut self.connection, &self.shared)?;
+        if ready != Readiness::Ready {
             let counters = audit::counters(&self.connection).map_err(|e| unavailable(&e))?;
             let recounted = self.shared.recount(&self.connection);
             recounted.map_err(|e| unavailable(&e))?;
             self.batch.counters = counters;
             self.counted_at = Instant::now();
             self.announce();
+        }
+        if ready == Readiness::CommitsLost {
+            tracing::error!(
+                "the database has lost commits: it was restored, or failed over to a replica that was behind; docent goes on from what it has, and builds its index anew; check that no token that was revoked is back (`docent token list`)"
+            );
+            self.shared.begin_anew();
         }
         Ok(())
     }

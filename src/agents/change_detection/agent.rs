@@ -50,7 +50,7 @@ impl ChangeDetection {
         let (collection, path) = event.subject.as_place();
         let path = path.map(|p| p.strip_suffix(b"/").map_or(p.clone(), <[u8]>::to_vec));
         // On a store with several hosts another one may have the collection.
-        let is_known = self.options.has(collection) || self.store.leases().collections().is_some();
+        let is_known = self.options.has(collection) || self.store.leases().are_shared();
         if !is_known || path.as_ref().is_some_and(|p| !paths::is_relative(p)) {
             return Outcome::nothing();
         }

@@ -135,7 +135,7 @@ impl Scanner {
             return Ok(());
         }
         self.requests.clear();
-        let is_shared = self.context.store.leases().collections().is_some();
+        let is_shared = self.context.store.leases().are_shared();
         for request in self.context.store.scan_requests().await? {
             // Another host's, or nobody's at the moment.
             if is_shared && self.context.tree_named(&request.collection).is_none() {

@@ -69,7 +69,7 @@ impl Tokens {
 
     /// Follows the store while other hosts may change it, until told to stop.
     pub(crate) async fn follow(self: Arc<Self>, store: Store, stop: CancellationToken) {
-        while store.leases().collections().is_some() {
+        while store.leases().are_shared() {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(REREAD) => {}

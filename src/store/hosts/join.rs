@@ -36,6 +36,11 @@ enum Refused {
     Sql(sql::Error),
     /// A host of this name is at work, on another `data_dir`; when its row was renewed.
     SameName(i64),
+    /// A host of another version is at work.
+    OtherVersion {
+        instance: String,
+        theirs: String,
+    },
     /// Others have another value of a setting of the store.
     Differs(SettingDiffers),
 }
@@ -77,6 +82,15 @@ pub(in crate::store) fn join(
         match attempt(connection, &identity, &incarnation) {
             Ok(()) => return Ok((identity, Leases::of_a_host(&incarnation))),
             Err(Refused::Sql(error)) => return Err(unreachable(error).into()),
+            Err(Refused::OtherVersion { instance, theirs }) => {
+                let ours = identity.options.version;
+                let refused = DatabaseError::OtherVersion {
+                    instance,
+                    theirs,
+                    ours,
+                };
+                return Err(refused.into());
+            }
             Err(Refused::Differs(SettingDiffers { key, theirs, ours })) => {
                 return Err(DatabaseError::Differs { key, theirs, ours }.into());
             }
@@ -124,6 +138,9 @@ fn join_within(
             return Err(Refused::SameName(renewed_at));
         }
     }
+    if let Some((instance, theirs)) = leases::of_other_version(connection, options.version)? {
+        return Err(Refused::OtherVersion { instance, theirs });
+    }
     if leases::view(connection)?.hosts.is_empty() {
         leases::remember_settings(connection, &options.settings)?;
     } else if let Some(differs) = different(connection, options)? {
@@ -133,7 +150,7 @@ fn join_within(
         incarnation,
         instance: &options.instance,
         data_dir,
-        version: &options.version,
+        version: options.version,
     };
     Ok(leases::insert(connection, &host)?)
 }
@@ -168,7 +185,7 @@ pub(super) fn join_again(
             leases.begin_anew(&incarnation);
             Ok(true)
         }
-        Err(Refused::SameName(_) | Refused::Differs(_)) => Ok(false),
+        Err(Refused::SameName(_) | Refused::OtherVersion { .. } | Refused::Differs(_)) => Ok(false),
         Err(Refused::Sql(error)) => Err(error),
     }
 }

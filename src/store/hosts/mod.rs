@@ -13,7 +13,7 @@ pub(super) use membership::Membership;
 pub struct HostOptions {
     /// Its name, stable across restarts.
     pub instance: String,
-    pub version: String,
+    pub version: &'static str,
     /// The collections of its config.
     pub collections: Vec<String>,
     /// What belongs to the store and not to a host, by key: all hosts have the same values.

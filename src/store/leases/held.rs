@@ -160,6 +160,11 @@ impl Leases {
         self.0.as_ref().map(|shared| shared.incarnation())
     }
 
+    /// Whether several hosts may work on the store.
+    pub(crate) fn are_shared(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether other hosts work on the store.
     pub(in crate::store) fn has_others(&self) -> bool {
         let shared = self.0.as_ref();

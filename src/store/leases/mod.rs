@@ -26,7 +26,7 @@ pub(super) use plan::{LeasePlan, plan};
 pub(crate) use rows::HostRow;
 pub(super) use rows::{
     NewHost, TRANSFERS, begin_serial, end, end_stale, give, insert, leases_of, lowest_position,
-    of_same_name, prune, remember_settings, renew, settings, take, view,
+    of_other_version, of_same_name, prune, remember_settings, renew, settings, take, view,
 };
 pub(crate) use slot::LeaseName;
 

@@ -188,6 +188,21 @@ pub(in crate::store) fn of_same_name(
         .collect()
 }
 
+/// A host of another version than this that is at work, with its version.
+pub(in crate::store) fn of_other_version(
+    connection: &Connection,
+    version: &str,
+) -> sql::Result<Option<(String, String)>> {
+    let select = format!(
+        "SELECT instance, version FROM host WHERE ended_at IS NULL AND version <> ?1 AND renewed_at >= {NOW} - ?2"
+    );
+    connection
+        .query_row(&select, params![version, stale_millis()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()
+}
+
 /// The leases of an incarnation, with their terms.
 pub(in crate::store) fn leases_of(
     connection: &Connection,

@@ -24,6 +24,18 @@ const LOCK_HEAD: &str = "SELECT value FROM counter WHERE name = 'seq' FOR UPDATE
 const COUNTERS: &str = "SELECT name, value FROM counter";
 const HEAD_HASH: &str = "SELECT hash FROM audit ORDER BY n DESC LIMIT 1";
 
+/// What was found on a session that writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::store) enum SessionFound {
+    /// It is the session of the batch before.
+    #[default]
+    Same,
+    /// It is another one: somebody else may have written in between.
+    New,
+    /// It is another one, and batches that were committed are not in the store any more.
+    CommitsLost,
+}
+
 /// What stands in the store when a batch begins.
 pub(in crate::store) struct Begun {
     pub(in crate::store) counters: Counters,
@@ -40,10 +52,12 @@ pub(in crate::store) struct DatabaseKeeper {
     incarnation: Arc<str>,
     /// The id of the batch that is under way, or was the last one.
     batch: String,
+    /// The last batch that was committed, and whose row has its id.
+    committed: Option<(Arc<str>, String)>,
     /// The server could not be reached the last time, and that was said.
     is_away: bool,
-    /// The session is another one than that of the last batch that was committed: somebody else may have written in between.
-    is_new: bool,
+    /// What was found on a session that is another one than that of the last batch.
+    found: SessionFound,
     /// Closed when this is: the thread that answers for the lock ends then.
     _alive: SyncSender<()>,
 }
@@ -61,29 +75,36 @@ impl DatabaseKeeper {
             leases,
             incarnation: Arc::default(),
             batch: String::new(),
+            committed: None,
             is_away: false,
-            is_new: false,
+            found: SessionFound::Same,
             _alive: alive,
         }
     }
 
-    /// Connects again where the connection was lost; gives whether the session is a new one.
+    /// Connects again where the connection was lost; gives what was found then.
     pub(in crate::store) fn ready(
         &mut self,
         connection: &mut Connection,
-    ) -> Result<bool, WriteError> {
+    ) -> Result<SessionFound, WriteError> {
         if !connection.is_lost() {
-            return Ok(std::mem::take(&mut self.is_new));
+            return Ok(std::mem::take(&mut self.found));
         }
-        match self.database.connect_writer(self.writers) {
-            Ok(again) => {
+        let connected = self.database.connect_writer(self.writers);
+        let connected = connected.and_then(|again| {
+            let found = self.look_for_commits(&again);
+            let found = found.map_err(|error| self.database.unreachable(&error))?;
+            Ok((again, found))
+        });
+        match connected {
+            Ok((again, found)) => {
                 *connection = again;
                 self.is_away = false;
                 tracing::info!(
                     store = self.database.shown(),
                     "connected to the store again"
                 );
-                Ok(true)
+                Ok(found)
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.is_away, true) {
@@ -135,10 +156,32 @@ impl DatabaseKeeper {
             marked.map_err(|error| error::unavailable(&error))?;
         }
         match connection.execute_batch("COMMIT") {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.note_committed(has_changes);
+                Ok(())
+            }
             Err(error) if error.ends_session() || connection.is_lost() => self.find_out(connection),
             Err(error) => Err(error::unavailable(&error)),
         }
+    }
+
+    fn note_committed(&mut self, has_changes: bool) {
+        if has_changes {
+            self.committed = Some((self.incarnation.clone(), self.batch.clone()));
+        }
+    }
+
+    /// Whether the last batch that was committed is in the store, on a session that is new. Where it is not, the database was restored,
+    /// or failed over to a replica that was behind: it gives out terms and numbers a second time, so nothing of before may count.
+    fn look_for_commits(&self, connection: &Connection) -> sql::Result<SessionFound> {
+        let Some((incarnation, batch)) = &self.committed else {
+            return Ok(SessionFound::New);
+        };
+        if last_batch(connection, incarnation)?.as_ref() == Some(batch) {
+            return Ok(SessionFound::New);
+        }
+        self.leases.begin_anew(&Uuid::now_v7().to_string());
+        Ok(SessionFound::CommitsLost)
     }
 
     fn mark(&mut self, connection: &Connection) -> sql::Result<()> {
@@ -175,9 +218,12 @@ impl DatabaseKeeper {
                         "connected to the store again"
                     );
                     if last.as_ref() == Some(&self.batch) {
+                        self.note_committed(true);
                         return Ok(());
                     }
-                    self.is_new = true;
+                    self.found = self
+                        .look_for_commits(connection)
+                        .map_err(|error| error::unavailable(&error))?;
                     return Err(WriteError::Unavailable(
                         "the connection was lost before the commit; nothing of it was written"
                             .to_owned(),

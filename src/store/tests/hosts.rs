@@ -241,9 +241,45 @@ async fn others_take_over_what_a_dead_host_had_and_its_successor_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_host_of_the_same_name_is_refused() {
+async fn a_database_that_lost_commits_is_known_by_the_last_batch_and_nothing_of_before_counts() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    let subject = subject_of(&one);
+    let first = one.store.publish(about(&subject)).await.unwrap();
+    let slot = one.store.leases().use_slot_of(&subject).unwrap();
+    let head = *one.store.head().borrow();
+    // As a replica that was behind has it: the same rows, and another batch was the last one.
+    database.run("UPDATE host SET batch = 'an earlier one'");
+    database.cut();
+    until("it knows", || async {
+        one.store.barrier().await.ok();
+        one.store.head().borrow().losses > head.losses
+    })
+    .await;
+    let late = settle_under(&one.store, first.seq, &slot).await;
+    assert_eq!(late, Err(WriteError::Refused));
+    until("it has joined again", || async {
+        one.store.leases().has_slot_of(&subject)
+    })
+    .await;
+    assert!(!slot.is_current());
+    let again = one.store.leases().use_slot_of(&subject).unwrap();
+    let settled = settle_under(&one.store, first.seq, &again).await;
+    assert_eq!(settled, Ok(Settled::Done));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_host_of_the_same_name_or_of_another_version_is_refused() {
     let database = TestDatabase::new();
     let _one = Host::join(&database, "one").await;
+    database.run("UPDATE host SET version = 'newer'");
+    let refused = Host::join_in(&database, "two", tempfile::tempdir().unwrap()).await;
+    let refused = refused.err().unwrap().to_string();
+    assert!(
+        refused.contains("with docent newer, and this is 0"),
+        "{refused}"
+    );
+    database.run("UPDATE host SET version = '0'");
     let refused = Host::join_in(&database, "one", tempfile::tempdir().unwrap()).await;
     let refused = refused.err().unwrap();
     assert!(
