@@ -491,6 +491,7 @@ fn host() -> HostOptions {
         version: env!("CARGO_PKG_VERSION"),
         collections: Vec::new(),
         settings: std::collections::BTreeMap::new(),
+        takes: false,
         alone: false,
     }
 }

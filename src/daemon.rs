@@ -265,6 +265,7 @@ fn store_options(config: &Config, on: &[AgentName]) -> StoreOptions {
 
 /// Settings of the store, and not of a host: all hosts have the same. The last one ends with a dot: all that begin so.
 const OF_THE_STORE: &[&str] = &[
+    "bus.mode",
     "redis.max_retries",
     "delivery.backoff_min",
     "delivery.backoff_max",
@@ -284,7 +285,8 @@ const OF_THE_STORE: &[&str] = &[
 /// What this host says of itself to others on the same store.
 fn host_options(config: &Config, settings: &[ShownSetting]) -> HostOptions {
     let is_of_store = |key: &str| {
-        let switches = key.starts_with("agents.") && key.ends_with(".enabled");
+        let switches =
+            key.starts_with("agents.") && (key.ends_with(".enabled") || key.ends_with(".carrier"));
         switches || OF_THE_STORE.iter().any(|of| key.starts_with(of))
     };
     let of_store = settings.iter().filter(|setting| is_of_store(&setting.key));
@@ -296,8 +298,8 @@ fn host_options(config: &Config, settings: &[ShownSetting]) -> HostOptions {
         settings: of_store
             .map(|setting| (setting.key.clone(), setting.value.clone()))
             .collect(),
-        // What Redis carries, only one host may relay.
-        alone: carriers::uses_redis(config),
+        takes: carriers::uses_redis(config),
+        alone: false,
     }
 }
 

@@ -20,6 +20,9 @@ const READS_MAX: usize = 8;
 /// How often it looks without having been told, and for retries from the first one on, whatever was passed: clocks jump.
 const AFRESH: Duration = Duration::from_secs(5);
 
+/// How soon it is asked whether another host has settled what it had taken.
+const HELD: Duration = Duration::from_millis(200);
+
 /// Retries that became ripe so short a time ago are never passed.
 const RETRIES_OVERLAP: Duration = Duration::from_millis(100);
 
@@ -47,6 +50,9 @@ pub(super) struct LedgerOrder {
     ahead: VecDeque<OwedRow>,
     /// Subjects of which something was passed because another of theirs was in hand.
     skipped: HashSet<Subject>,
+    /// Subjects of which something was passed because another host has taken one of theirs. It settles that without a word.
+    held: HashSet<Subject>,
+    held_at: Instant,
     retry_at: Option<Millis>,
     afresh_at: Instant,
     /// There is more to look at, without waiting.
@@ -92,6 +98,8 @@ impl LedgerOrder {
             position: LedgerCursor::default(),
             ahead: VecDeque::new(),
             skipped: HashSet::new(),
+            held: HashSet::new(),
+            held_at: Instant::now(),
             retry_at: None,
             afresh_at: Instant::now(),
             more: true,
@@ -104,7 +112,8 @@ impl LedgerOrder {
         let retry = self.retry_at.is_some_and(|at| at <= Millis::now());
         // Now and then it looks without having been told, so that no slip could leave something owed for ever.
         let afresh = self.afresh_at <= Instant::now();
-        self.more || self.fresh || retry || afresh || !self.position.asked.is_empty()
+        let held = !self.held.is_empty() && self.held_at <= Instant::now();
+        self.more || self.fresh || retry || afresh || held || !self.position.asked.is_empty()
     }
 
     /// Waits until looking may find something. May be dropped at any moment.
@@ -112,7 +121,9 @@ impl LedgerOrder {
         if self.has_something() {
             return;
         }
-        let wait = self.retry_at.map(|at| at.since(Millis::now()));
+        let retry = self.retry_at.map(|at| at.since(Millis::now()));
+        let held = (!self.held.is_empty()).then(|| self.held_at - Instant::now());
+        let wait = retry.into_iter().chain(held).min();
         match wait {
             None => self.signal.woken().await,
             Some(wait) => {
@@ -187,6 +198,9 @@ impl LedgerOrder {
     ) -> Result<(), ReadError> {
         if let Some(seq) = self.signal.take_rewind() {
             self.cursor_back_to(seq);
+        }
+        if self.held_at <= Instant::now() {
+            self.position.asked.extend(self.held.drain());
         }
         self.next_of_asked(picked, judge).await?;
         self.ripe_retries(picked, judge).await?;
@@ -314,6 +328,12 @@ impl LedgerOrder {
             // What is in hand may be settled and owed again by the time that it leaves: its subject is looked at again then.
             Judged::InHand | Judged::Waits => {
                 self.skipped.insert(row.subject);
+            }
+            Judged::Take if row.is_held => {
+                if self.held.is_empty() {
+                    self.held_at = Instant::now() + HELD;
+                }
+                self.held.insert(row.subject);
             }
             Judged::Take => picked.rows.push(row),
         }

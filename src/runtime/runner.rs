@@ -22,7 +22,10 @@ use super::table::{DeliveryTable, TableLimits};
 use crate::bus::{Carrier, Demand, Left, Offer, TableView};
 use crate::event::{AgentName, Event, Heartbeat, Millis, Seq};
 use crate::log_once::LogOnce;
-use crate::store::{DueBy, Fence, Incarnation, OfferClass, Settled, SlotUse, Store, WriteError};
+use crate::store::{
+    DueBy, Fence, FlightRight, HoldToken, HoldUse, Incarnation, OfferClass, Settled, SlotUse,
+    Store, WriteError,
+};
 
 /// How often the runner looks at its clocks when nothing happens.
 const TICK: Duration = Duration::from_millis(500);
@@ -79,14 +82,46 @@ pub(super) struct RunnerParts {
 struct Flight {
     event: Arc<Event>,
     fence: Fence,
-    /// What it was begun under; the slot is not given up before the flight has ended.
-    slot: SlotUse,
+    begun: Begun,
     heartbeat: Heartbeat,
     abort: AbortHandle,
     began: Instant,
     stopped_at: Option<Instant>,
     /// It was stopped because its slot is not held any more.
     is_lost: bool,
+}
+
+/// By what a flight was begun on a store that hosts may share. It is let go of when the flight has ended.
+enum Begun {
+    Slot(SlotUse),
+    Taken(HoldUse, HoldToken),
+}
+
+impl Begun {
+    fn right(&self) -> FlightRight {
+        match self {
+            Begun::Slot(slot) => slot.right(),
+            Begun::Taken(_, token) => FlightRight::Held(token.clone()),
+        }
+    }
+
+    /// Whether what the flight gives can still be applied.
+    fn is_current(&self) -> bool {
+        match self {
+            Begun::Slot(slot) => slot.is_current(),
+            Begun::Taken(hold, _) => hold.is_current(),
+        }
+    }
+}
+
+/// The end of a take: whether this host may handle the delivery.
+struct TakeReport {
+    /// What was offered; `event` is the oldest of its subject.
+    offered: Seq,
+    event: Arc<Event>,
+    attempts: u32,
+    hold: HoldUse,
+    result: Result<Option<HoldToken>, WriteError>,
 }
 
 /// What the handlers work with is not there: nothing is started until then.
@@ -111,6 +146,7 @@ pub(super) struct Runner {
     tasks: HashMap<Id, Seq>,
     running: JoinSet<Ending>,
     settling: FuturesUnordered<Boxed<'static, CommitReport>>,
+    taking: FuturesUnordered<Boxed<'static, TakeReport>>,
     pause: UnavailablePause,
     reads_fail: LogOnce<bool>,
 }
@@ -131,6 +167,7 @@ impl Runner {
             tasks: HashMap::new(),
             running: JoinSet::new(),
             settling: FuturesUnordered::new(),
+            taking: FuturesUnordered::new(),
             pause: UnavailablePause::default(),
             reads_fail: LogOnce::default(),
         }
@@ -158,6 +195,9 @@ impl Runner {
                 Some(report) = self.settling.next(), if !self.settling.is_empty() => {
                     if self.settled(report) { return RunnerEnd::Closed; }
                 }
+                Some(report) = self.taking.next(), if !self.taking.is_empty() => {
+                    if self.taken(report) { return RunnerEnd::Closed; }
+                }
                 () = self.parts.carrier.woken(demand) => {}
                 () = stop.changed() => {}
                 () = tokio::time::sleep_until(tick) => {}
@@ -175,6 +215,11 @@ impl Runner {
         }
         while let Some(Some(report)) = self.settling.next().now_or_never() {
             if self.settled(report) {
+                return true;
+            }
+        }
+        while let Some(Some(report)) = self.taking.next().now_or_never() {
+            if self.taken(report) {
                 return true;
             }
         }
@@ -313,17 +358,76 @@ impl Runner {
                         continue;
                     }
                     // An older one of its subject goes first, offered or not; this one is queued then.
-                    match self.parts.store.leases().use_slot_of(&subject) {
-                        // Another host handles what is owed of it.
-                        None => self.pass_over(offer),
-                        Some(slot) => {
-                            self.table.queue(offer.seq, &subject, offer.copy);
-                            self.start(Arc::new(*oldest), slot, attempts);
-                        }
-                    }
+                    self.begin(offer, Arc::new(*oldest), attempts);
                 }
             }
         }
+    }
+
+    /// Begins to handle the oldest of a subject of which something was offered, if that is this host's to do.
+    fn begin(&mut self, offer: Offer, oldest: Arc<Event>, attempts: u32) {
+        let leases = self.parts.store.leases();
+        let takes = leases.take_deliveries();
+        if takes && self.name != AgentName::LoggingAudit {
+            let Some(hold) = leases.begin_take(self.name, oldest.seq) else {
+                return self.pass_over(offer);
+            };
+            let offered = offer.seq;
+            self.table.queue(offered, &oldest.subject, offer.copy);
+            self.table.start(oldest.seq, &oldest.subject);
+            let (store, key) = (self.parts.store.clone(), oldest.key(self.name));
+            return self.taking.push(Box::pin(async move {
+                let result = match store.take(key, oldest.subject.clone(), &hold).await {
+                    Ok(pending) => pending.committed().await,
+                    Err(error) => Err(error),
+                };
+                TakeReport {
+                    offered,
+                    event: oldest,
+                    attempts,
+                    hold,
+                    result,
+                }
+            }));
+        }
+        let slot = match takes {
+            // What only appends does no harm where two hosts do it: one of them is refused.
+            true => Some(SlotUse::none()),
+            false => leases.use_slot_of(&oldest.subject),
+        };
+        match slot {
+            // Another host handles what is owed of it.
+            None => self.pass_over(offer),
+            Some(slot) => {
+                self.table.queue(offer.seq, &oldest.subject, offer.copy);
+                self.table.start(oldest.seq, &oldest.subject);
+                self.start(oldest, Begun::Slot(slot), attempts);
+            }
+        }
+    }
+
+    /// A take is reported: its handler starts, or the delivery leaves the table. True: the store is closed.
+    fn taken(&mut self, report: TakeReport) -> bool {
+        let TakeReport {
+            offered,
+            event,
+            attempts,
+            hold,
+            result,
+        } = report;
+        let seq = event.seq;
+        match result {
+            Ok(Some(token)) => self.start(event, Begun::Taken(hold, token), attempts),
+            Err(WriteError::Closed) => return true,
+            Err(WriteError::Unavailable(cause)) => self.unavailable(seq, &cause),
+            Ok(None) | Err(_) => {
+                self.leave(seq, Left::Answered);
+                if offered != seq {
+                    self.leave(offered, Left::Answered);
+                }
+            }
+        }
+        false
     }
 
     /// There is nothing to do here for what was offered.
@@ -344,9 +448,8 @@ impl Runner {
         clippy::disallowed_methods,
         reason = "the runner owns its handlers and joins every one"
     )]
-    fn start(&mut self, event: Arc<Event>, slot: SlotUse, attempts: u32) {
+    fn start(&mut self, event: Arc<Event>, begun: Begun, attempts: u32) {
         let seq = event.seq;
-        self.table.start(seq, &event.subject);
         let handling = Handling {
             attempt: attempts + 1,
             incarnation: self.parts.life,
@@ -360,13 +463,13 @@ impl Runner {
         let handler = async move { agent.handle(&handled, &handling).await };
         let abort = self.running.spawn_on(handler, &self.parts.handlers);
         self.tasks.insert(abort.id(), seq);
-        let fence = self.parts.incarnation.flight(slot.lease());
+        let fence = self.parts.incarnation.flight(begun.right());
         self.flights.insert(
             seq,
             Flight {
                 event,
                 fence,
-                slot,
+                begun,
                 heartbeat,
                 abort,
                 began: Instant::now(),

@@ -94,6 +94,8 @@ pub(super) struct Batch {
     pub(super) dropped: u64,
     /// Others have committed since the batch before.
     pub(super) follows_others: bool,
+    /// Leases have moved since the batch before, or something that was passed is owed again.
+    pub(super) follows_transfer: bool,
     /// Files, documents or their chunks may be others than before.
     pub(super) changes_files: bool,
     /// When the member that is being applied was begun.
@@ -111,6 +113,7 @@ impl Batch {
             published: Vec::new(),
             dropped: 0,
             follows_others: false,
+            follows_transfer: false,
             changes_files: false,
             now: Millis::now(),
         }
@@ -159,6 +162,7 @@ impl Batch {
         self.published.clear();
         self.dropped = 0;
         self.follows_others = false;
+        self.follows_transfer = false;
         self.changes_files = false;
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::leases::LeaseTerm;
+use super::leases::FlightRight;
 
 /// One life of a runner. When the runner is replaced its incarnation ends, and whatever it submitted and the writer
 /// has not taken yet is refused.
@@ -20,11 +20,11 @@ impl Incarnation {
         self.0.store(false, Ordering::SeqCst);
     }
 
-    /// The fence of a flight that begins in this life, under a lease if there are any.
-    pub(crate) fn flight(&self, lease: Option<LeaseTerm>) -> Fence {
+    /// The fence of a flight that begins in this life, by this right.
+    pub(crate) fn flight(&self, right: FlightRight) -> Fence {
         Fence {
             incarnation: self.clone(),
-            lease,
+            right,
             taken: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -34,14 +34,14 @@ impl Incarnation {
 #[derive(Debug, Clone)]
 pub struct Fence {
     incarnation: Incarnation,
-    lease: Option<LeaseTerm>,
+    right: FlightRight,
     taken: Arc<AtomicBool>,
 }
 
 impl Fence {
-    /// The lease that the flight was begun under.
-    pub(super) fn lease(&self) -> Option<&LeaseTerm> {
-        self.lease.as_ref()
+    /// By what right the flight is settled.
+    pub(super) fn right(&self) -> &FlightRight {
+        &self.right
     }
 
     /// Takes the flight, once; false if it was taken before or its runner was replaced.
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_flight_is_taken_once() {
-        let fence = Incarnation::begin().flight(None);
+        let fence = Incarnation::begin().flight(FlightRight::Free);
         let late = fence.clone();
         assert!(fence.take());
         assert!(!late.take());
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn a_flight_of_an_ended_life_is_not_taken() {
         let life = Incarnation::begin();
-        let fence = life.flight(None);
+        let fence = life.flight(FlightRight::Free);
         life.end();
         assert!(!fence.take());
     }

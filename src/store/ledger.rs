@@ -1,5 +1,6 @@
 //! The ledger: events, and what each agent owes them. The outbox, the retry queue, the dead letters and the embedded bus.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::sql::{self, Connection, Optional, Row, params};
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::batch::{Batch, Pruned};
 use super::decode::stored_as_text;
+use super::leases::HoldToken;
 use super::{WriteError, decode};
 use crate::backoff::{Backoff, full_jitter};
 use crate::event::{AgentName, Data, Event, EventId, EventType, Millis, NewEvent, Seq, Subject};
@@ -163,6 +165,56 @@ fn known_already(
         }))
     } else {
         Err(WriteError::Conflict(event.id))
+    }
+}
+
+/// Makes an incarnation the holder of a delivery, if it is owed and nobody has it or anything of its subject, and no older one of its
+/// subject was never attempted. Gives the token.
+pub(super) fn take(
+    connection: &Connection,
+    key: &DeliveryKey,
+    subject: &Subject,
+    incarnation: &Arc<str>,
+) -> Result<Option<HoldToken>, WriteError> {
+    let mut update = connection.prepare_cached(
+        "UPDATE delivery SET holder = ?4, token = token + 1
+         WHERE event = ?1 AND agent = ?2 AND state = 'owed' AND holder IS NULL
+           AND EXISTS (SELECT 1 FROM host WHERE incarnation = ?4 AND ended_at IS NULL)
+           AND NOT EXISTS (SELECT 1 FROM delivery h WHERE h.agent = ?2 AND h.subject = ?3 AND h.holder IS NOT NULL)
+           AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.agent = ?2 AND o.subject = ?3 AND o.state = 'owed'
+                           AND o.attempts = 0 AND o.event < ?1)
+         RETURNING token",
+    )?;
+    let token = update
+        .query_row(
+            params![key.seq, key.agent, subject, &**incarnation],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(token.map(|token| HoldToken {
+        incarnation: incarnation.clone(),
+        token,
+    }))
+}
+
+/// Ends the hold of a flight that is settled, before anything else of it.
+///
+/// # Errors
+/// The flight was taken, and its hold is not current any more.
+pub(super) fn let_go(
+    connection: &Connection,
+    key: &DeliveryKey,
+    hold: Option<&HoldToken>,
+) -> Result<(), WriteError> {
+    let Some(hold) = hold else { return Ok(()) };
+    let let_go = connection
+        .prepare_cached(
+            "UPDATE delivery SET holder = NULL WHERE event = ?1 AND agent = ?2 AND holder = ?3 AND token = ?4",
+        )?
+        .execute(params![key.seq, key.agent, &*hold.incarnation, hold.token])?;
+    match let_go {
+        0 => Err(WriteError::Refused),
+        _ => Ok(()),
     }
 }
 

@@ -85,7 +85,9 @@ pub use hosts::HostOptions;
 pub(crate) use identity::StoreIdentity;
 pub(crate) use ingress::{IngressDead, IngressDeadRow};
 pub(crate) use jobs::{JobChange, JobPlanned, JobState};
-pub(crate) use leases::{HostRow, LeaseName, LeaseTerm, Leases, SlotUse};
+pub(crate) use leases::{
+    FlightRight, HoldToken, HoldUse, HostRow, LeaseName, LeaseTerm, Leases, SlotUse,
+};
 pub use ledger::RetryPolicy;
 pub(crate) use ledger::{DeliveryKey, DeliveryState, PublishedEvent, Settled};
 pub(crate) use listed::{CollectionCounts, ListedDocument, ListedState, RejectionCount};
@@ -100,7 +102,7 @@ pub(crate) use outcome::Derived;
 pub use outcome::{Effect, Outcome};
 pub(crate) use outcome::{Settlement, derived_id, effects_weight};
 pub(crate) use outline::ChunkPlace;
-pub(crate) use owed::{DueBy, OfferClass, OwedRow, RetryCursor};
+pub(crate) use owed::{CarriedState, DueBy, OfferClass, OwedRow, RetryCursor};
 pub(crate) use past::{AuditSearch, EventSearch, PastEvent, PastRecord, PastRow, Span};
 pub(crate) use postgres::DatabaseInspection;
 pub use postgres::{Database, Trust};
@@ -110,7 +112,7 @@ pub(crate) use shared::{AgentCounts, AgentSignal, Head, HeldLog, Standing};
 pub(crate) use sqlite::{Inspection, identity_in, inspect};
 pub(crate) use tokens::{TokenRole, TokenRow};
 
-use crate::event::{AgentName, Millis, NewEvent, Seq};
+use crate::event::{AgentName, Millis, NewEvent, Seq, Subject};
 use batch::Pruned;
 use readers::Readers;
 use shared::StoreShared;
@@ -263,6 +265,29 @@ impl Store {
         };
         self.send(work, |done| match done {
             Done::Settled(settled) => Some(settled),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Takes a delivery for this host, before its handler starts. `None`: somebody else has it or something of its subject, or it is
+    /// not owed, or an older one of its subject was never attempted.
+    ///
+    /// # Errors
+    /// The store is closed.
+    pub(crate) async fn take(
+        &self,
+        key: DeliveryKey,
+        subject: Subject,
+        hold: &HoldUse,
+    ) -> Result<Pending<Option<HoldToken>>, WriteError> {
+        let work = Work::Take {
+            key,
+            subject,
+            incarnation: hold.incarnation().clone(),
+        };
+        self.send(work, |done| match done {
+            Done::Taken(token) => Some(token),
             _ => None,
         })
         .await

@@ -1,5 +1,6 @@
 //! What is owed: which deliveries come next, and what the ledger says of those that were offered.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::sql::{self, Connection, Optional, params};
@@ -17,7 +18,23 @@ pub struct OwedRow {
     pub subject: Subject,
     /// When it is due; 0 for a first attempt.
     pub due_at: Millis,
+    /// A host has taken something of its subject.
+    pub is_held: bool,
 }
+
+/// What the ledger says of a delivery that was carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CarriedState {
+    /// It is settled, or is due again later.
+    Ended,
+    /// A host has taken it, or something of its subject.
+    Held,
+    /// It is owed and due, and nobody has it.
+    Free,
+}
+
+/// Whether a host has taken something of the subject of a row of `delivery`.
+const IS_HELD: &str = "EXISTS (SELECT 1 FROM delivery h WHERE h.agent = d.agent AND h.subject = d.subject AND h.holder IS NOT NULL)";
 
 /// How far the retries of an agent were looked at, in the order of their moments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,11 +110,12 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<OwedRow>, ReadError> {
         let shared = self.shared.clone();
+        let is_held = self.held_column();
         self.read("what is owed", move |connection| {
-            let mut select = connection.prepare_cached(
-                "SELECT event, subject, 0 FROM delivery
-                 WHERE agent = ?1 AND state = 'owed' AND attempts = 0 AND event > ?2 ORDER BY event LIMIT ?3",
-            )?;
+            let mut select = connection.prepare_cached(&format!(
+                "SELECT event, subject, 0, {is_held} FROM delivery d
+                 WHERE agent = ?1 AND state = 'owed' AND attempts = 0 AND event > ?2 ORDER BY event LIMIT ?3"
+            ))?;
             let rows =
                 select.query_map(params![agent, cursor, limit], owed_row)?;
             sound(rows, &shared)
@@ -114,12 +132,13 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<OwedRow>, ReadError> {
         let shared = self.shared.clone();
+        let is_held = self.held_column();
         self.read("retries", move |connection| {
-            let mut select = connection.prepare_cached(
-                "SELECT event, subject, due_at FROM delivery WHERE agent = ?1 AND state = 'owed' AND attempts > 0
+            let mut select = connection.prepare_cached(&format!(
+                "SELECT event, subject, due_at, {is_held} FROM delivery d WHERE agent = ?1 AND state = 'owed' AND attempts > 0
                    AND (due_at > ?2 OR (due_at = ?2 AND event > ?3)) AND (due_at <= ?4 OR due_at > ?5)
-                 ORDER BY due_at, event LIMIT ?6",
-            )?;
+                 ORDER BY due_at, event LIMIT ?6"
+            ))?;
             let of = params![agent, cursor.due_at, cursor.seq, due.now, due.far, limit];
             sound(select.query_map(of, owed_row)?, &shared)
         })
@@ -149,19 +168,63 @@ impl Store {
         each: usize,
         due: DueBy,
     ) -> Result<Vec<OwedRow>, ReadError> {
+        let takes = self.leases().take_deliveries();
         self.read("what is owed of a subject", move |connection| {
             let mut rows = Vec::new();
             for subject in subjects {
                 let seqs = oldest_due(connection, agent, &subject, each, due)?;
+                let is_held = takes && is_held(connection, agent, &subject)?;
                 rows.extend(seqs.into_iter().map(|seq| OwedRow {
                     seq,
                     subject: subject.clone(),
                     due_at: Millis(0),
+                    is_held,
                 }));
             }
             Ok(rows)
         })
         .await
+    }
+
+    /// How deliveries stand that were carried, on a store that hosts share.
+    pub(crate) async fn carried(
+        &self,
+        agent: AgentName,
+        seqs: Vec<Seq>,
+        due: DueBy,
+    ) -> Result<HashMap<Seq, CarriedState>, ReadError> {
+        self.read("deliveries that were carried", move |connection| {
+            let listed: Vec<String> = seqs.iter().map(|seq| seq.0.to_string()).collect();
+            let mut states: HashMap<Seq, CarriedState> = seqs
+                .into_iter()
+                .map(|seq| (seq, CarriedState::Ended))
+                .collect();
+            let mut select = connection.prepare_cached(&format!(
+                "SELECT d.event, d.due_at, {IS_HELD} FROM delivery d
+                 JOIN unnest(CAST(string_to_array(?1, ' ') AS BIGINT[])) AS carried ON d.event = carried
+                 WHERE d.agent = ?2 AND d.state = 'owed'"
+            ))?;
+            let mut rows = select.query(params![listed.join(" "), agent])?;
+            while let Some(row) = rows.next()? {
+                let due_at: Millis = row.get(1)?;
+                let state = match row.get(2)? {
+                    true => CarriedState::Held,
+                    false if due.includes(due_at) => CarriedState::Free,
+                    false => CarriedState::Ended,
+                };
+                states.insert(row.get(0)?, state);
+            }
+            Ok(states)
+        })
+        .await
+    }
+
+    /// What tells in a query whether something of a subject is held.
+    fn held_column(&self) -> &'static str {
+        match self.leases().take_deliveries() {
+            true => IS_HELD,
+            false => "0 = 1",
+        }
     }
 
     /// Classifies deliveries that were offered, in one read transaction and in their order. Of one that is damaged
@@ -242,6 +305,14 @@ fn classify(
     })
 }
 
+fn is_held(connection: &Connection, agent: AgentName, subject: &Subject) -> sql::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM delivery WHERE agent = ?1 AND subject = ?2 AND holder IS NOT NULL",
+        )?
+        .exists(params![agent, subject])
+}
+
 /// The oldest deliveries of a subject that are owed and due.
 fn oldest_due(
     connection: &Connection,
@@ -264,6 +335,7 @@ fn owed_row(row: &sql::Row<'_>) -> sql::Result<OwedRow> {
             seq: row.get(0)?,
             subject: row.get(1)?,
             due_at: row.get(2)?,
+            is_held: row.get(3)?,
         })
     };
     decode::of("delivery", owed)(row)

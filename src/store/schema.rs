@@ -111,6 +111,7 @@ CREATE TABLE host (
     joined_at INTEGER NOT NULL, renewed_at INTEGER NOT NULL, ended_at INTEGER, batch TEXT, change INTEGER NOT NULL);
 CREATE TABLE lease (name TEXT PRIMARY KEY, holder TEXT, term INTEGER NOT NULL, data_dir TEXT NOT NULL);
 CREATE INDEX lease_holder ON lease (holder) WHERE holder IS NOT NULL;
+CREATE INDEX delivery_held ON delivery (agent, subject) WHERE holder IS NOT NULL;
 ";
 
 /// The tables of a store that a copy of it has too.

@@ -63,6 +63,7 @@ pub(crate) fn host() -> HostOptions {
         version: "0",
         collections: vec!["docs".to_owned()],
         settings: std::collections::BTreeMap::new(),
+        takes: false,
         alone: false,
     }
 }
@@ -190,7 +191,7 @@ async fn key(store: &Store, seq: Seq) -> DeliveryKey {
 
 async fn settle(store: &Store, seq: Seq, settlement: Settlement) -> Result<Settled, WriteError> {
     let key = key(store, seq).await;
-    let fence = Incarnation::begin().flight(None);
+    let fence = Incarnation::begin().flight(crate::store::FlightRight::Free);
     store
         .settle(key, fence, settlement, "agent/test")
         .await?
@@ -254,7 +255,7 @@ async fn of_an_outcome_and_a_failure_of_one_flight_the_first_taken_counts(on: En
     let opened = open_on(on).await;
     let seq = opened.store.publish(report("a")).await.unwrap().seq;
     let key = key(&opened.store, seq).await;
-    let fence = Incarnation::begin().flight(None);
+    let fence = Incarnation::begin().flight(crate::store::FlightRight::Free);
     let failure = Settlement::Transient("stalled".to_owned());
     let one = opened
         .store
@@ -271,7 +272,7 @@ async fn what_an_ended_life_submits_is_refused_and_stays_owed(on: Engine) {
     let seq = opened.store.publish(report("a")).await.unwrap().seq;
     let key = key(&opened.store, seq).await;
     let life = Incarnation::begin();
-    let fence = life.flight(None);
+    let fence = life.flight(crate::store::FlightRight::Free);
     life.end();
     let late = opened.store.settle(key, fence, done(), "s").await.unwrap();
     assert_eq!(late.committed().await, Err(WriteError::Refused));

@@ -1,14 +1,16 @@
 //! What the writer is asked to do, and what it gives.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::batch::Pruned;
-use super::leases::LeaseTerm;
+use super::leases::{HoldToken, LeaseTerm};
 use super::ledger::{DeliveryKey, PublishedEvent, Settled};
 use super::operate::Operation;
 use super::outcome::{self, Effect, Settlement};
 use super::{Fence, WriteError};
-use crate::event::{Millis, NewEvent, Seq};
+use crate::event::{Millis, NewEvent, Seq, Subject};
 
 /// What the writer is asked to do.
 pub(super) enum Work {
@@ -18,6 +20,12 @@ pub(super) enum Work {
         events: Vec<NewEvent>,
         /// The lease that it was made under, if it needs one.
         lease: Option<LeaseTerm>,
+    },
+    /// A delivery is to be this incarnation's alone to handle.
+    Take {
+        key: DeliveryKey,
+        subject: Subject,
+        incarnation: Arc<str>,
     },
     /// The end of a flight. `source` is who publishes the derived events.
     Settle {
@@ -66,6 +74,8 @@ pub(super) enum Prune {
 pub(super) enum Done {
     Published(Vec<PublishedEvent>),
     Settled(Settled),
+    /// `None`: it is another host's, or not to be handled now.
+    Taken(Option<HoldToken>),
     Operated(usize),
     Pruned(Pruned),
     Passed,

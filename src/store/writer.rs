@@ -13,7 +13,7 @@ use super::batch::{Batch, Counters, Pruned};
 use super::error::unavailable;
 use super::figures::fix_labels;
 use super::keeper::{Keeper, Readiness};
-use super::leases::lowest_position;
+use super::leases::{self, FlightRight, lowest_position};
 use super::ledger::{self, DeliveryKey, PublishedEvent, Settled};
 use super::outcome::{self, Settlement};
 use super::postgres::Begun;
@@ -106,7 +106,9 @@ impl Writer {
                 self.count(began, members);
                 self.shared
                     .committed(&self.batch.counters, &self.batch.deltas);
-                if self.batch.follows_others {
+                if self.batch.follows_transfer {
+                    self.shared.look_from_the_beginning();
+                } else if self.batch.follows_others {
                     self.shared.wake_all();
                 }
                 let durable = self.keeper.committed(&self.shared);
@@ -181,6 +183,15 @@ impl Writer {
             let written = self.batch.counters.write(&self.connection);
             written.map_err(|e| unavailable(&e))?;
         }
+        let rewound = self
+            .batch
+            .deltas
+            .values()
+            .any(|delta| delta.rewind.is_some());
+        if rewound && self.shared.leases().are_shared() {
+            // The hosts that have passed it look again.
+            leases::transferred(&self.connection).map_err(|e| unavailable(&e))?;
+        }
         let has_changes = works.iter().any(|work| !matches!(work, Work::Barrier));
         self.keeper.commit(&mut self.connection, has_changes)?;
         self.batch.counters.batches += u64::from(has_changes);
@@ -195,6 +206,7 @@ impl Writer {
         let gained = held.is_some();
         if let Some(held) = held {
             self.batch.held = held;
+            self.batch.follows_transfer = true;
         }
         self.batch.follows_others |= counters != self.batch.counters;
         self.batch.counters = counters;
@@ -236,9 +248,9 @@ impl Writer {
 
     /// Takes back what was applied of the batch, and begins its transaction again.
     fn begin_anew<T>(&mut self, counters: Counters) -> Result<Option<T>, WriteError> {
-        let follows_others = self.batch.follows_others;
+        let follows = (self.batch.follows_others, self.batch.follows_transfer);
         self.batch.clear();
-        self.batch.follows_others = follows_others;
+        (self.batch.follows_others, self.batch.follows_transfer) = follows;
         self.batch.counters = counters;
         let undone = self.connection.undo("ROLLBACK");
         undone.map_err(|e| unavailable(&e))?;
@@ -322,8 +334,24 @@ fn apply(connection: &Connection, work: &Work, batch: &mut Batch) -> Result<Done
             source,
             fence,
         } => {
-            batch.check(fence.lease())?;
+            let hold = match fence.right() {
+                FlightRight::Free => None,
+                FlightRight::Slot(lease) => batch.check(Some(lease)).map(|()| None)?,
+                FlightRight::Held(hold) => Some(hold),
+            };
+            ledger::let_go(connection, key, hold)?;
             settle(connection, key, settlement, source, batch).map(Done::Settled)
+        }
+        Work::Take {
+            key,
+            subject,
+            incarnation,
+        } => {
+            let token = match batch.held.incarnation == *incarnation {
+                true => ledger::take(connection, key, subject, incarnation)?,
+                false => None,
+            };
+            Ok(Done::Taken(token))
         }
         Work::Operate(operation) => {
             operate::apply(connection, operation, batch, now).map(Done::Operated)

@@ -17,13 +17,37 @@ use crate::corpus::{QUERIES, fill};
 use crate::helper::{Daemon, World};
 use crate::load::{Client, Files, Over, pause, same, seed};
 use crate::postgres_server::PostgresServer;
+use crate::redis_server::RedisServer;
 use crate::work::QUICK;
 
 const FILES: usize = 60;
 
+/// The servers that hosts share.
+struct Servers {
+    postgres: PostgresServer,
+    redis: Option<RedisServer>,
+}
+
+impl Servers {
+    fn new(with_redis: bool) -> Servers {
+        Servers {
+            postgres: PostgresServer::start(),
+            redis: with_redis.then(RedisServer::start),
+        }
+    }
+}
+
 /// A host of this name on the store of a server. It has the documents of `first`, which is the first one otherwise.
-fn host(server: &PostgresServer, instance: &str, first: Option<&World>) -> World {
-    let world = World::new(&format!("[store]\nurl = \"{}\"\n{QUICK}", server.url()));
+fn host(servers: &Servers, instance: &str, first: Option<&World>) -> World {
+    let redis = servers.redis.as_ref();
+    let redis = redis.map_or(String::new(), |redis| {
+        format!("[redis]\nurl = {:?}\n", redis.url())
+    });
+    let store = format!("[store]\nurl = \"{}\"\n", servers.postgres.url());
+    let world = World::new(&format!("{store}{redis}{QUICK}"));
+    if servers.redis.is_some() {
+        world.mode("auto");
+    }
     let config = fs::read_to_string(world.config()).expect("the config");
     let docs = first.unwrap_or(&world).docs();
     let config = config.replace("path = \"docs\"", &format!("path = \"{}\"", docs.display()));
@@ -69,9 +93,17 @@ fn handled(worlds: &[&World]) -> HashMap<String, usize> {
 
 #[test]
 fn two_hosts_share_the_work_and_each_finds_all_of_it() {
-    let server = PostgresServer::start();
-    let one = host(&server, "one", None);
-    let two = host(&server, "two", Some(&one));
+    share(&Servers::new(false));
+}
+
+#[test]
+fn two_hosts_share_the_work_of_one_consumer_group() {
+    share(&Servers::new(true));
+}
+
+fn share(servers: &Servers) {
+    let one = host(servers, "one", None);
+    let two = host(servers, "two", Some(&one));
     fill(&one, &mut Rng::with_seed(5), FILES);
     let first = one.start();
     one.wait();
@@ -102,7 +134,7 @@ fn two_hosts_share_the_work_and_each_finds_all_of_it() {
     let known = two.knowledge(QUERIES);
     assert_eq!(second.stop(), Some(0), "{}", two.log());
     same(&known, &one.clean_build(QUERIES));
-    once(&server);
+    once(&servers.postgres);
 }
 
 /// The effect of each event is in the store once.
@@ -121,12 +153,20 @@ fn paused(daemon: &Daemon, time: Duration) {
 
 #[test]
 fn hosts_that_are_killed_and_paused_and_a_database_that_crashes_lose_nothing_and_double_nothing() {
+    whatever_happens(Servers::new(false));
+}
+
+#[test]
+fn hosts_on_a_redis_that_is_flushed_and_stopped_lose_nothing_and_double_nothing() {
+    whatever_happens(Servers::new(true));
+}
+
+fn whatever_happens(mut servers: Servers) {
     let seed = seed();
     println!("seed {seed} (DOCENT_TEST_SEED={seed} repeats its files, edits and events)");
     let mut rng = Rng::with_seed(seed);
-    let mut server = PostgresServer::start();
-    let one = host(&server, "one", None);
-    let two = host(&server, "two", Some(&one));
+    let one = host(&servers, "one", None);
+    let two = host(&servers, "two", Some(&one));
     let mut files = Files {
         paths: fill(&one, &mut rng, FILES),
         made: 0,
@@ -170,12 +210,25 @@ fn hosts_that_are_killed_and_paused_and_a_database_that_crashes_lose_nothing_and
         first = Some(one.spawn());
         flows(0);
         until_shared(&two, &["one", "two"]);
-        paused(second.as_ref().expect("it runs"), Duration::from_secs(20));
-        flows(1);
-        until_shared(&two, &["one", "two"]);
-        server.crash();
-        pause(Duration::from_secs(2));
-        server.appear();
+        match &mut servers.redis {
+            Some(redis) => {
+                redis.cli(&["FLUSHALL"]);
+                flows(1);
+                redis.kill();
+                flows(0);
+                redis.appear();
+                flows(1);
+                one.until_carried_by("redis");
+            }
+            None => {
+                paused(second.as_ref().expect("it runs"), Duration::from_secs(14));
+                flows(1);
+                until_shared(&two, &["one", "two"]);
+            }
+        }
+        servers.postgres.crash();
+        pause(Duration::from_secs(1));
+        servers.postgres.appear();
         flows(0);
         // Back on its data_dir at once.
         second.take().expect("it runs").kill();
@@ -202,15 +255,15 @@ fn hosts_that_are_killed_and_paused_and_a_database_that_crashes_lose_nothing_and
     for (daemon, world) in [(first, &one), (second, &two)] {
         assert_eq!(daemon.expect("it runs").stop(), Some(0), "{}", world.log());
     }
-    once(&server);
+    once(&servers.postgres);
     same(&known, &one.clean_build(QUERIES));
 }
 
 #[test]
 fn a_host_with_another_name_or_other_settings_of_the_store_is_refused() {
-    let server = PostgresServer::start();
-    let one = host(&server, "one", None);
-    let two = host(&server, "two", Some(&one));
+    let servers = Servers::new(false);
+    let one = host(&servers, "one", None);
+    let two = host(&servers, "two", Some(&one));
     let daemon = one.start();
     two.top("redis.max_retries = 9");
     let (code, said) = two.refused();

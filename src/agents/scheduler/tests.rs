@@ -104,7 +104,7 @@ impl Bench {
         };
         let ending = agent.handle(&event, &handling).await;
         if let Ending::Outcome(outcome) = ending.clone() {
-            let fence = Incarnation::begin().flight(None);
+            let fence = Incarnation::begin().flight(crate::store::FlightRight::Free);
             let key = event.key(AgentName::Scheduler);
             let done = Settlement::Done(outcome);
             let source = self.timetable.source();

@@ -469,7 +469,12 @@ async fn files_without_documents_are_an_issue_once_nobody_owes_anything() {
     let done = Settlement::Done(Outcome::nothing());
     let settled = bench
         .store
-        .settle(key, Incarnation::begin().flight(None), done, "test")
+        .settle(
+            key,
+            Incarnation::begin().flight(crate::store::FlightRight::Free),
+            done,
+            "test",
+        )
         .await
         .unwrap();
     settled.committed().await.unwrap();
@@ -548,7 +553,12 @@ async fn dead_letters_and_what_is_owed_for_long_are_issues() {
     let end = Settlement::Permanent("no".to_owned());
     let settled = bench
         .store
-        .settle(key, Incarnation::begin().flight(None), end, "test")
+        .settle(
+            key,
+            Incarnation::begin().flight(crate::store::FlightRight::Free),
+            end,
+            "test",
+        )
         .await
         .unwrap();
     settled.committed().await.unwrap();

@@ -19,7 +19,7 @@ use super::reply::{Content, StreamEntry, StreamId};
 use super::{keys, scripts};
 use crate::event::NewEvent;
 use crate::log_once::LogOnce;
-use crate::store::{Effect, IngressDead, Pending, PublishedEvent, WriteError};
+use crate::store::{Effect, IngressDead, LeaseName, Pending, PublishedEvent, WriteError};
 
 /// Entries read at once: published together, acknowledged together.
 const BATCH: usize = 100;
@@ -58,6 +58,14 @@ impl Ingress {
         let mut failing = LogOnce::default();
         while !self.stop.is_cancelled() {
             state.mark_unchanged();
+            if !self.is_ours() {
+                // Another host does it.
+                tokio::select! {
+                    () = self.stop.cancelled() => {}
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+                continue;
+            }
             let Some(epoch) = self.link.ingress_epoch() else {
                 tokio::select! {
                     () = self.stop.cancelled() => {}
@@ -86,6 +94,11 @@ impl Ingress {
                 () = keeper.due() => {}
             }
         }
+    }
+
+    /// Whether it is this host that publishes what other programs write.
+    fn is_ours(&self) -> bool {
+        self.link.store().leases().has(&LeaseName::Housekeeping)
     }
 
     /// Works on one connection until it is lost, replaced, or there is a stop.
@@ -117,7 +130,8 @@ impl Ingress {
             .claim(&stream.connection, Duration::ZERO)
             .await?;
         let mut own = true;
-        while !self.stop.is_cancelled() && self.link.ingress_epoch() == Some(epoch) {
+        let goes_on = || !self.stop.is_cancelled() && self.is_ours();
+        while goes_on() && self.link.ingress_epoch() == Some(epoch) {
             let entries = stream.read(own).await?;
             keeper.works();
             if entries.is_empty() {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::reply::StreamId;
 use crate::event::{Seq, Subject};
 
 /// One outstanding entry of a delivery, told apart from earlier and later ones of the same delivery.
@@ -20,6 +21,8 @@ struct OutstandingEntry {
     subject: Subject,
     /// The reply to its XADD has come.
     replied: bool,
+    /// What Redis calls it, by that reply.
+    entry: Option<StreamId>,
     /// Its copy was read since the round began.
     came: bool,
 }
@@ -55,6 +58,7 @@ impl Outstanding {
             generation,
             subject: subject.clone(),
             replied: false,
+            entry: None,
             came: false,
         };
         self.entries.insert(seq, entry);
@@ -63,10 +67,30 @@ impl Outstanding {
     }
 
     /// The reply to its XADD has come.
-    pub(super) fn replied(&mut self, key: EntryKey) {
-        if let Some(entry) = self.entries.get_mut(&key.seq) {
-            entry.replied |= entry.generation == key.generation;
+    pub(super) fn replied(&mut self, key: EntryKey, id: Option<StreamId>) {
+        let entry = self.entries.get_mut(&key.seq);
+        if let Some(entry) = entry.filter(|entry| entry.generation == key.generation) {
+            entry.replied = true;
+            entry.entry = id;
         }
+    }
+
+    /// All deliveries that have an entry, with their subjects.
+    pub(super) fn all(&self) -> Vec<(Seq, Subject)> {
+        let entries = self.entries.iter();
+        entries
+            .map(|(seq, entry)| (*seq, entry.subject.clone()))
+            .collect()
+    }
+
+    /// What Redis calls those of these entries that are still outstanding and did not come here.
+    pub(super) fn unseen(&self, listed: &[EntryKey]) -> Vec<(EntryKey, StreamId)> {
+        let unseen = |key: &EntryKey| {
+            let entry = self.entries.get(&key.seq)?;
+            let is_unseen = entry.generation == key.generation && !entry.came;
+            Some((*key, entry.entry.filter(|_| is_unseen)?))
+        };
+        listed.iter().filter_map(unseen).collect()
     }
 
     /// A copy of this delivery was read.
@@ -150,7 +174,7 @@ mod tests {
 
     fn carried(outstanding: &mut Outstanding, seq: u64) {
         let key = outstanding.sent(Seq(seq), &subject());
-        outstanding.replied(key);
+        outstanding.replied(key, None);
     }
 
     #[test]
@@ -188,7 +212,7 @@ mod tests {
         let mut outstanding = Outstanding::default();
         let old = outstanding.sent(Seq(1), &subject());
         outstanding.sent(Seq(1), &subject());
-        outstanding.replied(old);
+        outstanding.replied(old, None);
         assert!(outstanding.list(|_| false).is_empty());
         assert!(!outstanding.end_entry(old));
     }

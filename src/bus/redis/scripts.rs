@@ -94,6 +94,47 @@ end
 return removed
 ";
 
+/// Takes over what is pending on consumers that are not among those named, up to 500 entries of each, and removes those of them on
+/// which nothing is pending. KEYS: stream. ARGV: group, our consumer, the consumers of other hosts. Gives how many were taken over.
+pub(super) const CLAIM_FROM_GONE: &str = "#!lua flags=allow-oom
+local there, claimed = {}, 0
+for i = 2, #ARGV do there[ARGV[i]] = true end
+for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local facts = {}
+  for i = 1, #consumer, 2 do facts[consumer[i]] = consumer[i + 1] end
+  if not there[facts.name] then
+    local ids = {}
+    for _, entry in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 500, facts.name)) do ids[#ids + 1] = entry[1] end
+    if #ids > 0 then
+      redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(ids))
+      claimed = claimed + #ids
+    else
+      redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], facts.name)
+    end
+  end
+end
+return claimed
+";
+
+/// Which of these entries are neither pending on anybody nor above the last one that was delivered. KEYS: stream. ARGV: group, ids.
+/// Gives their places, from 0.
+pub(super) const ABSENT: &str = "#!lua flags=no-writes
+local delivered = '0-0'
+for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local facts = {}
+  for i = 1, #group, 2 do facts[group[i]] = group[i + 1] end
+  if facts.name == ARGV[1] then delivered = facts['last-delivered-id'] end
+end
+local absent = {}
+for i = 2, #ARGV do
+  local is_there = redis.call('XRANGE', KEYS[1], ARGV[i], ARGV[i])[1]
+  local is_waiting = is_there and redis.call('XRANGE', KEYS[1], '(' .. delivered, ARGV[i], 'COUNT', 1)[1]
+  local is_pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)[1]
+  if not is_waiting and not is_pending then absent[#absent + 1] = i - 2 end
+end
+return absent
+";
+
 /// Removes the oldest entries beyond a count and a size, at most 1,000 of them or 16 MiB, never one that is pending for our group
 /// or was not delivered to it. KEYS: stream. ARGV: group, count, bytes. Gives how many are gone.
 pub(super) const TRIM: &str = "#!lua flags=allow-oom

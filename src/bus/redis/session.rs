@@ -1,5 +1,6 @@
 //! One agent's connection, checked before it is handed out.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fred::prelude::Value;
@@ -8,12 +9,17 @@ use tokio::time::Instant;
 
 use super::client::{Connection, RedisError, args};
 use super::group::{Group, Wanted};
+use super::outstanding::EntryKey;
 use super::owner::{self, OwnerCheck};
-use super::reply::{StreamEntry, StreamId, number, pending, text};
+use super::reply::{StreamEntry, StreamId, list, number, pending, text};
 use super::round::PAGE;
 use super::{RedisSettings, entry, keeper, keys, scripts};
+use crate::backoff::Backoff;
 use crate::event::{AgentName, Event};
 use crate::store::StoreIdentity;
+
+/// How long a reader of an inbox that hosts share waits before it looks again.
+const SHARED_POLL: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200));
 
 /// Dead letters that are kept on Redis for other programs.
 const DEAD_KEPT: &str = "10000";
@@ -27,6 +33,10 @@ pub(super) struct InboxSession {
     group: Group,
     dead: String,
     block_time: Duration,
+    /// Other hosts read the inbox too.
+    is_shared: bool,
+    /// Reads in a row that gave nothing.
+    empty_reads: AtomicU32,
 }
 
 impl InboxSession {
@@ -36,6 +46,7 @@ impl InboxSession {
         settings: &RedisSettings,
         store: &StoreIdentity,
         agent: AgentName,
+        is_shared: bool,
     ) -> Result<Self, RedisError> {
         let connection = keeper::connect(settings, store, OwnerCheck::Claim).await?;
         let session = InboxSession {
@@ -49,9 +60,13 @@ impl InboxSession {
             },
             dead: keys::dead(&settings.namespace, agent),
             block_time: settings.block_time,
+            is_shared,
+            empty_reads: AtomicU32::new(0),
         };
         session.group.make(&session.connection).await?;
-        session.claim(Duration::ZERO).await?;
+        if !session.is_shared {
+            session.claim(Duration::ZERO).await?;
+        }
         Ok(session)
     }
 
@@ -79,6 +94,36 @@ impl InboxSession {
             .map(drop)
     }
 
+    /// Takes over what is pending on consumers of hosts that are not among these, and removes those that hold nothing.
+    pub(super) async fn claim_from_gone(&self, hosts: &[String]) -> Result<(), RedisError> {
+        let mut arguments = args([self.group.name.as_str(), &self.group.consumer]);
+        let consumers = hosts.iter().map(|host| format!("{}@{host}", self.agent));
+        arguments.extend(consumers.map(Value::from));
+        let script = scripts::CLAIM_FROM_GONE;
+        let claimed = self
+            .connection
+            .script(script, &self.group.stream, arguments);
+        claimed.await.map(drop)
+    }
+
+    /// Those of these entries that are neither pending on anybody nor still to be delivered.
+    pub(super) async fn absent(
+        &self,
+        entries: Vec<(EntryKey, StreamId)>,
+    ) -> Result<Vec<EntryKey>, RedisError> {
+        let mut arguments = args([self.group.name.as_str()]);
+        arguments.extend(entries.iter().map(|(_, id)| Value::from(id.to_string())));
+        let script = scripts::ABSENT;
+        let value = self
+            .connection
+            .script(script, &self.group.stream, arguments)
+            .await?;
+        let places = list(value).ok_or(RedisError::Garbled("the script that looks for entries"))?;
+        let places = places.iter().filter_map(number);
+        let place = |place: u64| entries.get(usize::try_from(place).ok()?);
+        Ok(places.filter_map(place).map(|(key, _)| *key).collect())
+    }
+
     /// The id of the stream's newest entry, deleted or not.
     pub(super) async fn last_id(&self) -> Result<StreamId, RedisError> {
         let value = self
@@ -99,15 +144,25 @@ impl InboxSession {
                 .group
                 .read(&self.connection, ">", count, Wanted::EventId)
                 .await?;
-            let waits = entries.is_empty();
-            if !waits
-                || tokio::time::timeout_at(until, self.added.notified())
-                    .await
-                    .is_err()
-            {
+            if !entries.is_empty() {
+                self.empty_reads.store(0, Ordering::Relaxed);
                 return Ok(entries);
             }
+            let again = match self.is_shared {
+                true => Instant::now() + self.pause_after_empty_read(),
+                false => until,
+            };
+            let told = tokio::time::timeout_at(until.min(again), self.added.notified()).await;
+            if told.is_err() && Instant::now() >= until {
+                return Ok(Vec::new());
+            }
         }
+    }
+
+    /// Others do not tell what they have added: they are asked soon while there is something to do, and ever less often.
+    fn pause_after_empty_read(&self) -> Duration {
+        let reads = self.empty_reads.fetch_add(1, Ordering::Relaxed);
+        SHARED_POLL.after(reads.saturating_add(1))
     }
 
     /// A page of what is pending on our consumer.
@@ -135,8 +190,8 @@ impl InboxSession {
             .await
     }
 
-    /// Carries these events, in this order; each has a result of its own.
-    pub(super) async fn add(&self, events: &[Event]) -> Vec<Result<(), RedisError>> {
+    /// Carries these events, in this order; each has a result of its own: what Redis calls its entry.
+    pub(super) async fn add(&self, events: &[Event]) -> Vec<Result<Option<StreamId>, RedisError>> {
         let whole = self.agent == AgentName::LoggingAudit;
         let call = |event: &Event| {
             let mut arguments: Vec<Value> = vec![self.group.stream.as_str().into(), "*".into()];
@@ -146,7 +201,8 @@ impl InboxSession {
         let calls = events.iter().map(call).collect();
         let results = self.connection.calls(calls).await;
         self.added.notify_one();
-        results.into_iter().map(|result| result.map(drop)).collect()
+        let id = |value: Value| text(&value).and_then(|id| StreamId::parse(&id));
+        results.into_iter().map(|result| result.map(id)).collect()
     }
 
     /// Acknowledges entries; all but the journal's are deleted in the same step.

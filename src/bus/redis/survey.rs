@@ -60,6 +60,8 @@ pub(crate) struct Surveyor {
     stuck_after: Duration,
     keeper: ConnectionKeeper<Connection>,
     first: Option<(StreamId, Instant)>,
+    /// The names of the hosts that share the store: their consumers are no strangers.
+    hosts: Vec<String>,
     seen: watch::Sender<Option<Vec<StreamView>>>,
 }
 
@@ -72,6 +74,7 @@ impl Surveyor {
             stuck_after,
             keeper: ConnectionKeeper::new(),
             first: None,
+            hosts: Vec::new(),
             seen: watch::Sender::new(None),
         }
     }
@@ -125,6 +128,10 @@ impl Surveyor {
             }
         };
         let namespace = settings.namespace.clone();
+        // A store that cannot be read does not make strangers of other hosts.
+        let hosts = self.link.store().hosts().await;
+        let hosts = hosts.map_err(|error| RedisError::Lost(error.to_string()))?;
+        self.hosts = hosts.into_iter().map(|host| host.instance).collect();
         let mut views = Vec::with_capacity(self.agents.len() + 1);
         for agent in self.agents.clone() {
             let key = keys::inbox(&namespace, agent);
@@ -168,6 +175,10 @@ impl Surveyor {
         };
         let strangers = list(strangers.clone()).ok_or(GARBLED)?;
         let name = |name: &Value| String::from_utf8_lossy(&bytes(name)).into_owned();
+        let of = agent.map_or("ingress", AgentName::as_str);
+        let known = self.hosts.iter().map(|host| format!("{of}@{host}"));
+        let known: Vec<String> = known.collect();
+        let is_strange = |name: &String| !known.contains(name);
         let first = text(first).and_then(|id| StreamId::parse(&id));
         Ok(Some(StreamView {
             entries: number(entries).ok_or(GARBLED)?,
@@ -175,7 +186,7 @@ impl Surveyor {
             consumers: number(consumers).ok_or(GARBLED)?,
             lag: number(lag),
             stuck: number(stuck).ok_or(GARBLED)?,
-            strangers: strangers.iter().map(name).collect(),
+            strangers: strangers.iter().map(name).filter(is_strange).collect(),
             standing: match agent {
                 Some(_) => Duration::ZERO,
                 None => self.standing(first),

@@ -113,7 +113,7 @@ impl Ledger {
 
     /// Commits the end of a flight of it.
     pub(super) async fn settle(&self, seq: Seq, settlement: Settlement) -> Settled {
-        let fence = Incarnation::begin().flight(None);
+        let fence = Incarnation::begin().flight(crate::store::FlightRight::Free);
         let key = self.keys[&seq].0;
         let settle = self.store.settle(key, fence, settlement, "test");
         settle.await.unwrap().committed().await.unwrap()

@@ -200,7 +200,7 @@ impl Daemon {
 
     /// Settles a delivery as the runner would.
     async fn settle(&self, event: &Event, agent: AgentName, settlement: Settlement) {
-        let fence = Incarnation::begin().flight(None);
+        let fence = Incarnation::begin().flight(crate::store::FlightRight::Free);
         let pending = self
             .state
             .store

@@ -27,7 +27,7 @@ impl Runner {
             return;
         };
         if let Some(flight) = self.flights.get(&seq) {
-            if flight.is_lost || !flight.slot.is_current() {
+            if flight.is_lost || !flight.begun.is_current() {
                 return self.leave(seq, Left::Answered);
             }
             let figures = self.parts.board.figures();
@@ -88,7 +88,7 @@ impl Runner {
             Err(error) => {
                 // The outcome breaks a rule of the store: that is a failed attempt, with a fence of its own.
                 if let Some(flight) = self.flights.get_mut(&seq) {
-                    flight.fence = self.parts.incarnation.flight(flight.slot.lease());
+                    flight.fence = self.parts.incarnation.flight(flight.begun.right());
                 }
                 let settlement = match error {
                     WriteError::TooLarge { .. } => Settlement::Permanent(error.to_string()),
@@ -103,7 +103,7 @@ impl Runner {
         false
     }
 
-    fn leave(&mut self, seq: Seq, how: Left) {
+    pub(super) fn leave(&mut self, seq: Seq, how: Left) {
         self.flights.remove(&seq);
         if let Some((subject, copies)) = self.table.leave(seq) {
             self.parts.carrier.left(seq, Some(&subject), how);
@@ -112,7 +112,7 @@ impl Runner {
     }
 
     /// No attempt, nothing written: it goes back to queued, holds its subject, and nothing new starts for a pause.
-    fn unavailable(&mut self, seq: Seq, cause: &str) {
+    pub(super) fn unavailable(&mut self, seq: Seq, cause: &str) {
         self.parts.board.figures().was_unavailable(self.name);
         self.flights.remove(&seq);
         self.table.pause(seq);
@@ -148,7 +148,7 @@ impl Runner {
                 continue;
             }
             // Another host may handle it by now; nothing of this flight would be applied.
-            if flight.stopped_at.is_none() && !flight.slot.is_current() {
+            if flight.stopped_at.is_none() && !flight.begun.is_current() {
                 tracing::warn!(agent = %self.name, event = %flight.event.id, subject = %flight.event.subject,
                     "this host does not hold the event's slot any more; its handler is stopped");
                 flight.is_lost = true;

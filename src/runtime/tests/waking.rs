@@ -78,7 +78,7 @@ async fn whatever_leaves_the_table_makes_the_carrier_look_at_the_next_of_its_sub
     call.ends(Ending::Unavailable("gone".to_owned()));
     bench.until_paused().await;
     // While it is paused its delivery is settled: after the pause it leaves the table, and no flight has ended.
-    let fence = Incarnation::begin().flight(None);
+    let fence = Incarnation::begin().flight(crate::store::FlightRight::Free);
     let done = Settlement::Done(Outcome::nothing());
     let settle = bench.store.settle(bench.key(one), fence, done, "test");
     settle.await.unwrap().committed().await.unwrap();

@@ -22,7 +22,7 @@ use crate::runtime::shutdown::{Level, StopSwitch, stop_pair};
 use crate::runtime::status::Board;
 use crate::store::tests::server::TestDatabase;
 use crate::store::{
-    Closer, Effect, Incarnation, Outcome, RetryPolicy, Store, StoreOptions, WriteError,
+    Closer, Effect, HostOptions, Incarnation, Outcome, RetryPolicy, Store, StoreOptions, WriteError,
 };
 
 const MAX_RETRIES: u32 = 2;
@@ -286,6 +286,8 @@ struct World {
 struct Place {
     dir: tempfile::TempDir,
     database: Option<TestDatabase>,
+    /// Redis may carry.
+    takes: bool,
 }
 
 impl Place {
@@ -293,13 +295,17 @@ impl Place {
     async fn open(&self) -> (Store, Closer) {
         let data_dir = self.dir.path().to_owned();
         let database = self.database.as_ref().map(TestDatabase::reached);
+        let takes = self.takes;
         let opening = tokio::task::spawn_blocking(move || match database {
             None => Store::open(&data_dir, store_options()),
             Some(database) => Store::open_database(
                 &data_dir,
                 database,
                 store_options(),
-                crate::store::tests::host(),
+                HostOptions {
+                    takes,
+                    ..crate::store::tests::host()
+                },
             ),
         });
         opening.await.unwrap().unwrap()
@@ -386,6 +392,7 @@ impl World {
         let place = Place {
             dir: tempfile::tempdir().unwrap(),
             database,
+            takes: server.is_some(),
         };
         let (store, closer) = place.open().await;
         let seen = Arc::default();

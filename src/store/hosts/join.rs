@@ -80,7 +80,10 @@ pub(in crate::store) fn join(
     loop {
         let incarnation = Uuid::now_v7().to_string();
         match attempt(connection, &identity, &incarnation) {
-            Ok(()) => return Ok((identity, Leases::of_a_host(&incarnation))),
+            Ok(()) => {
+                let leases = Leases::of_a_host(&incarnation, identity.options.takes);
+                return Ok((identity, leases));
+            }
             Err(Refused::Sql(error)) => return Err(unreachable(error).into()),
             Err(Refused::OtherVersion { instance, theirs }) => {
                 let ours = identity.options.version;

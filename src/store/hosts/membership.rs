@@ -205,6 +205,7 @@ impl Member {
                 );
             }
         }
+        self.release_what_nobody_has(session, me)?;
         // What the store says counts, also where the reply to a transfer was lost.
         let held = leases::leases_of(session, me)?.terms;
         self.tell(&held);
@@ -236,6 +237,28 @@ impl Member {
         leases::give(session, me, &planned.give)?;
         leases::take(session, me, &self.identity.data_dir, &planned.take)?;
         leases::prune(session, KEPT)
+    }
+
+    /// Releases what this host has taken and has not in hand: the reply to a take was lost, or a runner was replaced.
+    fn release_what_nobody_has(&self, session: &Connection, me: &str) -> sql::Result<()> {
+        let leases = self.leases();
+        if !leases.take_deliveries() {
+            return Ok(());
+        }
+        // In this order: what is taken after the look is in hand already.
+        let mut holds = leases::holds_of(session, me)?;
+        holds.retain(|hold| !leases.has_in_hand(&(hold.agent, hold.seq)));
+        if holds.is_empty() {
+            return Ok(());
+        }
+        leases::begin_serial(session)?;
+        match leases::release(session, me, &holds) {
+            Ok(()) => session.execute_batch("COMMIT"),
+            Err(error) => {
+                session.undo("ROLLBACK")?;
+                Err(error)
+            }
+        }
     }
 
     fn wanted(&self) -> Vec<LeaseName> {

@@ -18,6 +18,8 @@ pub struct HostOptions {
     pub collections: Vec<String>,
     /// What belongs to the store and not to a host, by key: all hosts have the same values.
     pub settings: BTreeMap<String, String>,
+    /// Redis may carry: deliveries are taken before they are handled.
+    pub takes: bool,
     /// No other host may work on the store meanwhile.
     pub alone: bool,
 }

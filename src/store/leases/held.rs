@@ -1,16 +1,16 @@
 //! What this host may do, as it knows it: the leases that it holds, and how long it trusts them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
 use super::slot::{LeaseName, SLOTS, Slot};
-use crate::event::Subject;
+use crate::event::{AgentName, Seq, Subject};
 
 /// A lease as it was held when something was begun under it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,24 @@ impl HeldTerms {
     }
 }
 
+/// A delivery that was taken: its holder and the token of the take, which no other take of it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HoldToken {
+    pub(in crate::store) incarnation: Arc<str>,
+    pub(in crate::store) token: i64,
+}
+
+/// By what right a flight is settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FlightRight {
+    /// Nobody else works on the store, or it does no harm.
+    Free,
+    /// The lease of its subject's slot.
+    Slot(LeaseTerm),
+    /// It was taken.
+    Held(HoldToken),
+}
+
 /// One slot as this host has it.
 #[derive(Debug, Default)]
 struct SlotState {
@@ -51,6 +69,10 @@ struct SlotState {
 /// The leases of a host on a database.
 #[derive(Debug)]
 struct SharedLeases {
+    /// Deliveries are taken before they are handled, whoever has their slots: Redis hands them to whatever host reads them.
+    takes: bool,
+    /// What is being taken, or was taken and has not ended.
+    holds: Mutex<HashSet<(AgentName, Seq)>>,
     slots: Vec<SlotState>,
     /// All but the slots.
     named: watch::Sender<BTreeMap<LeaseName, i64>>,
@@ -69,6 +91,37 @@ pub(crate) struct Leases(Option<Arc<SharedLeases>>);
 /// Something of a slot that was begun. The slot is not given up before this is dropped.
 pub(crate) struct SlotUse(Option<SharedUse>);
 
+/// A delivery that is being taken or was taken. Dropped, it counts as in nobody's hands, and is released.
+pub(crate) struct HoldUse {
+    leases: Arc<SharedLeases>,
+    delivery: (AgentName, Seq),
+    incarnation: Arc<str>,
+}
+
+impl fmt::Debug for HoldUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HoldUse").field(&self.delivery).finish()
+    }
+}
+
+impl Drop for HoldUse {
+    fn drop(&mut self) {
+        self.leases.holds().remove(&self.delivery);
+    }
+}
+
+impl HoldUse {
+    /// Whose hold it is, or will be.
+    pub(crate) fn incarnation(&self) -> &Arc<str> {
+        &self.incarnation
+    }
+
+    /// Whether its host still trusts that it holds what it holds.
+    pub(crate) fn is_current(&self) -> bool {
+        self.leases.incarnation() == self.incarnation && self.leases.is_trusted()
+    }
+}
+
 struct SharedUse {
     leases: Arc<SharedLeases>,
     slot: Slot,
@@ -84,14 +137,22 @@ impl Drop for SharedUse {
 
 impl fmt::Debug for SlotUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SlotUse").field(&self.lease()).finish()
+        f.debug_tuple("SlotUse").field(&self.right()).finish()
     }
 }
 
 impl SlotUse {
-    /// The lease that it was begun under; `None`: on a file there are none.
-    pub(crate) fn lease(&self) -> Option<LeaseTerm> {
-        self.0.as_ref().map(|shared| shared.lease.clone())
+    /// Nothing of any slot: for what does no harm twice.
+    pub(crate) fn none() -> Self {
+        SlotUse(None)
+    }
+
+    /// By what right it is settled.
+    pub(crate) fn right(&self) -> FlightRight {
+        match &self.0 {
+            None => FlightRight::Free,
+            Some(shared) => FlightRight::Slot(shared.lease.clone()),
+        }
     }
 
     /// Whether its slot is still held, as it was when it was begun, and trusted.
@@ -119,6 +180,10 @@ fn millis(time: Duration) -> u64 {
 }
 
 impl SharedLeases {
+    fn holds(&self) -> MutexGuard<'_, HashSet<(AgentName, Seq)>> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_trusted(&self) -> bool {
         millis(since_boot()) < self.trusted_until.load(Ordering::SeqCst)
     }
@@ -143,9 +208,11 @@ impl Leases {
         Leases(None)
     }
 
-    /// Those of a host that has joined, and holds nothing yet.
-    pub(in crate::store) fn of_a_host(incarnation: &str) -> Self {
+    /// Those of a host that has joined, and holds nothing yet. `takes`: deliveries are taken before they are handled.
+    pub(in crate::store) fn of_a_host(incarnation: &str, takes: bool) -> Self {
         Leases(Some(Arc::new(SharedLeases {
+            takes,
+            holds: Mutex::default(),
             slots: (0..SLOTS).map(|_| SlotState::default()).collect(),
             named: watch::Sender::default(),
             incarnation: Mutex::new(incarnation.into()),
@@ -158,6 +225,28 @@ impl Leases {
     /// The incarnation of this host; `None`: the store is a file.
     pub(in crate::store) fn incarnation(&self) -> Option<Arc<str>> {
         self.0.as_ref().map(|shared| shared.incarnation())
+    }
+
+    /// Whether deliveries are taken before they are handled.
+    pub(crate) fn take_deliveries(&self) -> bool {
+        self.0.as_ref().is_some_and(|shared| shared.takes)
+    }
+
+    /// Begins to take a delivery; `None`: this host does not trust its row, or has it in hand.
+    pub(crate) fn begin_take(&self, agent: AgentName, seq: Seq) -> Option<HoldUse> {
+        let shared = self.0.as_ref().filter(|shared| shared.is_trusted())?;
+        let delivery = (agent, seq);
+        shared.holds().insert(delivery).then(|| HoldUse {
+            leases: shared.clone(),
+            delivery,
+            incarnation: shared.incarnation(),
+        })
+    }
+
+    /// Whether a delivery is being taken, or was taken and has not ended.
+    pub(in crate::store) fn has_in_hand(&self, delivery: &(AgentName, Seq)) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_some_and(|shared| shared.holds().contains(delivery))
     }
 
     /// Whether several hosts may work on the store.
@@ -360,13 +449,13 @@ mod tests {
     fn on_a_file_everything_is_ours() {
         let leases = Leases::of_a_file();
         let begun = leases.use_slot_of(&subject()).unwrap();
-        assert!(begun.is_current() && begun.lease().is_none());
+        assert!(begun.is_current() && begun.right() == FlightRight::Free);
         assert!(leases.has_slot_of(&subject()) && leases.has(&LeaseName::Alerts));
     }
 
     #[test]
     fn nothing_begins_without_the_slot_or_without_trust() {
-        let leases = Leases::of_a_host("one");
+        let leases = Leases::of_a_host("one", false);
         trusted(&leases);
         assert!(leases.use_slot_of(&subject()).is_none());
         assert!(leases.set(&holding(3)));
@@ -379,7 +468,7 @@ mod tests {
 
     #[test]
     fn a_slot_is_given_up_when_what_was_begun_of_it_has_ended() {
-        let leases = Leases::of_a_host("one");
+        let leases = Leases::of_a_host("one", false);
         trusted(&leases);
         leases.set(&holding(1));
         let slot = [Slot::of(&subject())];
@@ -395,7 +484,7 @@ mod tests {
 
     #[test]
     fn what_was_begun_under_another_term_or_incarnation_is_not_current() {
-        let leases = Leases::of_a_host("one");
+        let leases = Leases::of_a_host("one", false);
         trusted(&leases);
         leases.set(&holding(1));
         let begun = leases.use_slot_of(&subject()).unwrap();
@@ -411,8 +500,11 @@ mod tests {
             incarnation: "two".into(),
             terms: holding(1),
         };
-        assert!(!held.allow(&begun.lease().unwrap()));
-        let again = leases.use_slot_of(&subject()).unwrap();
-        assert!(held.allow(&again.lease().unwrap()));
+        let allowed = |begun: &SlotUse| match begun.right() {
+            FlightRight::Slot(lease) => held.allow(&lease),
+            other => panic!("{other:?}"),
+        };
+        assert!(!allowed(&begun));
+        assert!(allowed(&leases.use_slot_of(&subject()).unwrap()));
     }
 }

@@ -11,7 +11,11 @@
 //! - **Whatever is done under a lease names its term**, and the writer refuses it unless the lease is held under that term at the
 //!   commit. Leases move in transactions that are serial with all commits, so nothing of an earlier holder is applied later.
 //!
-//! A delivery belongs to the slot of its subject, the same for all agents. So one subject is handled by one host at a time.
+//! A delivery belongs to the slot of its subject, the same for all agents. Where no host has a Redis, the slot's holder handles it
+//! by itself, so one subject is handled by one host at a time. Redis hands it to whatever host reads it. Then it is *taken* first:
+//! the writer makes the host its holder if nobody has it or anything else of its subject, and if no older one of the subject was
+//! never attempted. Only its holder settles it, by the token of the take. What a host holds and has not in hand it releases; what
+//! an ended one held is free.
 
 mod held;
 mod plan;
@@ -20,13 +24,14 @@ mod slot;
 
 use std::time::Duration;
 
+pub(crate) use held::{FlightRight, HoldToken, HoldUse, LeaseTerm, Leases, SlotUse};
 pub(super) use held::{HeldTerms, since_boot};
-pub(crate) use held::{LeaseTerm, Leases, SlotUse};
 pub(super) use plan::{LeasePlan, plan};
 pub(crate) use rows::HostRow;
 pub(super) use rows::{
-    NewHost, TRANSFERS, begin_serial, end, end_stale, give, insert, leases_of, lowest_position,
-    of_other_version, of_same_name, prune, remember_settings, renew, settings, take, view,
+    NewHost, TRANSFERS, begin_serial, end, end_stale, give, holds_of, insert, leases_of,
+    lowest_position, of_other_version, of_same_name, prune, release, remember_settings, renew,
+    settings, take, transferred, view,
 };
 pub(crate) use slot::LeaseName;
 

@@ -6,7 +6,7 @@ use super::STALE;
 use super::held::HeldTerms;
 use super::plan::LeaseView;
 use super::slot::{LeaseName, Slot};
-use crate::event::Millis;
+use crate::event::{AgentName, Millis, Seq};
 use crate::store::sql::{self, Connection, Optional, params};
 use crate::store::{ReadError, Store};
 
@@ -98,6 +98,50 @@ fn free(connection: &Connection, incarnation: &str) -> sql::Result<()> {
         "UPDATE lease SET holder = NULL WHERE holder = ?1",
         [incarnation],
     )?;
+    connection.execute(
+        "UPDATE delivery SET holder = NULL WHERE holder = ?1",
+        [incarnation],
+    )?;
+    transferred(connection)
+}
+
+/// A delivery that a host has taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Hold {
+    pub(in crate::store) agent: AgentName,
+    pub(in crate::store) seq: Seq,
+    token: i64,
+}
+
+/// What an incarnation has taken and not settled.
+pub(in crate::store) fn holds_of(
+    connection: &Connection,
+    incarnation: &str,
+) -> sql::Result<Vec<Hold>> {
+    connection
+        .prepare_cached("SELECT event, agent, token FROM delivery WHERE holder = ?1")?
+        .query_map([incarnation], |row| {
+            Ok(Hold {
+                seq: row.get(0)?,
+                agent: row.get(1)?,
+                token: row.get(2)?,
+            })
+        })?
+        .collect()
+}
+
+/// Releases what an incarnation has taken.
+pub(in crate::store) fn release(
+    connection: &Connection,
+    incarnation: &str,
+    holds: &[Hold],
+) -> sql::Result<()> {
+    for hold in holds {
+        connection.execute(
+            "UPDATE delivery SET holder = NULL WHERE event = ?1 AND agent = ?2 AND holder = ?3 AND token = ?4",
+            params![hold.seq, hold.agent, incarnation, hold.token],
+        )?;
+    }
     transferred(connection)
 }
 
@@ -145,7 +189,8 @@ pub(in crate::store) fn give(
     transferred(connection)
 }
 
-fn transferred(connection: &Connection) -> sql::Result<()> {
+/// Counts a transfer: all hosts look at what they may do and what is owed from the beginning.
+pub(in crate::store) fn transferred(connection: &Connection) -> sql::Result<()> {
     let count = "INSERT INTO counter (name, value) VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET value = counter.value + 1";
     connection.execute(count, [TRANSFERS]).map(drop)
 }

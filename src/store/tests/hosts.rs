@@ -18,16 +18,35 @@ impl Host {
         Host::join_in(database, instance, dir).await.unwrap()
     }
 
+    /// One that takes deliveries.
+    async fn taking(database: &TestDatabase, instance: &str) -> Self {
+        let options = HostOptions {
+            instance: instance.to_owned(),
+            takes: true,
+            ..host()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        Host::join_with(database, options, dir).await.unwrap()
+    }
+
     async fn join_in(
         database: &TestDatabase,
         instance: &str,
         dir: TempDir,
     ) -> Result<Self, OpenError> {
-        let (reached, data_dir) = (database.reached(), dir.path().to_owned());
         let options = HostOptions {
             instance: instance.to_owned(),
             ..host()
         };
+        Host::join_with(database, options, dir).await
+    }
+
+    async fn join_with(
+        database: &TestDatabase,
+        options: HostOptions,
+        dir: TempDir,
+    ) -> Result<Self, OpenError> {
+        let (reached, data_dir) = (database.reached(), dir.path().to_owned());
         let opening = tokio::task::spawn_blocking(move || {
             Store::open_database(&data_dir, reached, super::options(), options)
         });
@@ -78,7 +97,7 @@ fn about(subject: &Subject) -> NewEvent {
 /// Ends a flight that was begun under a lease.
 async fn settle_under(store: &Store, seq: Seq, slot: &SlotUse) -> Result<Settled, WriteError> {
     let key = key(store, seq).await;
-    let fence = Incarnation::begin().flight(slot.lease());
+    let fence = Incarnation::begin().flight(slot.right());
     let submitted = store.settle(key, fence, done(), "s").await;
     submitted.unwrap().committed().await
 }
@@ -285,5 +304,108 @@ async fn another_host_of_the_same_name_or_of_another_version_is_refused() {
     assert!(
         matches!(refused, OpenError::Database(DatabaseError::SameName(_))),
         "{refused}"
+    );
+}
+
+/// Takes a delivery of the agent `AUDIT`.
+async fn take(host: &Host, seq: Seq, hold: &HoldUse) -> Option<HoldToken> {
+    let event = host
+        .store
+        .events_after(Seq(seq.0 - 1), 1)
+        .await
+        .unwrap()
+        .remove(0);
+    let taking = host
+        .store
+        .take(event.key(AUDIT), event.subject.clone(), hold);
+    taking.await.unwrap().committed().await.unwrap()
+}
+
+/// Ends a flight that was taken.
+async fn settle_taken(host: &Host, seq: Seq, token: &HoldToken) -> Result<Settled, WriteError> {
+    let key = key(&host.store, seq).await;
+    let fence = Incarnation::begin().flight(FlightRight::Held(token.clone()));
+    let submitted = host.store.settle(key, fence, done(), "s").await;
+    submitted.unwrap().committed().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_subject_one_delivery_is_taken_by_one_host_and_the_oldest_first() {
+    let database = TestDatabase::new();
+    let one = Host::taking(&database, "one").await;
+    let two = Host::taking(&database, "two").await;
+    let first = one.store.publish(report("a")).await.unwrap().seq;
+    let second = one.store.publish(report("a")).await.unwrap().seq;
+    let begin = |host: &Host, seq: Seq| host.store.leases().begin_take(AUDIT, seq).unwrap();
+    let early = begin(&two, second);
+    assert_eq!(
+        take(&two, second, &early).await,
+        None,
+        "an older one was never attempted"
+    );
+    let hold = begin(&one, first);
+    assert!(
+        one.store.leases().begin_take(AUDIT, first).is_none(),
+        "it is in hand"
+    );
+    let token = take(&one, first, &hold).await.unwrap();
+    let other = begin(&two, first);
+    assert_eq!(take(&two, first, &other).await, None, "somebody has it");
+    let forged = HoldToken {
+        token: token.token + 1,
+        ..token.clone()
+    };
+    assert_eq!(
+        settle_taken(&one, first, &forged).await,
+        Err(WriteError::Refused)
+    );
+    assert_eq!(settle_taken(&one, first, &token).await, Ok(Settled::Done));
+    assert_eq!(
+        settle_taken(&one, first, &token).await,
+        Err(WriteError::Refused)
+    );
+    let token = take(&two, second, &early).await.unwrap();
+    // A host that has ended takes nothing, and what it had is free.
+    two.store.barrier().await.unwrap();
+    database.run(
+        "UPDATE host SET ended_at = 1 WHERE instance = 'two'; UPDATE delivery SET holder = NULL",
+    );
+    assert_eq!(
+        settle_taken(&two, second, &token).await,
+        Err(WriteError::Refused)
+    );
+    let again = begin(&one, second);
+    let token = take(&one, second, &again).await.unwrap();
+    assert_eq!(settle_taken(&one, second, &token).await, Ok(Settled::Done));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_host_has_taken_and_has_not_in_hand_is_released() {
+    let database = TestDatabase::new();
+    let one = Host::taking(&database, "one").await;
+    let seq = one.store.publish(report("a")).await.unwrap().seq;
+    let due = || DueBy::new(Millis::now(), Duration::from_secs(1));
+    let carried = || async {
+        let states = one.store.carried(AUDIT, vec![seq, Seq(99)], due()).await;
+        states.unwrap()
+    };
+    assert_eq!(carried().await[&seq], CarriedState::Free);
+    assert_eq!(carried().await[&Seq(99)], CarriedState::Ended);
+    let hold = one.store.leases().begin_take(AUDIT, seq).unwrap();
+    let token = take(&one, seq, &hold).await.unwrap();
+    // It is in hand through renewals,
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    assert_eq!(carried().await[&seq], CarriedState::Held);
+    let rows = one.store.first_attempts(AUDIT, Seq(0), 10).await.unwrap();
+    assert!(rows[0].is_held);
+    // and its runner is replaced.
+    drop(hold);
+    until("it is released", || async {
+        carried().await[&seq] == CarriedState::Free
+    })
+    .await;
+    assert_eq!(
+        settle_taken(&one, seq, &token).await,
+        Err(WriteError::Refused)
     );
 }

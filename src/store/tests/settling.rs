@@ -7,7 +7,7 @@ async fn a_late_outcome_is_refused_though_a_replay_has_set_the_attempts_back(on:
     let store = &opened.store;
     let published = store.publish(report("a")).await.unwrap();
     let key = key(store, published.seq).await;
-    let fence = Incarnation::begin().flight(None);
+    let fence = Incarnation::begin().flight(crate::store::FlightRight::Free);
     let failure = Settlement::Permanent("blocked".to_owned());
     let failed = store.settle(key, fence.clone(), failure, "s").await;
     assert_eq!(failed.unwrap().committed().await, Ok(Settled::Dead));

@@ -55,10 +55,10 @@ impl Inbox {
     pub(super) fn open(&mut self) {
         self.number += 1;
         self.round = Round::new(self.settings().block_time);
-        let (link, agent) = (self.link.clone(), self.agent);
+        let (link, agent, is_shared) = (self.link.clone(), self.agent, self.is_shared);
         self.start(async move {
             let store = link.store().identity().clone();
-            Reply::Opened(InboxSession::open(link.settings(), &store, agent).await)
+            Reply::Opened(InboxSession::open(link.settings(), &store, agent, is_shared).await)
         });
     }
 
@@ -83,6 +83,7 @@ impl Inbox {
         self.trimming = false;
         self.unreadable = LogOnce::default();
         self.read.clear();
+        self.absent.clear();
         for seq in self.outstanding.end_unreplied() {
             self.order.back_to(seq);
         }
@@ -141,8 +142,9 @@ impl Inbox {
         // one of its own.
         self.disconnect(Duration::ZERO);
         let (link, agent) = (self.link.clone(), self.agent);
-        let ended = match InboxSession::open(link.settings(), link.store().identity(), agent).await
-        {
+        let store = link.store().identity();
+        let opened = InboxSession::open(link.settings(), store, agent, self.is_shared);
+        let ended = match opened.await {
             Ok(session) => acknowledge_pending(&session).await,
             Err(error) => Err(error),
         };

@@ -44,10 +44,12 @@ enum Reply {
     Read(Result<Vec<StreamEntry>, RedisError>),
     Pending(Result<Vec<StreamId>, RedisError>),
     Fetched(Vec<StreamId>, Result<Vec<StreamEntry>, RedisError>),
-    Added(Vec<EntryKey>, Vec<Result<(), RedisError>>),
+    Added(Vec<EntryKey>, Vec<Result<Option<StreamId>, RedisError>>),
     Acknowledged(Result<(), RedisError>),
     Claimed(Result<(), RedisError>),
     Trimmed(Result<u64, RedisError>),
+    /// Entries that nobody has and nobody will read.
+    Absent(Result<Vec<EntryKey>, RedisError>),
     /// Something was told to somebody else; nothing hangs on it.
     Told,
 }
@@ -69,6 +71,11 @@ struct ReadEntries {
 pub struct Inbox {
     link: Link,
     agent: AgentName,
+    /// Other hosts read what this one carries, and the other way round.
+    is_shared: bool,
+    /// Entries that nobody has and nobody will read, to be compared with the ledger.
+    absent: Vec<EntryKey>,
+    compared_at: Instant,
     order: LedgerOrder,
     outstanding: Outstanding,
     round: Round,
@@ -102,13 +109,16 @@ impl Inbox {
     pub fn new(link: Link, agent: AgentName) -> Self {
         let now = Instant::now();
         let (settings, store) = (link.settings().clone(), link.store().clone());
+        let is_shared = store.leases().take_deliveries();
+        let per_subject = match is_shared {
+            true => 1,
+            false => settings.window_per_subject,
+        };
         Inbox {
-            order: LedgerOrder::new(
-                store,
-                agent,
-                settings.backoff_max,
-                settings.window_per_subject,
-            ),
+            order: LedgerOrder::new(store, agent, settings.backoff_max, per_subject),
+            is_shared,
+            absent: Vec::new(),
+            compared_at: now,
             link,
             agent,
             outstanding: Outstanding::default(),
@@ -201,6 +211,7 @@ impl Inbox {
                     }
                 })
             }
+            Reply::Absent(absent) => absent.map(|absent| self.absent.extend(absent)),
             Reply::Claimed(done) => {
                 (polled, to_offer) = (false, false);
                 done
@@ -245,14 +256,25 @@ impl Inbox {
     fn next_moment(&self) -> Instant {
         let soon = Instant::now() + Duration::from_millis(500);
         let retry_at = self.keeper.retry_at().filter(|_| self.epoch.is_some());
-        retry_at.map_or(soon, |at| at.min(soon))
+        // What others have settled is asked for.
+        let compare =
+            (self.is_shared && self.outstanding.len() > 0).then(|| self.next_comparison());
+        retry_at.into_iter().chain(compare).fold(soon, Instant::min)
+    }
+
+    /// How many entries may be read: what other hosts could read is left to them until it could be handled here.
+    fn room(&self, demand: Demand) -> usize {
+        match self.is_shared {
+            true => demand.permits.min(demand.capacity),
+            false => demand.capacity,
+        }
     }
 }
 
 impl Carrier for Inbox {
     fn woken(&mut self, demand: Demand) -> Boxed<'_, ()> {
         Box::pin(async move {
-            if demand.capacity == 0 {
+            if self.room(demand) == 0 {
                 self.poll.heartbeat.exempt();
             }
             let mut link = self.link.state();
@@ -295,7 +317,8 @@ impl Carrier for Inbox {
                 return Err(error);
             }
             self.flush_acknowledged();
-            self.advance(table, demand.capacity);
+            self.compare_with_ledger(table).await?;
+            self.advance(table, self.room(demand));
             self.relay(table).await?;
             Ok(self.hand_over(demand.capacity))
         })

@@ -9,12 +9,15 @@ use super::{Inbox, Reply};
 use crate::bus::redis::reply::{StreamEntry, StreamId};
 use crate::bus::redis::round::Next;
 use crate::bus::{CopyId, Offer, TableView};
-use crate::event::{AgentName, EventId, Seq, awake};
-use crate::store::ReadError;
+use crate::event::{AgentName, EventId, Millis, Seq, awake};
+use crate::store::{CarriedState, DueBy, ReadError};
 
 /// How often what other consumers hold is taken over, and for how long they must have held it.
 const CLAIM_EVERY: Duration = Duration::from_secs(5);
 const CLAIM_IDLE: Duration = Duration::from_secs(3);
+
+/// How often what is outstanding is compared with the ledger, where other hosts may have settled it.
+const COMPARE_EVERY: Duration = Duration::from_millis(25);
 
 impl Inbox {
     /// Looks up what the entries carry that were read.
@@ -109,6 +112,15 @@ impl Inbox {
                     Reply::Fetched(ids, entries)
                 }),
                 Next::Judge(None) => {}
+                Next::Judge(Some(listed)) if self.is_shared => {
+                    // Others may have read it: the whole group is asked.
+                    let unseen = self.outstanding.unseen(&listed);
+                    if !unseen.is_empty() {
+                        self.start(async move { Reply::Absent(session.absent(unseen).await) });
+                    }
+                    self.trim();
+                    self.claim(now);
+                }
                 Next::Judge(Some(listed)) => {
                     let lost = self.outstanding.judge(&listed);
                     for seq in &lost {
@@ -130,10 +142,59 @@ impl Inbox {
         let Some(session) = self.session() else {
             return;
         };
-        if now.duration_since(self.claimed_at) >= CLAIM_EVERY {
-            self.claimed_at = now;
-            self.start(async move { Reply::Claimed(session.claim(CLAIM_IDLE).await) });
+        if now.duration_since(self.claimed_at) < CLAIM_EVERY {
+            return;
         }
+        self.claimed_at = now;
+        if !self.is_shared {
+            return self.start(async move { Reply::Claimed(session.claim(CLAIM_IDLE).await) });
+        }
+        let store = self.link.store().clone();
+        self.start(async move {
+            Reply::Claimed(match store.hosts().await {
+                Ok(hosts) => {
+                    let hosts: Vec<String> = hosts.into_iter().map(|host| host.instance).collect();
+                    session.claim_from_gone(&hosts).await
+                }
+                // Who is there is not known at the moment.
+                Err(_) => Ok(()),
+            })
+        });
+    }
+
+    /// When outstanding entries are compared with the ledger next.
+    pub(super) fn next_comparison(&self) -> Instant {
+        self.compared_at + COMPARE_EVERY
+    }
+
+    /// Ends the entries of what other hosts have settled, so that the next of its subject is carried. What Redis has nowhere, and is
+    /// owed, and nobody has taken, is carried again: its copy was refused, or lost.
+    pub(super) async fn compare_with_ledger(
+        &mut self,
+        table: &dyn TableView,
+    ) -> Result<(), ReadError> {
+        let is_due = self.next_comparison() <= Instant::now() || !self.absent.is_empty();
+        if !self.is_shared || !is_due || self.outstanding.len() == 0 {
+            return Ok(());
+        }
+        self.compared_at = Instant::now();
+        let mut carried = self.outstanding.all();
+        carried.retain(|(seq, _)| !table.contains(*seq));
+        let seqs = carried.iter().map(|(seq, _)| *seq).collect();
+        let due = DueBy::new(Millis::now(), self.settings().backoff_max);
+        let states = self.link.store().carried(self.agent, seqs, due).await?;
+        for (seq, subject) in carried {
+            if states.get(&seq) == Some(&CarriedState::Ended) && self.outstanding.end(seq) {
+                self.order.left(&subject);
+            }
+        }
+        for key in std::mem::take(&mut self.absent) {
+            let is_free = states.get(&key.seq) == Some(&CarriedState::Free);
+            if is_free && self.outstanding.end_entry(key) {
+                self.order.back_to(key.seq);
+            }
+        }
+        Ok(())
     }
 
     /// The journal keeps what other programs may want to read, up to its bounds.

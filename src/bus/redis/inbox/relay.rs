@@ -7,6 +7,7 @@ use crate::bus::TableView;
 use crate::bus::order::Judged;
 use crate::bus::redis::client::RedisError;
 use crate::bus::redis::outstanding::EntryKey;
+use crate::bus::redis::reply::StreamId;
 use crate::event::{Seq, Subject};
 use crate::store::{OwedRow, ReadError};
 
@@ -29,7 +30,11 @@ impl Inbox {
         if !self.may_relay() {
             return Ok(());
         }
-        let (window, per_subject) = (self.settings().window, self.settings().window_per_subject);
+        let window = self.settings().window;
+        let per_subject = match self.is_shared {
+            true => 1,
+            false => self.settings().window_per_subject,
+        };
         let ready: HashSet<Seq> = self.ready.iter().map(|(seq, _)| *seq).collect();
         let mut picked: HashMap<Subject, usize> = HashMap::new();
         let mut seqs: HashSet<Seq> = HashSet::new();
@@ -79,13 +84,13 @@ impl Inbox {
     pub(super) fn take_added(
         &mut self,
         sent: &[EntryKey],
-        results: Vec<Result<(), RedisError>>,
+        results: Vec<Result<Option<StreamId>, RedisError>>,
     ) -> Result<(), RedisError> {
         self.adding = false;
         let mut added = Ok(());
         for (key, result) in sent.iter().zip(results) {
             match result {
-                Ok(()) => self.outstanding.replied(*key),
+                Ok(id) => self.outstanding.replied(*key, id),
                 Err(error) => {
                     // Failed or unknown: it is carried again. A second copy does no harm.
                     if self.outstanding.end_entry(*key) {

@@ -13,7 +13,7 @@ const JOURNAL: &str = "docent:{logging_audit}:inbox";
 async fn session(server: &TestRedis) -> InboxSession {
     let agent = AgentName::LoggingAudit;
     let store = StoreIdentity::new("a store");
-    let opened = InboxSession::open(&server.settings(), &store, agent).await;
+    let opened = InboxSession::open(&server.settings(), &store, agent, false).await;
     opened.unwrap()
 }
 
