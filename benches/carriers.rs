@@ -492,7 +492,6 @@ fn host() -> HostOptions {
         collections: Vec::new(),
         settings: std::collections::BTreeMap::new(),
         takes: false,
-        alone: false,
     }
 }
 

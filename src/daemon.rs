@@ -299,7 +299,6 @@ fn host_options(config: &Config, settings: &[ShownSetting]) -> HostOptions {
             .map(|setting| (setting.key.clone(), setting.value.clone()))
             .collect(),
         takes: carriers::uses_redis(config),
-        alone: false,
     }
 }
 

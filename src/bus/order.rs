@@ -160,8 +160,9 @@ impl LedgerOrder {
         match self.gather(&mut picked, judge).await {
             Ok(()) => Ok(picked.rows),
             Err(error) => {
-                // What was picked is not handed over, so it must be found again.
-                self.position = before;
+                // What was picked is not handed over, so it must be found again; a rewind that was taken stays.
+                let cursor = self.position.cursor.min(before.cursor);
+                self.position = LedgerCursor { cursor, ..before };
                 self.ahead.clear();
                 self.more = true;
                 Err(error)

@@ -72,9 +72,9 @@ pub enum DatabaseError {
     /// Something about it must be changed by hand.
     #[error("the store {shown} cannot be used: {why}")]
     Unfit { shown: String, why: String },
-    /// Another docent writes into it.
+    /// Others work on it who may not meanwhile.
     #[error(
-        "another docent writes into the store {0}; hosts share a store only where each has [bus] mode = \"embedded\", else stop that one, or give this one a database of its own"
+        "the store {0} is in use: hosts work on it, or it is being copied or upgraded; stop every host first, or wait for the end"
     )]
     InUse(String),
     /// A host of the same name works on it.

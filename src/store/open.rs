@@ -94,11 +94,7 @@ impl Store {
     ) -> Result<(Store, Closer), OpenError> {
         let lock = private(data_dir)?;
         let database = Arc::new(database);
-        let writers = match host.alone {
-            true => Writers::Alone,
-            false => Writers::Shared,
-        };
-        let connection = open_connection(&database, writers)?;
+        let connection = open_connection(&database, Writers::Shared)?;
         let (identity, leases) = hosts::join(&connection, data_dir, host, database.shown())?;
         let source = Source::Database(database.clone());
         let refuse = |error: sql::Error| refuse(&source, error);
@@ -107,7 +103,7 @@ impl Store {
         let (alive, ended) = std::sync::mpsc::sync_channel::<()>(0);
         let membership = Membership::begin(database.clone(), identity, shared.clone());
         let membership = membership.map_err(refuse)?;
-        let keeper = DatabaseKeeper::new(database, writers, leases, alive);
+        let keeper = DatabaseKeeper::new(database, leases, alive);
         let opened = Opened {
             connection,
             shared,

@@ -38,6 +38,7 @@ mod settling;
 
 use server::TestDatabase;
 
+use super::postgres::Writers;
 use super::*;
 use crate::event::{Event, EventType, Subject};
 
@@ -64,7 +65,6 @@ pub(crate) fn host() -> HostOptions {
         collections: vec!["docs".to_owned()],
         settings: std::collections::BTreeMap::new(),
         takes: false,
-        alone: false,
     }
 }
 
@@ -818,21 +818,10 @@ async fn after_a_cut_the_store_is_reached_again_and_counts_what_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_do_not_write_into_one_database() {
+async fn nobody_has_a_database_alone_while_a_host_works_on_it() {
     let opened = open_on(Engine::Database).await;
     let database = opened.place.database.clone().unwrap();
-    let other = tempfile::tempdir().unwrap();
-    let data_dir = other.path().to_owned();
-    let opening = tokio::task::spawn_blocking(move || {
-        let alone = HostOptions {
-            alone: true,
-            ..host()
-        };
-        Store::open_database(&data_dir, database.reached(), options(), alone)
-    });
-    let refused = opening.await.unwrap().err().unwrap();
-    assert!(
-        matches!(refused, OpenError::Database(DatabaseError::InUse(_))),
-        "{refused}"
-    );
+    let alone = || database.reached().connect_writer(Writers::Alone);
+    let asked = tokio::task::block_in_place(|| alone().err());
+    assert!(matches!(asked, Some(DatabaseError::InUse(_))), "{asked:?}");
 }

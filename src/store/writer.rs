@@ -13,7 +13,7 @@ use super::batch::{Batch, Counters, Pruned};
 use super::error::unavailable;
 use super::figures::fix_labels;
 use super::keeper::{Keeper, Readiness};
-use super::leases::{self, FlightRight, lowest_position};
+use super::leases::{self, FlightRight, HeldTerms, lowest_position};
 use super::ledger::{self, DeliveryKey, PublishedEvent, Settled};
 use super::outcome::{self, Settlement};
 use super::postgres::Begun;
@@ -77,19 +77,21 @@ impl Writer {
     /// Sees to it that a commit can begin on what the store holds now.
     fn ready(&mut self) -> Result<(), WriteError> {
         let ready = self.keeper.ready(&mut self.connection, &self.shared)?;
+        if ready == Readiness::CommitsLost {
+            tracing::error!(
+                "the database has lost commits: it was restored, or failed over to a replica that was behind; docent goes on from what it has, and builds its index anew; check that no token that was revoked is back (`docent token list`)"
+            );
+            self.shared.begin_anew();
+        }
         if ready != Readiness::Ready {
+            // A database that lost a transfer gives out its number again.
+            self.batch.held = HeldTerms::default();
             let counters = audit::counters(&self.connection).map_err(|e| unavailable(&e))?;
             let recounted = self.shared.recount(&self.connection);
             recounted.map_err(|e| unavailable(&e))?;
             self.batch.counters = counters;
             self.counted_at = Instant::now();
             self.announce();
-        }
-        if ready == Readiness::CommitsLost {
-            tracing::error!(
-                "the database has lost commits: it was restored, or failed over to a replica that was behind; docent goes on from what it has, and builds its index anew; check that no token that was revoked is back (`docent token list`)"
-            );
-            self.shared.begin_anew();
         }
         Ok(())
     }
@@ -191,6 +193,7 @@ impl Writer {
         if rewound && self.shared.leases().are_shared() {
             // The hosts that have passed it look again.
             leases::transferred(&self.connection).map_err(|e| unavailable(&e))?;
+            self.batch.held.transfers += 1; // this host knows it already
         }
         let has_changes = works.iter().any(|work| !matches!(work, Work::Barrier));
         self.keeper.commit(&mut self.connection, has_changes)?;

@@ -15,6 +15,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod browser;
+mod checker;
 mod corpus;
 mod helper;
 mod hosts;

@@ -157,7 +157,11 @@ impl Member {
     fn connect(&self) -> sql::Result<Connection> {
         let session = self.database.connect_member()?;
         session.execute_batch(leases::LISTEN)?;
-        Ok(Connection::Postgres(Box::new(session)))
+        let session = Connection::Postgres(Box::new(session));
+        // An earlier session may still be at the commit of a transfer: its end is waited for before leases are read.
+        leases::begin_serial(&session)?;
+        session.execute_batch("COMMIT")?;
+        Ok(session)
     }
 
     /// Renews the row, and sees to the leases. Gives whether this host has slots that it did not have, or did not trust to have.
@@ -185,12 +189,15 @@ impl Member {
             sent = since_boot();
             leases::renew(session, &me, leases.position())?;
         }
-        let regained = leases.trust_until(sent + TRUST);
-        Ok(self.see_to_leases(session, &me, may_judge)? || regained)
+        if leases.trust_until(sent + TRUST) {
+            leases.look_anew();
+        }
+        self.see_to_leases(session, &me, may_judge)?;
+        Ok(leases.take_look_anew())
     }
 
-    /// Ends hosts that are gone, and takes and gives leases. Gives whether slots were gained.
-    fn see_to_leases(&self, session: &Connection, me: &str, may_judge: bool) -> sql::Result<bool> {
+    /// Ends hosts that are gone, and takes and gives leases.
+    fn see_to_leases(&self, session: &Connection, me: &str, may_judge: bool) -> sql::Result<()> {
         let view = leases::view(session)?;
         let leases = self.leases();
         leases.set_others(view.hosts.len() > 1);
@@ -209,7 +216,8 @@ impl Member {
         // What the store says counts, also where the reply to a transfer was lost.
         let held = leases::leases_of(session, me)?.terms;
         self.tell(&held);
-        Ok(leases.set(&held))
+        leases.set(&held);
+        Ok(())
     }
 
     fn carry_out(&self, session: &Connection, me: &str, planned: &LeasePlan) -> sql::Result<()> {

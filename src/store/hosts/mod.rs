@@ -20,6 +20,4 @@ pub struct HostOptions {
     pub settings: BTreeMap<String, String>,
     /// Redis may carry: deliveries are taken before they are handled.
     pub takes: bool,
-    /// No other host may work on the store meanwhile.
-    pub alone: bool,
 }

@@ -80,6 +80,8 @@ struct SharedLeases {
     /// Milliseconds of the clock that goes on while the machine sleeps; 0: not trusted.
     trusted_until: AtomicU64,
     has_others: AtomicBool,
+    /// Something that was passed may be this host's now: slots were gained, or stay after all, or are trusted again.
+    look_anew: AtomicBool,
     /// The change that this host's index has come to.
     position: AtomicU64,
 }
@@ -218,6 +220,7 @@ impl Leases {
             incarnation: Mutex::new(incarnation.into()),
             trusted_until: AtomicU64::new(0),
             has_others: AtomicBool::new(false),
+            look_anew: AtomicBool::new(false),
             position: AtomicU64::new(0),
         })))
     }
@@ -400,17 +403,31 @@ impl Leases {
         };
         for slot in Slot::all() {
             let state = &shared.slots[slot.index()];
-            state
-                .is_leaving
-                .store(slots.contains(&slot), Ordering::SeqCst);
+            let leaves = slots.contains(&slot);
+            if state.is_leaving.swap(leaves, Ordering::SeqCst) && !leaves {
+                self.look_anew(); // what was passed meanwhile
+            }
         }
         let idle = |slot: &Slot| shared.slots[slot.index()].uses.load(Ordering::SeqCst) == 0;
         slots.iter().copied().filter(idle).collect()
     }
 
-    /// What the store has. True: there are slots that were not held before, or not under this term.
-    pub(in crate::store) fn set(&self, terms: &BTreeMap<LeaseName, i64>) -> bool {
-        let Some(shared) = &self.0 else { return false };
+    /// What is owed is to be looked at from the beginning.
+    pub(in crate::store) fn look_anew(&self) {
+        if let Some(shared) = &self.0 {
+            shared.look_anew.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether it is to be looked at from the beginning, once.
+    pub(in crate::store) fn take_look_anew(&self) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_some_and(|shared| shared.look_anew.swap(false, Ordering::SeqCst))
+    }
+
+    /// What the store has.
+    pub(in crate::store) fn set(&self, terms: &BTreeMap<LeaseName, i64>) {
+        let Some(shared) = &self.0 else { return };
         let mut gained = false;
         for slot in Slot::all() {
             let term = terms.get(&LeaseName::Slot(slot)).copied().unwrap_or(0);
@@ -425,7 +442,9 @@ impl Leases {
         shared
             .named
             .send_if_modified(|now| std::mem::replace(now, named.clone()) != named);
-        gained
+        if gained {
+            self.look_anew();
+        }
     }
 }
 
@@ -458,8 +477,10 @@ mod tests {
         let leases = Leases::of_a_host("one", false);
         trusted(&leases);
         assert!(leases.use_slot_of(&subject()).is_none());
-        assert!(leases.set(&holding(3)));
-        assert!(!leases.set(&holding(3)), "nothing was gained");
+        leases.set(&holding(3));
+        assert!(leases.take_look_anew());
+        leases.set(&holding(3));
+        assert!(!leases.take_look_anew(), "nothing was gained");
         assert!(leases.use_slot_of(&subject()).unwrap().is_current());
         leases.trust_until(Duration::ZERO);
         assert!(leases.use_slot_of(&subject()).is_none());
@@ -478,7 +499,9 @@ mod tests {
         assert!(begun.is_current());
         drop(begun);
         assert_eq!(leases.leave(&slot), slot);
+        leases.take_look_anew();
         leases.leave(&[]);
+        assert!(leases.take_look_anew(), "what was passed meanwhile");
         assert!(leases.has_slot_of(&subject()), "it stays after all");
     }
 

@@ -149,7 +149,7 @@ fn stale_millis() -> i64 {
     i64::try_from(STALE.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Takes those of these leases that nobody has. Every transfer raises the term.
+/// Takes those of these leases that nobody has, unless the incarnation has ended meanwhile. Every transfer raises the term.
 pub(in crate::store) fn take(
     connection: &Connection,
     incarnation: &str,
@@ -164,6 +164,7 @@ pub(in crate::store) fn take(
     connection.execute(
         "INSERT INTO lease (name, holder, term, data_dir)
          SELECT name, ?2, 1, ?3 FROM unnest(string_to_array(?1, ' ')) AS name
+         WHERE EXISTS (SELECT 1 FROM host WHERE incarnation = ?2 AND ended_at IS NULL)
          ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, term = lease.term + 1, data_dir = excluded.data_dir
          WHERE lease.holder IS NULL",
         params![names.join(" "), incarnation, data_dir],

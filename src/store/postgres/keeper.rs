@@ -46,7 +46,6 @@ pub(in crate::store) struct Begun {
 /// The way to the database, and the batch that is under way.
 pub(in crate::store) struct DatabaseKeeper {
     database: Arc<Database>,
-    writers: Writers,
     leases: Leases,
     /// Whose row has the id of the batch that is under way.
     incarnation: Arc<str>,
@@ -65,13 +64,11 @@ pub(in crate::store) struct DatabaseKeeper {
 impl DatabaseKeeper {
     pub(in crate::store) fn new(
         database: Arc<Database>,
-        writers: Writers,
         leases: Leases,
         alive: SyncSender<()>,
     ) -> Self {
         DatabaseKeeper {
             database,
-            writers,
             leases,
             incarnation: Arc::default(),
             batch: String::new(),
@@ -90,7 +87,7 @@ impl DatabaseKeeper {
         if !connection.is_lost() {
             return Ok(std::mem::take(&mut self.found));
         }
-        let connected = self.database.connect_writer(self.writers);
+        let connected = self.database.connect_writer(Writers::Shared);
         let connected = connected.and_then(|again| {
             let found = self.look_for_commits(&again);
             let found = found.map_err(|error| self.database.unreachable(&error))?;
@@ -173,13 +170,16 @@ impl DatabaseKeeper {
 
     /// Whether the last batch that was committed is in the store, on a session that is new. Where it is not, the database was restored,
     /// or failed over to a replica that was behind: it gives out terms and numbers a second time, so nothing of before may count.
-    fn look_for_commits(&self, connection: &Connection) -> sql::Result<SessionFound> {
+    fn look_for_commits(&mut self, connection: &Connection) -> sql::Result<SessionFound> {
         let Some((incarnation, batch)) = &self.committed else {
             return Ok(SessionFound::New);
         };
-        if last_batch(connection, incarnation)?.as_ref() == Some(batch) {
+        let last = last_batch(connection, incarnation)?;
+        // The one that was under way may have been committed though nobody heard of it.
+        if last.as_ref() == Some(batch) || last.as_ref() == Some(&self.batch) {
             return Ok(SessionFound::New);
         }
+        self.committed = None;
         self.leases.begin_anew(&Uuid::now_v7().to_string());
         Ok(SessionFound::CommitsLost)
     }
@@ -204,7 +204,7 @@ impl DatabaseKeeper {
     fn find_out(&mut self, connection: &mut Connection) -> Result<(), WriteError> {
         let until = Instant::now() + LOST_REPLY;
         loop {
-            let asked = self.database.connect_writer(self.writers);
+            let asked = self.database.connect_writer(Writers::Shared);
             let asked = asked.and_then(|again| {
                 let last = last_batch(&again, &self.incarnation);
                 let last = last.map_err(|error| self.database.unreachable(&error));
