@@ -5,7 +5,7 @@
     reason = "the figures that are measured are printed"
 )]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::corpus::{QUERIES, fill};
 use crate::helper::{Daemon, World};
 use crate::load::{Client, Files, Over, pause, same, seed};
+use crate::metrics::{page, samples};
 use crate::postgres_server::PostgresServer;
 use crate::work::QUICK;
 
@@ -56,6 +57,23 @@ fn until_shared(world: &World, hosts: &[&str]) {
     });
 }
 
+/// A figure of each host, by its name, as this one tells it to Prometheus.
+fn figure(world: &World, metric: &str) -> BTreeMap<String, f64> {
+    let samples = samples(&page(world)).into_iter();
+    let of_a_host = |(sample, value): (String, f64)| {
+        let host = sample
+            .strip_prefix(&format!("docent_host_{metric}{{instance=\""))?
+            .strip_suffix("\"}")?;
+        Some((host.to_owned(), value))
+    };
+    samples.filter_map(of_a_host).collect()
+}
+
+/// These figures of the hosts `one` and `two`.
+fn of_two(one: f64, two: f64) -> BTreeMap<String, f64> {
+    BTreeMap::from([("one".to_owned(), one), ("two".to_owned(), two)])
+}
+
 /// What the handlers of all hosts have logged must not overlap in one subject, but where a host was killed or had lost its slots.
 fn handled(worlds: &[&World]) -> HashMap<String, usize> {
     let mut ends = HashMap::new();
@@ -77,6 +95,13 @@ fn two_hosts_share_the_work_and_each_finds_all_of_it() {
     one.wait();
     let second = two.start();
     until_shared(&two, &["one", "two"]);
+    for world in [&one, &two] {
+        assert_eq!(figure(world, "up"), of_two(1.0, 1.0));
+        assert_eq!(figure(world, "slots"), of_two(128.0, 128.0));
+        assert_eq!(figure(world, "collections"), of_two(1.0, 0.0));
+        let renewed = figure(world, "renewed_seconds");
+        assert!(renewed.len() == 2 && renewed.values().all(|ago| *ago < 10.0));
+    }
     let events: Vec<(String, Value)> = (0..200)
         .map(|n| (format!("work/{n}"), json!({"sleep_ms": 1})))
         .collect();
@@ -94,6 +119,8 @@ fn two_hosts_share_the_work_and_each_finds_all_of_it() {
     // One starts to leave; what it had goes to the other one at once.
     assert_eq!(first.stop(), Some(0), "{}", one.log());
     until_shared(&two, &["two"]);
+    let alone = BTreeMap::from([("two".to_owned(), 256.0)]);
+    assert_eq!(figure(&two, "slots"), alone, "one that has ended is gone");
     one.write("later.md", "# A page of the third day\n");
     two.until("it is noticed by the other host", || {
         two.wait();
