@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::api::port_of;
 use crate::browser::Browser;
 use crate::helper::{Daemon, World};
+use crate::postgres_server::PostgresServer;
 use crate::redis_server::{RedisServer, inbox};
 
 /// A daemon with its dashboard, and a browser.
@@ -287,6 +288,30 @@ fn the_streams_of_redis_are_shown_as_redis_has_them() {
         "document.querySelector('[aria-labelledby=carrier-title]').innerText.includes('Redis cannot carry')",
     );
     page.browser.until(&format!("!{row}"));
+    page.is_clean();
+}
+
+#[test]
+fn the_hosts_of_a_database_are_a_table_and_of_a_file_there_is_none() {
+    let hosts = "document.querySelector('[aria-labelledby=hosts-title]')";
+    let mut plain = Dashboard::start();
+    plain.enter("read");
+    assert_eq!(plain.browser.value(&format!("{hosts} === null")), true);
+
+    let database = PostgresServer::start();
+    let store = format!("{LISTENS}[store]\nurl = \"{}\"\n", database.url());
+    let world = World::new(&store);
+    world.top("instance = \"lab.one\"");
+    let mut page = Dashboard::of(world, "http", &[]);
+    page.enter("read");
+    let cells = "[...document.getElementById('host-lab.one').cells].map((cell) => cell.innerText)";
+    let seen = |cell: usize, text: &str| format!("{cells}[{cell}] === '{text}'");
+    page.browser.until(&seen(0, "lab.one this one"));
+    page.browser.until(&seen(3, "256"));
+    page.browser.until(&seen(4, "docs"));
+    page.browser.until(&seen(5, "alerts, housekeeping"));
+    page.browser.until(&format!("{cells}[2].endsWith(' ago')"));
+    page.browser.picture("hosts");
     page.is_clean();
 }
 
