@@ -102,6 +102,8 @@ fn two_hosts_share_the_work_and_each_finds_all_of_it() {
         let renewed = figure(world, "renewed_seconds");
         assert!(renewed.len() == 2 && renewed.values().all(|ago| *ago < 10.0));
     }
+    let top = one.cli(["top", "--once"]).stdout();
+    assert!(top.contains("2 hosts work on the store"), "{top}");
     let events: Vec<(String, Value)> = (0..200)
         .map(|n| (format!("work/{n}"), json!({"sleep_ms": 1})))
         .collect();
