@@ -66,9 +66,6 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
     Ok(exit_of(status.state))
 }
 
-/// Milliseconds after which a host is late with the renewal of its row: it does so every three seconds.
-const RENEWED_LATE: u64 = 5000;
-
 fn exit_of(condition: Condition) -> Exit {
     match condition {
         Condition::Degraded => Exit::Negative,
@@ -117,8 +114,8 @@ fn host_table(hosts: &[HostView], style: Style) -> String {
         word("TASKS"),
     ]);
     for host in hosts {
-        let renewed = format!("{} ago", duration(host.renewed_ago_ms as f64 / 1000.0));
-        let renewed = match host.renewed_ago_ms > RENEWED_LATE {
+        let renewed = format!("{} ago", duration(host.renewed_ago()));
+        let renewed = match host.is_late() {
             true => Cell::painted(renewed, Style::doubtful),
             false => renewed.into(),
         };
@@ -372,6 +369,23 @@ pub(super) mod tests {
         }
     }
 
+    pub(in crate::cli) fn host(instance: &str, renewed_ago_ms: u64, this: bool) -> HostView {
+        let has = |names: &[&str]| match this {
+            true => names.iter().map(|name| (*name).to_owned()).collect(),
+            false => Vec::new(),
+        };
+        HostView {
+            instance: instance.to_owned(),
+            version: "0.1.0".to_owned(),
+            joined_at: "2026-01-31T12:00:00Z".to_owned(),
+            renewed_ago_ms,
+            slots: 128,
+            collections: has(&["docs", "src"]),
+            tasks: has(&["alerts"]),
+            this,
+        }
+    }
+
     pub(in crate::cli) fn status() -> Status {
         Status {
             state: Condition::Running,
@@ -481,6 +495,27 @@ pub(super) mod tests {
         assert!(!text.contains('!') && !text.contains("at work"), "{text}");
         assert!(text.lines().count() < 24);
         assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn hosts_that_share_the_store_are_a_table_and_on_a_file_there_is_none() {
+        let mut status = status();
+        let alone = render(&status, Style::new(false));
+        assert!(!alone.contains("HOST"), "{alone}");
+        status.hosts = vec![host("one", 1200, true), host("two\u{1b}[2J", 5001, false)];
+        let shared = render(&status, Style::new(false));
+        let lines: Vec<&str> = shared.lines().collect();
+        assert_eq!(
+            lines[lines.len() - 3..],
+            [
+                "HOST            VERSION   RENEWED  SLOTS  WATCHES    TASKS",
+                "one (this one)  0.1.0    1.2s ago    128  docs, src  alerts",
+                "two\\x1B[2J      0.1.0    5.0s ago    128  -          -",
+            ]
+        );
+        let painted = render(&status, Style::new(true));
+        assert!(painted.contains("\x1b[33m5.0s ago\x1b[0m"), "{painted}");
+        assert!(!painted.contains("\x1b[33m1.2s ago"), "{painted}");
     }
 
     #[test]

@@ -13,8 +13,8 @@ use axum::routing::get;
 use super::freshness::behind;
 use super::health::last_run;
 use super::status::{condition, is_opening, judgement};
-use super::wire::{Condition, NamedAgent, Problem, ProblemKind, RunState};
-use super::{State, agents};
+use super::wire::{Condition, HostView, NamedAgent, Problem, ProblemKind, RunState};
+use super::{State, agents, status};
 use crate::bus::Monitor;
 use crate::disk;
 use crate::event::{AgentName, Millis};
@@ -49,6 +49,7 @@ async fn page(state: &State) -> Result<MetricsPage, Problem> {
     let agents = agents::all(state, now).await?;
     let judged = judgement(state, now).await?;
     process(&mut page, state, &judged, now);
+    hosts(&mut page, &status::hosts(state).await?);
     deliveries(&mut page, state, &agents);
     handled(&mut page, state, &agents);
     searches(&mut page, state);
@@ -89,6 +90,34 @@ fn process(page: &mut MetricsPage, state: &State, judged: &Present, now: Millis)
     let fixes = state.store.figures().fixes.clone();
     let help = "Fixes that self_healing tried, by result: applied or failed";
     page.add("fixes", help, fixes);
+}
+
+/// The hosts that work on the store. One that has ended is gone, as are all of them where the store is a file.
+fn hosts(page: &mut MetricsPage, hosts: &[HostView]) {
+    let each = |figure: fn(&HostView) -> f64| {
+        let hosts = hosts.iter();
+        hosts.map(move |host| (label("instance", &host.instance), figure(host)))
+    };
+    page.gauges(
+        "host_up",
+        "1 while the host renews its row in time, else 0; hosts that have ended are left out",
+        each(|host| f64::from(!host.is_late())),
+    );
+    page.gauges(
+        "host_renewed_seconds",
+        "Seconds since the host renewed its row; after 10 others take over its work",
+        each(HostView::renewed_ago),
+    );
+    page.gauges(
+        "host_slots",
+        "The host's share of the 256 slots of subjects",
+        each(|host| host.slots as f64),
+    );
+    page.gauges(
+        "host_collections",
+        "Collections that the host watches",
+        each(|host| host.collections.len() as f64),
+    );
 }
 
 /// A figure of every agent.

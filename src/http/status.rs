@@ -126,13 +126,7 @@ pub(super) async fn whole(
         free_space: free_space(state),
         issues: present.issues.len() as u64,
         alerts: alerts(&state.store).await?,
-        hosts: state
-            .store
-            .hosts()
-            .await?
-            .into_iter()
-            .map(host_view)
-            .collect(),
+        hosts: hosts(state).await?,
     };
     Ok(WholeStatus { status, present })
 }
@@ -226,6 +220,12 @@ impl From<&OpenIssue> for IssueText {
 fn heard(states: BTreeMap<ListedState, u64>) -> BTreeMap<Heard<ListedState>, u64> {
     let states = states.into_iter();
     states.map(|(state, files)| (state.into(), files)).collect()
+}
+
+/// The hosts that work on the store; none where it is a file.
+pub(super) async fn hosts(state: &State) -> Result<Vec<HostView>, ReadError> {
+    let hosts = state.store.hosts().await?;
+    Ok(hosts.into_iter().map(host_view).collect())
 }
 
 fn host_view(host: HostRow) -> HostView {

@@ -5,7 +5,7 @@
     reason = "the figures that are measured are printed"
 )]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +19,7 @@ use crate::checker::{Evidence, Verdict};
 use crate::corpus::{QUERIES, fill};
 use crate::helper::{Daemon, World};
 use crate::load::{Client, Files, Over, pause, same, seed};
+use crate::metrics::{page, samples};
 use crate::postgres_server::PostgresServer;
 use crate::redis_server::RedisServer;
 use crate::work::QUICK;
@@ -83,6 +84,23 @@ fn until_shared(world: &World, hosts: usize) {
     });
 }
 
+/// A figure of each host, by its name, as this one tells it to Prometheus.
+fn figure(world: &World, metric: &str) -> BTreeMap<String, f64> {
+    let samples = samples(&page(world)).into_iter();
+    let of_a_host = |(sample, value): (String, f64)| {
+        let host = sample
+            .strip_prefix(&format!("docent_host_{metric}{{instance=\""))?
+            .strip_suffix("\"}")?;
+        Some((host.to_owned(), value))
+    };
+    samples.filter_map(of_a_host).collect()
+}
+
+/// These figures of the hosts `one` and `two`.
+fn of_two(one: f64, two: f64) -> BTreeMap<String, f64> {
+    BTreeMap::from([("one".to_owned(), one), ("two".to_owned(), two)])
+}
+
 /// How often a handler has ended for each event, on any of these hosts.
 fn handled(worlds: &[&World]) -> HashMap<String, usize> {
     let mut ends = HashMap::new();
@@ -112,6 +130,15 @@ fn share(servers: &Servers) {
     one.wait();
     let second = two.start();
     until_shared(&two, 2);
+    for world in [&one, &two] {
+        assert_eq!(figure(world, "up"), of_two(1.0, 1.0));
+        assert_eq!(figure(world, "slots"), of_two(128.0, 128.0));
+        assert_eq!(figure(world, "collections"), of_two(1.0, 0.0));
+        let renewed = figure(world, "renewed_seconds");
+        assert!(renewed.len() == 2 && renewed.values().all(|ago| *ago < 10.0));
+    }
+    let top = one.cli(["top", "--once"]).stdout();
+    assert!(top.contains("2 hosts work on the store"), "{top}");
     let events: Vec<(String, Value)> = (0..200)
         .map(|n| (format!("work/{n}"), json!({"sleep_ms": 1})))
         .collect();
@@ -130,6 +157,8 @@ fn share(servers: &Servers) {
     // One leaves: what it had goes to the other one at once.
     assert_eq!(first.stop(), Some(0), "{}", one.log());
     until_shared(&two, 1);
+    let alone = BTreeMap::from([("two".to_owned(), 256.0)]);
+    assert_eq!(figure(&two, "slots"), alone, "one that has ended is gone");
     one.write("later.md", "# A page of the third day\n");
     two.until("it is noticed by the other host", || {
         two.wait();

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::helper::{World, lines};
+use crate::postgres_server::PostgresServer;
 use crate::redis_server::RedisServer;
 
 fn file(path: &str) -> PathBuf {
@@ -17,7 +18,7 @@ fn file(path: &str) -> PathBuf {
 }
 
 /// The samples of a page.
-fn samples(page: &str) -> BTreeMap<String, f64> {
+pub(crate) fn samples(page: &str) -> BTreeMap<String, f64> {
     let samples = page.lines().filter(|line| !line.starts_with('#'));
     samples
         .map(|line| line.rsplit_once(' ').unwrap())
@@ -25,7 +26,7 @@ fn samples(page: &str) -> BTreeMap<String, f64> {
         .collect()
 }
 
-fn page(world: &World) -> String {
+pub(crate) fn page(world: &World) -> String {
     let (status, page) = world.get("/metrics");
     assert_eq!(status, 200, "{page}");
     page
@@ -87,9 +88,11 @@ fn promtool_is_content_with_the_rules_and_their_tests() {
 }
 
 #[test]
-fn what_rules_dashboard_and_manual_name_is_there_and_without_redis_nothing_of_redis() {
+fn what_rules_dashboard_and_manual_name_is_there_and_of_redis_and_hosts_only_where_they_are() {
     let redis = RedisServer::start();
-    let world = World::on_redis(&redis, "redis", "");
+    let database = PostgresServer::start();
+    let on_database = format!("[store]\nurl = \"{}\"\n", database.url());
+    let world = World::on_redis(&redis, "redis", &on_database);
     world.write("a.md", "# Anchor");
     let _daemon = world.start();
     world.wait();
@@ -105,7 +108,21 @@ fn what_rules_dashboard_and_manual_name_is_there_and_without_redis_nothing_of_re
     assert!(page(&world).contains("\ndocent_audit_broken 0"));
     let whole = page(&world);
     promtool(&["check", "metrics"], &whole);
-    let there = described(&whole);
+
+    let plain = World::new("");
+    let _plain = plain.start();
+    plain.wait();
+    let plain = page(&plain);
+    promtool(&["check", "metrics"], &plain);
+    assert!(!plain.contains("docent_redis_"), "{plain}");
+    assert!(!plain.contains("docent_host_"), "{plain}");
+    assert!(
+        plain.contains("docent_carrier{agent=\"rag\",carrier=\"embedded\"} 1"),
+        "{plain}"
+    );
+
+    // The size of the store is known where it is a file.
+    let there = &described(&whole) | &described(&plain);
     let manual = fs::read_to_string(file("docs/monitoring.md")).unwrap();
     let rows: String = manual
         .lines()
@@ -121,17 +138,6 @@ fn what_rules_dashboard_and_manual_name_is_there_and_without_redis_nothing_of_re
         serde_json::from_str(&fs::read_to_string(file("config/grafana/docent.json")).unwrap())
             .unwrap();
     assert!(panels["panels"].as_array().unwrap().len() > 10);
-
-    let plain = World::new("");
-    let _plain = plain.start();
-    plain.wait();
-    let page = page(&plain);
-    promtool(&["check", "metrics"], &page);
-    assert!(!page.contains("docent_redis_"), "{page}");
-    assert!(
-        page.contains("docent_carrier{agent=\"rag\",carrier=\"embedded\"} 1"),
-        "{page}"
-    );
 }
 
 #[test]

@@ -4,10 +4,9 @@ use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::columns::{AgentColumn, shown_state};
-use super::format::{age, brief, compact, known, sparkline};
+use super::format::{age, aligned, brief, compact, known, sparkline};
 use super::paint::{Paint, span};
 use super::view::TopView;
-use crate::cli::text::width;
 use crate::http::wire::{AgentOverview, AgentState, Trend};
 
 /// The headings, and a line for each agent.
@@ -41,7 +40,8 @@ pub(super) fn table(view: &TopView, columns: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn spaced(cells: impl Iterator<Item = Span<'static>>) -> Vec<Span<'static>> {
+/// Cells with a space between each two.
+pub(super) fn spaced(cells: impl Iterator<Item = Span<'static>>) -> Vec<Span<'static>> {
     let mut spans = Vec::new();
     for cell in cells {
         if !spans.is_empty() {
@@ -54,13 +54,7 @@ fn spaced(cells: impl Iterator<Item = Span<'static>>) -> Vec<Span<'static>> {
 
 fn cell(column: AgentColumn, text: String, paint: Paint) -> Span<'static> {
     let mut cell = span(text, paint);
-    let room = column.heading().1.saturating_sub(width(&cell.content));
-    let gap = " ".repeat(room);
-    cell.content = match column.is_text() {
-        true => format!("{}{gap}", cell.content),
-        false => format!("{gap}{}", cell.content),
-    }
-    .into();
+    cell.content = aligned(&cell.content, column.heading().1, column.is_text()).into();
     cell
 }
 

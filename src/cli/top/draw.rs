@@ -7,10 +7,10 @@ use ratatui::widgets::{Paragraph, Widget};
 
 use super::agents::table;
 use super::detail::detail;
-use super::format::{brief, compact, known, last_and_peak, sparkline};
-use super::lists;
+use super::format::{brief, clipped, compact, known, last_and_peak, sparkline};
 use super::paint::{Paint, Palette, span};
 use super::view::{TopPage, TopView};
+use super::{hosts, lists};
 use crate::cli::text::{Style, clock, counted, duration, plain, size, wrap};
 use crate::http::wire::{AlertsView, Condition, Overview, Stage, Status};
 
@@ -161,10 +161,17 @@ fn first_page(view: &TopView, overview: &Overview, room: DrawArea) -> Vec<Line<'
     lines.push(search(overview));
     lines.push(carrier(overview));
     lines.extend(streams(overview));
+    lines.extend(sharing(overview, width));
     lines.push(Line::default());
     lines.extend(stages(&overview.stages));
     lines.push(Line::default());
     lines.extend(table(view, width));
+    let left = room.below(lines.len() + 1).lines;
+    let hosts = hosts::table(&overview.status.hosts, width, left);
+    if !hosts.is_empty() {
+        lines.push(Line::default());
+        lines.extend(hosts);
+    }
     let trends = trends(view, width);
     if lines.len() + trends.len() < room.lines {
         lines.push(Line::default());
@@ -183,10 +190,13 @@ fn alerts(alerts: &AlertsView, width: usize) -> Vec<Line<'static>> {
     told.map_or_else(Vec::new, |told| sentence(&told, width, paint))
 }
 
+/// Columns of a name.
+const NAME: usize = 9;
+
 /// A name in a column of its own, and what there is to say.
 fn named(name: &str, text: impl AsRef<str>, paint: Paint) -> Line<'static> {
     Line::from(vec![
-        span(format!("{name:<9}"), Paint::Dim),
+        span(format!("{name:<NAME$}"), Paint::Dim),
         span(text, paint),
     ])
 }
@@ -244,10 +254,17 @@ fn streams(overview: &Overview) -> Option<Line<'static>> {
     Some(named("redis", text, Paint::Plain))
 }
 
+/// The hosts that share the store in one line.
+fn sharing(overview: &Overview, width: usize) -> Option<Line<'static>> {
+    let (text, paint) = hosts::summary(&overview.status.hosts)?;
+    let text = clipped(&plain(&text), width.saturating_sub(NAME));
+    Some(named("hosts", text, paint))
+}
+
 /// The way of a change: each stage a column, and why one stands still.
 fn stages(stages: &[Stage]) -> Vec<Line<'static>> {
     let row = |name: &str, paint: Paint, of: &dyn Fn(&Stage) -> String| {
-        let mut spans = vec![span(format!("{name:<9}"), Paint::Dim)];
+        let mut spans = vec![span(format!("{name:<NAME$}"), Paint::Dim)];
         for stage in stages {
             spans.push(span(format!("{:>12} ", of(stage)), paint));
         }

@@ -1,8 +1,10 @@
-//! Numbers, ages and curves in few columns.
+//! Numbers, ages, texts and curves in few columns.
 
 use std::fmt;
 
 use jiff::Timestamp;
+
+use crate::cli::text::width;
 
 /// A number in at most four columns up to a million: `950`, `12k`, `3.4M`.
 pub(super) fn compact(n: u64) -> String {
@@ -46,6 +48,32 @@ pub(super) fn age(at: &str, now: &str) -> Option<f64> {
 /// Or a dash.
 pub(super) fn known(value: Option<impl fmt::Display>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// A text in so many columns: what is text stands on the left, a number on the right.
+pub(super) fn aligned(text: &str, columns: usize, is_text: bool) -> String {
+    let gap = " ".repeat(columns.saturating_sub(width(text)));
+    match is_text {
+        true => format!("{text}{gap}"),
+        false => format!("{gap}{text}"),
+    }
+}
+
+/// A text in so many columns at most; that it was cut off is shown.
+pub(super) fn clipped(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let mut shown = String::new();
+    for next in text.chars() {
+        shown.push(next);
+        if width(&shown) >= columns {
+            shown.pop();
+            break;
+        }
+    }
+    shown.push('…');
+    shown
 }
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -96,6 +124,17 @@ mod tests {
         assert_eq!(age(at, now), Some(90.5));
         assert_eq!(age(now, at), Some(0.0), "clocks differ");
         assert_eq!(age("soon", now), None);
+    }
+
+    #[test]
+    fn a_text_stands_in_its_column_and_is_cut_off_where_it_is_wider() {
+        assert_eq!(aligned("ab", 4, true) + "|", "ab  |");
+        assert_eq!(aligned("12", 4, false), "  12");
+        assert_eq!(aligned("wider", 4, true), "wider");
+        assert_eq!(clipped("four", 4), "four");
+        assert_eq!(clipped("wider", 4), "wid…");
+        assert_eq!(clipped("文書管理", 4), "文…", "no character is cut in two");
+        assert_eq!(clipped("ab", 1), "…");
     }
 
     #[test]

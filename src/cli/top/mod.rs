@@ -9,6 +9,7 @@ mod detail;
 mod draw;
 mod feed;
 mod format;
+mod hosts;
 mod lists;
 mod paint;
 mod screen;

@@ -219,6 +219,83 @@ fn alerts_that_are_raised_are_one_line_and_nothing_where_there_are_none() {
     has(&lines, &["self_healing"]);
 }
 
+/// So many hosts, the last of which is late.
+fn hosts(count: usize) -> Value {
+    let host = |n: usize| {
+        let late = n == count;
+        json!({"instance": format!("host-{n}"), "version": "0.1.0", "joined_at": "2026-01-31T10:00:00Z",
+            "renewed_ago_ms": if late { 7240 } else { 1240 }, "slots": 256 / count, "this": n == 1,
+            "collections": if n == 1 { vec!["docs"] } else { vec![] }, "tasks": ["alerts", "housekeeping"]})
+    };
+    (1..=count).map(host).collect()
+}
+
+#[test]
+fn hosts_that_share_the_store_are_a_line_and_a_table_where_there_is_room() {
+    let mut overview = overview();
+    assert!(
+        !screen(&view_of(overview.clone()), LARGE)
+            .concat()
+            .contains("host-")
+    );
+    overview["status"]["hosts"] = hosts(2);
+    let lines = screen(&view_of(overview.clone()), SMALL);
+    has(
+        &lines,
+        &["hosts", "2 hosts work on the store, late: host-2 (7.2s)"],
+    );
+    has(
+        &lines,
+        &["HOST", "VERSION", "RENEWED", "SLOTS", "WATCHES", "TASKS"],
+    );
+    has(
+        &lines,
+        &[
+            "host-1",
+            "0.1.0",
+            "1.2s",
+            "128",
+            "docs",
+            "alerts, housekeeping",
+        ],
+    );
+    has(
+        &lines,
+        &[
+            "host-2",
+            "0.1.0",
+            "7.2s",
+            "128",
+            "-",
+            "alerts, housekeeping",
+        ],
+    );
+    // Of more than there is room for only some are shown, and what stood there before is still there.
+    overview["status"]["hosts"] = hosts(60);
+    let view = view_of(overview);
+    for (size, told) in [(SMALL, "and 59 more"), (LARGE, "and 33 more")] {
+        let lines = screen(&view, size);
+        has(&lines, &["60 hosts work on the store, late: host-60"]);
+        has(&lines, &["self_healing", "running"]);
+        has(&lines[lines.len() - 2..], &[told]);
+        has(&lines[lines.len() - 1..], &["q quit"]);
+    }
+}
+
+#[test]
+fn a_screen_full_of_what_is_wrong_has_the_line_of_the_hosts_and_no_table() {
+    let mut overview = wrong();
+    let mut long = hosts(3);
+    long[2]["instance"] = json!("h".repeat(200));
+    overview["status"]["hosts"] = long;
+    let view = view_of(overview);
+    let lines = screen(&view, SMALL);
+    has(&lines, &["3 hosts work on the store, late: hhhh", "h…"]);
+    has(&lines, &["self_healing"]);
+    assert!(!lines.concat().contains("RENEWED"), "{}", lines.join("\n"));
+    has(&screen(&view, LARGE), &["hhhhhhhhhhhhhhhhhhh… 0.1.0"]);
+}
+
 #[test]
 fn what_is_wrong_is_told_and_the_agents_are_still_there() {
     let view = view_of(wrong());
@@ -344,7 +421,9 @@ fn agents_are_sorted_by_a_column_and_back_in_their_order() {
 
 #[test]
 fn no_page_loses_words_at_the_right_edge_and_none_is_too_much_for_a_tiny_screen() {
-    let mut view = view_of(wrong());
+    let mut overview = wrong();
+    overview["status"]["hosts"] = hosts(3);
+    let mut view = view_of(overview);
     let pages = ['d', 'i', 'j', 'c', '?'].map(KeyCode::Char);
     for key in [KeyCode::Esc, KeyCode::Enter].into_iter().chain(pages) {
         press(&mut view, key);

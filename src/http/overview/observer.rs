@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::State;
 use super::super::history::{FigureRings, STEP};
-use super::super::wire::{Overview, Problem, ProblemKind};
+use super::super::wire::{HostView, Overview, Problem, ProblemKind};
 use super::counters::{CounterSample, LastMinute};
 use super::reading::{CountedRows, read};
 use super::sampler::point;
@@ -186,12 +186,37 @@ fn without_time(mut overview: Overview) -> Overview {
     status.uptime_s = 0;
     status.freshness.complete_to = None;
     status.free_space.bytes = 0;
+    without_renewals(&mut status.hosts);
     overview
+}
+
+/// Every host renews its row all the time: only of one that is late it matters how long ago that was.
+fn without_renewals(hosts: &mut [HostView]) {
+    for host in hosts.iter_mut().filter(|host| !host.is_late()) {
+        host.renewed_ago_ms = 0;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_renewal_is_no_change_but_a_host_that_is_late_is() {
+        let host = |renewed_ago_ms| HostView {
+            instance: "one".to_owned(),
+            version: "0.1.0".to_owned(),
+            joined_at: "2026-01-31T12:00:00Z".to_owned(),
+            renewed_ago_ms,
+            slots: 256,
+            collections: Vec::new(),
+            tasks: Vec::new(),
+            this: true,
+        };
+        let mut hosts = [0, 2999, 5000, 5001, 9000].map(host);
+        without_renewals(&mut hosts);
+        assert_eq!(hosts, [0, 0, 0, 5001, 9000].map(host));
+    }
 
     #[test]
     fn a_sample_is_taken_in_the_middle_of_the_next_step() {

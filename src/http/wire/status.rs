@@ -111,6 +111,22 @@ pub(crate) struct HostView {
     pub this: bool,
 }
 
+/// Milliseconds after which a host is late with the renewal of its row: it does so every three seconds.
+const RENEWED_LATE: u64 = 5000;
+
+impl HostView {
+    /// Whether it is late with the renewal of its row. After twice that time others take over its work.
+    pub(crate) const fn is_late(&self) -> bool {
+        self.renewed_ago_ms > RENEWED_LATE
+    }
+
+    /// Seconds since it renewed its row.
+    pub(crate) const fn renewed_ago(&self) -> f64 {
+        // Below 2^53 ms.
+        self.renewed_ago_ms as f64 / 1000.0
+    }
+}
+
 /// An issue that degrades the daemon, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct IssueText {

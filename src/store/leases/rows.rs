@@ -1,6 +1,6 @@
 //! The rows of hosts and leases: read, and written within a transaction that is serial with all commits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::STALE;
 use super::held::HeldTerms;
@@ -347,15 +347,16 @@ impl Store {
             return Ok(Vec::new());
         };
         self.read("hosts", move |connection| {
-            let holders = view(connection)?.holders;
             let select = format!(
-                "SELECT instance, version, joined_at, {NOW} - renewed_at, incarnation FROM host
-                 WHERE ended_at IS NULL ORDER BY instance, joined_at"
+                "SELECT instance, version, joined_at, {NOW} - renewed_at, incarnation,
+                     (SELECT string_agg(name, ' ') FROM lease WHERE holder = host.incarnation)
+                 FROM host WHERE ended_at IS NULL ORDER BY instance, joined_at"
             );
             connection
                 .prepare_cached(&select)?
                 .query_map([], |row| {
                     let incarnation: String = row.get(4)?;
+                    let leases: Option<String> = row.get(5)?;
                     let mut host = HostRow {
                         instance: row.get(0)?,
                         version: row.get(1)?,
@@ -366,7 +367,7 @@ impl Store {
                         tasks: Vec::new(),
                         is_this: *incarnation == *this,
                     };
-                    host.add_leases(&holders, &incarnation);
+                    host.add_leases(leases.unwrap_or_default().split(' '));
                     Ok(host)
                 })?
                 .collect()
@@ -376,11 +377,13 @@ impl Store {
 }
 
 impl HostRow {
-    fn add_leases(&mut self, holders: &BTreeMap<LeaseName, String>, incarnation: &str) {
-        for (name, _) in holders.iter().filter(|(_, holder)| *holder == incarnation) {
+    /// What a newer docent has leases for is left out.
+    fn add_leases<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        let known: BTreeSet<LeaseName> = names.filter_map(LeaseName::parse).collect();
+        for name in known {
             match name {
                 LeaseName::Slot(_) => self.slots += 1,
-                LeaseName::Collection(collection) => self.collections.push(collection.clone()),
+                LeaseName::Collection(collection) => self.collections.push(collection),
                 LeaseName::Alerts | LeaseName::Housekeeping => self.tasks.push(name.to_string()),
             }
         }

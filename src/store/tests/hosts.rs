@@ -117,6 +117,9 @@ async fn hosts_share_the_slots_and_what_one_leaves_the_other_has() {
         .map(|host| (host.instance.as_str(), host.slots, host.is_this))
         .collect();
     assert_eq!(seen, [("one", 128, false), ("two", 128, true)]);
+    assert_eq!(hosts[0].collections, ["docs"]);
+    assert_eq!(hosts[0].tasks, ["alerts", "housekeeping"]);
+    assert!(hosts[1].collections.is_empty() && hosts[1].tasks.is_empty());
     // What is under way keeps its slot from being given up.
     let subject = subject_of(&two);
     let under_way = two.store.leases().use_slot_of(&subject).unwrap();

@@ -3,6 +3,7 @@
 mod agents;
 mod figures;
 mod flow;
+mod hosts;
 mod lists;
 mod spark;
 mod tone;

@@ -8,6 +8,7 @@ use super::super::words::{Moment, Prose, age};
 use super::agents::{AgentRow, WaitingRow, agents, waiting};
 use super::figures::{FigureCard, figures};
 use super::flow::Flow;
+use super::hosts::{HostRow, hosts};
 use super::lists::{CollectionRow, DeadPanel, JobRow, collections, dead, jobs};
 use super::tone::Tone;
 use crate::amounts::{counted, number};
@@ -28,6 +29,7 @@ pub(super) struct OverviewView {
     pub(super) flow: Flow,
     pub(super) agents: Vec<AgentRow>,
     pub(super) waiting: Vec<WaitingRow>,
+    pub(super) hosts: Vec<HostRow>,
     pub(super) carrier: CarrierView,
     pub(super) issues: Vec<IssueRow>,
     pub(super) dead: DeadPanel,
@@ -89,6 +91,7 @@ impl OverviewView {
             flow: Flow::of(overview),
             agents: agents(overview, hour),
             waiting: waiting(overview),
+            hosts: hosts(overview),
             carrier: carrier(overview),
             issues: overview.issues.iter().map(|i| issue(i, now)).collect(),
             dead: dead(overview),
