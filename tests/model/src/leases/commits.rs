@@ -1,9 +1,9 @@
 //! The writer, and what the database does: transactions of all hosts are serial, because each begins by locking one row.
 
-use super::rules::{Ends, Finds, Rules, Settles, Terms};
+use super::rules::{Ends, Rules, Settles, Terms};
 use super::state::{
-    DELIVERIES, Database, DeliveryState, Flight, InHand, Incarnation, Known, Lease, Life, Lock,
-    Moving, RowState, Serial, World,
+    DELIVERIES, Database, DeliveryState, Flight, Host, InHand, Incarnation, Known, Lease, Life,
+    Lock, Moving, RowState, Serial, World,
 };
 use super::{LeaseHosts, Out};
 use crate::model::{Broken, Kind, Label};
@@ -130,7 +130,7 @@ impl LeaseHosts {
                 if work.in_hand == InHand::Taken {
                     work.in_hand = InHand::Committed;
                 }
-                if accepted && self.rules().finds_lost_commits == Finds::OwnBatches {
+                if accepted && self.0.may.restore {
                     world.database.batches[host] += 1;
                 }
                 let broken = if accepted {
@@ -228,13 +228,18 @@ impl LeaseHosts {
             return;
         }
         let mut after = *world;
-        if !self.meets_lost_commits(&mut after, host, steps) {
-            return;
-        }
-        after.hosts[host].writer = true;
-        after.hosts[host].batches = after.database.batches[host];
+        let lost = world.database.batches[host] < mine.batches;
+        let seen = &mut after.hosts[host];
+        seen.writer = true;
+        seen.batches = world.database.batches[host];
+        let label = if lost && self.rules().compares_batches {
+            begin_anew(seen);
+            Label::new("its writer misses its last batch: nothing of before counts")
+        } else {
+            Label::new("its writer has a new session")
+        };
+        let label = label.at(host);
         self.asks_for_its_batch(&mut after, host);
-        let label = Label::new("its writer has a new session").at(host);
         steps.add(Kind::Progress, label, after);
     }
 
@@ -266,6 +271,22 @@ impl LeaseHosts {
         }
         let label = Label::new("its session stands still with the lock and is ended").at(host);
         steps.add(Kind::Progress, label, after);
+    }
+}
+
+/// The incarnation is over. The database knows nothing of the next one, so the next renewal makes the host join.
+fn begin_anew(mine: &mut Host) {
+    mine.incarnation += 1;
+    mine.trusts = false;
+    mine.term = 0;
+    mine.leaving = false;
+    mine.moving = Moving::Idle;
+    mine.rewind = true;
+    for work in &mut mine.work {
+        // What was read of the database as it was is read again.
+        if work.in_hand == InHand::Offered {
+            work.in_hand = InHand::Queued;
+        }
     }
 }
 

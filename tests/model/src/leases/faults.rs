@@ -170,7 +170,6 @@ impl LeaseHosts {
 
     fn loses_commits(&self, world: &mut World) {
         for host in &mut world.hosts {
-            host.lost_commits = host.life != Life::Down;
             for work in &mut host.work {
                 if work.in_hand == InHand::Committed {
                     work.in_hand = InHand::Taken;

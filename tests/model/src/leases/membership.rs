@@ -1,6 +1,6 @@
 //! Hosts come, renew their rows, are found gone, and learn that they have ended.
 
-use super::rules::{Ends, Finds};
+use super::rules::Ends;
 use super::state::{Host, HostRow, InHand, Incarnation, Life, Moving, RowState, Serial, World};
 use super::{LeaseHosts, Out};
 use crate::model::{Kind, Label};
@@ -24,6 +24,7 @@ impl LeaseHosts {
         let mut after = *world;
         self.join(&mut after, host);
         after.hosts[host].work = Default::default();
+        after.hosts[host].batches = world.database.batches[host];
         let depends = self.0.hurries || !world.anybody_up();
         let kind = if depends { Kind::Progress } else { Kind::Fault };
         let label = Label::new("begins, a new incarnation").at(host);
@@ -56,9 +57,9 @@ impl LeaseHosts {
             skipped: mine.skipped,
             work: mine.work,
             late: mine.late,
+            batches: mine.batches,
             ..Host::default()
         };
-        world.database.batches[host] = 0;
         self.asks_for_its_batch(world, host);
     }
 
@@ -80,31 +81,6 @@ impl LeaseHosts {
         self.transferred(database);
     }
 
-    /// What a new session finds out before anything else. False: it joins anew, or waits for that.
-    pub(super) fn meets_lost_commits(&self, world: &mut World, host: usize, steps: Out) -> bool {
-        let met = std::mem::take(&mut world.hosts[host].lost_commits);
-        let finds = match self.rules().finds_lost_commits {
-            Finds::None => false,
-            Finds::OwnBatches => world.database.batches[host] < world.hosts[host].batches,
-            Finds::All => true,
-        };
-        if !(met && finds) {
-            return true;
-        }
-        if world.lock.is_none() {
-            let mut after = *world;
-            self.join(&mut after, host);
-            for work in &mut after.hosts[host].work {
-                if work.in_hand == InHand::Offered {
-                    work.in_hand = InHand::Queued;
-                }
-            }
-            let label = Label::new("sees that commits were lost, and joins anew").at(host);
-            steps.add(Kind::Progress, label, after);
-        }
-        false
-    }
-
     fn member_connects(&self, world: &World, host: usize, steps: Out) {
         let is_move = |what: &Serial| !matches!(what, Serial::Settle { .. });
         let waits = world.has_orphan(host, is_move) && self.rules().waits_for_earlier_session;
@@ -112,9 +88,6 @@ impl LeaseHosts {
             return;
         }
         let mut after = *world;
-        if !self.meets_lost_commits(&mut after, host, steps) {
-            return;
-        }
         after.hosts[host].member = true;
         let label = Label::new("has a new session to renew its row").at(host);
         steps.add(Kind::Progress, label, after);

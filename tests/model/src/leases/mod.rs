@@ -10,7 +10,7 @@ mod rules;
 mod runner;
 mod state;
 
-pub(crate) use rules::{Ends, Faults, Finds, GivesUp, Rules, Setting, Settles, Terms};
+pub(crate) use rules::{Ends, Faults, GivesUp, Rules, Setting, Settles, Terms};
 use state::{
     DELIVERIES, Delivery, DeliveryState, HOSTS, Host, HostRow, InHand, Incarnation, Life, RowState,
     World,

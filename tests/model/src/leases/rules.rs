@@ -34,8 +34,9 @@ pub(crate) struct Rules {
     pub(crate) anew_when_it_stays: bool,
     /// A look from the beginning that fails is made again.
     pub(crate) failed_look_is_made_again: bool,
-    /// A host whose session is new finds out that the database has lost commits, and joins anew.
-    pub(crate) finds_lost_commits: Finds,
+    /// A writer whose session is new looks for the last batch that it has committed. If it is not there, the database has lost
+    /// commits: the incarnation is over, and the host joins anew.
+    pub(crate) compares_batches: bool,
     pub(crate) terms: Terms,
 }
 
@@ -66,15 +67,6 @@ pub(crate) enum GivesUp {
     WhenNothingIsInFlight,
 }
 
-/// How a host finds out that the database has lost commits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Finds {
-    None,
-    /// Its last batch is not there.
-    OwnBatches,
-    All,
-}
-
 /// How the writer knows the terms of its host's leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Terms {
@@ -103,7 +95,7 @@ impl Rules {
         anew_when_trusted_and_failing: true,
         anew_when_it_stays: true,
         failed_look_is_made_again: true,
-        finds_lost_commits: Finds::All,
+        compares_batches: true,
         terms: Terms::Read,
     };
 

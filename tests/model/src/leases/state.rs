@@ -30,7 +30,7 @@ pub(crate) struct Database {
     pub(super) lease: Lease,
     /// How often the lease was moved; counted only where a rule asks for it.
     pub(super) transfers: u8,
-    /// The batches of each host in which something was settled; counted only where a rule asks for it.
+    /// The batches of each host in which something was settled; counted only where commits may be lost.
     pub(super) batches: [u8; HOSTS],
 }
 
@@ -141,8 +141,6 @@ pub(crate) struct Host {
     pub(super) writer: bool,
     /// The same, as far as it knows.
     pub(super) batches: u8,
-    /// The next session meets a database that has lost commits.
-    pub(super) lost_commits: bool,
     pub(super) moving: Moving,
     /// The term under which it believes to hold the lease; 0: it does not.
     pub(super) term: u8,

@@ -1,7 +1,7 @@
 //! The runs of several hosts whose lease is the hold. A run a line, so this file is not formatted.
 
 use super::{Expect, Run, Size, Which};
-use crate::leases::{Ends, Faults, Finds, GivesUp, LeaseHosts, Rules, Setting, Settles, Terms};
+use crate::leases::{Ends, Faults, GivesUp, LeaseHosts, Rules, Setting, Settles, Terms};
 use crate::model::Broken;
 
 const BASE: Setting = Setting::QUIET;
@@ -61,18 +61,16 @@ fn as_they_hold() -> Vec<Run> {
         quick("leases-wire-retry", Setting { may: WIRE, failures: true, ..RETRY }),
         quick("leases-moves", Setting { may: HOSTS, moves: 1, ..ONE }),
         quick("leases-restore", Setting { may: RESTORE, ..ONE }),
-        quick("leases-restore-own", Setting { rules: Rules::but(|r| r.finds_lost_commits = Finds::OwnBatches), may: RESTORE, ..ONE }),
         quick("leases-hurry", Setting { failures: true, moves: 1, ..HURRY }),
         long("leases-settle-names-holder-pause", Setting { rules: Rules::but(|r| r.settles = Settles::Holder), may: PAUSE, failures: true, moves: 1, ..ONE }),
         long("leases-failures", Setting { may: HOSTS, failures: true, unavailable: 1, ..ONE }),
-        long("leases-moves-failures", Setting { may: HOSTS, failures: true, moves: 1, ..ONE }),
-        long("leases-restore-failures", Setting { may: RESTORE, failures: true, moves: 1, ..ONE }),
-        long("leases-restore-retry", Setting { may: RESTORE, failures: true, moves: 1, ..RETRY }),
-        long("leases-process-2", Setting { may: PROCESS, ..TWO }),
+        long("leases-moves-retry", Setting { may: HOSTS, moves: 1, failures: true, ..RETRY }),
+        long("leases-process-2", Setting { may: PROCESS, moves: 1, ..TWO }),
         long("leases-wire-2", Setting { may: WIRE, ..TWO }),
         long("leases-mixed-2", Setting { may: HOSTS, ..TWO }),
         long("leases-mixed-retry-2", Setting { may: HOSTS, attempted: true, ..TWO }),
-        long("leases-restore-2", Setting { may: Faults { restore: true, ..HOSTS }, ..TWO }),
+        long("leases-restore-retry", Setting { may: RESTORE, failures: true, ..RETRY }),
+        long("leases-restore-2", Setting { may: Faults { restore: true, ..HOSTS }, deliveries: 1, ..TWO }),
     ]
 }
 
@@ -87,9 +85,9 @@ fn broken_settlement() -> Vec<Run> {
         breaks("leases-no-sends-after-lock", Broken::StaleEffect, |r| r.sends_after_lock = false, cut),
         breaks("leases-no-finds-out-its-batch", Broken::StaleEffect, |r| r.finds_out_its_batch = false, cut),
         breaks("leases-no-frozen-session-ends", Broken::Stranded, |r| r.frozen_session_ends = false, pause),
-        breaks("leases-finds-no-lost-commits", Broken::Order, |r| r.finds_lost_commits = Finds::None, restore),
-        breaks("leases-finds-no-lost-commits-1", Broken::Stranded, |r| r.finds_lost_commits = Finds::None, Setting { deliveries: 1, ..restore }),
-        breaks_late("leases-terms-by-number", Broken::StaleEffect, |r| { r.finds_lost_commits = Finds::OwnBatches; r.terms = Terms::ByNumberOfTransfers; }, Setting { failures: true, ..restore }),
+        breaks("leases-no-compares-batches", Broken::Order, |r| r.compares_batches = false, restore),
+        breaks("leases-no-compares-batches-1", Broken::Stranded, |r| r.compares_batches = false, Setting { deliveries: 1, ..restore }),
+        breaks_late("leases-terms-by-number", Broken::StaleEffect, |r| r.terms = Terms::ByNumberOfTransfers, Setting { failures: true, ..restore }),
     ]
 }
 
