@@ -124,7 +124,8 @@ impl LeaseHosts {
                 steps.add(Kind::Progress, Label::new("it is due").of(delivery), after);
             }
         }
-        if self.0.may.restore && world.snapshot.is_none() && world.faults_left > 0 {
+        let may_keep = self.0.may.restore && !self.0.kept_at_first;
+        if may_keep && world.snapshot.is_none() && world.faults_left > 0 {
             let mut after = *world;
             after.snapshot = Some(world.database);
             let label = Label::new("so far the database is kept, whatever happens");

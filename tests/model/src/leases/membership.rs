@@ -35,10 +35,12 @@ impl LeaseHosts {
     fn join(&self, world: &mut World, host: usize) {
         let mine = world.hosts[host];
         let earlier = world.database.rows[host];
-        if self.rules().successor_ends || mine.life != Life::Down {
-            self.end(world, host, earlier.incarnation);
-        } else if matches!(earlier.state, RowState::Fresh | RowState::Stale) {
-            world.database.left_behind[host] = earlier;
+        if matches!(earlier.state, RowState::Fresh | RowState::Stale) {
+            if self.rules().successor_ends || mine.life != Life::Down {
+                self.end(world, host, earlier.incarnation);
+            } else {
+                world.database.left_behind[host] = earlier;
+            }
         }
         let incarnation = mine.incarnation + 1;
         world.database.rows[host] = HostRow {

@@ -54,6 +54,9 @@ impl Model for LeaseHosts {
                 ..Host::default()
             };
         }
+        if self.0.kept_at_first {
+            world.snapshot = Some(world.database);
+        }
         world
     }
 
@@ -70,6 +73,10 @@ impl Model for LeaseHosts {
         self.shared_faults(world, steps);
         for step in steps.iter_mut() {
             self.advance_cursors(&mut step.after);
+            if step.after.faults_left == 0 {
+                // Nothing can bring it back.
+                step.after.snapshot = None;
+            }
             step.broken = step.broken.or(self.overlap(&step.after));
         }
     }

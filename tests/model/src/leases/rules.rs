@@ -155,6 +155,8 @@ pub(crate) struct Setting {
     pub(crate) unavailable: u8,
     /// So often a host wants to give the lease up, because another one has joined.
     pub(crate) moves: u8,
+    /// What a restore brings back is the beginning.
+    pub(crate) kept_at_first: bool,
     /// Whoever was killed is started again, and no row becomes stale: nothing may wait for that.
     pub(crate) hurries: bool,
 }
@@ -170,6 +172,7 @@ impl Setting {
         failures: false,
         unavailable: 0,
         moves: 0,
+        kept_at_first: false,
         hurries: false,
     };
 }

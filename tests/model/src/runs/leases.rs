@@ -60,7 +60,7 @@ fn as_they_hold() -> Vec<Run> {
         quick("leases-wire", Setting { may: WIRE, ..ONE }),
         quick("leases-wire-retry", Setting { may: WIRE, failures: true, ..RETRY }),
         quick("leases-moves", Setting { may: HOSTS, moves: 1, ..ONE }),
-        quick("leases-restore", Setting { may: RESTORE, ..ONE }),
+        quick("leases-restore", Setting { may: RESTORE, deliveries: 1, ..ONE }),
         quick("leases-hurry", Setting { failures: true, moves: 1, ..HURRY }),
         long("leases-settle-names-holder-pause", Setting { rules: Rules::but(|r| r.settles = Settles::Holder), may: PAUSE, failures: true, moves: 1, ..ONE }),
         long("leases-failures", Setting { may: HOSTS, failures: true, unavailable: 1, ..ONE }),
@@ -69,8 +69,11 @@ fn as_they_hold() -> Vec<Run> {
         long("leases-wire-2", Setting { may: WIRE, ..TWO }),
         long("leases-mixed-2", Setting { may: HOSTS, ..TWO }),
         long("leases-mixed-retry-2", Setting { may: HOSTS, attempted: true, ..TWO }),
-        long("leases-restore-retry", Setting { may: RESTORE, failures: true, ..RETRY }),
-        long("leases-restore-2", Setting { may: Faults { restore: true, ..HOSTS }, deliveries: 1, ..TWO }),
+        long("leases-restore-order", Setting { may: RESTORE, ..ONE }),
+        long("leases-restore-kill-2", Setting { may: Faults { kill: true, ..RESTORE }, deliveries: 1, kept_at_first: true, ..TWO }),
+        long("leases-restore-pause-2", Setting { may: Faults { pause: true, ..RESTORE }, deliveries: 1, kept_at_first: true, ..TWO }),
+        long("leases-restore-cut-2", Setting { may: Faults { cut: true, ..RESTORE }, deliveries: 1, kept_at_first: true, ..TWO }),
+        long("leases-restore-retry", Setting { may: RESTORE, ..RETRY }),
     ]
 }
 
@@ -87,7 +90,7 @@ fn broken_settlement() -> Vec<Run> {
         breaks("leases-no-frozen-session-ends", Broken::Stranded, |r| r.frozen_session_ends = false, pause),
         breaks("leases-no-compares-batches", Broken::Order, |r| r.compares_batches = false, restore),
         breaks("leases-no-compares-batches-1", Broken::Stranded, |r| r.compares_batches = false, Setting { deliveries: 1, ..restore }),
-        breaks_late("leases-terms-by-number", Broken::StaleEffect, |r| r.terms = Terms::ByNumberOfTransfers, Setting { failures: true, ..restore }),
+        breaks_late("leases-terms-by-number", Broken::StaleEffect, |r| r.terms = Terms::ByNumberOfTransfers, Setting { failures: true, kept_at_first: true, ..restore }),
     ]
 }
 
@@ -105,7 +108,7 @@ fn broken_leases() -> Vec<Run> {
         // The term is the second of two locks: where nothing in flight is given up, the incarnation alone would do.
         quick("leases-settle-names-holder", Setting { rules: Rules::but(|r| r.settles = Settles::Holder), ..again }),
         breaks("leases-no-successor-ends", Broken::Stranded, |r| r.successor_ends = false, HURRY),
-        breaks("leases-ended-may-take", Broken::Stranded, |r| r.only_living_take = false, Setting { may: Faults { kill: true, ..PAUSE }, ..TWO }),
+        breaks("leases-ended-may-take", Broken::Stranded, |r| r.only_living_take = false, Setting { may: PAUSE, ..ONE }),
         breaks("leases-no-waits-for-earlier-session", Broken::Overlap, |r| r.waits_for_earlier_session = false, Setting { moves: 1, may: CUT, ..ONE }),
     ]
 }
