@@ -171,7 +171,7 @@ impl LeaseHosts {
     }
 
     pub(super) fn transferred(&self, database: &mut Database) {
-        if self.rules().terms == Terms::ByNumberOfTransfers {
+        if self.rules().terms != Terms::Read {
             database.transfers += 1;
         }
     }
@@ -231,6 +231,9 @@ impl LeaseHosts {
         let lost = world.database.batches[host] < mine.batches;
         let seen = &mut after.hosts[host];
         seen.writer = true;
+        if self.rules().terms == Terms::ByNumberInSession {
+            seen.known = Known::default();
+        }
         seen.batches = world.database.batches[host];
         let label = if lost && self.rules().compares_batches {
             begin_anew(seen);

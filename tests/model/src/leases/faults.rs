@@ -150,7 +150,7 @@ impl LeaseHosts {
             after.snapshot = None;
             for row in &mut after.database.rows {
                 row.renewing = false;
-                if row.state == RowState::Fresh {
+                if row.state == RowState::Fresh && !self.0.hurries {
                     row.state = RowState::Stale;
                 }
             }

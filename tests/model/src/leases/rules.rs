@@ -72,6 +72,8 @@ pub(crate) enum GivesUp {
 pub(crate) enum Terms {
     /// It reads them again when another number of transfers was counted.
     ByNumberOfTransfers,
+    /// The same, and when its session is new.
+    ByNumberInSession,
     /// They are those of the store.
     Read,
 }

@@ -47,11 +47,6 @@ fn breaks(name: &'static str, broken: Broken, change: fn(&mut Rules), setting: S
     run(name, Size::Quick, Expect::Breaks(broken), setting)
 }
 
-/// The same, and it takes many states to find.
-fn breaks_late(name: &'static str, broken: Broken, change: fn(&mut Rules), setting: Setting) -> Run {
-    Run { size: Size::Long, ..breaks(name, broken, change, setting) }
-}
-
 fn as_they_hold() -> Vec<Run> {
     vec![
         quick("leases-quiet", Setting { failures: true, unavailable: 1, moves: 2, ..BASE }),
@@ -81,6 +76,7 @@ fn broken_settlement() -> Vec<Run> {
     let pause = Setting { may: PAUSE, failures: true, ..ONE };
     let cut = Setting { may: CUT, ..pause };
     let restore = Setting { may: RESTORE, ..ONE };
+    let kept = Setting { failures: true, kept_at_first: true, hurries: true, ..restore };
     vec![
         breaks("leases-settle-names-nothing", Broken::StaleEffect, |r| r.settles = Settles::Anything, pause),
         breaks("leases-settle-names-term", Broken::Order, |r| r.settles = Settles::Term, restore),
@@ -90,7 +86,8 @@ fn broken_settlement() -> Vec<Run> {
         breaks("leases-no-frozen-session-ends", Broken::Stranded, |r| r.frozen_session_ends = false, pause),
         breaks("leases-no-compares-batches", Broken::Order, |r| r.compares_batches = false, restore),
         breaks("leases-no-compares-batches-1", Broken::Stranded, |r| r.compares_batches = false, Setting { deliveries: 1, ..restore }),
-        breaks_late("leases-terms-by-number", Broken::StaleEffect, |r| r.terms = Terms::ByNumberOfTransfers, Setting { failures: true, kept_at_first: true, ..restore }),
+        breaks("leases-terms-by-number", Broken::StaleEffect, |r| r.terms = Terms::ByNumberOfTransfers, kept),
+        long("leases-terms-by-number-in-session", Setting { rules: Rules::but(|r| r.terms = Terms::ByNumberInSession), ..kept }),
     ]
 }
 
