@@ -119,7 +119,17 @@ impl Evidence {
         });
         let gone = self.gone.get(host).into_iter().flatten();
         let gone = gone.copied().filter(|at| *at >= began.nanos).min();
-        end.map(|line| line.nanos).into_iter().chain(gone).min()
+        if let Some(end) = end {
+            return Some(gone.map_or(end.nanos, |gone| gone.min(end.nanos)));
+        }
+        // It panicked, or was stopped: that was before it was handled again.
+        let again = self
+            .lines
+            .iter()
+            .flatten()
+            .filter(|line| line.start && line.event == began.event && line.nanos > began.nanos);
+        let again = again.map(|line| line.nanos).min();
+        gone.into_iter().chain(again).min()
     }
 }
 

@@ -338,6 +338,19 @@ impl Cluster {
         for world in self.worlds.iter() {
             world.wait();
         }
+        let owed = "SELECT COUNT(*) FROM delivery WHERE state = 'owed'";
+        let deadline = Instant::now() + Duration::from_secs(180);
+        while self.servers.postgres.query(owed).trim() != "0" {
+            let which = "SELECT agent, subject, event, attempts, due_at, holder FROM delivery WHERE state = 'owed' ORDER BY event LIMIT 20";
+            let which = || self.servers.postgres.query(which);
+            assert!(
+                Instant::now() < deadline,
+                "still owed:\n{}\n{}",
+                which(),
+                first.log()
+            );
+            pause(Duration::from_millis(200));
+        }
         first.settled();
         // The chain of the audit log is verified with it.
         let audit = first.audit();
@@ -354,7 +367,6 @@ impl Cluster {
         for known in &known {
             same(known, &rebuilt);
         }
-        let owed = "SELECT COUNT(*) FROM delivery WHERE state = 'owed'";
         let events = audit.iter().filter_map(|record| record["event"].as_str());
         let evidence = Evidence {
             published: clients.iter().flat_map(Client::ids).collect(),

@@ -3,6 +3,7 @@
 mod graph;
 mod host;
 mod hosts;
+mod leases;
 mod model;
 mod runs;
 mod search;

@@ -1,12 +1,15 @@
 //! The runs: a model under a setting, and how it must end.
 
 #[rustfmt::skip]
+mod leases;
+#[rustfmt::skip]
 mod one_host;
 #[rustfmt::skip]
 mod several_hosts;
 
 use crate::host::OneHost;
 use crate::hosts::Hosts;
+use crate::leases::LeaseHosts;
 use crate::model::Broken;
 use crate::search::{Report, search};
 
@@ -36,6 +39,7 @@ pub(crate) struct Run {
 
 enum Which {
     OneHost(OneHost),
+    Leases(LeaseHosts),
     Hosts(Hosts),
 }
 
@@ -46,6 +50,7 @@ impl Run {
     pub(crate) fn search(&self) -> Report {
         match &self.model {
             Which::OneHost(model) => search(model, STATES_MAX),
+            Which::Leases(model) => search(model, STATES_MAX),
             Which::Hosts(model) => search(model, STATES_MAX),
         }
     }
@@ -54,6 +59,7 @@ impl Run {
 /// Every run, in the order of the README.
 pub(crate) fn all() -> Vec<Run> {
     let mut runs = one_host::runs();
+    runs.extend(leases::runs());
     runs.extend(several_hosts::runs());
     runs
 }
