@@ -15,7 +15,7 @@ use crate::runtime::{Agent, Boxed, Duty, DutyContext, DutyError, Ending, Handlin
 use crate::store::{Effect, Outcome};
 
 pub(crate) struct Test {
-    /// Where `start` and `end` lines go.
+    /// Where `start`, `end` and `left` lines go.
     log: Option<PathBuf>,
     /// What the duty is told to do.
     duty: mpsc::Sender<DutyFault>,
@@ -111,6 +111,21 @@ impl Test {
     }
 }
 
+/// Writes when a handler is over: that it ended, or that it left by a panic or because it was stopped.
+struct Leaving<'a> {
+    agent: &'a Test,
+    event: &'a Event,
+    handling: &'a Handling,
+    has_ended: bool,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        let what = if self.has_ended { "end" } else { "left" };
+        self.agent.line(what, self.event, self.handling);
+    }
+}
+
 impl Agent for Test {
     fn name(&self) -> AgentName {
         AgentName::Test
@@ -122,8 +137,14 @@ impl Agent for Test {
                 return Ending::Outcome(Outcome::nothing());
             }
             self.line("start", event, handling);
+            let mut leaving = Leaving {
+                agent: self,
+                event,
+                handling,
+                has_ended: false,
+            };
             let ending = self.work(event, handling).await;
-            self.line("end", event, handling);
+            leaving.has_ended = true;
             ending
         })
     }

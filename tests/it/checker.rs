@@ -52,7 +52,7 @@ impl Evidence {
             .lines
             .iter()
             .flatten()
-            .filter(|line| !line.start)
+            .filter(|line| !line.start && !line.left)
             .map(|line| line.event.as_str())
             .collect();
         let lost = self
@@ -108,7 +108,7 @@ impl Evidence {
         overlaps
     }
 
-    /// When the handler that began with this line ended, or its host was gone; `None`: it was stopped, nobody knows when.
+    /// When the handler that began with this line was over, or its host was gone; `None`: it still runs.
     fn until(&self, host: usize, lines: &[Line], began: &Line) -> Option<u128> {
         let end = lines.iter().find(|line| {
             !line.start
@@ -119,17 +119,7 @@ impl Evidence {
         });
         let gone = self.gone.get(host).into_iter().flatten();
         let gone = gone.copied().filter(|at| *at >= began.nanos).min();
-        if let Some(end) = end {
-            return Some(gone.map_or(end.nanos, |gone| gone.min(end.nanos)));
-        }
-        // It panicked, or was stopped: that was before it was handled again.
-        let again = self
-            .lines
-            .iter()
-            .flatten()
-            .filter(|line| line.start && line.event == began.event && line.nanos > began.nanos);
-        let again = again.map(|line| line.nanos).min();
-        gone.into_iter().chain(again).min()
+        end.map(|line| line.nanos).into_iter().chain(gone).min()
     }
 }
 
@@ -137,6 +127,7 @@ impl Evidence {
 fn well_done() -> Evidence {
     let line = |start, event: &str, nanos| Line {
         start,
+        left: false,
         event: event.to_owned(),
         subject: "work/1".to_owned(),
         attempt: 1,

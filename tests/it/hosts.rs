@@ -372,7 +372,7 @@ impl Cluster {
             published: clients.iter().flat_map(Client::ids).collect(),
             audited: events.map(str::to_owned).collect(),
             effects: self.servers.postgres.effects(),
-            lines: self.worlds.iter().map(World::lines).collect(),
+            lines: self.worlds.iter().map(World::flights).collect(),
             gone: self.gone,
             owed: self
                 .servers

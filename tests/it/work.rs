@@ -28,8 +28,10 @@ probe = "1s"
 /// A line of the log of the agent `test`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// `start` or `end`.
+    /// It begins; else it is over.
     pub(crate) start: bool,
+    /// It panicked or was stopped.
+    pub(crate) left: bool,
     pub(crate) event: String,
     pub(crate) subject: String,
     pub(crate) attempt: u32,
@@ -95,8 +97,15 @@ impl World {
         ids
     }
 
-    /// What the agent `test` has logged.
+    /// What the agent `test` has logged of handlers that began, and of those that ended.
     pub(crate) fn lines(&self) -> Vec<Line> {
+        let mut lines = self.flights();
+        lines.retain(|line| line.start || !line.left);
+        lines
+    }
+
+    /// The same, and when those were over that panicked or were stopped.
+    pub(crate) fn flights(&self) -> Vec<Line> {
         let text = fs::read_to_string(self.test_log()).unwrap_or_default();
         text.lines().map(Line::parse).collect()
     }
@@ -202,6 +211,7 @@ impl Line {
         };
         Line {
             start: what == "start",
+            left: what == "left",
             event: event.to_owned(),
             subject: subject.to_owned(),
             attempt: attempt.parse().expect("an attempt"),
