@@ -15,6 +15,7 @@
 mod analyse;
 mod best;
 mod chunks;
+mod contained;
 mod correct;
 mod directory;
 mod error;
@@ -28,6 +29,7 @@ mod keyword;
 mod marks;
 mod phrase;
 mod place;
+mod processors;
 mod published;
 mod query;
 mod rank;

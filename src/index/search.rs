@@ -1,17 +1,21 @@
 //! One search over keywords and vectors, as measured in the design: 0.55 · keywords + 0.45 · vectors, and what `rank` makes of it.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use super::analyse::{Terms, query_terms};
 use super::best::Best;
 use super::chunks::Address;
+use super::contained::Containing;
 use super::error::IndexError;
 use super::filter::Filter;
 use super::keyword::Scores;
+use super::processors::Processors;
 use super::published::Published;
 use super::query::{Candidate, Query};
 use super::rank::Ranking;
 use super::signals::Signals;
+use super::vector::Scan;
 use crate::embed::Quantised;
 
 /// The least score of a chunk that is about a query of [`LEAST_SCORE_TERMS`] terms, among up to a thousand chunks.
@@ -23,6 +27,9 @@ const LEAST_SCORE_MAX: f64 = 0.36;
 /// By how much it falls with the logarithm of the query's terms: of many words a chunk has a smaller part.
 const LEAST_SCORE_FALL: f64 = 0.03;
 const LEAST_SCORE_TERMS: f64 = 4.0;
+
+/// With fewer chunks their vectors are compared before a thread that would help has begun.
+const WORTH_HELP: usize = 16 * 1024;
 
 /// Which legs took part in a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,49 +61,53 @@ pub(crate) struct Found {
     pub dangling: usize,
 }
 
-/// Which chunks are looked at.
-#[derive(Clone, Copy)]
-struct Eligible<'a> {
-    filter: Option<&'a Filter>,
-    /// They have the quoted parts of the query, and need none of its words.
-    quoted: bool,
-}
-
-/// Searches one published state.
-pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, IndexError> {
+/// Searches one published state. Where a processor is idle, vectors are compared beside all else.
+pub(super) fn search(
+    published: &Published,
+    query: &Query<'_>,
+    processors: &Processors,
+) -> Result<Found, IndexError> {
+    let _busy = processors.take();
     let terms = query_terms(query.text);
-    let segments = &published.segments;
-    let quoted = !terms.phrases.is_empty() && (query.exact || terms.all_quoted);
-    let having = terms
-        .phrases
-        .iter()
-        .map(|phrase| segments.with_phrase(phrase))
-        .collect::<tantivy::Result<Vec<Filter>>>()
+    let phrases = terms.phrases.iter();
+    let having = phrases
+        .map(|phrase| published.segments.with_phrase(phrase, processors))
+        .collect::<io::Result<Vec<Containing>>>()
         .map_err(IndexError::keyword("look for quoted parts"))?;
     let required = terms.phrases.iter().zip(&having);
     let required = required.filter(|(phrase, _)| terms.requires(phrase, query.exact));
-    let filter = segments
-        .filter(query.collection, required.map(|(_, having)| having))
-        .map_err(IndexError::keyword("filter the chunks"))?;
-    let filter = match query.within {
-        Some(within) => Some(published.narrowed(filter, within)),
-        None => filter,
+    let looking = Looking {
+        published,
+        terms: &terms,
+        filter: Filter {
+            files: published.files(query.collection, query.within),
+            containing: Containing::all(required.map(|(_, having)| having)),
+        },
+        quoted: !terms.phrases.is_empty() && (query.exact || terms.all_quoted),
     };
-    let scores = segments
-        .scores(&terms.scored)
-        .map_err(IndexError::keyword("score the chunks"))?;
-    let signals = Signals::read(segments, &terms, having)
-        .map_err(IndexError::keyword("look at names and titles"))?;
 
-    let legs = Legs {
-        keyword: quoted || !terms.scored.is_empty(),
-        vector: query.vector.is_some(),
+    let (slots, vectors) = (published.chunks.slots(), published.chunks.vectors());
+    let mut dots = query.vector.map_or_else(Vec::new, |_| vectors.dots());
+    let scan = query.vector.map(|v| Scan::new(vectors, v, &mut dots));
+    let passes = |slot: usize| looking.filter.lets_slot_through(&slots[slot]);
+    let compare = || scan.as_ref().map_or((), |scan| scan.work(passes));
+    let find = || {
+        let keywords = looking.keywords(having);
+        compare();
+        keywords
     };
-    let scope = Eligible {
-        filter: filter.as_ref(),
-        quoted,
-    };
-    let (slots, dangling) = candidates(published, query, &scores, &signals, scope);
+    let Keywords {
+        scores,
+        signals,
+        slots: mut found,
+        dangling,
+    } = match slots.len() {
+        WORTH_HELP.. if scan.is_some() => processors.helped(compare, find).0,
+        _ => find(),
+    }?;
+    if let Some(vector) = query.vector {
+        found.extend(looking.nearest(vector, &dots));
+    }
     let ranking = Ranking {
         published,
         query,
@@ -104,13 +115,17 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
         scores: &scores,
         signals: &signals,
     };
-    let (mut candidates, best) = ranking.order(slots.into_iter());
+    let (mut candidates, best) = ranking.order(found.into_iter());
     let any = !candidates.is_empty();
     candidates.truncate(query.limit);
+    let quoted = looking.quoted;
     Ok(Found {
-        about: any && (quoted || best >= least_score(segments.alive, &terms)),
+        about: any && (quoted || best >= least_score(published.segments.alive, &terms)),
         candidates,
-        legs,
+        legs: Legs {
+            keyword: quoted || !terms.scored.is_empty(),
+            vector: query.vector.is_some(),
+        },
         bound: scores.bound,
         position: published.position,
         cut: terms.cut,
@@ -118,46 +133,111 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
     })
 }
 
-/// The slots of the best of both legs, of what defines a name of the query and of what has a quoted part of it; and how many of
-/// the best have no slot.
-fn candidates(
-    published: &Published,
-    query: &Query<'_>,
-    scores: &Scores,
-    signals: &Signals,
-    scope: Eligible<'_>,
-) -> (BTreeSet<usize>, usize) {
-    let Eligible { filter, quoted } = scope;
-    let passes = |at: Address| filter.is_none_or(|filter| filter.lets_through(at));
-    let (mut slots, dangling) = match filter {
-        // What has the quoted parts is found, whatever else of the query it has.
-        Some(filter) if quoted => {
-            let scored = filter.addresses().map(|at| (at, scores.at(at)));
-            best_by_keywords(published, scored)
-        }
-        _ => {
-            let passing = scores.matches().filter(|(at, _)| passes(*at));
-            best_by_keywords(published, passing)
-        }
-    };
-    let mut add = |addresses: &mut dyn Iterator<Item = Address>| {
-        let scored = addresses
-            .filter(|at| passes(*at))
-            .map(|at| (at, scores.at(at)));
-        slots.extend(best_by_keywords(published, scored).0);
-    };
-    for definers in &signals.definers {
-        add(&mut definers.chunks.keys().copied());
+/// A search on its way.
+struct Looking<'a> {
+    published: &'a Published,
+    terms: &'a Terms,
+    /// The chunks that are looked at.
+    filter: Filter<'a>,
+    /// They have the quoted parts of the query, and need none of its words.
+    quoted: bool,
+}
+
+/// What the keyword index knows of a query.
+struct Keywords {
+    scores: Scores,
+    signals: Signals,
+    /// The slots of the best by keywords, of what defines a name of the query and of what has a quoted part of it.
+    slots: BTreeSet<usize>,
+    /// How many of the best have no slot.
+    dangling: usize,
+}
+
+impl Looking<'_> {
+    /// Looks for the words and names of the query. `having`: the chunks that have each quoted part.
+    fn keywords(&self, having: Vec<Containing>) -> Result<Keywords, IndexError> {
+        let segments = &self.published.segments;
+        let scores = segments
+            .scores(&self.terms.scored)
+            .map_err(IndexError::keyword("score the chunks"))?;
+        let signals = Signals::read(segments, self.terms, having)
+            .map_err(IndexError::keyword("look at names and titles"))?;
+        let (slots, dangling) = self.candidates(&scores, &signals);
+        Ok(Keywords {
+            scores,
+            signals,
+            slots,
+            dangling,
+        })
     }
-    if !quoted {
-        for having in &signals.quoted {
-            add(&mut having.addresses());
+
+    /// The slots of what either says, and how many of the best have none.
+    fn candidates(&self, scores: &Scores, signals: &Signals) -> (BTreeSet<usize>, usize) {
+        let (mut slots, dangling) = match &self.filter.containing {
+            // What has the quoted parts is found, whatever else of the query it has.
+            Some(containing) if self.quoted => {
+                let addresses = containing.addresses();
+                self.best_by_keywords(addresses.map(|at| (at, scores.at(at))))
+            }
+            _ => self.best_by_keywords(scores.matches()),
+        };
+        let mut add = |addresses: &mut dyn Iterator<Item = Address>| {
+            let scored = addresses.map(|at| (at, scores.at(at)));
+            slots.extend(self.best_by_keywords(scored).0);
+        };
+        for definers in &signals.definers {
+            add(&mut definers.chunks.keys().copied());
         }
+        if !self.quoted {
+            for containing in &signals.quoted {
+                add(&mut containing.addresses());
+            }
+        }
+        (slots, dangling)
     }
-    if let Some(vector) = query.vector {
-        slots.extend(best_by_vector(published, vector, filter));
+
+    /// The slots of the best by keywords that the filter lets through, and how many of the best have none.
+    fn best_by_keywords(
+        &self,
+        scored: impl Iterator<Item = (Address, f64)>,
+    ) -> (BTreeSet<usize>, usize) {
+        let Published {
+            segments, chunks, ..
+        } = self.published;
+        let passes = |at: Address| self.filter.lets_through(at) && segments.is_alive(at);
+        let mut best = Best::new();
+        // Not a `for` loop: what is scored is a chain of rows, and this goes through each without asking which is next.
+        scored.for_each(|(address, score)| {
+            if best.wants(score) && passes(address) {
+                best.push(score, address);
+            }
+        });
+        let mut dangling = 0;
+        let slots = best.into_items().filter_map(|address| {
+            let slot = segments
+                .number(address)
+                .and_then(|number| chunks.slot(number));
+            dangling += usize::from(slot.is_none());
+            slot
+        });
+        (slots.collect(), dangling)
     }
-    (slots, dangling)
+
+    /// The slots of the best by vector: from the products of a scan, which has ended.
+    fn nearest(&self, vector: &Quantised, dots: &[i32]) -> impl Iterator<Item = usize> + use<> {
+        let (slots, vectors) = (
+            self.published.chunks.slots(),
+            self.published.chunks.vectors(),
+        );
+        let mut best = Best::new();
+        vectors.each_cosine(vector, dots, |slot, cosine| {
+            let score = f64::from(cosine);
+            if best.wants(score) && self.filter.lets_slot_through(&slots[slot]) {
+                best.push(score, slot);
+            }
+        });
+        best.into_items()
+    }
 }
 
 /// The score from which on the best of `chunks` is taken to be about the query, as measured in the design.
@@ -167,47 +247,6 @@ fn least_score(chunks: u64, terms: &Terms) -> f64 {
         (LEAST_SCORE + LEAST_SCORE_STEP * thousands.log10()).clamp(LEAST_SCORE, LEAST_SCORE_MAX);
     let terms = terms.scored.len().max(1) as f64;
     of_four - LEAST_SCORE_FALL * (terms / LEAST_SCORE_TERMS).ln()
-}
-
-/// The slots of the best by keywords, and how many of the best have none.
-fn best_by_keywords(
-    published: &Published,
-    scored: impl Iterator<Item = (Address, f64)>,
-) -> (BTreeSet<usize>, usize) {
-    let mut best = Best::new();
-    // Not a `for` loop: what is scored is a chain of rows, and this goes through each without asking which is next.
-    scored.for_each(|(address, score)| {
-        if best.wants(score) && published.segments.is_alive(address) {
-            best.push(score, address);
-        }
-    });
-    let mut dangling = 0;
-    let slots = best.into_items().filter_map(|address| {
-        let number = published.segments.number(address);
-        let slot = number.and_then(|number| published.chunks.slot(number));
-        dangling += usize::from(slot.is_none());
-        slot
-    });
-    (slots.collect(), dangling)
-}
-
-/// The slots of the best by vector.
-fn best_by_vector<'a>(
-    published: &'a Published,
-    vector: &Quantised,
-    filter: Option<&Filter>,
-) -> impl Iterator<Item = usize> + use<'a> {
-    let slots = published.chunks.slots();
-    let passes = |slot: usize| {
-        let at = |filter: &Filter| slots[slot].address.is_some_and(|a| filter.lets_through(a));
-        filter.is_none_or(at)
-    };
-    let mut best = Best::new();
-    let vectors = published.chunks.vectors();
-    vectors.each_cosine(vector, passes, |slot, cosine| {
-        best.push(f64::from(cosine), slot)
-    });
-    best.into_items()
 }
 
 #[cfg(test)]
@@ -221,7 +260,7 @@ mod tests {
     use super::super::testing::{
         generated, numbers, open, replacement, stored, text_chunk, vector, words,
     };
-    use super::super::{DocumentId, Index, Replacement};
+    use super::super::{DocumentId, Index, Replacement, Within};
     use super::*;
     use crate::store::ChunkRow;
 
@@ -313,6 +352,48 @@ mod tests {
         let fall = least_score(1_000, &four) - least_score(1_000, &eight);
         assert!((fall - 0.03 * 2_f64.ln()).abs() < 1e-12, "{fall}");
         assert!(least_score(1_000, &query_terms("agent")) > 0.31);
+    }
+
+    #[test]
+    fn a_search_that_is_helped_finds_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = open(folder.path()).index;
+        // Of many that are equal it matters in which order they come.
+        let documents = (0..=u8::MAX).map(|document| {
+            let chunks = (0..1 + WORTH_HELP as u32 / 256).map(|line| ChunkRow {
+                first_line: line,
+                last_line: line,
+                vector: Some(stored(u64::from(line % 50))),
+                ..text_chunk(
+                    u64::from(document) * 1000 + u64::from(line),
+                    ["apple pie", "apple", "pear"][line as usize % 3],
+                )
+            });
+            replacement(document, chunks.collect::<Vec<_>>())
+        });
+        index.apply(&documents.collect::<Vec<_>>(), 1).unwrap();
+        let published = index.published();
+        assert!(published.chunks.slots().len() > WORTH_HELP);
+        let within = Within::new(vec!["1*.md".to_owned()], None, None).unwrap();
+        for (seed, text) in ["apple", "\"apple pie\"", "pie \"pear\"", "none"]
+            .iter()
+            .enumerate()
+        {
+            let vector = vector(seed as u64);
+            for within in [None, Some(&within)] {
+                let query = Query {
+                    vector: Some(&vector),
+                    within,
+                    ..words(text)
+                };
+                let alone = search(&published, &query, &Processors::new(1)).unwrap();
+                assert!(alone.candidates.len() >= 100, "{text}");
+                for _ in 0..5 {
+                    let helped = search(&published, &query, &Processors::new(8)).unwrap();
+                    assert_eq!(helped, alone, "{text}");
+                }
+            }
+        }
     }
 
     #[test]

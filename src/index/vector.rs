@@ -1,5 +1,9 @@
 //! The vectors of all chunks side by side, and the exact scan over them.
 
+use std::iter::{Enumerate, Zip};
+use std::slice::{Chunks, ChunksMut};
+use std::sync::{Mutex, PoisonError};
+
 use crate::embed::{DIMENSIONS, Quantised};
 
 /// Vectors that are compared in one go.
@@ -55,30 +59,22 @@ impl Vectors {
         self.scaled(query, slot, dot(&widened(query), &self.values[slot]))
     }
 
-    /// Hands to `take` the cosine of the query and every chunk that has a vector and whose slot `passes`, with its slot, in the
-    /// order of the slots.
+    /// Room for the products of a scan.
+    pub(super) fn dots(&self) -> Vec<i32> {
+        vec![0; self.values.len()]
+    }
+
+    /// Hands to `take` the cosine of the query and of every chunk that has a vector, with its slot, in the order of the slots:
+    /// from the products of a scan, which has ended.
     pub(super) fn each_cosine(
         &self,
         query: &Quantised,
-        passes: impl Fn(usize) -> bool,
+        dots: &[i32],
         mut take: impl FnMut(usize, f32),
     ) {
-        let widened = widened(query);
-        let mut dots = [0; BLOCK];
-        for (block, values) in self.values.chunks(BLOCK).enumerate() {
-            let slots = block * BLOCK..block * BLOCK + values.len();
-            // Most of a scan is reading the values.
-            if !slots.clone().any(&passes) {
-                continue;
-            }
-            let dots = &mut dots[..values.len()];
-            fill(&widened, values, dots);
-            for (slot, &dot) in slots.zip(dots.iter()) {
-                if passes(slot)
-                    && let Some(cosine) = self.scaled(query, slot, dot)
-                {
-                    take(slot, cosine);
-                }
+        for (slot, &dot) in dots.iter().enumerate() {
+            if let Some(cosine) = self.scaled(query, slot, dot) {
+                take(slot, cosine);
             }
         }
     }
@@ -87,6 +83,43 @@ impl Vectors {
         let scale = self.scales[slot];
         // A dot product is less than 2^24 and so exact in an f32.
         (scale != 0.0).then_some(dot as f32 * query.scale * scale)
+    }
+}
+
+/// Slots and their values beside the room for their products, block by block.
+type Blocks<'a> = Enumerate<Zip<Chunks<'a, [i8; DIMENSIONS]>, ChunksMut<'a, i32>>>;
+
+/// The products of a query with all vectors, on their way. Whoever has time takes the next block: several may at once.
+pub(super) struct Scan<'a> {
+    query: [i16; DIMENSIONS],
+    /// What nobody has taken yet.
+    blocks: Mutex<Blocks<'a>>,
+}
+
+impl<'a> Scan<'a> {
+    /// A scan that puts the products into `dots`, from [`Vectors::dots`].
+    pub(super) fn new(vectors: &'a Vectors, query: &Quantised, dots: &'a mut [i32]) -> Self {
+        let blocks = vectors.values.chunks(BLOCK).zip(dots.chunks_mut(BLOCK));
+        Self {
+            query: widened(query),
+            blocks: Mutex::new(blocks.enumerate()),
+        }
+    }
+
+    /// Works until no block is left to be taken. Blocks without a slot that `passes` are left out, and their products stay 0.
+    pub(super) fn work(&self, passes: impl Fn(usize) -> bool) {
+        while let Some((block, (values, dots))) = self.next() {
+            let mut slots = block * BLOCK..block * BLOCK + values.len();
+            // Most of a scan is reading the values.
+            if slots.any(&passes) {
+                fill(&self.query, values, dots);
+            }
+        }
+    }
+
+    fn next(&self) -> Option<<Blocks<'a> as Iterator>::Item> {
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.next()
     }
 }
 
@@ -133,7 +166,30 @@ fn scan(query: &[i16; DIMENSIONS], values: &[[i8; DIMENSIONS]], dots: &mut [i32]
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Slots and cosines of a scan by so many threads.
+    fn scanned(
+        vectors: &Vectors,
+        query: &Quantised,
+        passes: impl Fn(usize) -> bool + Sync,
+        threads: usize,
+    ) -> Vec<(usize, f32)> {
+        let mut dots = vectors.dots();
+        let scan = Scan::new(vectors, query, &mut dots);
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| scan.work(&passes));
+            }
+        });
+        let mut scanned = Vec::new();
+        vectors.each_cosine(query, &dots, |slot, cosine| scanned.push((slot, cosine)));
+        scanned
+    }
 
     fn vector(seed: i32) -> Quantised {
         let mut values = [0; DIMENSIONS];
@@ -154,12 +210,7 @@ mod tests {
         }
         vectors.swap_remove(3);
         let query = vector(1000);
-        let mut scanned: Vec<(usize, f32)> = Vec::new();
-        vectors.each_cosine(
-            &query,
-            |_| true,
-            |slot, cosine| scanned.push((slot, cosine)),
-        );
+        let scanned = scanned(&vectors, &query, |_| true, 1);
         let alone: Vec<(usize, f32)> = (0..49)
             .filter_map(|slot| Some((slot, vectors.cosine(&query, slot)?)))
             .collect();
@@ -173,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_blocks_only_what_passes_is_handed_out() {
+    fn of_many_blocks_those_without_what_passes_are_left_out() {
         let mut vectors = Vectors::default();
         for seed in 0..3 * BLOCK as i32 + 5 {
             vectors.push(Some(&vector(seed)));
@@ -181,11 +232,34 @@ mod tests {
         let query = vector(1000);
         // Nothing of the second block.
         let passes = |slot: usize| slot / BLOCK != 1 && slot.is_multiple_of(3);
-        let mut scanned: Vec<(usize, f32)> = Vec::new();
-        vectors.each_cosine(&query, passes, |slot, cosine| scanned.push((slot, cosine)));
-        let alone = (0..3 * BLOCK + 5).filter(|slot| passes(*slot));
-        let alone = alone.map(|slot| (slot, vectors.cosine(&query, slot).unwrap()));
-        assert_eq!(scanned, alone.collect::<Vec<_>>());
+        let scanned = scanned(&vectors, &query, passes, 1);
+        for (slot, cosine) in scanned {
+            let alone = vectors.cosine(&query, slot).unwrap();
+            let is_left_out = slot / BLOCK == 1;
+            assert_eq!(cosine, if is_left_out { 0.0 } else { alone }, "{slot}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn several_together_give_what_one_gives(
+            count in 0..6 * BLOCK,
+            every in 1..2000_usize,
+            threads in 2..5_usize,
+        ) {
+            let mut vectors = Vectors::default();
+            for seed in 0..count as i32 {
+                vectors.push((seed % 7 != 0).then(|| vector(seed)).as_ref());
+            }
+            let query = vector(1000);
+            let passes = |slot: usize| slot.is_multiple_of(every);
+            prop_assert_eq!(
+                scanned(&vectors, &query, passes, threads),
+                scanned(&vectors, &query, passes, 1)
+            );
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What is known of every file in scope, and which scans are wanted.
 
+use std::collections::{HashMap, HashSet};
+
 use super::sql::{self, Connection, Optional, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -214,14 +216,22 @@ pub(super) fn end_scan(
 }
 
 impl Store {
-    /// The files in scope that were changed at `since` or later, by what the file system said: collection and path.
-    pub async fn files_since(&self, since: Millis) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+    /// The files in scope that were changed at `since` or later, by what the file system said: of each collection the paths.
+    pub async fn files_since(
+        &self,
+        since: Millis,
+    ) -> Result<HashMap<String, HashSet<Vec<u8>>>, ReadError> {
         let since = since.0.saturating_mul(1_000_000);
         self.read("the manifest", move |connection| {
-            connection
-                .prepare_cached("SELECT collection, path FROM manifest WHERE mtime_ns >= ?1")?
-                .query_map([since], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect()
+            let mut select = connection
+                .prepare_cached("SELECT collection, path FROM manifest WHERE mtime_ns >= ?1")?;
+            let mut rows = select.query([since])?;
+            let mut files: HashMap<String, HashSet<Vec<u8>>> = HashMap::new();
+            while let Some(row) = rows.next()? {
+                let paths = files.entry(row.get(0)?).or_default();
+                paths.insert(row.get(1)?);
+            }
+            Ok(files)
         })
         .await
     }
