@@ -38,6 +38,11 @@ impl Owner {
             chunks: Vec::new(),
         }
     }
+
+    /// How many chunks it has.
+    pub(super) fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
 }
 
 /// A chunk without its text and vector.

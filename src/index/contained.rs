@@ -31,6 +31,12 @@ impl Containing {
         self.by_place[address.segment as usize][address.doc as usize]
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        let has = self.by_place.iter().flatten();
+        has.map(|has| usize::from(*has)).sum()
+    }
+
     pub(super) fn addresses(&self) -> impl Iterator<Item = Address> {
         (0..).zip(&self.by_place).flat_map(|(segment, has)| {
             (0..)
@@ -369,5 +375,6 @@ mod tests {
         assert_eq!(Containing::all([&first].into_iter()), Some(first.clone()));
         let both = Containing::all([&first, &second].into_iter());
         assert_eq!(both, Some(of(&[false, true, false])));
+        assert_eq!(first.count(), 2);
     }
 }

@@ -14,9 +14,6 @@ const GLOBS_MAX: usize = 32;
 const GLOB_BYTES_MAX: usize = 1024;
 const STARS_MAX: usize = 12;
 
-/// Files: of each collection the paths.
-pub(crate) type Files = HashMap<String, HashSet<Vec<u8>>>;
-
 /// Which files a search looks at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Within {
@@ -28,8 +25,8 @@ pub(crate) struct Within {
     pub(super) language: Option<String>,
     /// Only of these collections.
     pub(super) collections: Option<Vec<String>>,
-    /// Only these.
-    pub(super) files: Option<Files>,
+    /// Only these: of each collection the paths.
+    pub(super) files: Option<Vec<(String, HashSet<Vec<u8>>)>>,
 }
 
 impl Within {
@@ -72,10 +69,12 @@ impl Within {
         self
     }
 
-    /// The same, only these files.
+    /// The same, only these files: of each collection the paths.
     #[must_use]
-    pub(crate) fn only_files(mut self, files: Files) -> Self {
-        self.files = Some(files);
+    pub(crate) fn only_files(mut self, files: Vec<(String, Vec<Vec<u8>>)>) -> Self {
+        let files = files.into_iter();
+        let files = files.map(|(collection, paths)| (collection, paths.into_iter().collect()));
+        self.files = Some(files.collect());
         self
     }
 
@@ -88,9 +87,9 @@ impl Within {
     fn lets_through<'a>(&self, owner: &'a Owner, paths: &mut Paths<'a>) -> bool {
         let collection = &*owner.collection;
         let language = self.language.as_deref();
-        let is_among = |files: &Files| {
-            let paths = files.get(collection);
-            paths.is_some_and(|paths| paths.contains(&*owner.path))
+        let is_among = |files: &Vec<(String, HashSet<Vec<u8>>)>| {
+            let mut paths = files.iter().filter(|(name, _)| name == collection);
+            paths.any(|(_, paths)| paths.contains(&*owner.path))
         };
         self.kind.is_none_or(|kind| owner.place.kind == Some(kind))
             && language.is_none_or(|language| owner.place.language == Some(language))
@@ -264,6 +263,18 @@ pub(super) struct Filter<'a> {
 }
 
 impl Filter<'_> {
+    /// How many of the chunks of `published` are looked at, at most.
+    pub(super) fn at_most(&self, published: &Published) -> usize {
+        let of_files = |files: &Decided<'_>| {
+            let owners = published.chunks.owners().iter().zip(&files.looked_at);
+            let looked_at = owners.filter(|(_, looked_at)| **looked_at);
+            looked_at.map(|(owner, _)| owner.chunks()).sum()
+        };
+        let all = published.chunks.slots().len();
+        let files = self.files.as_ref().map_or(all, of_files);
+        files.min(self.containing.as_ref().map_or(all, Containing::count))
+    }
+
     /// Whether the chunk at `address` is looked at.
     pub(super) fn lets_through(&self, address: Address) -> bool {
         self.files.as_ref().is_none_or(|files| files.have(address))
@@ -373,8 +384,7 @@ mod tests {
         assert_eq!(of(&within(&["!*.md"])), [1000]);
         let code = Within::new(Vec::new(), Some("code"), Some("rust".to_owned())).unwrap();
         assert_eq!(of(&code), [1000]);
-        let paths = HashSet::from([b"src/poor.rs".to_vec()]);
-        let files = HashMap::from([("docs".to_owned(), paths)]);
+        let files = vec![("docs".to_owned(), vec![b"src/poor.rs".to_vec()])];
         assert_eq!(of(&Within::default().only_files(files)), [1000]);
         assert_eq!(of(&within(&["none"])), [0; 0]);
     }
@@ -437,12 +447,9 @@ mod tests {
             let paths = paths.into_iter().map(str::to_owned).collect();
             let mut within = Within::new(paths, kind, None).unwrap();
             if let Some(listed) = listed {
-                let mut files = Files::new();
-                for d in [document(listed, 0, 0), document(listed / 2, 0, 0)] {
-                    let paths = files.entry(d.collection.to_string()).or_default();
-                    paths.insert(d.path.to_vec());
-                }
-                within = within.only_files(files);
+                let listed = [document(listed, 0, 0), document(listed / 2, 0, 0)];
+                let files = listed.map(|d| (d.collection.to_string(), vec![d.path.to_vec()]));
+                within = within.only_files(files.to_vec());
             }
 
             let published = index.published();
@@ -450,13 +457,16 @@ mod tests {
                 files: published.files(collection, Some(&within)),
                 containing: None,
             };
+            let mut count = 0;
             for slot in published.chunks.slots() {
                 let owner = published.chunks.owner(slot);
                 let passes = collection.is_none_or(|collection| *owner.collection == *collection)
                     && within.lets_through(owner, &mut Paths::new(&within.paths));
                 prop_assert_eq!(filter.lets_slot_through(slot), passes);
                 prop_assert_eq!(filter.lets_through(slot.address.unwrap()), passes);
+                count += usize::from(passes);
             }
+            prop_assert_eq!(filter.at_most(&published), count);
             // A deleted chunk is of no file.
             let segments = &published.segments;
             for (segment, docs) in (0..).zip(segments.per_doc(())) {

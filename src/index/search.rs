@@ -15,7 +15,7 @@ use super::published::Published;
 use super::query::{Candidate, Query};
 use super::rank::Ranking;
 use super::signals::Signals;
-use super::vector::Scan;
+use super::vector::{Products, Scan};
 use crate::embed::Quantised;
 
 /// The least score of a chunk that is about a query of [`LEAST_SCORE_TERMS`] terms, among up to a thousand chunks.
@@ -87,8 +87,8 @@ pub(super) fn search(
     };
 
     let (slots, vectors) = (published.chunks.slots(), published.chunks.vectors());
-    let mut dots = query.vector.map_or_else(Vec::new, |_| vectors.dots());
-    let scan = query.vector.map(|v| Scan::new(vectors, v, &mut dots));
+    let mut products = vectors.products();
+    let scan = query.vector.map(|v| Scan::new(vectors, v, &mut products));
     let passes = |slot: usize| looking.filter.lets_slot_through(&slots[slot]);
     let compare = || scan.as_ref().map_or((), |scan| scan.work(passes));
     let find = || {
@@ -101,12 +101,12 @@ pub(super) fn search(
         signals,
         slots: mut found,
         dangling,
-    } = match slots.len() {
+    } = match looking.filter.at_most(published) {
         WORTH_HELP.. if scan.is_some() => processors.helped(compare, find).0,
         _ => find(),
     }?;
     if let Some(vector) = query.vector {
-        found.extend(looking.nearest(vector, &dots));
+        found.extend(looking.nearest(vector, &products));
     }
     let ranking = Ranking {
         published,
@@ -223,14 +223,18 @@ impl Looking<'_> {
         (slots.collect(), dangling)
     }
 
-    /// The slots of the best by vector: from the products of a scan, which has ended.
-    fn nearest(&self, vector: &Quantised, dots: &[i32]) -> impl Iterator<Item = usize> + use<> {
+    /// The slots of the best by vector, from the products of a scan that has ended.
+    fn nearest(
+        &self,
+        vector: &Quantised,
+        products: &Products,
+    ) -> impl Iterator<Item = usize> + use<> {
         let (slots, vectors) = (
             self.published.chunks.slots(),
             self.published.chunks.vectors(),
         );
         let mut best = Best::new();
-        vectors.each_cosine(vector, dots, |slot, cosine| {
+        vectors.each_cosine(vector, products, |slot, cosine| {
             let score = f64::from(cosine);
             if best.wants(score) && self.filter.lets_slot_through(&slots[slot]) {
                 best.push(score, slot);

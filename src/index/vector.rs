@@ -1,8 +1,7 @@
 //! The vectors of all chunks side by side, and the exact scan over them.
 
-use std::iter::{Enumerate, Zip};
-use std::slice::{Chunks, ChunksMut};
 use std::sync::{Mutex, PoisonError};
+use std::vec::IntoIter;
 
 use crate::embed::{DIMENSIONS, Quantised};
 
@@ -59,22 +58,28 @@ impl Vectors {
         self.scaled(query, slot, dot(&widened(query), &self.values[slot]))
     }
 
-    /// Room for the products of a scan.
-    pub(super) fn dots(&self) -> Vec<i32> {
-        vec![0; self.values.len()]
+    /// Room for the products of a query with all of them.
+    pub(super) fn products(&self) -> Products {
+        Products {
+            dots: vec![0; self.values.len()],
+            made: vec![false; self.values.len().div_ceil(BLOCK)],
+        }
     }
 
-    /// Hands to `take` the cosine of the query and of every chunk that has a vector, with its slot, in the order of the slots:
-    /// from the products of a scan, which has ended.
+    /// Hands to `take` the cosine of the query and of every chunk that has a vector and was compared, with its slot, in the order
+    /// of the slots. Nobody works at the products any more.
     pub(super) fn each_cosine(
         &self,
         query: &Quantised,
-        dots: &[i32],
+        products: &Products,
         mut take: impl FnMut(usize, f32),
     ) {
-        for (slot, &dot) in dots.iter().enumerate() {
-            if let Some(cosine) = self.scaled(query, slot, dot) {
-                take(slot, cosine);
+        let blocks = products.dots.chunks(BLOCK).zip(&products.made).enumerate();
+        for (block, (dots, _)) in blocks.filter(|(_, (_, made))| **made) {
+            for (slot, &dot) in (block * BLOCK..).zip(dots) {
+                if let Some(cosine) = self.scaled(query, slot, dot) {
+                    take(slot, cosine);
+                }
             }
         }
     }
@@ -86,38 +91,58 @@ impl Vectors {
     }
 }
 
-/// Slots and their values beside the room for their products, block by block.
-type Blocks<'a> = Enumerate<Zip<Chunks<'a, [i8; DIMENSIONS]>, ChunksMut<'a, i32>>>;
+/// The dot products of a query with vectors, block by block.
+pub(super) struct Products {
+    dots: Vec<i32>,
+    /// Whether those of a block were made: nobody needs those of all.
+    made: Vec<bool>,
+}
 
-/// The products of a query with all vectors, on their way. Whoever has time takes the next block: several may at once.
+/// The values of a block, and room for its products.
+struct Block<'a> {
+    first: usize,
+    values: &'a [[i8; DIMENSIONS]],
+    dots: &'a mut [i32],
+    made: &'a mut bool,
+}
+
+/// The comparison of a query with all vectors, on its way. Whoever has time takes the next block: several may at once.
 pub(super) struct Scan<'a> {
     query: [i16; DIMENSIONS],
     /// What nobody has taken yet.
-    blocks: Mutex<Blocks<'a>>,
+    blocks: Mutex<IntoIter<Block<'a>>>,
 }
 
 impl<'a> Scan<'a> {
-    /// A scan that puts the products into `dots`, from [`Vectors::dots`].
-    pub(super) fn new(vectors: &'a Vectors, query: &Quantised, dots: &'a mut [i32]) -> Self {
-        let blocks = vectors.values.chunks(BLOCK).zip(dots.chunks_mut(BLOCK));
+    /// A scan that fills `products`, which are of these vectors.
+    pub(super) fn new(vectors: &'a Vectors, query: &Quantised, products: &'a mut Products) -> Self {
+        let dots = products.dots.chunks_mut(BLOCK).zip(&mut products.made);
+        let blocks = vectors.values.chunks(BLOCK).zip(dots).enumerate();
+        let blocks = blocks.map(|(at, (values, (dots, made)))| Block {
+            first: at * BLOCK,
+            values,
+            dots,
+            made,
+        });
         Self {
             query: widened(query),
-            blocks: Mutex::new(blocks.enumerate()),
+            blocks: Mutex::new(blocks.collect::<Vec<_>>().into_iter()),
         }
     }
 
-    /// Works until no block is left to be taken. Blocks without a slot that `passes` are left out, and their products stay 0.
+    /// Works until no block is left to be taken. Those without a slot that `passes` are left out.
     pub(super) fn work(&self, passes: impl Fn(usize) -> bool) {
-        while let Some((block, (values, dots))) = self.next() {
-            let mut slots = block * BLOCK..block * BLOCK + values.len();
+        while let Some(block) = self.next() {
+            let mut slots = block.first..block.first + block.values.len();
             // Most of a scan is reading the values.
             if slots.any(&passes) {
-                fill(&self.query, values, dots);
+                fill(&self.query, block.values, block.dots);
+                *block.made = true;
             }
         }
     }
 
-    fn next(&self) -> Option<<Blocks<'a> as Iterator>::Item> {
+    fn next(&self) -> Option<Block<'a>> {
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         blocks.next()
     }
@@ -179,15 +204,17 @@ mod tests {
         passes: impl Fn(usize) -> bool + Sync,
         threads: usize,
     ) -> Vec<(usize, f32)> {
-        let mut dots = vectors.dots();
-        let scan = Scan::new(vectors, query, &mut dots);
+        let mut products = vectors.products();
+        let scan = Scan::new(vectors, query, &mut products);
         thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| scan.work(&passes));
             }
         });
         let mut scanned = Vec::new();
-        vectors.each_cosine(query, &dots, |slot, cosine| scanned.push((slot, cosine)));
+        vectors.each_cosine(query, &products, |slot, cosine| {
+            scanned.push((slot, cosine))
+        });
         scanned
     }
 
@@ -233,11 +260,9 @@ mod tests {
         // Nothing of the second block.
         let passes = |slot: usize| slot / BLOCK != 1 && slot.is_multiple_of(3);
         let scanned = scanned(&vectors, &query, passes, 1);
-        for (slot, cosine) in scanned {
-            let alone = vectors.cosine(&query, slot).unwrap();
-            let is_left_out = slot / BLOCK == 1;
-            assert_eq!(cosine, if is_left_out { 0.0 } else { alone }, "{slot}");
-        }
+        let compared = (0..BLOCK).chain(2 * BLOCK..3 * BLOCK + 5);
+        let alone = compared.map(|slot| (slot, vectors.cosine(&query, slot).unwrap()));
+        assert_eq!(scanned, alone.collect::<Vec<_>>());
     }
 
     proptest! {

@@ -1,7 +1,5 @@
 //! What is known of every file in scope, and which scans are wanted.
 
-use std::collections::{HashMap, HashSet};
-
 use super::sql::{self, Connection, Optional, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -220,16 +218,20 @@ impl Store {
     pub async fn files_since(
         &self,
         since: Millis,
-    ) -> Result<HashMap<String, HashSet<Vec<u8>>>, ReadError> {
+    ) -> Result<Vec<(String, Vec<Vec<u8>>)>, ReadError> {
         let since = since.0.saturating_mul(1_000_000);
         self.read("the manifest", move |connection| {
             let mut select = connection
                 .prepare_cached("SELECT collection, path FROM manifest WHERE mtime_ns >= ?1")?;
             let mut rows = select.query([since])?;
-            let mut files: HashMap<String, HashSet<Vec<u8>>> = HashMap::new();
+            let mut files: Vec<(String, Vec<Vec<u8>>)> = Vec::new();
             while let Some(row) = rows.next()? {
-                let paths = files.entry(row.get(0)?).or_default();
-                paths.insert(row.get(1)?);
+                let (collection, path) = (row.get(0)?, row.get(1)?);
+                // There are few of them.
+                match files.iter_mut().find(|(known, _)| *known == collection) {
+                    Some((_, paths)) => paths.push(path),
+                    None => files.push((collection, vec![path])),
+                }
             }
             Ok(files)
         })
