@@ -226,21 +226,17 @@ impl Walk {
 
     /// The first chunk from `chunk` on, and before `end`, that has all terms.
     fn next(&mut self, mut chunk: u32, end: u32) -> Option<u32> {
-        loop {
-            let mut terms = self.terms.iter_mut();
-            let behind = terms.find_map(|(_, postings)| {
-                let at = match postings.doc() {
-                    at if at < chunk && chunk < end => postings.seek(chunk),
-                    at => at,
-                };
-                (at > chunk).then_some(at)
+        while chunk < end {
+            let mut reached = self.terms.iter_mut().map(|(_, postings)| {
+                let at = postings.doc();
+                if at < chunk { postings.seek(chunk) } else { at }
             });
-            match behind {
-                _ if chunk >= end => return None,
-                None => return Some(chunk),
+            match reached.find(|at| *at > chunk) {
                 Some(behind) => chunk = behind,
+                None => return Some(chunk),
             }
         }
+        None
     }
 
     /// Whether all terms stand in a row in the chunk at hand.
