@@ -29,19 +29,18 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    fn of(replacement: &Replacement) -> Self {
+    /// `before`: the owner before it. Mostly it is of the same collection, whose name then stands in one place: who compares the
+    /// names of all owners has it at hand.
+    fn of(replacement: &Replacement, before: Option<&Self>) -> Self {
+        let before = before.map(|before| &before.collection);
+        let same = before.filter(|name| **name == replacement.collection);
         Self {
             document: replacement.document,
-            collection: Arc::clone(&replacement.collection),
+            collection: Arc::clone(same.unwrap_or(&replacement.collection)),
             path: Arc::clone(&replacement.path),
             place: Place::of(&replacement.path),
             chunks: Vec::new(),
         }
-    }
-
-    /// How many chunks it has.
-    pub(super) fn chunks(&self) -> usize {
-        self.chunks.len()
     }
 }
 
@@ -141,7 +140,8 @@ impl Chunks {
         let next = self.owners.len() as u32;
         let owner = *self.by_document.entry(document.document).or_insert(next);
         if owner == next {
-            self.owners.push(Owner::of(document));
+            let owner = Owner::of(document, self.owners.last());
+            self.owners.push(owner);
         }
         self.owners[owner as usize].chunks.push(chunk.number);
         self.by_number.insert(chunk.number, slot);

@@ -15,7 +15,6 @@ use super::published::Published;
 use super::query::{Candidate, Query};
 use super::rank::Ranking;
 use super::signals::Signals;
-use super::vector::{Products, Scan};
 use crate::embed::Quantised;
 
 /// The least score of a chunk that is about a query of [`LEAST_SCORE_TERMS`] terms, among up to a thousand chunks.
@@ -27,9 +26,6 @@ const LEAST_SCORE_MAX: f64 = 0.36;
 /// By how much it falls with the logarithm of the query's terms: of many words a chunk has a smaller part.
 const LEAST_SCORE_FALL: f64 = 0.03;
 const LEAST_SCORE_TERMS: f64 = 4.0;
-
-/// With fewer chunks their vectors are compared before a thread that would help has begun.
-const WORTH_HELP: usize = 16 * 1024;
 
 /// Which legs took part in a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +57,7 @@ pub(crate) struct Found {
     pub dangling: usize,
 }
 
-/// Searches one published state. Where a processor is idle, vectors are compared beside all else.
+/// Searches one published state, with the help of a processor that is idle.
 pub(super) fn search(
     published: &Published,
     query: &Query<'_>,
@@ -86,27 +82,14 @@ pub(super) fn search(
         quoted: !terms.phrases.is_empty() && (query.exact || terms.all_quoted),
     };
 
-    let (slots, vectors) = (published.chunks.slots(), published.chunks.vectors());
-    let mut products = vectors.products();
-    let scan = query.vector.map(|v| Scan::new(vectors, v, &mut products));
-    let passes = |slot: usize| looking.filter.lets_slot_through(&slots[slot]);
-    let compare = || scan.as_ref().map_or((), |scan| scan.work(passes));
-    let find = || {
-        let keywords = looking.keywords(having);
-        compare();
-        keywords
-    };
     let Keywords {
         scores,
         signals,
-        slots: mut found,
+        mut slots,
         dangling,
-    } = match looking.filter.at_most(published) {
-        WORTH_HELP.. if scan.is_some() => processors.helped(compare, find).0,
-        _ => find(),
-    }?;
+    } = looking.keywords(having)?;
     if let Some(vector) = query.vector {
-        found.extend(looking.nearest(vector, &products));
+        slots.extend(looking.nearest(vector));
     }
     let ranking = Ranking {
         published,
@@ -115,7 +98,7 @@ pub(super) fn search(
         scores: &scores,
         signals: &signals,
     };
-    let (mut candidates, best) = ranking.order(found.into_iter());
+    let (mut candidates, best) = ranking.order(slots.into_iter());
     let any = !candidates.is_empty();
     candidates.truncate(query.limit);
     let quoted = looking.quoted;
@@ -223,23 +206,17 @@ impl Looking<'_> {
         (slots.collect(), dangling)
     }
 
-    /// The slots of the best by vector, from the products of a scan that has ended.
-    fn nearest(
-        &self,
-        vector: &Quantised,
-        products: &Products,
-    ) -> impl Iterator<Item = usize> + use<> {
-        let (slots, vectors) = (
-            self.published.chunks.slots(),
-            self.published.chunks.vectors(),
-        );
+    /// The slots of the best by vector that the filter lets through.
+    fn nearest(&self, vector: &Quantised) -> impl Iterator<Item = usize> + use<> {
+        let chunks = &self.published.chunks;
+        let slots = chunks.slots();
+        let passes = |slot: usize| self.filter.lets_slot_through(&slots[slot]);
         let mut best = Best::new();
-        vectors.each_cosine(vector, products, |slot, cosine| {
-            let score = f64::from(cosine);
-            if best.wants(score) && self.filter.lets_slot_through(&slots[slot]) {
-                best.push(score, slot);
-            }
-        });
+        chunks
+            .vectors()
+            .each_cosine(vector, passes, |slot, cosine| {
+                best.push(f64::from(cosine), slot);
+            });
         best.into_items()
     }
 }
@@ -264,7 +241,7 @@ mod tests {
     use super::super::testing::{
         generated, numbers, open, replacement, stored, text_chunk, vector, words,
     };
-    use super::super::{DocumentId, Index, Replacement, Within};
+    use super::super::{DocumentId, Index, Replacement};
     use super::*;
     use crate::store::ChunkRow;
 
@@ -356,48 +333,6 @@ mod tests {
         let fall = least_score(1_000, &four) - least_score(1_000, &eight);
         assert!((fall - 0.03 * 2_f64.ln()).abs() < 1e-12, "{fall}");
         assert!(least_score(1_000, &query_terms("agent")) > 0.31);
-    }
-
-    #[test]
-    fn a_search_that_is_helped_finds_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        let index = open(folder.path()).index;
-        // Of many that are equal it matters in which order they come.
-        let documents = (0..=u8::MAX).map(|document| {
-            let chunks = (0..1 + WORTH_HELP as u32 / 256).map(|line| ChunkRow {
-                first_line: line,
-                last_line: line,
-                vector: Some(stored(u64::from(line % 50))),
-                ..text_chunk(
-                    u64::from(document) * 1000 + u64::from(line),
-                    ["apple pie", "apple", "pear"][line as usize % 3],
-                )
-            });
-            replacement(document, chunks.collect::<Vec<_>>())
-        });
-        index.apply(&documents.collect::<Vec<_>>(), 1).unwrap();
-        let published = index.published();
-        assert!(published.chunks.slots().len() > WORTH_HELP);
-        let within = Within::new(vec!["1*.md".to_owned()], None, None).unwrap();
-        for (seed, text) in ["apple", "\"apple pie\"", "pie \"pear\"", "none"]
-            .iter()
-            .enumerate()
-        {
-            let vector = vector(seed as u64);
-            for within in [None, Some(&within)] {
-                let query = Query {
-                    vector: Some(&vector),
-                    within,
-                    ..words(text)
-                };
-                let alone = search(&published, &query, &Processors::new(1)).unwrap();
-                assert!(alone.candidates.len() >= 100, "{text}");
-                for _ in 0..5 {
-                    let helped = search(&published, &query, &Processors::new(8)).unwrap();
-                    assert_eq!(helped, alone, "{text}");
-                }
-            }
-        }
     }
 
     #[test]

@@ -1,8 +1,5 @@
 //! The vectors of all chunks side by side, and the exact scan over them.
 
-use std::sync::{Mutex, PoisonError};
-use std::vec::IntoIter;
-
 use crate::embed::{DIMENSIONS, Quantised};
 
 /// Vectors that are compared in one go.
@@ -58,26 +55,28 @@ impl Vectors {
         self.scaled(query, slot, dot(&widened(query), &self.values[slot]))
     }
 
-    /// Room for the products of a query with all of them.
-    pub(super) fn products(&self) -> Products {
-        Products {
-            dots: vec![0; self.values.len()],
-            made: vec![false; self.values.len().div_ceil(BLOCK)],
-        }
-    }
-
-    /// Hands to `take` the cosine of the query and of every chunk that has a vector and was compared, with its slot, in the order
-    /// of the slots. Nobody works at the products any more.
+    /// Hands to `take` the cosine of the query and every chunk that has a vector and whose slot `passes`, with its slot, in the
+    /// order of the slots.
     pub(super) fn each_cosine(
         &self,
         query: &Quantised,
-        products: &Products,
+        passes: impl Fn(usize) -> bool,
         mut take: impl FnMut(usize, f32),
     ) {
-        let blocks = products.dots.chunks(BLOCK).zip(&products.made).enumerate();
-        for (block, (dots, _)) in blocks.filter(|(_, (_, made))| **made) {
-            for (slot, &dot) in (block * BLOCK..).zip(dots) {
-                if let Some(cosine) = self.scaled(query, slot, dot) {
+        let widened = widened(query);
+        let mut dots = [0; BLOCK];
+        for (block, values) in self.values.chunks(BLOCK).enumerate() {
+            let slots = block * BLOCK..block * BLOCK + values.len();
+            // Most of a scan is reading the values.
+            if !slots.clone().any(&passes) {
+                continue;
+            }
+            let dots = &mut dots[..values.len()];
+            fill(&widened, values, dots);
+            for (slot, &dot) in slots.zip(dots.iter()) {
+                if passes(slot)
+                    && let Some(cosine) = self.scaled(query, slot, dot)
+                {
                     take(slot, cosine);
                 }
             }
@@ -88,63 +87,6 @@ impl Vectors {
         let scale = self.scales[slot];
         // A dot product is less than 2^24 and so exact in an f32.
         (scale != 0.0).then_some(dot as f32 * query.scale * scale)
-    }
-}
-
-/// The dot products of a query with vectors, block by block.
-pub(super) struct Products {
-    dots: Vec<i32>,
-    /// Whether those of a block were made: nobody needs those of all.
-    made: Vec<bool>,
-}
-
-/// The values of a block, and room for its products.
-struct Block<'a> {
-    first: usize,
-    values: &'a [[i8; DIMENSIONS]],
-    dots: &'a mut [i32],
-    made: &'a mut bool,
-}
-
-/// The comparison of a query with all vectors, on its way. Whoever has time takes the next block: several may at once.
-pub(super) struct Scan<'a> {
-    query: [i16; DIMENSIONS],
-    /// What nobody has taken yet.
-    blocks: Mutex<IntoIter<Block<'a>>>,
-}
-
-impl<'a> Scan<'a> {
-    /// A scan that fills `products`, which are of these vectors.
-    pub(super) fn new(vectors: &'a Vectors, query: &Quantised, products: &'a mut Products) -> Self {
-        let dots = products.dots.chunks_mut(BLOCK).zip(&mut products.made);
-        let blocks = vectors.values.chunks(BLOCK).zip(dots).enumerate();
-        let blocks = blocks.map(|(at, (values, (dots, made)))| Block {
-            first: at * BLOCK,
-            values,
-            dots,
-            made,
-        });
-        Self {
-            query: widened(query),
-            blocks: Mutex::new(blocks.collect::<Vec<_>>().into_iter()),
-        }
-    }
-
-    /// Works until no block is left to be taken. Those without a slot that `passes` are left out.
-    pub(super) fn work(&self, passes: impl Fn(usize) -> bool) {
-        while let Some(block) = self.next() {
-            let mut slots = block.first..block.first + block.values.len();
-            // Most of a scan is reading the values.
-            if slots.any(&passes) {
-                fill(&self.query, block.values, block.dots);
-                *block.made = true;
-            }
-        }
-    }
-
-    fn next(&self) -> Option<Block<'a>> {
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        blocks.next()
     }
 }
 
@@ -191,32 +133,7 @@ fn scan(query: &[i16; DIMENSIONS], values: &[[i8; DIMENSIONS]], dots: &mut [i32]
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
-    use proptest::prelude::*;
-
     use super::*;
-
-    /// Slots and cosines of a scan by so many threads.
-    fn scanned(
-        vectors: &Vectors,
-        query: &Quantised,
-        passes: impl Fn(usize) -> bool + Sync,
-        threads: usize,
-    ) -> Vec<(usize, f32)> {
-        let mut products = vectors.products();
-        let scan = Scan::new(vectors, query, &mut products);
-        thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| scan.work(&passes));
-            }
-        });
-        let mut scanned = Vec::new();
-        vectors.each_cosine(query, &products, |slot, cosine| {
-            scanned.push((slot, cosine))
-        });
-        scanned
-    }
 
     fn vector(seed: i32) -> Quantised {
         let mut values = [0; DIMENSIONS];
@@ -237,7 +154,12 @@ mod tests {
         }
         vectors.swap_remove(3);
         let query = vector(1000);
-        let scanned = scanned(&vectors, &query, |_| true, 1);
+        let mut scanned: Vec<(usize, f32)> = Vec::new();
+        vectors.each_cosine(
+            &query,
+            |_| true,
+            |slot, cosine| scanned.push((slot, cosine)),
+        );
         let alone: Vec<(usize, f32)> = (0..49)
             .filter_map(|slot| Some((slot, vectors.cosine(&query, slot)?)))
             .collect();
@@ -251,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_blocks_those_without_what_passes_are_left_out() {
+    fn of_many_blocks_only_what_passes_is_handed_out() {
         let mut vectors = Vectors::default();
         for seed in 0..3 * BLOCK as i32 + 5 {
             vectors.push(Some(&vector(seed)));
@@ -259,32 +181,11 @@ mod tests {
         let query = vector(1000);
         // Nothing of the second block.
         let passes = |slot: usize| slot / BLOCK != 1 && slot.is_multiple_of(3);
-        let scanned = scanned(&vectors, &query, passes, 1);
-        let compared = (0..BLOCK).chain(2 * BLOCK..3 * BLOCK + 5);
-        let alone = compared.map(|slot| (slot, vectors.cosine(&query, slot).unwrap()));
+        let mut scanned: Vec<(usize, f32)> = Vec::new();
+        vectors.each_cosine(&query, passes, |slot, cosine| scanned.push((slot, cosine)));
+        let alone = (0..3 * BLOCK + 5).filter(|slot| passes(*slot));
+        let alone = alone.map(|slot| (slot, vectors.cosine(&query, slot).unwrap()));
         assert_eq!(scanned, alone.collect::<Vec<_>>());
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(16))]
-
-        #[test]
-        fn several_together_give_what_one_gives(
-            count in 0..6 * BLOCK,
-            every in 1..2000_usize,
-            threads in 2..5_usize,
-        ) {
-            let mut vectors = Vectors::default();
-            for seed in 0..count as i32 {
-                vectors.push((seed % 7 != 0).then(|| vector(seed)).as_ref());
-            }
-            let query = vector(1000);
-            let passes = |slot: usize| slot.is_multiple_of(every);
-            prop_assert_eq!(
-                scanned(&vectors, &query, passes, threads),
-                scanned(&vectors, &query, passes, 1)
-            );
-        }
     }
 
     #[test]
