@@ -1,6 +1,7 @@
 //! The agents, as a list.
 
 use axum::extract::State as Shared;
+use futures_util::future::try_join_all;
 
 use super::lines::Json;
 use super::openapi::About;
@@ -20,8 +21,7 @@ pub(super) async fn list(Shared(state): Shared<State>) -> Result<Json<AgentList>
 /// Every agent, in the order of the data flow.
 pub(super) async fn all(state: &State, now: Millis) -> Result<Vec<NamedAgent>, ReadError> {
     let statuses = state.board.agents().borrow().clone();
-    let mut agents = Vec::with_capacity(statuses.len());
-    for status in statuses {
+    let agents = statuses.into_iter().map(|status| async move {
         let counts = state.store.counts(status.name);
         let oldest = if counts.owed > 0 {
             state.store.oldest_owed(status.name).await?
@@ -47,10 +47,10 @@ pub(super) async fn all(state: &State, now: Millis) -> Result<Vec<NamedAgent>, R
                 since: since.to_string(),
             }),
         };
-        agents.push(NamedAgent {
+        Ok(NamedAgent {
             name: status.name.to_string(),
             agent,
-        });
-    }
-    Ok(agents)
+        })
+    });
+    try_join_all(agents).await
 }

@@ -1,6 +1,7 @@
 //! Health issues and jobs, as lists.
 
 use axum::extract::State as Shared;
+use futures_util::future::try_join_all;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::IntoParams;
@@ -12,7 +13,7 @@ use super::params::Params;
 use super::status::judgement;
 use super::wire::{HealthIssue, HealthList, JobList, JobRun, JobView, Problem, RunState};
 use crate::event::{Event, Millis};
-use crate::store::{DeliveryState, DeliveryView, Issue};
+use crate::store::{DeliveryState, DeliveryView, Issue, JobState};
 
 /// The query of `GET /api/v1/health`.
 #[derive(Deserialize, IntoParams)]
@@ -108,27 +109,34 @@ pub(super) async fn jobs(Shared(state): Shared<State>) -> Result<Json<JobList>, 
 /// All jobs, by name.
 pub(super) async fn all_jobs(state: &State) -> Result<Vec<JobView>, Problem> {
     let moment = |at: Option<i64>| at.map(|at| Millis(at).to_string());
-    let mut jobs = Vec::new();
-    for job in state.store.jobs().await? {
-        jobs.push(JobView {
-            last: last_run(state, job.last_event.as_deref()).await?,
-            name: job.name,
-            schedule: job.schedule,
-            paused: job.paused,
-            next_at: moment(job.next_at),
-            last_at: moment(job.last_at),
-            last_event: job.last_event,
-            missed: job.missed,
-        });
-    }
-    Ok(jobs)
+    let jobs = jobs_with_runs(state).await?.into_iter();
+    let jobs = jobs.map(|(job, last)| JobView {
+        name: job.name,
+        schedule: job.schedule,
+        paused: job.paused,
+        next_at: moment(job.next_at),
+        last_at: moment(job.last_at),
+        last_event: job.last_event,
+        missed: job.missed,
+        last,
+    });
+    Ok(jobs.collect())
+}
+
+/// All jobs, by name, and what came of the last run of each.
+pub(super) async fn jobs_with_runs(
+    state: &State,
+) -> Result<Vec<(JobState, Option<JobRun>)>, Problem> {
+    let jobs = state.store.jobs().await?.into_iter();
+    let with_run = jobs.map(|job| async {
+        let last = last_run(state, job.last_event.as_deref()).await?;
+        Ok((job, last))
+    });
+    try_join_all(with_run).await
 }
 
 /// What came of the run that published this event.
-pub(super) async fn last_run(
-    state: &State,
-    event: Option<&str>,
-) -> Result<Option<JobRun>, Problem> {
+async fn last_run(state: &State, event: Option<&str>) -> Result<Option<JobRun>, Problem> {
     let Some(id) = event.and_then(|id| id.parse().ok()) else {
         return Ok(None);
     };

@@ -9,11 +9,13 @@ use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::TryFutureExt;
 
+use super::figures::FileCounts;
 use super::freshness::behind;
-use super::health::last_run;
+use super::health::jobs_with_runs;
 use super::status::{condition, is_opening, judgement};
-use super::wire::{Condition, HostView, NamedAgent, Problem, ProblemKind, RunState};
+use super::wire::{Condition, HostView, JobRun, NamedAgent, Problem, ProblemKind, RunState};
 use super::{State, agents, status};
 use crate::bus::Monitor;
 use crate::disk;
@@ -21,7 +23,7 @@ use crate::event::{AgentName, Millis};
 use crate::health::Present;
 use crate::metrics::{LabelledCounts, Labels, MetricsPage, PageFormat, label};
 use crate::runtime::AgentState;
-use crate::store::{ReadError, Severity};
+use crate::store::{JobState, Severity};
 
 /// The route alone: what may reach it, its listener decides.
 pub(crate) fn metrics_router(state: State) -> Router {
@@ -44,19 +46,30 @@ async fn metrics(Shared(state): Shared<State>, headers: HeaderMap) -> Result<Res
 }
 
 async fn page(state: &State) -> Result<MetricsPage, Problem> {
-    let mut page = MetricsPage::default();
     let now = Millis::now();
-    let agents = agents::all(state, now).await?;
-    let judged = judgement(state, now).await?;
+    // None of these needs what another one reads.
+    let (agents, judged, counted, ingress_dead, jobs_run, hosts_there) = tokio::try_join!(
+        agents::all(state, now).map_err(Problem::from),
+        judgement(state, now),
+        state
+            .memory
+            .files
+            .files(&state.store)
+            .map_err(Problem::from),
+        state.store.ingress_dead_count().map_err(Problem::from),
+        jobs_with_runs(state),
+        status::hosts(state).map_err(Problem::from),
+    )?;
+    let mut page = MetricsPage::default();
     process(&mut page, state, &judged, now);
-    hosts(&mut page, &status::hosts(state).await?);
+    hosts(&mut page, &hosts_there);
     deliveries(&mut page, state, &agents);
     handled(&mut page, state, &agents);
     searches(&mut page, state);
-    files(&mut page, state).await?;
-    store(&mut page, state).await?;
+    files(&mut page, state, counted);
+    store(&mut page, state, ingress_dead);
     carriers(&mut page, &state.carriers);
-    jobs(&mut page, state).await?;
+    jobs(&mut page, jobs_run);
     Ok(page)
 }
 
@@ -228,8 +241,7 @@ fn searches(page: &mut MetricsPage, state: &State) {
     );
 }
 
-async fn files(page: &mut MetricsPage, state: &State) -> Result<(), ReadError> {
-    let counted = state.memory.files.files(&state.store).await?;
+fn files(page: &mut MetricsPage, state: &State, counted: FileCounts) {
     let files = counted.files.into_iter().flat_map(|(collection, states)| {
         states.into_iter().map(move |(state, files)| {
             let state = state.as_str().to_owned();
@@ -252,10 +264,9 @@ async fn files(page: &mut MetricsPage, state: &State) -> Result<(), ReadError> {
         help,
         scans.ended_at.clone(),
     );
-    Ok(())
 }
 
-async fn store(page: &mut MetricsPage, state: &State) -> Result<(), ReadError> {
+fn store(page: &mut MetricsPage, state: &State, ingress_dead: u64) {
     let figures = state.store.figures();
     let help = "How long commits of the store took";
     page.add("commit_seconds", help, figures.commit_seconds.clone());
@@ -287,13 +298,11 @@ async fn store(page: &mut MetricsPage, state: &State) -> Result<(), ReadError> {
         "Free space below which nothing is captured",
         floor,
     );
-    let dead = state.store.ingress_dead_count().await? as f64;
     page.gauge(
         "ingress_dead",
         "Entries of other programs that could not be published",
-        dead,
+        ingress_dead as f64,
     );
-    Ok(())
 }
 
 fn carriers(page: &mut MetricsPage, carriers: &Monitor) {
@@ -359,13 +368,12 @@ fn carriers(page: &mut MetricsPage, carriers: &Monitor) {
     );
 }
 
-async fn jobs(page: &mut MetricsPage, state: &State) -> Result<(), Problem> {
+fn jobs(page: &mut MetricsPage, jobs: Vec<(JobState, Option<JobRun>)>) {
     let (mut ran, mut ok) = (Vec::new(), Vec::new());
-    for job in state.store.jobs().await? {
+    for (job, last) in jobs {
         if let Some(at) = job.last_at {
             ran.push((label("job", &job.name), at as f64 / 1000.0));
         }
-        let last = last_run(state, job.last_event.as_deref()).await?;
         if let Some(last) = last.filter(|run| run.state != RunState::Running) {
             ok.push((
                 label("job", &job.name),
@@ -383,5 +391,4 @@ async fn jobs(page: &mut MetricsPage, state: &State) -> Result<(), Problem> {
         "1 if the last run that ended was a success, else 0",
         ok,
     );
-    Ok(())
 }

@@ -33,8 +33,10 @@ const ISSUES_MAX: usize = 1000;
 
 /// What is wrong at this moment.
 pub(super) async fn judgement(state: &State, now: Millis) -> Result<Present, Problem> {
-    let issues = state.store.issues(false, ISSUES_MAX).await?;
-    let ingress_dead = state.store.ingress_dead_count().await?;
+    let (issues, ingress_dead) = tokio::try_join!(
+        state.store.issues(false, ISSUES_MAX),
+        state.store.ingress_dead_count(),
+    )?;
     let follower = state.follower();
     let unready = !follower.ready && follower.stopped.is_none() && !is_opening(state, &follower);
     let agents = state.board.agents().borrow().clone();

@@ -28,7 +28,8 @@ pub(super) struct Fields {
     /// Heading and text as they stand, with the beginning of what follows.
     pub(super) exact: Field,
     document: Field,
-    pub(super) collection: Field,
+    /// Not looked at: files are told by what is in memory. It stays until the format of the index changes for another reason.
+    collection: Field,
     /// The terms of the last heading of a page; as many as there are is their length.
     pub(super) title: Field,
     /// What a chunk of code defines, and in what it stands: see [`named`].

@@ -1,19 +1,12 @@
 //! Which chunks a query looks at: those of its collection and of the files that it names, that contain its phrases.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
-use std::sync::Arc;
 
 use gix_glob::wildmatch::Mode;
 
-use tantivy::query::{EnableScoring, PhraseQuery, Query as _};
-use tantivy::{DocSet, InvertedIndexReader, TERMINATED, Term};
-
-use super::analyse::LOOKAHEAD;
-use super::chunks::{Address, Owner};
-use super::phrase::Phrase;
+use super::chunks::{Address, Owner, OwnersByAddress, Slot};
+use super::contained::Containing;
 use super::published::Published;
-use super::segments::{Segment, Segments, each_block};
 use crate::document::{Kind, LANGUAGES};
 
 /// At most so many globs of one search, of so many bytes with so many stars each: what comparing takes may grow with each.
@@ -32,8 +25,8 @@ pub(crate) struct Within {
     pub(super) language: Option<String>,
     /// Only of these collections.
     pub(super) collections: Option<Vec<String>>,
-    /// Only these: collection and path.
-    pub(super) files: Option<HashSet<(String, Vec<u8>)>>,
+    /// Only these: of each collection the paths.
+    pub(super) files: Option<Vec<(String, HashSet<Vec<u8>>)>>,
 }
 
 impl Within {
@@ -76,6 +69,15 @@ impl Within {
         self
     }
 
+    /// The same, only these files: of each collection the paths.
+    #[must_use]
+    pub(crate) fn only_files(mut self, files: Vec<(String, Vec<Vec<u8>>)>) -> Self {
+        let files = files.into_iter();
+        let files = files.map(|(collection, paths)| (collection, paths.into_iter().collect()));
+        self.files = Some(files.collect());
+        self
+    }
+
     /// Whether what is beyond may not even be told of by a correction: its words stand elsewhere.
     pub(super) fn is_limited(&self) -> bool {
         self.collections.is_some()
@@ -83,19 +85,20 @@ impl Within {
 
     /// `paths`: those that its patterns let through.
     fn lets_through<'a>(&self, owner: &'a Owner, paths: &mut Paths<'a>) -> bool {
-        let place = || (owner.collection.as_ref().to_owned(), owner.path.to_vec());
+        let collection = &*owner.collection;
         let language = self.language.as_deref();
+        let is_among = |files: &Vec<(String, HashSet<Vec<u8>>)>| {
+            let mut paths = files.iter().filter(|(name, _)| name == collection);
+            paths.any(|(_, paths)| paths.contains(&*owner.path))
+        };
         self.kind.is_none_or(|kind| owner.place.kind == Some(kind))
             && language.is_none_or(|language| owner.place.language == Some(language))
-            && paths.lets_through(&owner.path)
             && self
                 .collections
                 .as_ref()
-                .is_none_or(|names| names.iter().any(|name| **name == *owner.collection))
-            && self
-                .files
-                .as_ref()
-                .is_none_or(|files| files.contains(&place()))
+                .is_none_or(|names| names.iter().any(|name| name == collection))
+            && self.files.as_ref().is_none_or(is_among)
+            && paths.lets_through(&owner.path)
     }
 }
 
@@ -124,17 +127,19 @@ impl<'a> Paths<'a> {
 
 /// Patterns, each of which names a path or a folder that it is in.
 struct Globs<'a> {
-    globs: Vec<&'a str>,
+    globs: Vec<Glob<'a>>,
     /// Whether a folder is named, of those that were compared: most have many files.
     folders: HashMap<&'a [u8], bool>,
+    /// The folder that was asked for last: most files lie beside the one before.
+    last: Option<(&'a [u8], bool)>,
 }
 
 impl<'a> Globs<'a> {
     fn new(globs: impl Iterator<Item = &'a str>) -> Self {
-        let globs = globs.map(|glob| glob.trim_start_matches("./").trim_matches('/'));
         Self {
-            globs: globs.collect(),
+            globs: globs.map(Glob::new).collect(),
             folders: HashMap::new(),
+            last: None,
         }
     }
 
@@ -148,18 +153,46 @@ impl<'a> Globs<'a> {
             return false;
         };
         let folder = &path[..end];
-        if let Some(named) = self.folders.get(folder) {
-            return *named;
+        if let Some((_, named)) = self.last.filter(|(last, _)| *last == folder) {
+            return named;
         }
-        let named = self.name(folder);
-        self.folders.insert(folder, named);
+        let named = match self.folders.get(folder) {
+            Some(named) => *named,
+            None => {
+                let named = self.name(folder);
+                self.folders.insert(folder, named);
+                named
+            }
+        };
+        self.last = Some((folder, named));
         named
     }
 
     fn match_whole(&self, path: &[u8]) -> bool {
+        self.globs.iter().any(|glob| glob.matches(path))
+    }
+}
+
+struct Glob<'a> {
+    pattern: &'a str,
+    /// What every path that matches begins with.
+    literal: &'a [u8],
+}
+
+impl<'a> Glob<'a> {
+    fn new(pattern: &'a str) -> Self {
+        let pattern = pattern.trim_start_matches("./").trim_matches('/');
+        let literal = pattern.split(['*', '?', '[', '\\']).next();
+        Self {
+            pattern,
+            literal: literal.unwrap_or_default().as_bytes(),
+        }
+    }
+
+    fn matches(&self, path: &[u8]) -> bool {
         let mode = Mode::NO_MATCH_SLASH_LITERAL;
-        let mut globs = self.globs.iter();
-        globs.any(|glob| gix_glob::wildmatch((*glob).into(), path.into(), mode))
+        path.starts_with(self.literal)
+            && gix_glob::wildmatch(self.pattern.into(), path.into(), mode)
     }
 }
 
@@ -182,135 +215,77 @@ fn check(paths: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-impl Segments {
-    /// The chunks of `collection` that each of `required` lets through, deleted ones among them; `None` means all.
-    pub(super) fn filter<'a>(
+impl Published {
+    /// The files of `collection` that `within` lets through; `None` means all.
+    pub(super) fn files(
         &self,
         collection: Option<&str>,
-        required: impl Iterator<Item = &'a Filter>,
-    ) -> io::Result<Option<Filter>> {
-        let mut filter: Option<Filter> = None;
-        if let Some(collection) = collection {
-            let term = Term::from_field_bytes(self.fields.collection, collection.as_bytes());
-            filter = Some(self.having(&term, |segment| &segment.collections)?);
+        within: Option<&Within>,
+    ) -> Option<Decided<'_>> {
+        if collection.is_none() && within.is_none() {
+            return None;
         }
-        for required in required {
-            filter = Some(match filter {
-                Some(filter) => filter.and(required),
-                None => required.clone(),
-            });
-        }
-        Ok(filter)
-    }
-
-    /// The chunks in which `phrase` may begin, deleted ones among them. Where it stands at the beginning of what follows a
-    /// chunk, or is longer than what is known of that, only the text itself can tell.
-    pub(super) fn with_phrase(&self, phrase: &Phrase) -> tantivy::Result<Filter> {
-        let mut at = 0;
-        let terms = phrase.parts.iter().take(LOOKAHEAD + 1).enumerate();
-        let terms = terms.map(|(number, part)| {
-            at += if number > 0 && part.spaced { 2 } else { 1 };
-            (at, Term::from_field_text(self.fields.exact, &part.folded))
-        });
-        let terms: Vec<(usize, Term)> = terms.collect();
-        match terms.as_slice() {
-            [(_, term)] => Ok(self.having(term, |segment| &segment.exact)?),
-            _ => self.containing(PhraseQuery::new_with_offset(terms)),
-        }
-    }
-
-    /// The chunks that have `term` in the postings `of` each segment.
-    fn having(
-        &self,
-        term: &Term,
-        of: impl Fn(&Segment) -> &InvertedIndexReader,
-    ) -> io::Result<Filter> {
-        let mut by_place = self.per_doc(false);
-        for (segment, having) in self.places.iter().zip(&mut by_place) {
-            let Some(segment) = segment else { continue };
-            each_block(of(segment), term, |postings| {
-                for &doc in postings.docs() {
-                    having[doc as usize] = true;
-                }
-            })?;
-        }
-        Ok(Filter { by_place })
-    }
-
-    /// The chunks that contain a phrase of two terms or more.
-    fn containing(&self, phrase: PhraseQuery) -> tantivy::Result<Filter> {
-        let weight = phrase.weight(EnableScoring::disabled_from_searcher(&self.searcher))?;
-        let mut by_place = self.per_doc(false);
-        for (segment, containing) in self.places.iter().zip(&mut by_place) {
-            let Some(segment) = segment else { continue };
-            let mut matches = weight.scorer(&segment.reader, 1.0)?;
-            let mut doc = matches.doc();
-            while doc != TERMINATED {
-                containing[doc as usize] = true;
-                doc = matches.advance();
-            }
-        }
-        Ok(Filter { by_place })
-    }
-}
-
-impl Published {
-    /// The chunks of the files that `within` lets through, of those that `filter` does.
-    pub(super) fn narrowed(&self, filter: Option<Filter>, within: &Within) -> Filter {
-        let mut by_place = self.segments.per_doc(false);
+        let everywhere = Within::default();
+        let within = within.unwrap_or(&everywhere);
         let mut paths = Paths::new(&within.paths);
-        let mut last: Option<(&Arc<Owner>, bool)> = None;
-        for slot in self.chunks.slots() {
-            // The chunks of one file mostly lie side by side.
-            let passes = match last {
-                Some((owner, passes)) if Arc::ptr_eq(owner, &slot.owner) => passes,
-                _ => within.lets_through(&slot.owner, &mut paths),
-            };
-            last = Some((&slot.owner, passes));
-            if let Some(at) = slot.address.filter(|_| passes) {
-                by_place[at.segment as usize][at.doc as usize] = true;
-            }
-        }
-        let within = Filter { by_place };
-        match filter {
-            Some(filter) => within.and(&filter),
-            None => within,
-        }
-    }
-}
-
-/// The chunks that are looked at.
-#[derive(Clone)]
-pub(super) struct Filter {
-    by_place: Vec<Vec<bool>>,
-}
-
-impl Filter {
-    pub(super) fn lets_through(&self, address: Address) -> bool {
-        self.by_place[address.segment as usize][address.doc as usize]
-    }
-
-    /// The chunks that are let through.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = Address> {
-        (0..).zip(&self.by_place).flat_map(|(segment, passes)| {
-            (0..)
-                .zip(passes)
-                .filter(|(_, passes)| **passes)
-                .map(move |(doc, _)| Address { segment, doc })
+        let owners = self.chunks.owners().iter();
+        let looked_at = owners.map(|owner| {
+            collection.is_none_or(|collection| *owner.collection == *collection)
+                && within.lets_through(owner, &mut paths)
+        });
+        Some(Decided {
+            looked_at: looked_at.collect(),
+            by_address: self.chunks.owners_by_address(),
         })
     }
+}
 
-    fn and(mut self, other: &Filter) -> Filter {
-        let pairs = self.by_place.iter_mut().flatten();
-        for (mine, other) in pairs.zip(other.by_place.iter().flatten()) {
-            *mine &= other;
-        }
-        self
+/// The files that are looked at: decided once for each, and not for each of its chunks.
+pub(super) struct Decided<'a> {
+    /// For each owner.
+    looked_at: Vec<bool>,
+    by_address: &'a OwnersByAddress,
+}
+
+impl Decided<'_> {
+    fn have(&self, address: Address) -> bool {
+        let owner = self.by_address.at(address);
+        owner.is_some_and(|owner| self.looked_at[owner as usize])
+    }
+}
+
+/// The chunks that are looked at: those of some files that contain the quoted parts that are required.
+pub(super) struct Filter<'a> {
+    /// `None` means all files.
+    pub(super) files: Option<Decided<'a>>,
+    /// `None` means that nothing is required.
+    pub(super) containing: Option<Containing>,
+}
+
+impl Filter<'_> {
+    /// Whether the chunk at `address` is looked at.
+    pub(super) fn lets_through(&self, address: Address) -> bool {
+        self.files.as_ref().is_none_or(|files| files.have(address))
+            && self
+                .containing
+                .as_ref()
+                .is_none_or(|containing| containing.has(address))
+    }
+
+    /// The same of a chunk of which all is known.
+    pub(super) fn lets_slot_through(&self, slot: &Slot) -> bool {
+        let looked_at = |files: &Decided<'_>| files.looked_at[slot.owner as usize];
+        let has = |containing: &Containing| slot.address.is_some_and(|at| containing.has(at));
+        self.files.as_ref().is_none_or(looked_at) && self.containing.as_ref().is_none_or(has)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
     use super::super::testing::{numbers, open, replacement, text_chunk, words};
     use super::super::{Query, Replacement};
     use super::*;
@@ -397,12 +372,94 @@ mod tests {
         assert_eq!(of(&within(&["!*.md"])), [1000]);
         let code = Within::new(Vec::new(), Some("code"), Some("rust".to_owned())).unwrap();
         assert_eq!(of(&code), [1000]);
-        let files = HashSet::from([("docs".to_owned(), b"src/poor.rs".to_vec())]);
-        let files = Within {
-            files: Some(files),
-            ..Within::default()
-        };
-        assert_eq!(of(&files), [1000]);
+        let files = vec![("docs".to_owned(), vec![b"src/poor.rs".to_vec()])];
+        assert_eq!(of(&Within::default().only_files(files)), [1000]);
         assert_eq!(of(&within(&["none"])), [0; 0]);
+    }
+
+    /// Paths of documents, some of which are in the same folders.
+    const PATHS: [&str; 6] = [
+        "a.md",
+        "docs/a.md",
+        "docs/b.rs",
+        "docs/old/c.rs",
+        "src/d.rs",
+        "src/e.py",
+    ];
+
+    fn document(number: u8, chunks: u64, first: u64) -> Replacement {
+        let chunks = (first..first + chunks).map(|number| text_chunk(number, "apple"));
+        Replacement {
+            collection: Arc::from(if number.is_multiple_of(2) {
+                "even"
+            } else {
+                "odd"
+            }),
+            path: Arc::from(PATHS[usize::from(number) % PATHS.len()].as_bytes()),
+            ..replacement(number, chunks)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_glob_matches_what_it_matches_without_its_beginning(
+            glob in "(\\./)?[ab*?/\\[\\]\\\\]{1,8}",
+            path in "[ab/]{1,8}",
+        ) {
+            let pattern = glob.trim_start_matches("./").trim_matches('/');
+            let mode = Mode::NO_MATCH_SLASH_LITERAL;
+            let matches = gix_glob::wildmatch(pattern.into(), path.as_str().into(), mode);
+            prop_assert_eq!(Glob::new(&glob).matches(path.as_bytes()), matches);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn a_file_is_decided_as_each_of_its_chunks(
+            changes in prop::collection::vec((0..12_u8, 0..4_u64), 1..40),
+            batch in 5..20_usize,
+            paths in prop::sample::subsequence(vec!["docs", "*.md", "src/*.rs", "!docs/old", "!**/*.py"], 0..4),
+            kind in prop::option::of(Just("code")),
+            collection in prop::option::of(Just("odd")),
+            listed in prop::option::of(0..12_u8),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let index = open(folder.path()).index;
+            for (step, changes) in (0..).zip(changes.chunks(batch)) {
+                let changes = (0..).zip(changes);
+                let changes = changes.map(|(at, (n, chunks))| document(*n, *chunks, step * 1000 + at * 10));
+                index.apply(&changes.collect::<Vec<_>>(), step).unwrap();
+            }
+            let paths = paths.into_iter().map(str::to_owned).collect();
+            let mut within = Within::new(paths, kind, None).unwrap();
+            if let Some(listed) = listed {
+                let listed = [document(listed, 0, 0), document(listed / 2, 0, 0)];
+                let files = listed.map(|d| (d.collection.to_string(), vec![d.path.to_vec()]));
+                within = within.only_files(files.to_vec());
+            }
+
+            let published = index.published();
+            let filter = Filter {
+                files: published.files(collection, Some(&within)),
+                containing: None,
+            };
+            for slot in published.chunks.slots() {
+                let owner = published.chunks.owner(slot);
+                let passes = collection.is_none_or(|collection| *owner.collection == *collection)
+                    && within.lets_through(owner, &mut Paths::new(&within.paths));
+                prop_assert_eq!(filter.lets_slot_through(slot), passes);
+                prop_assert_eq!(filter.lets_through(slot.address.unwrap()), passes);
+            }
+            // A deleted chunk is of no file.
+            let segments = &published.segments;
+            for (segment, docs) in (0..).zip(segments.per_doc(())) {
+                let addresses = (0..docs.len() as u32).map(|doc| Address { segment, doc });
+                for deleted in addresses.filter(|address| !segments.is_alive(*address)) {
+                    prop_assert!(!filter.lets_through(deleted));
+                }
+            }
+        }
     }
 }

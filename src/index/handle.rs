@@ -13,6 +13,7 @@ use super::error::{IndexError, WhyNew};
 use super::fields::{Fields, schema};
 use super::folder::{Folder, damaged};
 use super::identity::Identity;
+use super::processors::Processors;
 use super::published::Published;
 use super::query::Query;
 use super::search::{Found, search};
@@ -27,6 +28,7 @@ use super::{DocumentId, Replacement};
 pub(crate) struct Index {
     published: RwLock<Published>,
     changing: Mutex<Changing>,
+    processors: Processors,
     // Last: its lock is given back when everything else is closed.
     _folder: Folder,
 }
@@ -101,7 +103,7 @@ impl Index {
     }
 
     /// Takes vectors and places of the chunks from the store, instead of all that are known; heading and text are not needed. Only chunks that
-    /// the keyword index has are taken. Chunks of one document one after the other take the least memory.
+    /// the keyword index has are taken.
     ///
     /// # Errors
     /// An earlier change broke off half-way.
@@ -119,11 +121,10 @@ impl Index {
         };
         let mut chunks = Chunks::default();
         let mut not_indexed = 0;
-        let mut owner = None;
         for known in known {
             for chunk in &known.chunks {
                 match indexed.remove(&chunk.number) {
-                    Some(at) => owner = Some(chunks.load(&known, chunk, at, owner.as_ref())),
+                    Some(address) => chunks.load(&known, chunk, address),
                     None => not_indexed += 1,
                 }
             }
@@ -158,7 +159,7 @@ impl Index {
             .reload()
             .map_err(IndexError::keyword("open what was committed to the index"))?;
         let (segments, new) = Segments::open(
-            changing.reader.searcher(),
+            &changing.reader.searcher(),
             changing.fields,
             Some(&read()?.segments),
         )
@@ -210,7 +211,7 @@ impl Index {
     /// The keyword index cannot be read, or an earlier change broke off half-way.
     pub(crate) fn search(&self, query: &Query<'_>) -> Result<Found, IndexError> {
         let published = self.published.read().map_err(|_| IndexError::Broken)?;
-        search(&published, query)
+        search(&published, query, &self.processors)
     }
 
     /// The position of the store's feed up to which searches are complete.
@@ -253,7 +254,7 @@ fn check_numbers(chunks: &Chunks, batch: &[Replacement]) -> Result<(), IndexErro
         for chunk in &replacement.chunks {
             let number = chunk.number;
             let slot = chunks.slot(number).map(|slot| &chunks.slots()[slot]);
-            let had = slot.map(|slot| slot.owner.document);
+            let had = slot.map(|slot| chunks.owner(slot).document);
             let owners = [had, given.insert(number, document)];
             let foreign = owners.into_iter().flatten().any(|owner| owner != document);
             if foreign || !own.insert(number) {
@@ -277,7 +278,7 @@ impl Opening {
             .reader_builder()
             .reload_policy(ReloadPolicy::Manual)
             .try_into()?;
-        let (segments, _) = Segments::open(reader.searcher(), fields, None)?;
+        let (segments, _) = Segments::open(&reader.searcher(), fields, None)?;
         let changing = Changing {
             writer: KeywordWriter::new(keywords, fields, identity.clone()),
             reader,
@@ -295,6 +296,7 @@ impl Opening {
         let index = Index {
             published: RwLock::new(published),
             changing: Mutex::new(self.changing),
+            processors: Processors::of_machine(),
             _folder: folder,
         };
         Opened {

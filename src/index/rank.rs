@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::DocumentId;
 use super::analyse::Terms;
-use super::chunks::Slot;
+use super::chunks::{Owner, Slot};
 use super::keyword::Scores;
 use super::published::Published;
 use super::query::{Boost, Candidate, KEYWORD_WEIGHT, Query, VECTOR_WEIGHT};
@@ -72,6 +72,7 @@ const OF_RECORDS: &[&str] = &[
 struct Ranked<'a> {
     candidate: Candidate,
     slot: &'a Slot,
+    owner: &'a Owner,
     /// The score without any factor.
     base: f64,
 }
@@ -105,6 +106,7 @@ impl Ranking<'_> {
     /// The chunk in `slot` with the scores of both legs, whichever found it.
     fn rated(&self, slot: usize) -> Ranked<'_> {
         let chunk = &self.published.chunks.slots()[slot];
+        let owner = self.published.chunks.owner(chunk);
         let keyword = chunk.address.map_or(0.0, |address| self.scores.at(address));
         let vectors = self.published.chunks.vectors();
         let cosine = self
@@ -119,7 +121,7 @@ impl Ranking<'_> {
         };
         let candidate = Candidate {
             number: chunk.number,
-            document: chunk.owner.document,
+            document: owner.document,
             score: base,
             keyword,
             cosine,
@@ -129,13 +131,14 @@ impl Ranking<'_> {
         Ranked {
             candidate,
             slot: chunk,
+            owner,
             base,
         }
     }
 
     /// Multiplies the score by every factor of the chunk itself.
     fn raise(&self, chunk: &mut Ranked<'_>) {
-        let place = &chunk.slot.owner.place;
+        let place = &chunk.owner.place;
         let terms = &self.terms.scored;
         let path = 1.0 + PATH * place.named_by(terms) + FOLDERS * place.folders_named_by(terms);
         chunk.multiply("path", path);
@@ -146,7 +149,7 @@ impl Ranking<'_> {
             let worth = (2.0 * titled - 1.0).max(0.0).powi(TITLE_FALL);
             chunk.multiply("title", 1.0 + TITLE * worth);
             let quoted = self.signals.quoted.iter();
-            let count = quoted.filter(|filter| filter.lets_through(address)).count();
+            let count = quoted.filter(|parts| parts.has(address)).count();
             let all = self.signals.quoted.len().max(1);
             chunk.multiply("quoted", 1.0 + QUOTED * count as f64 / all as f64);
         }
@@ -176,7 +179,7 @@ impl Ranking<'_> {
                     (false, false) => MAY_BE_A_WORD,
                 };
             let is_elsewhere = definers.symbol.within.as_ref().is_some_and(|within| {
-                let path = String::from_utf8_lossy(&chunk.slot.owner.path);
+                let path = String::from_utf8_lossy(&chunk.owner.path);
                 !defines.within && !folded(&path).contains(within.as_str())
             });
             if is_elsewhere {
@@ -189,7 +192,7 @@ impl Ranking<'_> {
 
     /// The factor of the kind of file that the chunk is in.
     fn kind(&self, chunk: &Ranked<'_>) -> (&'static str, f64) {
-        let place = &chunk.slot.owner.place;
+        let place = &chunk.owner.place;
         let speaks_of = |words: &[&str]| {
             let mut terms = self.terms.scored.iter();
             terms.any(|term| words.iter().any(|word| term.starts_with(word)))
@@ -287,8 +290,8 @@ fn best_first(a: &Ranked<'_>, b: &Ranked<'_>) -> Ordering {
         .score
         .total_cmp(&first.score)
         .then_with(|| second.keyword.total_cmp(&first.keyword))
-        .then_with(|| a.slot.owner.collection.cmp(&b.slot.owner.collection))
-        .then_with(|| a.slot.owner.path.cmp(&b.slot.owner.path))
+        .then_with(|| a.owner.collection.cmp(&b.owner.collection))
+        .then_with(|| a.owner.path.cmp(&b.owner.path))
         .then_with(|| place(a.slot).cmp(&place(b.slot)))
 }
 

@@ -1,13 +1,16 @@
 //! One search over keywords and vectors, as measured in the design: 0.55 · keywords + 0.45 · vectors, and what `rank` makes of it.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use super::analyse::{Terms, query_terms};
 use super::best::Best;
 use super::chunks::Address;
+use super::contained::Containing;
 use super::error::IndexError;
 use super::filter::Filter;
 use super::keyword::Scores;
+use super::processors::Processors;
 use super::published::Published;
 use super::query::{Candidate, Query};
 use super::rank::Ranking;
@@ -54,49 +57,40 @@ pub(crate) struct Found {
     pub dangling: usize,
 }
 
-/// Which chunks are looked at.
-#[derive(Clone, Copy)]
-struct Eligible<'a> {
-    filter: Option<&'a Filter>,
-    /// They have the quoted parts of the query, and need none of its words.
-    quoted: bool,
-}
-
-/// Searches one published state.
-pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, IndexError> {
+/// Searches one published state, with the help of a processor that is idle.
+pub(super) fn search(
+    published: &Published,
+    query: &Query<'_>,
+    processors: &Processors,
+) -> Result<Found, IndexError> {
+    let _busy = processors.take();
     let terms = query_terms(query.text);
-    let segments = &published.segments;
-    let quoted = !terms.phrases.is_empty() && (query.exact || terms.all_quoted);
-    let having = terms
-        .phrases
-        .iter()
-        .map(|phrase| segments.with_phrase(phrase))
-        .collect::<tantivy::Result<Vec<Filter>>>()
+    let phrases = terms.phrases.iter();
+    let having = phrases
+        .map(|phrase| published.segments.with_phrase(phrase, processors))
+        .collect::<io::Result<Vec<Containing>>>()
         .map_err(IndexError::keyword("look for quoted parts"))?;
     let required = terms.phrases.iter().zip(&having);
     let required = required.filter(|(phrase, _)| terms.requires(phrase, query.exact));
-    let filter = segments
-        .filter(query.collection, required.map(|(_, having)| having))
-        .map_err(IndexError::keyword("filter the chunks"))?;
-    let filter = match query.within {
-        Some(within) => Some(published.narrowed(filter, within)),
-        None => filter,
+    let looking = Looking {
+        published,
+        terms: &terms,
+        filter: Filter {
+            files: published.files(query.collection, query.within),
+            containing: Containing::all(required.map(|(_, having)| having)),
+        },
+        quoted: !terms.phrases.is_empty() && (query.exact || terms.all_quoted),
     };
-    let scores = segments
-        .scores(&terms.scored)
-        .map_err(IndexError::keyword("score the chunks"))?;
-    let signals = Signals::read(segments, &terms, having)
-        .map_err(IndexError::keyword("look at names and titles"))?;
 
-    let legs = Legs {
-        keyword: quoted || !terms.scored.is_empty(),
-        vector: query.vector.is_some(),
-    };
-    let scope = Eligible {
-        filter: filter.as_ref(),
-        quoted,
-    };
-    let (slots, dangling) = candidates(published, query, &scores, &signals, scope);
+    let Keywords {
+        scores,
+        signals,
+        mut slots,
+        dangling,
+    } = looking.keywords(having)?;
+    if let Some(vector) = query.vector {
+        slots.extend(looking.nearest(vector));
+    }
     let ranking = Ranking {
         published,
         query,
@@ -107,10 +101,14 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
     let (mut candidates, best) = ranking.order(slots.into_iter());
     let any = !candidates.is_empty();
     candidates.truncate(query.limit);
+    let quoted = looking.quoted;
     Ok(Found {
-        about: any && (quoted || best >= least_score(segments.alive, &terms)),
+        about: any && (quoted || best >= least_score(published.segments.alive, &terms)),
         candidates,
-        legs,
+        legs: Legs {
+            keyword: quoted || !terms.scored.is_empty(),
+            vector: query.vector.is_some(),
+        },
         bound: scores.bound,
         position: published.position,
         cut: terms.cut,
@@ -118,46 +116,109 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
     })
 }
 
-/// The slots of the best of both legs, of what defines a name of the query and of what has a quoted part of it; and how many of
-/// the best have no slot.
-fn candidates(
-    published: &Published,
-    query: &Query<'_>,
-    scores: &Scores,
-    signals: &Signals,
-    scope: Eligible<'_>,
-) -> (BTreeSet<usize>, usize) {
-    let Eligible { filter, quoted } = scope;
-    let passes = |at: Address| filter.is_none_or(|filter| filter.lets_through(at));
-    let (mut slots, dangling) = match filter {
-        // What has the quoted parts is found, whatever else of the query it has.
-        Some(filter) if quoted => {
-            let scored = filter.addresses().map(|at| (at, scores.at(at)));
-            best_by_keywords(published, scored)
-        }
-        _ => {
-            let passing = scores.matches().filter(|(at, _)| passes(*at));
-            best_by_keywords(published, passing)
-        }
-    };
-    let mut add = |addresses: &mut dyn Iterator<Item = Address>| {
-        let scored = addresses
-            .filter(|at| passes(*at))
-            .map(|at| (at, scores.at(at)));
-        slots.extend(best_by_keywords(published, scored).0);
-    };
-    for definers in &signals.definers {
-        add(&mut definers.chunks.keys().copied());
+/// A search on its way.
+struct Looking<'a> {
+    published: &'a Published,
+    terms: &'a Terms,
+    /// The chunks that are looked at.
+    filter: Filter<'a>,
+    /// They have the quoted parts of the query, and need none of its words.
+    quoted: bool,
+}
+
+/// What the keyword index knows of a query.
+struct Keywords {
+    scores: Scores,
+    signals: Signals,
+    /// The slots of the best by keywords, of what defines a name of the query and of what has a quoted part of it.
+    slots: BTreeSet<usize>,
+    /// How many of the best have no slot.
+    dangling: usize,
+}
+
+impl Looking<'_> {
+    /// Looks for the words and names of the query. `having`: the chunks that have each quoted part.
+    fn keywords(&self, having: Vec<Containing>) -> Result<Keywords, IndexError> {
+        let segments = &self.published.segments;
+        let scores = segments
+            .scores(&self.terms.scored)
+            .map_err(IndexError::keyword("score the chunks"))?;
+        let signals = Signals::read(segments, self.terms, having)
+            .map_err(IndexError::keyword("look at names and titles"))?;
+        let (slots, dangling) = self.candidates(&scores, &signals);
+        Ok(Keywords {
+            scores,
+            signals,
+            slots,
+            dangling,
+        })
     }
-    if !quoted {
-        for having in &signals.quoted {
-            add(&mut having.addresses());
+
+    /// The slots of what either says, and how many of the best have none.
+    fn candidates(&self, scores: &Scores, signals: &Signals) -> (BTreeSet<usize>, usize) {
+        let (mut slots, dangling) = match &self.filter.containing {
+            // What has the quoted parts is found, whatever else of the query it has.
+            Some(containing) if self.quoted => {
+                let addresses = containing.addresses();
+                self.best_by_keywords(addresses.map(|at| (at, scores.at(at))))
+            }
+            _ => self.best_by_keywords(scores.matches()),
+        };
+        let mut add = |addresses: &mut dyn Iterator<Item = Address>| {
+            let scored = addresses.map(|at| (at, scores.at(at)));
+            slots.extend(self.best_by_keywords(scored).0);
+        };
+        for definers in &signals.definers {
+            add(&mut definers.chunks.keys().copied());
         }
+        if !self.quoted {
+            for containing in &signals.quoted {
+                add(&mut containing.addresses());
+            }
+        }
+        (slots, dangling)
     }
-    if let Some(vector) = query.vector {
-        slots.extend(best_by_vector(published, vector, filter));
+
+    /// The slots of the best by keywords that the filter lets through, and how many of the best have none.
+    fn best_by_keywords(
+        &self,
+        scored: impl Iterator<Item = (Address, f64)>,
+    ) -> (BTreeSet<usize>, usize) {
+        let Published {
+            segments, chunks, ..
+        } = self.published;
+        let passes = |at: Address| self.filter.lets_through(at) && segments.is_alive(at);
+        let mut best = Best::new();
+        // Not a `for` loop: what is scored is a chain of rows, and this goes through each without asking which is next.
+        scored.for_each(|(address, score)| {
+            if best.wants(score) && passes(address) {
+                best.push(score, address);
+            }
+        });
+        let mut dangling = 0;
+        let slots = best.into_items().filter_map(|address| {
+            let slot = segments
+                .number(address)
+                .and_then(|number| chunks.slot(number));
+            dangling += usize::from(slot.is_none());
+            slot
+        });
+        (slots.collect(), dangling)
     }
-    (slots, dangling)
+
+    /// The slots of the best by vector that the filter lets through.
+    fn nearest(&self, vector: &Quantised) -> impl Iterator<Item = usize> + use<> {
+        let chunks = &self.published.chunks;
+        let slots = chunks.slots();
+        let passes = |slot: usize| self.filter.lets_slot_through(&slots[slot]);
+        let mut best = Best::new();
+        chunks
+            .vectors()
+            .each_cosine(vector, passes, |slot, cosine| {
+                best.push(f64::from(cosine), slot);
+            });
+        best.into_items()
+    }
 }
 
 /// The score from which on the best of `chunks` is taken to be about the query, as measured in the design.
@@ -167,47 +228,6 @@ fn least_score(chunks: u64, terms: &Terms) -> f64 {
         (LEAST_SCORE + LEAST_SCORE_STEP * thousands.log10()).clamp(LEAST_SCORE, LEAST_SCORE_MAX);
     let terms = terms.scored.len().max(1) as f64;
     of_four - LEAST_SCORE_FALL * (terms / LEAST_SCORE_TERMS).ln()
-}
-
-/// The slots of the best by keywords, and how many of the best have none.
-fn best_by_keywords(
-    published: &Published,
-    scored: impl Iterator<Item = (Address, f64)>,
-) -> (BTreeSet<usize>, usize) {
-    let mut best = Best::new();
-    // Not a `for` loop: what is scored is a chain of rows, and this goes through each without asking which is next.
-    scored.for_each(|(address, score)| {
-        if best.wants(score) && published.segments.is_alive(address) {
-            best.push(score, address);
-        }
-    });
-    let mut dangling = 0;
-    let slots = best.into_items().filter_map(|address| {
-        let number = published.segments.number(address);
-        let slot = number.and_then(|number| published.chunks.slot(number));
-        dangling += usize::from(slot.is_none());
-        slot
-    });
-    (slots.collect(), dangling)
-}
-
-/// The slots of the best by vector.
-fn best_by_vector<'a>(
-    published: &'a Published,
-    vector: &Quantised,
-    filter: Option<&Filter>,
-) -> impl Iterator<Item = usize> + use<'a> {
-    let slots = published.chunks.slots();
-    let passes = |slot: usize| {
-        let at = |filter: &Filter| slots[slot].address.is_some_and(|a| filter.lets_through(a));
-        filter.is_none_or(at)
-    };
-    let mut best = Best::new();
-    let vectors = published.chunks.vectors();
-    vectors.each_cosine(vector, passes, |slot, cosine| {
-        best.push(f64::from(cosine), slot)
-    });
-    best.into_items()
 }
 
 #[cfg(test)]

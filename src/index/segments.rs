@@ -19,7 +19,6 @@ pub(super) struct Segment {
     pub(super) reader: SegmentReader,
     pub(super) terms: Arc<InvertedIndexReader>,
     pub(super) exact: Arc<InvertedIndexReader>,
-    pub(super) collections: Arc<InvertedIndexReader>,
     pub(super) titles: Arc<InvertedIndexReader>,
     pub(super) title_lengths: FieldNormReader,
     pub(super) names: Arc<InvertedIndexReader>,
@@ -32,7 +31,6 @@ impl Segment {
         Ok(Self {
             terms: reader.inverted_index(fields.text)?,
             exact: reader.inverted_index(fields.exact)?,
-            collections: reader.inverted_index(fields.collection)?,
             titles: reader.inverted_index(fields.title)?,
             title_lengths: reader.get_fieldnorms_reader(fields.title)?,
             names: reader.inverted_index(fields.names)?,
@@ -109,7 +107,6 @@ pub(super) fn each_block_of(
 /// A segment keeps its place from commit to commit, so the addresses of its chunks last as long as it does.
 pub(super) struct Segments {
     pub(super) fields: Fields,
-    pub(super) searcher: Searcher,
     pub(super) places: Vec<Option<Segment>>,
     pub(super) alive: u64,
     /// Sum of the lengths of the chunks alive, in terms, each as its one-byte norm gives it back.
@@ -120,7 +117,7 @@ impl Segments {
     /// The segments of `searcher`, and the places of those that `before` does not have: their chunks must be
     /// placed anew.
     pub(super) fn open(
-        searcher: Searcher,
+        searcher: &Searcher,
         fields: Fields,
         before: Option<&Segments>,
     ) -> tantivy::Result<(Self, Vec<u32>)> {
@@ -158,7 +155,6 @@ impl Segments {
         }
         let segments = Self {
             fields,
-            searcher,
             places,
             alive,
             length,

@@ -222,7 +222,8 @@ impl Searcher {
         }
         if let Some(since) = request.since {
             let files = self.store.files_since(since).await;
-            request.within.files = Some(files.map_err(|e| failed(&e))?.into_iter().collect());
+            let files = files.map_err(|e| failed(&e))?;
+            request.within = request.within.only_files(files);
         }
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;

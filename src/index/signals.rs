@@ -8,8 +8,8 @@ use tantivy::Term;
 
 use super::analyse::Terms;
 use super::chunks::Address;
+use super::contained::Containing;
 use super::fields::{Named, named};
-use super::filter::Filter;
 use super::segments::{Segments, each_block};
 use super::symbols::Symbol;
 
@@ -33,7 +33,7 @@ pub(super) struct Signals {
     /// For each name of the query.
     pub(super) definers: Vec<Definers>,
     /// For each quoted part.
-    pub(super) quoted: Vec<Filter>,
+    pub(super) quoted: Vec<Containing>,
     /// How many of the query's terms are in the title of each chunk.
     titled: Vec<Vec<u8>>,
     /// How many terms the query has.
@@ -45,7 +45,7 @@ impl Signals {
     pub(super) fn read(
         segments: &Segments,
         terms: &Terms,
-        quoted: Vec<Filter>,
+        quoted: Vec<Containing>,
     ) -> io::Result<Self> {
         let mut titled = segments.per_doc(0_u8);
         for term in &terms.scored {

@@ -214,14 +214,26 @@ pub(super) fn end_scan(
 }
 
 impl Store {
-    /// The files in scope that were changed at `since` or later, by what the file system said: collection and path.
-    pub async fn files_since(&self, since: Millis) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+    /// The files in scope that were changed at `since` or later, by what the file system said: of each collection the paths.
+    pub async fn files_since(
+        &self,
+        since: Millis,
+    ) -> Result<Vec<(String, Vec<Vec<u8>>)>, ReadError> {
         let since = since.0.saturating_mul(1_000_000);
         self.read("the manifest", move |connection| {
-            connection
-                .prepare_cached("SELECT collection, path FROM manifest WHERE mtime_ns >= ?1")?
-                .query_map([since], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect()
+            let mut select = connection
+                .prepare_cached("SELECT collection, path FROM manifest WHERE mtime_ns >= ?1")?;
+            let mut rows = select.query([since])?;
+            let mut files: Vec<(String, Vec<Vec<u8>>)> = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (collection, path) = (row.get(0)?, row.get(1)?);
+                // There are few of them.
+                match files.iter_mut().find(|(known, _)| *known == collection) {
+                    Some((_, paths)) => paths.push(path),
+                    None => files.push((collection, vec![path])),
+                }
+            }
+            Ok(files)
         })
         .await
     }
