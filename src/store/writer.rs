@@ -86,6 +86,7 @@ impl Writer {
         if ready != Readiness::Ready {
             // A database that lost a transfer gives out its number again.
             self.batch.held = HeldTerms::default();
+            self.batch.follows_transfer = true;
             let counters = audit::counters(&self.connection).map_err(|e| unavailable(&e))?;
             let recounted = self.shared.recount(&self.connection);
             recounted.map_err(|e| unavailable(&e))?;
@@ -208,8 +209,10 @@ impl Writer {
         };
         let gained = held.is_some();
         if let Some(held) = held {
+            // With the first batch nothing was passed yet.
+            let is_first = self.batch.held.incarnation.is_empty();
             self.batch.held = held;
-            self.batch.follows_transfer = true;
+            self.batch.follows_transfer |= !is_first;
         }
         self.batch.follows_others |= counters != self.batch.counters;
         self.batch.counters = counters;
