@@ -1,4 +1,4 @@
-//! `GET /metrics`: what [`status`](super::status) knows, and what was counted and measured since the start, for Prometheus.
+//! `GET /metrics`: what [`status`] knows, and what was counted and measured since the start, for Prometheus.
 //!
 //! Whatever `status` shows too is taken from the same places, so that the two agree. A figure that is not known at this
 //! moment is left out.
