@@ -73,6 +73,8 @@ pub struct Inbox {
     agent: AgentName,
     /// Other hosts read what this one carries, and the other way round.
     is_shared: bool,
+    /// Copies of one subject that are carried at a time.
+    per_subject: usize,
     /// Entries that nobody has and nobody will read, to be compared with the ledger.
     absent: Vec<EntryKey>,
     compared_at: Instant,
@@ -110,13 +112,16 @@ impl Inbox {
         let now = Instant::now();
         let (settings, store) = (link.settings().clone(), link.store().clone());
         let is_shared = store.leases().take_deliveries();
-        let per_subject = match is_shared {
-            true => 1,
-            false => settings.window_per_subject,
+        let per_subject = match (is_shared, agent) {
+            (false, _) => settings.window_per_subject,
+            // It only appends, and takes nothing: hosts need not wait for each other.
+            (true, AgentName::LoggingAudit) => settings.window,
+            (true, _) => 1,
         };
         Inbox {
             order: LedgerOrder::new(store, agent, settings.backoff_max, per_subject),
             is_shared,
+            per_subject,
             absent: Vec::new(),
             compared_at: now,
             link,

@@ -31,10 +31,7 @@ impl Inbox {
             return Ok(());
         }
         let window = self.settings().window;
-        let per_subject = match self.is_shared {
-            true => 1,
-            false => self.settings().window_per_subject,
-        };
+        let per_subject = self.per_subject;
         let ready: HashSet<Seq> = self.ready.iter().map(|(seq, _)| *seq).collect();
         let mut picked: HashMap<Subject, usize> = HashMap::new();
         let mut seqs: HashSet<Seq> = HashSet::new();
