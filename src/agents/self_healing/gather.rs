@@ -103,6 +103,10 @@ impl Probe {
                     self.known(count)
                 }
             };
+            if self.parts.store.leases().are_shared() {
+                // What other hosts have committed by now is known after it.
+                self.parts.store.barrier().await.ok();
+            }
             // Compared only if nothing was committed meanwhile.
             let still = self.parts.store.head().borrow().change == head;
             if let Some(count) = counted.filter(|_| still) {
