@@ -298,7 +298,7 @@ impl Cluster {
             made: 0,
         };
         until_shared(&self.worlds[0], hosts);
-        let clients: Vec<Client> = (0..hosts).map(|_| Client::default()).collect();
+        let clients: Vec<Client> = (0..hosts).map(|_| Client::one_of(hosts)).collect();
         let over = AtomicBool::new(false);
         let worlds = self.worlds.clone();
         std::thread::scope(|scope| {

@@ -72,8 +72,17 @@ impl Files {
 }
 
 /// A program that publishes, and publishes again under the same id what it got no answer for.
-#[derive(Default)]
-pub(crate) struct Client(Mutex<Sent>);
+pub(crate) struct Client {
+    sent: Mutex<Sent>,
+    /// Between five lines and the next five.
+    pause: Duration,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Client::one_of(1)
+    }
+}
 
 #[derive(Default)]
 struct Sent {
@@ -89,8 +98,17 @@ struct Submission {
 }
 
 impl Client {
+    /// One of so many that publish as much together as one alone.
+    pub(crate) fn one_of(clients: usize) -> Self {
+        let clients = u32::try_from(clients).expect("a few");
+        Client {
+            sent: Mutex::default(),
+            pause: Duration::from_millis(20) * clients,
+        }
+    }
+
     fn sent(&self) -> MutexGuard<'_, Sent> {
-        self.0.lock().expect("nobody panicked with it")
+        self.sent.lock().expect("nobody panicked with it")
     }
 
     pub(crate) fn ids(&self) -> Vec<String> {
@@ -162,7 +180,7 @@ impl Client {
                     return;
                 }
             }
-            pause(Duration::from_millis(20));
+            pause(self.pause);
         }
     }
 
