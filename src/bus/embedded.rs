@@ -62,7 +62,10 @@ impl Carrier for Embedded {
         })
     }
 
-    fn left(&mut self, _seq: Seq, subject: Option<&Subject>, _how: Left) {
+    fn left(&mut self, seq: Seq, subject: Option<&Subject>, how: Left) {
+        if how == Left::Refused {
+            self.order.back_to(seq);
+        }
         if let Some(subject) = subject {
             self.order.left(subject);
         }

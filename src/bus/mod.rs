@@ -78,6 +78,8 @@ pub enum Left {
     Dead,
     /// It was offered, and there is nothing to do for it now.
     Answered,
+    /// It was offered, and another host has it or something of its subject: it may be this one's again.
+    Refused,
     /// It was offered, and the ledger could not be asked about it.
     Unanswered,
 }

@@ -82,7 +82,7 @@ pub(super) struct RunnerParts {
 struct Flight {
     event: Arc<Event>,
     fence: Fence,
-    begun: Begun,
+    hold: FlightHold,
     heartbeat: Heartbeat,
     abort: AbortHandle,
     began: Instant,
@@ -92,24 +92,24 @@ struct Flight {
 }
 
 /// By what a flight was begun on a store that hosts may share. It is let go of when the flight has ended.
-enum Begun {
+enum FlightHold {
     Slot(SlotUse),
     Taken(HoldUse, HoldToken),
 }
 
-impl Begun {
+impl FlightHold {
     fn right(&self) -> FlightRight {
         match self {
-            Begun::Slot(slot) => slot.right(),
-            Begun::Taken(_, token) => FlightRight::Held(token.clone()),
+            FlightHold::Slot(slot) => slot.right(),
+            FlightHold::Taken(_, token) => FlightRight::Held(token.clone()),
         }
     }
 
     /// Whether what the flight gives can still be applied.
     fn is_current(&self) -> bool {
         match self {
-            Begun::Slot(slot) => slot.is_current(),
-            Begun::Taken(hold, _) => hold.is_current(),
+            FlightHold::Slot(slot) => slot.is_current(),
+            FlightHold::Taken(hold, _) => hold.is_current(),
         }
     }
 }
@@ -401,7 +401,7 @@ impl Runner {
             Some(slot) => {
                 self.table.queue(offer.seq, &oldest.subject, offer.copy);
                 self.table.start(oldest.seq, &oldest.subject);
-                self.start(oldest, Begun::Slot(slot), attempts);
+                self.start(oldest, FlightHold::Slot(slot), attempts);
             }
         }
     }
@@ -417,13 +417,13 @@ impl Runner {
         } = report;
         let seq = event.seq;
         match result {
-            Ok(Some(token)) => self.start(event, Begun::Taken(hold, token), attempts),
+            Ok(Some(token)) => self.start(event, FlightHold::Taken(hold, token), attempts),
             Err(WriteError::Closed) => return true,
             Err(WriteError::Unavailable(cause)) => self.unavailable(seq, &cause),
             Ok(None) | Err(_) => {
-                self.leave(seq, Left::Answered);
+                self.leave(seq, Left::Refused);
                 if offered != seq {
-                    self.leave(offered, Left::Answered);
+                    self.leave(offered, Left::Refused);
                 }
             }
         }
@@ -448,7 +448,7 @@ impl Runner {
         clippy::disallowed_methods,
         reason = "the runner owns its handlers and joins every one"
     )]
-    fn start(&mut self, event: Arc<Event>, begun: Begun, attempts: u32) {
+    fn start(&mut self, event: Arc<Event>, hold: FlightHold, attempts: u32) {
         let seq = event.seq;
         let handling = Handling {
             attempt: attempts + 1,
@@ -463,13 +463,13 @@ impl Runner {
         let handler = async move { agent.handle(&handled, &handling).await };
         let abort = self.running.spawn_on(handler, &self.parts.handlers);
         self.tasks.insert(abort.id(), seq);
-        let fence = self.parts.incarnation.flight(begun.right());
+        let fence = self.parts.incarnation.flight(hold.right());
         self.flights.insert(
             seq,
             Flight {
                 event,
                 fence,
-                begun,
+                hold,
                 heartbeat,
                 abort,
                 began: Instant::now(),

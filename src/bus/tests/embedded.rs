@@ -213,3 +213,14 @@ async fn a_retry_that_was_passed_while_its_subject_was_busy_is_offered_when_it_i
     bench.done(two, "a").await;
     assert_eq!(bench.offered(9).await, [one]);
 }
+
+#[tokio::test]
+async fn what_another_host_was_quicker_to_take_is_offered_again() {
+    let mut bench = Bench::new();
+    let one = bench.ledger.publish("a").await;
+    assert_eq!(bench.offered(9).await, [one]);
+    bench.table.leave(one);
+    bench.carrier.left(one, Some(&subject("a")), Left::Refused);
+    bench.hears().await;
+    assert_eq!(bench.offered(9).await, [one]);
+}

@@ -27,7 +27,7 @@ impl Runner {
             return;
         };
         if let Some(flight) = self.flights.get(&seq) {
-            if flight.is_lost || !flight.begun.is_current() {
+            if flight.is_lost || !flight.hold.is_current() {
                 return self.leave(seq, Left::Answered);
             }
             let figures = self.parts.board.figures();
@@ -88,7 +88,7 @@ impl Runner {
             Err(error) => {
                 // The outcome breaks a rule of the store: that is a failed attempt, with a fence of its own.
                 if let Some(flight) = self.flights.get_mut(&seq) {
-                    flight.fence = self.parts.incarnation.flight(flight.begun.right());
+                    flight.fence = self.parts.incarnation.flight(flight.hold.right());
                 }
                 let settlement = match error {
                     WriteError::TooLarge { .. } => Settlement::Permanent(error.to_string()),
@@ -148,7 +148,7 @@ impl Runner {
                 continue;
             }
             // Another host may handle it by now; nothing of this flight would be applied.
-            if flight.stopped_at.is_none() && !flight.begun.is_current() {
+            if flight.stopped_at.is_none() && !flight.hold.is_current() {
                 tracing::warn!(agent = %self.name, event = %flight.event.id, subject = %flight.event.subject,
                     "this host does not hold the event's slot any more; its handler is stopped");
                 flight.is_lost = true;

@@ -339,7 +339,7 @@ impl Carrier for Inbox {
                 self.show_dead(seq);
             }
             // If it was carried, its outstanding entry has ended without a commit.
-            Left::Answered => {
+            Left::Answered | Left::Refused => {
                 if self.outstanding.end(seq) {
                     self.order.back_to(seq);
                 }
