@@ -2,7 +2,7 @@
 
 use super::WriteError;
 use super::leases::HeldTerms;
-use super::postgres::{Begun, DatabaseKeeper, SessionFound};
+use super::postgres::{BatchStart, DatabaseKeeper, SessionFound};
 use super::shared::StoreShared;
 use super::sql::{self, Connection};
 use super::sqlite::FileKeeper;
@@ -49,7 +49,7 @@ impl Keeper {
         &mut self,
         connection: &Connection,
         known: &HeldTerms,
-    ) -> sql::Result<Option<Begun>> {
+    ) -> sql::Result<Option<BatchStart>> {
         match self {
             Keeper::File(_) => connection.execute_batch("BEGIN IMMEDIATE").map(|()| None),
             Keeper::Database(keeper) => keeper.begin(connection, known).map(Some),

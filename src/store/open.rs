@@ -95,14 +95,13 @@ impl Store {
         let lock = private(data_dir)?;
         let database = Arc::new(database);
         let connection = open_connection(&database, Writers::Shared)?;
-        let (identity, leases) = hosts::join(&connection, data_dir, host, database.shown())?;
+        let (identity, leases) = hosts::join(&connection, &database, data_dir, host)?;
         let source = Source::Database(database.clone());
         let refuse = |error: sql::Error| refuse(&source, error);
         let shared = StoreShared::load(&connection, leases.clone());
         let shared = Arc::new(shared.map_err(refuse)?);
         let (alive, ended) = std::sync::mpsc::sync_channel::<()>(0);
-        let membership = Membership::begin(database.clone(), identity, shared.clone());
-        let membership = membership.map_err(refuse)?;
+        let membership = Membership::begin(database.clone(), identity, shared.clone())?;
         let keeper = DatabaseKeeper::new(database, leases, alive);
         let opened = Opened {
             connection,

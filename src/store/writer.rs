@@ -16,7 +16,7 @@ use super::keeper::{Keeper, Readiness};
 use super::leases::{self, FlightRight, HeldTerms, lowest_position};
 use super::ledger::{self, DeliveryKey, PublishedEvent, Settled};
 use super::outcome::{self, Settlement};
-use super::postgres::Begun;
+use super::postgres::BatchStart;
 use super::sql::{self, Connection};
 use super::work::{Command, Done, Prune, Work};
 use super::{
@@ -204,7 +204,7 @@ impl Writer {
 
     fn begin(&mut self) -> Result<(), WriteError> {
         let begun = self.keeper.begin(&self.connection, &self.batch.held);
-        let Some(Begun { counters, held }) = begun.map_err(|e| unavailable(&e))? else {
+        let Some(BatchStart { counters, held }) = begun.map_err(|e| unavailable(&e))? else {
             return Ok(());
         };
         let gained = held.is_some();

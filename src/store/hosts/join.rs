@@ -1,6 +1,6 @@
 //! How a host begins to work on a store, and how its predecessor ends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::HostOptions;
-use crate::store::leases::{self, Leases, NewHost, STALE};
+use crate::store::leases::{self, Leases, NewHost, OtherHost, STALE};
+use crate::store::postgres::Database;
 use crate::store::sql::{self, Connection};
 use crate::store::{DatabaseError, OpenError};
 
 /// The file in `data_dir` with its id.
 const FILE: &str = "host-id";
 
-/// How much longer than a row counts as fresh a start waits for one of the same name.
+/// How much longer than a row counts as fresh a start waits for a host that stands in its way.
 const MARGIN: Duration = Duration::from_secs(2);
 
 /// How often it looks meanwhile.
@@ -34,22 +35,11 @@ pub(in crate::store) struct HostIdentity {
 /// Why a host does not join.
 enum Refused {
     Sql(sql::Error),
-    /// A host of this name is at work, on another `data_dir`; when its row was renewed.
-    SameName(i64),
-    /// A host of another version is at work.
-    OtherVersion {
-        instance: String,
-        theirs: String,
+    /// Because of a host that is at work; when its row was renewed last.
+    ByHost {
+        renewed_at: i64,
+        why: DatabaseError,
     },
-    /// Others have another value of a setting of the store.
-    Differs(SettingDiffers),
-}
-
-/// A setting of the store that hosts have different values of.
-struct SettingDiffers {
-    key: String,
-    theirs: String,
-    ours: String,
 }
 
 impl From<sql::Error> for Refused {
@@ -58,22 +48,18 @@ impl From<sql::Error> for Refused {
     }
 }
 
-/// Joins the hosts of a store: ends the predecessor on this `data_dir`, whose lock is held, and writes a row. A host of the same name
-/// on another `data_dir` is given the time to be found gone.
+/// Joins the hosts of a store: ends the predecessor on this `data_dir`, whose lock is held, and writes a row. A host that stands in the
+/// way may have been killed a moment ago: it is given the time to be found gone.
 pub(in crate::store) fn join(
     connection: &Connection,
+    database: &Database,
     data_dir: &Path,
     options: HostOptions,
-    shown: &str,
 ) -> Result<(HostIdentity, Leases), OpenError> {
     let id = data_dir_id(data_dir).map_err(OpenError::io("keep an id in", data_dir))?;
     let identity = HostIdentity {
         options,
         data_dir: id,
-    };
-    let unreachable = |error: sql::Error| DatabaseError::Unreachable {
-        shown: shown.to_owned(),
-        cause: error.to_string(),
     };
     let until = Instant::now() + STALE + MARGIN;
     let mut first_seen = None;
@@ -84,28 +70,33 @@ pub(in crate::store) fn join(
                 let leases = Leases::of_a_host(&incarnation, identity.options.takes);
                 return Ok((identity, leases));
             }
-            Err(Refused::Sql(error)) => return Err(unreachable(error).into()),
-            Err(Refused::OtherVersion { instance, theirs }) => {
-                let ours = identity.options.version;
-                let refused = DatabaseError::OtherVersion {
-                    instance,
-                    theirs,
-                    ours,
-                };
-                return Err(refused.into());
-            }
-            Err(Refused::Differs(SettingDiffers { key, theirs, ours })) => {
-                return Err(DatabaseError::Differs { key, theirs, ours }.into());
-            }
-            Err(Refused::SameName(renewed_at)) => {
+            Err(Refused::Sql(error)) => return Err(database.unreachable(&error).into()),
+            Err(Refused::ByHost { renewed_at, why }) => {
                 let first = *first_seen.get_or_insert(renewed_at);
                 if renewed_at != first || Instant::now() > until {
-                    let instance = identity.options.instance;
-                    return Err(DatabaseError::SameName(instance).into());
+                    return Err(why.into());
                 }
                 std::thread::park_timeout(AGAIN);
             }
         }
+    }
+}
+
+/// Joins once more, as another incarnation: the one before was ended by others.
+pub(super) fn join_again(
+    connection: &Connection,
+    database: &Database,
+    identity: &HostIdentity,
+    leases: &Leases,
+) -> Result<(), DatabaseError> {
+    let incarnation = Uuid::now_v7().to_string();
+    match attempt(connection, identity, &incarnation) {
+        Ok(()) => {
+            leases.begin_anew(&incarnation);
+            Ok(())
+        }
+        Err(Refused::ByHost { why, .. }) => Err(why),
+        Err(Refused::Sql(error)) => Err(database.unreachable(&error)),
     }
 }
 
@@ -114,15 +105,9 @@ fn attempt(
     identity: &HostIdentity,
     incarnation: &str,
 ) -> Result<(), Refused> {
-    leases::begin_serial(connection)?;
-    let joined = join_within(connection, identity, incarnation);
-    match joined {
-        Ok(()) => Ok(connection.execute_batch("COMMIT")?),
-        Err(refused) => {
-            connection.undo("ROLLBACK")?;
-            Err(refused)
-        }
-    }
+    leases::in_turn(connection, || {
+        join_within(connection, identity, incarnation)
+    })
 }
 
 /// Joins within a transaction that is serial with all others.
@@ -138,16 +123,14 @@ fn join_within(
         if its_data_dir == *data_dir {
             leases::end(connection, &other)?;
         } else if !leases::end_stale(connection, &other)? {
-            return Err(Refused::SameName(renewed_at));
+            let why = DatabaseError::SameName(options.instance.clone());
+            return Err(Refused::ByHost { renewed_at, why });
         }
     }
-    if let Some((instance, theirs)) = leases::of_other_version(connection, options.version)? {
-        return Err(Refused::OtherVersion { instance, theirs });
-    }
-    if leases::view(connection)?.hosts.is_empty() {
-        leases::remember_settings(connection, &options.settings)?;
-    } else if let Some(differs) = different(connection, options)? {
-        return Err(Refused::Differs(differs));
+    match leases::at_work(connection)?.as_slice() {
+        // One that nobody has heard of lately is asked again should it come back.
+        [] => leases::remember_settings(connection, &options.settings)?,
+        others => agree(connection, options, others)?,
     }
     let host = NewHost {
         incarnation,
@@ -158,39 +141,41 @@ fn join_within(
     Ok(leases::insert(connection, &host)?)
 }
 
-/// The first setting of which the hosts that are there have another value.
-fn different(
+/// That this host is of the version of others, and has their values of the settings of the store.
+fn agree(
     connection: &Connection,
     options: &HostOptions,
-) -> sql::Result<Option<SettingDiffers>> {
-    let theirs = leases::settings(connection)?;
-    let none = || "nothing".to_owned();
-    let keys: BTreeSet<&String> = theirs.keys().chain(options.settings.keys()).collect();
-    let key = keys
-        .into_iter()
-        .find(|key| theirs.get(*key) != options.settings.get(*key));
-    Ok(key.map(|key| SettingDiffers {
-        key: key.clone(),
-        theirs: theirs.get(key).cloned().unwrap_or_else(none),
-        ours: options.settings.get(key).cloned().unwrap_or_else(none),
-    }))
-}
-
-/// Joins once more, as another incarnation: the one before was ended by others.
-pub(super) fn join_again(
-    connection: &Connection,
-    identity: &HostIdentity,
-    leases: &Leases,
-) -> sql::Result<bool> {
-    let incarnation = Uuid::now_v7().to_string();
-    match attempt(connection, identity, &incarnation) {
-        Ok(()) => {
-            leases.begin_anew(&incarnation);
-            Ok(true)
-        }
-        Err(Refused::SameName(_) | Refused::OtherVersion { .. } | Refused::Differs(_)) => Ok(false),
-        Err(Refused::Sql(error)) => Err(error),
+    others: &[OtherHost],
+) -> Result<(), Refused> {
+    let ours = options.version;
+    if let Some(other) = others.iter().find(|other| other.version != ours) {
+        return Err(Refused::ByHost {
+            renewed_at: other.renewed_at,
+            why: DatabaseError::OtherVersion {
+                instance: other.instance.clone(),
+                theirs: other.version.clone(),
+                ours,
+            },
+        });
     }
+    let theirs = leases::settings(connection)?;
+    let keys: BTreeSet<&String> = theirs.keys().chain(options.settings.keys()).collect();
+    let differs = |key: &&String| theirs.get(*key) != options.settings.get(*key);
+    let Some(key) = keys.into_iter().find(differs) else {
+        return Ok(());
+    };
+    let value = |settings: &BTreeMap<String, String>| {
+        let value = settings.get(key).cloned();
+        value.unwrap_or_else(|| "nothing".to_owned())
+    };
+    Err(Refused::ByHost {
+        renewed_at: others.first().map_or(0, |other| other.renewed_at),
+        why: DatabaseError::Differs {
+            key: key.clone(),
+            theirs: value(&theirs),
+            ours: value(&options.settings),
+        },
+    })
 }
 
 /// The id of a `data_dir`, which is made with the first start on it.

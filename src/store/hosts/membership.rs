@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::join::{HostIdentity, join_again};
 use crate::log_once::LogOnce;
+use crate::store::DatabaseError;
 use crate::store::leases::{self, LeaseName, LeasePlan, Leases, STALE, TRUST, plan, since_boot};
 use crate::store::postgres::Database;
 use crate::store::shared::StoreShared;
@@ -69,13 +70,14 @@ impl Membership {
         database: Arc<Database>,
         identity: HostIdentity,
         shared: Arc<StoreShared>,
-    ) -> sql::Result<Self> {
+    ) -> Result<Self, DatabaseError> {
         let member = Member {
             database,
             identity,
             shared,
         };
-        let session = member.connect()?;
+        let session = member.connect();
+        let session = session.map_err(|error| member.database.unreachable(&error))?;
         member.renew(&session, false)?;
         Ok(Membership { member, session })
     }
@@ -104,7 +106,7 @@ impl Membership {
                 rounds.renewing_since = None;
                 rounds.next_renewal = Instant::now() + POLL;
                 if rounds.failing.is_new(true) {
-                    tracing::warn!(%error, "cannot renew the row of this host; without it others take over its work");
+                    tracing::warn!(%error, "this host cannot show that it is alive; unless it can within 10 s, others take over its work, and it starts nothing until it has joined again");
                 }
             }
         }
@@ -122,9 +124,10 @@ impl Member {
     }
 
     /// Waits a little, and does what is due.
-    fn round(&self, rounds: &mut Rounds) -> sql::Result<()> {
+    fn round(&self, rounds: &mut Rounds) -> Result<(), DatabaseError> {
+        let unreachable = |error: sql::Error| self.database.unreachable(&error);
         let heard = match &rounds.session {
-            Some(Connection::Postgres(session)) => session.wait_heard(HEAR)?,
+            Some(Connection::Postgres(session)) => session.wait_heard(HEAR).map_err(unreachable)?,
             _ => {
                 std::thread::park_timeout(HEAR);
                 false
@@ -139,7 +142,7 @@ impl Member {
             return Ok(());
         }
         if rounds.session.is_none() {
-            rounds.session = Some(self.connect()?);
+            rounds.session = Some(self.connect().map_err(unreachable)?);
         }
         if let Some(session) = &rounds.session {
             rounds.next_renewal = now + RENEW;
@@ -148,7 +151,7 @@ impl Member {
                 self.shared.look_from_the_beginning();
             }
             if rounds.failing.is_new(false) {
-                tracing::info!("the row of this host is renewed again");
+                tracing::info!("this host shows again that it is alive");
             }
         }
         Ok(())
@@ -159,40 +162,29 @@ impl Member {
         session.execute_batch(leases::LISTEN)?;
         let session = Connection::Postgres(Box::new(session));
         // An earlier session may still be at the commit of a transfer: its end is waited for before leases are read.
-        leases::begin_serial(&session)?;
-        session.execute_batch("COMMIT")?;
+        leases::in_turn(&session, || Ok::<_, sql::Error>(()))?;
         Ok(session)
     }
 
     /// Renews the row, and sees to the leases. Gives whether this host has slots that it did not have, or did not trust to have.
-    fn renew(&self, session: &Connection, may_judge: bool) -> sql::Result<bool> {
+    fn renew(&self, session: &Connection, may_judge: bool) -> Result<bool, DatabaseError> {
+        let unreachable = |error: sql::Error| self.database.unreachable(&error);
         let leases = self.leases();
-        let Some(mut me) = leases.incarnation() else {
-            return Ok(false);
-        };
         let mut sent = since_boot();
-        if !leases::renew(session, &me, leases.position())? {
-            tracing::warn!(
-                "others found this host gone, and ended it; it joins again and begins with nothing"
-            );
-            if !join_again(session, &self.identity, leases)? {
-                tracing::error!(
-                    instance = self.identity.options.instance,
-                    "another host of the same name works on the store; give each an instance of its own, this one stays without work"
-                );
-                return Ok(false);
-            }
-            let Some(anew) = leases.incarnation() else {
-                return Ok(false);
-            };
-            me = anew;
+        let me = leases.incarnation().unwrap_or_default();
+        if !leases::renew(session, &me, leases.position()).map_err(unreachable)? {
             sent = since_boot();
-            leases::renew(session, &me, leases.position())?;
+            join_again(session, &self.database, &self.identity, leases)?;
+            tracing::warn!(
+                "other hosts had not heard of this one for {STALE:?}, ended it and took over its work; it has joined again and gets its share anew"
+            );
         }
         if leases.trust_until(sent + TRUST) {
             leases.look_anew();
         }
-        self.see_to_leases(session, &me, may_judge)?;
+        let me = leases.incarnation().unwrap_or_default();
+        let seen_to = self.see_to_leases(session, &me, may_judge);
+        seen_to.map_err(unreachable)?;
         Ok(leases.take_look_anew())
     }
 
@@ -227,24 +219,14 @@ impl Member {
             |name, _| !matches!(name, LeaseName::Slot(slot) if planned.give.contains(slot)),
         );
         self.leases().set(&kept);
-        leases::begin_serial(session)?;
-        let moved = self.move_leases(session, me, planned);
-        match moved {
-            Ok(()) => session.execute_batch("COMMIT"),
-            Err(error) => {
-                session.undo("ROLLBACK")?;
-                Err(error)
+        leases::in_turn(session, || {
+            for gone in &planned.end {
+                leases::end_stale(session, gone)?;
             }
-        }
-    }
-
-    fn move_leases(&self, session: &Connection, me: &str, planned: &LeasePlan) -> sql::Result<()> {
-        for gone in &planned.end {
-            leases::end_stale(session, gone)?;
-        }
-        leases::give(session, me, &planned.give)?;
-        leases::take(session, me, &self.identity.data_dir, &planned.take)?;
-        leases::prune(session, KEPT)
+            leases::give(session, me, &planned.give)?;
+            leases::take(session, me, &self.identity.data_dir, &planned.take)?;
+            leases::prune(session, KEPT)
+        })
     }
 
     /// Releases what this host has taken and has not in hand: the reply to a take was lost, or a runner was replaced.
@@ -259,14 +241,7 @@ impl Member {
         if holds.is_empty() {
             return Ok(());
         }
-        leases::begin_serial(session)?;
-        match leases::release(session, me, &holds) {
-            Ok(()) => session.execute_batch("COMMIT"),
-            Err(error) => {
-                session.undo("ROLLBACK")?;
-                Err(error)
-            }
-        }
+        leases::in_turn(session, || leases::release(session, me, &holds))
     }
 
     fn wanted(&self) -> Vec<LeaseName> {
@@ -287,7 +262,7 @@ impl Member {
             }
         }
         for name in before.keys().filter(|name| !held.contains_key(name)) {
-            tracing::warn!(lease = %name, "this host has lost the lease");
+            tracing::warn!(lease = %name, "this host has lost the lease; another one may take it");
         }
     }
 
@@ -296,8 +271,6 @@ impl Member {
         let Some(me) = self.leases().incarnation() else {
             return Ok(());
         };
-        leases::begin_serial(session)?;
-        leases::end(session, &me)?;
-        session.execute_batch("COMMIT")
+        leases::in_turn(session, || leases::end(session, &me))
     }
 }

@@ -29,8 +29,8 @@ pub(super) use held::{HeldTerms, since_boot};
 pub(super) use plan::{LeasePlan, plan};
 pub(crate) use rows::HostRow;
 pub(super) use rows::{
-    NewHost, TRANSFERS, begin_serial, end, end_stale, give, holds_of, insert, leases_of,
-    lowest_position, of_other_version, of_same_name, prune, release, remember_settings, renew,
+    LOCK_HEAD, NewHost, OtherHost, TRANSFERS, at_work, end, end_stale, give, holds_of, in_turn,
+    insert, leases_of, lowest_position, of_same_name, prune, release, remember_settings, renew,
     settings, take, transferred, view,
 };
 pub(crate) use slot::LeaseName;

@@ -16,6 +16,10 @@ const NOW: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
 /// The name under which `counter` has the number of transfers of leases.
 pub(in crate::store) const TRANSFERS: &str = "leases";
 
+/// What every commit waits for, so that they are serial.
+pub(in crate::store) const LOCK_HEAD: &str =
+    "SELECT value FROM counter WHERE name = 'seq' FOR UPDATE";
+
 /// A host that works on the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostRow {
@@ -33,13 +37,25 @@ pub(crate) struct HostRow {
     pub(crate) is_this: bool,
 }
 
-/// Begins a transaction that waits for the commits of all others, and they for it.
-pub(in crate::store) fn begin_serial(connection: &Connection) -> sql::Result<()> {
+/// Does something in a transaction that waits for the commits of all others, and they for it.
+pub(in crate::store) fn in_turn<T, E: From<sql::Error>>(
+    connection: &Connection,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
     connection.execute_batch("BEGIN")?;
-    connection
-        .prepare_cached("SELECT value FROM counter WHERE name = 'seq' FOR UPDATE")?
-        .query([])
-        .map(drop)
+    let locked = connection
+        .prepare_cached(LOCK_HEAD)
+        .and_then(|mut lock| lock.query([]).map(drop));
+    match locked.map_err(E::from).and_then(|()| work()) {
+        Ok(done) => {
+            connection.execute_batch("COMMIT")?;
+            Ok(done)
+        }
+        Err(error) => {
+            connection.undo("ROLLBACK")?;
+            Err(error)
+        }
+    }
 }
 
 /// A host that joins.
@@ -234,19 +250,29 @@ pub(in crate::store) fn of_same_name(
         .collect()
 }
 
-/// A host of another version than this that is at work, with its version.
-pub(in crate::store) fn of_other_version(
-    connection: &Connection,
-    version: &str,
-) -> sql::Result<Option<(String, String)>> {
+/// A host that is at work, as one that joins sees it.
+pub(in crate::store) struct OtherHost {
+    pub(in crate::store) instance: String,
+    pub(in crate::store) version: String,
+    pub(in crate::store) renewed_at: i64,
+}
+
+/// The hosts that were heard of lately, the last one first.
+pub(in crate::store) fn at_work(connection: &Connection) -> sql::Result<Vec<OtherHost>> {
     let select = format!(
-        "SELECT instance, version FROM host WHERE ended_at IS NULL AND version <> ?1 AND renewed_at >= {NOW} - ?2"
+        "SELECT instance, version, renewed_at FROM host WHERE ended_at IS NULL AND renewed_at >= {NOW} - ?1
+         ORDER BY renewed_at DESC"
     );
     connection
-        .query_row(&select, params![version, stale_millis()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()
+        .prepare_cached(&select)?
+        .query_map([stale_millis()], |row| {
+            Ok(OtherHost {
+                instance: row.get(0)?,
+                version: row.get(1)?,
+                renewed_at: row.get(2)?,
+            })
+        })?
+        .collect()
 }
 
 /// The leases of an incarnation, with their terms.

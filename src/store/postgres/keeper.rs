@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::database::{Database, Writers};
 use crate::store::batch::{Counters, NO_HASH};
 use crate::store::error;
-use crate::store::leases::{HeldTerms, Leases, NOTIFY, TRANSFERS, begin_serial, leases_of};
+use crate::store::leases::{HeldTerms, LOCK_HEAD, Leases, NOTIFY, TRANSFERS, in_turn, leases_of};
 use crate::store::sql::{self, Connection, Error, Optional, Row, params};
 use crate::store::{DatabaseError, WriteError};
 
@@ -20,7 +20,6 @@ const LOST_REPLY: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_millis(250);
 
 /// What is asked when a batch begins.
-const LOCK_HEAD: &str = "SELECT value FROM counter WHERE name = 'seq' FOR UPDATE";
 const COUNTERS: &str = "SELECT name, value FROM counter";
 const HEAD_HASH: &str = "SELECT hash FROM audit ORDER BY n DESC LIMIT 1";
 
@@ -37,7 +36,7 @@ pub(in crate::store) enum SessionFound {
 }
 
 /// What stands in the store when a batch begins.
-pub(in crate::store) struct Begun {
+pub(in crate::store) struct BatchStart {
     pub(in crate::store) counters: Counters,
     /// The leases of this host; `None`: they are those that were known.
     pub(in crate::store) held: Option<HeldTerms>,
@@ -118,7 +117,7 @@ impl DatabaseKeeper {
         &mut self,
         connection: &Connection,
         known: &HeldTerms,
-    ) -> sql::Result<Begun> {
+    ) -> sql::Result<BatchStart> {
         let Connection::Postgres(session) = connection else {
             return Err(Error::Ended);
         };
@@ -138,7 +137,7 @@ impl DatabaseKeeper {
             true => None,
             false => Some(leases_of(connection, &self.incarnation)?),
         };
-        Ok(Begun { counters, held })
+        Ok(BatchStart { counters, held })
     }
 
     /// Ends a batch. Where the answer is lost with the connection, the store is asked whether it has the batch. One that
@@ -238,12 +237,9 @@ impl DatabaseKeeper {
 
 /// The id of the last batch that this host has committed. A session that was lost may still be at its commit: its lock is waited for.
 fn last_batch(connection: &Connection, incarnation: &str) -> sql::Result<Option<String>> {
-    begin_serial(connection)?;
     let select = "SELECT batch FROM host WHERE incarnation = ?1";
-    let found = connection
-        .query_row(select, [incarnation], |row| row.get(0))
-        .optional()?;
-    connection.execute_batch("COMMIT")?;
+    let batch = || connection.query_row(select, [incarnation], |row| row.get(0));
+    let found: Option<Option<String>> = in_turn(connection, || batch().optional())?;
     Ok(found.flatten())
 }
 

@@ -168,14 +168,20 @@ async fn the_commits_of_all_hosts_are_one_sequence_and_each_hears_of_the_others(
     .await;
 }
 
+/// Something of a slot of this host that is under way.
+async fn under_way(host: &Host) -> (Subject, PublishedEvent, SlotUse) {
+    until("it has everything", || async { host.slots() == 256 }).await;
+    let subject = subject_of(host);
+    let published = host.store.publish(about(&subject)).await.unwrap();
+    let slot = host.store.leases().use_slot_of(&subject).unwrap();
+    (subject, published, slot)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_begun_under_a_lease_that_has_passed_on_is_refused() {
     let database = TestDatabase::new();
     let one = Host::join(&database, "one").await;
-    until("it has everything", || async { one.slots() == 256 }).await;
-    let subject = subject_of(&one);
-    let published = one.store.publish(about(&subject)).await.unwrap();
-    let slot = one.store.leases().use_slot_of(&subject).unwrap();
+    let (subject, published, slot) = under_way(&one).await;
     let docs = LeaseName::Collection("docs".to_owned());
     let watching = one.store.leases().lease(&docs);
     // Somebody else had all of it meanwhile.
@@ -200,10 +206,7 @@ async fn what_was_begun_under_a_lease_that_has_passed_on_is_refused() {
 async fn a_host_that_is_gone_is_ended_and_begins_with_nothing_when_it_comes_back() {
     let database = TestDatabase::new();
     let one = Host::join(&database, "one").await;
-    until("it has everything", || async { one.slots() == 256 }).await;
-    let subject = subject_of(&one);
-    let published = one.store.publish(about(&subject)).await.unwrap();
-    let slot = one.store.leases().use_slot_of(&subject).unwrap();
+    let (subject, published, slot) = under_way(&one).await;
     // As another host would that has not heard of it.
     database.run(
         "BEGIN; UPDATE host SET ended_at = renewed_at; UPDATE lease SET holder = NULL;
@@ -266,9 +269,7 @@ async fn others_take_over_what_a_dead_host_had_and_its_successor_at_once() {
 async fn a_database_that_lost_commits_is_known_by_the_last_batch_and_nothing_of_before_counts() {
     let database = TestDatabase::new();
     let one = Host::join(&database, "one").await;
-    let subject = subject_of(&one);
-    let first = one.store.publish(about(&subject)).await.unwrap();
-    let slot = one.store.leases().use_slot_of(&subject).unwrap();
+    let (subject, first, slot) = under_way(&one).await;
     let head = *one.store.head().borrow();
     // As a replica that was behind has it: the same rows, and another batch was the last one.
     database.run("UPDATE host SET batch = 'an earlier one'");
@@ -397,7 +398,11 @@ async fn what_a_host_has_taken_and_has_not_in_hand_is_released() {
     let hold = one.store.leases().begin_take(AUDIT, seq).unwrap();
     let token = take(&one, seq, &hold).await.unwrap();
     // It is in hand through renewals,
-    tokio::time::sleep(Duration::from_secs(7)).await;
+    for _ in 0..2 {
+        let renewed = || database.run("SELECT renewed_at FROM host");
+        let before = renewed();
+        until("it renews its row", || async { renewed() != before }).await;
+    }
     assert_eq!(carried().await[&seq], CarriedState::Held);
     let rows = one.store.first_attempts(AUDIT, Seq(0), 10).await.unwrap();
     assert!(rows[0].is_held);
@@ -411,4 +416,26 @@ async fn what_a_host_has_taken_and_has_not_in_hand_is_released() {
         settle_taken(&one, seq, &token).await,
         Err(WriteError::Refused)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_were_killed_hold_nobody_to_their_settings() {
+    let database = TestDatabase::new();
+    let with = |value: &str| HostOptions {
+        instance: value.to_owned(),
+        settings: std::collections::BTreeMap::from([("jobs".to_owned(), value.to_owned())]),
+        ..host()
+    };
+    let dir = || tempfile::tempdir().unwrap();
+    let one = Host::join_with(&database, with("1"), dir()).await.unwrap();
+    let refused = Host::join_with(&database, with("2"), dir()).await.err();
+    let refused = refused.unwrap().to_string();
+    assert!(
+        refused.contains("jobs is 2 here, and 1 on the hosts"),
+        "{refused}"
+    );
+    one.leave().await;
+    // As a kill leaves it.
+    database.run("UPDATE host SET ended_at = NULL");
+    Host::join_with(&database, with("2"), dir()).await.unwrap();
 }
