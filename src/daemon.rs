@@ -263,19 +263,16 @@ fn store_options(config: &Config, on: &[AgentName]) -> StoreOptions {
     }
 }
 
-/// Settings of the store, and not of a host: all hosts have the same. The last one ends with a dot: all that begin so.
+/// What the keys begin with of settings that belong to the store, and not to a host: all hosts have the same.
 const OF_THE_STORE: &[&str] = &[
     "bus.mode",
     "redis.max_retries",
-    "delivery.backoff_min",
-    "delivery.backoff_max",
+    "delivery.backoff_",
     "delivery.ledger_keep",
-    "delivery.ledger_keep_events",
     "delivery.event_size",
     "documents.versions",
     "documents.file_types",
-    "index.chunk_size",
-    "index.chunk_overlap",
+    "index.chunk_",
     "audit.retention",
     "scheduler.timezone",
     "jobs.",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::JudgingDuty;
+use super::Responsibility;
 use crate::event::{AgentName, Millis, Subject, awake};
 use crate::runtime::{AgentStatus, ScanProgress};
 use crate::store::{HeldLog, ScanRow, Undelivered};
@@ -14,7 +14,7 @@ use crate::store::{HeldLog, ScanRow, Undelivered};
 pub(crate) struct Facts {
     pub instance: String,
     /// What this host judges, where several share the store.
-    pub duty: JudgingDuty,
+    pub responsibility: Responsibility,
     /// When it was gathered.
     pub now: Millis,
     /// The agents that are on.

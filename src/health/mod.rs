@@ -7,7 +7,7 @@
 
 mod agents;
 pub(crate) mod alerts;
-mod duty;
+mod responsibility;
 mod facts;
 mod files;
 mod index;
@@ -23,12 +23,12 @@ use crate::event::{AgentName, Subject};
 use crate::store::{Detector, Severity};
 
 pub(crate) use agents::parked_text;
-pub(crate) use duty::JudgingDuty;
 pub(crate) use facts::{
     AgentFacts, Drifted, EdgeFacts, Facts, IndexFacts, RedisFacts, RedisLook, RedisStanding,
     RedisView, StreamFacts,
 };
 pub(crate) use present::{OpenIssue, Present, present};
+pub(crate) use responsibility::Responsibility;
 
 /// What is too much.
 #[derive(Debug, Clone)]

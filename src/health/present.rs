@@ -1,6 +1,6 @@
 //! What is wrong at this moment: what is judged at once, and the open issues of what is not.
 
-use super::duty::is_of_another_host;
+use super::responsibility::is_of_another_host;
 use super::{Detected, Detector, Facts, Limits, look};
 use crate::store::{Issue, Severity};
 
@@ -85,7 +85,7 @@ pub(crate) fn present(facts: &Facts, limits: &Limits, opened: Vec<Issue>) -> Pre
         judged
             && issue.severity == Severity::Error
             && !is_found(issue)
-            && facts.duty.includes_issue(issue, &facts.instance)
+            && facts.responsibility.includes_issue(issue, &facts.instance)
     };
     let mut issues = opened;
     issues.retain(|issue| !is_over(issue));
@@ -114,7 +114,9 @@ fn at_once(facts: &Facts, limits: &Limits) -> Vec<Detected> {
     let mut found: Vec<Detected> = looks.flatten().collect();
     found.retain(|one| {
         let about = one.subject.as_str();
-        let is_ours = facts.duty.includes(one.detector, about, &facts.instance);
+        let is_ours = facts
+            .responsibility
+            .includes(one.detector, about, &facts.instance);
         one.severity == Severity::Error && is_ours
     });
     // A full disk is one of the reasons why captures are held: it is said once.

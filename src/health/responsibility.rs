@@ -10,7 +10,7 @@ use crate::store::{Detector, Issue, LeaseName, Leases};
 
 /// What this host judges.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) enum JudgingDuty {
+pub(crate) enum Responsibility {
     #[default]
     Everything,
     /// Its own things, and
@@ -22,12 +22,12 @@ pub(crate) enum JudgingDuty {
     },
 }
 
-impl JudgingDuty {
+impl Responsibility {
     /// What a host judges that has these leases.
     pub(crate) fn of(leases: &Leases) -> Self {
         match leases.collections() {
-            None => JudgingDuty::Everything,
-            Some(watched) => JudgingDuty::Shared {
+            None => Responsibility::Everything,
+            Some(watched) => Responsibility::Shared {
                 collections: watched.into_keys().collect(),
                 store: leases.has(&LeaseName::Housekeeping),
             },
@@ -36,7 +36,7 @@ impl JudgingDuty {
 
     /// Whether the host `instance` judges what a detector finds about a subject.
     pub(crate) fn includes(&self, detector: Detector, about: &str, instance: &str) -> bool {
-        let JudgingDuty::Shared { collections, store } = self else {
+        let Responsibility::Shared { collections, store } = self else {
             return true;
         };
         match detector {
@@ -58,15 +58,15 @@ impl JudgingDuty {
         let about = about(issue);
         match issue.detector {
             Some(detector) => self.includes(detector, about, instance),
-            None => *self == JudgingDuty::Everything,
+            None => *self == Responsibility::Everything,
         }
     }
 
     /// The disk of the host `instance`, which is one of several if the store is shared.
     pub(super) fn disk(&self, instance: &str) -> Subject {
         Subject::collection(&match self {
-            JudgingDuty::Everything => "disk".to_owned(),
-            JudgingDuty::Shared { .. } => format!("disk@{instance}"),
+            Responsibility::Everything => "disk".to_owned(),
+            Responsibility::Shared { .. } => format!("disk@{instance}"),
         })
     }
 }
@@ -90,11 +90,11 @@ mod tests {
 
     #[test]
     fn of_several_hosts_each_judges_its_own_and_one_what_they_share() {
-        let watcher = JudgingDuty::Shared {
+        let watcher = Responsibility::Shared {
             collections: BTreeSet::from(["docs".to_owned()]),
             store: false,
         };
-        let keeper = JudgingDuty::Shared {
+        let keeper = Responsibility::Shared {
             collections: BTreeSet::new(),
             store: true,
         };
@@ -108,9 +108,9 @@ mod tests {
             (Detector::Integrity, "store", [false, true]),
         ];
         for (detector, about, judged) in cases {
-            let by = [&watcher, &keeper].map(|duty| duty.includes(detector, about, "here"));
+            let by = [&watcher, &keeper].map(|who| who.includes(detector, about, "here"));
             assert_eq!(by, judged, "{detector:?} {about}");
-            assert!(JudgingDuty::Everything.includes(detector, about, "here"));
+            assert!(Responsibility::Everything.includes(detector, about, "here"));
         }
     }
 }

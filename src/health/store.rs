@@ -45,7 +45,7 @@ pub(super) fn disk(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
     let (free, least) = (format_size(bytes), format_size(floor));
     let found = Detected::new(
         Detector::Disk,
-        facts.duty.disk(&facts.instance),
+        facts.responsibility.disk(&facts.instance),
         format!("{free} free"),
         format!("at least {least} free"),
     );

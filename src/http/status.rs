@@ -19,7 +19,7 @@ use super::{State, agents, count};
 use crate::disk;
 use crate::event::{AgentName, Millis};
 use crate::health::{
-    AgentFacts, EdgeFacts, Facts, IndexFacts, JudgingDuty, OpenIssue, Present, present,
+    AgentFacts, EdgeFacts, Facts, IndexFacts, OpenIssue, Present, Responsibility, present,
 };
 use crate::index::FollowerState;
 use crate::runtime::{AgentState, Phase, RootReport, RootState, ScanProgress};
@@ -42,7 +42,7 @@ pub(super) async fn judgement(state: &State, now: Millis) -> Result<Present, Pro
     let agents = state.board.agents().borrow().clone();
     let facts = Facts {
         instance: state.info.instance.clone(),
-        duty: JudgingDuty::of(state.store.leases()),
+        responsibility: Responsibility::of(state.store.leases()),
         now,
         agents: agents.into_iter().map(AgentFacts::now).collect(),
         dead: state.store.dead_of_each(),

@@ -8,7 +8,7 @@ use super::drift::DriftScope;
 use super::probe::Probe;
 use crate::disk::free_space;
 use crate::event::{AgentName, Millis};
-use crate::health::{AgentFacts, Drifted, EdgeFacts, Facts, IndexFacts, JudgingDuty, RedisView};
+use crate::health::{AgentFacts, Drifted, EdgeFacts, Facts, IndexFacts, RedisView, Responsibility};
 use crate::runtime::{AgentState, AgentStatus};
 use crate::store::{ReadError, Undelivered};
 
@@ -34,7 +34,7 @@ impl Probe {
         let standing = self.parts.store.standing();
         Facts {
             instance: self.parts.options.instance.clone(),
-            duty: JudgingDuty::of(self.parts.store.leases()),
+            responsibility: Responsibility::of(self.parts.store.leases()),
             now,
             free: self.free_space().await,
             integrity: standing

@@ -17,7 +17,7 @@ use super::issues::{self, Sightings, Transaction};
 use super::memory::ProbeMemory;
 use super::requests::Requests;
 use crate::event::{Millis, awake};
-use crate::health::{Detected, Fix, JudgingDuty, RedisLook, look};
+use crate::health::{Detected, Fix, RedisLook, Responsibility, look};
 use crate::index::FollowerState;
 use crate::log_once::LogOnce;
 use crate::runtime::{Board, Boxed, Compute, DutyContext, DutyError, Phase, ScanProgress, Source};
@@ -163,10 +163,10 @@ impl Probe {
         if *self.parts.board.phase().borrow() == Phase::Draining {
             return Ok(false); // everything stops now, and that is no fault
         }
-        let duty = JudgingDuty::of(self.parts.store.leases());
+        let ours = Responsibility::of(self.parts.store.leases());
         let instance = self.parts.options.instance.clone();
         let mut open = self.parts.store.issues(false, ISSUES_MAX).await?;
-        open.retain(|issue| duty.includes_issue(issue, &instance));
+        open.retain(|issue| ours.includes_issue(issue, &instance));
         let keys: HashSet<String> = open.iter().map(|issue| issue.subject.clone()).collect();
         let damaged = |detector| open.iter().any(|issue| issue.detector == Some(detector));
         let checked = self.parts.store.figures().audit_break().is_some();
@@ -182,7 +182,7 @@ impl Probe {
             .map(|one| (*one, look(*one, &facts, limits)));
         let mut looks: Vec<_> = looks.collect();
         for (detector, found) in &mut looks {
-            let ours = |one: &Detected| duty.includes(*detector, one.subject.as_str(), &instance);
+            let ours = |one: &Detected| ours.includes(*detector, one.subject.as_str(), &instance);
             found.iter_mut().for_each(|found| found.retain(ours));
         }
         let judgement = self.sightings.judge(&looks, open, at);

@@ -60,8 +60,6 @@ pub(crate) struct Surveyor {
     stuck_after: Duration,
     keeper: ConnectionKeeper<Connection>,
     first: Option<(StreamId, Instant)>,
-    /// The names of the hosts that share the store: their consumers are no strangers.
-    hosts: Vec<String>,
     seen: watch::Sender<Option<Vec<StreamView>>>,
 }
 
@@ -74,7 +72,6 @@ impl Surveyor {
             stuck_after,
             keeper: ConnectionKeeper::new(),
             first: None,
-            hosts: Vec::new(),
             seen: watch::Sender::new(None),
         }
     }
@@ -131,23 +128,24 @@ impl Surveyor {
         // A store that cannot be read does not make strangers of other hosts.
         let hosts = self.link.store().hosts().await;
         let hosts = hosts.map_err(|error| RedisError::Lost(error.to_string()))?;
-        self.hosts = hosts.into_iter().map(|host| host.instance).collect();
+        let hosts: Vec<String> = hosts.into_iter().map(|host| host.instance).collect();
         let mut views = Vec::with_capacity(self.agents.len() + 1);
         for agent in self.agents.clone() {
             let key = keys::inbox(&namespace, agent);
-            views.extend(self.stream(&connection, key, Some(agent)).await?);
+            views.extend(self.stream(&connection, key, Some(agent), &hosts).await?);
         }
         let key = keys::ingress(&namespace);
-        views.extend(self.stream(&connection, key, None).await?);
+        views.extend(self.stream(&connection, key, None, &hosts).await?);
         Ok(views)
     }
 
-    /// How a stream stands; nothing where there is none, or our group is not there yet.
+    /// How a stream stands; nothing where there is none, or our group is not there yet. The consumers of `hosts` are no strangers.
     async fn stream(
         &mut self,
         connection: &Connection,
         key: String,
         agent: Option<AgentName>,
+        hosts: &[String],
     ) -> Result<Option<StreamView>, RedisError> {
         let settings = self.link.settings();
         let own = match agent {
@@ -176,7 +174,7 @@ impl Surveyor {
         let strangers = list(strangers.clone()).ok_or(GARBLED)?;
         let name = |name: &Value| String::from_utf8_lossy(&bytes(name)).into_owned();
         let of = agent.map_or("ingress", AgentName::as_str);
-        let known = self.hosts.iter().map(|host| format!("{of}@{host}"));
+        let known = hosts.iter().map(|host| format!("{of}@{host}"));
         let known: Vec<String> = known.collect();
         let is_strange = |name: &String| !known.contains(name);
         let first = text(first).and_then(|id| StreamId::parse(&id));
