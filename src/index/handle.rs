@@ -13,7 +13,6 @@ use super::error::{IndexError, WhyNew};
 use super::fields::{Fields, schema};
 use super::folder::{Folder, damaged};
 use super::identity::Identity;
-use super::processors::Processors;
 use super::published::Published;
 use super::query::Query;
 use super::search::{Found, search};
@@ -28,7 +27,6 @@ use super::{DocumentId, Replacement};
 pub(crate) struct Index {
     published: RwLock<Published>,
     changing: Mutex<Changing>,
-    processors: Processors,
     // Last: its lock is given back when everything else is closed.
     _folder: Folder,
 }
@@ -211,7 +209,7 @@ impl Index {
     /// The keyword index cannot be read, or an earlier change broke off half-way.
     pub(crate) fn search(&self, query: &Query<'_>) -> Result<Found, IndexError> {
         let published = self.published.read().map_err(|_| IndexError::Broken)?;
-        search(&published, query, &self.processors)
+        search(&published, query)
     }
 
     /// The position of the store's feed up to which searches are complete.
@@ -296,7 +294,6 @@ impl Opening {
         let index = Index {
             published: RwLock::new(published),
             changing: Mutex::new(self.changing),
-            processors: Processors::of_machine(),
             _folder: folder,
         };
         Opened {

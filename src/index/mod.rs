@@ -10,8 +10,7 @@
 //!   fixed order, so updates, deletions and merges leave no trace in it: not in its last bit.
 //!
 //! Keywords are tantivy's postings with scores of our own (`keyword`), vectors are scanned exactly (`vector`),
-//! and `search` combines the two, with the help of an idle processor (`processors`). A chunk's text is in neither: the store
-//! has it.
+//! and `search` combines the two. A chunk's text is in neither: the store has it.
 
 mod analyse;
 mod best;
@@ -30,7 +29,6 @@ mod keyword;
 mod marks;
 mod phrase;
 mod place;
-mod processors;
 mod published;
 mod query;
 mod rank;

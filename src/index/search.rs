@@ -1,7 +1,6 @@
 //! One search over keywords and vectors, as measured in the design: 0.55 · keywords + 0.45 · vectors, and what `rank` makes of it.
 
 use std::collections::BTreeSet;
-use std::io;
 
 use super::analyse::{Terms, query_terms};
 use super::best::Best;
@@ -10,7 +9,6 @@ use super::contained::Containing;
 use super::error::IndexError;
 use super::filter::Filter;
 use super::keyword::Scores;
-use super::processors::Processors;
 use super::published::Published;
 use super::query::{Candidate, Query};
 use super::rank::Ranking;
@@ -57,18 +55,13 @@ pub(crate) struct Found {
     pub dangling: usize,
 }
 
-/// Searches one published state, with the help of a processor that is idle.
-pub(super) fn search(
-    published: &Published,
-    query: &Query<'_>,
-    processors: &Processors,
-) -> Result<Found, IndexError> {
-    let _busy = processors.take();
+/// Searches one published state.
+pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, IndexError> {
     let terms = query_terms(query.text);
     let phrases = terms.phrases.iter();
     let having = phrases
-        .map(|phrase| published.segments.with_phrase(phrase, processors))
-        .collect::<io::Result<Vec<Containing>>>()
+        .map(|phrase| published.segments.with_phrase(phrase))
+        .collect::<tantivy::Result<Vec<Containing>>>()
         .map_err(IndexError::keyword("look for quoted parts"))?;
     let required = terms.phrases.iter().zip(&having);
     let required = required.filter(|(phrase, _)| terms.requires(phrase, query.exact));
