@@ -65,11 +65,12 @@ impl From<SubmissionError> for Problem {
 
 impl From<SearchError> for Problem {
     fn from(error: SearchError) -> Self {
-        let kind = match &error {
-            SearchError::NotReady => ProblemKind::IndexNotReady,
-            SearchError::Failed(_) => ProblemKind::Internal,
-        };
-        Problem::new(kind, error.to_string())
+        let told = error.to_string();
+        match error {
+            SearchError::Store(error) => error.into(),
+            SearchError::NotReady => Problem::new(ProblemKind::IndexNotReady, told),
+            SearchError::Failed(_) => Problem::new(ProblemKind::Internal, told),
+        }
     }
 }
 
@@ -80,4 +81,20 @@ pub(super) fn stopping() -> Problem {
         "docent is stopping and accepts nothing new",
     )
     .hint("try again when it is back")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_away_is_told_as_such_also_by_a_search() {
+        let away = ReadError {
+            what: "chunks",
+            cause: "gone".to_owned(),
+        };
+        let told = Problem::from(SearchError::Store(away));
+        assert_eq!(told.kind, ProblemKind::StoreUnavailable.urn());
+        assert!(told.hint.is_some());
+    }
 }

@@ -15,7 +15,7 @@ use super::rank::WORTH_LISTING;
 use super::{Boost, Candidate, Correction, Found, Index, IndexError, Query, Within};
 use crate::embed::EmbeddingTable;
 use crate::event::Millis;
-use crate::store::{ChunkRow, ChunkSource, Digest, Store};
+use crate::store::{ChunkRow, ChunkSource, Digest, ReadError, Store};
 
 /// Searches at once; more wait.
 const SEARCHES: usize = 4;
@@ -108,6 +108,9 @@ pub enum SearchError {
     /// The index is being opened or built from the store.
     #[error("the index is being opened or built; try again in a moment")]
     NotReady,
+    /// What was found cannot be read from the store.
+    #[error("cannot search: {0}")]
+    Store(#[from] ReadError),
     #[error("cannot search: {0}")]
     Failed(String),
 }
@@ -221,8 +224,7 @@ impl Searcher {
             return Err(SearchError::NotReady);
         }
         if let Some(since) = request.since {
-            let files = self.store.files_since(since).await;
-            let files = files.map_err(|e| failed(&e))?;
+            let files = self.store.files_since(since).await?;
             request.within = request.within.only_files(files);
         }
         let task = tokio::task::spawn_blocking(move || {
@@ -263,7 +265,7 @@ impl Searcher {
         for candidates in found.candidates.chunks(limit.max(10)) {
             let numbers = candidates.iter().map(|c| c.number).collect();
             let chunks = self.store.chunks(numbers).await;
-            for (source, chunk) in chunks.map_err(|e| SearchError::Failed(e.to_string()))? {
+            for (source, chunk) in chunks? {
                 let digest = source.digest.as_str();
                 let shown = self.quoted(digest, chunk, phrases, &mut document).await?;
                 let Some(chunk) = shown else {
@@ -333,7 +335,7 @@ impl Searcher {
             return Ok(None);
         };
         let content = self.store.content(digest).await;
-        content.map_err(|e| SearchError::Failed(e.to_string()))
+        Ok(content?)
     }
 
     /// Asks the follower to compare the index with the store, and waits for the result: how many chunks the index did not

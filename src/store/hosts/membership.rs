@@ -196,11 +196,11 @@ impl Member {
         let mut planned = plan(&view, me, &self.wanted(), may_judge);
         planned.give = leases.leave(&planned.give);
         if planned != LeasePlan::default() {
-            self.carry_out(session, me, &planned)?;
-            for gone in &planned.end {
+            let ended = self.carry_out(session, me, &planned)?;
+            for gone in ended.iter().filter_map(|gone| view.hosts.get(gone)) {
                 tracing::warn!(
-                    incarnation = gone,
-                    "a host was not heard of for {STALE:?} and was ended; its work is taken over"
+                    host = gone.instance,
+                    "the host was not heard of for {STALE:?} and counts as gone; the others take over its work. If it should run, see whether it does, and whether it reaches the database"
                 );
             }
         }
@@ -212,7 +212,13 @@ impl Member {
         Ok(())
     }
 
-    fn carry_out(&self, session: &Connection, me: &str, planned: &LeasePlan) -> sql::Result<()> {
+    /// Carries a plan out; gives the incarnations that were ended.
+    fn carry_out(
+        &self,
+        session: &Connection,
+        me: &str,
+        planned: &LeasePlan,
+    ) -> sql::Result<Vec<String>> {
         // The host gives up what it has no longer before anybody else may take it.
         let mut kept = leases::leases_of(session, me)?.terms;
         kept.retain(
@@ -220,12 +226,17 @@ impl Member {
         );
         self.leases().set(&kept);
         leases::in_turn(session, || {
+            let mut ended = Vec::new();
             for gone in &planned.end {
-                leases::end_stale(session, gone)?;
+                // One that was renewed meanwhile stays.
+                if leases::end_stale(session, gone)? {
+                    ended.push(gone.clone());
+                }
             }
             leases::give(session, me, &planned.give)?;
             leases::take(session, me, &self.identity.data_dir, &planned.take)?;
-            leases::prune(session, KEPT)
+            leases::prune(session, KEPT)?;
+            Ok(ended)
         })
     }
 
@@ -258,11 +269,11 @@ impl Member {
         let slots = |name: &LeaseName| matches!(name, LeaseName::Slot(_));
         for name in held.keys().filter(|name| !slots(name)) {
             if !before.contains_key(name) {
-                tracing::info!(lease = %name, "this host has the lease now");
+                tracing::info!("from now on this host {}", name.task());
             }
         }
         for name in before.keys().filter(|name| !held.contains_key(name)) {
-            tracing::warn!(lease = %name, "this host has lost the lease; another one may take it");
+            tracing::warn!("this host no longer {}; another one may", name.task());
         }
     }
 

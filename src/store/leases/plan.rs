@@ -7,10 +7,18 @@ use super::slot::{LeaseName, SLOTS, Slot};
 /// Who is there and who has what.
 #[derive(Debug, Clone, Default)]
 pub(in crate::store) struct LeaseView {
-    /// The incarnations that are not ended; whether each was not renewed for too long.
-    pub(in crate::store) hosts: BTreeMap<String, bool>,
+    /// The incarnations that are not ended.
+    pub(in crate::store) hosts: BTreeMap<String, SeenHost>,
     /// The holder of each lease that has one.
     pub(in crate::store) holders: BTreeMap<LeaseName, String>,
+}
+
+/// A host that is not ended.
+#[derive(Debug, Clone, Default)]
+pub(in crate::store) struct SeenHost {
+    pub(in crate::store) instance: String,
+    /// Its row was not renewed for too long.
+    pub(in crate::store) is_stale: bool,
 }
 
 /// What a host is to do.
@@ -31,7 +39,8 @@ pub(in crate::store) fn plan(
     wanted: &[LeaseName],
     may_judge: bool,
 ) -> LeasePlan {
-    let gone = |host: &&str| may_judge && *host != me && view.hosts.get(*host) == Some(&true);
+    let is_stale = |host: &str| view.hosts.get(host).is_some_and(|seen| seen.is_stale);
+    let gone = |host: &&str| may_judge && *host != me && is_stale(host);
     let hosts: BTreeSet<&str> = view.hosts.keys().map(String::as_str).chain([me]).collect();
     let end: BTreeSet<&str> = hosts.iter().copied().filter(gone).collect();
     let live: Vec<&str> = hosts.difference(&end).copied().collect();
@@ -64,6 +73,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn seen(is_stale: bool) -> SeenHost {
+        let instance = String::new();
+        SeenHost { instance, is_stale }
+    }
+
     /// Carries a plan out as the store would.
     fn carry_out(view: &mut LeaseView, me: &str, plan: &LeasePlan) {
         for host in &plan.end {
@@ -90,11 +104,11 @@ mod tests {
     fn one_host_takes_everything_and_a_second_one_gets_half_of_the_slots() {
         let wanted = [LeaseName::Alerts];
         let mut view = LeaseView::default();
-        view.hosts.insert("a".to_owned(), false);
+        view.hosts.insert("a".to_owned(), seen(false));
         let first = plan(&view, "a", &wanted, false);
         carry_out(&mut view, "a", &first);
         assert_eq!(held(&view, "a"), SLOTS + 1);
-        view.hosts.insert("b".to_owned(), false);
+        view.hosts.insert("b".to_owned(), seen(false));
         assert!(plan(&view, "b", &wanted, true).take.is_empty());
         let gives = plan(&view, "a", &wanted, true);
         assert_eq!(gives.give.len(), SLOTS / 2);
@@ -107,8 +121,8 @@ mod tests {
     #[test]
     fn only_who_may_judge_ends_a_host_that_is_gone_and_takes_what_it_had() {
         let mut view = LeaseView::default();
-        view.hosts.insert("a".to_owned(), true);
-        view.hosts.insert("b".to_owned(), false);
+        view.hosts.insert("a".to_owned(), seen(true));
+        view.hosts.insert("b".to_owned(), seen(false));
         view.holders.insert(LeaseName::Alerts, "a".to_owned());
         let wanted = [LeaseName::Alerts];
         let unsure = plan(&view, "b", &wanted, false);
@@ -125,7 +139,7 @@ mod tests {
             let names: Vec<String> = (0..gone.len()).map(|n| format!("h{n}")).collect();
             let mut view = LeaseView::default();
             for (name, gone) in names.iter().zip(&gone) {
-                view.hosts.insert(name.clone(), *gone && *name != names[0]);
+                view.hosts.insert(name.clone(), seen(*gone && *name != names[0]));
             }
             for (slot, holder) in Slot::all().zip(held_by) {
                 if let Some(name) = names.get(holder) {
@@ -134,7 +148,7 @@ mod tests {
             }
             for _ in 0..2 {
                 for name in &names {
-                    if view.hosts.contains_key(name) && !view.hosts[name] {
+                    if view.hosts.get(name).is_some_and(|seen| !seen.is_stale) {
                         let planned = plan(&view, name, &[], true);
                         carry_out(&mut view, name, &planned);
                     }

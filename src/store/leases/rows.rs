@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::STALE;
 use super::held::HeldTerms;
-use super::plan::LeaseView;
+use super::plan::{LeaseView, SeenHost};
 use super::slot::{LeaseName, Slot};
 use crate::event::{AgentName, Millis, Seq};
 use crate::store::sql::{self, Connection, Optional, params};
@@ -214,11 +214,18 @@ pub(in crate::store) fn transferred(connection: &Connection) -> sql::Result<()> 
 
 /// Who is there and who has what.
 pub(in crate::store) fn view(connection: &Connection) -> sql::Result<LeaseView> {
-    let hosts =
-        format!("SELECT incarnation, renewed_at < {NOW} - ?1 FROM host WHERE ended_at IS NULL");
+    let hosts = format!(
+        "SELECT incarnation, instance, renewed_at < {NOW} - ?1 FROM host WHERE ended_at IS NULL"
+    );
     let hosts = connection
         .prepare_cached(&hosts)?
-        .query_map([stale_millis()], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map([stale_millis()], |row| {
+            let seen = SeenHost {
+                instance: row.get(1)?,
+                is_stale: row.get(2)?,
+            };
+            Ok((row.get(0)?, seen))
+        })?
         .collect::<sql::Result<_>>()?;
     let held: Vec<(String, String)> = connection
         .prepare_cached("SELECT name, holder FROM lease WHERE holder IS NOT NULL")?

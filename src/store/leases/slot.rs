@@ -53,6 +53,18 @@ impl fmt::Display for LeaseName {
 }
 
 impl LeaseName {
+    /// What its holder does, as the end of a sentence about it.
+    pub(in crate::store) fn task(&self) -> String {
+        match self {
+            LeaseName::Slot(Slot(number)) => {
+                format!("handles what is owed of slot {number}")
+            }
+            LeaseName::Collection(name) => format!("watches the collection {name}"),
+            LeaseName::Alerts => "judges alerts and sends notifications".to_owned(),
+            LeaseName::Housekeeping => "prunes and checks the store".to_owned(),
+        }
+    }
+
     /// The lease of this name; `None`: this docent knows none of it.
     pub(super) fn parse(name: &str) -> Option<Self> {
         match name.split_once('/') {
