@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, Loaded, MetricsAccess, ShownSetting};
+use crate::document::CHUNKING;
 use crate::embed::EmbeddingTable;
 use crate::error::{Exit, Fatal};
 use crate::event::{AgentName, Millis, awake};
@@ -29,7 +30,7 @@ use crate::runtime::{
     Board, Compute, Notifier, RestartPolicy, RestartRequest, ScanDesk, Supervisor, SupervisorEnd,
     SupervisorOptions, supervisor_channel, tell_switched,
 };
-use crate::store::{Closer, HostOptions, RetryPolicy, Store, StoreOptions};
+use crate::store::{Closer, HostOptions, INDEXED_BY, RetryPolicy, Store, StoreOptions};
 use agents::{AgentParts, plans};
 use carriers::Carriers;
 pub(crate) use copy::{StoreCopy, copy_store};
@@ -287,13 +288,16 @@ fn host_options(config: &Config, settings: &[ShownSetting]) -> HostOptions {
         switches || OF_THE_STORE.iter().any(|of| key.starts_with(of))
     };
     let of_store = settings.iter().filter(|setting| is_of_store(&setting.key));
+    let of_store = of_store.map(|setting| (setting.key.clone(), setting.value.clone()));
+    let embedder = EmbeddingTable::embedded().identity();
+    let indexed_by = format!("embedder {embedder}, chunking {CHUNKING}");
     let collections = config.collections.iter();
     HostOptions {
         instance: config.instance.clone(),
         version: env!("CARGO_PKG_VERSION"),
         collections: collections.map(|c| c.name.clone()).collect(),
         settings: of_store
-            .map(|setting| (setting.key.clone(), setting.value.clone()))
+            .chain([(INDEXED_BY.to_owned(), indexed_by)])
             .collect(),
         takes: carriers::uses_redis(config),
     }

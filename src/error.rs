@@ -182,14 +182,14 @@ impl From<OpenError> for Fatal {
                 Exit::Permission
             }
             OpenError::Io { .. } | OpenError::Unavailable { .. } => Exit::Internal,
-            OpenError::Database(
-                DatabaseError::InUse(_)
-                | DatabaseError::SameName(_)
-                | DatabaseError::OtherVersion { .. },
-            ) => Exit::Temporary,
-            OpenError::Database(DatabaseError::Unfit { .. } | DatabaseError::Differs { .. }) => {
-                Exit::Config
+            OpenError::Database(DatabaseError::InUse(_) | DatabaseError::SameName(_)) => {
+                Exit::Temporary
             }
+            OpenError::Database(
+                DatabaseError::Unfit { .. }
+                | DatabaseError::Differs { .. }
+                | DatabaseError::IndexedOtherwise { .. },
+            ) => Exit::Config,
             OpenError::Database(DatabaseError::Unreachable { .. }) => Exit::Unavailable,
         };
         let hint = match &error {

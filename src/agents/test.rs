@@ -83,10 +83,7 @@ impl Test {
 
     async fn end(&self, end: &str, event: &Event, handling: &Handling) -> Ending {
         match end {
-            "ok" => Ending::Outcome(Outcome::nothing().effect(Effect::Test {
-                event: event.seq.0,
-                attempt: handling.attempt,
-            })),
+            "ok" => Ending::Outcome(Outcome::nothing().effect(effect(event, handling.attempt))),
             "transient" => Ending::Transient("test.work asked for a transient failure".to_owned()),
             "permanent" => Ending::Permanent("test.work asked for a permanent failure".to_owned()),
             "unavailable" => Ending::Unavailable("test.work asked to be unavailable".to_owned()),
@@ -108,6 +105,32 @@ impl Test {
             Ok(()) => Ending::Outcome(Outcome::nothing()),
             Err(_) => Ending::Transient("the duty has ended already".to_owned()),
         }
+    }
+}
+
+#[cfg(not(feature = "testing-older"))]
+fn asks_for_work(kind: EventType) -> bool {
+    matches!(kind, EventType::TestWork | EventType::TestLater)
+}
+
+#[cfg(feature = "testing-older")]
+fn asks_for_work(kind: EventType) -> bool {
+    kind == EventType::TestWork
+}
+
+/// What the work leaves behind.
+fn effect(event: &Event, attempt: u32) -> Effect {
+    let seq = event.seq.0;
+    match event.kind {
+        #[cfg(not(feature = "testing-older"))]
+        EventType::TestLater => Effect::TestLater {
+            event: seq,
+            attempt,
+        },
+        _ => Effect::Test {
+            event: seq,
+            attempt,
+        },
     }
 }
 
@@ -133,7 +156,7 @@ impl Agent for Test {
 
     fn handle<'a>(&'a self, event: &'a Event, handling: &'a Handling) -> Boxed<'a, Ending> {
         Box::pin(async move {
-            if event.kind != EventType::TestWork || *event.data == Value::Null {
+            if !asks_for_work(event.kind) || *event.data == Value::Null {
                 return Ending::Outcome(Outcome::nothing());
             }
             self.line("start", event, handling);

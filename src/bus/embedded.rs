@@ -66,7 +66,9 @@ impl Carrier for Embedded {
         if how == Left::Refused {
             self.order.back_to(seq);
         }
-        if let Some(subject) = subject {
+        if let Some(subject) = subject
+            && how != Left::Unknown
+        {
             self.order.left(subject);
         }
     }

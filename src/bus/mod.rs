@@ -80,6 +80,8 @@ pub enum Left {
     Answered,
     /// It was offered, and another host has it or something of its subject: it may be this one's again.
     Refused,
+    /// It was offered, and is of a type that this docent does not know: it is never this host's.
+    Unknown,
     /// It was offered, and the ledger could not be asked about it.
     Unanswered,
 }

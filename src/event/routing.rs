@@ -94,25 +94,38 @@ macro_rules! event_types {
     ($($(#[doc = $doc:literal])+ $(#[cfg($cfg:meta)])? $variant:ident $name:literal $open:ident [$($agent:ident),*];)*) => {
         /// What happened: the closed list of the types of event.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum EventType { $($(#[doc = $doc])+ $(#[cfg($cfg)])? $variant,)* }
+        pub enum EventType {
+            $($(#[doc = $doc])+ $(#[cfg($cfg)])? $variant,)*
+            /// A type of a newer docent, read from the ledger. It is none of [`EventType::ALL`], and nobody publishes it here.
+            Unknown,
+        }
 
         impl EventType {
-            /// All types.
+            /// All types that this docent knows.
             pub const ALL: &'static [EventType] = &[$($(#[cfg($cfg)])? EventType::$variant,)*];
 
             /// The name as it stands in the ledger and on the wire.
             pub const fn as_str(self) -> &'static str {
-                match self { $($(#[cfg($cfg)])? EventType::$variant => $name,)* }
+                match self {
+                    $($(#[cfg($cfg)])? EventType::$variant => $name,)*
+                    EventType::Unknown => "unknown",
+                }
             }
 
             /// Whether the command line, HTTP and other programs may publish it.
             pub const fn open(self) -> bool {
-                match self { $($(#[cfg($cfg)])? EventType::$variant => openness::$open,)* }
+                match self {
+                    $($(#[cfg($cfg)])? EventType::$variant => openness::$open,)*
+                    EventType::Unknown => openness::CLOSED,
+                }
             }
 
             /// The agents that owe an event of this type a delivery.
             pub const fn subscribers(self) -> &'static [AgentName] {
-                match self { $($(#[cfg($cfg)])? EventType::$variant => &[$(AgentName::$agent,)* AgentName::LoggingAudit],)* }
+                match self {
+                    $($(#[cfg($cfg)])? EventType::$variant => &[$(AgentName::$agent,)* AgentName::LoggingAudit],)*
+                    EventType::Unknown => &[],
+                }
             }
         }
     };
@@ -187,6 +200,27 @@ event_types! {
     /// Work for the agent `test`.
     #[cfg(feature = "testing")]
     TestWork "test.work" OPEN [Test];
+    /// The same, for a docent that is newer than one of the feature `testing-older`.
+    #[cfg(all(feature = "testing", not(feature = "testing-older")))]
+    TestLater "test.later" OPEN [Test];
+}
+
+impl EventType {
+    /// The type of this name in the ledger, where a newer docent may have written types that this one does not know.
+    ///
+    /// # Errors
+    /// It is no name of a type.
+    pub(crate) fn stored(name: &str) -> Result<Self, UnknownName> {
+        let is_word = |word: &str| {
+            let letter = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+            !word.is_empty() && word.bytes().all(letter)
+        };
+        let is_name = name.contains('.') && name.split('.').all(is_word);
+        name.parse().or_else(|unknown| match is_name {
+            true => Ok(EventType::Unknown),
+            false => Err(unknown),
+        })
+    }
 }
 
 impl fmt::Display for EventType {
@@ -224,6 +258,18 @@ mod tests {
             assert_eq!(agent.index(), place);
         }
         assert!("no.such".parse::<EventType>().is_err());
+    }
+
+    #[test]
+    fn a_type_of_a_newer_docent_is_told_from_damage() {
+        assert_eq!(EventType::stored("test.newer"), Ok(EventType::Unknown));
+        assert_eq!(
+            EventType::stored("file.changed"),
+            Ok(EventType::FileChanged)
+        );
+        for damaged in ["", "file", "file.", ".changed", "File.changed", "a. b"] {
+            assert!(EventType::stored(damaged).is_err(), "{damaged}");
+        }
     }
 
     #[test]

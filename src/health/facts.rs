@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     pub integrity: Option<Option<String>>,
     /// Where the chain of the audit log was broken when it was checked last; the inner `None`: nowhere.
     pub audit_break: Option<Option<String>>,
+    /// When it was found that commits are gone from the store.
+    pub commits_lost: Option<Millis>,
     /// What happened to the store's files while they were open. It is no issue in the store: nothing can be written then.
     pub replaced: Option<String>,
     /// A log of the store that another process keeps from being shortened.

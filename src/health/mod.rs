@@ -165,6 +165,7 @@ impl Detector {
             | Detector::FileDrift
             | Detector::RedisAway => Severity::Error,
             Detector::AgentRestarts
+            | Detector::CommitsLost
             | Detector::OldestOwed
             | Detector::LogHeld
             | Detector::IndexBehind
@@ -192,6 +193,7 @@ pub(crate) fn look(detector: Detector, facts: &Facts, limits: &Limits) -> Option
         Detector::Disk => store::disk,
         Detector::Integrity => store::integrity,
         Detector::AuditBroken => store::audit_broken,
+        Detector::CommitsLost => store::commits_lost,
         Detector::StoreReplaced => store::replaced,
         Detector::LogHeld => store::log_held,
         Detector::IndexStopped => index::stopped,

@@ -62,11 +62,11 @@ impl Responsibility {
         }
     }
 
-    /// The disk of the host `instance`, which is one of several if the store is shared.
-    pub(super) fn disk(&self, instance: &str) -> Subject {
+    /// A thing of the host `instance`, which is one of several if the store is shared.
+    pub(super) fn of_host(&self, thing: &str, instance: &str) -> Subject {
         Subject::collection(&match self {
-            Responsibility::Everything => "disk".to_owned(),
-            Responsibility::Shared { .. } => format!("disk@{instance}"),
+            Responsibility::Everything => thing.to_owned(),
+            Responsibility::Shared { .. } => format!("{thing}@{instance}"),
         })
     }
 }

@@ -1,9 +1,14 @@
 //! Issues of the store and of the disk under it.
 
+use std::time::Duration;
+
 use super::{Detected, Detector, Facts, Limits};
 use crate::config::format_size;
 use crate::event::Subject;
 use crate::store::PUT_BACK;
+
+/// How long lost commits are an issue.
+const TOLD_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// A thing that has no subject of its own in the grammar of subjects.
 fn named(subject: &'static str) -> Subject {
@@ -45,7 +50,7 @@ pub(super) fn disk(facts: &Facts, limits: &Limits) -> Option<Vec<Detected>> {
     let (free, least) = (format_size(bytes), format_size(floor));
     let found = Detected::new(
         Detector::Disk,
-        facts.responsibility.disk(&facts.instance),
+        facts.responsibility.of_host("disk", &facts.instance),
         format!("{free} free"),
         format!("at least {least} free"),
     );
@@ -79,6 +84,20 @@ pub(super) fn audit_broken(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
         Detected::new(Detector::AuditBroken, Subject::store(), at.clone(), limit)
     });
     Some(found.collect())
+}
+
+/// Commits that are not in the store any more. It is told for a day.
+pub(super) fn commits_lost(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
+    let lately = facts.commits_lost.filter(|at| facts.age(*at) < TOLD_FOR);
+    let found = lately.map(|at| {
+        let value = format!(
+            "commits are gone from the store, which was found at {at}: it was restored, or failed over to a replica that was behind"
+        );
+        let about = facts.responsibility.of_host("store", &facts.instance);
+        let limit = "what was committed stays in the store";
+        Detected::new(Detector::CommitsLost, about, value, limit)
+    });
+    Some(found.into_iter().collect())
 }
 
 /// The files of the store are gone, or are others.

@@ -96,6 +96,7 @@ pub(super) fn everything_wrong() -> Facts {
     facts.free = Some(0);
     facts.integrity = Some(Some("page 7 is torn".to_owned()));
     facts.audit_break = Some(Some("record 7: record 6 is missing".to_owned()));
+    facts.commits_lost = Some(facts.now);
     facts.held_log = Some(HeldLog {
         bytes: 1 << 30,
         since: facts.now,

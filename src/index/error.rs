@@ -111,6 +111,9 @@ pub(crate) enum WhyNew {
         was: String,
         is: String,
     },
+    /// The store was restored, or its database lost commits.
+    #[error("the store no longer has what the index has seen")]
+    CommitsLost,
     /// The caller asked for it.
     #[error("a new index was requested")]
     Requested,

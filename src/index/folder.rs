@@ -12,7 +12,7 @@ use super::analyse::{analyser, exact_analyser};
 use super::directory::MemoryDirectory;
 use super::error::{IndexError, WhyNew, plain};
 use super::fields::{ANALYSER, EXACT_ANALYSER, schema};
-use super::identity::Identity;
+use super::identity::{Identity, IndexPosition};
 
 /// The least length of a file that ends in tantivy's footer: its length and its magic number.
 const LEAST_FOOTER: usize = 8;
@@ -59,7 +59,10 @@ impl Folder {
     ///
     /// # Errors
     /// It cannot; the reason says why.
-    pub(super) fn existing(&self, identity: &Identity) -> Result<(KeywordIndex, u64), WhyNew> {
+    pub(super) fn existing(
+        &self,
+        identity: &Identity,
+    ) -> Result<(KeywordIndex, IndexPosition), WhyNew> {
         if self.was_something_else {
             return Err(WhyNew::NotAFolder);
         }

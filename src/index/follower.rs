@@ -9,9 +9,12 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::error::WhyNew;
 use super::folder::is_gone;
-use super::{DocumentId, Identity, Index, LoadedChunks, Opened, Replacement, Searcher};
-use crate::store::{ChunkRow, ChunkSource, Feed, Head, ReadError, Store, WriteError};
+use super::{
+    DocumentId, Identity, Index, IndexPosition, LoadedChunks, Opened, Replacement, Searcher,
+};
+use crate::store::{ChunkRow, ChunkSource, Feed, Head, NewestEvent, ReadError, Store, WriteError};
 
 /// Chunks in one batch, about: it must fit the writer's memory.
 const BATCH: usize = 2000;
@@ -68,10 +71,7 @@ pub(crate) async fn follow(
         let Head { change, losses, .. } = *head.borrow_and_update();
         let newest = change;
         if std::mem::replace(&mut follower.losses, losses) != losses {
-            tracing::warn!(
-                "the store has lost commits; docent rebuilds the index from what it has"
-            );
-            follower.rebuild().await?;
+            follower.rebuild(WhyNew::CommitsLost).await?;
         }
         let more = follower.step(newest).await;
         if more == FollowStep::Caught {
@@ -170,6 +170,14 @@ impl Follower {
             state.rebuilt = why.clone();
         });
         let index = Arc::new(opened.index);
+        if !self.is_of_this_history(opened.newest).await? {
+            tracing::error!(
+                "the store no longer has what the index has seen: it was restored from a backup; check that no token that was revoked is back (`docent token list`)"
+            );
+            self.store.figures().miss_commits();
+            drop(index);
+            return Box::pin(self.rebuild(WhyNew::CommitsLost)).await;
+        }
         let loaded = self.load(index.clone(), opened.position).await?;
         if loaded.not_indexed + loaded.dangling > 0 {
             tracing::warn!(
@@ -178,7 +186,7 @@ impl Follower {
                 "the index differs from the store; docent rebuilds it"
             );
             drop(index);
-            return Box::pin(self.rebuild()).await;
+            return Box::pin(self.rebuild(WhyNew::Requested)).await;
         }
         self.searcher.set_index(Some(index));
         self.searcher
@@ -187,6 +195,17 @@ impl Follower {
             self.searcher.report(|state| state.ready = true);
         }
         Ok(())
+    }
+
+    /// Whether the store still has the event that was its newest one when the index was written.
+    async fn is_of_this_history(&self, newest: Option<NewestEvent>) -> Result<bool, String> {
+        match newest {
+            None => Ok(true),
+            Some(newest) => {
+                let has = self.store.has_had(newest).await;
+                has.map_err(|error| error.to_string())
+            }
+        }
     }
 
     /// Whether somebody removed the index while it was open: what is in memory answers, but nothing can be committed to it.
@@ -202,12 +221,12 @@ impl Follower {
     }
 
     /// Begins an empty index; the next steps fill it. Until it has caught up nothing is found in it, so nothing is asked of it.
-    async fn rebuild(&mut self) -> Result<(), String> {
+    async fn rebuild(&mut self, why: WhyNew) -> Result<(), String> {
         self.searcher.report(|state| state.ready = false);
         self.searcher.set_index(None);
         let (folder, identity) = (self.options.folder.clone(), self.options.identity.clone());
         let opened = self
-            .blocking(move || Index::rebuild(&folder, &identity))
+            .blocking(move || Index::rebuild(&folder, &identity, why))
             .await??;
         self.adopt(opened).await
     }
@@ -283,7 +302,10 @@ impl Follower {
             .iter()
             .map(|change| replacement(&change.source, change.chunks.clone()))
             .collect::<Result<_, _>>()?;
-        let position = feed.position;
+        let position = IndexPosition {
+            change: feed.position,
+            newest: feed.newest,
+        };
         self.blocking(move || {
             index.apply(&batch, position)?;
             index.chunks()
@@ -395,7 +417,7 @@ impl Follower {
                 surplus = differences.1,
                 "the index differs from the store; docent rebuilds it"
             );
-            self.rebuild().await?;
+            self.rebuild(WhyNew::Requested).await?;
         }
         Ok(differences)
     }

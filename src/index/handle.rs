@@ -12,13 +12,14 @@ use super::correct::Correction;
 use super::error::{IndexError, WhyNew};
 use super::fields::{Fields, schema};
 use super::folder::{Folder, damaged};
-use super::identity::Identity;
+use super::identity::{Identity, IndexPosition};
 use super::published::Published;
 use super::query::Query;
 use super::search::{Found, search};
 use super::segments::Segments;
 use super::writer::KeywordWriter;
 use super::{DocumentId, Replacement};
+use crate::store::NewestEvent;
 
 /// The search index of a daemon.
 ///
@@ -36,6 +37,8 @@ pub(crate) struct Opened {
     pub index: Index,
     /// The position of the store's feed up to which it is complete.
     pub position: u64,
+    /// The newest event that the store had then, where that is known.
+    pub newest: Option<NewestEvent>,
     /// Why it is a new one; `None` if it is continued.
     pub why_new: Option<WhyNew>,
 }
@@ -84,8 +87,12 @@ impl Index {
     ///
     /// # Errors
     /// The index is open elsewhere, or the folder cannot be used.
-    pub(crate) fn rebuild(folder: &Path, identity: &Identity) -> Result<Opened, IndexError> {
-        Self::begin(Folder::take(folder)?, identity, WhyNew::Requested)
+    pub(crate) fn rebuild(
+        folder: &Path,
+        identity: &Identity,
+        why: WhyNew,
+    ) -> Result<Opened, IndexError> {
+        Self::begin(Folder::take(folder)?, identity, why)
     }
 
     fn begin(folder: Folder, identity: &Identity, reason: WhyNew) -> Result<Opened, IndexError> {
@@ -95,9 +102,9 @@ impl Index {
         opening
             .changing
             .writer
-            .commit(&[], 0)
+            .commit(&[], 0.into())
             .map_err(IndexError::keyword("write the empty index"))?;
-        Ok(opening.finish(folder, 0, Some(reason)))
+        Ok(opening.finish(folder, 0.into(), Some(reason)))
     }
 
     /// Takes vectors and places of the chunks from the store, instead of all that are known; heading and text are not needed. Only chunks that
@@ -144,7 +151,12 @@ impl Index {
     /// # Errors
     /// Nothing of the batch is published. After [`IndexError::Keyword`] the same batch may be tried again; if it
     /// keeps failing, the folder is beyond use: drop the index and open it anew.
-    pub(crate) fn apply(&self, batch: &[Replacement], position: u64) -> Result<(), IndexError> {
+    pub(crate) fn apply(
+        &self,
+        batch: &[Replacement],
+        position: impl Into<IndexPosition>,
+    ) -> Result<(), IndexError> {
+        let position = position.into();
         let mut changing = self.changing.lock().map_err(|_| IndexError::Broken)?;
         let read = || self.published.read().map_err(|_| IndexError::Broken);
         check_numbers(&read()?.chunks, batch)?;
@@ -175,7 +187,7 @@ impl Index {
             published.chunks.place(number, address);
         }
         published.chunks.trim();
-        published.position = position;
+        published.position = position.change;
         // The old segments are closed after the lock is given back: freeing their memory takes time.
         let old = std::mem::replace(&mut published.segments, segments);
         drop(published);
@@ -285,9 +297,9 @@ impl Opening {
         Ok(Self { changing, segments })
     }
 
-    fn finish(self, folder: Folder, position: u64, why_new: Option<WhyNew>) -> Opened {
+    fn finish(self, folder: Folder, position: IndexPosition, why_new: Option<WhyNew>) -> Opened {
         let published = Published {
-            position,
+            position: position.change,
             segments: self.segments,
             chunks: Chunks::default(),
         };
@@ -298,7 +310,8 @@ impl Opening {
         };
         Opened {
             index,
-            position,
+            position: position.change,
+            newest: position.newest,
             why_new,
         }
     }
@@ -349,7 +362,7 @@ mod tests {
         assert_eq!(opened.index.chunks().unwrap(), chunks as u64);
         drop(opened.index);
 
-        let opened = Index::rebuild(&path, &identity()).unwrap();
+        let opened = Index::rebuild(&path, &identity(), WhyNew::Requested).unwrap();
         assert_eq!(
             (opened.position, opened.why_new),
             (0, Some(WhyNew::Requested))
@@ -379,7 +392,7 @@ mod tests {
         first.apply(&[generated(1, 1, 10)], 7).unwrap();
         for second in [
             Index::open(folder.path(), &identity()),
-            Index::rebuild(folder.path(), &identity()),
+            Index::rebuild(folder.path(), &identity(), WhyNew::Requested),
         ] {
             assert!(matches!(second, Err(IndexError::Busy(path)) if path == folder.path()));
         }

@@ -1,7 +1,11 @@
 //! What an index was made with: recorded in every commit, compared at open.
 
+use std::fmt;
+
 use super::analyse::STOP_WORDS;
 use super::error::WhyNew;
+use crate::event::Seq;
+use crate::store::NewestEvent;
 
 /// Raised when the fields, the analysis or the files of the index change in a way that no other line shows.
 const FORMAT: u32 = 3;
@@ -15,6 +19,48 @@ const CRATES: [(&str, &str); 3] = [
 
 /// The first line of the payload of every commit.
 const HEAD: &str = "docent index";
+
+/// How far an index follows its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IndexPosition {
+    /// The position of the store's feed.
+    pub change: u64,
+    /// The newest event that the store had then: a store that was restored has another one in its place, or none.
+    pub newest: Option<NewestEvent>,
+}
+
+impl From<u64> for IndexPosition {
+    fn from(change: u64) -> Self {
+        let newest = None;
+        IndexPosition { change, newest }
+    }
+}
+
+impl IndexPosition {
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let change = words.next()?.parse().ok()?;
+        let newest = match (words.next(), words.next(), words.next()) {
+            (None, ..) => None,
+            (Some(seq), Some(id), None) => Some(NewestEvent {
+                seq: Seq(seq.parse().ok()?),
+                id: id.parse().ok()?,
+            }),
+            _ => return None,
+        };
+        Some(IndexPosition { change, newest })
+    }
+}
+
+impl fmt::Display for IndexPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.change)?;
+        match &self.newest {
+            None => Ok(()),
+            Some(newest) => write!(f, " {} {}", newest.seq.0, newest.id),
+        }
+    }
+}
 
 /// What the caller knows of the origin of the chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +92,7 @@ impl Identity {
     }
 
     /// The payload of a commit that reaches `position`.
-    pub(super) fn payload(&self, position: u64) -> String {
+    pub(super) fn payload(&self, position: IndexPosition) -> String {
         let mut text = format!("{HEAD}\nposition {position}\n");
         for (name, value) in self.lines() {
             text.push_str(&format!("{name} {value}\n"));
@@ -58,7 +104,7 @@ impl Identity {
     ///
     /// # Errors
     /// The payload is not docent's, or it was made with something else.
-    pub(super) fn position(&self, payload: Option<&str>) -> Result<u64, WhyNew> {
+    pub(super) fn position(&self, payload: Option<&str>) -> Result<IndexPosition, WhyNew> {
         let mut recorded = payload.ok_or(WhyNew::Foreign)?.lines();
         if recorded.next() != Some(HEAD) {
             return Err(WhyNew::Foreign);
@@ -66,7 +112,7 @@ impl Identity {
         let position = recorded
             .next()
             .and_then(|line| line.strip_prefix("position "))
-            .and_then(|digits| digits.parse().ok())
+            .and_then(IndexPosition::parse)
             .ok_or(WhyNew::Foreign)?;
         for (what, is) in self.lines() {
             let line = recorded.next().unwrap_or_default();
@@ -91,6 +137,7 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::EventId;
 
     fn identity() -> Identity {
         Identity {
@@ -102,13 +149,21 @@ mod tests {
 
     #[test]
     fn the_position_comes_back() {
-        let payload = identity().payload(u64::MAX);
-        assert_eq!(identity().position(Some(&payload)), Ok(u64::MAX));
+        let newest = NewestEvent {
+            seq: Seq(7),
+            id: EventId::fresh(),
+        };
+        for newest in [None, Some(newest)] {
+            let change = u64::MAX;
+            let position = IndexPosition { change, newest };
+            let payload = identity().payload(position);
+            assert_eq!(identity().position(Some(&payload)), Ok(position));
+        }
     }
 
     #[test]
     fn another_identity_is_named() {
-        let payload = identity().payload(5);
+        let payload = identity().payload(5.into());
         let other = Identity {
             embedder: "another table".to_owned(),
             ..identity()
@@ -127,7 +182,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_payload_of_docent_is_foreign() {
-        let whole = identity().payload(5);
+        let whole = identity().payload(5.into());
         let cases = [
             None,
             Some(String::new()),

@@ -51,7 +51,7 @@ pub(crate) use filter::Within;
 pub(crate) use folder::inspect;
 pub(crate) use follower::{FollowerOptions, VERIFY, follow};
 pub(crate) use handle::{Index, LoadedChunks, Opened};
-pub(crate) use identity::Identity;
+pub(crate) use identity::{Identity, IndexPosition};
 pub(crate) use query::{Boost, Candidate, Query};
 pub(crate) use search::Found;
 pub(crate) use service::{Answer, IndexHit};

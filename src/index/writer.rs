@@ -6,7 +6,7 @@ use tantivy::{Index as KeywordIndex, IndexWriter};
 
 use super::Replacement;
 use super::fields::Fields;
-use super::identity::Identity;
+use super::identity::{Identity, IndexPosition};
 
 /// Memory of the writer, in bytes: the least that tantivy allows.
 const MEMORY: usize = 15_000_000;
@@ -35,7 +35,11 @@ impl KeywordWriter {
     }
 
     /// Commits `batch` together with `position`. After an error, what was committed last still stands.
-    pub(super) fn commit(&mut self, batch: &[Replacement], position: u64) -> tantivy::Result<()> {
+    pub(super) fn commit(
+        &mut self,
+        batch: &[Replacement],
+        position: IndexPosition,
+    ) -> tantivy::Result<()> {
         let mut tantivy = match self.tantivy.take() {
             Some(tantivy) => tantivy,
             None => self.new_tantivy()?,

@@ -149,6 +149,7 @@ pub(super) struct Runner {
     taking: FuturesUnordered<Boxed<'static, TakeReport>>,
     pause: UnavailablePause,
     reads_fail: LogOnce<bool>,
+    unknown: LogOnce<bool>,
 }
 
 impl Runner {
@@ -170,6 +171,7 @@ impl Runner {
             taking: FuturesUnordered::new(),
             pause: UnavailablePause::default(),
             reads_fail: LogOnce::default(),
+            unknown: LogOnce::default(),
         }
     }
 
@@ -344,7 +346,13 @@ impl Runner {
         for (offer, class) in offers.into_iter().zip(classes) {
             match class {
                 OfferClass::Settled | OfferClass::NotDue | OfferClass::Damaged(None) => {
-                    self.pass_over(offer);
+                    self.pass_over(offer, Left::Answered);
+                }
+                OfferClass::Unknown => {
+                    if self.unknown.is_new(true) {
+                        tracing::warn!(agent = %self.name, seq = offer.seq.0, "a newer docent published an event of a type that this version does not know; it waits until a docent that knows it runs");
+                    }
+                    self.pass_over(offer, Left::Unknown);
                 }
                 // It stays owed and holds its subject. What is damaged mends itself no sooner than anything that is paused.
                 OfferClass::Damaged(Some(subject)) => {
@@ -370,7 +378,7 @@ impl Runner {
         let takes = leases.take_deliveries();
         if takes && self.name != AgentName::LoggingAudit {
             let Some(hold) = leases.begin_take(self.name, oldest.seq) else {
-                return self.pass_over(offer);
+                return self.pass_over(offer, Left::Answered);
             };
             let offered = offer.seq;
             self.table.queue(offered, &oldest.subject, offer.copy);
@@ -397,7 +405,7 @@ impl Runner {
         };
         match slot {
             // Another host handles what is owed of it.
-            None => self.pass_over(offer),
+            None => self.pass_over(offer, Left::Answered),
             Some(slot) => {
                 self.table.queue(offer.seq, &oldest.subject, offer.copy);
                 self.table.start(oldest.seq, &oldest.subject);
@@ -431,16 +439,14 @@ impl Runner {
     }
 
     /// There is nothing to do here for what was offered.
-    fn pass_over(&mut self, offer: Offer) {
+    fn pass_over(&mut self, offer: Offer, how: Left) {
         let mut copies: Vec<_> = offer.copy.into_iter().collect();
         let left = self.table.leave(offer.seq).map(|(subject, held)| {
             copies.extend(held);
             subject
         });
         let subject = left.or(offer.subject);
-        self.parts
-            .carrier
-            .left(offer.seq, subject.as_ref(), Left::Answered);
+        self.parts.carrier.left(offer.seq, subject.as_ref(), how);
         self.parts.carrier.acknowledge(copies);
     }
 

@@ -13,7 +13,7 @@ use super::batch::Batch;
 use super::digest::Digest;
 use super::readers::column;
 use super::{ReadError, Store, WriteError};
-use crate::event::Millis;
+use crate::event::{EventId, Millis, Seq};
 
 /// One chunk of a document.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -94,6 +94,27 @@ pub struct Feed {
     /// When the newest change of the batch was committed.
     pub at: Millis,
     pub more: bool,
+    /// The newest event of the store when this was read.
+    pub(crate) newest: Option<NewestEvent>,
+}
+
+/// An event that was the newest one of the store: it tells a store from an earlier copy of it that was written on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NewestEvent {
+    pub seq: Seq,
+    pub id: EventId,
+}
+
+fn newest_event(connection: &Connection) -> sql::Result<Option<NewestEvent>> {
+    connection
+        .prepare_cached("SELECT seq, id FROM event ORDER BY seq DESC LIMIT 1")?
+        .query_row([], |row| {
+            Ok(NewestEvent {
+                seq: row.get(0)?,
+                id: row.get(1)?,
+            })
+        })
+        .optional()
 }
 
 pub(super) fn put(
@@ -311,7 +332,8 @@ impl Store {
                  FROM indexed i JOIN document d ON d.id = i.document WHERE i.change > ?1 ORDER BY i.change LIMIT ?2",
             )?;
             let mut rows = select.query(params![position, chunks_max + 1])?;
-            let mut feed = Feed { position, ..Feed::default() };
+            let newest = newest_event(connection)?;
+            let mut feed = Feed { position, newest, ..Feed::default() };
             let mut count = 0;
             while let Some(row) = rows.next()? {
                 if count >= chunks_max || feed.changes.len() >= chunks_max {
@@ -331,6 +353,21 @@ impl Store {
                 });
             }
             Ok(feed)
+        })
+        .await
+    }
+
+    /// Whether this event is in the store, or was: old ones are pruned. False: the store was restored from before it.
+    pub(crate) async fn has_had(&self, event: NewestEvent) -> Result<bool, ReadError> {
+        self.read("an event that the index has seen", move |connection| {
+            let id: Option<EventId> = connection
+                .prepare_cached("SELECT id FROM event WHERE seq = ?1")?
+                .query_row([event.seq], |row| row.get(0))
+                .optional()?;
+            match id {
+                Some(id) => Ok(id == event.id),
+                None => Ok(newest_event(connection)?.is_some_and(|newest| newest.seq > event.seq)),
+            }
         })
         .await
     }

@@ -82,7 +82,7 @@ macro_rules! from_text {
 
 from_text! {
     EventId => |text: &str| text.parse::<EventId>().map_err(|_| "it is not a UUID"),
-    EventType => |text: &str| text.parse::<EventType>().map_err(|_| format!("there is no event type `{text}`")),
+    EventType => EventType::stored,
     AgentName => |text: &str| text.parse::<AgentName>().map_err(|_| format!("there is no agent `{text}`")),
     Subject => Subject::parse,
     Data => Data::parse,

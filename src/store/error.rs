@@ -82,15 +82,11 @@ pub enum DatabaseError {
         "another host called {0} works on this store; give each host an instance of its own in the config"
     )]
     SameName(String),
-    /// A host of another version works on it.
+    /// The hosts that work on it are of a version that makes chunks or embeddings otherwise.
     #[error(
-        "the host {instance} works on this store with docent {theirs}, and this is {ours}; stop all hosts, install the same version on each, and start them again"
+        "this version of docent would index documents otherwise ({ours}) than the hosts that work on this store ({theirs}); stop all hosts, install the same version on each, and start them again"
     )]
-    OtherVersion {
-        instance: String,
-        theirs: String,
-        ours: &'static str,
-    },
+    IndexedOtherwise { theirs: String, ours: String },
     /// The hosts that work on it have another value of a setting that all must share.
     #[error(
         "{key} is {ours} here, and {theirs} on the hosts that work on this store; give all of them the same value"

@@ -1,6 +1,7 @@
 //! What the store counts and measures, for monitoring.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,8 @@ pub(crate) struct StoreFigures {
     pub(crate) notifications_dropped: Counter,
     /// Where the chain of the audit log was broken when it was checked last, the inner `None`: nowhere; `None`: it was not yet.
     audit_break: Mutex<Option<Option<String>>>,
+    /// When it was found that commits are gone from the store, in milliseconds; 0: never.
+    commits_lost: AtomicI64,
     /// From a change's being noticed to its being searchable.
     pub(crate) freshness: Histogram,
     noticed: Mutex<HashMap<(String, Vec<u8>), Instant>>,
@@ -65,6 +68,7 @@ impl Default for StoreFigures {
             audited: Counter::default(),
             notifications_dropped: Counter::default(),
             audit_break: Mutex::default(),
+            commits_lost: AtomicI64::new(0),
             freshness: Histogram::new(FRESHNESS_BUCKETS),
             noticed: Mutex::default(),
             measured: Mutex::default(),
@@ -106,6 +110,17 @@ impl StoreFigures {
             let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
             measured.push(MeasuredChange { at, took });
         }
+    }
+
+    /// It was found that commits are gone from the store.
+    pub(crate) fn miss_commits(&self) {
+        self.commits_lost.store(Millis::now().0, Ordering::Relaxed);
+    }
+
+    /// When it was found that commits are gone from the store.
+    pub(crate) fn commits_lost(&self) -> Option<Millis> {
+        let at = Millis(self.commits_lost.load(Ordering::Relaxed));
+        (at.0 != 0).then_some(at)
     }
 
     /// The chain of the audit log was checked: where it is broken, if it is.

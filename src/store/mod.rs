@@ -69,6 +69,7 @@ pub(crate) use access::denied;
 pub(crate) use alerts::{AlertChange, AlertRow, AlertStage, Notification, Undelivered};
 pub(crate) use audit::AuditRecord;
 pub(crate) use captures::{Capture, pack};
+pub(crate) use chunks::NewestEvent;
 pub(crate) use chunks::{ChunkRow, ChunkSet, ChunkSource, Feed, IndexedState};
 pub(crate) use copy::{CopyError, CopySummary, StorePlace, copy};
 pub(crate) use dead::DeadLetter;
@@ -82,6 +83,7 @@ pub(crate) use health::{
 };
 pub(crate) use history::AgentTimes;
 pub use hosts::HostOptions;
+pub(crate) use hosts::INDEXED_BY;
 pub(crate) use identity::StoreIdentity;
 pub(crate) use ingress::{IngressDead, IngressDeadRow};
 pub(crate) use jobs::{JobChange, JobPlanned, JobState};

@@ -118,6 +118,12 @@ pub enum Effect {
         /// The attempt, from 1.
         attempt: u32,
     },
+    /// The same, for `test.later`.
+    #[cfg(all(feature = "testing", not(feature = "testing-older")))]
+    TestLater {
+        event: u64,
+        attempt: u32,
+    },
 }
 
 /// An event that an outcome causes; its id follows from its cause.
@@ -281,13 +287,18 @@ pub(super) fn apply(
         Effect::Remember { name, value } => meta::remember(connection, name, value),
         Effect::Forget { name, value } => meta::forget(connection, name, value),
         #[cfg(feature = "testing")]
-        Effect::Test { event, attempt } => {
-            let mut insert = connection
-                .prepare_cached("INSERT INTO test_effect (event, attempt) VALUES (?1, ?2)")?;
-            insert.defer(super::sql::params![event, attempt])?;
-            Ok(())
-        }
+        Effect::Test { event, attempt } => put_test(connection, *event, *attempt),
+        #[cfg(all(feature = "testing", not(feature = "testing-older")))]
+        Effect::TestLater { event, attempt } => put_test(connection, *event, *attempt),
     }
+}
+
+#[cfg(feature = "testing")]
+fn put_test(connection: &Connection, event: u64, attempt: u32) -> Result<(), WriteError> {
+    let mut insert =
+        connection.prepare_cached("INSERT INTO test_effect (event, attempt) VALUES (?1, ?2)")?;
+    insert.defer(super::sql::params![event, attempt])?;
+    Ok(())
 }
 
 /// The id that event number `ordinal` (from 0) of the outcome of `agent` for the event `cause` gets.

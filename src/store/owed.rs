@@ -8,7 +8,7 @@ use super::sql::{self, Connection, Optional, params};
 use super::ledger::{DeliveryKey, DeliveryState, EVENT_COLUMNS, event_row};
 use super::readers::column;
 use super::{ReadError, Store, StoreShared, decode};
-use crate::event::{AgentName, Event, Millis, Seq, Subject};
+use crate::event::{AgentName, Event, EventType, Millis, Seq, Subject};
 
 /// A delivery that may be offered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub enum OfferClass {
     NotDue,
     /// Its row, or that of the oldest of its subject, cannot be read: nobody can handle it. With its subject, if that can.
     Damaged(Option<Subject>),
+    /// The oldest of its subject is of a type that this docent does not know: it waits for one that does.
+    Unknown,
     /// Owed and due. The oldest delivery of its subject that is owed and due is the one to handle.
     Due {
         /// The event of the oldest.
@@ -298,9 +300,13 @@ fn classify(
     );
     let mut select = connection.prepare_cached(&sql)?;
     select.query_row(params![oldest, agent], |row| {
-        Ok(OfferClass::Due {
-            oldest: Box::new(event_row(row)?),
-            attempts: row.get(9)?,
+        let event = event_row(row)?;
+        Ok(match event.kind {
+            EventType::Unknown => OfferClass::Unknown,
+            _ => OfferClass::Due {
+                oldest: Box::new(event),
+                attempts: row.get(9)?,
+            },
         })
     })
 }

@@ -186,6 +186,7 @@ impl StoreShared {
     /// The store is another one than before: nothing that was read of it counts.
     pub(super) fn begin_anew(&self) {
         self.head.send_modify(|head| head.losses += 1);
+        self.figures.miss_commits();
         self.look_from_the_beginning();
     }
 

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,6 +22,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// A folder with a config, a tree of documents and a place for the daemon's data.
 pub(crate) struct World {
     dir: TempDir,
+    /// What is run in it.
+    binary: Mutex<PathBuf>,
 }
 
 /// A daemon that runs in a world. Killed when dropped.
@@ -33,6 +36,7 @@ impl World {
     pub(crate) fn new(extra: &str) -> World {
         let world = World {
             dir: tempfile::tempdir().expect("a temporary folder"),
+            binary: Mutex::new(DOCENT.into()),
         };
         fs::create_dir(world.docs()).expect("the documents' folder");
         world.configure(extra);
@@ -113,12 +117,26 @@ impl World {
         Daemon { child }
     }
 
+    /// Runs another docent from now on.
+    pub(crate) fn install(&self, binary: &Path) {
+        binary.clone_into(&mut self.binary());
+    }
+
+    /// Whether it is the docent under test.
+    pub(crate) fn is_current(&self) -> bool {
+        *self.binary() == Path::new(DOCENT)
+    }
+
+    fn binary(&self) -> MutexGuard<'_, PathBuf> {
+        self.binary.lock().expect("nobody panicked with it")
+    }
+
     /// The command line of this world's config.
     pub(crate) fn command<I: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = I>,
     ) -> Command {
-        let mut command = Command::new(DOCENT);
+        let mut command = Command::new(&*self.binary());
         command
             .args(arguments)
             .arg("--config")
@@ -217,6 +235,7 @@ impl World {
     pub(crate) fn clean_build(&self, queries: &[&str]) -> Value {
         let fresh = World {
             dir: tempfile::tempdir().expect("a temporary folder"),
+            binary: Mutex::new(DOCENT.into()),
         };
         let config = fs::read_to_string(self.config()).expect("the config");
         let docs = self.docs();

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::checker::{Evidence, Verdict};
 use crate::corpus::{QUERIES, fill};
-use crate::helper::{Daemon, World};
+use crate::helper::{DOCENT, Daemon, World};
 use crate::load::{Client, Files, Over, pause, same, seed};
 use crate::metrics::{page, samples};
 use crate::postgres_server::PostgresServer;
@@ -75,12 +76,17 @@ fn slots(world: &World) -> HashMap<String, u64> {
 
 /// Waits until so many hosts share all slots evenly.
 fn until_shared(world: &World, hosts: usize) {
-    let even = 256 / hosts as u64;
+    until_shared_by(world, hosts, hosts);
+}
+
+/// Waits until `sharing` of so many hosts share all slots evenly.
+fn until_shared_by(world: &World, hosts: usize, sharing: usize) {
+    let even = 256 / sharing as u64;
     world.until("the slots are shared evenly", || {
         let slots = slots(world);
         slots.len() == hosts
             && slots.values().sum::<u64>() == 256
-            && slots.values().all(|count| *count >= even)
+            && slots.values().filter(|count| **count >= even).count() == sharing
     });
 }
 
@@ -183,6 +189,8 @@ enum Fault {
     Killed,
     /// A host is killed and started again at once.
     Restarted,
+    /// A host is stopped, and started again with the docent under test.
+    Upgraded,
     /// A host stands still for longer than others wait for it.
     Paused,
     DatabaseCrashes,
@@ -217,9 +225,15 @@ fn now() -> u128 {
 
 impl Cluster {
     fn start(servers: Servers, hosts: usize) -> Cluster {
+        Cluster::of(servers, hosts, DOCENT.as_ref())
+    }
+
+    /// Hosts that run this docent.
+    fn of(servers: Servers, hosts: usize, binary: &Path) -> Cluster {
         let mut worlds: Vec<World> = Vec::new();
         for n in 0..hosts {
             let world = host(&servers, &format!("host{n}"), worlds.first());
+            world.install(binary);
             worlds.push(world);
         }
         let daemons = worlds.iter().map(|world| Some(world.start())).collect();
@@ -244,18 +258,23 @@ impl Cluster {
     /// Brings a fault about, to the host `at` if it is one of a host. `flows` waits until events flow through a host.
     fn suffer(&mut self, fault: Fault, at: usize, flows: &dyn Fn(usize)) {
         let other = (at + 1) % self.worlds.len();
-        let left = self.worlds.len() - 1;
         match fault {
             Fault::Killed => {
                 self.kill(at);
                 let began = Instant::now();
-                until_shared(&self.worlds[other], left);
+                self.until_shared(other);
                 self.passed_on.push(began.elapsed());
                 flows(other);
                 self.spawn(at);
             }
             Fault::Restarted => {
                 self.kill(at);
+                self.spawn(at);
+            }
+            Fault::Upgraded => {
+                let daemon = self.daemons[at].take().expect("it runs");
+                assert_eq!(daemon.stop(), Some(0), "{}", self.worlds[at].log());
+                self.worlds[at].install(DOCENT.as_ref());
                 self.spawn(at);
             }
             Fault::Paused => {
@@ -284,7 +303,19 @@ impl Cluster {
             }
         }
         flows(at);
-        until_shared(&self.worlds[other], self.worlds.len());
+        self.until_shared(other);
+    }
+
+    /// Waits until those of the hosts that run share all slots that run the newest docent.
+    fn until_shared(&self, asked: usize) {
+        let running = self.worlds.iter().zip(&self.daemons);
+        let running: Vec<&World> = running
+            .filter(|(_, daemon)| daemon.is_some())
+            .map(|(world, _)| world)
+            .collect();
+        let newest = running.iter().filter(|world| world.is_current()).count();
+        let sharing = if newest == 0 { running.len() } else { newest };
+        until_shared_by(&self.worlds[asked], running.len(), sharing);
     }
 
     /// Publishes through every host and edits files, while these faults happen one after the other, each to the next host.
@@ -298,7 +329,9 @@ impl Cluster {
             made: 0,
         };
         until_shared(&self.worlds[0], hosts);
-        let clients: Vec<Client> = (0..hosts).map(|_| Client::one_of(hosts)).collect();
+        let is_newer = faults.contains(&Fault::Upgraded);
+        let client = |_| Client::one_of(hosts).newer(is_newer);
+        let clients: Vec<Client> = (0..hosts).map(client).collect();
         let over = AtomicBool::new(false);
         let worlds = self.worlds.clone();
         std::thread::scope(|scope| {
@@ -445,6 +478,40 @@ fn hosts_on_a_redis_that_is_flushed_and_stopped_lose_nothing_and_double_nothing(
         Fault::Restarted,
     ];
     let outcome = Cluster::start(Servers::new(true), 2).under_load(&faults);
+    assert_eq!(outcome.verdict, Verdict::default());
+}
+
+/// A build that lacks an event type and an effect of the docent under test.
+pub(crate) fn older() -> PathBuf {
+    let older = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/older/docent");
+    assert!(
+        older.is_file(),
+        "there is no older build at {}; make it with: tests/older",
+        older.display()
+    );
+    older
+}
+
+/// The first host is upgraded, the second one is killed, the first one is killed, so that older ones have to do without it, and the
+/// others are upgraded.
+const UPGRADE: [Fault; 4] = [
+    Fault::Upgraded,
+    Fault::Restarted,
+    Fault::Killed,
+    Fault::Upgraded,
+];
+
+#[test]
+fn hosts_that_are_upgraded_one_after_the_other_lose_nothing_and_double_nothing() {
+    let cluster = Cluster::of(Servers::new(false), 2, &older());
+    let outcome = cluster.under_load(&UPGRADE);
+    assert_eq!(outcome.verdict, Verdict::default());
+}
+
+#[test]
+fn hosts_on_a_redis_that_are_upgraded_one_after_the_other_lose_nothing_and_double_nothing() {
+    let cluster = Cluster::of(Servers::new(true), 2, &older());
+    let outcome = cluster.under_load(&UPGRADE);
     assert_eq!(outcome.verdict, Verdict::default());
 }
 

@@ -178,3 +178,41 @@ fn an_index_that_is_removed_under_a_running_daemon() {
     assert_eq!(known, before);
     assert!(rebuilt.is_some_and(|why| why.contains("the index is damaged")));
 }
+
+#[test]
+fn a_store_that_was_restored_and_written_on_is_told_from_the_one_that_the_index_has_seen() {
+    let world = World::new("");
+    world.write("first.md", "# First\n\nThe lighthouse.\n");
+    let live = |write: &dyn Fn()| {
+        let daemon = world.start();
+        write();
+        world.wait();
+        assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    };
+    let store = world.data().join("store.db");
+    let (backup, seen) = (world.path().join("backup.db"), world.path().join("seen"));
+    live(&|| ());
+    fs::copy(&store, &backup).unwrap();
+    live(&|| world.write("lost.md", "# Lost\n\nThe harpsichord.\n"));
+    // The store goes on from the backup, under an index of its own: what it gives out has the numbers of what is lost.
+    fs::rename(folder(&world), &seen).unwrap();
+    fs::copy(&backup, &store).unwrap();
+    fs::remove_file(world.docs().join("lost.md")).unwrap();
+    live(&|| world.write("found.md", "# Found\n\nThe orchard.\n"));
+    fs::remove_dir_all(folder(&world)).unwrap();
+    fs::rename(&seen, folder(&world)).unwrap();
+
+    let daemon = world.start();
+    world.wait();
+    assert_eq!(
+        world.status()["index"]["rebuilt"],
+        "the store no longer has what the index has seen"
+    );
+    assert_eq!(world.search("orchard")[0], "found.md");
+    world.until("it is an issue", || {
+        let issues = world.cli(["health", "--json"]).json().expect("JSON");
+        issues["issues"][0]["detector"] == "commits_lost"
+    });
+    world.until_audited("health.issue", 1);
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}

@@ -76,6 +76,8 @@ pub(crate) struct Client {
     sent: Mutex<Sent>,
     /// Between five lines and the next five.
     pause: Duration,
+    /// Where the docent under test runs, and not an older one, it publishes what only that one knows, too.
+    is_newer: bool,
 }
 
 impl Default for Client {
@@ -104,7 +106,13 @@ impl Client {
         Client {
             sent: Mutex::default(),
             pause: Duration::from_millis(20) * clients,
+            is_newer: false,
         }
+    }
+
+    /// The same, where an older docent may run: it publishes what only the docent under test knows, too, where that one runs.
+    pub(crate) fn newer(self, is_newer: bool) -> Self {
+        Client { is_newer, ..self }
     }
 
     fn sent(&self) -> MutexGuard<'_, Sent> {
@@ -129,10 +137,14 @@ impl Client {
             let answers = BufReader::new(child.stdout.take().expect("it is piped"));
             let under_way = Mutex::new(VecDeque::new());
             let mut refused = Vec::new();
+            let kinds = match self.is_newer && world.is_current() {
+                true => &["test.work", "test.later"][..],
+                false => &["test.work"],
+            };
             std::thread::scope(|scope| {
                 let (under_way, rng) = (&under_way, &mut rng);
                 let refused = &mut refused;
-                scope.spawn(move || self.send(stdin, under_way, over, rng));
+                scope.spawn(move || self.send(stdin, kinds, under_way, over, rng));
                 for id in answers.lines() {
                     let id = id.expect("an id is text");
                     let sent: Option<Submission> = under_way
@@ -163,6 +175,7 @@ impl Client {
     fn send(
         &self,
         mut stdin: ChildStdin,
+        kinds: &[&str],
         under_way: &Mutex<VecDeque<Submission>>,
         over: &AtomicBool,
         rng: &mut Rng,
@@ -170,7 +183,7 @@ impl Client {
         while !over.load(Ordering::SeqCst) {
             for _ in 0..5 {
                 let again = self.sent().again.pop_front();
-                let next = again.unwrap_or_else(|| submission(rng));
+                let next = again.unwrap_or_else(|| submission(rng, kinds));
                 let line = next.line.clone();
                 under_way
                     .lock()
@@ -209,7 +222,7 @@ impl Client {
     }
 }
 
-fn submission(rng: &mut Rng) -> Submission {
+fn submission(rng: &mut Rng, kinds: &[&str]) -> Submission {
     let id = rng.bool().then(|| {
         let digits = format!("{:032x}", rng.u128(..));
         format!(
@@ -225,9 +238,9 @@ fn submission(rng: &mut Rng) -> Submission {
         0 => {
             json!({"type": "report.written", "subject": "docs", "data": {"path": "report.txt", "number": rng.u32(..)}})
         }
-        1 => work(rng, json!({"end": "transient", "times": 1})),
-        2 => work(rng, json!({"end": "panic", "times": 1})),
-        _ => work(rng, json!({"sleep_ms": 30})),
+        1 => work(rng, kinds, json!({"end": "transient", "times": 1})),
+        2 => work(rng, kinds, json!({"end": "panic", "times": 1})),
+        _ => work(rng, kinds, json!({"sleep_ms": 30})),
     };
     if let Some(id) = &id {
         event["id"] = json!(id);
@@ -238,8 +251,9 @@ fn submission(rng: &mut Rng) -> Submission {
     }
 }
 
-fn work(rng: &mut Rng, data: Value) -> Value {
-    json!({"type": "test.work", "subject": format!("work/{}", rng.u8(..20)), "data": data})
+fn work(rng: &mut Rng, kinds: &[&str], data: Value) -> Value {
+    let kind = rng.choice(kinds).expect("there is one");
+    json!({"type": kind, "subject": format!("work/{}", rng.u8(..20)), "data": data})
 }
 
 /// Fails at the first difference: whole lists would not be readable.

@@ -69,4 +69,5 @@ mod store;
 mod systemd;
 mod top;
 mod trees;
+mod upgrade;
 mod words;

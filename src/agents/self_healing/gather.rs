@@ -42,6 +42,7 @@ impl Probe {
                 .map(Some)
                 .or(self.parts.requests.integrity()),
             audit_break: self.parts.store.figures().audit_break(),
+            commits_lost: self.parts.store.figures().commits_lost(),
             held_log: standing.held_log,
             index: if scope.chunks {
                 Some(self.index(at).await)

@@ -252,6 +252,8 @@ fn is_of_a_collection(kind: EventType) -> bool {
         | EventType::ReportWritten => true,
         #[cfg(feature = "testing")]
         EventType::TestWork => true,
+        #[cfg(all(feature = "testing", not(feature = "testing-older")))]
+        EventType::TestLater => true,
         _ => false,
     }
 }

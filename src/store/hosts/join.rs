@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::HostOptions;
-use crate::store::leases::{self, Leases, NewHost, OtherHost, STALE};
+use super::{HostOptions, INDEXED_BY};
+use crate::store::leases::{self, Leases, NewHost, STALE};
 use crate::store::postgres::Database;
 use crate::store::sql::{self, Connection};
 use crate::store::{DatabaseError, OpenError};
@@ -127,11 +127,12 @@ fn join_within(
             return Err(Refused::ByHost { renewed_at, why });
         }
     }
-    match leases::at_work(connection)?.as_slice() {
+    let settings = match leases::at_work(connection)? {
         // One that nobody has heard of lately is asked again should it come back.
-        [] => leases::remember_settings(connection, &options.settings)?,
-        others => agree(connection, options, others)?,
-    }
+        None => options.settings.clone(),
+        Some(renewed_at) => agree(connection, options, renewed_at)?,
+    };
+    leases::remember_settings(connection, &settings)?;
     let host = NewHost {
         incarnation,
         instance: &options.instance,
@@ -141,41 +142,52 @@ fn join_within(
     Ok(leases::insert(connection, &host)?)
 }
 
-/// That this host is of the version of others, and has their values of the settings of the store.
+/// Checks that this host has the values of the settings of the store that those at work have. Gives all settings, theirs and its own.
 fn agree(
     connection: &Connection,
     options: &HostOptions,
-    others: &[OtherHost],
-) -> Result<(), Refused> {
-    let ours = options.version;
-    if let Some(other) = others.iter().find(|other| other.version != ours) {
-        return Err(Refused::ByHost {
-            renewed_at: other.renewed_at,
-            why: DatabaseError::OtherVersion {
-                instance: other.instance.clone(),
-                theirs: other.version.clone(),
+    renewed_at: i64,
+) -> Result<BTreeMap<String, String>, Refused> {
+    let mut all = leases::settings(connection)?;
+    if let Some(key) = first_difference(&all, &options.settings) {
+        let value = |settings: &BTreeMap<String, String>| {
+            let value = settings.get(key).cloned();
+            value.unwrap_or_else(|| "nothing".to_owned())
+        };
+        let (theirs, ours) = (value(&all), value(&options.settings));
+        let why = match key.as_str() {
+            INDEXED_BY => DatabaseError::IndexedOtherwise { theirs, ours },
+            key => DatabaseError::Differs {
+                key: key.to_owned(),
+                theirs,
                 ours,
             },
-        });
+        };
+        return Err(Refused::ByHost { renewed_at, why });
     }
-    let theirs = leases::settings(connection)?;
-    let keys: BTreeSet<&String> = theirs.keys().chain(options.settings.keys()).collect();
-    let differs = |key: &&String| theirs.get(*key) != options.settings.get(*key);
-    let Some(key) = keys.into_iter().find(differs) else {
-        return Ok(());
+    all.extend(options.settings.clone());
+    Ok(all)
+}
+
+/// The first key with two values. One that is only on one side is a difference if the other side has nothing of its table, such as a
+/// job; else one of the two versions does not know the key.
+fn first_difference<'a>(
+    one: &'a BTreeMap<String, String>,
+    two: &'a BTreeMap<String, String>,
+) -> Option<&'a String> {
+    let table = |key: &str| {
+        key.rsplit_once('.')
+            .map_or("", |(table, _)| table)
+            .to_owned()
     };
-    let value = |settings: &BTreeMap<String, String>| {
-        let value = settings.get(key).cloned();
-        value.unwrap_or_else(|| "nothing".to_owned())
-    };
-    Err(Refused::ByHost {
-        renewed_at: others.first().map_or(0, |other| other.renewed_at),
-        why: DatabaseError::Differs {
-            key: key.clone(),
-            theirs: value(&theirs),
-            ours: value(&options.settings),
-        },
-    })
+    let [in_one, in_two] =
+        [one, two].map(|side| side.keys().map(|key| table(key)).collect::<BTreeSet<_>>());
+    let keys: BTreeSet<&String> = one.keys().chain(two.keys()).collect();
+    keys.into_iter()
+        .find(|key| match (one.get(*key), two.get(*key)) {
+            (Some(one), Some(two)) => one != two,
+            _ => !(in_one.contains(&table(key)) && in_two.contains(&table(key))),
+        })
 }
 
 /// The id of a `data_dir`, which is made with the first start on it.

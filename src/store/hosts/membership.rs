@@ -11,7 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::join::{HostIdentity, join_again};
 use crate::log_once::LogOnce;
 use crate::store::DatabaseError;
-use crate::store::leases::{self, LeaseName, LeasePlan, Leases, STALE, TRUST, plan, since_boot};
+use crate::store::leases::{
+    self, LeaseName, LeasePlan, Leases, STALE, Slot, TRUST, plan, since_boot,
+};
 use crate::store::postgres::Database;
 use crate::store::shared::StoreShared;
 use crate::store::sql::{self, Connection};
@@ -144,6 +146,8 @@ impl Member {
         if rounds.session.is_none() {
             rounds.session = Some(self.connect().map_err(unreachable)?);
         }
+        // Also a host that has nothing to do learns so that its session is lost, or that the database has lost commits.
+        rounds.look();
         if let Some(session) = &rounds.session {
             rounds.next_renewal = now + RENEW;
             let since = *rounds.renewing_since.get_or_insert(now);
@@ -194,7 +198,15 @@ impl Member {
         let leases = self.leases();
         leases.set_others(view.hosts.len() > 1);
         let mut planned = plan(&view, me, &self.wanted(), may_judge);
-        planned.give = leases.leave(&planned.give);
+        let slots = |name: &LeaseName| match name {
+            LeaseName::Slot(slot) => Some(*slot),
+            _ => None,
+        };
+        let leaving: Vec<Slot> = planned.give.iter().filter_map(slots).collect();
+        let idle = leases.leave(&leaving);
+        planned
+            .give
+            .retain(|name| slots(name).is_none_or(|slot| idle.contains(&slot)));
         if planned != LeasePlan::default() {
             let ended = self.carry_out(session, me, &planned)?;
             for gone in ended.iter().filter_map(|gone| view.hosts.get(gone)) {
@@ -221,9 +233,7 @@ impl Member {
     ) -> sql::Result<Vec<String>> {
         // The host gives up what it has no longer before anybody else may take it.
         let mut kept = leases::leases_of(session, me)?.terms;
-        kept.retain(
-            |name, _| !matches!(name, LeaseName::Slot(slot) if planned.give.contains(slot)),
-        );
+        kept.retain(|name, _| !planned.give.contains(name));
         self.leases().set(&kept);
         leases::in_turn(session, || {
             let mut ended = Vec::new();

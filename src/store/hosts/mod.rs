@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 pub(super) use join::join;
 pub(super) use membership::Membership;
 
+/// The key, among the settings of the store, of what chunks and embeddings are made by: the version has it, and not the config.
+pub(crate) const INDEXED_BY: &str = "indexed_by";
+
 /// What a host says of itself, and what it would do.
 #[derive(Debug, Clone)]
 pub struct HostOptions {

@@ -29,11 +29,12 @@ pub(super) use held::{HeldTerms, since_boot};
 pub(super) use plan::{LeasePlan, plan};
 pub(crate) use rows::HostRow;
 pub(super) use rows::{
-    LOCK_HEAD, NewHost, OtherHost, TRANSFERS, at_work, end, end_stale, give, holds_of, in_turn,
-    insert, leases_of, lowest_position, of_same_name, prune, release, remember_settings, renew,
-    settings, take, transferred, view,
+    LOCK_HEAD, NewHost, TRANSFERS, at_work, end, end_stale, give, holds_of, in_turn, insert,
+    leases_of, lowest_position, of_same_name, prune, release, remember_settings, renew, settings,
+    take, transferred, view,
 };
 pub(crate) use slot::LeaseName;
+pub(super) use slot::Slot;
 
 /// How a host hears of the commits of others, and how it tells them of its own.
 pub(super) const LISTEN: &str = "LISTEN docent";

@@ -19,6 +19,8 @@ pub(in crate::store) struct SeenHost {
     pub(in crate::store) instance: String,
     /// Its row was not renewed for too long.
     pub(in crate::store) is_stale: bool,
+    /// The types of event that it knows.
+    pub(in crate::store) knows: BTreeSet<String>,
 }
 
 /// What a host is to do.
@@ -28,11 +30,23 @@ pub(in crate::store) struct LeasePlan {
     pub(in crate::store) end: Vec<String>,
     /// Leases to take: nobody has them, or those who have are to be ended.
     pub(in crate::store) take: Vec<LeaseName>,
-    /// Slots to give up, once nothing of them is under way.
-    pub(in crate::store) give: Vec<Slot>,
+    /// Leases to give up; slots once nothing of them is under way.
+    pub(in crate::store) give: Vec<LeaseName>,
+}
+
+impl LeaseView {
+    /// Whether every type of event that `one` knows is known to `other`, which knows more.
+    fn knows_less(&self, one: &str, other: &str) -> bool {
+        let [one, other] = [one, other].map(|host| self.hosts.get(host).map(|seen| &seen.knows));
+        one.zip(other)
+            .is_some_and(|(one, other)| one != other && one.is_subset(other))
+    }
 }
 
 /// What the host `me` does, which wants the leases `wanted` besides slots. `may_judge`: it may say that others are gone.
+///
+/// While hosts are upgraded one after the other, slots and tasks belong to those that know the most types of event: what a new type
+/// asks for is in the hands of a host that can do it.
 pub(in crate::store) fn plan(
     view: &LeaseView,
     me: &str,
@@ -53,17 +67,31 @@ pub(in crate::store) fn plan(
         .filter(|(_, holder)| *holder == Some(me))
         .map(|(slot, _)| slot)
         .collect();
-    let rank = live.iter().take_while(|host| **host < me).count();
-    let share = SLOTS / live.len() + usize::from(rank < SLOTS % live.len());
+    let is_outdated = |host: &str| live.iter().any(|other| view.knows_less(host, other));
+    let sharing: Vec<&str> = live
+        .iter()
+        .copied()
+        .filter(|host| !is_outdated(host))
+        .collect();
+    let share = match sharing.iter().position(|host| *host == me) {
+        None => 0,
+        Some(rank) => SLOTS / sharing.len() + usize::from(rank < SLOTS % sharing.len()),
+    };
+    let may_have = |name: &&LeaseName| matches!(name, LeaseName::Collection(_)) || !is_outdated(me);
     let free = slots().filter(|(_, holder)| holder.is_none());
     let free = free.map(|(slot, _)| LeaseName::Slot(slot));
-    let named = wanted.iter().filter(|name| holder(name).is_none());
+    let named = wanted.iter().filter(may_have);
+    let named = named.filter(|name| holder(name).is_none());
+    let surplus = mine.iter().skip(share).map(|slot| LeaseName::Slot(*slot));
+    let tasks = wanted
+        .iter()
+        .filter(|name| !may_have(name) && holder(name) == Some(me));
     LeasePlan {
         take: free
             .take(share.saturating_sub(mine.len()))
             .chain(named.cloned())
             .collect(),
-        give: mine.into_iter().skip(share).collect(),
+        give: surplus.chain(tasks.cloned()).collect(),
         end: end.into_iter().map(str::to_owned).collect(),
     }
 }
@@ -74,8 +102,17 @@ mod tests {
     use proptest::prelude::*;
 
     fn seen(is_stale: bool) -> SeenHost {
-        let instance = String::new();
-        SeenHost { instance, is_stale }
+        SeenHost {
+            is_stale,
+            ..SeenHost::default()
+        }
+    }
+
+    fn knowing(types: &[&str]) -> SeenHost {
+        SeenHost {
+            knows: types.iter().map(|name| (*name).to_owned()).collect(),
+            ..SeenHost::default()
+        }
     }
 
     /// Carries a plan out as the store would.
@@ -84,8 +121,8 @@ mod tests {
             view.hosts.remove(host);
             view.holders.retain(|_, holder| holder != host);
         }
-        for slot in &plan.give {
-            view.holders.remove(&LeaseName::Slot(*slot));
+        for name in &plan.give {
+            view.holders.remove(name);
         }
         for name in &plan.take {
             let taken = view.holders.insert(name.clone(), me.to_owned());
@@ -130,6 +167,38 @@ mod tests {
         let sure = plan(&view, "b", &wanted, true);
         assert_eq!(sure.end, ["a"]);
         assert_eq!(sure.take.len(), SLOTS + 1);
+    }
+
+    #[test]
+    fn slots_and_tasks_belong_to_hosts_that_know_the_most() {
+        let docs = LeaseName::Collection("docs".to_owned());
+        let wanted = [docs.clone(), LeaseName::Alerts, LeaseName::Housekeeping];
+        let mut view = LeaseView::default();
+        let rounds = |view: &mut LeaseView, hosts: &[&str]| {
+            for host in hosts.iter().chain(hosts) {
+                let planned = plan(view, host, &wanted, true);
+                carry_out(view, host, &planned);
+            }
+        };
+        view.hosts.insert("old".to_owned(), knowing(&["a", "b"]));
+        rounds(&mut view, &["old"]);
+        assert_eq!(held(&view, "old"), SLOTS + 3);
+        view.hosts
+            .insert("new".to_owned(), knowing(&["a", "b", "c"]));
+        rounds(&mut view, &["old", "new"]);
+        assert_eq!((held(&view, "old"), held(&view, "new")), (1, SLOTS + 2));
+        assert_eq!(view.holders[&docs], "old");
+        // Neither knows all that the other does.
+        view.hosts.insert("other".to_owned(), knowing(&["a", "d"]));
+        rounds(&mut view, &["old", "new", "other"]);
+        assert_eq!(held(&view, "other"), SLOTS / 2);
+        // The newer ones are gone: what is left does what it can.
+        for gone in ["new", "other"] {
+            view.hosts.remove(gone);
+            view.holders.retain(|_, holder| holder != gone);
+        }
+        rounds(&mut view, &["old"]);
+        assert_eq!(held(&view, "old"), SLOTS + 3);
     }
 
     proptest! {

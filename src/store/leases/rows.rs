@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::STALE;
 use super::held::HeldTerms;
 use super::plan::{LeaseView, SeenHost};
-use super::slot::{LeaseName, Slot};
-use crate::event::{AgentName, Millis, Seq};
+use super::slot::LeaseName;
+use crate::event::{AgentName, EventType, Millis, Seq};
 use crate::store::sql::{self, Connection, Optional, params};
 use crate::store::{ReadError, Store};
 
@@ -69,10 +69,18 @@ pub(in crate::store) struct NewHost<'a> {
 /// Writes the row of a host that joins.
 pub(in crate::store) fn insert(connection: &Connection, host: &NewHost<'_>) -> sql::Result<()> {
     let insert = format!(
-        "INSERT INTO host (incarnation, instance, data_dir, version, joined_at, renewed_at, change)
-         VALUES (?1, ?2, ?3, ?4, {NOW}, {NOW}, 0)"
+        "INSERT INTO host (incarnation, instance, data_dir, version, knows, joined_at, renewed_at, change)
+         VALUES (?1, ?2, ?3, ?4, ?5, {NOW}, {NOW}, 0)"
     );
-    let row = params![host.incarnation, host.instance, host.data_dir, host.version];
+    let knows: Vec<&str> = EventType::ALL.iter().map(|kind| kind.as_str()).collect();
+    let knows = knows.join(" ");
+    let row = params![
+        host.incarnation,
+        host.instance,
+        host.data_dir,
+        host.version,
+        knows
+    ];
     connection.execute(&insert, row).map(drop)
 }
 
@@ -188,17 +196,16 @@ pub(in crate::store) fn take(
     transferred(connection)
 }
 
-/// Gives slots up.
+/// Gives leases up.
 pub(in crate::store) fn give(
     connection: &Connection,
     incarnation: &str,
-    slots: &[Slot],
+    names: &[LeaseName],
 ) -> sql::Result<()> {
-    if slots.is_empty() {
+    if names.is_empty() {
         return Ok(());
     }
-    let names = slots.iter().map(|slot| LeaseName::Slot(*slot).to_string());
-    let names: Vec<String> = names.collect();
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     connection.execute(
         "UPDATE lease SET holder = NULL WHERE holder = ?2 AND name IN (SELECT unnest(string_to_array(?1, ' ')))",
         params![names.join(" "), incarnation],
@@ -215,14 +222,16 @@ pub(in crate::store) fn transferred(connection: &Connection) -> sql::Result<()> 
 /// Who is there and who has what.
 pub(in crate::store) fn view(connection: &Connection) -> sql::Result<LeaseView> {
     let hosts = format!(
-        "SELECT incarnation, instance, renewed_at < {NOW} - ?1 FROM host WHERE ended_at IS NULL"
+        "SELECT incarnation, instance, renewed_at < {NOW} - ?1, knows FROM host WHERE ended_at IS NULL"
     );
     let hosts = connection
         .prepare_cached(&hosts)?
         .query_map([stale_millis()], |row| {
+            let knows: String = row.get(3)?;
             let seen = SeenHost {
                 instance: row.get(1)?,
                 is_stale: row.get(2)?,
+                knows: knows.split_whitespace().map(str::to_owned).collect(),
             };
             Ok((row.get(0)?, seen))
         })?
@@ -257,29 +266,13 @@ pub(in crate::store) fn of_same_name(
         .collect()
 }
 
-/// A host that is at work, as one that joins sees it.
-pub(in crate::store) struct OtherHost {
-    pub(in crate::store) instance: String,
-    pub(in crate::store) version: String,
-    pub(in crate::store) renewed_at: i64,
-}
-
-/// The hosts that were heard of lately, the last one first.
-pub(in crate::store) fn at_work(connection: &Connection) -> sql::Result<Vec<OtherHost>> {
+/// When the row was last renewed of a host that was heard of lately; `None`: there is none.
+pub(in crate::store) fn at_work(connection: &Connection) -> sql::Result<Option<i64>> {
     let select = format!(
-        "SELECT instance, version, renewed_at FROM host WHERE ended_at IS NULL AND renewed_at >= {NOW} - ?1
-         ORDER BY renewed_at DESC"
+        "SELECT MAX(renewed_at) FROM host WHERE ended_at IS NULL AND renewed_at >= {NOW} - ?1"
     );
-    connection
-        .prepare_cached(&select)?
-        .query_map([stale_millis()], |row| {
-            Ok(OtherHost {
-                instance: row.get(0)?,
-                version: row.get(1)?,
-                renewed_at: row.get(2)?,
-            })
-        })?
-        .collect()
+    let mut select = connection.prepare_cached(&select)?;
+    select.query_row([stale_millis()], |row| row.get(0))
 }
 
 /// The leases of an incarnation, with their terms.
@@ -327,9 +320,10 @@ pub(in crate::store) fn settings(connection: &Connection) -> sql::Result<BTreeMa
     let found: Option<String> = connection
         .query_row(select, [SETTINGS], |row| row.get(0))
         .optional()?;
-    Ok(found
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default())
+    let read = |text: String| serde_json::from_str(&text);
+    let read = found.map(read).transpose();
+    let settings = read.map_err(|e| sql::Error::Column(format!("the settings in meta: {e}")))?;
+    Ok(settings.unwrap_or_default())
 }
 
 /// Forgets hosts that ended long ago.

@@ -88,7 +88,7 @@ async fn a_row_that_cannot_be_read_is_named_and_holds_up_nothing_else() {
     for (column, value, why) in [
         ("data", "CAST(data AS BLOB)", "column data is of type Blob"),
         ("data", "'{'", "column data: the data is not JSON"),
-        ("type", "'no.such'", "there is no event type `no.such`"),
+        ("type", "'nothing'", "there is no event type `nothing`"),
         ("subject", "''", "column subject"),
         ("id", "'7'", "column id: it is not a UUID"),
         ("time", "'noon'", "column time is of type Text"),

@@ -346,6 +346,10 @@ impl Carrier for Inbox {
             }
             // Its copy is offered again, if Redis still has it; else it must be carried again. The outstanding entry stays.
             Left::Unanswered => self.order.back_to(seq),
+            Left::Unknown => {
+                self.outstanding.end(seq);
+                return;
+            }
         }
         if let Some(subject) = subject {
             self.order.left(subject);

@@ -8,7 +8,7 @@ use crate::bus::order::Judged;
 use crate::bus::redis::client::RedisError;
 use crate::bus::redis::outstanding::EntryKey;
 use crate::bus::redis::reply::StreamId;
-use crate::event::{Seq, Subject};
+use crate::event::{Event, EventType, Seq, Subject};
 use crate::store::{OwedRow, ReadError};
 
 /// Deliveries relayed with one write.
@@ -66,6 +66,11 @@ impl Inbox {
                 return Err(error);
             }
         };
+        let known = |event: &Event| event.kind != EventType::Unknown;
+        let events: Vec<Event> = events.into_iter().filter(known).collect();
+        if events.is_empty() {
+            return Ok(());
+        }
         let sent: Vec<EntryKey> = events
             .iter()
             .map(|event| self.outstanding.sent(event.seq, &event.subject))
