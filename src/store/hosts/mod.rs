@@ -1,4 +1,4 @@
-//! How a host joins the others that work on its store in a database, and stays among them. By what rules: [`super::leases`].
+//! How a host joins the others that work on its store in a database, and stays among them. [`super::leases`] has the rules.
 
 mod join;
 mod membership;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub(super) use join::join;
 pub(super) use membership::Membership;
 
-/// What a host says of itself, and what it would do.
+/// What a host says of itself, and what it wants to do.
 #[derive(Debug, Clone)]
 pub struct HostOptions {
     /// Its name, stable across restarts.

@@ -1,4 +1,4 @@
-//! What a host does about the leases, decided from what stands in the store. No clock, no I/O.
+//! What a host does about the leases, decided from what is in the store. No clock, no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,13 +26,13 @@ pub(in crate::store) struct SeenHost {
 pub(in crate::store) struct LeasePlan {
     /// Incarnations to end.
     pub(in crate::store) end: Vec<String>,
-    /// Leases to take: nobody has them, or those who have are to be ended.
+    /// Leases to take: nobody has them, or their holders are to be ended.
     pub(in crate::store) take: Vec<LeaseName>,
     /// Slots to give up, once nothing of them is under way.
     pub(in crate::store) give: Vec<Slot>,
 }
 
-/// What the host `me` does, which wants the leases `wanted` besides slots. `may_judge`: it may say that others are gone.
+/// What the host `me` does. It wants the leases `wanted` besides slots. `may_judge`: it may decide that others are gone.
 pub(in crate::store) fn plan(
     view: &LeaseView,
     me: &str,

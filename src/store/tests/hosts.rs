@@ -299,7 +299,7 @@ async fn another_host_of_the_same_name_or_of_another_version_is_refused() {
     let refused = Host::join_in(&database, "two", tempfile::tempdir().unwrap()).await;
     let refused = refused.err().unwrap().to_string();
     assert!(
-        refused.contains("with docent newer, and this is 0"),
+        refused.contains("with docent newer, but this is docent 0"),
         "{refused}"
     );
     database.run("UPDATE host SET version = '0'");
@@ -431,7 +431,7 @@ async fn hosts_that_were_killed_hold_nobody_to_their_settings() {
     let refused = Host::join_with(&database, with("2"), dir()).await.err();
     let refused = refused.unwrap().to_string();
     assert!(
-        refused.contains("jobs is 2 here, and 1 on the hosts"),
+        refused.contains("jobs is 2 here, but 1 on the hosts"),
         "{refused}"
     );
     one.leave().await;
