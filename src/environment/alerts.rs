@@ -1,4 +1,4 @@
-//! Whether the receivers of alerts could be told: it is too late to learn that when there is an alert.
+//! Whether the receivers of alerts can be notified: when there is an alert, it is too late to find out.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,12 +51,12 @@ fn startable(program: &str) -> Result<(), String> {
     {
         true => Ok(()),
         false => Err(format!(
-            "there is no program {program} in PATH; write its path"
+            "there is no program {program} in PATH; write its full path"
         )),
     }
 }
 
-/// That there is a file at `path` which may be started: a folder may be entered, which looks the same to the kernel.
+/// Checks that `path` is a file that may be started. A folder that may be entered looks the same to the kernel.
 fn executable(path: &Path) -> io::Result<()> {
     if std::fs::metadata(path)?.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());

@@ -1,4 +1,4 @@
-//! Whether the address of the API can be listened on.
+//! Whether docent can listen on the address of the API.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -6,12 +6,12 @@ use super::EnvironmentReport;
 use crate::config::Config;
 use crate::daemon::listen_hint;
 
-/// Nobody has the address, and this user may listen on it. `runs`: a daemon may have it, that of this config.
+/// Nobody has the address, and this user may listen on it. `runs`: the daemon of this config may have it.
 pub(super) fn address(config: &Config, runs: bool, report: &mut EnvironmentReport) {
     match config.http.listen {
         None => {}
         Some(address) if runs => report.notes.push(format!(
-            "whether {address} can be listened on was not tried: a daemon may have it, that of this config"
+            "listening on {address} was not tried, because the daemon of this config may be using it"
         )),
         Some(address) => tried(address, report),
     }

@@ -1,4 +1,4 @@
-//! What the config needs of this machine: tried without a daemon, changing nothing. One topic a file.
+//! What the config needs from this machine, tried without a daemon and without changing anything. Each topic has a file.
 //!
 //! A requirement that is not met is an [`Unmet`]: what was tried, on what, why it fails, and what to do. What could not be
 //! tried, and why, is a note.
@@ -49,7 +49,7 @@ pub(crate) fn is_service() -> bool {
     unit::path(unit::FOLDERS).is_some()
 }
 
-/// Tries everything. `again` are the arguments that repeat this check.
+/// Tries everything. `again`: the arguments that repeat this check.
 pub(crate) fn examine(config: &Config, again: &str) -> EnvironmentReport {
     let mut report = EnvironmentReport::default();
     let unit = unit::installed(unit::FOLDERS, &mut report);

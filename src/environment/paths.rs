@@ -1,4 +1,4 @@
-//! Paths: the roots can be read, `data_dir` is ours alone, the socket can be made.
+//! Paths: the roots can be read, `data_dir` is ours alone, the socket can be created.
 
 use std::error::Error;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -20,7 +20,7 @@ pub(super) fn collections(config: &Config, report: &mut EnvironmentReport) {
             report.unmet(
                 "collections",
                 format!("the collection {name}: cannot list {path}: {cause}"),
-                "make it, let this user read it, or name another path",
+                "create it, let this user read it, or name another path",
             );
         } else if let Err(cause) = rustix::fs::access(&collection.path, Access::EXEC_OK) {
             report.unmet(
@@ -48,7 +48,7 @@ pub(super) fn data_dir(data_dir: &Path, makes: Makes<'_>, report: &mut Environme
         report.unmet(
             "data_dir",
             format!(
-                "data_dir: {path} belongs to the user {}, and this is {us}",
+                "data_dir: {path} belongs to the user {}, but this is the user {us}",
                 found.uid()
             ),
             format!(
@@ -60,11 +60,11 @@ pub(super) fn data_dir(data_dir: &Path, makes: Makes<'_>, report: &mut Environme
         report.unmet(
             "data_dir",
             format!(
-                "data_dir: others may use {path}: its mode is {:04o}",
+                "data_dir: other users may access {path}: its mode is {:04o}",
                 found.mode() & 0o7777
             ),
             format!(
-                "it holds the text of the documents: `chmod 700 {}`",
+                "keep the text of the documents in it private: `chmod 700 {}`",
                 shell_word(data_dir)
             ),
         );
@@ -118,7 +118,7 @@ pub(super) fn group(name: &str, report: &mut EnvironmentReport) {
             "socket",
             format!("the control socket: there is no group `{name}`"),
             format!(
-                "make it (groupadd {}), or set another [control] group",
+                "create it (`groupadd {}`), or set another [control] group",
                 shell_word(Path::new(name))
             ),
         );
@@ -170,11 +170,11 @@ fn writable_folder(
         Err(cause) => report.unmet(
             check,
             format!(
-                "{check}: cannot make {} in {}: {cause}",
+                "{check}: cannot create {} in {}: {cause}",
                 folder.display(),
                 nearest.display()
             ),
-            format!("make it and give it to this user, or {otherwise}"),
+            format!("create it and give it to this user, or {otherwise}"),
         ),
     }
 }

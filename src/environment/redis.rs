@@ -1,4 +1,4 @@
-//! Whether Redis can be reached, what it can, how durable it is, and whose the namespace is.
+//! Whether Redis can be reached, whether it can carry events, how durable it is, and who owns the namespace.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) fn reachable(config: &Config, report: &mut EnvironmentReport) {
             let store = store.as_ref();
             store.is_some_and(|store| store.id() == owner || store.is_copy_of(owner))
         }
-        Err(_) => true, // nobody can tell; that is a note
+        Err(_) => true, // that is not known; the report has a note
     };
     match attempt(&settings, is_ours) {
         Ok(Probed::Carries { facts, owner }) => {
@@ -45,7 +45,7 @@ pub(super) fn reachable(config: &Config, report: &mut EnvironmentReport) {
                 ));
             }
         }
-        // In `redis` mode docent does not start then; else it is degraded.
+        // Then docent does not start in `redis` mode, and is degraded in other modes.
         Ok(Probed::Foreign { owner, command }) => report.unmet(
             "redis",
             format!(
@@ -57,7 +57,7 @@ pub(super) fn reachable(config: &Config, report: &mut EnvironmentReport) {
         Err(why) if needed => report.unmet(
             "redis",
             format!("Redis at {shown} cannot carry events: {why}"),
-            "start or repair it, or set [redis] url; with [bus] mode = \"auto\" docent works without it meanwhile",
+            "start or repair it, or set [redis] url; with [bus] mode = \"auto\" docent works without it until then",
         ),
         Err(why) => report.notes.push(format!(
             "Redis at {shown} cannot carry events, so the embedded carrier will: {why}"

@@ -33,17 +33,17 @@ pub(super) fn store(config: &Config, report: &mut EnvironmentReport) -> bool {
     match found {
         Inspection::Absent | Inspection::Intact => {}
         Inspection::InUse => report.notes.push(format!(
-            "a daemon has {path}: it checks the store itself; see `docent health`"
+            "a daemon is using {path}, and checks the store itself; see `docent health`"
         )),
         Inspection::Newer { found, known } => report.unmet(
             "store",
-            format!("the store: {path} has schema {found}, and this docent knows up to {known}"),
+            format!("the store: {path} has schema {found}, but this docent knows only up to {known}"),
             "run the newer docent, or restore an earlier copy",
         ),
         Inspection::Moved(to) => report.unmet(
             "store",
             format!("the store: {path} was moved to {to}"),
-            "set [store] url to where it is now",
+            "set [store] url to its new place",
         ),
         Inspection::Damaged(cause) => report.unmet(
             "store",
@@ -81,7 +81,7 @@ fn database(config: &Config, report: &mut EnvironmentReport) {
         })) => report.unmet(
             "store",
             format!("the store: it was moved from this database to {to}"),
-            "set [store] url to where it is now",
+            "set [store] url to its new place",
         ),
         Ok(Some(found)) => {
             report.notes.push(format!(
@@ -94,7 +94,7 @@ fn database(config: &Config, report: &mut EnvironmentReport) {
             ));
             if !found.has_checksums {
                 report.notes.push(
-                    "PostgreSQL keeps no checksums, so damage on its disk is not found; enable them with pg_checksums --enable while it is stopped"
+                    "PostgreSQL keeps no checksums, so it does not find damage on its disk; enable them with pg_checksums --enable while PostgreSQL is stopped"
                         .to_owned(),
                 );
             }
@@ -135,7 +135,7 @@ pub(super) fn free_space(config: &Config, report: &mut EnvironmentReport) {
                         format_size(free),
                         format_size(floor)
                     ),
-                    "free space, or set a lower floor",
+                    "free some space, or set a lower floor",
                 );
             }
         }

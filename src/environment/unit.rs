@@ -30,7 +30,7 @@ const MADE: [(&str, &str); 5] = [
     ("ConfigurationDirectory", "/etc"),
 ];
 
-/// How long systemd may take to tell about the unit.
+/// How long systemd may take to describe the unit.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The unit that is installed.
@@ -83,7 +83,7 @@ fn read_shown(text: &str) -> Option<Unit> {
     let path = PathBuf::from(property(text, "FragmentPath").filter(|path| !path.is_empty())?);
     let mut unit = String::new();
     for line in text.lines() {
-        // A value may have several lines; none of those that count here has.
+        // A value may have several lines, but none of those that are used here has.
         let Some((name, value)) = line.split_once('=') else {
             continue;
         };
@@ -132,13 +132,13 @@ impl Unit {
             made.any(|name| folder.starts_with(Path::new(base).join(name)))
         })?;
         Some(format!(
-            "{} is not there yet: {} makes it when the service starts ({key})",
+            "{} does not exist yet: {} creates it when the service starts ({key})",
             folder.display(),
             self.path.display()
         ))
     }
 
-    /// Compares the unit's times with those of the config. Tells root what only the service's user can try; `again` are the
+    /// Compares the unit's times with those of the config. Tells root what only the service's user can try. `again`: the
     /// arguments of this check.
     pub(super) fn relations(&self, config: &Config, again: &str, report: &mut EnvironmentReport) {
         let (unit, text) = (self.path.display(), &self.text);
@@ -153,7 +153,7 @@ impl Unit {
         let needed = config.shutdown_timeout;
         if let Some(stop) = stop.filter(|stop| *stop <= needed) {
             let what = format!(
-                "the unit: {unit} has TimeoutStopSec {}, and a stop may take shutdown_timeout = \"{}\": systemd would kill docent before it ends",
+                "the unit: {unit} has TimeoutStopSec {}, but a stop may take shutdown_timeout = \"{}\": systemd would kill docent before it ends",
                 format_duration(stop),
                 format_duration(needed)
             );
@@ -168,7 +168,7 @@ impl Unit {
             .filter(|w| !w.is_zero());
         if let Some(watchdog) = watchdog.filter(|watchdog| *watchdog <= needed) {
             let what = format!(
-                "the unit: {unit} has WatchdogSec {}, which is not more than delivery.stall_timeout (\"{}\") and {}: systemd would kill docent before it replaces an agent",
+                "the unit: {unit} has WatchdogSec {}, which is not more than delivery.stall_timeout (\"{}\") plus {}: systemd would kill docent before it replaces an agent",
                 format_duration(watchdog),
                 format_duration(config.delivery.stall_timeout),
                 format_duration(WATCHDOG_MARGIN)
@@ -182,7 +182,7 @@ impl Unit {
 
 /// How to change the unit, or the config instead.
 fn edit(line: &str, key: &str) -> String {
-    format!("`systemctl edit docent`, and write {line} below [Service], or set a shorter {key}")
+    format!("run `systemctl edit docent` and write {line} below [Service], or set a shorter {key}")
 }
 
 /// The program that the service runs, if it exists, else this one.
@@ -225,7 +225,7 @@ fn words<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
     words
 }
 
-/// The texts of the unit's drop-in files: by name, and of two with one name the one in the first folder, as systemd does it.
+/// The texts of the unit's drop-in files, by name. Of two with the same name, the one in the first folder counts, as for systemd.
 fn drop_ins(folders: &[&str]) -> String {
     let mut files = BTreeMap::new();
     for folder in folders {

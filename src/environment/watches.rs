@@ -16,7 +16,7 @@ const COUNTED_MAX: u64 = 2_000_000;
 pub(super) fn room(config: &Config, report: &mut EnvironmentReport) {
     let Some(limit) = limit(Path::new(LIMIT)) else {
         report.notes.push(format!(
-            "cannot read {LIMIT}: whether there are enough watches is not known"
+            "cannot read {LIMIT}, so it is not known whether there are enough watches"
         ));
         return;
     };
@@ -39,7 +39,7 @@ fn judge(needed: u64, limit: u64, report: &mut EnvironmentReport) {
                 "watches: the collections have {needed} directories, and one user may watch {limit} (fs.inotify.max_user_watches)"
             ),
             format!(
-                "raise it as root: `echo fs.inotify.max_user_watches={wanted} > /etc/sysctl.d/docent.conf && sysctl --system`; \
+                "raise the limit as root: `echo fs.inotify.max_user_watches={wanted} > /etc/sysctl.d/docent.conf && sysctl --system`; \
                  until then docent scans them every [watch] poll"
             ),
         );

@@ -31,7 +31,7 @@ pub enum OpenError {
     Corrupt { path: PathBuf, cause: String },
     /// The store was written by a newer docent.
     #[error(
-        "the store {place} has schema {found}, this docent knows up to {known}; run the newer docent, or restore the backup from before the upgrade"
+        "the store {place} has schema {found}, but this docent knows only up to {known}; run the newer docent, or restore the backup from before the upgrade"
     )]
     Newer {
         place: String,
@@ -40,9 +40,7 @@ pub enum OpenError {
         known: i64,
     },
     /// The store was copied, and the copy is the one that counts.
-    #[error(
-        "the store {place} was moved to {to}; set [store] url in the config to where it is now"
-    )]
+    #[error("the store {place} was moved to {to}; set [store] url in the config to its new place")]
     Moved { place: String, to: String },
     /// The disk is full or fails.
     #[error("cannot open the store {path}: {cause}", path = .path.display())]
@@ -64,7 +62,7 @@ impl OpenError {
     }
 }
 
-/// Why a server cannot be used as it is.
+/// Why a database cannot be used as it is.
 #[derive(Debug, Error)]
 pub enum DatabaseError {
     #[error("cannot use the store {shown}: {cause}")]
@@ -72,14 +70,14 @@ pub enum DatabaseError {
     /// Something about it must be changed by hand.
     #[error("the store {shown} cannot be used: {why}")]
     Unfit { shown: String, why: String },
-    /// Others work on it who may not meanwhile.
+    /// Others work on it, and must not meanwhile.
     #[error(
-        "the store {0} is in use: hosts work on it, or it is being copied or upgraded; stop every host first, or wait for the end"
+        "the store {0} is in use: hosts work on it, or it is being copied or upgraded; stop every host first, or wait until that is done"
     )]
     InUse(String),
     /// A host of the same name works on it.
     #[error(
-        "another host called {0} works on this store; give each host an instance of its own in the config"
+        "another host with the instance {0} works on this store; give each host a different instance in the config"
     )]
     SameName(String),
     /// The hosts that work on it are of a version that makes chunks or embeddings otherwise.
@@ -89,7 +87,7 @@ pub enum DatabaseError {
     IndexedOtherwise { theirs: String, ours: String },
     /// The hosts that work on it have another value of a setting that all must share.
     #[error(
-        "{key} is {ours} here, and {theirs} on the hosts that work on this store; give all of them the same value"
+        "{key} is {ours} here, but {theirs} on the hosts that work on this store; give all hosts the same value"
     )]
     Differs {
         key: String,
@@ -105,11 +103,11 @@ pub enum WriteError {
     #[error("the store cannot be written: {0}")]
     Unavailable(String),
     /// The id is known, with another type, subject or data.
-    #[error("the event {0} is known already, with other content; choose another id")]
+    #[error("an event with the id {0} exists, with different content; choose another id")]
     Conflict(EventId),
     /// The event is larger than an event may be.
     #[error(
-        "the event has {bytes} bytes, more than {max}; put the bulk elsewhere and name it in the event"
+        "the event has {bytes} bytes, more than {max}; keep the data elsewhere and refer to it in the event"
     )]
     TooLarge {
         bytes: usize,
@@ -117,7 +115,7 @@ pub enum WriteError {
         max: usize,
     },
     /// The delivery is no longer owed, or the flight was given up: what was computed is not applied.
-    #[error("the delivery is settled already, or its flight was given up")]
+    #[error("the delivery is already settled, or its flight was given up")]
     Refused,
     /// The transaction breaks a rule of the store.
     #[error("the store refuses the transaction: {0}")]
@@ -162,8 +160,8 @@ pub(super) fn is_unavailable(error: &sql::Error) -> bool {
 pub(super) fn unavailable(error: &sql::Error) -> WriteError {
     let damage = super::decode::damage(error);
     let remedy = match error {
-        sql::Error::Postgres(_) => "it goes on by itself once the database answers",
-        _ => "free space or mend the disk, the work goes on by itself",
+        sql::Error::Postgres(_) => "work continues by itself once the database answers",
+        _ => "free space or repair the disk; work then continues by itself",
     };
     WriteError::Unavailable(damage.unwrap_or_else(|| format!("{error}; {remedy}")))
 }

@@ -40,7 +40,7 @@ fn what_the_machine_lacks_is_told_with_what_to_do() {
     assert!(
         found["notes"][0]
             .as_str()
-            .is_some_and(|n| n.contains("a daemon has")),
+            .is_some_and(|n| n.contains("a daemon is using")),
         "{found}"
     );
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());

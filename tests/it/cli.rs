@@ -423,9 +423,7 @@ fn publish_prints_ids_and_refuses_what_it_must() {
     let conflict = with_id(r#"{"sleep_ms": 2}"#);
     assert_eq!((conflict.code(), conflict.stdout().as_str()), (65, ""));
     assert!(
-        conflict
-            .stderr()
-            .contains("is known already, with other content"),
+        conflict.stderr().contains("exists, with different content"),
         "{}",
         conflict.stderr()
     );

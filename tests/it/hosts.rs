@@ -545,7 +545,7 @@ fn a_host_with_other_settings_of_the_store_is_refused() {
     two.top("redis.max_retries = 9");
     let (code, said) = two.refused();
     assert!(
-        code == 78 && said.contains("redis.max_retries is 9 here, and 3 on the hosts"),
+        code == 78 && said.contains("redis.max_retries is 9 here, but 3 on the hosts"),
         "{code} {said}"
     );
     assert_eq!(daemon.stop(), Some(0), "{}", one.log());

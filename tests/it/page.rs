@@ -217,7 +217,7 @@ fn a_hidden_tab_lets_its_stream_go_and_asks_for_nothing_until_it_is_shown() {
     page.browser.hide();
     page.browser.until("document.hidden");
     page.browser
-        .until("document.getElementById('live').innerText === 'resting'");
+        .until("document.getElementById('live').innerText === 'paused'");
     page.browser.until_not_under_way(&stream);
     let asked = page.browser.requests().len();
     page.world.write("b.md", "# Buoy\n\nA second walrus.\n");
@@ -498,7 +498,7 @@ fn a_daemon_that_is_gone_is_told_with_the_age_of_what_is_shown() {
         .until("!document.getElementById('lost').hidden");
     let told = page.browser.text("#lost");
     assert!(
-        told.contains("has not answered since") && told.contains("is from"),
+        told.contains("has not answered since") && told.contains("shows its state at"),
         "{told}"
     );
     assert_eq!(page.browser.text("#figure-documents .value"), "1");
@@ -526,7 +526,7 @@ fn a_daemon_that_answers_and_cannot_tell_how_it_stands_is_not_called_gone() {
     page.browser
         .until("!document.getElementById('lost').hidden");
     let told = page.browser.text("#lost");
-    let why = "docent cannot tell how it stands: the walrus sits on the store; wait. What is shown here is from ";
+    let why = "docent cannot report its state: the walrus sits on the store; wait. This page shows its state at ";
     assert!(told.starts_with(why), "{told}");
     page.browser.value("window.back()");
     page.browser.until("document.getElementById('lost').hidden");

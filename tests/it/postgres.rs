@@ -145,7 +145,7 @@ fn a_database_in_use_one_that_is_away_and_one_that_is_unfit_are_refused_with_a_w
     let other = world_on(&server, "");
     let (code, said) = other.refused();
     assert!(
-        code == 75 && said.contains("works on this store; give each host an instance of its own"),
+        code == 75 && said.contains("works on this store; give each host a different instance"),
         "{code} {said}"
     );
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
@@ -172,7 +172,7 @@ fn a_database_in_use_one_that_is_away_and_one_that_is_unfit_are_refused_with_a_w
     server.query("UPDATE meta SET value = '99' WHERE name = 'schema'");
     let (code, said) = world.refused();
     assert!(
-        code == 65 && said.contains("has schema 99, this docent knows up to"),
+        code == 65 && said.contains("has schema 99, but this docent knows only up to"),
         "{code} {said}"
     );
     for ignores in [false, true] {
@@ -180,7 +180,7 @@ fn a_database_in_use_one_that_is_away_and_one_that_is_unfit_are_refused_with_a_w
         store(&world, &format!("url = \"{url}\""));
         let (code, said) = world.refused();
         assert!(
-            code == 78 && said.contains("a connection pooler stands before it"),
+            code == 78 && said.contains("it is behind a connection pooler"),
             "{code} {said}"
         );
     }

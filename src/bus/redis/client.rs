@@ -1,8 +1,8 @@
-//! One connection to Redis, and what a call on it can end with. All of fred that docent uses is here.
+//! One connection to Redis, and how a call on it can end. All of fred that docent uses is here.
 //!
 //! There is no reconnect policy: a connection that is lost, or whose reply did not come in time, is dropped, and a new one is
-//! checked before anything is done with it. Nothing is sent twice (`max_attempts` is 1): whether a call whose reply was lost
-//! has been done is *unknown*, and the ledger decides what follows.
+//! checked before anything is done with it. Nothing is sent twice (`max_attempts` is 1): if a reply was lost, it is *unknown*
+//! whether the call was done, and the ledger decides what follows.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -48,7 +48,7 @@ pub(super) enum RedisError {
         command: String,
     },
     /// The reply is not what the command is documented to give.
-    #[error("unexpected answer of Redis to {0}")]
+    #[error("unexpected answer from Redis to {0}")]
     Garbled(&'static str),
 }
 
@@ -68,7 +68,7 @@ impl From<Error> for RedisError {
                 RedisError::Missing(details.to_owned())
             }
             ErrorKind::Parse => RedisError::Garbled("a call"),
-            // Whatever else it answers: it does not do what was asked, though it can be reached.
+            // Any other answer: it can be reached, but does not do what it was asked for.
             _ if from_server => RedisError::Refused(remedy::explained(details)),
             ErrorKind::InvalidArgument | ErrorKind::InvalidCommand | ErrorKind::Config => {
                 RedisError::Refused(details.to_owned())
@@ -79,7 +79,7 @@ impl From<Error> for RedisError {
     }
 }
 
-/// A connection, checked by nobody yet.
+/// A connection that was not checked yet.
 pub(super) struct Connection {
     client: Client,
     /// fred's task: it alone reads and writes the socket.

@@ -1,4 +1,4 @@
-//! What stands in an entry: in an inbox, the event's id and place; in the journal of everything, the whole event.
+//! What is in an entry: in an inbox, the event's id and place; in the journal of everything, the whole event.
 
 use fred::prelude::Value;
 

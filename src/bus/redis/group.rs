@@ -1,4 +1,4 @@
-//! The shared consumer group on one stream, and the one consumer in it that is ours.
+//! The shared consumer group on one stream, and our own consumer in it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::scripts;
 /// Entries claimed at once from consumers of another name.
 const CLAIM: &str = "500";
 
-/// Bytes that one read looks at, but for the last entry of it.
+/// Bytes that one read looks at, apart from its last entry.
 const BUDGET: &str = "1048576";
 
 /// What is wanted of the entries that are read.
@@ -41,8 +41,8 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Makes the group if it is not there, from the stream's beginning: what was carried before it was there must be read. And
-    /// our consumer, so that everybody sees who owns it, also while it has never been given an entry.
+    /// Makes the group if it is not there, from the stream's beginning, because entries from before the group must be read. Also
+    /// makes our consumer, so that everybody sees who owns it even before it was given an entry.
     pub(super) async fn make(&self, connection: &Connection) -> Result<(), RedisError> {
         let create = ["CREATE", &self.stream, &self.name, "0", "MKSTREAM"];
         match connection.call("XGROUP", args(create)).await {

@@ -1,9 +1,9 @@
-//! The ingress: other programs write CloudEvents into one stream, docent publishes them into the ledger, then acknowledges and
-//! deletes.
+//! The ingress: other programs write CloudEvents into one stream; docent publishes them into the ledger, then acknowledges and
+//! deletes the entries.
 //!
-//! The publishing transaction records the entry's id too. An entry at or below the recorded one whose event the ledger does not
-//! have comes from an older Redis that was restored: it may have been handled and pruned long ago, so it is kept as a dead
-//! letter. What cannot be understood is kept likewise, with all that it held. No rule looks at the sender's `time`.
+//! The publishing transaction also records the entry's id. If an entry is at or below the recorded id and its event is not in the
+//! ledger, an older Redis was restored: the event may have been handled and pruned long ago, so the entry is kept as a dead
+//! letter. So is an entry that cannot be understood, with all its content. No rule looks at the sender's `time`.
 
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ impl Ingress {
         keeper: &mut ConnectionKeeper<IngressStream>,
     ) -> Result<(), RedisError> {
         let (settings, store) = (self.link.settings(), self.link.store().identity());
-        // Nothing can be claimed or made on a Redis that is full, and need not.
+        // On a Redis that is full, nothing can be claimed or made, and nothing has to be.
         let check = match epoch {
             FULL => OwnerCheck::Own,
             _ => OwnerCheck::Claim,

@@ -1,6 +1,6 @@
 //! The keeper of a connection to Redis. The link, each inbox, the ingress and the surveyor have one.
 //!
-//! A connection is checked before anybody uses it: the namespace must be this store's. One that fails is given up, and the
+//! A connection is checked before anybody uses it: the namespace must be this store's. A connection that fails is given up, and the
 //! keeper knows when the next attempt is due.
 
 use std::sync::Arc;

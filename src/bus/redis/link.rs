@@ -1,9 +1,9 @@
-//! Whether Redis can carry, decided again all the time.
+//! Whether Redis can carry, checked all the time.
 //!
-//! A health connection of its own is asked every 500 ms with a deadline of 1 s, by turns whether it answers (PING) and whether it
-//! still does what is needed (it lets the owner be written, its policy evicts nothing). After two misses, or one error that Redis
-//! answers, it cannot carry. A new connection is checked (owner, preflight) before anybody hears of it, and so is one that a
-//! carrier has reported a failure of.
+//! A separate health connection asks Redis every 500 ms with a deadline of 1 s, in turn whether it answers (PING) and whether it
+//! still does what is needed (it accepts a write to the owner's key, its policy evicts nothing). After two misses, or one error that
+//! Redis answers, it cannot carry. A new connection is checked (owner, preflight) before anybody hears of it, and so is one on which
+//! a carrier has reported a failure.
 
 mod task;
 

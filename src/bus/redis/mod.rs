@@ -1,14 +1,14 @@
 //! Redis Streams as a carrier. It moves and shares the work; the ledger remembers it.
 //!
-//! **A Redis entry carries no promise**: losing, repeating, reordering or delaying one never matters. So a flush, an older Redis
-//! restored, a deleted entry, a stranger's acknowledgement, a read whose reply was lost and ids that go backwards are one case,
+//! **A Redis entry carries no promise**: losing, repeating, reordering or delaying one never matters. So a flush, a restored older
+//! Redis, a deleted entry, a stranger's acknowledgement, a read whose reply was lost and ids that go backwards are one case,
 //! which the reader's *rounds* find (`round.rs`).
 //!
 //! - [`Link`] decides whether Redis can carry: one health connection, a preflight, and the owner of the namespace.
 //! - [`Inbox`] is the [`Carrier`](super::Carrier) of one agent: it relays owed deliveries into the agent's stream and reads them back
 //!   through the shared consumer group.
 //! - [`Ingress`] publishes what other programs have written.
-//! - [`Surveyor`] looks at how the streams stand, for whoever judges health.
+//! - [`Surveyor`] reads the state of the streams, to judge health by.
 //!
 //! Each of them has a keeper of its connection (`keeper.rs`).
 //! All calls and types of fred stay in this folder.

@@ -1,4 +1,4 @@
-//! The outstanding entries of one agent: copies that were *sent* to Redis and not yet seen settled or lost. No I/O.
+//! The outstanding entries of one agent: copies that were *sent* to Redis and that are not known to be settled or lost. No I/O.
 //!
 //! An entry ends with the commit of an outcome or a failure, with an XADD that failed or whose outcome is unknown, and with a
 //! round that finds the copy lost.

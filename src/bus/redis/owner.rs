@@ -1,4 +1,4 @@
-//! One store a namespace: two ledgers on one namespace would acknowledge each other's work away.
+//! One store for each namespace: two ledgers on one namespace would acknowledge each other's work, and lose it.
 
 use fred::prelude::Value;
 
@@ -31,7 +31,7 @@ pub(super) async fn check(
 ) -> Result<(), RedisError> {
     let key = keys::store(&settings.namespace);
     if let OwnerCheck::Claim = check {
-        // Where somebody has it this changes nothing, and shows all the same whether Redis lets itself be written to.
+        // If somebody has it, this changes nothing, but still shows whether Redis accepts writes.
         let claim = connection
             .call("SET", args([&key, store.id(), "NX"]))
             .await?;
@@ -48,7 +48,7 @@ pub(super) async fn check(
         Some(owner) if store.is_copy_of(&owner) => match check {
             OwnerCheck::NotForeign => Ok(()),
             OwnerCheck::Own => Err(RedisError::Missing(format!(
-                "{key} is of the store that this one was copied from"
+                "{key} belongs to the store that this one was copied from"
             ))),
             OwnerCheck::Claim => take_over(connection, &key, &owner, store).await,
         },
@@ -67,7 +67,7 @@ pub(super) async fn check(
     }
 }
 
-/// Takes the namespace of the store that this one was copied from, which does not open any more. What stands there is owed here.
+/// Takes the namespace of the store that this one was copied from, which can no longer be opened. What is there is owed here.
 async fn take_over(
     connection: &Connection,
     key: &str,
@@ -77,7 +77,7 @@ async fn take_over(
     let names = args([owner, store.id()]);
     let taken = connection.script(scripts::TAKE_OVER, key, names).await?;
     if taken != Value::Integer(1) {
-        let why = format!("{key} was of the store that this one was copied from a moment ago");
+        let why = format!("a moment ago {key} belonged to the store that this one was copied from");
         return Err(RedisError::Missing(why));
     }
     tracing::info!(
@@ -88,7 +88,7 @@ async fn take_over(
     Ok(())
 }
 
-/// Who owns the namespace, in words where what stands there is no name.
+/// Who owns the namespace; in words if what is there is not a name.
 pub(super) async fn read(
     connection: &Connection,
     namespace: &str,

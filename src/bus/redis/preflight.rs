@@ -1,4 +1,4 @@
-//! Whether this Redis can carry: every command is tried, not guessed from a version; and how durable it is, in one word.
+//! Whether this Redis can carry, found out by trying every command, not from the version; and how durable it is, in one word.
 
 use std::collections::HashMap;
 
@@ -33,16 +33,16 @@ impl Durability {
                 "Redis keeps no log on disk and loses its entries in a crash; docent loses nothing and sends them again from the ledger"
             }
             Durability::ProcessCrash => {
-                "Redis loses nothing in a crash, and may lose its last entries in a power failure; docent loses nothing and sends them again from the ledger"
+                "Redis loses nothing in a crash, but may lose its last entries in a power failure; docent loses nothing and sends them again from the ledger"
             }
             Durability::PowerLoss => {
                 "Redis loses nothing that it accepted, neither in a crash nor in a power failure"
             }
             Durability::Replicated => {
-                "what Redis accepted is also on a replica; docent sends again from the ledger what is lost even so"
+                "what Redis accepted is also on a replica; if entries are lost nevertheless, docent sends them again from the ledger"
             }
             Durability::Unknown => {
-                "its ACL hides how it stores entries; docent sends again from the ledger what it loses"
+                "the ACL hides how Redis stores entries; if it loses some, docent sends them again from the ledger"
             }
         }
     }
@@ -87,13 +87,13 @@ pub(super) async fn check(
     })
 }
 
-/// What may change while a connection stands, and Redis would not tell. That Redis takes what is written is seen when the owner is
-/// checked.
+/// Checks again what may change during a connection without a word from Redis. The check of the owner shows whether Redis accepts
+/// writes.
 pub(super) async fn check_again(connection: &Connection) -> Result<(), RedisError> {
     eviction(&info(connection, args(["memory"])).await?)
 }
 
-/// A command that is not known, or not in this form, is that of a Redis that is too old.
+/// A Redis that does not know a command, or not in this form, is too old.
 fn old(error: RedisError, version: &str) -> RedisError {
     match error {
         RedisError::Refused(why) if why.contains(": ERR ") && !why.contains(remedy::ACL) => {
@@ -174,8 +174,8 @@ fn streams(settings: &RedisSettings) -> Vec<String> {
         .collect()
 }
 
-/// What is done to each stream, in a form that changes nothing: an id that cannot be added, a group that is not there. It comes as
-/// far as the rules of Redis go (an ACL, a replica, a full memory), which may be other ones for these keys than for the probe's.
+/// What is done to each stream, in a form that changes nothing: an id that cannot be added, a group that is not there. It still meets
+/// everything that may refuse it (an ACL, a replica, a full memory), which may differ between these keys and the probe's.
 async fn own_keys(connection: &Connection, settings: &RedisSettings) -> Result<(), RedisError> {
     let nobody = format!("{}:preflight", settings.group);
     let forms: [(&'static str, &[&str], &str); 5] = [

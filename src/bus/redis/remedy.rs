@@ -1,6 +1,6 @@
-//! What Redis says when it does not do what it was asked for, with what a person can do about it.
+//! The errors that Redis answers, with what a person can do about them.
 
-/// What is done about each code that Redis puts before its errors.
+/// What to do about each code that Redis puts before its errors.
 const REMEDIES: &[(&str, &str)] = &[
     (
         "READONLY",
@@ -10,7 +10,10 @@ const REMEDIES: &[(&str, &str)] = &[
         "MASTERDOWN",
         "it is a replica that cannot reach its primary: restore their connection, or write the address of the primary into [redis] url",
     ),
-    ("LOADING", "it reads its data from disk: wait until it has"),
+    (
+        "LOADING",
+        "it is loading its data from disk: wait until that is done",
+    ),
     (
         "BUSY",
         "a script of another program does not end: stop it with `redis-cli SCRIPT KILL`, or `FUNCTION KILL`",
@@ -44,21 +47,21 @@ const REMEDIES: &[(&str, &str)] = &[
     ("CROSSSLOT", CLUSTER),
 ];
 
-/// What is to be done about a permission that is missing.
+/// What to do about a missing permission.
 pub(super) const ACL: &str = "the ACL of docent's user must allow all commands except administrative ones on the keys of its namespace";
 
 const CLUSTER: &str = "it is one node of a cluster: write redis-cluster:// in [redis] url";
 
-/// An error that Redis has answered, on one line, with what to do about it where that is known.
+/// An error that Redis has answered, on one line, with what to do about it if that is known.
 pub(super) fn explained(details: &str) -> String {
-    // What stands behind it is of use only to whoever wrote the script.
+    // What follows is of use only to the author of the script.
     let said = details.split(" script: ").next().unwrap_or(details);
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let code = said.split(' ').next().unwrap_or_default();
     let of_code = REMEDIES.iter().find(|(known, _)| *known == code);
     let remedy = match of_code {
         Some((_, remedy)) => remedy,
-        // In a script Redis 7.0 says it without a code.
+        // In a script, Redis 7.0 gives no code.
         None if said.contains("The user executing the script can't") => ACL,
         None if said.contains("max number of clients") => {
             "raise its maxclients, or close connections that nobody needs"
@@ -68,7 +71,7 @@ pub(super) fn explained(details: &str) -> String {
     format!("{} ({remedy})", said.trim_end_matches('.'))
 }
 
-/// What TLS says that does not come about, as a sentence.
+/// Why a TLS connection was not made, as a sentence.
 pub(super) fn of_tls(details: &str) -> String {
     let what = |what: &str| format!("{what} ({details})");
     if details.contains("UnknownIssuer") || details.contains("CaUsedAsEndEntity") {
@@ -82,12 +85,12 @@ pub(super) fn of_tls(details: &str) -> String {
              write the name that is in the certificate, or issue one for this name",
         )
     } else if details.contains("Expired") {
-        what("the certificate of this Redis has expired; have it renewed")
+        what("the certificate of this Redis has expired; renew it")
     } else if details.contains("NotValidYet") {
         what("the certificate of this Redis is not valid yet; check the clocks of both machines")
     } else if details.contains("CertificateRequired") {
         what(
-            "this Redis asks for a certificate of its clients, and docent has none; \
+            "this Redis asks for a client certificate, and docent has none; \
              set `tls-auth-clients no` there, and use a password or an ACL instead",
         )
     } else if details.contains("InvalidContentType") {

@@ -1,4 +1,4 @@
-//! What Redis answers, as values of ours. fred's own conversions differ between versions of the protocol and lose what a deleted
+//! Redis' replies as values of our own. fred's conversions differ between versions of the protocol and lose what a deleted
 //! entry looks like, so replies are taken apart here.
 
 use std::fmt;

@@ -2,7 +2,7 @@
 //!
 //! A round (1) lists what is outstanding and not in hand, and *then* asks for the stream's last id; (2) reads `>` until a read comes
 //! back empty or has passed that id; (3) *then* reads what is pending on its own consumer; (4) judges: what was listed and never
-//! came was lost by Redis. It begins, on every new connection, with what is pending, so that nothing of before is missed.
+//! came was lost by Redis. On every new connection it begins with what is pending, so that nothing from before is missed.
 //! Nothing here is a guess: no timeout decides that a copy is lost.
 
 use std::time::Duration;
@@ -95,7 +95,7 @@ impl Round {
         matches!(self.phase, RoundPhase::AwaitRead)
     }
 
-    /// What to do now, with so much capacity left in the table. `in_hand` tells of a pending entry that needs not be read.
+    /// What to do now, with so much capacity left in the table. `in_hand` says of a pending entry that it need not be read.
     pub(super) fn next(
         &mut self,
         now: Instant,

@@ -1,6 +1,6 @@
-//! What must be one step on Redis, and what must be looked at there because it may be too large to be sent: whoever can write to
-//! our keys decides how large an entry or a name is. `allow-oom`: what frees memory, or only moves marks, must work when Redis is
-//! full.
+//! Scripts: for what must be one step on Redis, and for what must be measured there because it may be too large to send. Whoever can
+//! write to our keys decides how large an entry or a name is. `allow-oom`: a script that frees memory, or only moves marks, must work
+//! when Redis is full.
 
 /// Reads entries, one by one, and gives of each its id, its size, and its fields unless they are larger than they may be. Ends at
 /// a count, or when a number of bytes has been looked at. KEYS: stream. ARGV: group, consumer, where (`>`: new ones; `0`: what is

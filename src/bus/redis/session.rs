@@ -135,8 +135,8 @@ impl InboxSession {
             .ok_or(RedisError::Garbled("XINFO STREAM"))
     }
 
-    /// Reads what was not delivered to the group yet; waits for up to `block_time` until there is something. What this session
-    /// adds is seen at once, what others add when the time is up.
+    /// Reads what was not delivered to the group yet; waits for up to `block_time` until there is something. It sees at once what
+    /// this session adds, and when the time is up what others have added.
     pub(super) async fn read_new(&self, count: usize) -> Result<Vec<StreamEntry>, RedisError> {
         let until = Instant::now() + self.block_time;
         loop {
@@ -159,7 +159,7 @@ impl InboxSession {
         }
     }
 
-    /// Others do not tell what they have added: they are asked soon while there is something to do, and ever less often.
+    /// Others do not tell what they have added, so Redis is asked: soon while there is something to do, then ever less often.
     fn pause_after_empty_read(&self) -> Duration {
         let reads = self.empty_reads.fetch_add(1, Ordering::Relaxed);
         SHARED_POLL.after(reads.saturating_add(1))

@@ -1,5 +1,5 @@
-//! How the streams stand, read now and then on a connection of its own, for whoever judges health. It changes nothing, and
-//! nothing waits for it: an answer that does not come in time is not known.
+//! The state of the streams, read now and then on a separate connection, to judge health by. Reading it changes nothing, and
+//! nothing waits for it: if an answer does not come in time, the state is not known.
 
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ impl Surveyor {
             }
         };
         let namespace = settings.namespace.clone();
-        // A store that cannot be read does not make strangers of other hosts.
+        // If the store cannot be read, other hosts do not become strangers.
         let hosts = self.link.store().hosts().await;
         let hosts = hosts.map_err(|error| RedisError::Lost(error.to_string()))?;
         let hosts: Vec<String> = hosts.into_iter().map(|host| host.instance).collect();

@@ -34,7 +34,7 @@ pub(crate) enum CopyError {
         source: io::Error,
     },
     #[error(
-        "the table {0} of the copy is not equal to that of the source; the copy does not count: remove it, and copy again"
+        "the table {0} of the copy differs from that of the source; the copy is not valid: remove it, and copy again"
     )]
     Differs(&'static str),
 }

@@ -1,8 +1,8 @@
 //! Copies a whole store into an empty one, on either engine.
 //!
 //! The copy has an id of its own and remembers whose copy it is, so that it may take over that store's namespace on Redis. All
-//! rows are read back and compared before the copy counts; then the source is marked as moved, and does not open any more.
-//! Whatever ends the copying before that leaves the source as it was.
+//! rows are read back and compared before the copy counts; then the source is marked as moved, and can no longer be opened.
+//! If the copying ends before that, the source is as it was.
 
 mod error;
 mod rows;

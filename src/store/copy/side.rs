@@ -28,7 +28,7 @@ impl StorePlace {
     }
 }
 
-/// A store that is open for all of it to be read or written.
+/// A store that is open so that all of it can be read or written.
 pub(super) struct Side {
     pub(super) connection: Connection,
     shown: String,
@@ -76,7 +76,7 @@ impl Side {
     pub(super) fn begin(&self) -> Result<(), CopyError> {
         self.connection
             .begin_long()
-            .map_err(self.failed("begin with"))
+            .map_err(self.failed("begin a transaction on"))
     }
 
     /// Says in the source where its copy is.
@@ -172,18 +172,18 @@ impl Target {
         let made = schema::steps(connection, 0)
             .and_then(|()| schema::complete(connection))
             .and_then(|()| schema::mark_copy_of(connection, source));
-        made.map_err(self.side.failed("make"))
+        made.map_err(self.side.failed("create"))
     }
 
     /// Makes the copy last.
     pub(super) fn finish(self) -> Result<(), CopyError> {
         let connection = &self.side.connection;
         if let Connection::Postgres(_) = connection {
-            postgres::renumber(connection).map_err(self.side.failed("number"))?;
+            postgres::renumber(connection).map_err(self.side.failed("set the row numbers of"))?;
         }
         connection
             .execute_batch("COMMIT")
-            .map_err(self.side.failed("commit"))?;
+            .map_err(self.side.failed("commit to"))?;
         let Some((building, path)) = self.file else {
             return Ok(());
         };

@@ -18,17 +18,17 @@ use crate::store::{DatabaseError, OpenError};
 /// The file in `data_dir` with its id.
 const FILE: &str = "host-id";
 
-/// How much longer than a row counts as fresh a start waits for a host that stands in its way.
+/// A start waits for a host that is in its way for as long as a row counts as fresh, and for this long.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// How often it looks meanwhile.
+/// How often it looks in that time.
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// The name of this host, and what is known of its `data_dir`.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct HostIdentity {
     pub(super) options: HostOptions,
-    /// Whoever has the lock of the same `data_dir` is the successor of whoever had it before.
+    /// The id of its `data_dir`. Whoever has the lock of the same one is the successor of whoever had it before.
     pub(super) data_dir: String,
 }
 
@@ -48,8 +48,8 @@ impl From<sql::Error> for Refused {
     }
 }
 
-/// Joins the hosts of a store: ends the predecessor on this `data_dir`, whose lock is held, and writes a row. A host that stands in the
-/// way may have been killed a moment ago: it is given the time to be found gone.
+/// Joins the hosts of a store: ends the predecessor on this `data_dir`, whose lock is held, and writes a row. A host that is in the
+/// way may have been killed a moment ago, so this waits until such a host would count as gone.
 pub(in crate::store) fn join(
     connection: &Connection,
     database: &Database,
@@ -128,7 +128,7 @@ fn join_within(
         }
     }
     let settings = match leases::at_work(connection)? {
-        // One that nobody has heard of lately is asked again should it come back.
+        // A host that has not renewed its row in time must agree when it comes back.
         None => options.settings.clone(),
         Some(renewed_at) => agree(connection, options, renewed_at)?,
     };
@@ -152,7 +152,7 @@ fn agree(
     if let Some(key) = first_difference(&all, &options.settings) {
         let value = |settings: &BTreeMap<String, String>| {
             let value = settings.get(key).cloned();
-            value.unwrap_or_else(|| "nothing".to_owned())
+            value.unwrap_or_else(|| "not set".to_owned())
         };
         let (theirs, ours) = (value(&all), value(&options.settings));
         let why = match key.as_str() {
@@ -190,7 +190,7 @@ fn first_difference<'a>(
         })
 }
 
-/// The id of a `data_dir`, which is made with the first start on it.
+/// The id of a `data_dir`, which the first start on it makes.
 fn data_dir_id(data_dir: &Path) -> io::Result<String> {
     let path = data_dir.join(FILE);
     match fs::read_to_string(&path) {

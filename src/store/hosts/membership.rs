@@ -1,5 +1,5 @@
-//! The thread that keeps this host among those of its store: it renews the row, ends hosts that are gone, moves leases, and hears
-//! of what others commit.
+//! The thread that keeps this host among those of its store: it renews the row, ends hosts that are gone, moves leases, and notices
+//! the commits of others.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::store::work::{Command, Work};
 /// How often a host renews its row.
 const RENEW: Duration = Duration::from_secs(3);
 
-/// How long it waits at a time to hear of a commit of another host. A poll follows in any case.
+/// How long it waits at a time for the notice of another host's commit, and how often it looks without one.
 const HEAR: Duration = Duration::from_millis(250);
 const POLL: Duration = Duration::from_secs(1);
 
@@ -108,14 +108,14 @@ impl Membership {
                 rounds.renewing_since = None;
                 rounds.next_renewal = Instant::now() + POLL;
                 if rounds.failing.is_new(true) {
-                    tracing::warn!(%error, "this host cannot show that it is alive; unless it can within 10 s, others take over its work, and it starts nothing until it has joined again");
+                    tracing::warn!(%error, "this host cannot renew its row in the database; unless it succeeds within 10 s, others take over its work, and it starts nothing until it has joined again");
                 }
             }
         }
         if let Some(session) = &rounds.session
             && let Err(error) = member.leave(session)
         {
-            tracing::debug!(%error, "cannot give up this host's leases; they end by themselves");
+            tracing::debug!(%error, "cannot give up this host's leases; others take them over when it counts as gone");
         }
     }
 }
@@ -155,7 +155,7 @@ impl Member {
                 self.shared.look_from_the_beginning();
             }
             if rounds.failing.is_new(false) {
-                tracing::info!("this host shows again that it is alive");
+                tracing::info!("this host renews its row in the database again");
             }
         }
         Ok(())
@@ -180,7 +180,7 @@ impl Member {
             sent = since_boot();
             join_again(session, &self.database, &self.identity, leases)?;
             tracing::warn!(
-                "other hosts had not heard of this one for {STALE:?}, ended it and took over its work; it has joined again and gets its share anew"
+                "this host gave no sign of life for {STALE:?}, so other hosts took over its work; it has joined again and gets a new share"
             );
         }
         if leases.trust_until(sent + TRUST) {
@@ -212,7 +212,7 @@ impl Member {
             for gone in ended.iter().filter_map(|gone| view.hosts.get(gone)) {
                 tracing::warn!(
                     host = gone.instance,
-                    "the host was not heard of for {STALE:?} and counts as gone; the others take over its work. If it should run, see whether it does, and whether it reaches the database"
+                    "the host gave no sign of life for {STALE:?} and counts as gone; the others take over its work. If it should be running, check that it is, and that it reaches the database"
                 );
             }
         }

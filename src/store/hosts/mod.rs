@@ -1,4 +1,4 @@
-//! How a host joins the others that work on its store in a database, and stays among them. By what rules: [`super::leases`].
+//! How a host joins the others that work on its store in a database, and stays among them. [`super::leases`] has the rules.
 
 mod join;
 mod membership;
@@ -11,7 +11,7 @@ pub(super) use membership::Membership;
 /// The key, among the settings of the store, of what chunks and embeddings are made by: the version has it, and not the config.
 pub(crate) const INDEXED_BY: &str = "indexed_by";
 
-/// What a host says of itself, and what it would do.
+/// What a host says of itself, and what it wants to do.
 #[derive(Debug, Clone)]
 pub struct HostOptions {
     /// Its name, stable across restarts.

@@ -1,4 +1,4 @@
-//! What this host may do, as it knows it: the leases that it holds, and how long it trusts them.
+//! What this host may do, as far as it knows: the leases that it holds, and how long it trusts them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -77,12 +77,12 @@ struct SharedLeases {
     /// All but the slots.
     named: watch::Sender<BTreeMap<LeaseName, i64>>,
     incarnation: Mutex<Arc<str>>,
-    /// Milliseconds of the clock that goes on while the machine sleeps; 0: not trusted.
+    /// Milliseconds of the clock that runs while the machine sleeps; 0: not trusted.
     trusted_until: AtomicU64,
     has_others: AtomicBool,
-    /// Something that was passed may be this host's now: slots were gained, or stay after all, or are trusted again.
+    /// A delivery that was passed over may be this host's now: slots were gained, or stay after all, or are trusted again.
     look_anew: AtomicBool,
-    /// The change that this host's index has come to.
+    /// The change that this host's index has reached.
     position: AtomicU64,
 }
 
@@ -144,7 +144,7 @@ impl fmt::Debug for SlotUse {
 }
 
 impl SlotUse {
-    /// Nothing of any slot: for what does no harm twice.
+    /// Uses no slot: for what does no harm if it is done twice.
     pub(crate) fn none() -> Self {
         SlotUse(None)
     }
@@ -328,7 +328,7 @@ impl Leases {
         Some(watched.collect())
     }
 
-    /// Waits until the collections are others than these, or of another term; for ever on a file.
+    /// Waits until the collections or their terms are no longer these; forever on a file.
     pub(crate) async fn collections_changed(&self, since: &Option<BTreeMap<String, LeaseTerm>>) {
         let Some(shared) = &self.0 else {
             return std::future::pending().await;
@@ -354,7 +354,7 @@ impl Leases {
         shared.map_or(0, |shared| shared.slots.iter().filter(held).count())
     }
 
-    /// The index of this host has come to a change.
+    /// The index of this host has reached a change.
     pub(in crate::store) fn set_position(&self, change: u64) {
         if let Some(shared) = &self.0 {
             shared.position.store(change, Ordering::SeqCst);

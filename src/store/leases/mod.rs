@@ -1,21 +1,21 @@
-//! Several hosts on one store in a database: who of them may do what.
+//! Several hosts on one store in a database: which of them may do what.
 //!
 //! - A host has a row in the table `host`, which it renews every three seconds. Its *incarnation* is a random id that is never
 //!   used again.
-//! - What one host alone may do has a *lease*: a slot of subjects, a collection, a task of the whole store. A lease has a holder
+//! - What only one host may do has a *lease*: a slot of subjects, a collection, a task of the whole store. A lease has a holder
 //!   and a *term*, a number that every transfer raises.
-//! - **A host ends by a write, not by a clock.** Whoever finds a row that was not renewed for [`STALE`] ends that incarnation, and
-//!   its leases are free in the same transaction. A late renewal changes nothing then.
+//! - **A host ends by a write, not by a clock.** A host that finds a row that was not renewed for [`STALE`] ends that incarnation and
+//!   frees its leases, in one transaction. A late renewal then changes nothing.
 //! - A host trusts its own row for less time than others do ([`TRUST`]), counted from the moment when its last renewal was sent.
 //!   Without trust it begins nothing.
 //! - **Whatever is done under a lease names its term**, and the writer refuses it unless the lease is held under that term at the
 //!   commit. Leases move in transactions that are serial with all commits, so nothing of an earlier holder is applied later.
 //!
-//! A delivery belongs to the slot of its subject, the same for all agents. Where no host has a Redis, the slot's holder handles it
-//! by itself, so one subject is handled by one host at a time. Redis hands it to whatever host reads it. Then it is *taken* first:
-//! the writer makes the host its holder if nobody has it or anything else of its subject, and if no older one of the subject was
-//! never attempted. Only its holder settles it, by the token of the take. What a host holds and has not in hand it releases; what
-//! an ended one held is free.
+//! A delivery belongs to the slot of its subject, the same for all agents. If no host has a Redis, the slot's holder handles it
+//! by itself, so one subject is handled by one host at a time. With Redis, any host may read it. So the host first *takes* it:
+//! the writer makes the host its holder if nobody holds it or another delivery of its subject, and if every older one of the subject
+//! was attempted at least once. Only its holder settles it, with the token of the take. A host releases what it holds and does not
+//! have in hand; what an ended host held is free.
 
 mod held;
 mod plan;

@@ -1,4 +1,4 @@
-//! What a host does about the leases, decided from what stands in the store. No clock, no I/O.
+//! What a host does about the leases, decided from what is in the store. No clock, no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ pub(in crate::store) struct SeenHost {
 pub(in crate::store) struct LeasePlan {
     /// Incarnations to end.
     pub(in crate::store) end: Vec<String>,
-    /// Leases to take: nobody has them, or those who have are to be ended.
+    /// Leases to take: nobody has them, or their holders are to be ended.
     pub(in crate::store) take: Vec<LeaseName>,
     /// Leases to give up; slots once nothing of them is under way.
     pub(in crate::store) give: Vec<LeaseName>,

@@ -37,7 +37,7 @@ pub(crate) struct HostRow {
     pub(crate) is_this: bool,
 }
 
-/// Does something in a transaction that waits for the commits of all others, and they for it.
+/// Does something in a transaction that waits for the commits of all others, and that they wait for.
 pub(in crate::store) fn in_turn<T, E: From<sql::Error>>(
     connection: &Connection,
     work: impl FnOnce() -> Result<T, E>,
@@ -84,7 +84,7 @@ pub(in crate::store) fn insert(connection: &Connection, host: &NewHost<'_>) -> s
     connection.execute(&insert, row).map(drop)
 }
 
-/// Renews the row of a host, whose index has come to `position`. False: it has ended.
+/// Renews the row of a host, whose index has reached `position`. False: the host was ended.
 pub(in crate::store) fn renew(
     connection: &Connection,
     incarnation: &str,
@@ -104,7 +104,7 @@ pub(in crate::store) fn end(connection: &Connection, incarnation: &str) -> sql::
     free(connection, incarnation)
 }
 
-/// Ends an incarnation that nobody has heard of for too long. A renewal that is on its way is waited for. False: it was renewed.
+/// Ends an incarnation whose row was not renewed for too long; waits for a renewal that is under way. False: it was renewed.
 pub(in crate::store) fn end_stale(connection: &Connection, incarnation: &str) -> sql::Result<bool> {
     let update = format!(
         "UPDATE host SET ended_at = {NOW} WHERE incarnation = ?1 AND ended_at IS NULL AND renewed_at < {NOW} - ?2"
@@ -213,7 +213,7 @@ pub(in crate::store) fn give(
     transferred(connection)
 }
 
-/// Counts a transfer: all hosts look at what they may do and what is owed from the beginning.
+/// Counts a transfer: all hosts then look again at what they may do, and from the beginning at what is owed.
 pub(in crate::store) fn transferred(connection: &Connection) -> sql::Result<()> {
     let count = "INSERT INTO counter (name, value) VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET value = counter.value + 1";
     connection.execute(count, [TRANSFERS]).map(drop)
@@ -240,7 +240,7 @@ pub(in crate::store) fn view(connection: &Connection) -> sql::Result<LeaseView> 
         .prepare_cached("SELECT name, holder FROM lease WHERE holder IS NOT NULL")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<sql::Result<_>>()?;
-    // What a newer docent has leases for is none of ours.
+    // Leases that only a newer docent knows are left out.
     let known = |(name, holder): (String, String)| Some((LeaseName::parse(&name)?, holder));
     Ok(LeaseView {
         hosts,
@@ -248,8 +248,8 @@ pub(in crate::store) fn view(connection: &Connection) -> sql::Result<LeaseView> 
     })
 }
 
-/// The incarnations that are not ended of hosts of this name, or on this `data_dir`: each with its `data_dir` and when its row was
-/// renewed last.
+/// The incarnations that have not ended, of hosts of this name or on this `data_dir`: each with its `data_dir` and when its row was
+/// last renewed.
 pub(in crate::store) fn of_same_name(
     connection: &Connection,
     instance: &str,
@@ -332,7 +332,7 @@ pub(in crate::store) fn prune(connection: &Connection, kept_for: i64) -> sql::Re
     connection.execute(&delete, [kept_for]).map(drop)
 }
 
-/// The change that the indexes of all hosts have come to; `None`: there is no host.
+/// The change that the indexes of all hosts have reached; `None`: there is no host.
 pub(in crate::store) fn lowest_position(connection: &Connection) -> sql::Result<Option<u64>> {
     connection.query_row(
         "SELECT MIN(change) FROM host WHERE ended_at IS NULL",
@@ -342,8 +342,8 @@ pub(in crate::store) fn lowest_position(connection: &Connection) -> sql::Result<
 }
 
 impl Store {
-    /// Those of these collections that are not in any config: on a file all of them, since they are not in the one that there is. On
-    /// a database the ones that this host was the last to watch, and nobody watches now.
+    /// Which of these collections, none of which is in this host's config, are in no config at all. On a file: all of them. On a
+    /// database: those that this host was the last to watch and that nobody watches now.
     pub(crate) async fn deserted(
         &self,
         collections: Vec<String>,
@@ -404,7 +404,7 @@ impl Store {
 }
 
 impl HostRow {
-    /// What a newer docent has leases for is left out.
+    /// Leases that only a newer docent knows are left out.
     fn add_leases<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
         let known: BTreeSet<LeaseName> = names.filter_map(LeaseName::parse).collect();
         for name in known {

@@ -57,15 +57,15 @@ impl LeaseName {
     pub(in crate::store) fn task(&self) -> String {
         match self {
             LeaseName::Slot(Slot(number)) => {
-                format!("handles what is owed of slot {number}")
+                format!("handles the deliveries of slot {number}")
             }
             LeaseName::Collection(name) => format!("watches the collection {name}"),
-            LeaseName::Alerts => "judges alerts and sends notifications".to_owned(),
+            LeaseName::Alerts => "evaluates alerts and sends notifications".to_owned(),
             LeaseName::Housekeeping => "prunes and checks the store".to_owned(),
         }
     }
 
-    /// The lease of this name; `None`: this docent knows none of it.
+    /// The lease of this name; `None`: this docent does not know it.
     pub(super) fn parse(name: &str) -> Option<Self> {
         match name.split_once('/') {
             Some(("slot", number)) => Some(LeaseName::Slot(Slot(number.parse().ok()?))),

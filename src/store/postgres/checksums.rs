@@ -2,7 +2,7 @@
 
 use crate::store::sql::{self, Connection};
 
-/// What the checksums of the server say; `None`: it has met no page that is damaged. Where it keeps no checksums it meets none,
+/// What the checksums of the server say; `None`: it has found no damaged page. Without checksums it finds none,
 /// which is said when the store is opened.
 pub(in crate::store) fn fault(connection: &Connection) -> sql::Result<Option<String>> {
     let failures = connection.query_row(

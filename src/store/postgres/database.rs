@@ -22,17 +22,17 @@ const UNCONFIRMED: Duration = Duration::from_secs(5);
 /// The oldest server that has all that is used.
 const OLDEST: i64 = 150_000;
 
-/// What a connection begins with. A session that is frozen between lock and commit blocks nobody for longer than its timeout.
-/// It is said while connecting: a pooler of transactions refuses it, or drops it, which is seen then.
+/// The settings of a connection. A session that is frozen between lock and commit blocks nobody for longer than its timeout.
+/// They are sent while connecting: a transaction pooler refuses them, or drops them, which is noticed afterwards.
 const WRITER: &str =
     "-c synchronous_commit=on -c lock_timeout=5s -c idle_in_transaction_session_timeout=2s";
 const MEMBER: &str = "-c synchronous_commit=on -c lock_timeout=1s -c statement_timeout=5s -c idle_in_transaction_session_timeout=2s";
 const READER: &str = "-c default_transaction_read_only=on -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s";
 
-const POOLER: &str = "a connection pooler stands before it, which docent's prepared statements, settings and locks do not pass; name the server itself in [store] url";
+const POOLER: &str = "it is behind a connection pooler, which does not support docent's prepared statements, session settings and locks; name the server itself in [store] url";
 
-/// The lock of those who write, by two numbers that nobody else is likely to use: `doce` and `nt` in ASCII. Hosts that work together
-/// share it; who must be alone has it alone.
+/// The lock of sessions that write, named by two numbers that nobody else is likely to use: `doce` and `nt` in ASCII. Hosts that work
+/// together share it; a session that must be alone holds it alone.
 const LOCK_ALONE: &str = "SELECT pg_try_advisory_lock(1685021541, 28276)";
 const LOCK_SHARED: &str = "SELECT pg_try_advisory_lock_shared(1685021541, 28276)";
 
@@ -50,7 +50,7 @@ pub(in crate::store) enum Writers {
 pub enum Trust {
     /// It is not asked to: a socket file, or a network that is trusted.
     Plain,
-    /// Its certificate is checked, and that it is of the host that was asked for.
+    /// Its certificate is checked, and the name in it must be that of the host.
     Verified(Arc<tokio_rustls::rustls::ClientConfig>),
 }
 
@@ -93,7 +93,7 @@ impl Database {
     pub fn new(url: &str, password: Option<&[u8]>, trust: Trust) -> Result<Self, String> {
         let mut config = Config::from_str(url).map_err(|error| told(&error))?;
         if config.get_password().is_some() {
-            return Err("it holds a password".to_owned());
+            return Err("it contains a password".to_owned());
         }
         let shown = shown(&config);
         if let Some(password) = password {
@@ -142,7 +142,7 @@ impl Database {
         self.connect(MEMBER)
     }
 
-    /// A session that writes, if nobody does who may not meanwhile.
+    /// A session that writes, unless others write who must not meanwhile.
     pub(in crate::store) fn connect_writer(
         &self,
         writers: Writers,
@@ -197,7 +197,7 @@ impl Database {
         found.map_err(|error| self.unreachable(&error))
     }
 
-    /// That the server can keep what it is given.
+    /// Checks that the server can keep what it is given.
     fn fit(&self, connection: &Connection) -> Result<(), DatabaseError> {
         let setting = |name: &str| -> Result<String, DatabaseError> {
             let found =
@@ -212,12 +212,12 @@ impl Database {
         if version.parse::<i64>().is_ok_and(|number| number < OLDEST) {
             let have = setting("server_version")?;
             return Err(unfit(&format!(
-                "it is PostgreSQL {have}, and docent needs 15 or newer; upgrade the server"
+                "it is PostgreSQL {have}, but docent needs 15 or newer; upgrade the server"
             )));
         }
         if setting("fsync")? != "on" {
             return Err(unfit(
-                "fsync is off, so a crash of its machine loses what docent was told is durable; set fsync = on",
+                "fsync is off, so a crash of its machine loses commits that it reported as durable; set fsync = on",
             ));
         }
         if setting("server_encoding")? != "UTF8" {

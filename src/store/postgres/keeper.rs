@@ -13,7 +13,7 @@ use crate::store::leases::{HeldTerms, LOCK_HEAD, Leases, NOTIFY, TRANSFERS, in_t
 use crate::store::sql::{self, Connection, Error, Optional, Row, params};
 use crate::store::{DatabaseError, WriteError};
 
-/// How long a commit whose answer was lost is asked after.
+/// How long docent tries to find out about a commit whose answer was lost.
 const LOST_REPLY: Duration = Duration::from_secs(15);
 
 /// Between two attempts to reach the server.
@@ -104,15 +104,15 @@ impl DatabaseKeeper {
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.is_away, true) {
-                    tracing::warn!(%error, "the connection to the store is lost; docent goes on trying");
+                    tracing::warn!(%error, "the connection to the store is lost; docent keeps trying");
                 }
                 Err(away(&error))
             }
         }
     }
 
-    /// Begins a batch, alone: whoever else writes waits for its end. Gives what stands in the store then, and the leases of this
-    /// host if they are others than `known`.
+    /// Begins a batch, alone: others that write wait for its end. Gives what is in the store then, and the leases of this
+    /// host if they differ from `known`.
     pub(in crate::store) fn begin(
         &mut self,
         connection: &Connection,
@@ -140,7 +140,7 @@ impl DatabaseKeeper {
         Ok(BatchStart { counters, held })
     }
 
-    /// Ends a batch. Where the answer is lost with the connection, the store is asked whether it has the batch. One that
+    /// Ends a batch. If the answer is lost with the connection, the store is asked whether it has the batch. A batch that
     /// `has_changes` is counted, and others are told.
     pub(in crate::store) fn commit(
         &mut self,
@@ -167,8 +167,8 @@ impl DatabaseKeeper {
         }
     }
 
-    /// Whether the last batch that was committed is in the store, on a session that is new. Where it is not, the database was restored,
-    /// or failed over to a replica that was behind: it gives out terms and numbers a second time, so nothing of before may count.
+    /// Whether the last batch that was committed is in the store, on a session that is new. If it is not, the database was restored,
+    /// or failed over to a replica that was behind: it gives out terms and numbers a second time, so nothing from before may count.
     fn look_for_commits(&mut self, connection: &Connection) -> sql::Result<SessionFound> {
         let Some((incarnation, batch)) = &self.committed else {
             return Ok(SessionFound::New);
@@ -224,8 +224,7 @@ impl DatabaseKeeper {
                         .look_for_commits(connection)
                         .map_err(|error| error::unavailable(&error))?;
                     return Err(WriteError::Unavailable(
-                        "the connection was lost before the commit; nothing of it was written"
-                            .to_owned(),
+                        "the connection was lost before the commit; nothing was written".to_owned(),
                     ));
                 }
                 Err(error) if Instant::now() > until => return Err(away(&error)),
@@ -259,6 +258,6 @@ fn read_counters(rows: &[tokio_postgres::Row]) -> sql::Result<(Counters, u64)> {
 
 fn away(error: &DatabaseError) -> WriteError {
     WriteError::Unavailable(format!(
-        "{error}; the work goes on by itself once it answers"
+        "{error}; work continues by itself once the database answers"
     ))
 }

@@ -423,7 +423,7 @@ async fn hosts_that_were_killed_hold_nobody_to_their_settings() {
     let refused = Host::join_with(&database, with("2"), dir()).await.err();
     let refused = refused.unwrap().to_string();
     assert!(
-        refused.contains("jobs is 2 here, and 1 on the hosts"),
+        refused.contains("jobs is 2 here, but 1 on the hosts"),
         "{refused}"
     );
     one.leave().await;

@@ -2,8 +2,8 @@
 //! rounds and offers them.
 //!
 //! It is driven by its runner's task and owns no task of its own: what is under way is a set of futures that outlives any one
-//! call, so a read is awaited and never dropped while the connection lives. Outstanding entries stay when a connection is
-//! replaced; what it has read but not handed over is read again.
+//! call, so a read is awaited and never dropped while the connection lives. When a connection is replaced, outstanding entries
+//! stay, and what was read but not handed over is read again.
 
 mod connection;
 mod reader;

@@ -1,4 +1,4 @@
-//! The task behind a link: connects, watches, decides, tells.
+//! The task behind a link: connects, watches, decides, reports.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,7 +24,8 @@ const MISSES: u32 = 2;
 const HOLD_MAX: Duration = Duration::from_secs(60);
 const HOLD: Backoff = Backoff::new(Duration::from_secs(1), HOLD_MAX);
 
-/// How long Redis must carry without a report of a failure, after one, until that is told: by then it was asked for real work.
+/// After a carrier has reported a failure, how long Redis must carry without another one until that is told: by then it has been
+/// asked for real work.
 const PROVEN: Duration = Duration::from_secs(10);
 
 /// How long a connection that was closed may take to be replaced before work goes on without Redis.
@@ -37,7 +38,7 @@ pub struct LinkTask {
     epoch: u64,
     /// Redis could carry when this was last told.
     told: Option<bool>,
-    /// A carrier could not work with it though the preflight finds nothing: that it carries again is told when it has for a while.
+    /// A carrier could not work with it though the preflight finds nothing. That it carries again is told only after a while.
     doubted: bool,
 }
 
@@ -75,7 +76,7 @@ impl LinkTask {
             };
             match established {
                 Err(error) => {
-                    // What the preflight finds it also finds gone.
+                    // The preflight finds this fault, so it will also find when it is gone.
                     self.doubted = false;
                     self.enter_down(&error).await;
                     keeper.failed();
@@ -125,7 +126,7 @@ impl LinkTask {
             let connection = keeper::connect(settings, store, OwnerCheck::NotForeign).await?;
             let tried = async {
                 let facts = preflight::check(&connection, settings).await?;
-                // A Redis that cannot carry need not be claimed, and may not know how.
+                // A Redis that cannot carry need not be claimed, and may not support that.
                 owner::check(&connection, settings, store, OwnerCheck::Claim).await?;
                 Ok(facts)
             };
@@ -163,7 +164,7 @@ impl LinkTask {
                         return WatchEnd::Closed;
                     }
                     beats += 1;
-                    // What was missed is asked for again, or a PING would make up for it.
+                    // After a miss comes a thorough question again: a PING would make up for the miss.
                     let thorough = beats.is_multiple_of(2) || misses > 0;
                     match self.ask(connection, thorough).await {
                         Ok(()) => misses = 0,

@@ -1,4 +1,4 @@
-// Acts: a link with `data-act` leads to a page that asks and has the form; on a live page a dialog asks, and its form is sent.
+// Actions: a link with `data-act` leads to a page that asks for confirmation. On a live page a dialog asks instead.
 
 import { refresh } from "./live.js";
 
@@ -8,7 +8,7 @@ function element(name, text, properties = {}) {
   return Object.assign(document.createElement(name), { textContent: text }, properties);
 }
 
-// Says what came of an act, where screen readers hear it too.
+// Shows the result of an action, also to screen readers.
 export function say(text, failed) {
   const said = document.getElementById("said");
   said.className = failed ? "said bad" : "said";
@@ -17,7 +17,7 @@ export function say(text, failed) {
   say.timer = setTimeout(() => { said.textContent = ""; }, failed ? 20000 : 8000);
 }
 
-// Asks whether `act` is to be done, and does it.
+// Asks for confirmation of `act`, and does it.
 export function ask(act) {
   const dialog = document.createElement("dialog");
   const heading = element("h2", act.dataset.act, { id: "ask-title" });
@@ -34,7 +34,7 @@ export function ask(act) {
     if (dialog.returnValue === "yes") {
       send(act.href);
     }
-    // What led here may have been replaced meanwhile.
+    // The link may have been replaced meanwhile.
     (act.isConnected ? act : document.getElementById(act.id) ?? document.getElementById("main")).focus();
   });
   document.body.append(dialog);

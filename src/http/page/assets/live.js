@@ -1,35 +1,35 @@
-// Keeps the part of a page with `data-live` as the server would make it now. `data-live` is where the part is had anew,
-// `data-stream` the stream of server-sent events that tells when it has changed.
+// Keeps the part of a page with `data-live` up to date. `data-live` is the address that returns the part, `data-stream` the stream of
+// server-sent events that says when the part has changed.
 
 import { morph } from "./morph.js";
 
-// The part is asked for no more often than this.
+// The part is fetched no more often than this.
 const PAUSE = 1000;
-// Without a word for so long the stream is taken for dead. The daemon says something every 5 s, if only that it is there.
+// After this long without an event the stream counts as dead. The daemon sends something every 5 s, if only that it is running.
 const SILENCE = 15000;
-// Until the next attempt after the connection was lost.
+// How long to wait before connecting again after the connection was lost.
 const AGAIN = 2000;
-// An answer that takes longer is none.
+// An answer that takes longer is not waited for.
 const PATIENCE = 10000;
 
 const clock = (date) => date.toLocaleTimeString([], { hour12: false });
 
 let part = null;
 let stream = null;
-// When the stream was begun or last said something, and when it last said something.
+// `heard`: when the stream was begun or last sent something. `spoke`: when it last sent something.
 let heard = 0;
 let spoke = 0;
 let pending = null;
 let asked = 0;
 let fresh = new Date();
-// Since when there is no answer, and what the daemon said instead of how it stands.
+// `lost`: since when there is no answer. `refused`: why the daemon answered without its state.
 let lost = null;
 let refused = null;
 
 export function keepLive(element) {
   part = element;
   document.addEventListener("visibilitychange", () => (document.hidden ? rest() : connect()));
-  // A page that is gone back to may come from the browser's memory.
+  // When the user goes back to a page, it may come from the browser's memory.
   window.addEventListener("pageshow", (event) => event.persisted && connect());
   window.addEventListener("pagehide", rest);
   setInterval(watch, 1000);
@@ -38,7 +38,7 @@ export function keepLive(element) {
   }
 }
 
-// Has the part anew soon, once for all who ask meanwhile.
+// Fetches the part soon; calls before that share one fetch.
 export function refresh() {
   if (part && !pending && !document.hidden) {
     const wait = Math.max(0, asked + PAUSE - Date.now());
@@ -60,7 +60,7 @@ function connect() {
   stream.addEventListener("overview", hear);
   stream.addEventListener("problem", hear);
   stream.addEventListener("end", refresh);
-  // Whether it is there at all, asking it tells.
+  // A fetch shows whether the daemon answers at all.
   stream.addEventListener("error", refresh);
   refresh();
 }
@@ -70,22 +70,22 @@ function disconnect() {
   stream = null;
 }
 
-// A hidden page takes none of the few connections that a browser has for one host.
+// A hidden page uses none of the few connections that a browser allows for one host.
 function rest() {
   disconnect();
   clearTimeout(pending);
   pending = null;
-  show("rests", "resting");
+  show("rests", "paused");
 }
 
 async function fetchPart() {
   asked = Date.now();
   try {
-    // A problem comes as JSON to who does not ask for a page.
+    // Problems come as JSON unless the request asks for a page.
     const headers = { accept: "*/*" };
     const answer = await fetch(part.dataset.live, { headers, signal: AbortSignal.timeout(PATIENCE) });
     if (answer.status === 401) {
-      // The login ended. The page says how to get another.
+      // The session ended. The page says how to log in again.
       location.reload();
       return;
     }
@@ -100,7 +100,7 @@ async function fetchPart() {
     find();
   } catch (error) {
     if (error.name === "TimeoutError" && Date.now() - spoke < SILENCE) {
-      refuse(`it is there, and says nothing else for ${PATIENCE / 1000} s`);
+      refuse(`it is running, but did not answer within ${PATIENCE / 1000} s`);
     } else {
       lose();
     }
@@ -109,7 +109,7 @@ async function fetchPart() {
   }
 }
 
-// Why there is no part, in the words of the daemon, or of whoever answers in its place.
+// Why there is no part, in the words of the daemon or of a proxy in front of it.
 async function reason(answer) {
   try {
     const { detail, hint } = await answer.json();
@@ -119,7 +119,7 @@ async function reason(answer) {
   }
 }
 
-// Makes the part like this one. Where what has the focus goes away, the focus is not left nowhere.
+// Makes the part like `made`. If the focused element goes away, another one gets the focus.
 function replace(made) {
   const focused = document.activeElement;
   morph(part, made);
@@ -129,14 +129,14 @@ function replace(made) {
   }
 }
 
-// Nobody answers.
+// The daemon does not answer.
 function lose() {
   lost ??= new Date();
   refused = null;
   tell();
 }
 
-// The daemon answers, and cannot tell how it stands.
+// The daemon answers, but cannot report its state.
 function refuse(why) {
   lost = null;
   refused = why;
@@ -151,12 +151,12 @@ function find() {
 
 function tell() {
   const banner = document.getElementById("lost");
-  const told = refused && `docent cannot tell how it stands: ${refused}`;
+  const told = refused && `docent cannot report its state: ${refused}`;
   const trouble = lost ? `docent has not answered since ${clock(lost)}` : told;
   banner.hidden = !trouble;
   part.classList.toggle("old", Boolean(trouble));
   if (trouble) {
-    const text = `${trouble}. What is shown here is from ${clock(fresh)}.`;
+    const text = `${trouble}. This page shows its state at ${clock(fresh)}.`;
     if (banner.textContent !== text) {
       banner.textContent = text;
     }
@@ -173,7 +173,7 @@ function show(kind, text) {
   live.textContent = text;
 }
 
-// Once a second: is the stream there?
+// Runs once a second: connects again if the stream is dead.
 function watch() {
   if (document.hidden || !stream) {
     return;

@@ -1,4 +1,4 @@
-// Takes the login out of the address, where nobody else is to find it, and puts it into the form.
+// Moves the login from the address, where others could find it, into the form.
 
 const login = location.hash.slice(1);
 if (login) {

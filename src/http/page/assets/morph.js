@@ -1,4 +1,4 @@
-// Makes one tree of elements like another, and leaves alone what is the same: focus, selection and scrolling stay.
+// Makes one tree of elements like another and leaves equal elements alone, so that focus, selection and scrolling stay.
 
 export function morph(from, to) {
   if (from.isEqualNode(to)) {
@@ -16,7 +16,7 @@ export function morph(from, to) {
 
 function morphAttributes(from, to) {
   for (const { name } of [...from.attributes]) {
-    // Whoever reads opens and closes details.
+    // The user opens and closes details.
     if (!to.hasAttribute(name) && !(name === "open" && from.nodeName === "DETAILS")) {
       from.removeAttribute(name);
     }
@@ -31,7 +31,7 @@ function morphAttributes(from, to) {
 function morphChildren(from, to) {
   const wantedIds = new Set([...to.children].map((child) => child.id));
   const named = new Map();
-  // What goes away goes first. So what stays behind it is not moved, which would take focus and selection from it.
+  // Remove first what goes away: then the elements behind it need not move, and moving would lose focus and selection.
   for (const child of [...from.children].filter((child) => child.id)) {
     if (wantedIds.has(child.id)) {
       named.set(child.id, child);
@@ -42,7 +42,7 @@ function morphChildren(from, to) {
   let next = from.firstChild;
   for (const wanted of [...to.childNodes]) {
     const known = wanted.id ? named.get(wanted.id) : undefined;
-    // So does what has no name and stood between them.
+    // Remove also the elements without an id that were in between.
     while (known && next && next !== known && !next.id) {
       const gone = next;
       next = next.nextSibling;

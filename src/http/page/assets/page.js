@@ -1,5 +1,5 @@
-// What every page does: acts ask before they are done, and parts that are live are kept so. On a page that is not live a link
-// of an act leads to the page that asks: after the act the page is made anew, with what came of it.
+// Runs on every page: actions ask for confirmation, and the live part is kept up to date. On a page without a live part, the link of
+// an action leads to a page that asks; after the action the page is loaded again and shows the result.
 
 import { ask } from "./acts.js";
 import { keepLive } from "./live.js";
