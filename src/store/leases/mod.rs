@@ -10,6 +10,8 @@
 //!   Without trust it begins nothing.
 //! - **Whatever is done under a lease names its term**, and the writer refuses it unless the lease is held under that term at the
 //!   commit. Leases move in transactions that are serial with all commits, so nothing of an earlier holder is applied later.
+//! - While hosts of two versions work on one store, slots and tasks belong to those that know the most types of event. An older host
+//!   passes over a type that it does not know, so that it waits for one that does.
 //!
 //! A delivery belongs to the slot of its subject, the same for all agents. If no host has a Redis, the slot's holder handles it
 //! by itself, so one subject is handled by one host at a time. With Redis, any host may read it. So the host first *takes* it:
