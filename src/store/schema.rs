@@ -7,7 +7,7 @@
 use super::sql::{self, Connection, Optional};
 
 /// The schema that this docent writes.
-pub(super) const VERSION: i64 = 6;
+pub(super) const VERSION: i64 = 7;
 
 /// The name under which `meta` has the store's id.
 pub(super) const ID: &str = "store";
@@ -114,6 +114,13 @@ CREATE INDEX lease_holder ON lease (holder) WHERE holder IS NOT NULL;
 CREATE INDEX delivery_held ON delivery (agent, subject) WHERE holder IS NOT NULL;
 ";
 
+/// What hosts ask of each other.
+const V7: &str = "
+CREATE TABLE restart_wanted (
+    id TEXT PRIMARY KEY, host TEXT NOT NULL, agent TEXT NOT NULL, at INTEGER NOT NULL, begun_at INTEGER,
+    state TEXT, restarts INTEGER);
+";
+
 /// The tables of a store that a copy of it has too.
 pub(super) const TABLES: &[&str] = &[
     "counter",
@@ -143,7 +150,7 @@ pub(super) const TABLES: &[&str] = &[
 
 /// The tables of those who work on a store: another store has others.
 #[cfg(test)]
-const HOST_TABLES: [&str; 2] = ["host", "lease"];
+const HOST_TABLES: [&str; 3] = ["host", "lease", "restart_wanted"];
 
 /// What `meta` says of the store itself, and not of what is in it.
 pub(super) const OWN_FACTS: [&str; 5] = [ID, "schema", "batch", COPY_OF, MOVED_TO];
@@ -160,7 +167,7 @@ pub(super) const TESTING: &str = "CREATE TABLE IF NOT EXISTS test_effect (
     event INTEGER NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (event, attempt))";
 
 /// The steps from one schema to the next; the first one makes an empty file a store.
-const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6];
+const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7];
 
 /// What PostgreSQL calls otherwise, in the order in which it is put right. Text is compared byte by byte, as SQLite does.
 const POSTGRES: &[(&str, &str)] = &[

@@ -29,9 +29,9 @@ pub(super) use held::{HeldTerms, since_boot};
 pub(super) use plan::{LeasePlan, plan};
 pub(crate) use rows::HostRow;
 pub(super) use rows::{
-    LOCK_HEAD, NewHost, OtherHost, TRANSFERS, at_work, end, end_stale, give, holds_of, in_turn,
-    insert, leases_of, lowest_position, of_same_name, prune, release, remember_settings, renew,
-    settings, take, transferred, view,
+    LOCK_HEAD, NOW, NewHost, OtherHost, TRANSFERS, at_work, end, end_stale, give, holds_of,
+    in_turn, insert, leases_of, lowest_position, of_same_name, prune, release, remember_settings,
+    renew, settings, take, transferred, view,
 };
 pub(crate) use slot::LeaseName;
 

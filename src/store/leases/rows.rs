@@ -7,11 +7,13 @@ use super::held::HeldTerms;
 use super::plan::{LeaseView, SeenHost};
 use super::slot::{LeaseName, Slot};
 use crate::event::{AgentName, Millis, Seq};
+use crate::store::restarts::HostIncarnation;
 use crate::store::sql::{self, Connection, Optional, params};
 use crate::store::{ReadError, Store};
 
 /// The clock of the database, in milliseconds since 1970 UTC. No rule looks at the clock of a host.
-const NOW: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+pub(in crate::store) const NOW: &str =
+    "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
 
 /// The name under which `counter` has the number of transfers of leases.
 pub(in crate::store) const TRANSFERS: &str = "leases";
@@ -23,6 +25,7 @@ pub(in crate::store) const LOCK_HEAD: &str =
 /// A host that works on the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostRow {
+    pub(crate) incarnation: HostIncarnation,
     pub(crate) instance: String,
     pub(crate) version: String,
     pub(crate) joined_at: Millis,
@@ -399,6 +402,7 @@ impl Store {
                         collections: Vec::new(),
                         tasks: Vec::new(),
                         is_this: *incarnation == *this,
+                        incarnation: HostIncarnation(incarnation),
                     };
                     host.add_leases(leases.unwrap_or_default().split(' '));
                     Ok(host)
