@@ -114,11 +114,12 @@ CREATE INDEX lease_holder ON lease (holder) WHERE holder IS NOT NULL;
 CREATE INDEX delivery_held ON delivery (agent, subject) WHERE holder IS NOT NULL;
 ";
 
-/// What hosts ask of each other.
+/// What hosts ask of each other, and what they say of themselves.
 const V7: &str = "
 CREATE TABLE restart_wanted (
     id TEXT PRIMARY KEY, host TEXT NOT NULL, agent TEXT NOT NULL, at INTEGER NOT NULL, begun_at INTEGER,
     state TEXT, restarts INTEGER);
+ALTER TABLE host ADD COLUMN in_flight TEXT NOT NULL DEFAULT '';
 ";
 
 /// The tables of a store that a copy of it has too.

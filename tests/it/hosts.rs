@@ -176,6 +176,70 @@ fn share(servers: &Servers) {
     assert!(wrong.is_empty(), "work done not once: {wrong:?}");
 }
 
+/// How many deliveries the agent `test` of each host has in flight, as this host shows it.
+fn in_flight(world: &World) -> BTreeMap<String, u64> {
+    let hosts = world.status()["hosts"].clone();
+    let of_host = |host: &Value| {
+        let name = host["instance"].as_str()?.to_owned();
+        Some((name, host["in_flight"]["test"].as_u64()?))
+    };
+    let hosts = hosts.as_array().expect("hosts").iter();
+    hosts.filter_map(of_host).collect()
+}
+
+#[test]
+fn two_hosts_show_what_each_has_in_flight() {
+    let servers = Servers::new(false);
+    let one = host(&servers, "one", None);
+    let two = host(&servers, "two", Some(&one));
+    let daemons = [one.start(), two.start()];
+    until_shared(&two, 2);
+    let agents = one.status()["agents"].as_object().expect("agents").len();
+    let series = || {
+        let samples = samples(&page(&one)).into_iter();
+        samples
+            .filter(|(sample, _)| sample.starts_with("docent_host_in_flight{"))
+            .collect::<BTreeMap<String, f64>>()
+    };
+    one.until("every agent of each host is counted", || {
+        series().len() == 2 * agents
+    });
+    assert!(
+        series().values().all(|count| *count == 0.0),
+        "{:?}",
+        series()
+    );
+    let events: Vec<(String, Value)> = (0..200)
+        .map(|n| (format!("work/{n}"), json!({"sleep_ms": 1500})))
+        .collect();
+    one.works(&events);
+    for world in [&one, &two] {
+        world.until("both hosts have something in flight", || {
+            let in_flight = in_flight(world);
+            in_flight.len() == 2 && in_flight.values().all(|count| *count > 0)
+        });
+    }
+    let of_test = |host: &str| {
+        let sample = format!("docent_host_in_flight{{instance=\"{host}\",agent=\"test\"}}");
+        series()[&sample]
+    };
+    assert!(
+        of_test("one") > 0.0 && of_test("two") > 0.0,
+        "{:?}",
+        series()
+    );
+    let table = one.cli(["status"]).stdout();
+    assert!(table.contains("IN FLIGHT"), "{table}");
+    let busy = |host: &&str| host.contains("test ") && host.contains("0.1.0");
+    assert_eq!(table.lines().filter(busy).count(), 2, "{table}");
+    one.until("nothing is in flight", || {
+        in_flight(&one).values().all(|count| *count == 0)
+    });
+    for (daemon, world) in daemons.into_iter().zip([&one, &two]) {
+        assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    }
+}
+
 /// How often the agent `rag` of a host was restarted.
 fn restarts(world: &World) -> Value {
     world.status()["agents"]["rag"]["restarts"].clone()

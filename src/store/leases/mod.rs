@@ -18,6 +18,7 @@
 //! an ended one held is free.
 
 mod held;
+mod in_flight;
 mod plan;
 mod rows;
 mod slot;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::STALE;
 use super::held::HeldTerms;
+use super::in_flight::InFlight;
 use super::plan::{LeaseView, SeenHost};
 use super::slot::{LeaseName, Slot};
 use crate::event::{AgentName, Millis, Seq};
@@ -31,6 +32,8 @@ pub(crate) struct HostRow {
     pub(crate) joined_at: Millis,
     /// Milliseconds since its row was renewed.
     pub(crate) renewed_ago: u64,
+    /// As it was when it renewed its row.
+    pub(crate) in_flight: InFlight,
     pub(crate) slots: usize,
     /// The collections that it watches.
     pub(crate) collections: Vec<String>,
@@ -84,11 +87,13 @@ pub(in crate::store) fn renew(
     connection: &Connection,
     incarnation: &str,
     position: u64,
+    in_flight: &InFlight,
 ) -> sql::Result<bool> {
     let update = format!(
-        "UPDATE host SET renewed_at = {NOW}, change = ?2 WHERE incarnation = ?1 AND ended_at IS NULL"
+        "UPDATE host SET renewed_at = {NOW}, change = ?2, in_flight = ?3 WHERE incarnation = ?1 AND ended_at IS NULL"
     );
-    Ok(connection.execute(&update, params![incarnation, position])? == 1)
+    let row = params![incarnation, position, in_flight.to_string()];
+    Ok(connection.execute(&update, row)? == 1)
 }
 
 /// Ends an incarnation; its leases are free then.
@@ -385,7 +390,7 @@ impl Store {
         self.read("hosts", move |connection| {
             let select = format!(
                 "SELECT instance, version, joined_at, {NOW} - renewed_at, incarnation,
-                     (SELECT string_agg(name, ' ') FROM lease WHERE holder = host.incarnation)
+                     (SELECT string_agg(name, ' ') FROM lease WHERE holder = host.incarnation), in_flight
                  FROM host WHERE ended_at IS NULL ORDER BY instance, joined_at"
             );
             connection
@@ -393,11 +398,13 @@ impl Store {
                 .query_map([], |row| {
                     let incarnation: String = row.get(4)?;
                     let leases: Option<String> = row.get(5)?;
+                    let in_flight: String = row.get(6)?;
                     let mut host = HostRow {
                         instance: row.get(0)?,
                         version: row.get(1)?,
                         joined_at: row.get(2)?,
                         renewed_ago: row.get::<_, i64>(3)?.try_into().unwrap_or(0),
+                        in_flight: InFlight::parse(&in_flight),
                         slots: 0,
                         collections: Vec::new(),
                         tasks: Vec::new(),

@@ -505,3 +505,22 @@ async fn a_restart_is_begun_once_and_only_by_the_incarnation_that_it_is_asked_of
     let kept = database.run("SELECT COUNT(*) FROM restart_wanted");
     assert_eq!(kept.trim(), "1");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_says_what_each_agent_has_in_flight() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    let two = Host::join(&database, "two").await;
+    let seen = || async {
+        let hosts = two.store.hosts().await.unwrap();
+        hosts[0].in_flight.agents().collect::<Vec<_>>()
+    };
+    assert!(seen().await.is_empty());
+    for count in [7, 0] {
+        one.store.leases().set_in_flight(AgentName::Rag, count);
+        until("the other host sees it", || async {
+            seen().await == [(AgentName::Rag, count)]
+        })
+        .await;
+    }
+}
