@@ -359,6 +359,7 @@ fn listen(
     let (tokens, store) = (state.tokens.clone(), state.store.clone());
     listeners.spawn(tokens.follow(store, stop.clone()));
     listeners.spawn(http::observe(state.clone(), stop.clone()));
+    listeners.spawn(http::answer_restarts(state.clone(), stop.clone()));
     listeners.spawn(http::serve(
         control,
         http::router(state.clone()),

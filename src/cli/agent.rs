@@ -26,7 +26,7 @@ enum Verb {
     },
     /// Restart an agent, even a parked one
     Restart {
-        /// The agent's name
+        /// The agent's name; NAME@INSTANCE restarts it on that host of a store that several hosts share
         name: String,
         /// Print JSON
         #[arg(long)]
@@ -68,9 +68,11 @@ fn restart(context: &mut Context, name: &str, json: bool) -> Result<Exit, Fatal>
     } else {
         let (agent, state) = (plain(&restarted.agent), plain(&restarted.state.to_string()));
         let restarts = counted(restarted.restarts, "restart", "restarts");
+        let on = restarted.instance.as_deref();
+        let on = on.map_or_else(String::new, |instance| format!(" on {}", plain(instance)));
         context
             .out
-            .line(&format!("{agent} is {state}, {restarts}"))?;
+            .line(&format!("{agent}{on} is {state}, {restarts}"))?;
     }
     Ok(match restarted.state.known() {
         Some(AgentState::Running) => Exit::Clean,

@@ -110,6 +110,7 @@ fn host_table(hosts: &[HostView], style: Style) -> String {
         word("VERSION"),
         numeric("RENEWED"),
         numeric("SLOTS"),
+        word("IN FLIGHT"),
         word("WATCHES"),
         word("TASKS"),
     ]);
@@ -125,17 +126,18 @@ fn host_table(hosts: &[HostView], style: Style) -> String {
             plain(&host.version).into(),
             renewed,
             number(host.slots).into(),
-            listed(&host.collections).into(),
-            listed(&host.tasks).into(),
+            or_dash(host.flights()).into(),
+            or_dash(host.collections.join(", ")).into(),
+            or_dash(host.tasks.join(", ")).into(),
         ]);
     }
     table.render(style)
 }
 
-fn listed(names: &[String]) -> String {
-    match names {
-        [] => "-".to_owned(),
-        names => plain(&names.join(", ")),
+fn or_dash(text: String) -> String {
+    match text.is_empty() {
+        true => "-".to_owned(),
+        false => plain(&text),
     }
 }
 
@@ -380,6 +382,10 @@ pub(super) mod tests {
             joined_at: "2026-01-31T12:00:00Z".to_owned(),
             renewed_ago_ms,
             slots: 128,
+            in_flight: match this {
+                true => BTreeMap::from([("rag".to_owned(), 0)]),
+                false => BTreeMap::from([("rag".to_owned(), 0), ("test".to_owned(), 7)]),
+            },
             collections: has(&["docs", "src"]),
             tasks: has(&["alerts"]),
             this,
@@ -508,9 +514,9 @@ pub(super) mod tests {
         assert_eq!(
             lines[lines.len() - 3..],
             [
-                "HOST            VERSION   RENEWED  SLOTS  WATCHES    TASKS",
-                "one (this one)  0.1.0    1.2s ago    128  docs, src  alerts",
-                "two\\x1B[2J      0.1.0    5.0s ago    128  -          -",
+                "HOST            VERSION   RENEWED  SLOTS  IN FLIGHT  WATCHES    TASKS",
+                "one (this one)  0.1.0    1.2s ago    128  -          docs, src  alerts",
+                "two\\x1B[2J      0.1.0    5.0s ago    128  test 7     -          -",
             ]
         );
         let painted = render(&status, Style::new(true));

@@ -7,7 +7,7 @@ impl Detector {
     pub(super) const fn remedy(self) -> &'static str {
         match self {
             Detector::AgentParked => {
-                "fix the cause in the log, then run `docent agent restart NAME`"
+                "fix the cause in the log, then run `docent agent restart NAME@INSTANCE`"
             }
             Detector::AgentUnavailable => "restore what the agent needs; it continues by itself",
             Detector::StoreReplaced => "put the same files back, or restart docent",

@@ -131,6 +131,18 @@ fn hosts(page: &mut MetricsPage, hosts: &[HostView]) {
         "Collections that the host watches",
         each(|host| host.collections.len() as f64),
     );
+    let in_flight = hosts.iter().flat_map(|host| {
+        host.in_flight.iter().map(|(agent, deliveries)| {
+            let mut labels = label("instance", &host.instance);
+            labels.push(("agent", agent.clone()));
+            (labels, *deliveries as f64)
+        })
+    });
+    page.gauges(
+        "host_in_flight",
+        "Deliveries of the agent that were in flight on the host when it renewed its row",
+        in_flight,
+    );
 }
 
 /// A figure of every agent.

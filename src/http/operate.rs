@@ -15,14 +15,15 @@ use super::lines::Json;
 use super::openapi::About;
 use super::params::{Named, Params};
 use super::problem::{missing, stopping};
+use super::restarts::{other_host, restart_elsewhere};
 use super::wire::{self, Dropped, Problem, ProblemKind, Replayed, Restarted};
 use super::{State, ingress};
 use crate::event::{AgentName, EventId, Subject};
-use crate::runtime::{AgentState, RequestError};
+use crate::runtime::{AgentState, AgentStatus, RequestError};
 use crate::store::{Act, DeliveryState, DeliveryView, Operation};
 
 /// How long a restart is waited for before its answer says how far it is.
-const RESTART_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const RESTART_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The query of what is done to an event's deliveries.
 #[derive(Deserialize, IntoParams)]
@@ -198,11 +199,21 @@ fn nothing_to_do(
     .hint(format!("`docent events show {id}` shows its deliveries"))
 }
 
-pub(super) const RESTART: About = About::new("Restart an agent").or(&[ProblemKind::AgentMissing]);
+/// The verb of the command line that restarts an agent, as it is recorded.
+pub(super) const RESTART_VERB: &str = "agent restart";
+
+pub(super) const RESTART: About = About::new(
+    "Restart an agent: NAME on the host that is asked, NAME@INSTANCE on that host",
+)
+.or(&[
+    ProblemKind::NotFound,
+    ProblemKind::AgentMissing,
+    ProblemKind::Timeout,
+]);
 
 /// `POST /api/v1/agents/{name}/restart`: a new life of an agent; a parked one is brought back.
 ///
-/// `operator.acted` is durable before the supervisor is asked.
+/// `operator.acted` is durable before a supervisor is asked.
 pub(super) async fn restart(
     Shared(state): Shared<State>,
     Named(name): Named,
@@ -211,34 +222,54 @@ pub(super) async fn restart(
     if state.is_draining() {
         return Err(stopping());
     }
-    let agent = agent_name(&name)?;
+    let (name, instance) = match name.split_once('@') {
+        Some((name, instance)) => (name, Some(instance)),
+        None => (name.as_str(), None),
+    };
+    let agent = agent_name(name)?;
     let before = state.board.agent(agent);
+    // All hosts have the same agents on.
     if before.state == AgentState::Off {
         return Err(missing(agent, AgentState::Off));
     }
+    if let Some(instance) = instance
+        && let Some(host) = other_host(&state, instance).await?
+    {
+        let restarted = restart_elsewhere(&state, agent, &host, &caller).await;
+        return restarted.map(Json);
+    }
     let subject = Subject::agent(agent, &state.info.instance);
     let arguments = json!({"agent": agent.as_str(), "state": before.state.as_str()});
-    let record = acted("agent restart", subject, &caller, arguments);
+    let record = acted(RESTART_VERB, subject, &caller, arguments);
     state.store.publish(record).await?;
-    let mut board = state.board.agents();
-    state
-        .supervisor
-        .restart(agent, "requested by an operator")
+    let now = restart_here(&state, agent, "requested by an operator")
         .await
         .map_err(|error| match error {
             RequestError::Off(agent) => missing(agent, AgentState::Off),
             RequestError::Stopping => stopping(),
         })?;
-    let begun = board.wait_for(|agents| {
-        let now = &agents[agent.index()];
-        now.restarts > before.restarts && now.state == AgentState::Running
-    });
-    // In time or not: the answer says how the agent stands.
-    timeout(RESTART_PATIENCE, begun).await.ok();
-    let now = state.board.agent(agent);
     Ok(Json(Restarted {
         agent: agent.to_string(),
+        instance: instance.map(str::to_owned),
         state: now.state.into(),
         restarts: now.restarts,
     }))
+}
+
+/// Restarts an agent of this host, and gives how it stands when it runs again, or after some time.
+pub(super) async fn restart_here(
+    state: &State,
+    agent: AgentName,
+    reason: &str,
+) -> Result<AgentStatus, RequestError> {
+    let before = state.board.agent(agent).restarts;
+    let mut board = state.board.agents();
+    state.supervisor.restart(agent, reason).await?;
+    let begun = board.wait_for(|agents| {
+        let now = &agents[agent.index()];
+        now.restarts > before && now.state == AgentState::Running
+    });
+    // In time or not: the answer says how the agent stands.
+    timeout(RESTART_PATIENCE, begun).await.ok();
+    Ok(state.board.agent(agent))
 }

@@ -237,6 +237,11 @@ fn host_view(host: HostRow) -> HostView {
         joined_at: host.joined_at.to_string(),
         renewed_ago_ms: host.renewed_ago,
         slots: host.slots as u64,
+        in_flight: host
+            .in_flight
+            .agents()
+            .map(|(agent, deliveries)| (agent.to_string(), deliveries as u64))
+            .collect(),
         collections: host.collections,
         tasks: host.tasks,
         this: host.is_this,

@@ -487,6 +487,8 @@ impl Runner {
 
     fn show(&self) {
         let (in_flight, queued) = (self.table.in_flight(), self.table.queued());
+        let leases = self.parts.store.leases();
+        leases.set_in_flight(self.name, in_flight);
         self.parts.board.update(self.name, |status| {
             status.in_flight = in_flight;
             status.queued = queued;

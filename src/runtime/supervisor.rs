@@ -271,6 +271,7 @@ impl Supervisor {
             }
         };
         self.board.watch(name.as_str(), Vec::new());
+        self.store.leases().set_in_flight(name, 0);
         self.board.update(name, |status| {
             status.state = state;
             status.restarts = restarts;

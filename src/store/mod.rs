@@ -51,6 +51,7 @@ mod past;
 mod postgres;
 mod readers;
 mod reports;
+mod restarts;
 mod schema;
 mod shared;
 mod sql;
@@ -109,6 +110,7 @@ pub(crate) use past::{AuditSearch, EventSearch, PastEvent, PastRecord, PastRow, 
 pub(crate) use postgres::DatabaseInspection;
 pub use postgres::{Database, Trust};
 pub(crate) use reports::ReportRow;
+pub(crate) use restarts::{RESTART_EXPIRES, RestartAsked, RestartChange, RestartRow, RestartStage};
 pub(crate) use shared::PUT_BACK;
 pub(crate) use shared::{AgentCounts, AgentSignal, Head, HeldLog, Standing};
 pub(crate) use sqlite::{Inspection, identity_in, inspect};

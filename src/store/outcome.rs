@@ -19,10 +19,11 @@ use super::jobs::JobChange;
 use super::ledger::DeliveryKey;
 use super::manifest::{KnownTree, ManifestEntry, ScanRow, TREE};
 use super::reports::ReportRow;
+use super::restarts::RestartChange;
 use super::tokens::TokenRow;
 use super::{
     WriteError, alerts, audit, captures, chunks, documents, health, ingress, jobs, manifest, meta,
-    reports, tokens,
+    reports, restarts, tokens,
 };
 use crate::event::{AgentName, Data, EventId, EventType, Millis, NewEvent, Subject};
 
@@ -111,6 +112,8 @@ pub enum Effect {
         name: String,
         value: String,
     },
+    /// What becomes of a restart that one host asks of another one.
+    Restart(RestartChange),
     /// The agent `test` was here.
     #[cfg(feature = "testing")]
     Test {
@@ -286,6 +289,7 @@ pub(super) fn apply(
         Effect::TokenRevoked { name } => tokens::remove(connection, name),
         Effect::Remember { name, value } => meta::remember(connection, name, value),
         Effect::Forget { name, value } => meta::forget(connection, name, value),
+        Effect::Restart(change) => restarts::apply(connection, change),
         #[cfg(feature = "testing")]
         Effect::Test { event, attempt } => put_test(connection, *event, *attempt),
         #[cfg(all(feature = "testing", not(feature = "testing-older")))]

@@ -114,8 +114,12 @@ CREATE INDEX lease_holder ON lease (holder) WHERE holder IS NOT NULL;
 CREATE INDEX delivery_held ON delivery (agent, subject) WHERE holder IS NOT NULL;
 ";
 
-/// Which types of event a host knows, while hosts are upgraded one after the other.
+/// What hosts ask of each other, and what they say of themselves: what is in flight, and which types of event they know.
 const V7: &str = "
+CREATE TABLE restart_wanted (
+    id TEXT PRIMARY KEY, host TEXT NOT NULL, agent TEXT NOT NULL, at INTEGER NOT NULL, begun_at INTEGER,
+    state TEXT, restarts INTEGER);
+ALTER TABLE host ADD COLUMN in_flight TEXT NOT NULL DEFAULT '';
 ALTER TABLE host ADD COLUMN knows TEXT NOT NULL DEFAULT '';
 ";
 
@@ -148,7 +152,7 @@ pub(super) const TABLES: &[&str] = &[
 
 /// The tables of those who work on a store: another store has others.
 #[cfg(test)]
-const HOST_TABLES: [&str; 2] = ["host", "lease"];
+const HOST_TABLES: [&str; 3] = ["host", "lease", "restart_wanted"];
 
 /// What `meta` says of the store itself, and not of what is in it.
 pub(super) const OWN_FACTS: [&str; 5] = [ID, "schema", "batch", COPY_OF, MOVED_TO];

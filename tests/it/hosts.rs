@@ -182,6 +182,164 @@ fn share(servers: &Servers) {
     assert!(wrong.is_empty(), "work done not once: {wrong:?}");
 }
 
+/// How many deliveries the agent `test` of each host has in flight, as this host shows it.
+fn in_flight(world: &World) -> BTreeMap<String, u64> {
+    let hosts = world.status()["hosts"].clone();
+    let of_host = |host: &Value| {
+        let name = host["instance"].as_str()?.to_owned();
+        Some((name, host["in_flight"]["test"].as_u64()?))
+    };
+    let hosts = hosts.as_array().expect("hosts").iter();
+    hosts.filter_map(of_host).collect()
+}
+
+#[test]
+fn two_hosts_show_what_each_has_in_flight() {
+    let servers = Servers::new(false);
+    let one = host(&servers, "one", None);
+    let two = host(&servers, "two", Some(&one));
+    let daemons = [one.start(), two.start()];
+    until_shared(&two, 2);
+    let agents = one.status()["agents"].as_object().expect("agents").len();
+    let series = || {
+        let samples = samples(&page(&one)).into_iter();
+        samples
+            .filter(|(sample, _)| sample.starts_with("docent_host_in_flight{"))
+            .collect::<BTreeMap<String, f64>>()
+    };
+    one.until("every agent of each host is counted", || {
+        series().len() == 2 * agents
+    });
+    assert!(
+        series().values().all(|count| *count == 0.0),
+        "{:?}",
+        series()
+    );
+    let events: Vec<(String, Value)> = (0..200)
+        .map(|n| (format!("work/{n}"), json!({"sleep_ms": 1500})))
+        .collect();
+    one.works(&events);
+    for world in [&one, &two] {
+        world.until("both hosts have something in flight", || {
+            let in_flight = in_flight(world);
+            in_flight.len() == 2 && in_flight.values().all(|count| *count > 0)
+        });
+    }
+    let of_test = |host: &str| {
+        let sample = format!("docent_host_in_flight{{instance=\"{host}\",agent=\"test\"}}");
+        series()[&sample]
+    };
+    assert!(
+        of_test("one") > 0.0 && of_test("two") > 0.0,
+        "{:?}",
+        series()
+    );
+    let table = one.cli(["status"]).stdout();
+    assert!(table.contains("IN FLIGHT"), "{table}");
+    let busy = |host: &&str| host.contains("test ") && host.contains("0.1.0");
+    assert_eq!(table.lines().filter(busy).count(), 2, "{table}");
+    one.until("nothing is in flight", || {
+        in_flight(&one).values().all(|count| *count == 0)
+    });
+    for (daemon, world) in daemons.into_iter().zip([&one, &two]) {
+        assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    }
+}
+
+/// How often the agent `rag` of a host was restarted.
+fn restarts(world: &World) -> Value {
+    world.status()["agents"]["rag"]["restarts"].clone()
+}
+
+#[test]
+fn two_hosts_restart_the_agents_of_each_other() {
+    let servers = Servers::new(false);
+    let one = host(&servers, "one", None);
+    let two = host(&servers, "two", Some(&one));
+    let daemons = [one.start(), two.start()];
+    until_shared(&one, 2);
+    let run = one.cli(["agent", "restart", "rag@two", "--json"]);
+    let answer = json!({"agent": "rag", "instance": "two", "state": "running", "restarts": 1});
+    assert_eq!(run.json(), Some(answer), "{}", run.stderr());
+    assert_eq!((restarts(&one), restarts(&two)), (json!(0), json!(1)));
+    // Its own name, and none: the host that is asked.
+    for (name, said) in [
+        ("rag@one", "rag on one is running, 1 restart\n"),
+        ("rag", "rag is running, 2 restarts\n"),
+    ] {
+        let run = one.cli(["agent", "restart", name]);
+        assert_eq!(
+            (run.code(), run.stdout().as_str()),
+            (0, said),
+            "{}",
+            run.stderr()
+        );
+    }
+    assert_eq!((restarts(&one), restarts(&two)), (json!(2), json!(1)));
+    let run = one.cli(["agent", "restart", "rag@three"]);
+    assert_eq!(run.code(), 65);
+    let said = "no host `three` works on the store; there are: one, two";
+    assert!(run.stderr().contains(said), "{}", run.stderr());
+    // Each is recorded once, about the host whose agent it is.
+    one.settled();
+    let mut acts = one.audit();
+    acts.retain(|record| record["type"] == "operator.acted");
+    let subjects: Vec<&Value> = acts.iter().map(|act| &act["subject"]).collect();
+    assert_eq!(
+        subjects,
+        ["agent/rag@two", "agent/rag@one", "agent/rag@one"]
+    );
+    assert_eq!(acts[0]["data"]["verb"], "agent restart");
+    assert_eq!(
+        acts[0]["data"]["arguments"],
+        json!({"agent": "rag", "host": "two"})
+    );
+    for (daemon, world) in daemons.into_iter().zip([&one, &two]) {
+        assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    }
+}
+
+#[test]
+fn two_hosts_of_which_one_does_not_answer_and_nothing_is_restarted_later() {
+    let servers = Servers::new(false);
+    let one = host(&servers, "one", None);
+    let two = host(&servers, "two", Some(&one));
+    let daemons = [one.start(), two.start()];
+    until_shared(&one, 2);
+    // One that renews its row and does nothing else.
+    servers.postgres.query(
+        "INSERT INTO host (incarnation, instance, data_dir, version, joined_at, renewed_at, change)
+         SELECT 'deaf', 'deaf', 'deaf', version, 0, 9000000000000, change FROM host WHERE instance = 'one'",
+    );
+    let run = one.cli(["agent", "restart", "rag@deaf"]);
+    let said = "the host deaf did not answer within 15s; the request is withdrawn";
+    assert!(
+        run.code() == 75 && run.stderr().contains(said),
+        "{}",
+        run.stderr()
+    );
+    let asked = "SELECT COUNT(*) FROM restart_wanted WHERE begun_at IS NULL";
+    assert_eq!(servers.postgres.query(asked).trim(), "0");
+    // One that stands still is ended by the others. It comes back as another one, which is asked nothing.
+    daemons[1].signal("STOP");
+    let run = one.cli(["agent", "restart", "rag@two"]);
+    daemons[1].signal("CONT");
+    let said = "the host two has ended before it said what became of rag; there are: deaf, one";
+    assert!(
+        run.code() == 65 && run.stderr().contains(said),
+        "{}",
+        run.stderr()
+    );
+    two.until("it is there again", || {
+        let run = one.cli(["agent", "restart", "rag@two", "--json"]);
+        run.json().is_some_and(|answer| answer["restarts"] == 1)
+    });
+    assert_eq!(restarts(&two), 1);
+    for (daemon, world) in daemons.into_iter().zip([&one, &two]) {
+        assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    }
+}
+
 /// What happens to hosts and to what they share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {

@@ -202,6 +202,19 @@ fn an_operator_restarts_an_agent_and_brings_a_parked_one_back() {
             .is_some_and(|s| s.starts_with("agent/test@"))
     );
     assert_eq!(world.cli(["agent", "restart", "nobody"]).code(), 2);
+    // The store is a file: this host is the only one.
+    let this = world.status()["instance"].clone();
+    let this = this.as_str().expect("a name");
+    let run = world.cli(["agent", "restart", &format!("rag@{this}"), "--json"]);
+    let answer = json!({"agent": "rag", "instance": this, "state": "running", "restarts": 2});
+    assert_eq!(run.json(), Some(answer), "{}", run.stderr());
+    let run = world.cli(["agent", "restart", "rag@another"]);
+    let said = format!("no host `another` works on the store; there are: {this}");
+    assert!(
+        run.code() == 65 && run.stderr().contains(&said),
+        "{}",
+        run.stderr()
+    );
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }
 

@@ -98,6 +98,61 @@ fn the_config_of_the_unit_is_right_and_the_two_agree() {
     }
 }
 
+/// The first block of this language after a heading of `docs/scaling.md`.
+fn shown(heading: &str, language: &str) -> String {
+    let page = Path::new(REPOSITORY).join("docs/scaling.md");
+    let page = fs::read_to_string(page).expect("docs/scaling.md");
+    let (_, section) = page.split_once(heading).expect("the heading");
+    let fence = format!("```{language}\n");
+    let (_, block) = section.split_once(&fence).expect("the block");
+    block.split("```").next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_drop_in_and_the_config_of_a_host_are_right() {
+    const HEADING: &str = "\n## Hosts under systemd\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    let unit = unit(folder.path());
+    let drop_in = folder.path().join("docent.service.d/host.conf");
+    fs::create_dir(folder.path().join("docent.service.d")).expect("a folder");
+    let text = shown(HEADING, "ini");
+    fs::write(&drop_in, &text).expect("the drop-in");
+    let (code, out, err) = analyze(&["verify", "--man=no"], &unit);
+    assert_eq!(
+        (code, out.as_str(), err.as_str()),
+        (Some(0), "", ""),
+        "{err}"
+    );
+    fs::write(&drop_in, text.replace("LoadCredential", "LoadCredentail")).expect("a mistake");
+    let (_, _, err) = analyze(&["verify", "--man=no"], &unit);
+    assert!(
+        err.contains("LoadCredentail"),
+        "the drop-in is not read: {err}"
+    );
+    // The config with what the drop-in adds to it, as systemd hands it over.
+    let config = folder.path().join("docent.toml");
+    fs::write(&config, shown(HEADING, "toml")).expect("the config");
+    let credentials = "/run/credentials/docent.service";
+    let variables = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("Environment=")?.split_once('='))
+        .map(|(name, value)| (name, value.replace("%d", credentials)));
+    let run = Command::new(DOCENT)
+        .args(["config", "show", "--config"])
+        .arg(&config)
+        .envs(variables)
+        .output()
+        .expect("config show runs");
+    let shown = String::from_utf8(run.stdout).expect("text");
+    for line in [
+        "instance = \"docs-1\"",
+        "store.password_file = \"/run/credentials/docent.service/database-password\"",
+        "store.ca_file = \"/etc/docent/database-ca.pem\"",
+    ] {
+        assert!(shown.contains(line), "{line} is not in\n{shown}");
+    }
+}
+
 /// What the lab has left.
 struct Lab(tempfile::TempDir);
 

@@ -41,6 +41,7 @@ fn what_the_interfaces_name_is_understood() {
         "docent dead drop 6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55 --agent rag --json",
         "docent events replay 6f1c5f0e-7c35-4d0a-9b0e-3a1d27c49e55 --agent rag --json",
         "docent agent restart rag --json",
+        "docent agent restart rag@two",
         "docent scan docs --accept-removals",
         "docent jobs --json",
         "docent jobs run verify",

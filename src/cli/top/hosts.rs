@@ -3,7 +3,7 @@
 use ratatui::text::{Line, Span};
 
 use super::agents::spaced;
-use super::format::{aligned, brief, clipped};
+use super::format::{aligned, brief, clipped, compact};
 use super::paint::{Paint, span};
 use crate::cli::text::{counted, number, plain};
 use crate::http::wire::HostView;
@@ -31,17 +31,18 @@ pub(super) fn summary(hosts: &[HostView]) -> Option<(String, Paint)> {
 type HostColumn = (&'static str, usize, bool);
 
 /// The columns; what a host watches has what the others leave of the width.
-fn columns(width: usize) -> [HostColumn; 6] {
+fn columns(width: usize) -> [HostColumn; 7] {
     let mut columns = [
         ("HOST", 20, true),
         ("VERSION", 8, true),
         ("RENEWED", 7, false),
         ("SLOTS", 5, false),
+        ("RUN", 4, false),
         ("WATCHES", 0, true),
         ("TASKS", 20, true),
     ];
     let taken: usize = columns.iter().map(|(_, width, _)| width + 1).sum();
-    columns[4].1 = (width + 1).saturating_sub(taken).max("WATCHES".len());
+    columns[5].1 = (width + 1).saturating_sub(taken).max("WATCHES".len());
     columns
 }
 
@@ -67,7 +68,7 @@ pub(super) fn table(hosts: &[HostView], width: usize, lines: usize) -> Vec<Line<
     table
 }
 
-fn cells(host: &HostView) -> [(String, Paint); 6] {
+fn cells(host: &HostView) -> [(String, Paint); 7] {
     let this = if host.this { Paint::Bold } else { Paint::Plain };
     let renewed = match host.is_late() {
         true => Paint::Doubtful,
@@ -78,6 +79,7 @@ fn cells(host: &HostView) -> [(String, Paint); 6] {
         (host.version.clone(), Paint::Plain),
         (brief(host.renewed_ago()), renewed),
         (number(host.slots), Paint::Plain),
+        (compact(host.in_flight.values().sum()), Paint::Plain),
         (listed(&host.collections), Paint::Plain),
         (listed(&host.tasks), Paint::Plain),
     ]
@@ -90,7 +92,7 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-fn line(columns: [HostColumn; 6], cells: [(String, Paint); 6]) -> Line<'static> {
+fn line(columns: [HostColumn; 7], cells: [(String, Paint); 7]) -> Line<'static> {
     let cell =
         |((_, width, is_text), (text, paint)): (HostColumn, (String, Paint))| -> Span<'static> {
             span(

@@ -224,7 +224,7 @@ fn hosts(count: usize) -> Value {
     let host = |n: usize| {
         let late = n == count;
         json!({"instance": format!("host-{n}"), "version": "0.1.0", "joined_at": "2026-01-31T10:00:00Z",
-            "renewed_ago_ms": if late { 7240 } else { 1240 }, "slots": 256 / count, "this": n == 1,
+            "renewed_ago_ms": if late { 7240 } else { 1240 }, "slots": 256 / count, "this": n == 1, "in_flight": {"rag": n, "test": 40},
             "collections": if n == 1 { vec!["docs"] } else { vec![] }, "tasks": ["alerts", "housekeeping"]})
     };
     (1..=count).map(host).collect()
@@ -246,7 +246,9 @@ fn hosts_that_share_the_store_are_a_line_and_a_table_where_there_is_room() {
     );
     has(
         &lines,
-        &["HOST", "VERSION", "RENEWED", "SLOTS", "WATCHES", "TASKS"],
+        &[
+            "HOST", "VERSION", "RENEWED", "SLOTS", "RUN", "WATCHES", "TASKS",
+        ],
     );
     has(
         &lines,
@@ -255,6 +257,7 @@ fn hosts_that_share_the_store_are_a_line_and_a_table_where_there_is_room() {
             "0.1.0",
             "1.2s",
             "128",
+            "41",
             "docs",
             "alerts, housekeeping",
         ],
@@ -266,6 +269,7 @@ fn hosts_that_share_the_store_are_a_line_and_a_table_where_there_is_room() {
             "0.1.0",
             "7.2s",
             "128",
+            "42",
             "-",
             "alerts, housekeeping",
         ],

@@ -209,6 +209,7 @@ mod tests {
             joined_at: "2026-01-31T12:00:00Z".to_owned(),
             renewed_ago_ms,
             slots: 256,
+            in_flight: std::collections::BTreeMap::new(),
             collections: Vec::new(),
             tasks: Vec::new(),
             this: true,

@@ -195,7 +195,12 @@ pub(super) async fn restart(
 ) -> Response {
     let done = operate::restart(state, name, caller.clone()).await;
     let said = done.map(|Json(done): Json<Restarted>| {
-        format!("{} was asked to restart; it is {}", done.agent, done.state)
+        let on = done.instance.map(|instance| format!(" on {instance}"));
+        let on = on.unwrap_or_default();
+        format!(
+            "{}{on} was asked to restart; it is {}",
+            done.agent, done.state
+        )
     });
     told(&caller, &headers, "/", said)
 }

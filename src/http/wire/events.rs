@@ -103,6 +103,9 @@ pub(crate) struct Dropped {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Restarted {
     pub agent: String,
+    /// The host whose agent it is, if one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// Its state now: running, unless it has not started again yet.
     #[schema(value_type = AgentState)]
     pub state: Heard<AgentState>,

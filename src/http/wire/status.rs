@@ -103,6 +103,9 @@ pub(crate) struct HostView {
     pub renewed_ago_ms: u64,
     /// Its share of the 256 slots of subjects.
     pub slots: u64,
+    /// How many deliveries each of its agents had in flight when it renewed its row.
+    #[serde(default)]
+    pub in_flight: BTreeMap<String, u64>,
     /// The collections that it watches.
     pub collections: Vec<String>,
     /// What it does for all hosts.
@@ -124,6 +127,15 @@ impl HostView {
     pub(crate) const fn renewed_ago(&self) -> f64 {
         // Below 2^53 ms.
         self.renewed_ago_ms as f64 / 1000.0
+    }
+
+    /// The agents that have deliveries in flight, with how many: `logging_audit 1, rag 3`. Empty if there are none.
+    pub(crate) fn flights(&self) -> String {
+        let busy = self.in_flight.iter().filter(|(_, count)| **count > 0);
+        let busy: Vec<String> = busy
+            .map(|(agent, count)| format!("{agent} {count}"))
+            .collect();
+        busy.join(", ")
     }
 }
 

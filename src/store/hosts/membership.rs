@@ -176,7 +176,8 @@ impl Member {
         let leases = self.leases();
         let mut sent = since_boot();
         let me = leases.incarnation().unwrap_or_default();
-        if !leases::renew(session, &me, leases.position()).map_err(unreachable)? {
+        let renewed = leases::renew(session, &me, leases.position(), &leases.in_flight());
+        if !renewed.map_err(unreachable)? {
             sent = since_boot();
             join_again(session, &self.database, &self.identity, leases)?;
             tracing::warn!(

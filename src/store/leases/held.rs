@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
+use super::in_flight::InFlight;
 use super::slot::{LeaseName, SLOTS, Slot};
 use crate::event::{AgentName, Seq, Subject};
 
@@ -84,6 +85,8 @@ struct SharedLeases {
     look_anew: AtomicBool,
     /// The change that this host's index has reached.
     position: AtomicU64,
+    /// How many deliveries each of its agents has in flight.
+    in_flight: Mutex<InFlight>,
 }
 
 /// What this host may do. On a file all of it is its own, always.
@@ -186,6 +189,12 @@ impl SharedLeases {
         self.holds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn in_flight(&self) -> MutexGuard<'_, InFlight> {
+        self.in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_trusted(&self) -> bool {
         millis(since_boot()) < self.trusted_until.load(Ordering::SeqCst)
     }
@@ -222,6 +231,7 @@ impl Leases {
             has_others: AtomicBool::new(false),
             look_anew: AtomicBool::new(false),
             position: AtomicU64::new(0),
+            in_flight: Mutex::default(),
         })))
     }
 
@@ -364,6 +374,18 @@ impl Leases {
     pub(in crate::store) fn position(&self) -> u64 {
         let shared = self.0.as_ref();
         shared.map_or(0, |shared| shared.position.load(Ordering::SeqCst))
+    }
+
+    /// An agent of this host has so many deliveries in flight; other hosts are told with the next renewal.
+    pub(crate) fn set_in_flight(&self, agent: AgentName, deliveries: usize) {
+        if let Some(shared) = &self.0 {
+            shared.in_flight().set(agent, deliveries);
+        }
+    }
+
+    pub(in crate::store) fn in_flight(&self) -> InFlight {
+        let shared = self.0.as_ref();
+        shared.map_or_else(InFlight::default, |shared| shared.in_flight().clone())
     }
 }
 

@@ -20,6 +20,7 @@
 //! have in hand; what an ended host held is free.
 
 mod held;
+mod in_flight;
 mod plan;
 mod rows;
 mod slot;
@@ -31,7 +32,7 @@ pub(super) use held::{HeldTerms, since_boot};
 pub(super) use plan::{LeasePlan, plan};
 pub(crate) use rows::HostRow;
 pub(super) use rows::{
-    LOCK_HEAD, NewHost, TRANSFERS, at_work, end, end_stale, give, holds_of, in_turn, insert,
+    LOCK_HEAD, NOW, NewHost, TRANSFERS, at_work, end, end_stale, give, holds_of, in_turn, insert,
     leases_of, lowest_position, of_same_name, prune, release, remember_settings, renew, settings,
     take, transferred, view,
 };

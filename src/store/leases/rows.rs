@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::STALE;
 use super::held::HeldTerms;
+use super::in_flight::InFlight;
 use super::plan::{LeaseView, SeenHost};
 use super::slot::LeaseName;
 use crate::event::{AgentName, EventType, Millis, Seq};
+use crate::store::restarts::HostIncarnation;
 use crate::store::sql::{self, Connection, Optional, params};
 use crate::store::{ReadError, Store};
 
 /// The clock of the database, in milliseconds since 1970 UTC. No rule looks at the clock of a host.
-const NOW: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+pub(in crate::store) const NOW: &str =
+    "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
 
 /// The name under which `counter` has the number of transfers of leases.
 pub(in crate::store) const TRANSFERS: &str = "leases";
@@ -23,11 +26,14 @@ pub(in crate::store) const LOCK_HEAD: &str =
 /// A host that works on the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostRow {
+    pub(crate) incarnation: HostIncarnation,
     pub(crate) instance: String,
     pub(crate) version: String,
     pub(crate) joined_at: Millis,
     /// Milliseconds since its row was renewed.
     pub(crate) renewed_ago: u64,
+    /// As it was when it renewed its row.
+    pub(crate) in_flight: InFlight,
     pub(crate) slots: usize,
     /// The collections that it watches.
     pub(crate) collections: Vec<String>,
@@ -89,11 +95,13 @@ pub(in crate::store) fn renew(
     connection: &Connection,
     incarnation: &str,
     position: u64,
+    in_flight: &InFlight,
 ) -> sql::Result<bool> {
     let update = format!(
-        "UPDATE host SET renewed_at = {NOW}, change = ?2 WHERE incarnation = ?1 AND ended_at IS NULL"
+        "UPDATE host SET renewed_at = {NOW}, change = ?2, in_flight = ?3 WHERE incarnation = ?1 AND ended_at IS NULL"
     );
-    Ok(connection.execute(&update, params![incarnation, position])? == 1)
+    let row = params![incarnation, position, in_flight.to_string()];
+    Ok(connection.execute(&update, row)? == 1)
 }
 
 /// Ends an incarnation; its leases are free then.
@@ -376,7 +384,7 @@ impl Store {
         self.read("hosts", move |connection| {
             let select = format!(
                 "SELECT instance, version, joined_at, {NOW} - renewed_at, incarnation,
-                     (SELECT string_agg(name, ' ') FROM lease WHERE holder = host.incarnation)
+                     (SELECT string_agg(name, ' ') FROM lease WHERE holder = host.incarnation), in_flight
                  FROM host WHERE ended_at IS NULL ORDER BY instance, joined_at"
             );
             connection
@@ -384,15 +392,18 @@ impl Store {
                 .query_map([], |row| {
                     let incarnation: String = row.get(4)?;
                     let leases: Option<String> = row.get(5)?;
+                    let in_flight: String = row.get(6)?;
                     let mut host = HostRow {
                         instance: row.get(0)?,
                         version: row.get(1)?,
                         joined_at: row.get(2)?,
                         renewed_ago: row.get::<_, i64>(3)?.try_into().unwrap_or(0),
+                        in_flight: InFlight::parse(&in_flight),
                         slots: 0,
                         collections: Vec::new(),
                         tasks: Vec::new(),
                         is_this: *incarnation == *this,
+                        incarnation: HostIncarnation(incarnation),
                     };
                     host.add_leases(leases.unwrap_or_default().split(' '));
                     Ok(host)

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Instant;
 
 use super::*;
+use crate::event::EventId;
 
 /// A host at work on a database.
 struct Host {
@@ -430,4 +431,88 @@ async fn hosts_that_were_killed_hold_nobody_to_their_settings() {
     // As a kill leaves it.
     database.run("UPDATE host SET ended_at = NULL");
     Host::join_with(&database, with("2"), dir()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_is_begun_once_and_only_by_the_incarnation_that_it_is_asked_of() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    let two = Host::join(&database, "two").await;
+    let write = async |host: &Host, change: RestartChange| {
+        let submitted = host.store.submit(vec![Effect::Restart(change)], Vec::new());
+        submitted.await.unwrap().committed().await.unwrap();
+    };
+    let stage = async |id: EventId| one.store.restart(id).await.unwrap().map(|row| row.stage);
+    let hosts = one.store.hosts().await.unwrap();
+    let of_two = &hosts[1].incarnation;
+    let ask = async || {
+        let id = EventId::fresh();
+        write(&one, RestartChange::asked(id, of_two, AgentName::Rag)).await;
+        assert_eq!(stage(id).await, Some(RestartStage::Asked));
+        id
+    };
+    let id = ask().await;
+    assert!(one.store.restarts_asked(9).await.unwrap().is_empty());
+    let asked = RestartAsked {
+        id,
+        agent: AgentName::Rag,
+    };
+    assert_eq!(two.store.restarts_asked(9).await.unwrap(), [asked]);
+    write(&two, RestartChange::begun(id)).await;
+    assert!(two.store.restarts_asked(9).await.unwrap().is_empty());
+    // What was begun cannot be withdrawn.
+    write(&one, RestartChange::withdrawn(id)).await;
+    assert_eq!(stage(id).await, Some(RestartStage::Begun));
+    write(&two, RestartChange::ended(id, "running", 3)).await;
+    let ended = RestartStage::Ended {
+        state: "running".to_owned(),
+        restarts: 3,
+    };
+    assert_eq!(stage(id).await, Some(ended));
+    // What was withdrawn is not begun,
+    let id = ask().await;
+    write(&one, RestartChange::withdrawn(id)).await;
+    write(&two, RestartChange::begun(id)).await;
+    assert_eq!(stage(id).await, None);
+    // nor is what nobody waits for any more,
+    let id = ask().await;
+    database.run("UPDATE restart_wanted SET at = at - 15000");
+    assert!(two.store.restarts_asked(9).await.unwrap().is_empty());
+    write(&two, RestartChange::begun(id)).await;
+    assert_eq!(stage(id).await, Some(RestartStage::Asked));
+    // and a host that has joined again is asked nothing that was asked of it before.
+    let id = ask().await;
+    database.run("UPDATE host SET ended_at = renewed_at WHERE instance = 'two'");
+    until("it has joined again", || async {
+        let hosts = one.store.hosts().await.unwrap();
+        let works = hosts.iter().find(|host| host.instance == "two");
+        works.is_some_and(|host| host.incarnation != *of_two)
+    })
+    .await;
+    assert!(two.store.restarts_asked(9).await.unwrap().is_empty());
+    assert!(!one.store.restart(id).await.unwrap().unwrap().host_works);
+    // Old ones are forgotten with the next one.
+    database.run("UPDATE restart_wanted SET at = 0");
+    ask().await;
+    let kept = database.run("SELECT COUNT(*) FROM restart_wanted");
+    assert_eq!(kept.trim(), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_says_what_each_agent_has_in_flight() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    let two = Host::join(&database, "two").await;
+    let seen = || async {
+        let hosts = two.store.hosts().await.unwrap();
+        hosts[0].in_flight.agents().collect::<Vec<_>>()
+    };
+    assert!(seen().await.is_empty());
+    for count in [7, 0] {
+        one.store.leases().set_in_flight(AgentName::Rag, count);
+        until("the other host sees it", || async {
+            seen().await == [(AgentName::Rag, count)]
+        })
+        .await;
+    }
 }

@@ -13,6 +13,7 @@ pub(super) struct HostRow {
     pub(super) renewed: String,
     pub(super) tone: Tone,
     pub(super) slots: String,
+    pub(super) in_flight: String,
     pub(super) watches: String,
     pub(super) tasks: String,
 }
@@ -33,6 +34,7 @@ fn row(host: &HostView) -> HostRow {
             false => Tone::Good,
         },
         slots: number(host.slots),
+        in_flight: host.flights(),
         watches: host.collections.join(", "),
         tasks: host.tasks.join(", "),
     }
