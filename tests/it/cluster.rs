@@ -352,20 +352,20 @@ impl Cluster {
         self.wire().set(wire::Fault::None);
     }
 
-    /// Waits until every host says why nothing can be published, and for as long as an outage lasts.
+    /// Waits until every host says why nothing can be published and that work waits, and for as long as an outage lasts.
     fn outage(&self, why: &str) {
         let began = Instant::now();
         for world in self.worlds.iter() {
             let said = until_refused(world);
             assert!(said.contains(why) && said.lines().count() <= 2, "{said}");
-            let log = || world.log();
-            world.until("it is said in the log", || {
-                log().contains("cannot show that it is alive")
+            world.until("status says that work waits", || {
+                let status = world.cli(["status"]);
+                status.code() == 69 || status.stdout().contains("waiting since")
             });
-            let status = world.cli(["status"]);
-            println!("{}{}", status.stdout(), status.stderr());
-            let search = world.cli(["search", "a page"]);
-            println!("{}{}", search.stdout(), search.stderr());
+            // From what the index has, with its age, or not at all, with the reason.
+            let search = world.cli(["search", QUERIES[0]]);
+            let says = search.stdout().contains(" as of ") || search.code() == 69;
+            assert!(says, "{}{}", search.stdout(), search.stderr());
         }
         pause(OUTAGE.saturating_sub(began.elapsed()));
     }
