@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
+use self::ends::stopping_lost;
 use super::agent::{Agent, Boxed, Ending, Handling};
 use super::shutdown::Stop;
 use super::status::Board;
@@ -288,7 +289,8 @@ impl Runner {
             };
             let seqs = offers.iter().map(|o| o.seq).collect();
             let due = DueBy::new(Millis::now(), self.parts.options.backoff_max);
-            match self.parts.store.classify(self.name, seqs, due).await {
+            let read = self.parts.store.classify(self.name, seqs, due);
+            match stopping_lost(&mut self.flights, self.name, read).await {
                 Ok(classes) => self.answer(offers, classes),
                 Err(error) => {
                     self.reads_fail(&error.to_string());
@@ -321,7 +323,8 @@ impl Runner {
             if demand.capacity == 0 {
                 return Ok(Vec::new());
             }
-            let mut offers = self.parts.carrier.offer(&self.table, demand).await?;
+            let read = self.parts.carrier.offer(&self.table, demand);
+            let mut offers = stopping_lost(&mut self.flights, self.name, read).await?;
             if offers.is_empty() {
                 return Ok(offers);
             }

@@ -30,7 +30,9 @@ pub(super) fn damage(error: &Error) -> Option<String> {
     let damaged = match error {
         Error::Sqlite(_) => error.sqlite_code() == Some(ErrorCode::DatabaseCorrupt),
         Error::Column(_) | Error::Damage { .. } => true,
-        Error::NoRows | Error::Ended | Error::Runtime(_) | Error::Postgres(_) => false,
+        Error::NoRows | Error::Ended | Error::Silent | Error::Runtime(_) | Error::Postgres(_) => {
+            false
+        }
     };
     damaged.then(|| format!("the store is damaged: {error}; {WAY_OUT}"))
 }

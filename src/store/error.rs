@@ -137,8 +137,10 @@ pub struct ReadError {
 /// Whether an error means that the store cannot be written for a while, rather than that this transaction is wrong.
 pub(super) fn is_unavailable(error: &sql::Error) -> bool {
     use rusqlite::ErrorCode as Code;
-    if let sql::Error::Postgres(error) = error {
-        return sql::is_unavailable(error);
+    match error {
+        sql::Error::Postgres(error) => return sql::is_unavailable(error),
+        sql::Error::Ended | sql::Error::Silent => return true,
+        _ => {}
     }
     matches!(
         error.sqlite_code(),
@@ -160,7 +162,9 @@ pub(super) fn is_unavailable(error: &sql::Error) -> bool {
 pub(super) fn unavailable(error: &sql::Error) -> WriteError {
     let damage = super::decode::damage(error);
     let remedy = match error {
-        sql::Error::Postgres(_) => "work continues by itself once the database answers",
+        sql::Error::Postgres(_) | sql::Error::Ended | sql::Error::Silent => {
+            "work continues by itself once the database answers"
+        }
         _ => "free space or repair the disk; work then continues by itself",
     };
     WriteError::Unavailable(damage.unwrap_or_else(|| format!("{error}; {remedy}")))

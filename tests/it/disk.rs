@@ -1,16 +1,18 @@
 //! A disk that is full. The file system is a tmpfs of its own, so these need root: `tests/run` runs them.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use serde_json::Value;
 
+use crate::checker::Verdict;
+use crate::cluster::{Cluster, Fault, Servers};
 use crate::corpus::{QUERIES, fill as fill_tree};
 use crate::helper::World;
 use crate::load::{pause, same};
+use crate::postgres_server::PostgresServer;
+use crate::small::{Small, fill};
 use crate::work::QUICK;
 
 /// How long a disk is full.
@@ -18,40 +20,6 @@ const FULL: Duration = Duration::from_secs(60);
 
 /// How long work may take to resume by itself: pauses and retries double, so the next one may be about as far off again.
 const RESUMES: Duration = Duration::from_secs(180);
-
-/// A small tmpfs, unmounted when dropped.
-struct Small<'a>(&'a Path);
-
-impl<'a> Small<'a> {
-    fn mount(at: &'a Path, size: &str) -> Self {
-        fs::create_dir_all(at).expect("the mount point");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(at)
-            .status();
-        assert!(
-            mounted.expect("mount runs").success(),
-            "cannot mount a tmpfs; run this as root"
-        );
-        Small(at)
-    }
-}
-
-impl Drop for Small<'_> {
-    fn drop(&mut self) {
-        // Lazily: a daemon that is being killed may still have files open there.
-        Command::new("umount").arg("-l").arg(self.0).status().ok();
-    }
-}
-
-/// Fills the file system that `file` is on.
-fn fill(file: &Path) {
-    use std::io::Write;
-    let mut ballast = fs::File::create(file).expect("the ballast");
-    let block = vec![0u8; 64 * 1024];
-    while ballast.write_all(&block).is_ok() {}
-    while ballast.write_all(&[0]).is_ok() {}
-}
 
 #[test]
 #[ignore = "needs root to mount a file system of its own"]
@@ -224,4 +192,15 @@ fn a_full_disk_under_the_index_stops_the_follower_alone_and_it_goes_on_by_itself
     let known = world.knowledge(QUERIES);
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
     same(&known, &world.clean_build(QUERIES));
+}
+
+#[test]
+#[ignore = "needs root to mount a file system of its own"]
+fn a_full_disk_under_the_database_loses_nothing_and_work_goes_on_by_itself() {
+    let servers = Servers::of(PostgresServer::small(), false);
+    let cluster = Cluster::start(servers, 2).calm();
+    let outcome = cluster.under_load(&[Fault::DatabaseDiskFull]);
+    outcome.print("two hosts, and the disk of the database was full");
+    outcome.no_agent_ended();
+    assert_eq!(outcome.verdict, Verdict::default());
 }

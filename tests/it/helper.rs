@@ -243,7 +243,7 @@ impl World {
         let config = config.replace("mode = \"redis\"", "mode = \"embedded\"");
         let lines = config
             .lines()
-            .filter(|line| !line.starts_with("url = \"postgres"));
+            .filter(|line| !line.starts_with("url = \"postgres") && !line.starts_with("tls = "));
         let config: String = lines.flat_map(|line| [line, "\n"]).collect();
         let config = config.replace(
             "path = \"docs\"",

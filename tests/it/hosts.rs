@@ -6,89 +6,18 @@
 )]
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fastrand::Rng;
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-use crate::checker::{Evidence, Verdict};
+use crate::checker::Verdict;
+use crate::cluster::{Cluster, FILES, Fault, Servers, host, until_shared};
 use crate::corpus::{QUERIES, fill};
-use crate::helper::{DOCENT, Daemon, World};
-use crate::load::{Client, Files, Over, pause, same, seed};
+use crate::helper::World;
+use crate::load::same;
 use crate::metrics::{page, samples};
-use crate::postgres_server::PostgresServer;
-use crate::redis_server::RedisServer;
-use crate::work::QUICK;
-
-const FILES: usize = 60;
-
-/// The servers that hosts share.
-struct Servers {
-    postgres: PostgresServer,
-    redis: Option<RedisServer>,
-}
-
-impl Servers {
-    fn new(with_redis: bool) -> Servers {
-        Servers {
-            postgres: PostgresServer::start(),
-            redis: with_redis.then(RedisServer::start),
-        }
-    }
-}
-
-/// A host of this name on the store of a server. It has the documents of `first`, which is the first one otherwise.
-fn host(servers: &Servers, instance: &str, first: Option<&World>) -> World {
-    let redis = servers.redis.as_ref();
-    let redis = redis.map_or(String::new(), |redis| {
-        format!("[redis]\nurl = {:?}\n", redis.url())
-    });
-    let store = format!("[store]\nurl = \"{}\"\n", servers.postgres.url());
-    let world = World::new(&format!("{store}{redis}{QUICK}"));
-    if servers.redis.is_some() {
-        world.mode("auto");
-    }
-    let config = fs::read_to_string(world.config()).expect("the config");
-    let docs = first.unwrap_or(&world).docs();
-    let config = config.replace("path = \"docs\"", &format!("path = \"{}\"", docs.display()));
-    let config = format!("instance = \"{instance}\"\n{config}");
-    fs::write(world.config(), config).expect("the config");
-    world
-}
-
-/// How many slots each host has, by its name.
-fn slots(world: &World) -> HashMap<String, u64> {
-    let status = world.cli(["status", "--json"]).json().unwrap_or_default();
-    let hosts = status["hosts"].as_array().cloned().unwrap_or_default();
-    let slots = |host: &Value| {
-        Some((
-            host["instance"].as_str()?.to_owned(),
-            host["slots"].as_u64()?,
-        ))
-    };
-    hosts.iter().filter_map(slots).collect()
-}
-
-/// Waits until so many hosts share all slots evenly.
-fn until_shared(world: &World, hosts: usize) {
-    until_shared_by(world, hosts, hosts);
-}
-
-/// Waits until `sharing` of so many hosts share all slots evenly.
-fn until_shared_by(world: &World, hosts: usize, sharing: usize) {
-    let even = 256 / sharing as u64;
-    world.until("the slots are shared evenly", || {
-        let slots = slots(world);
-        slots.len() == hosts
-            && slots.values().sum::<u64>() == 256
-            && slots.values().filter(|count| **count >= even).count() == sharing
-    });
-}
 
 /// A figure of each host, by its name, as this one tells it to Prometheus.
 fn figure(world: &World, metric: &str) -> BTreeMap<String, f64> {
@@ -340,281 +269,6 @@ fn two_hosts_of_which_one_does_not_answer_and_nothing_is_restarted_later() {
     }
 }
 
-/// What happens to hosts and to what they share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    /// A host is killed, and started again when its work has passed on.
-    Killed,
-    /// A host is killed and started again at once.
-    Restarted,
-    /// A host is stopped, and started again with the docent under test.
-    Upgraded,
-    /// A host stands still for longer than others wait for it.
-    Paused,
-    DatabaseCrashes,
-    RedisFlushed,
-    RedisAway,
-}
-
-/// Hosts under load.
-struct Cluster {
-    servers: Servers,
-    worlds: Arc<Vec<World>>,
-    daemons: Vec<Option<Daemon>>,
-    /// When each was gone or stood still.
-    gone: Vec<Vec<u128>>,
-    /// How long it took until the work of one that was killed had passed on.
-    passed_on: Vec<Duration>,
-}
-
-/// What became of a load.
-struct Outcome {
-    published: usize,
-    verdict: Verdict,
-    passed_on: Vec<Duration>,
-}
-
-/// The clock of the log of the agent `test`.
-fn now() -> u128 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let [secs, nanos] = [now.tv_sec, now.tv_nsec].map(|part| u128::try_from(part).unwrap_or(0));
-    secs * 1_000_000_000 + nanos
-}
-
-impl Cluster {
-    fn start(servers: Servers, hosts: usize) -> Cluster {
-        Cluster::of(servers, hosts, DOCENT.as_ref())
-    }
-
-    /// Hosts that run this docent.
-    fn of(servers: Servers, hosts: usize, binary: &Path) -> Cluster {
-        let mut worlds: Vec<World> = Vec::new();
-        for n in 0..hosts {
-            let world = host(&servers, &format!("host{n}"), worlds.first());
-            world.install(binary);
-            worlds.push(world);
-        }
-        let daemons = worlds.iter().map(|world| Some(world.start())).collect();
-        Cluster {
-            servers,
-            daemons,
-            gone: vec![Vec::new(); hosts],
-            passed_on: Vec::new(),
-            worlds: Arc::new(worlds),
-        }
-    }
-
-    fn kill(&mut self, at: usize) {
-        self.daemons[at].take().expect("it runs").kill();
-        self.gone[at].push(now());
-    }
-
-    fn spawn(&mut self, at: usize) {
-        self.daemons[at] = Some(self.worlds[at].spawn());
-    }
-
-    /// Brings a fault about, to the host `at` if it is one of a host. `flows` waits until events flow through a host.
-    fn suffer(&mut self, fault: Fault, at: usize, flows: &dyn Fn(usize)) {
-        let other = (at + 1) % self.worlds.len();
-        match fault {
-            Fault::Killed => {
-                self.kill(at);
-                let began = Instant::now();
-                self.until_shared(other);
-                self.passed_on.push(began.elapsed());
-                flows(other);
-                self.spawn(at);
-            }
-            Fault::Restarted => {
-                self.kill(at);
-                self.spawn(at);
-            }
-            Fault::Upgraded => {
-                let daemon = self.daemons[at].take().expect("it runs");
-                assert_eq!(daemon.stop(), Some(0), "{}", self.worlds[at].log());
-                self.worlds[at].install(DOCENT.as_ref());
-                self.spawn(at);
-            }
-            Fault::Paused => {
-                let daemon = self.daemons[at].as_ref().expect("it runs");
-                self.gone[at].push(now());
-                daemon.signal("STOP");
-                pause(Duration::from_secs(14));
-                daemon.signal("CONT");
-            }
-            Fault::DatabaseCrashes => {
-                self.servers.postgres.crash();
-                pause(Duration::from_secs(1));
-                self.servers.postgres.appear();
-            }
-            Fault::RedisFlushed => {
-                let redis = self.servers.redis.as_ref().expect("there is one");
-                redis.cli(&["FLUSHALL"]);
-            }
-            Fault::RedisAway => {
-                let redis = self.servers.redis.as_mut().expect("there is one");
-                redis.kill();
-                flows(other);
-                redis.appear();
-                flows(at);
-                self.worlds[at].until_carried_by("redis");
-            }
-        }
-        flows(at);
-        self.until_shared(other);
-    }
-
-    /// Waits until those of the hosts that run share all slots that run the newest docent.
-    fn until_shared(&self, asked: usize) {
-        let running = self.worlds.iter().zip(&self.daemons);
-        let running: Vec<&World> = running
-            .filter(|(_, daemon)| daemon.is_some())
-            .map(|(world, _)| world)
-            .collect();
-        let newest = running.iter().filter(|world| world.is_current()).count();
-        let sharing = if newest == 0 { running.len() } else { newest };
-        until_shared_by(&self.worlds[asked], running.len(), sharing);
-    }
-
-    /// Publishes through every host and edits files, while these faults happen one after the other, each to the next host.
-    fn under_load(mut self, faults: &[Fault]) -> Outcome {
-        let seed = seed();
-        println!("seed {seed} (DOCENT_TEST_SEED={seed} repeats its files, edits and events)");
-        let mut rng = Rng::with_seed(seed);
-        let hosts = self.worlds.len();
-        let mut files = Files {
-            paths: fill(&self.worlds[0], &mut rng, FILES),
-            made: 0,
-        };
-        until_shared(&self.worlds[0], hosts);
-        let is_newer = faults.contains(&Fault::Upgraded);
-        let client = |_| Client::one_of(hosts).newer(is_newer);
-        let clients: Vec<Client> = (0..hosts).map(client).collect();
-        let over = AtomicBool::new(false);
-        let worlds = self.worlds.clone();
-        std::thread::scope(|scope| {
-            let (over, worlds, clients) = (&over, &worlds, &clients);
-            let publishers = worlds.iter().zip(clients).map(|(world, client)| {
-                let rng = rng.fork();
-                scope.spawn(move || client.publish(world, over, rng))
-            });
-            let publishers: Vec<_> = publishers.collect();
-            let (files, mut edits) = (&mut files, rng.fork());
-            let editor = scope.spawn(move || {
-                while !over.load(Ordering::SeqCst) {
-                    files.edit(&worlds[0], &mut edits);
-                    pause(Duration::from_millis(60));
-                }
-            });
-            let ends = Over(over);
-            let flows = |at: usize| {
-                let before = clients[at].ids().len();
-                worlds[at].until("events flow", || clients[at].ids().len() > before + 30);
-            };
-            for (n, fault) in faults.iter().enumerate() {
-                self.suffer(*fault, n % hosts, &flows);
-            }
-            drop(ends);
-            for publisher in publishers {
-                publisher.join().expect("the publisher ends");
-            }
-            editor.join().expect("the editor ends");
-        });
-        self.judge(&clients)
-    }
-
-    /// Lets the hosts finish, compares what they know with a clean build, stops them and judges what they have done.
-    fn judge(mut self, clients: &[Client]) -> Outcome {
-        let first = &self.worlds[0];
-        for world in self.worlds.iter() {
-            world.wait();
-        }
-        let owed = "SELECT COUNT(*) FROM delivery WHERE state = 'owed'";
-        let patience = Duration::from_secs(60);
-        let (mut least, mut deadline) = (u64::MAX, Instant::now() + patience);
-        loop {
-            let count = self.servers.postgres.query(owed);
-            let count: u64 = count.trim().parse().expect("a number");
-            if count == 0 {
-                break;
-            }
-            if count < least {
-                (least, deadline) = (count, Instant::now() + patience);
-            }
-            let which = "SELECT agent, subject, event, attempts, due_at, holder FROM delivery WHERE state = 'owed' ORDER BY event LIMIT 20";
-            let which = || self.servers.postgres.query(which);
-            assert!(
-                Instant::now() < deadline,
-                "still owed:\n{}\n{}",
-                which(),
-                first.log()
-            );
-            pause(Duration::from_millis(200));
-        }
-        first.settled();
-        // The chain of the audit log is verified with it.
-        let audit = first.audit();
-        assert_eq!(first.status()["bus"]["dead"], 0, "{}", first.status());
-        let known: Vec<Value> = self
-            .worlds
-            .iter()
-            .map(|world| world.knowledge(QUERIES))
-            .collect();
-        for (daemon, world) in self.daemons.drain(..).zip(self.worlds.iter()) {
-            assert_eq!(daemon.expect("it runs").stop(), Some(0), "{}", world.log());
-        }
-        let rebuilt = first.clean_build(QUERIES);
-        for known in &known {
-            same(known, &rebuilt);
-        }
-        let events = audit.iter().filter_map(|record| record["event"].as_str());
-        let evidence = Evidence {
-            published: clients.iter().flat_map(Client::ids).collect(),
-            audited: events.map(str::to_owned).collect(),
-            effects: self.servers.postgres.effects(),
-            lines: self.worlds.iter().map(World::flights).collect(),
-            gone: self.gone,
-            owed: self
-                .servers
-                .postgres
-                .query(owed)
-                .trim()
-                .parse()
-                .expect("a number"),
-        };
-        Outcome {
-            published: evidence.published.len(),
-            verdict: evidence.judge(),
-            passed_on: self.passed_on,
-        }
-    }
-}
-
-impl Outcome {
-    fn print(&self, title: &str) {
-        let Verdict {
-            lost,
-            twice,
-            overlaps,
-            stranded,
-        } = &self.verdict;
-        println!("{title}");
-        println!("  published through all hosts    {:>6}", self.published);
-        println!("  lost                           {:>6}", lost.len());
-        println!("  twice                          {:>6}", twice.len());
-        println!("  overlaps within a subject      {:>6}", overlaps.len());
-        println!("  stranded                       {stranded:>6}");
-        println!("  audit log                       whole");
-        println!("  indexes                         equal to a rebuild");
-        for took in &self.passed_on {
-            println!(
-                "  work of a dead host passed on   after {:.1} s",
-                took.as_secs_f64()
-            );
-        }
-    }
-}
-
 #[test]
 fn hosts_that_are_killed_and_paused_and_a_database_that_crashes_lose_nothing_and_double_nothing() {
     let faults = [
@@ -706,5 +360,32 @@ fn a_host_with_other_settings_of_the_store_is_refused() {
         code == 78 && said.contains("redis.max_retries is 9 here, but 3 on the hosts"),
         "{code} {said}"
     );
+    assert_eq!(daemon.stop(), Some(0), "{}", one.log());
+}
+
+#[test]
+fn a_host_of_the_same_name_is_refused_and_one_on_the_same_data_dir_takes_over_at_once() {
+    let servers = Servers::new(false);
+    let one = host(&servers, "one", None);
+    let same = host(&servers, "one", Some(&one));
+    let daemon = one.start();
+    let (code, said) = same.refused();
+    assert!(
+        code == 75 && said.contains("another host with the instance one works on this store"),
+        "{code} {said}"
+    );
+    daemon.kill();
+    let killed = Instant::now();
+    let daemon = one.start();
+    let id = one.work("first", json!({}));
+    one.until("it is handled", || one.starts(&id) > 0);
+    println!(
+        "a successor handles events {:?} after the kill",
+        killed.elapsed()
+    );
+    let waited = "SELECT MAX(ended_at - renewed_at) FROM host WHERE ended_at IS NOT NULL";
+    let waited = servers.postgres.query(waited);
+    let waited: u64 = waited.trim().parse().expect("milliseconds");
+    assert!(waited < 10_000, "it waited {waited} ms");
     assert_eq!(daemon.stop(), Some(0), "{}", one.log());
 }

@@ -16,12 +16,14 @@
 
 mod browser;
 mod checker;
+mod cluster;
 mod corpus;
 mod helper;
 mod hosts;
 mod load;
 mod postgres_server;
 mod redis_server;
+mod small;
 mod terminal;
 mod under_load;
 mod wire;
@@ -53,6 +55,7 @@ mod migrate;
 mod mounts;
 mod openapi;
 mod operate;
+mod outages;
 mod pages;
 mod page;
 mod page_reach;

@@ -12,15 +12,20 @@ use tempfile::TempDir;
 
 use crate::certificate;
 use crate::helper::{DEADLINE, signal};
+use crate::small::{self, Small};
 
 /// The password over the network.
 pub(crate) const PASSWORD: &str = "hunter2-of-the-test";
 
 /// A server that this test alone uses, with an empty database `docent` of the user `docent`. Stopped when dropped.
 pub(crate) struct PostgresServer {
+    /// The file system that its folder is; it goes before the folder does.
+    small: Option<Small>,
     dir: TempDir,
     /// Where it listens besides its socket.
     port: Option<u16>,
+    /// Who docent is there.
+    user: &'static str,
     child: Option<Child>,
 }
 
@@ -30,6 +35,15 @@ impl PostgresServer {
         let mut server = PostgresServer::absent();
         server.appear();
         server.psql("CREATE DATABASE docent");
+        server
+    }
+
+    /// One on which docent is a user whose connections can be limited.
+    pub(crate) fn limited() -> PostgresServer {
+        let mut server = PostgresServer::start();
+        server.user = "limited";
+        server.psql("CREATE ROLE limited LOGIN");
+        server.psql("ALTER DATABASE docent OWNER TO limited");
         server
     }
 
@@ -71,17 +85,59 @@ impl PostgresServer {
         format!("postgres://docent@localhost:{port}/docent")
     }
 
-    /// One that does not run yet.
-    pub(crate) fn absent() -> PostgresServer {
+    /// One whose disk can be filled. Only root can make it.
+    pub(crate) fn small() -> PostgresServer {
+        let mut server = PostgresServer::nothing();
+        server.small = Some(Small::mount(server.dir.path(), "256m"));
+        server.own(server.dir.path());
+        server.make();
+        server.appear();
+        server.psql("CREATE DATABASE docent");
+        server.psql("ALTER SYSTEM SET max_wal_size = '64MB'");
+        server.reload();
+        server
+    }
+
+    /// Fills its disk; gives what fills it.
+    pub(crate) fn fill(&self) -> PathBuf {
+        let ballast = self.dir.path().join("ballast");
+        small::fill(&ballast);
+        ballast
+    }
+
+    /// Starts it again if it has ended by itself, as a service manager does.
+    pub(crate) fn runs_again(&mut self) {
+        let child = self.child.as_mut().expect("it was started");
+        if child.try_wait().expect("it can be waited for").is_some() {
+            self.appear();
+        }
+    }
+
+    /// A folder for one.
+    fn nothing() -> PostgresServer {
         let dir = tempfile::tempdir().expect("a temporary folder");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
         let server = PostgresServer {
+            small: None,
             dir,
             port: None,
+            user: "docent",
             child: None,
         };
         server.own(server.dir.path());
-        let made = server
+        server
+    }
+
+    /// One that does not run yet.
+    pub(crate) fn absent() -> PostgresServer {
+        let server = PostgresServer::nothing();
+        server.make();
+        server
+    }
+
+    /// Makes its data.
+    fn make(&self) {
+        let made = self
             .program("initdb")
             .args([
                 "-A",
@@ -94,11 +150,10 @@ impl PostgresServer {
                 "--no-sync",
                 "-D",
             ])
-            .arg(server.data())
+            .arg(self.data())
             .output()
             .expect("initdb runs; install it: apt-get install postgresql");
         assert!(made.status.success(), "{made:?}");
-        server
     }
 
     /// A program of the server's, as a user who is not root.
@@ -196,6 +251,67 @@ impl PostgresServer {
         }
     }
 
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        let name = format!(".s.PGSQL.{}", self.port.unwrap_or(5432));
+        self.dir.path().join(name)
+    }
+
+    /// A standby of it that has every commit before anybody is told of it.
+    pub(crate) fn standby(&self) -> PostgresServer {
+        let mut standby = PostgresServer::nothing();
+        let from = format!(
+            "host={} user=docent application_name=standby",
+            self.dir.path().display()
+        );
+        let made = standby
+            .program("pg_basebackup")
+            .args(["-R", "--no-sync", "-c", "fast", "-d", &from, "-D"])
+            .arg(standby.data())
+            .output()
+            .expect("pg_basebackup runs; install it: apt-get install postgresql");
+        assert!(made.status.success(), "{made:?}");
+        standby.appear();
+        self.psql("ALTER SYSTEM SET synchronous_standby_names = 'standby'");
+        self.reload();
+        standby
+    }
+
+    /// It hears of no commit any more, and nobody waits until it has.
+    pub(crate) fn falls_behind(&self, primary: &PostgresServer) {
+        primary.psql("ALTER SYSTEM RESET synchronous_standby_names");
+        primary.reload();
+        self.psql("ALTER SYSTEM SET primary_conninfo = ''");
+        self.reload();
+    }
+
+    /// Makes a standby the primary.
+    pub(crate) fn promote(&self) {
+        assert_eq!(self.psql("SELECT pg_promote()").trim(), "t");
+    }
+
+    /// Lets its settings count.
+    pub(crate) fn reload(&self) {
+        self.psql("SELECT pg_reload_conf()");
+    }
+
+    /// Ends the sessions in docent's database.
+    pub(crate) fn end_sessions(&self) {
+        self.psql("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = 'docent'");
+    }
+
+    /// Its folder, as a host in a URL.
+    pub(crate) fn folder(&self) -> String {
+        let folder = self.dir.path().to_str().expect("a plain path");
+        folder.replace('/', "%2F")
+    }
+
+    /// The URL of docent's database on another server or here, whichever can be written.
+    pub(crate) fn url_after(&self, other: &str) -> String {
+        let here = self.folder();
+        format!("postgres://docent@{other},{here}/docent?target_session_attrs=read-write")
+    }
+
     /// The URL of docent's database.
     pub(crate) fn url(&self) -> String {
         self.url_of("docent")
@@ -203,11 +319,7 @@ impl PostgresServer {
 
     /// The URL of a database.
     pub(crate) fn url_of(&self, database: &str) -> String {
-        let folder = self.dir.path().to_str().expect("a plain path");
-        format!(
-            "postgres://docent@{}/{database}",
-            folder.replace('/', "%2F")
-        )
+        format!("postgres://{}@{}/{database}", self.user, self.folder())
     }
 
     fn asked(&self, database: &str, statement: &str) -> Output {
@@ -227,6 +339,7 @@ impl PostgresServer {
                 "-h",
             ])
             .arg(self.dir.path())
+            .env("PGOPTIONS", "-c default_transaction_read_only=off")
             .output()
             .expect("psql runs; install it: apt-get install postgresql")
     }

@@ -1,15 +1,17 @@
 //! How flights end: what a handler gave, what the writer reports, what is not available, and what makes no progress.
 
+use std::collections::HashMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::task::{Id, JoinError};
 use tokio::time::Instant;
 
-use super::{CommitReport, Runner, RunnerEnd, panic_text};
+use super::{CommitReport, Flight, Runner, RunnerEnd, TICK, panic_text};
 use crate::backoff::Backoff;
 use crate::bus::Left;
-use crate::event::{Millis, Seq, awake};
+use crate::event::{AgentName, Millis, Seq, awake};
 use crate::runtime::agent::Ending;
 use crate::store::{Settled, Settlement, WriteError};
 
@@ -142,18 +144,10 @@ impl Runner {
 
     /// Stops handlers that make no progress; gives the one whose thread cannot be stopped.
     pub(super) fn check_stalls(&mut self) -> Option<Seq> {
+        stop_lost(&mut self.flights, self.name);
         let limit = self.parts.options.stall_timeout;
         for (seq, flight) in &mut self.flights {
             if flight.abort.is_finished() {
-                continue;
-            }
-            // Another host may handle it by now; nothing of this flight would be applied.
-            if flight.stopped_at.is_none() && !flight.hold.is_current() {
-                tracing::warn!(agent = %self.name, event = %flight.event.id, subject = %flight.event.subject,
-                    "this host does not hold the event's slot any more; its handler is stopped");
-                flight.is_lost = true;
-                flight.stopped_at = Some(awake::now());
-                flight.abort.abort();
                 continue;
             }
             match flight.stopped_at {
@@ -190,5 +184,34 @@ impl Runner {
             }
         }
         RunnerEnd::Blocked(format!("{text} ({subject})"))
+    }
+}
+
+/// Stops the handlers of flights whose hold is lost: another host may handle it by now, and nothing of them would be applied.
+fn stop_lost(flights: &mut HashMap<Seq, Flight>, agent: AgentName) {
+    for flight in flights.values_mut() {
+        let runs = flight.stopped_at.is_none() && !flight.abort.is_finished();
+        if runs && !flight.hold.is_current() {
+            tracing::warn!(%agent, event = %flight.event.id, subject = %flight.event.subject,
+                "this host does not hold the event's slot any more; its handler is stopped");
+            flight.is_lost = true;
+            flight.stopped_at = Some(awake::now());
+            flight.abort.abort();
+        }
+    }
+}
+
+/// Waits for a read of the store. Holds are lost without it.
+pub(super) async fn stopping_lost<T>(
+    flights: &mut HashMap<Seq, Flight>,
+    agent: AgentName,
+    read: impl Future<Output = T>,
+) -> T {
+    let mut read = pin!(read);
+    loop {
+        tokio::select! {
+            read = &mut read => return read,
+            () = tokio::time::sleep(TICK) => stop_lost(flights, agent),
+        }
     }
 }

@@ -12,12 +12,16 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::checksums;
 use crate::store::schema;
-use crate::store::sql::{self, Connection, Session, told};
+use crate::store::sql::{self, Connection, Patience, Session, Silence, told};
 use crate::store::{DatabaseError, StoreIdentity};
 
 /// How long connecting may take, and how long what was sent may stay unconfirmed.
 const CONNECT: Duration = Duration::from_secs(5);
 const UNCONFIRMED: Duration = Duration::from_secs(5);
+
+/// How long the session that keeps a host among others waits for an answer. With the time between two renewals it is less than the
+/// host is trusted: what it handles is not waiting for the server then.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// The oldest server that has all that is used.
 const OLDEST: i64 = 150_000;
@@ -26,8 +30,9 @@ const OLDEST: i64 = 150_000;
 /// They are sent while connecting: a transaction pooler refuses them, or drops them, which is noticed afterwards.
 const WRITER: &str =
     "-c synchronous_commit=on -c lock_timeout=5s -c idle_in_transaction_session_timeout=2s";
-const MEMBER: &str = "-c synchronous_commit=on -c lock_timeout=1s -c statement_timeout=5s -c idle_in_transaction_session_timeout=2s";
-const READER: &str = "-c default_transaction_read_only=on -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s";
+const MEMBER: &str = "-c synchronous_commit=on -c lock_timeout=3s -c statement_timeout=4s -c idle_in_transaction_session_timeout=2s";
+const READER: &str =
+    "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s";
 
 const POOLER: &str = "it is behind a connection pooler, which does not support docent's prepared statements, session settings and locks; name the server itself in [store] url";
 
@@ -60,6 +65,7 @@ pub struct Database {
     trust: Trust,
     /// Without a password.
     shown: String,
+    silence: Silence,
 }
 
 impl fmt::Debug for Database {
@@ -112,6 +118,7 @@ impl Database {
             config,
             trust,
             shown,
+            silence: Silence::default(),
         })
     }
 
@@ -121,13 +128,19 @@ impl Database {
     }
 
     fn connect(&self, options: &str) -> sql::Result<Session> {
+        self.connect_with(options, Patience::Shared(self.silence.clone()))
+    }
+
+    fn connect_with(&self, options: &str, patience: Patience) -> sql::Result<Session> {
         let mut config = self.config.clone();
         config.options(options);
+        let servers = u32::try_from(config.get_hosts().len()).unwrap_or(1);
+        let time = CONNECT * servers.max(1);
         match &self.trust {
-            Trust::Plain => Session::connect(&config, NoTls),
+            Trust::Plain => Session::connect(&config, NoTls, patience, time),
             Trust::Verified(tls) => {
                 let tls = MakeRustlsConnect::new(tls.as_ref().clone());
-                Session::connect(&config, tls)
+                Session::connect(&config, tls, patience, time)
             }
         }
     }
@@ -137,9 +150,9 @@ impl Database {
         self.connect(READER)
     }
 
-    /// A session that keeps a host among those of the store.
+    /// A session that keeps a host among those of the store, and finds out for all others of it when the server falls silent.
     pub(in crate::store) fn connect_member(&self) -> sql::Result<Session> {
-        self.connect(MEMBER)
+        self.connect_with(MEMBER, Patience::Judging(self.silence.clone(), ANSWER))
     }
 
     /// A session that writes, unless others write who must not meanwhile.

@@ -24,6 +24,9 @@ pub(crate) enum Error {
     /// The session has ended.
     #[error("the connection to the database has ended")]
     Ended,
+    /// The server neither answers nor hangs up, and the session was given up.
+    #[error("the database does not answer")]
+    Silent,
     /// A session cannot be worked for.
     #[error("cannot wait for the store: {0}")]
     Runtime(#[source] std::io::Error),
@@ -44,8 +47,10 @@ impl Error {
 
     /// Whether the server has ended the session, or is about to. The connection may look open for a moment longer.
     pub(in crate::store) fn ends_session(&self) -> bool {
-        let Error::Postgres(error) = self else {
-            return false;
+        let error = match self {
+            Error::Postgres(error) => error,
+            Error::Ended | Error::Silent => return true,
+            _ => return false,
         };
         let ends = [
             SqlState::ADMIN_SHUTDOWN,

@@ -6,6 +6,7 @@
 mod error;
 mod row;
 mod session;
+mod silence;
 mod value;
 
 use rusqlite::Connection as Sqlite;
@@ -18,6 +19,7 @@ pub(crate) use error::Error;
 pub(super) use error::{Optional, is_unavailable, told};
 pub(super) use row::{MappedRows, Row, Rows};
 pub(super) use session::Session;
+pub(super) use silence::{Patience, Silence};
 
 /// What an attempt in SQL gives.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;

@@ -16,6 +16,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Row, Socket, Statement};
 
 use super::error::told;
+use super::silence::{BegunPatience, Patience};
 use super::value::Parameter;
 use super::{Error, Result};
 
@@ -33,6 +34,7 @@ pub(crate) struct Session {
     deferred: RefCell<Vec<(Statement, Vec<Value>)>>,
     /// Something was said on a channel that is listened to.
     heard: Arc<Notify>,
+    patience: BegunPatience,
     /// Where the connection is worked for while somebody waits. It is taken at the end.
     runtime: Option<Runtime>,
 }
@@ -47,15 +49,26 @@ impl Drop for Session {
 }
 
 impl Session {
-    /// Connects as `config` says.
-    pub(in crate::store) fn connect<T>(config: &Config, tls: T) -> Result<Self>
+    /// Connects as `config` says, and waits for answers with `patience`.
+    ///
+    /// # Errors
+    /// [`Error::Silent`] if nothing is heard within `time`.
+    pub(in crate::store) fn connect<T>(
+        config: &Config,
+        tls: T,
+        patience: Patience,
+        time: Duration,
+    ) -> Result<Self>
     where
         T: MakeTlsConnect<Socket>,
         T::Stream: Send + 'static,
     {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Error::Runtime)?;
-        let (client, connection) = runtime.block_on(config.connect(tls))?;
+        let patience = patience.begin().ok_or(Error::Silent)?;
+        let connected = patience.answer_within(Some(time), config.connect(tls));
+        let connected = runtime.block_on(connected).ok_or(Error::Silent)?;
+        let (client, connection) = connected?;
         let heard = Arc::new(Notify::new());
         // It ends with the session, whose runtime this is.
         runtime.spawn(work_for(connection, heard.clone()));
@@ -64,26 +77,29 @@ impl Session {
             statements: RefCell::default(),
             deferred: RefCell::default(),
             heard,
+            patience,
             runtime: Some(runtime),
         })
     }
 
-    fn run<T>(&self, asked: impl Future<Output = T>) -> T {
+    fn run<T>(&self, asked: impl Future<Output = T>) -> Result<T> {
         match &self.runtime {
-            Some(runtime) => runtime.block_on(asked),
+            Some(runtime) => runtime
+                .block_on(self.patience.answer(asked))
+                .ok_or(Error::Silent),
             None => unreachable!("it is taken only when the session ends"),
         }
     }
 
-    /// Whether the server ended it, or the network did.
+    /// Whether the server ended it, or the network did, or a silence.
     pub(in crate::store) fn is_lost(&self) -> bool {
         // What came meanwhile is looked at first.
-        self.run(async {
+        let looked = self.run(async {
             for _ in 0..4 {
                 tokio::task::yield_now().await;
             }
         });
-        self.client.is_closed()
+        looked.is_err() || self.client.is_closed()
     }
 
     /// Waits until something is said on a channel that is listened to, or the time is up. Gives whether it was said.
@@ -95,7 +111,7 @@ impl Session {
             tokio::time::timeout(time, self.heard.notified())
                 .await
                 .is_ok()
-        });
+        })?;
         match self.client.is_closed() {
             true => Err(Error::Ended),
             false => Ok(heard),
@@ -117,7 +133,7 @@ impl Session {
             };
             let all = join_all(statements.iter().map(ask));
             tokio::join!(biased; self.client.batch_execute("BEGIN"), all)
-        });
+        })?;
         begun?;
         let rows: std::result::Result<Vec<_>, tokio_postgres::Error> = rows.into_iter().collect();
         Ok(rows?)
@@ -127,7 +143,7 @@ impl Session {
         if let Some(known) = self.statements.borrow().get(sql) {
             return Ok(known.clone());
         }
-        let statement = self.run(self.client.prepare(&numbered(sql)))?;
+        let statement = self.run(self.client.prepare(&numbered(sql)))??;
         let mut statements = self.statements.borrow_mut();
         statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
@@ -136,7 +152,7 @@ impl Session {
     pub(in crate::store) fn execute_batch(&self, sql: &str) -> Result<()> {
         let (deferred, done) = self.run(async {
             tokio::join!(biased; self.send_deferred(), self.client.batch_execute(sql))
-        });
+        })?;
         deferred?;
         Ok(done?)
     }
@@ -150,7 +166,7 @@ impl Session {
         let (deferred, changed) = self.run(async {
             let execute = self.client.execute_raw(statement, parameters(&values));
             tokio::join!(biased; self.send_deferred(), execute)
-        });
+        })?;
         deferred?;
         Ok(usize::try_from(changed?).unwrap_or(usize::MAX))
     }
@@ -171,7 +187,7 @@ impl Session {
 
     /// Runs what was deferred.
     pub(super) fn run_deferred(&self) -> Result<()> {
-        self.run(self.send_deferred())
+        self.run(self.send_deferred())?
     }
 
     /// Lets go of what was deferred and not sent.
@@ -206,7 +222,7 @@ impl Session {
                 rows.try_collect().await
             };
             tokio::join!(biased; self.send_deferred(), query)
-        });
+        })?;
         deferred?;
         Ok(rows?)
     }
@@ -220,7 +236,7 @@ impl Session {
     ) -> Result<()> {
         self.execute_batch(&format!("DECLARE each_row NO SCROLL CURSOR FOR {select}"))?;
         // Not kept: the next query has other columns.
-        let fetch = self.run(self.client.prepare(FETCH))?;
+        let fetch = self.run(self.client.prepare(FETCH))??;
         loop {
             let rows = self.query(&fetch, &[])?;
             if rows.is_empty() {

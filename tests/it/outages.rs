@@ -1,0 +1,58 @@
+//! Hosts that cannot reach their database for a while, and a database that cannot do its work for a while: what can be done is done,
+//! what cannot waits, and all goes on by itself.
+
+use crate::checker::Verdict;
+use crate::cluster::{Cluster, Fault, Outcome, Servers};
+use crate::postgres_server::PostgresServer;
+
+/// Judges a run in which no agent may have ended.
+fn judge(outcome: &Outcome) {
+    outcome.no_agent_ended();
+    assert_eq!(outcome.verdict, Verdict::default());
+}
+
+#[test]
+fn a_host_that_is_cut_off_stops_and_joins_again_and_one_that_stands_still_at_a_commit_blocks_nobody()
+ {
+    let cluster = Cluster::start(Servers::with_wire(false), 2).calm();
+    let outcome = cluster.under_load(&[Fault::CutOff, Fault::StandsAtCommit]);
+    outcome.print("two hosts, one was cut off, and stood still at a commit");
+    judge(&outcome);
+}
+
+#[test]
+fn a_host_whose_network_goes_dark_stops_and_joins_again() {
+    let cluster = Cluster::start(Servers::with_wire(true), 2).calm();
+    let outcome = cluster.under_load(&[Fault::Dark]);
+    outcome.print("two hosts with Redis, and the network of one went dark");
+    judge(&outcome);
+}
+
+#[test]
+fn a_database_that_is_read_only_or_has_no_connection_left_makes_all_wait() {
+    let servers = Servers::of(PostgresServer::limited(), false);
+    let cluster = Cluster::start(servers, 2).calm();
+    let faults = [Fault::DatabaseReadOnly, Fault::DatabaseWithoutConnections];
+    judge(&cluster.under_load(&faults));
+}
+
+#[test]
+fn a_database_that_fails_over_to_a_standby_with_every_commit_loses_nothing() {
+    let cluster = Cluster::start(Servers::with_standby(), 2).calm();
+    judge(&cluster.under_load(&[Fault::FailsOver]));
+}
+
+#[test]
+fn a_standby_that_was_behind_is_noticed_and_all_goes_on_from_what_it_has() {
+    let cluster = Cluster::start(Servers::with_standby(), 2).calm();
+    let mut outcome = cluster.under_load(&[Fault::LosesCommits]);
+    assert!(
+        !outcome.verdict.lost.is_empty(),
+        "the standby was not behind"
+    );
+    outcome.verdict.lost.clear();
+    for log in &outcome.logs {
+        assert!(log.contains("the database has lost commits"), "{log}");
+    }
+    judge(&outcome);
+}
