@@ -1,11 +1,8 @@
-//! What an operator does: replay, drop, restart. Each act is recorded as `operator.acted` with the uid of who asked.
-
-use std::time::Duration;
+//! What an operator does to deliveries: replay and drop. Each act is recorded as `operator.acted` with the uid of who asked.
 
 use axum::extract::State as Shared;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::timeout;
 use utoipa::IntoParams;
 
 use super::access::Caller;
@@ -15,15 +12,11 @@ use super::lines::Json;
 use super::openapi::About;
 use super::params::{Named, Params};
 use super::problem::{missing, stopping};
-use super::restarts::{other_host, restart_elsewhere};
-use super::wire::{self, Dropped, Problem, ProblemKind, Replayed, Restarted};
+use super::wire::{self, Dropped, Problem, ProblemKind, Replayed};
 use super::{State, ingress};
-use crate::event::{AgentName, EventId, Subject};
-use crate::runtime::{AgentState, AgentStatus, RequestError};
+use crate::event::{AgentName, EventId};
+use crate::runtime::AgentState;
 use crate::store::{Act, DeliveryState, DeliveryView, Operation};
-
-/// How long a restart is waited for before its answer says how far it is.
-pub(super) const RESTART_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The query of what is done to an event's deliveries.
 #[derive(Deserialize, IntoParams)]
@@ -197,79 +190,4 @@ fn nothing_to_do(
         },
     }
     .hint(format!("`docent events show {id}` shows its deliveries"))
-}
-
-/// The verb of the command line that restarts an agent, as it is recorded.
-pub(super) const RESTART_VERB: &str = "agent restart";
-
-pub(super) const RESTART: About = About::new(
-    "Restart an agent: NAME on the host that is asked, NAME@INSTANCE on that host",
-)
-.or(&[
-    ProblemKind::NotFound,
-    ProblemKind::AgentMissing,
-    ProblemKind::Timeout,
-]);
-
-/// `POST /api/v1/agents/{name}/restart`: a new life of an agent; a parked one is brought back.
-///
-/// `operator.acted` is durable before a supervisor is asked.
-pub(super) async fn restart(
-    Shared(state): Shared<State>,
-    Named(name): Named,
-    caller: Caller,
-) -> Result<Json<Restarted>, Problem> {
-    if state.is_draining() {
-        return Err(stopping());
-    }
-    let (name, instance) = match name.split_once('@') {
-        Some((name, instance)) => (name, Some(instance)),
-        None => (name.as_str(), None),
-    };
-    let agent = agent_name(name)?;
-    let before = state.board.agent(agent);
-    // All hosts have the same agents on.
-    if before.state == AgentState::Off {
-        return Err(missing(agent, AgentState::Off));
-    }
-    if let Some(instance) = instance
-        && let Some(host) = other_host(&state, instance).await?
-    {
-        let restarted = restart_elsewhere(&state, agent, &host, &caller).await;
-        return restarted.map(Json);
-    }
-    let subject = Subject::agent(agent, &state.info.instance);
-    let arguments = json!({"agent": agent.as_str(), "state": before.state.as_str()});
-    let record = acted(RESTART_VERB, subject, &caller, arguments);
-    state.store.publish(record).await?;
-    let now = restart_here(&state, agent, "requested by an operator")
-        .await
-        .map_err(|error| match error {
-            RequestError::Off(agent) => missing(agent, AgentState::Off),
-            RequestError::Stopping => stopping(),
-        })?;
-    Ok(Json(Restarted {
-        agent: agent.to_string(),
-        instance: instance.map(str::to_owned),
-        state: now.state.into(),
-        restarts: now.restarts,
-    }))
-}
-
-/// Restarts an agent of this host, and gives how it stands when it runs again, or after some time.
-pub(super) async fn restart_here(
-    state: &State,
-    agent: AgentName,
-    reason: &str,
-) -> Result<AgentStatus, RequestError> {
-    let before = state.board.agent(agent).restarts;
-    let mut board = state.board.agents();
-    state.supervisor.restart(agent, reason).await?;
-    let begun = board.wait_for(|agents| {
-        let now = &agents[agent.index()];
-        now.restarts > before && now.state == AgentState::Running
-    });
-    // In time or not: the answer says how the agent stands.
-    timeout(RESTART_PATIENCE, begun).await.ok();
-    Ok(state.board.agent(agent))
 }

@@ -1,26 +1,34 @@
-//! Restarts of agents on another host of the same store: asked for in the store, where every host looks for what it is asked.
+//! Restarts of agents: on this host, and on another one of the same store. Those are asked for in the store, where every host looks
+//! for what it is asked.
 
 use std::time::Duration;
 
+use axum::extract::State as Shared;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::json;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::State;
 use super::access::Caller;
 use super::acted::acted;
-use super::operate::{RESTART_PATIENCE, RESTART_VERB, restart_here};
-use super::problem::stopping;
+use super::dead::agent_name;
+use super::lines::Json;
+use super::openapi::About;
+use super::params::Named;
+use super::problem::{missing, stopping};
 use super::wire::{Problem, ProblemKind, Restarted};
 use crate::config::format_duration;
 use crate::event::{AgentName, EventId, NewEvent, Subject};
-use crate::runtime::{Phase, RequestError};
+use crate::runtime::{AgentState, AgentStatus, Phase, RequestError};
 use crate::store::{
     Effect, HostRow, RESTART_EXPIRES, ReadError, RestartAsked, RestartChange, RestartRow,
     RestartStage, Store, WriteError,
 };
+
+/// How long a restart is waited for before its answer says how far it is.
+const RESTART_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a host looks whether it is asked for a restart.
 const LOOK: Duration = Duration::from_millis(500);
@@ -34,11 +42,86 @@ const ANSWER_PATIENCE: Duration = RESTART_PATIENCE.saturating_add(Duration::from
 /// Restarts for others at once, at most.
 const AT_ONCE: usize = 16;
 
+/// The verb of the command line that restarts an agent, as it is recorded.
+const RESTART_VERB: &str = "agent restart";
+
+pub(super) const RESTART: About = About::new(
+    "Restart an agent: NAME on the host that is asked, NAME@INSTANCE on that host",
+)
+.or(&[
+    ProblemKind::NotFound,
+    ProblemKind::AgentMissing,
+    ProblemKind::Timeout,
+]);
+
+/// `POST /api/v1/agents/{name}/restart`: a new life of an agent; a parked one is brought back.
+///
+/// `operator.acted` is durable before a supervisor is asked.
+pub(super) async fn restart(
+    Shared(state): Shared<State>,
+    Named(name): Named,
+    caller: Caller,
+) -> Result<Json<Restarted>, Problem> {
+    if state.is_draining() {
+        return Err(stopping());
+    }
+    let (name, instance) = match name.split_once('@') {
+        Some((name, instance)) => (name, Some(instance)),
+        None => (name.as_str(), None),
+    };
+    let agent = agent_name(name)?;
+    let before = state.board.agent(agent);
+    // All hosts have the same agents on.
+    if before.state == AgentState::Off {
+        return Err(missing(agent, AgentState::Off));
+    }
+    if let Some(instance) = instance
+        && let Some(host) = other_host(&state, instance).await?
+    {
+        let restarted = restart_elsewhere(&state, agent, &host, &caller).await;
+        return restarted.map(Json);
+    }
+    let subject = Subject::agent(agent, &state.info.instance);
+    let arguments = json!({"agent": agent.as_str(), "state": before.state.as_str()});
+    let record = acted(RESTART_VERB, subject, &caller, arguments);
+    state.store.publish(record).await?;
+    let now = restart_here(&state, agent, "requested by an operator")
+        .await
+        .map_err(|error| match error {
+            RequestError::Off(agent) => missing(agent, AgentState::Off),
+            RequestError::Stopping => stopping(),
+        })?;
+    Ok(Json(Restarted {
+        agent: agent.to_string(),
+        instance: instance.map(str::to_owned),
+        state: now.state.into(),
+        restarts: now.restarts,
+    }))
+}
+
+/// Restarts an agent of this host, and gives how it stands when it runs again, or after some time.
+async fn restart_here(
+    state: &State,
+    agent: AgentName,
+    reason: &str,
+) -> Result<AgentStatus, RequestError> {
+    let before = state.board.agent(agent).restarts;
+    let mut board = state.board.agents();
+    state.supervisor.restart(agent, reason).await?;
+    let begun = board.wait_for(|agents| {
+        let now = &agents[agent.index()];
+        now.restarts > before && now.state == AgentState::Running
+    });
+    // In time or not: the answer says how the agent stands.
+    timeout(RESTART_PATIENCE, begun).await.ok();
+    Ok(state.board.agent(agent))
+}
+
 /// The host of this name, unless it is this one.
 ///
 /// # Errors
 /// No such host works on the store, or the store cannot be read.
-pub(super) async fn other_host(state: &State, instance: &str) -> Result<Option<HostRow>, Problem> {
+async fn other_host(state: &State, instance: &str) -> Result<Option<HostRow>, Problem> {
     if instance == state.info.instance {
         return Ok(None);
     }
@@ -68,7 +151,7 @@ fn missing_host(state: &State, detail: String, hosts: &[HostRow]) -> Problem {
 ///
 /// # Errors
 /// The host has ended, or does not answer in time, or the store cannot be read or written.
-pub(super) async fn restart_elsewhere(
+async fn restart_elsewhere(
     state: &State,
     agent: AgentName,
     host: &HostRow,

@@ -27,8 +27,8 @@ use super::server::TooMany;
 use super::wire::{DATA_DIR_HEADER, Problem, ProblemKind};
 use super::{
     Info, Peer, State, agents, audit, cite, dashboard, dead, documents, events, follow, health,
-    mcp, openapi, operate, overview, page, percent, probes, publish, read, report, scan, search,
-    status, stream, token, wait,
+    mcp, openapi, operate, overview, page, percent, probes, publish, read, report, restarts, scan,
+    search, status, stream, token, wait,
 };
 use crate::runtime::Board;
 
@@ -81,8 +81,8 @@ fn brief() -> Routes {
         .post(
             OperateAll,
             "/agents/{name}/restart",
-            operate::RESTART,
-            operate::restart,
+            restarts::RESTART,
+            restarts::restart,
         )
         .get(Read, "/search", search::SEARCH, search::search)
         .get(Read, "/read", read::READ, read::read)

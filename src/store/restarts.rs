@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::leases::NOW;
+use super::leases::{HostIncarnation, NOW};
 use super::sql::{Connection, Optional, params};
 use super::{ReadError, Store, WriteError, decode};
 use crate::event::{AgentName, EventId};
@@ -49,7 +49,7 @@ impl RestartChange {
     pub(crate) fn asked(id: EventId, host: &HostIncarnation, agent: AgentName) -> Self {
         RestartChange::Asked {
             id: id.to_string(),
-            host: host.0.clone(),
+            host: host.as_str().to_owned(),
             agent: agent.to_string(),
         }
     }
@@ -70,10 +70,6 @@ impl RestartChange {
         RestartChange::Withdrawn { id: id.to_string() }
     }
 }
-
-/// One incarnation of a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HostIncarnation(pub(in crate::store) String);
 
 /// A restart that this host is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::super::lines::Json;
 use super::super::operate::{self, OfAgent};
 use super::super::params::{Named, Params, Sent};
 use super::super::wire::{Dropped, Problem, ProblemKind, PublishedId, Replayed, Restarted};
-use super::super::{State, publish};
+use super::super::{State, publish, restarts};
 use super::groups::{GroupVerb, act};
 use super::{Html, PageFrame, show};
 use crate::amounts::counted;
@@ -193,7 +193,7 @@ pub(super) async fn restart(
     caller: Caller,
     headers: HeaderMap,
 ) -> Response {
-    let done = operate::restart(state, name, caller.clone()).await;
+    let done = restarts::restart(state, name, caller.clone()).await;
     let said = done.map(|Json(done): Json<Restarted>| {
         let on = done.instance.map(|instance| format!(" on {instance}"));
         let on = on.unwrap_or_default();

@@ -30,7 +30,7 @@ use std::time::Duration;
 pub(crate) use held::{FlightRight, HoldToken, HoldUse, LeaseTerm, Leases, SlotUse};
 pub(super) use held::{HeldTerms, since_boot};
 pub(super) use plan::{LeasePlan, plan};
-pub(crate) use rows::HostRow;
+pub(crate) use rows::{HostIncarnation, HostRow};
 pub(super) use rows::{
     LOCK_HEAD, NOW, NewHost, TRANSFERS, at_work, end, end_stale, give, holds_of, in_turn, insert,
     leases_of, lowest_position, of_same_name, prune, release, remember_settings, renew, settings,

@@ -8,7 +8,6 @@ use super::in_flight::InFlight;
 use super::plan::{LeaseView, SeenHost};
 use super::slot::LeaseName;
 use crate::event::{AgentName, EventType, Millis, Seq};
-use crate::store::restarts::HostIncarnation;
 use crate::store::sql::{self, Connection, Optional, params};
 use crate::store::{ReadError, Store};
 
@@ -22,6 +21,16 @@ pub(in crate::store) const TRANSFERS: &str = "leases";
 /// What every commit waits for, so that they are serial.
 pub(in crate::store) const LOCK_HEAD: &str =
     "SELECT value FROM counter WHERE name = 'seq' FOR UPDATE";
+
+/// One incarnation of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostIncarnation(String);
+
+impl HostIncarnation {
+    pub(in crate::store) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A host that works on the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
