@@ -196,7 +196,7 @@ pub(crate) struct Outcome {
 }
 
 /// The clock of the log of the agent `test`.
-fn now() -> u128 {
+pub(crate) fn now() -> u128 {
     let now = clock_gettime(ClockId::Monotonic);
     let [secs, nanos] = [now.tv_sec, now.tv_nsec].map(|part| u128::try_from(part).unwrap_or(0));
     secs * 1_000_000_000 + nanos

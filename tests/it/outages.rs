@@ -1,8 +1,12 @@
 //! Hosts that cannot reach their database for a while, and a database that cannot do its work for a while: what can be done is done,
 //! what cannot waits, and all goes on by itself.
 
+use std::time::Duration;
+
+use serde_json::json;
+
 use crate::checker::Verdict;
-use crate::cluster::{Cluster, Fault, Outcome, Servers};
+use crate::cluster::{Cluster, Fault, Outcome, Servers, host, now};
 use crate::postgres_server::PostgresServer;
 
 /// Judges a run in which no agent may have ended.
@@ -55,4 +59,25 @@ fn a_standby_that_was_behind_is_noticed_and_all_goes_on_from_what_it_has() {
         assert!(log.contains("the database has lost commits"), "{log}");
     }
     judge(&outcome);
+}
+
+#[test]
+fn a_handler_stops_when_its_host_cannot_renew_though_everything_that_is_read_waits() {
+    let servers = Servers::new(false);
+    let world = host(&servers, "one", None);
+    let daemon = world.start();
+    let id = world.work("long", json!({"sleep_ms": 30_000, "progress": true}));
+    world.until("it is handled", || world.starts(&id) == 1);
+    let began = now();
+    let lock = "BEGIN; LOCK TABLE host, delivery; SELECT pg_sleep(13); COMMIT";
+    servers.postgres.query(lock);
+    let stopped = world.flights().into_iter().find(|line| line.left);
+    let stopped = stopped.expect("it was stopped meanwhile").nanos - began;
+    assert!(
+        stopped < Duration::from_secs(12).as_nanos(),
+        "after {stopped} ns"
+    );
+    world.until("it is handled again", || world.starts(&id) == 2);
+    assert!(!world.log().contains("an agent ended"), "{}", world.log());
+    daemon.kill();
 }
