@@ -291,24 +291,8 @@ impl Cluster {
             Fault::CutOff => self.cut(wire::Fault::Away, at, flows),
             Fault::Dark => self.cut(wire::Fault::Dark, at, flows),
             Fault::StandsAtCommit => self.stand_at_commit(at, flows),
-            Fault::DatabaseReadOnly => {
-                let read_only = "ALTER SYSTEM SET default_transaction_read_only = ";
-                self.servers.postgres.psql(&format!("{read_only}on"));
-                self.servers.postgres.reload();
-                self.servers.postgres.end_sessions();
-                self.outage("read-only");
-                self.servers
-                    .postgres
-                    .psql("ALTER SYSTEM RESET default_transaction_read_only");
-                self.servers.postgres.reload();
-            }
-            Fault::DatabaseWithoutConnections => {
-                let limit = "ALTER ROLE limited CONNECTION LIMIT ";
-                self.servers.postgres.psql(&format!("{limit}0"));
-                self.servers.postgres.end_sessions();
-                self.outage("too many connections");
-                self.servers.postgres.psql(&format!("{limit}-1"));
-            }
+            Fault::DatabaseReadOnly => self.read_only(),
+            Fault::DatabaseWithoutConnections => self.without_connections(),
             Fault::DatabaseDiskFull => {
                 let ballast = self.servers.postgres.fill();
                 self.outage("the store cannot be written");
@@ -348,7 +332,10 @@ impl Cluster {
     fn cut(&mut self, how: wire::Fault, at: usize, flows: &dyn Fn(usize)) {
         let (world, other) = (&self.worlds[at], (at + 1) % self.worlds.len());
         // It is to handle something all that time, unless it stops by itself.
-        let busy = |id: &String| world.starts(id) > 0;
+        let busy = |id: &String| {
+            let flights = world.flights().into_iter();
+            flights.filter(|line| line.event == *id).count() % 2 == 1
+        };
         while !self.long.iter().any(busy) {
             let subject = format!("long/{}", self.long.len());
             let id = world.work(&subject, json!({"sleep_ms": 20_000, "progress": true}));
@@ -373,6 +360,7 @@ impl Cluster {
         self.wire().set(wire::Fault::Uncommitted);
         world.until("a commit is held back", || self.wire().happened() > held);
         let daemon = self.daemons[at].as_ref().expect("it runs");
+        self.gone[at].push(now());
         daemon.signal("STOP");
         let began = Instant::now();
         flows(other);
@@ -400,6 +388,24 @@ impl Cluster {
             assert!(says, "{}{}", search.stdout(), search.stderr());
         }
         pause(OUTAGE.saturating_sub(began.elapsed()));
+    }
+
+    fn read_only(&self) {
+        let postgres = &self.servers.postgres;
+        postgres.psql("ALTER SYSTEM SET default_transaction_read_only = on");
+        postgres.reload();
+        postgres.end_sessions();
+        self.outage("read-only");
+        postgres.psql("ALTER SYSTEM RESET default_transaction_read_only");
+        postgres.reload();
+    }
+
+    fn without_connections(&self) {
+        let postgres = &self.servers.postgres;
+        postgres.psql("ALTER ROLE limited CONNECTION LIMIT 0");
+        postgres.end_sessions();
+        self.outage("too many connections");
+        postgres.psql("ALTER ROLE limited CONNECTION LIMIT -1");
     }
 
     /// Kills the primary; its standby takes over.
