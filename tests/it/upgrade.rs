@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::helper::{DOCENT, World};
+use crate::helper::{DOCENT, World, lines};
 use crate::hosts::older;
 use crate::redis_server::RedisServer;
 use crate::work::QUICK;
@@ -43,8 +43,7 @@ fn wait_for_a_newer(world: &World, carrier: &str) {
             .log()
             .contains("of a type that this version does not know")
     });
-    let listed = world.cli(["events", "--json"]).json().expect("a list");
-    let listed = listed.as_array().expect("a list").clone();
+    let listed = lines(&world.cli(["events", "--json"]).stdout());
     let kind = |id: &str| {
         let event = listed.iter().find(|event| event["id"] == id);
         event.map(|event| event["type"].clone())
