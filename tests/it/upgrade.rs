@@ -43,7 +43,11 @@ fn wait_for_a_newer(world: &World, carrier: &str) {
             .log()
             .contains("of a type that this version does not know")
     });
-    let listed = lines(&world.cli(["events", "--json"]).stdout());
+    let listed = lines(
+        &world
+            .cli(["events", "list", "--json", "--limit", "1000"])
+            .stdout(),
+    );
     let kind = |id: &str| {
         let event = listed.iter().find(|event| event["id"] == id);
         event.map(|event| event["type"].clone())
