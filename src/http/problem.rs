@@ -92,6 +92,7 @@ mod tests {
         let away = ReadError {
             what: "chunks",
             cause: "gone".to_owned(),
+            is_away: false,
         };
         let told = Problem::from(SearchError::Store(away));
         assert_eq!(told.kind, ProblemKind::StoreUnavailable.urn());

@@ -100,6 +100,7 @@ impl Store {
             Some(bytes) => Ok(Some(bytes)),
             None => Err(ReadError {
                 what: "captured bytes",
+                is_away: false,
                 cause: format!("the bytes of {wanted} are damaged in the store"),
             }),
         }

@@ -132,17 +132,14 @@ pub struct ReadError {
     /// What was asked for.
     pub what: &'static str,
     pub cause: String,
+    /// The server cannot be asked now; what is in the store may be well.
+    pub is_away: bool,
 }
 
 /// Whether an error means that the store cannot be written for a while, rather than that this transaction is wrong.
 pub(super) fn is_unavailable(error: &sql::Error) -> bool {
     use rusqlite::ErrorCode as Code;
-    match error {
-        sql::Error::Postgres(error) => return sql::is_unavailable(error),
-        sql::Error::Ended | sql::Error::Silent => return true,
-        _ => {}
-    }
-    matches!(
+    let of_a_file = matches!(
         error.sqlite_code(),
         Some(
             Code::DiskFull
@@ -155,7 +152,8 @@ pub(super) fn is_unavailable(error: &sql::Error) -> bool {
                 | Code::DatabaseCorrupt
                 | Code::NotADatabase
         )
-    )
+    );
+    of_a_file || error.is_of_server()
 }
 
 /// An error of a store that cannot be written, with what to do.

@@ -282,6 +282,7 @@ impl Store {
         value.map(read).transpose().map_err(|error| ReadError {
             what: "what a root is known to be",
             cause: error.to_string(),
+            is_away: false,
         })
     }
 

@@ -134,7 +134,11 @@ impl Store {
         what: &'static str,
         query: impl FnOnce(&Connection) -> sql::Result<T> + Send + 'static,
     ) -> Result<T, ReadError> {
-        let failed = |cause: String| ReadError { what, cause };
+        let failed = |(cause, is_away): (String, bool)| ReadError {
+            what,
+            cause,
+            is_away,
+        };
         let shared = self.shared.clone();
         let permit = self
             .readers
@@ -142,7 +146,7 @@ impl Store {
             .clone()
             .acquire_owned()
             .await
-            .map_err(|_| failed("the store is closed".to_owned()))?;
+            .map_err(|_| failed(("the store is closed".to_owned(), false)))?;
         let readers = self.readers.clone();
         let task = self.readers.threads.spawn_blocking(move || {
             // The permit lives as long as the thread works, also when nobody waits for it any more.
@@ -152,14 +156,14 @@ impl Store {
                 .map_err(|error| match decode::damage(&error) {
                     Some(damage) => {
                         shared.set_damage(&damage);
-                        damage
+                        (damage, false)
                     }
-                    None => error.to_string(),
+                    None => (error.to_string(), error.is_of_server()),
                 })
         });
         match task.await {
             Ok(result) => result.map_err(failed),
-            Err(error) => Err(failed(error.to_string())),
+            Err(error) => Err(failed((error.to_string(), false))),
         }
     }
 }

@@ -380,7 +380,8 @@ impl Cluster {
             assert!(said.contains(why) && said.lines().count() <= 2, "{said}");
             world.until("status says that work waits", || {
                 let status = world.cli(["status"]);
-                status.code() == 69 || status.stdout().contains("waiting since")
+                let waits = status.stdout().contains("waiting since");
+                status.code() == 1 && (waits || status.stderr().contains("cannot read"))
             });
             // From what the index has, with its age, or not at all, with the reason.
             let search = world.cli(["search", QUERIES[0]]);
@@ -403,7 +404,12 @@ impl Cluster {
     fn without_connections(&self) {
         let postgres = &self.servers.postgres;
         postgres.psql("ALTER ROLE limited CONNECTION LIMIT 0");
-        postgres.end_sessions();
+        // One may have been let in just before.
+        let left = "SELECT COUNT(*) FROM pg_stat_activity WHERE usename = 'limited'";
+        self.worlds[0].until("no session is left", || {
+            postgres.end_sessions();
+            postgres.psql(left).trim() == "0"
+        });
         self.outage("too many connections");
         postgres.psql("ALTER ROLE limited CONNECTION LIMIT -1");
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -15,6 +16,9 @@ use crate::runtime::{
     Agent, Boxed, Compute, Duty, DutyContext, DutyError, Ending, Handling, ScanDesk, Source,
 };
 use crate::store::{Effect, LeaseTerm, Outcome, Store, WriteError};
+
+/// How soon it is looked again whether the store is back.
+const AGAIN: Duration = Duration::from_secs(1);
 
 pub(crate) struct ChangeDetection {
     options: Arc<WatchOptions>,
@@ -91,12 +95,13 @@ impl ChangeDetection {
             };
             match context.during(self.store.barrier()).await {
                 None => return Err(Halt::Stop),
-                Some(Err(WriteError::Unavailable(_))) => {
-                    tracing::warn!(%error, "the store is away; captures begin again when it is back");
-                }
+                Some(Err(WriteError::Unavailable(_))) => {}
+                Some(_) if error.is_away => {}
                 // It is there, and cannot be read.
                 Some(_) => return Err(error.into()),
             }
+            tracing::warn!(%error, "the store is away; captures begin again when it is back");
+            context.during(tokio::time::sleep(AGAIN)).await;
         }
     }
 }

@@ -119,6 +119,7 @@ impl Carrier for Scripted {
             Err(ReadError {
                 what: "what is owed",
                 cause: "the test says so".to_owned(),
+                is_away: false,
             })
         } else if state.batches.front().is_some_and(fits) {
             state.taken += 1;

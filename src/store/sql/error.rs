@@ -45,6 +45,15 @@ impl Error {
         }
     }
 
+    /// Whether the server cannot be asked for a while.
+    pub(in crate::store) fn is_of_server(&self) -> bool {
+        match self {
+            Error::Postgres(error) => is_unavailable(error),
+            Error::Ended | Error::Silent => true,
+            _ => false,
+        }
+    }
+
     /// Whether the server has ended the session, or is about to. The connection may look open for a moment longer.
     pub(in crate::store) fn ends_session(&self) -> bool {
         let error = match self {
@@ -95,7 +104,7 @@ pub(in crate::store) fn told(error: &tokio_postgres::Error) -> String {
 }
 
 /// Whether an error means that nothing can be written for a while, rather than that this transaction is wrong.
-pub(in crate::store) fn is_unavailable(error: &tokio_postgres::Error) -> bool {
+fn is_unavailable(error: &tokio_postgres::Error) -> bool {
     let Some(code) = error.code() else {
         // No answer of the server: the connection, or a value that is none of the column's type.
         return error.is_closed()

@@ -16,7 +16,7 @@ pub(super) use rusqlite::types::{
 };
 
 pub(crate) use error::Error;
-pub(super) use error::{Optional, is_unavailable, told};
+pub(super) use error::{Optional, told};
 pub(super) use row::{MappedRows, Row, Rows};
 pub(super) use session::Session;
 pub(super) use silence::{Patience, Silence};
