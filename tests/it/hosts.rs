@@ -344,7 +344,7 @@ fn demonstration() {
 /// The same for an upgrade of hosts, in as many rounds as take five minutes.
 #[test]
 #[ignore = "a demonstration of ten minutes; the test above is its short form"]
-fn demonstration_of_an_upgrade() {
+fn upgrade_demonstration() {
     for with_redis in [true, false] {
         let (began, mut rounds) = (Instant::now(), Vec::new());
         while began.elapsed() < Duration::from_secs(300) {
