@@ -17,9 +17,7 @@ impl Detector {
             Detector::AuditBroken => {
                 "find out what changed the store, and restore a backup of it if you have one; check again with `docent audit verify`"
             }
-            Detector::CommitsLost => {
-                "see with `docent token list` whether a token is back that was revoked, and publish again what is missing; docent reads changed files by itself"
-            }
+            Detector::CommitsLost => "check `docent token list`; publish missing events again",
             Detector::IndexDrift => {
                 "docent rebuilds it from the store; `docent health` shows the progress"
             }
