@@ -61,11 +61,63 @@ pub enum Trust {
 
 /// Where the shared store is, and how it is reached.
 pub struct Database {
-    config: Config,
+    /// Each server that is named, in this order.
+    servers: Vec<Config>,
     trust: Trust,
     /// Without a password.
     shown: String,
     silence: Silence,
+}
+
+/// A config for each server that is named in one of them all.
+fn servers(all: &Config) -> Vec<Config> {
+    let (addresses, ports) = (all.get_hostaddrs(), all.get_ports());
+    let count = all.get_hosts().len().max(addresses.len());
+    if count < 2 {
+        return vec![all.clone()];
+    }
+    let server = |n: usize| {
+        let mut one = Config::new();
+        match all.get_hosts().get(n) {
+            Some(Host::Tcp(host)) => drop(one.host(host)),
+            Some(Host::Unix(folder)) => drop(one.host_path(folder)),
+            None => {}
+        }
+        if let Some(address) = addresses.get(n) {
+            one.hostaddr(*address);
+        }
+        // One port is that of all.
+        if let Some(port) = ports.get(n).or(ports.first()) {
+            one.port(*port);
+        }
+        if let Some(user) = all.get_user() {
+            one.user(user);
+        }
+        if let Some(password) = all.get_password() {
+            one.password(password);
+        }
+        if let Some(name) = all.get_dbname() {
+            one.dbname(name);
+        }
+        if let Some(name) = all.get_application_name() {
+            one.application_name(name);
+        }
+        if let Some(interval) = all.get_keepalives_interval() {
+            one.keepalives_interval(interval);
+        }
+        if let Some(retries) = all.get_keepalives_retries() {
+            one.keepalives_retries(retries);
+        }
+        one.connect_timeout(CONNECT)
+            .tcp_user_timeout(UNCONFIRMED)
+            .keepalives(all.get_keepalives())
+            .keepalives_idle(all.get_keepalives_idle())
+            .ssl_mode(all.get_ssl_mode())
+            .target_session_attrs(all.get_target_session_attrs())
+            .channel_binding(all.get_channel_binding());
+        one
+    };
+    (0..count).map(server).collect()
 }
 
 impl fmt::Debug for Database {
@@ -115,7 +167,7 @@ impl Database {
                 Trust::Verified(_) => SslMode::Require,
             });
         Ok(Database {
-            config,
+            servers: servers(&config),
             trust,
             shown,
             silence: Silence::default(),
@@ -132,17 +184,25 @@ impl Database {
     }
 
     fn connect_with(&self, options: &str, patience: Patience) -> sql::Result<Session> {
-        let mut config = self.config.clone();
-        config.options(options);
-        let servers = u32::try_from(config.get_hosts().len()).unwrap_or(1);
-        let time = CONNECT * servers.max(1);
-        match &self.trust {
-            Trust::Plain => Session::connect(&config, NoTls, patience, time),
-            Trust::Verified(tls) => {
-                let tls = MakeRustlsConnect::new(tls.as_ref().clone());
-                Session::connect(&config, tls, patience, time)
+        let mut failed = sql::Error::Silent;
+        for server in &self.servers {
+            let mut config = server.clone();
+            config.options(options);
+            let patience = patience.clone();
+            // Each server has its own time: one that accepts and says nothing must not use up that of the next.
+            let connected = match &self.trust {
+                Trust::Plain => Session::connect(&config, NoTls, patience, CONNECT),
+                Trust::Verified(tls) => {
+                    let tls = MakeRustlsConnect::new(tls.as_ref().clone());
+                    Session::connect(&config, tls, patience, CONNECT)
+                }
+            };
+            match connected {
+                Ok(session) => return Ok(session),
+                Err(error) => failed = error,
             }
         }
+        Err(failed)
     }
 
     /// A session that only reads.
@@ -282,4 +342,49 @@ fn shown(config: &Config) -> String {
         .map_or(String::new(), |user| format!("{user}@"));
     let name = config.get_dbname().unwrap_or_default();
     format!("postgres://{user}{}/{name}", hosts.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use tokio_postgres::config::TargetSessionAttrs;
+
+    use super::*;
+    use crate::store::tests::server::TestDatabase;
+
+    #[test]
+    fn each_server_that_is_named_is_one_of_its_own() {
+        let url = "postgres://docent@db1:5433,%2Fsockets/docent?target_session_attrs=read-write";
+        let servers = servers(&url.parse().unwrap());
+        let told = |one: &Config| (one.get_hosts().to_vec(), one.get_ports().to_vec());
+        let [one, two] = servers.as_slice() else {
+            panic!("{servers:?}");
+        };
+        assert_eq!(told(one), (vec![Host::Tcp("db1".to_owned())], vec![5433]));
+        assert_eq!(told(two).0, [Host::Unix("/sockets".into())]);
+        for server in [one, two] {
+            let attributes = server.get_target_session_attrs();
+            assert_eq!(attributes, TargetSessionAttrs::ReadWrite);
+            assert_eq!(
+                (server.get_user(), server.get_dbname()),
+                (Some("docent"), Some("docent"))
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_accepts_and_says_nothing_does_not_keep_docent_from_the_next() {
+        let database = TestDatabase::new();
+        let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = database.url_after(deaf.local_addr().unwrap());
+        let began = Instant::now();
+        let connecting = tokio::task::spawn_blocking(move || {
+            let both = Database::new(&url, None, Trust::Plain).unwrap();
+            both.connect_member().map(drop)
+        });
+        connecting.await.unwrap().unwrap();
+        assert!(began.elapsed() >= CONNECT, "the first one was asked first");
+    }
 }

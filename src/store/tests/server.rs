@@ -1,6 +1,7 @@
 //! A real PostgreSQL for unit tests, on a Unix socket in a folder of its own, and a database of it for each store.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -106,6 +107,12 @@ impl TestDatabase {
         let folder = cluster().to_str().unwrap().replace('/', "%2F");
         let url = format!("postgres://docent@{folder}/{}", self.0);
         Database::new(&url, None, Trust::Plain).unwrap()
+    }
+
+    /// The same, where another server is named before its own.
+    pub(crate) fn url_after(&self, address: SocketAddr) -> String {
+        let folder = cluster().to_str().unwrap().replace('/', "%2F");
+        format!("postgres://docent@{address},{folder}/{}", self.0)
     }
 
     /// Runs statements in it, as another program.
