@@ -523,7 +523,7 @@ fn publish_prints_ids_and_refuses_what_it_must() {
         (2, "cannot read"),
         (3, "only docent publishes"),
         (4, "more than 65536"),
-        (5, "other content"),
+        (5, "different content"),
         (6, "cannot read"),
         (7, "no event type"),
     ] {

@@ -198,7 +198,7 @@ fn a_full_disk_under_the_index_stops_the_follower_alone_and_it_goes_on_by_itself
 #[ignore = "needs root to mount a file system of its own"]
 fn a_full_disk_under_the_database_loses_nothing_and_work_goes_on_by_itself() {
     let servers = Servers::of(PostgresServer::small(), false);
-    let cluster = Cluster::start(servers, 2).calm();
+    let cluster = Cluster::start(servers, 2);
     let outcome = cluster.under_load(&[Fault::DatabaseDiskFull]);
     outcome.print("two hosts, and the disk of the database was full");
     outcome.no_agent_ended();

@@ -18,7 +18,7 @@ fn judge(outcome: &Outcome) {
 #[test]
 fn a_host_that_is_cut_off_stops_and_joins_again_and_one_that_stands_still_at_a_commit_blocks_nobody()
  {
-    let cluster = Cluster::start(Servers::with_wire(false), 2).calm();
+    let cluster = Cluster::start(Servers::with_wire(false), 2);
     let outcome = cluster.under_load(&[Fault::CutOff, Fault::StandsAtCommit]);
     outcome.print("two hosts, one was cut off, and stood still at a commit");
     judge(&outcome);
@@ -26,7 +26,7 @@ fn a_host_that_is_cut_off_stops_and_joins_again_and_one_that_stands_still_at_a_c
 
 #[test]
 fn a_host_whose_network_goes_dark_stops_and_joins_again() {
-    let cluster = Cluster::start(Servers::with_wire(true), 2).calm();
+    let cluster = Cluster::start(Servers::with_wire(true), 2);
     let outcome = cluster.under_load(&[Fault::Dark]);
     outcome.print("two hosts with Redis, and the network of one went dark");
     judge(&outcome);
@@ -35,20 +35,20 @@ fn a_host_whose_network_goes_dark_stops_and_joins_again() {
 #[test]
 fn a_database_that_is_read_only_or_has_no_connection_left_makes_all_wait() {
     let servers = Servers::of(PostgresServer::limited(), false);
-    let cluster = Cluster::start(servers, 2).calm();
+    let cluster = Cluster::start(servers, 2);
     let faults = [Fault::DatabaseReadOnly, Fault::DatabaseWithoutConnections];
     judge(&cluster.under_load(&faults));
 }
 
 #[test]
 fn a_database_that_fails_over_to_a_standby_with_every_commit_loses_nothing() {
-    let cluster = Cluster::start(Servers::with_standby(), 2).calm();
+    let cluster = Cluster::start(Servers::with_standby(), 2);
     judge(&cluster.under_load(&[Fault::FailsOver]));
 }
 
 #[test]
 fn a_standby_that_was_behind_is_noticed_and_all_goes_on_from_what_it_has() {
-    let cluster = Cluster::start(Servers::with_standby(), 2).calm();
+    let cluster = Cluster::start(Servers::with_standby(), 2);
     let mut outcome = cluster.under_load(&[Fault::LosesCommits]);
     assert!(
         !outcome.verdict.lost.is_empty(),
