@@ -18,9 +18,7 @@ impl Detector {
                 "find out what changed the store, and restore a backup of it if you have one; check again with `docent audit verify`"
             }
             Detector::CommitsLost => "check `docent token list`; publish missing events again",
-            Detector::IndexDrift => {
-                "docent rebuilds it from the store; `docent health` shows the progress"
-            }
+            Detector::IndexDrift => "docent rebuilds it; `docent health` shows the progress",
             Detector::IndexStopped => {
                 "fix the cause in the issue, such as a full disk; it continues by itself"
             }

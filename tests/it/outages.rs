@@ -24,7 +24,9 @@ fn a_host_that_is_cut_off_stops_and_joins_again_and_one_that_stands_still_at_a_c
     judge(&outcome);
 }
 
+/// `docs/scaling.md` names the command that runs it.
 #[test]
+#[ignore = "it takes two minutes; in the short form a fail-over leaves the network of a host dark"]
 fn a_host_whose_network_goes_dark_stops_and_joins_again() {
     let cluster = Cluster::start(Servers::with_wire(true), 2);
     let outcome = cluster.under_load(&[Fault::Dark]);
