@@ -20,7 +20,7 @@ use docent::internals::runtime::{Agent, Boxed, Ending, Handling, Source};
 use docent::internals::store::{Closer, Effect, Outcome, Store};
 use fred::prelude::ClientLike;
 use serde_json::json;
-use setup::{DEADLINE, Failure, Postgres, Redis, Working, host, options};
+use setup::{DEADLINE, Failure, Postgres, Redis, Working, host};
 
 const EVENTS: usize = 6_000;
 const SUBJECTS: usize = 1_000;
@@ -111,21 +111,18 @@ struct Host {
     _dir: tempfile::TempDir,
 }
 
-async fn measure(
+/// Starts so many hosts on a database.
+async fn start(
     postgres: &Postgres,
     redis: Option<&Redis>,
-    hosts: usize,
-) -> Result<Measured, Failure> {
-    if let Some(redis) = redis {
-        redis.client().await?.quit().await?;
-    }
-    let database = postgres.database().await?;
-    let handled: Handled = Arc::new(Mutex::new(vec![None; PACED]));
+    (database, hosts): (&str, usize),
+    handled: &Handled,
+) -> Result<Vec<Host>, Failure> {
     let mut running = Vec::new();
     for n in 0..hosts {
         let (dir, instance) = (tempfile::tempdir()?, format!("host{n}"));
         let host = host(&instance, redis.is_some());
-        let (store, closer) = postgres.open(&database, dir.path(), host).await?;
+        let (store, closer) = postgres.open(database, dir.path(), host).await?;
         let slow = handled.clone();
         let agent = Arc::new(move || Arc::new(Slow(slow.clone())) as Arc<dyn Agent>);
         let working = Working::begin(&store, redis, &instance, agent).await?;
@@ -136,6 +133,20 @@ async fn measure(
             _dir: dir,
         });
     }
+    Ok(running)
+}
+
+async fn measure(
+    postgres: &Postgres,
+    redis: Option<&Redis>,
+    hosts: usize,
+) -> Result<Measured, Failure> {
+    if let Some(redis) = redis {
+        redis.client().await?.quit().await?;
+    }
+    let database = postgres.database().await?;
+    let handled: Handled = Arc::new(Mutex::new(vec![None; PACED]));
+    let running = start(postgres, redis, (&database, hosts), &handled).await?;
     let client = postgres.client(&database).await?;
     let even = format!(
         "SELECT COUNT(*) FROM (SELECT holder FROM lease WHERE name LIKE 'slot/%' GROUP BY holder HAVING COUNT(*) >= {}) AS hosts",

@@ -139,12 +139,13 @@ impl Client {
             let mut refused = Vec::new();
             let kinds = match self.is_newer && world.is_current() {
                 true => &["test.work", "test.later"][..],
-                false => &["test.work"],
+                false => &["test.work"][..],
             };
             std::thread::scope(|scope| {
-                let (under_way, rng) = (&under_way, &mut rng);
+                let rng = rng.fork();
+                let (under_way, made) = (&under_way, Submissions { kinds, rng });
                 let refused = &mut refused;
-                scope.spawn(move || self.send(stdin, kinds, under_way, over, rng));
+                scope.spawn(move || self.send(stdin, under_way, over, made));
                 for id in answers.lines() {
                     let id = id.expect("an id is text");
                     let sent: Option<Submission> = under_way
@@ -175,15 +176,14 @@ impl Client {
     fn send(
         &self,
         mut stdin: ChildStdin,
-        kinds: &[&str],
         under_way: &Mutex<VecDeque<Submission>>,
         over: &AtomicBool,
-        rng: &mut Rng,
+        mut made: Submissions,
     ) {
         while !over.load(Ordering::SeqCst) {
             for _ in 0..5 {
                 let again = self.sent().again.pop_front();
-                let next = again.unwrap_or_else(|| submission(rng, kinds));
+                let next = again.unwrap_or_else(|| made.next());
                 let line = next.line.clone();
                 under_way
                     .lock()
@@ -222,38 +222,48 @@ impl Client {
     }
 }
 
-fn submission(rng: &mut Rng, kinds: &[&str]) -> Submission {
-    let id = rng.bool().then(|| {
-        let digits = format!("{:032x}", rng.u128(..));
-        format!(
-            "{}-{}-4{}-8{}-{}",
-            &digits[..8],
-            &digits[8..12],
-            &digits[13..16],
-            &digits[17..20],
-            &digits[20..]
-        )
-    });
-    let mut event = match rng.u8(..4) {
-        0 => {
-            json!({"type": "report.written", "subject": "docs", "data": {"path": "report.txt", "number": rng.u32(..)}})
-        }
-        1 => work(rng, kinds, json!({"end": "transient", "times": 1})),
-        2 => work(rng, kinds, json!({"end": "panic", "times": 1})),
-        _ => work(rng, kinds, json!({"sleep_ms": 30})),
-    };
-    if let Some(id) = &id {
-        event["id"] = json!(id);
-    }
-    Submission {
-        line: format!("{event}\n"),
-        id,
-    }
+/// Makes what is published.
+struct Submissions {
+    /// The types of work.
+    kinds: &'static [&'static str],
+    rng: Rng,
 }
 
-fn work(rng: &mut Rng, kinds: &[&str], data: Value) -> Value {
-    let kind = rng.choice(kinds).expect("there is one");
-    json!({"type": kind, "subject": format!("work/{}", rng.u8(..20)), "data": data})
+impl Submissions {
+    fn next(&mut self) -> Submission {
+        let rng = &mut self.rng;
+        let id = rng.bool().then(|| {
+            let digits = format!("{:032x}", rng.u128(..));
+            format!(
+                "{}-{}-4{}-8{}-{}",
+                &digits[..8],
+                &digits[8..12],
+                &digits[13..16],
+                &digits[17..20],
+                &digits[20..]
+            )
+        });
+        let mut event = match self.rng.u8(..4) {
+            0 => {
+                json!({"type": "report.written", "subject": "docs", "data": {"path": "report.txt", "number": self.rng.u32(..)}})
+            }
+            1 => self.work(json!({"end": "transient", "times": 1})),
+            2 => self.work(json!({"end": "panic", "times": 1})),
+            _ => self.work(json!({"sleep_ms": 30})),
+        };
+        if let Some(id) = &id {
+            event["id"] = json!(id);
+        }
+        Submission {
+            line: format!("{event}\n"),
+            id,
+        }
+    }
+
+    fn work(&mut self, data: Value) -> Value {
+        let kind = self.rng.choice(self.kinds).expect("there is one");
+        json!({"type": kind, "subject": format!("work/{}", self.rng.u8(..20)), "data": data})
+    }
 }
 
 /// Fails at the first difference: whole lists would not be readable.
