@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio_postgres::config::{Host, SslMode};
@@ -63,6 +64,8 @@ pub enum Trust {
 pub struct Database {
     /// Each server that is named, in this order.
     servers: Vec<Config>,
+    /// Which of them was connected to last: it is asked first.
+    last: AtomicUsize,
     trust: Trust,
     /// Without a password.
     shown: String,
@@ -168,6 +171,7 @@ impl Database {
             });
         Ok(Database {
             servers: servers(&config),
+            last: AtomicUsize::new(0),
             trust,
             shown,
             silence: Silence::default(),
@@ -185,8 +189,9 @@ impl Database {
 
     fn connect_with(&self, options: &str, patience: Patience) -> sql::Result<Session> {
         let mut failed = sql::Error::Silent;
-        for server in &self.servers {
-            let mut config = server.clone();
+        let (count, last) = (self.servers.len(), self.last.load(Ordering::Relaxed));
+        for at in (0..count).map(|n| (last + n) % count) {
+            let mut config = self.servers[at].clone();
             config.options(options);
             let patience = patience.clone();
             // Each server has its own time: one that accepts and says nothing must not use up that of the next.
@@ -198,7 +203,10 @@ impl Database {
                 }
             };
             match connected {
-                Ok(session) => return Ok(session),
+                Ok(session) => {
+                    self.last.store(at, Ordering::Relaxed);
+                    return Ok(session);
+                }
                 Err(error) => failed = error,
             }
         }
@@ -383,5 +391,11 @@ mod tests {
         let both = Database::new(&url, None, Trust::Plain).unwrap();
         drop(both.connect_member().unwrap());
         assert!(began.elapsed() >= CONNECT, "the first one was asked first");
+        let again = Instant::now();
+        drop(both.connect_reader().unwrap());
+        assert!(
+            again.elapsed() < CONNECT,
+            "the one that answered is asked first"
+        );
     }
 }
