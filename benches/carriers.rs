@@ -21,37 +21,24 @@
     reason = "the bench stands in for the daemon, and joins what it starts"
 )]
 
-use std::process::{Child, Command, Stdio};
+mod setup;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use docent::internals::bus::redis::{Inbox, Link, LinkState, RedisSettings};
-use docent::internals::bus::{Carrier, Embedded};
-use docent::internals::event::{AgentName, Event, EventType, Known, NewEvent, Subject};
-use docent::internals::runtime::shutdown::{Level, stop_pair};
-use docent::internals::runtime::{
-    Agent, Board, Boxed, CarrierFactory, Ending, Handling, LifePlan, RestartPolicy, RunnerOptions,
-    Source, Supervisor, SupervisorOptions, supervisor_channel,
-};
-use docent::internals::store::{
-    Closer, Database, Effect, HostOptions, Outcome, RetryPolicy, Store, StoreOptions, Trust,
-};
-use fred::prelude::{Builder, Client, ClientLike, Config, FromValue};
+use docent::internals::event::{AgentName, Event, EventType, NewEvent, Subject};
+use docent::internals::runtime::{Agent, Boxed, Ending, Handling, Source};
+use docent::internals::store::{Closer, Effect, Outcome, Store};
+use fred::prelude::{ClientLike, FromValue};
 use fred::types::{ClusterHash, CustomCommand};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
+use setup::{DEADLINE, Failure, Postgres, Redis, Working, host, options};
 
 const EVENTS: usize = 20_000;
 const SUBJECTS: usize = 1_000;
 const BATCH: usize = 64;
 const ROUNDS: usize = 5;
-const BACKOFF_MAX: Duration = Duration::from_secs(300);
-/// Longer than any round on any machine: then something hangs.
-const DEADLINE: Duration = Duration::from_secs(300);
-
-type Failure = Box<dyn std::error::Error>;
-
 fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -105,188 +92,6 @@ fn data(n: usize) -> Value {
 
 fn subject(n: usize) -> String {
     format!("docs/guide/{}.md", n % SUBJECTS)
-}
-
-/// A Redis that keeps nothing, on a Unix socket in a folder of its own. Killed when dropped.
-struct Redis {
-    dir: tempfile::TempDir,
-    child: Child,
-}
-
-impl Redis {
-    fn start() -> Result<Self, Failure> {
-        let dir = tempfile::tempdir()?;
-        let child = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--unixsocket"])
-            .arg(dir.path().join("redis.sock"))
-            .current_dir(dir.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("redis-server does not start ({error}); install it: apt-get install redis-server"))?;
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while std::os::unix::net::UnixStream::connect(dir.path().join("redis.sock")).is_err() {
-            if Instant::now() > deadline {
-                return Err("redis-server does not answer within 30 s".into());
-            }
-            std::thread::yield_now();
-        }
-        Ok(Redis { dir, child })
-    }
-
-    fn url(&self) -> String {
-        format!(
-            "redis+unix://{}",
-            self.dir.path().join("redis.sock").display()
-        )
-    }
-
-    async fn client(&self) -> Result<Client, Failure> {
-        let client = Builder::from_config(Config::from_url(&self.url())?).build()?;
-        client.init().await?;
-        client.flushall::<()>(false).await?;
-        Ok(client)
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-/// A PostgreSQL on a Unix socket in a folder of its own, durable as docent asks for it. Killed when dropped.
-struct Postgres {
-    dir: tempfile::TempDir,
-    child: Child,
-    /// Databases that were made.
-    made: std::cell::Cell<u32>,
-}
-
-impl Postgres {
-    async fn start() -> Result<Self, Failure> {
-        let dir = tempfile::tempdir()?;
-        let program = |name: &str| server_program(name, dir.path());
-        if rustix::process::geteuid().is_root() {
-            let given = Command::new("chown")
-                .arg("postgres")
-                .arg(dir.path())
-                .status()?;
-            if !given.success() {
-                return Err(
-                    "the user postgres is not there; install it: apt-get install postgresql".into(),
-                );
-            }
-        }
-        let made = program("initdb")?
-            .args([
-                "-A",
-                "trust",
-                "-U",
-                "docent",
-                "-E",
-                "UTF8",
-                "--locale=C.UTF-8",
-                "-D",
-                "data",
-            ])
-            .status()?;
-        if !made.success() {
-            return Err("initdb failed".into());
-        }
-        let child = program("postgres")?
-            .args(["-D", "data", "-c", "listen_addresses=", "-k"])
-            .arg(dir.path())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let postgres = Postgres {
-            dir,
-            child,
-            made: std::cell::Cell::new(0),
-        };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while let Err(error) = postgres.client("postgres").await {
-            if Instant::now() > deadline {
-                return Err(error);
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok(postgres)
-    }
-
-    fn url(&self, database: &str) -> String {
-        let host = self.dir.path().display().to_string().replace('/', "%2F");
-        format!("postgres://docent@{host}/{database}")
-    }
-
-    async fn client(&self, database: &str) -> Result<tokio_postgres::Client, Failure> {
-        let (client, connection) =
-            tokio_postgres::connect(&self.url(database), tokio_postgres::NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
-    }
-
-    /// Makes an empty database; its name.
-    async fn database(&self) -> Result<String, Failure> {
-        self.made.set(self.made.get() + 1);
-        let name = format!("round{}", self.made.get());
-        let client = self.client("postgres").await?;
-        client
-            .batch_execute(&format!("CREATE DATABASE {name}"))
-            .await?;
-        Ok(name)
-    }
-
-    /// Opens a store in a database.
-    async fn open(
-        &self,
-        database: &str,
-        dir: &std::path::Path,
-    ) -> Result<(Store, Closer), Failure> {
-        let (dir, database) = (
-            dir.to_owned(),
-            Database::new(&self.url(database), None, Trust::Plain)?,
-        );
-        let opening = tokio::task::spawn_blocking(move || {
-            Store::open_database(&dir, database, options(), host())
-        });
-        Ok(opening.await??)
-    }
-}
-
-/// A program of PostgreSQL, as a user who is not root.
-fn server_program(name: &str, folder: &std::path::Path) -> Result<Command, Failure> {
-    let mut folders: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
-        .map_err(|error| {
-            format!("PostgreSQL is not there ({error}); install it: apt-get install postgresql")
-        })?
-        .collect::<Result<_, _>>()?;
-    folders.sort_by_key(std::fs::DirEntry::path);
-    let newest = folders.last().ok_or("PostgreSQL has no version")?;
-    let path = newest.path().join("bin").join(name);
-    // It does not run as root.
-    let mut command = match rustix::process::geteuid().is_root() {
-        false => Command::new(path),
-        true => {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
-            command.arg(path);
-            command
-        }
-    };
-    command.current_dir(folder).stdout(Stdio::null());
-    Ok(command)
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        // The processes that it has started end with it.
-        Command::new("kill")
-            .args(["-QUIT", &self.child.id().to_string()])
-            .status()
-            .ok();
-        self.child.wait().ok();
-    }
 }
 
 /// What XREADGROUP gives of one stream: its name, and of each entry the id and the fields.
@@ -407,7 +212,9 @@ fn settle(connection: &Connection, n: usize) -> rusqlite::Result<()> {
 async fn bare_postgres(postgres: &Postgres) -> Result<Duration, Failure> {
     let dir = tempfile::tempdir()?;
     let database = postgres.database().await?;
-    let (store, closer) = postgres.open(&database, dir.path()).await?;
+    let (store, closer) = postgres
+        .open(&database, dir.path(), host("bench", false))
+        .await?;
     drop(store);
     tokio::task::spawn_blocking(|| closer.close()).await?;
     let mut client = postgres.client(&database).await?;
@@ -470,31 +277,6 @@ fn open(dir: &std::path::Path) -> Result<(Store, Closer), Failure> {
     Ok(Store::open(dir, options())?)
 }
 
-fn options() -> StoreOptions {
-    StoreOptions {
-        retry: RetryPolicy {
-            max_retries: 3,
-            backoff_min: Duration::from_secs(1),
-            backoff_max: BACKOFF_MAX,
-        },
-        event_size: 64 * 1024,
-        ledger_keep: Duration::from_secs(24 * 3600),
-        ledger_keep_events: 200_000,
-        versions: 20,
-        agents: vec![AgentName::Test],
-    }
-}
-
-fn host() -> HostOptions {
-    HostOptions {
-        instance: "bench".to_owned(),
-        version: env!("CARGO_PKG_VERSION"),
-        collections: Vec::new(),
-        settings: std::collections::BTreeMap::new(),
-        takes: false,
-    }
-}
-
 /// Has one effect an event, at once.
 struct Quick;
 
@@ -524,42 +306,20 @@ async fn through_docent(
         None => open(dir.path())?,
         Some(postgres) => {
             postgres
-                .open(&postgres.database().await?, dir.path())
+                .open(
+                    &postgres.database().await?,
+                    dir.path(),
+                    host("bench", false),
+                )
                 .await?
         }
     };
-    let stop_link = CancellationToken::new();
-    let mut link_task = None;
-    let carrier: CarrierFactory = match redis {
-        None => {
-            let store = store.clone();
-            Arc::new(move || {
-                Box::new(Embedded::new(store.clone(), AgentName::Test, BACKOFF_MAX))
-                    as Box<dyn Carrier>
-            })
-        }
-        Some(redis) => {
-            redis.client().await?.quit().await?;
-            let (link, task) = Link::new(settings(redis), store.clone());
-            link_task = Some(tokio::spawn(task.run(stop_link.clone())));
-            let verdict = link.first_verdict().await;
-            if !matches!(verdict, LinkState::Up { .. }) {
-                return Err(format!("Redis cannot carry: {verdict:?}").into());
-            }
-            Arc::new(move || {
-                Box::new(Inbox::new(link.clone(), AgentName::Test)) as Box<dyn Carrier>
-            })
-        }
-    };
-    let (switch, stop) = stop_pair();
-    let supervisor = tokio::spawn(supervisor(&store, carrier).run(stop));
-    let took = publish_and_wait(&store).await?;
-    switch.raise(Level::Drain);
-    supervisor.await?;
-    stop_link.cancel();
-    if let Some(task) = link_task {
-        task.await?;
+    if let Some(redis) = redis {
+        redis.client().await?.quit().await?;
     }
+    let working = Working::begin(&store, redis, "bench", Arc::new(|| Arc::new(Quick))).await?;
+    let took = publish_and_wait(&store).await?;
+    working.end().await?;
     let effects = store.test_effects().await?.len();
     drop(store);
     tokio::task::spawn_blocking(|| closer.close()).await?;
@@ -567,62 +327,6 @@ async fn through_docent(
         return Err(format!("{effects} effects of {EVENTS} events").into());
     }
     Ok(took)
-}
-
-fn supervisor(store: &Store, carrier: CarrierFactory) -> Supervisor {
-    let plan = LifePlan {
-        name: AgentName::Test,
-        agent: Arc::new(|| Arc::new(Quick)),
-        carrier,
-        options: RunnerOptions {
-            concurrency: 16,
-            unsettled: 64,
-            unsettled_bytes: 32 << 20,
-            capacity: 256,
-            stall_timeout: Duration::from_secs(20),
-            backoff_max: BACKOFF_MAX,
-            pause_min: Duration::from_secs(1),
-            pause_max: BACKOFF_MAX,
-        },
-    };
-    let policy = RestartPolicy {
-        restarts: 0,
-        window: Duration::from_secs(60),
-        backoff_min: Duration::from_secs(1),
-        backoff_max: Duration::from_secs(30),
-    };
-    let (_, requests) = supervisor_channel();
-    let board = Board::new(&[AgentName::Test]);
-    Supervisor::new(
-        store.clone(),
-        board,
-        SupervisorOptions {
-            restarts: policy,
-            instance: "bench".to_owned(),
-        },
-        requests,
-        vec![plan],
-    )
-}
-
-fn settings(redis: &Redis) -> RedisSettings {
-    RedisSettings {
-        url: redis.url(),
-        shown: redis.url(),
-        namespace: "docent".to_owned(),
-        group: "docent".to_owned(),
-        instance: "bench".to_owned(),
-        block_time: Duration::from_secs(1),
-        window: 256,
-        window_per_subject: 4,
-        journal_entries: 100_000,
-        journal_bytes: 256 << 20,
-        ingress_dead: 10_000,
-        known: Known::default(),
-        event_size: 64 << 10,
-        backoff_max: BACKOFF_MAX,
-        falls_back: false,
-    }
 }
 
 async fn publish_and_wait(store: &Store) -> Result<Duration, Failure> {

@@ -53,7 +53,7 @@ pub mod internals {
             RunnerOptions, Source, Submitted, Supervisor, SupervisorOptions, supervisor_channel,
         };
         pub mod shutdown {
-            pub use crate::runtime::shutdown::{Level, stop_pair};
+            pub use crate::runtime::shutdown::{Level, StopSwitch, stop_pair};
         }
     }
     pub mod store {
