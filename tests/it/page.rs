@@ -303,7 +303,7 @@ fn the_hosts_of_a_database_are_a_table_and_of_a_file_there_is_none() {
     let world = World::new(&store);
     world.top("instance = \"lab.one\"");
     let mut page = Dashboard::of(world, "http", &[]);
-    page.enter("read");
+    page.enter("operate");
     let cells = "[...document.getElementById('host-lab.one').cells].map((cell) => cell.innerText)";
     let seen = |cell: usize, text: &str| format!("{cells}[{cell}] === '{text}'");
     page.browser.until(&seen(0, "lab.one this one"));
@@ -312,7 +312,15 @@ fn the_hosts_of_a_database_are_a_table_and_of_a_file_there_is_none() {
     page.browser.until(&seen(5, "docs"));
     page.browser.until(&seen(6, "alerts, housekeeping"));
     page.browser.until(&format!("{cells}[2].endsWith(' ago')"));
+    // An agent of a host is restarted.
+    page.browser.click("#host-lab\\.one summary");
     page.browser.picture("hosts");
+    page.browser.click("#restart-rag-lab\\.one");
+    page.browser.click("dialog button[value=yes]");
+    page.browser
+        .until("document.getElementById('said').innerText.startsWith('rag on lab.one was asked')");
+    let acts = page.world.events("operator.acted");
+    assert_eq!(acts[0]["subject"], "agent/rag@lab.one");
     page.is_clean();
 }
 
