@@ -45,6 +45,7 @@ pub(crate) fn identity(store: &Store, chunking: ChunkOptions) -> Identity {
             "{CHUNKING} size {} overlap {}",
             chunking.size, chunking.overlap
         ),
+        stores_chunks: store.leases().are_shared(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! An [`Event`] is a fact, written once. Which agents owe it a delivery is decided by the closed table in [`routing`].
 
 pub(crate) mod awake;
+pub(crate) mod clock;
 pub(crate) mod codec;
 mod data;
 mod heartbeat;

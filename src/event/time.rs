@@ -1,19 +1,18 @@
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use jiff::Timestamp;
+
+use super::clock;
 
 /// A moment, in milliseconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Millis(pub i64);
 
 impl Millis {
-    /// The clock's present moment. A clock that stands before 1970 counts as 1970.
+    /// The present moment, by the [`clock`](super::clock) that docent goes by.
     pub fn now() -> Self {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        Millis(clock::now())
     }
 
     /// This moment and `duration`.

@@ -31,6 +31,8 @@ pub(crate) struct Facts {
     pub commits_lost: Option<Millis>,
     /// What happened to the store's files while they were open. It is no issue in the store: nothing can be written then.
     pub replaced: Option<String>,
+    /// Why the store cannot be written. It is no issue in the store either.
+    pub unwritable: Option<String>,
     /// A log of the store that another process keeps from being shortened.
     pub held_log: Option<HeldLog>,
     /// The index; `None` where the agent that feeds it is off.

@@ -152,6 +152,7 @@ impl Detector {
             Detector::AgentParked
             | Detector::AgentUnavailable
             | Detector::StoreReplaced
+            | Detector::StoreUnwritable
             | Detector::Integrity
             | Detector::AuditBroken
             | Detector::IndexDrift
@@ -195,6 +196,7 @@ pub(crate) fn look(detector: Detector, facts: &Facts, limits: &Limits) -> Option
         Detector::AuditBroken => store::audit_broken,
         Detector::CommitsLost => store::commits_lost,
         Detector::StoreReplaced => store::replaced,
+        Detector::StoreUnwritable => store::unwritable,
         Detector::LogHeld => store::log_held,
         Detector::IndexStopped => index::stopped,
         Detector::IndexUnready => index::unready,

@@ -9,6 +9,7 @@ const AT_ONCE: &[Detector] = &[
     Detector::AgentParked,
     Detector::AgentUnavailable,
     Detector::StoreReplaced,
+    Detector::StoreUnwritable,
     Detector::IndexStopped,
     Detector::IndexUnready,
     Detector::Disk,
@@ -235,6 +236,10 @@ mod tests {
         assert_eq!(
             wrong(|f| f.replaced = Some("store.db was removed".to_owned())),
             ["store.db was removed"]
+        );
+        assert_eq!(
+            wrong(|f| f.unwritable = Some("no space left".to_owned())),
+            ["the store cannot be written: no space left"]
         );
         let full = ["the disk of data_dir has 255MiB free, less than 256MiB: nothing is captured"];
         assert_eq!(wrong(|f| f.free = Some(255 << 20)), full);

@@ -11,6 +11,7 @@ impl Detector {
             }
             Detector::AgentUnavailable => "restore what the agent needs; it continues by itself",
             Detector::StoreReplaced => "put the same files back, or restart docent",
+            Detector::StoreUnwritable => "fix the cause in the issue; work continues by itself",
             Detector::Integrity => {
                 "stop docent, then restore a backup of the store, or move store.db away with its -wal file (with PostgreSQL: name an empty database): docent then reads all documents again"
             }

@@ -115,6 +115,18 @@ pub(super) fn replaced(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
     Some(found.collect())
 }
 
+/// The store cannot be written: what is published is refused, and work waits.
+pub(super) fn unwritable(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
+    let found = facts.unwritable.iter().map(|cause| {
+        let what = format!("the store cannot be written: {cause}");
+        let about = facts.responsibility.of_host("store", &facts.instance);
+        let limit = "the store can be written";
+        let found = Detected::new(Detector::StoreUnwritable, about, cause.clone(), limit);
+        found.told(what, Detector::StoreUnwritable.remedy())
+    });
+    Some(found.collect())
+}
+
 /// A log that grows because somebody else reads the store without an end. Its size is no part of the value: that stands still.
 pub(super) fn log_held(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
     let found = facts.held_log.iter().map(|held| {

@@ -121,6 +121,7 @@ pub(super) fn everything_wrong() -> Facts {
         scans: Some(vec![scan("code", facts.now.minus(LONG))]),
     });
     facts.replaced = Some("store.db was removed".to_owned());
+    facts.unwritable = Some("no space left".to_owned());
     let drifted = Drifted {
         files: vec![Subject::collection("docs/a.md")],
         how: "has no document",

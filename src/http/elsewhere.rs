@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::State;
 use super::wire::{Problem, ProblemKind};
@@ -10,6 +10,9 @@ use crate::store::{Effect, LeaseName};
 
 /// How often the store is asked whether a scan has ended.
 const POLL: Duration = Duration::from_millis(200);
+
+/// How long nobody may watch a collection: hosts look every three seconds for what is free.
+const PASSES_ON: Duration = Duration::from_secs(6);
 
 /// The reason of a scan that somebody waits for on another host.
 const REASON: &str = "asked for on another host";
@@ -39,6 +42,7 @@ pub(super) async fn scan_elsewhere(state: &State, collections: &[String]) -> Res
     });
     let submitted = state.store.submit(effects.collect(), Vec::new()).await?;
     submitted.committed().await?;
+    let mut watched_at = Instant::now();
     loop {
         let requests = state.store.scan_requests().await?;
         let waiting = requests
@@ -49,7 +53,9 @@ pub(super) async fn scan_elsewhere(state: &State, collections: &[String]) -> Res
         };
         let hosts = state.store.hosts().await?;
         let mut watched = hosts.iter().flat_map(|host| &host.collections);
-        if !watched.any(|watched| *watched == waiting.collection) {
+        if watched.any(|watched| *watched == waiting.collection) {
+            watched_at = Instant::now();
+        } else if watched_at.elapsed() > PASSES_ON {
             return Err(nobody(&waiting.collection));
         }
         sleep(POLL).await;

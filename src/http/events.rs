@@ -9,12 +9,13 @@ use super::State;
 use super::access::Caller;
 use super::dead::event_named;
 use super::dead::unknown_event;
+use super::follow::LOST;
 use super::lines::{Json, Lines, PAGE, Page, broken_off, paged};
 use super::openapi::About;
 use super::params::{Named, Params, moment};
 use super::wire::{Delivery, Envelope, EventView, Problem, ProblemKind, event_type};
 use crate::event::Seq;
-use crate::store::EventFilter;
+use crate::store::{EventFilter, Head};
 
 /// The query of `GET /api/v1/events`.
 #[derive(Deserialize, IntoParams)]
@@ -144,13 +145,16 @@ pub(super) const TAIL: About = About::new("Follow events, one a line");
 /// `GET /api/v1/tail`: events from now on, one a line, in the order of the ledger, until the client has enough.
 pub(super) async fn tail(Shared(state): Shared<State>, caller: Caller) -> Lines<Envelope> {
     let head = state.store.head();
-    let cursor = head.borrow().seq;
+    let Head { seq, losses, .. } = *head.borrow();
     Lines::new(stream::try_unfold(
-        ((state, caller), head, cursor),
-        |((state, caller), mut head, mut cursor)| async move {
+        ((state, caller), head, seq),
+        move |((state, caller), mut head, mut cursor)| async move {
             loop {
                 // Seen before the look: a commit during it wakes the wait below.
-                head.borrow_and_update();
+                if head.borrow_and_update().losses != losses {
+                    let lost = Problem::new(ProblemKind::StoreUnavailable, LOST);
+                    return Err(broken_off(lost));
+                }
                 let events = state
                     .store
                     .events_after(cursor, PAGE)

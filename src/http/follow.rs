@@ -29,6 +29,10 @@ const BEHIND_MAX: u64 = 10_000;
 /// What a client is sent first: how long it waits before it connects again.
 const GREETING: &str = "retry: 2000\n\n";
 
+/// Why nobody is told what follows any more.
+pub(super) const LOST: &str =
+    "the database has lost its newest events; begin again to follow what it has now";
+
 pub(super) const FOLLOW: About = About::new("Follow events as server-sent events");
 
 /// `GET /api/v1/stream`: events from now on, or from the one after `Last-Event-ID`.
@@ -43,7 +47,9 @@ pub(super) async fn follow(
         return Err(stopping());
     }
     let head = state.store.head();
-    let now = head.borrow().seq;
+    let Head {
+        seq: now, losses, ..
+    } = *head.borrow();
     let mut first = GREETING.to_owned();
     let cursor = match last {
         None => now,
@@ -60,6 +66,7 @@ pub(super) async fn follow(
         state,
         caller,
         head,
+        losses,
         cursor,
         first: Some(first),
         live: false,
@@ -93,6 +100,8 @@ struct Following {
     state: State,
     caller: Caller,
     head: watch::Receiver<Head>,
+    /// How often the store had lost commits when it began.
+    losses: u64,
     /// Up to where it has what it may see.
     cursor: Seq,
     first: Option<String>,
@@ -110,7 +119,13 @@ impl Following {
         }
         while !self.ended {
             // Seen before the look: a commit during it wakes the wait below.
-            let head = self.head.borrow_and_update().seq;
+            let Head {
+                seq: head, losses, ..
+            } = *self.head.borrow_and_update();
+            if losses != self.losses {
+                // Others may have the places of events that it has.
+                return Ok(self.end(LOST));
+            }
             if self.live && is_too_slow(self.cursor, head) {
                 return Ok(self.end("the client is too slow: it may continue from its last event"));
             }

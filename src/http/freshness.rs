@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::figures::{FileFigures, SearchFigures};
 use super::{State, count, wire};
 use crate::event::{AgentName, Millis};
-use crate::index::FollowerState;
+use crate::index::{FollowerState, in_time};
 use crate::store::ReadError;
 
 /// What is remembered between requests.
@@ -31,6 +31,11 @@ impl Memory {
         }
     }
 
+    /// Every collection was scanned by a scan that had begun at `at` or later.
+    pub(super) fn scanned(&self, at: Millis) {
+        self.scanned_at.fetch_max(at.0, Ordering::SeqCst);
+    }
+
     /// Whether an agent has yet to catch up with what it missed. It has when nobody owes anything: what it asked for at the
     /// start, and what follows from that, is owed without a break.
     pub(super) fn is_behind(&self, state: &State) -> bool {
@@ -46,6 +51,8 @@ impl Memory {
 #[derive(Debug, Clone, Copy, Default)]
 struct Bounds {
     now: Millis,
+    /// When this host heard of the store last, if it is away; `Some(None)`: never.
+    heard: Option<Option<Millis>>,
     /// When the last scan ended of the collection that was scanned least lately, if some collection was not scanned since
     /// the start; `Some(None)`: one was never scanned.
     unscanned: Option<Option<Millis>>,
@@ -67,6 +74,10 @@ impl Bounds {
         let settled = Some(self.settled_at).filter(|at| at.0 > 0);
         let scanned = Some(self.scanned_at).filter(|at| at.0 > 0);
         let mut complete = self.now;
+        if let Some(heard) = self.heard {
+            // Nobody knows what other hosts have done since.
+            complete = complete.min(heard?);
+        }
         if let Some(scanned) = self.unscanned {
             // Nobody knows what changed while docent was not there.
             complete = complete.min(scanned?);
@@ -113,6 +124,43 @@ pub(super) async fn freshness(state: &State) -> Result<wire::Freshness, ReadErro
     })
 }
 
+/// The same, also while the store is away, if searches can do without it.
+pub(super) async fn freshness_of_search(state: &State) -> Result<wire::Freshness, ReadError> {
+    if !state.searcher.can_do_without_store() {
+        return freshness(state).await;
+    }
+    let fresh = in_time(freshness(state)).await?;
+    Ok(fresh.unwrap_or_else(|| freshness_without_store(state)))
+}
+
+/// How far search is behind the disk, as far as it is known without the store.
+pub(super) fn freshness_without_store(state: &State) -> wire::Freshness {
+    let now = Millis::now();
+    let counts =
+        [AgentName::DocumentManagement, AgentName::Rag].map(|agent| state.store.counts(agent));
+    let owed: u64 = counts.iter().map(|counts| count(counts.owed)).sum();
+    let queued = state.scans.progress().borrow().pending;
+    let follower = state.follower();
+    let behind = behind(&follower, state.store.head().borrow().change);
+    let scanned_at = state.memory.scanned_at.load(Ordering::SeqCst);
+    let bounds = Bounds {
+        now,
+        heard: Some(state.store.leases().heard_ago().map(|ago| now.minus(ago))),
+        unscanned: (scanned_at == 0).then_some(None),
+        // Of what is owed the store knows since when.
+        queued: queued + owed,
+        oldest_owed: None,
+        behind: (behind > 0).then_some(follower.applied_at),
+        settled_at: Millis(state.memory.settled_at.load(Ordering::SeqCst)),
+        scanned_at: Millis(scanned_at),
+    };
+    wire::Freshness {
+        complete_to: bounds.complete_to().map(|at| at.to_string()),
+        pending: queued + owed + behind,
+        failed: counts.iter().map(|counts| count(counts.dead)).sum(),
+    }
+}
+
 /// How far search is behind the disk at this moment.
 pub(super) async fn reach(state: &State) -> Result<Reach, ReadError> {
     // In the order in which a change passes, so that one which moves on meanwhile is seen at least once.
@@ -135,8 +183,11 @@ pub(super) async fn reach(state: &State) -> Result<Reach, ReadError> {
         };
     }
     let unscanned = unscanned(state).await?;
+    let heard_ago = state.store.leases().heard_ago();
+    let away = heard_ago.filter(|_| !state.store.leases().are_trusted());
     let bounds = Bounds {
         now,
+        heard: away.map(|ago| Some(now.minus(ago))),
         unscanned,
         queued,
         oldest_owed,
@@ -176,7 +227,7 @@ async fn unscanned(state: &State) -> Result<Option<Option<Millis>>, ReadError> {
     }
     match oldest.filter(|at| *at >= state.info.started_at) {
         Some(at) => {
-            state.memory.scanned_at.store(at.0, Ordering::SeqCst);
+            state.memory.scanned(at);
             Ok(None)
         }
         None => Ok(Some(oldest)),
@@ -242,6 +293,29 @@ mod tests {
             .complete_to(),
             at(10)
         );
+    }
+
+    #[test]
+    fn of_a_store_that_is_away_nothing_is_claimed_since_it_was_heard_of() {
+        let all = Bounds {
+            now: Millis(100),
+            heard: Some(at(60)),
+            scanned_at: Millis(10),
+            ..Bounds::default()
+        };
+        assert_eq!(all.complete_to(), at(60));
+        let settled_at = Millis(50);
+        let owed = Bounds {
+            queued: 1,
+            settled_at,
+            ..all
+        };
+        assert_eq!(owed.complete_to(), at(50));
+        let never = Bounds {
+            heard: Some(None),
+            ..all
+        };
+        assert_eq!(never.complete_to(), None);
     }
 
     #[test]

@@ -101,6 +101,9 @@ pub(crate) trait Search: Send + Sync {
 
     /// How far the index has followed the store.
     fn state(&self) -> watch::Receiver<FollowerState>;
+
+    /// Whether it can answer while the store is away.
+    fn can_do_without_store(&self) -> bool;
 }
 
 impl Search for Searcher {
@@ -110,6 +113,10 @@ impl Search for Searcher {
 
     fn state(&self) -> watch::Receiver<FollowerState> {
         Searcher::state(self)
+    }
+
+    fn can_do_without_store(&self) -> bool {
+        Searcher::can_do_without_store(self)
     }
 }
 

@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 use super::State;
 use super::access::Caller;
 use super::fresh::Waiting;
-use super::freshness::freshness;
+use super::freshness::{freshness_of_search, freshness_without_store};
 use super::lines::Json;
 use super::openapi::{About, Description, Takes};
 use super::params::limited;
@@ -127,9 +127,12 @@ pub(super) async fn search(
     let (freshness, answer) = loop {
         waiting.wait(&state).await;
         // Looked at before the search: what becomes searchable meanwhile is not claimed.
-        let freshness = freshness(&state).await?;
+        let freshness = freshness_of_search(&state).await?;
         let answer = state.searcher.search(request.clone()).await;
         let answer = answer.inspect_err(|_| state.memory.searches.failed())?;
+        if answer.without_store {
+            break (freshness_without_store(&state), answer);
+        }
         let shown = if waits { shown(&answer) } else { Vec::new() };
         if !waiting.goes_on(&state, changed(&state, shown).await?) {
             break (freshness, answer);

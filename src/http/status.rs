@@ -40,6 +40,7 @@ pub(super) async fn judgement(state: &State, now: Millis) -> Result<Present, Pro
     let follower = state.follower();
     let unready = !follower.ready && follower.stopped.is_none() && !is_opening(state, &follower);
     let agents = state.board.agents().borrow().clone();
+    let standing = state.store.standing();
     let facts = Facts {
         instance: state.info.instance.clone(),
         responsibility: Responsibility::of(state.store.leases()),
@@ -47,7 +48,9 @@ pub(super) async fn judgement(state: &State, now: Millis) -> Result<Present, Pro
         agents: agents.into_iter().map(AgentFacts::now).collect(),
         dead: state.store.dead_of_each(),
         free: Some(free_space(state).bytes),
-        replaced: state.store.standing().replaced.map(|replaced| replaced.how),
+        // Files that were replaced are told as such.
+        unwritable: standing.unwritable.filter(|_| standing.replaced.is_none()),
+        replaced: standing.replaced.map(|replaced| replaced.how),
         index: Some(IndexFacts {
             // Search lacks then what it had: that is told at once.
             unready: if unready {

@@ -22,7 +22,7 @@ use super::status::unlisted;
 use super::wire::{Problem, ProblemKind, WaitAnswer};
 use super::{State, count};
 use crate::config::format_duration;
-use crate::event::{AgentName, Seq};
+use crate::event::{AgentName, Millis, Seq};
 use crate::runtime::AgentState;
 use crate::store::{DeadLetter, WriteError};
 
@@ -85,6 +85,7 @@ pub(super) async fn wait(
 
 /// Waits until all that is on disk now is searchable; gives the newest event at the scan's end.
 async fn all_searchable(state: &State) -> Result<Seq, Problem> {
+    let began = Millis::now();
     let elsewhere = watched_elsewhere(state);
     let here = async {
         let scan = state.scans.scans().ask();
@@ -92,6 +93,7 @@ async fn all_searchable(state: &State) -> Result<Seq, Problem> {
         Ok(())
     };
     tokio::try_join!(here, scan_elsewhere(state, &elsewhere))?;
+    state.memory.scanned(began);
     searchable(state).await
 }
 

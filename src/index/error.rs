@@ -8,6 +8,7 @@ use tantivy::directory::error::{OpenReadError, OpenWriteError};
 use thiserror::Error;
 
 use super::DocumentId;
+use crate::store::ReadError;
 
 /// An operation on the index failed. What was published before stays published.
 #[derive(Debug, Error)]
@@ -117,6 +118,19 @@ pub(crate) enum WhyNew {
     /// The caller asked for it.
     #[error("a new index was requested")]
     Requested,
+}
+
+/// Why a search gave nothing.
+#[derive(Debug, Error)]
+pub enum SearchError {
+    /// The index is being opened or built from the store.
+    #[error("the index is being opened or built; try again in a moment")]
+    NotReady,
+    /// What was found cannot be read from the store.
+    #[error("cannot search: {0}")]
+    Store(#[from] ReadError),
+    #[error("cannot search: {0}")]
+    Failed(String),
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tantivy::{TantivyDocument, Term};
 
 use super::Replacement;
 use super::analyse::{LOOKAHEAD, identifier_pieces, query_terms};
+use super::stored;
 use super::symbols::folded;
 use super::words::{WordPieces, after_lines, visible};
 use crate::document::{definitions, is_page};
@@ -35,6 +36,8 @@ pub(super) struct Fields {
     /// What a chunk of code defines, and in what it stands: see [`named`].
     pub(super) names: Field,
     number: Field,
+    /// The chunk itself, if the index stores chunks.
+    pub(super) stored: Option<Field>,
 }
 
 /// What a name is to a chunk of code.
@@ -61,8 +64,8 @@ pub(super) fn named(what: Named, name: &str) -> String {
 /// The name that tantivy has for the analyser that takes a value as it is.
 const RAW: &str = "raw";
 
-/// The schema of the keyword index; no text is stored in it.
-pub(super) fn schema() -> (Schema, Fields) {
+/// The schema of the keyword index. `stores_chunks`: it has the chunks themselves too.
+pub(super) fn schema(stores_chunks: bool) -> (Schema, Fields) {
     let scored = TextFieldIndexing::default()
         .set_tokenizer(ANALYSER)
         .set_index_option(IndexRecordOption::WithFreqs);
@@ -86,6 +89,8 @@ pub(super) fn schema() -> (Schema, Fields) {
         title: builder.add_text_field("title", text(raw(true))),
         names: builder.add_text_field("names", text(raw(false))),
         number: builder.add_u64_field(NUMBER, NumericOptions::default().set_fast()),
+        stored: stores_chunks
+            .then(|| builder.add_bytes_field("chunk", BytesOptions::default().set_stored())),
     };
     (builder.build(), fields)
 }
@@ -118,6 +123,9 @@ impl Fields {
         document.add_bytes(self.document, &replacement.document);
         document.add_bytes(self.collection, replacement.collection.as_bytes());
         document.add_u64(self.number, chunk.number);
+        if let Some(field) = self.stored {
+            document.add_bytes(field, &stored::encode(replacement, at));
+        }
         self.add_names(&mut document, &replacement.path, chunk);
         document
     }

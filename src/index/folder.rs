@@ -72,7 +72,7 @@ impl Folder {
         let index = KeywordIndex::open(self.directory.clone()).map_err(damaged)?;
         let meta = index.load_metas().map_err(damaged)?;
         let position = identity.position(meta.payload.as_deref())?;
-        if index.schema() != schema().0 {
+        if index.schema() != schema(identity.stores_chunks).0 {
             return Err(WhyNew::Foreign);
         }
         let managed = index.directory().list_managed_files();
@@ -86,7 +86,7 @@ impl Folder {
     ///
     /// # Errors
     /// The file system refuses.
-    pub(super) fn begin_anew(&self) -> Result<KeywordIndex, IndexError> {
+    pub(super) fn begin_anew(&self, identity: &Identity) -> Result<KeywordIndex, IndexError> {
         let entries = fs::read_dir(&self.path).map_err(folder_error("list", &self.path))?;
         for entry in entries {
             let path = entry.map_err(folder_error("list", &self.path))?.path();
@@ -96,7 +96,8 @@ impl Folder {
             }
         }
         let settings = IndexSettings::default();
-        KeywordIndex::create(self.directory.clone(), schema().0, settings)
+        let (schema, _) = schema(identity.stores_chunks);
+        KeywordIndex::create(self.directory.clone(), schema, settings)
             .map(with_analyser)
             .map_err(IndexError::keyword("make an empty index"))
     }
@@ -317,7 +318,7 @@ mod tests {
     fn an_index_of_tantivy_that_is_not_ours_is_begun_anew() {
         let folder = tempfile::tempdir().unwrap();
         let directory = MemoryDirectory::new(folder.path());
-        KeywordIndex::create(directory, schema().0, IndexSettings::default()).unwrap();
+        KeywordIndex::create(directory, schema(false).0, IndexSettings::default()).unwrap();
         let opened = Index::open(folder.path(), &identity()).unwrap();
         assert_eq!(opened.why_new, Some(WhyNew::Foreign));
     }

@@ -452,6 +452,7 @@ fn replacement(source: &ChunkSource, chunks: Vec<ChunkRow>) -> Result<Replacemen
         document: document_id(&source.document)?,
         collection: source.collection.as_str().into(),
         path: source.path.as_slice().into(),
+        digest: source.digest.as_str().into(),
         chunks,
     })
 }

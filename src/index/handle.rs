@@ -19,7 +19,7 @@ use super::search::{Found, search};
 use super::segments::Segments;
 use super::writer::KeywordWriter;
 use super::{DocumentId, Replacement};
-use crate::store::NewestEvent;
+use crate::store::{ChunkRow, ChunkSource, NewestEvent};
 
 /// The search index of a daemon.
 ///
@@ -28,6 +28,7 @@ use crate::store::NewestEvent;
 pub(crate) struct Index {
     published: RwLock<Published>,
     changing: Mutex<Changing>,
+    stores_chunks: bool,
     // Last: its lock is given back when everything else is closed.
     _folder: Folder,
 }
@@ -96,7 +97,7 @@ impl Index {
     }
 
     fn begin(folder: Folder, identity: &Identity, reason: WhyNew) -> Result<Opened, IndexError> {
-        let keywords = folder.begin_anew()?;
+        let keywords = folder.begin_anew(identity)?;
         let mut opening = Opening::new(keywords, identity)
             .map_err(IndexError::keyword("open the empty index"))?;
         opening
@@ -224,6 +225,26 @@ impl Index {
         search(&published, query)
     }
 
+    /// Whether it has the chunks themselves.
+    pub(crate) fn stores_chunks(&self) -> bool {
+        self.stores_chunks
+    }
+
+    /// The chunks of these numbers as the index has them, without their vectors, in the order asked for. What is no longer there
+    /// is left out; so is everything, if it does not store chunks.
+    ///
+    /// # Errors
+    /// The keyword index cannot be read, or an earlier change broke off half-way.
+    pub(crate) fn stored_chunks(
+        &self,
+        numbers: &[u64],
+    ) -> Result<Vec<(ChunkSource, ChunkRow)>, IndexError> {
+        let published = self.published.read().map_err(|_| IndexError::Broken)?;
+        published
+            .stored_chunks(numbers)
+            .map_err(IndexError::keyword("read chunks of the index"))
+    }
+
     /// The position of the store's feed up to which searches are complete.
     ///
     /// # Errors
@@ -283,7 +304,7 @@ struct Opening {
 
 impl Opening {
     fn new(keywords: KeywordIndex, identity: &Identity) -> tantivy::Result<Self> {
-        let (_, fields) = schema();
+        let (_, fields) = schema(identity.stores_chunks);
         let reader: IndexReader = keywords
             .reader_builder()
             .reload_policy(ReloadPolicy::Manual)
@@ -305,6 +326,7 @@ impl Opening {
         };
         let index = Index {
             published: RwLock::new(published),
+            stores_chunks: self.changing.fields.stored.is_some(),
             changing: Mutex::new(self.changing),
             _folder: folder,
         };

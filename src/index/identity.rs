@@ -71,6 +71,8 @@ pub(crate) struct Identity {
     pub embedder: String,
     /// How documents are cut into chunks.
     pub chunking: String,
+    /// Whether the chunks themselves are in it too, for searches while the store is away.
+    pub stores_chunks: bool,
 }
 
 impl Identity {
@@ -88,6 +90,9 @@ impl Identity {
         lines.push(("store".to_owned(), one_line(&self.store)));
         lines.push(("embedder".to_owned(), one_line(&self.embedder)));
         lines.push(("chunking".to_owned(), one_line(&self.chunking)));
+        if self.stores_chunks {
+            lines.push(("chunks".to_owned(), "stored".to_owned()));
+        }
         lines
     }
 
@@ -144,6 +149,7 @@ mod tests {
             store: "a store".to_owned(),
             embedder: "a table".to_owned(),
             chunking: "size 800\noverlap 0".to_owned(),
+            stores_chunks: false,
         }
     }
 

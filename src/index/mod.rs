@@ -10,10 +10,11 @@
 //!   fixed order, so updates, deletions and merges leave no trace in it: not in its last bit.
 //!
 //! Keywords are tantivy's postings with scores of our own (`keyword`), vectors are scanned exactly (`vector`),
-//! and `search` combines the two. A chunk's text is in neither: the store has it.
+//! and `search` combines the two. A chunk's text is in neither: the store has it, and `stored` where that may be away.
 
 mod analyse;
 mod best;
+mod chunk_reader;
 mod chunks;
 mod contained;
 mod correct;
@@ -36,6 +37,7 @@ mod search;
 mod segments;
 mod service;
 mod signals;
+mod stored;
 mod symbols;
 #[cfg(test)]
 mod testing;
@@ -45,8 +47,9 @@ mod writer;
 
 use std::sync::Arc;
 
+pub(crate) use chunk_reader::in_time;
 pub(crate) use correct::Correction;
-pub(crate) use error::IndexError;
+pub(crate) use error::{IndexError, SearchError};
 pub(crate) use filter::Within;
 pub(crate) use folder::inspect;
 pub(crate) use follower::{FollowerOptions, VERIFY, follow};
@@ -55,9 +58,7 @@ pub(crate) use identity::{Identity, IndexPosition};
 pub(crate) use query::{Boost, Candidate, Query};
 pub(crate) use search::Found;
 pub(crate) use service::{Answer, IndexHit};
-pub(crate) use service::{
-    FollowerState, HitPlace, LIMIT_MAX, SearchError, SearchRequest, Searcher,
-};
+pub(crate) use service::{FollowerState, HitPlace, LIMIT_MAX, SearchRequest, Searcher};
 
 use crate::store::ChunkRow;
 
@@ -72,6 +73,8 @@ pub(crate) struct Replacement {
     pub collection: Arc<str>,
     /// Its path in the collection, as exact bytes.
     pub path: Arc<[u8]>,
+    /// The digest of its bytes.
+    pub digest: Arc<str>,
     /// Its chunks; none if the document is gone.
     pub chunks: Vec<ChunkRow>,
 }

@@ -517,6 +517,7 @@ mod tests {
             document: [document; 16],
             collection: Arc::from(collection),
             path: Arc::from(path),
+            digest: Arc::from(""),
             chunks: lines
                 .iter()
                 .map(|&(number, first_line)| ChunkRow {

@@ -9,10 +9,13 @@ use tantivy::fieldnorm::FieldNormReader;
 use tantivy::index::SegmentId;
 use tantivy::postings::{BlockSegmentPostings, TermInfo};
 use tantivy::schema::IndexRecordOption;
-use tantivy::{InvertedIndexReader, Searcher, SegmentReader, Term};
+use tantivy::{InvertedIndexReader, Searcher, SegmentReader, TantivyDocument, Term};
 
 use super::chunks::Address;
 use super::fields::{Fields, NUMBER};
+
+/// Blocks of stored chunks that are unpacked at once.
+const STORE_BLOCKS: usize = 1;
 
 #[derive(Clone)]
 pub(super) struct Segment {
@@ -191,6 +194,16 @@ impl Segments {
     pub(super) fn number(&self, address: Address) -> Option<u64> {
         let segment = self.places.get(address.segment as usize)?.as_ref()?;
         segment.numbers.first(address.doc)
+    }
+
+    /// What is stored of the chunk at `address`.
+    pub(super) fn document(&self, address: Address) -> tantivy::Result<Option<TantivyDocument>> {
+        let segment = self.places.get(address.segment as usize);
+        let Some(segment) = segment.and_then(Option::as_ref) else {
+            return Ok(None);
+        };
+        let store = segment.reader.get_store_reader(STORE_BLOCKS)?;
+        store.get(address.doc).map(Some)
     }
 
     /// Whether the chunk at `address` is alive; one that was replaced is not.

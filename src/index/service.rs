@@ -4,18 +4,19 @@ use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::analyse::query_terms;
+use super::chunk_reader::ChunkReader;
+use super::error::SearchError;
 use super::marks::Highlighter;
 use super::phrase::{Phrase, Shown, extended};
 use super::rank::WORTH_LISTING;
 use super::{Boost, Candidate, Correction, Found, Index, IndexError, Query, Within};
 use crate::embed::EmbeddingTable;
 use crate::event::Millis;
-use crate::store::{ChunkRow, ChunkSource, Digest, ReadError, Store};
+use crate::store::{ChunkRow, ChunkSource, Digest, Store};
 
 /// Searches at once; more wait.
 const SEARCHES: usize = 4;
@@ -98,21 +99,18 @@ pub(crate) struct Answer {
     pub corrected: Vec<Correction>,
     /// A part of the query was too long to be looked for.
     pub cut: bool,
+    /// The store did not answer: what is shown is as the index has it.
+    pub without_store: bool,
     /// How long it took.
     pub took: Duration,
 }
 
-/// Why a search gave nothing.
-#[derive(Debug, Error)]
-pub enum SearchError {
-    /// The index is being opened or built from the store.
-    #[error("the index is being opened or built; try again in a moment")]
-    NotReady,
-    /// What was found cannot be read from the store.
-    #[error("cannot search: {0}")]
-    Store(#[from] ReadError),
-    #[error("cannot search: {0}")]
-    Failed(String),
+/// The chunks that a search shows, and how.
+struct ShownChunks<'a> {
+    chunks: ChunkReader<'a>,
+    /// All of which are to be in a chunk.
+    phrases: Vec<Phrase>,
+    highlighter: Highlighter,
 }
 
 /// How far the index has followed the store.
@@ -178,13 +176,16 @@ impl Searcher {
         found.candidates = candidates;
         let terms = query_terms(&query);
         let phrases = terms.required(exact);
-        let mut highlighter = Highlighter::new(terms);
-        let hits = self.hits(&mut highlighter, &phrases, &found, limit).await?;
+        let is_quoted = !phrases.is_empty();
+        let mut shown = ShownChunks {
+            phrases,
+            highlighter: Highlighter::new(terms),
+            chunks: ChunkReader::new(&self.store, self.index()),
+        };
+        let hits = self.hits(&mut shown, &found, limit).await?;
         found.candidates = nearest;
         let nearest = NEAREST.min(limit);
-        let nearest = self
-            .hits(&mut highlighter, &phrases, &found, nearest)
-            .await?;
+        let nearest = self.hits(&mut shown, &found, nearest).await?;
         let mut legs = Vec::new();
         if found.legs.keyword {
             legs.push("keyword");
@@ -193,13 +194,14 @@ impl Searcher {
             legs.push("vector");
         }
         Ok(Answer {
-            listed: listed(&hits, !phrases.is_empty()),
-            about: found.about && (phrases.is_empty() || !hits.is_empty()),
+            listed: listed(&hits, is_quoted),
+            about: found.about && (!is_quoted || !hits.is_empty()),
             hits,
             nearest,
             legs,
             corrected,
             cut: found.cut,
+            without_store: shown.chunks.is_without_store(),
             took: began.elapsed(),
         })
     }
@@ -255,8 +257,7 @@ impl Searcher {
     /// The hits of the best candidates that have the quoted parts: those of the same heading and text are one.
     async fn hits(
         &self,
-        highlighter: &mut Highlighter,
-        phrases: &[Phrase],
+        shown: &mut ShownChunks<'_>,
         found: &Found,
         limit: usize,
     ) -> Result<Vec<IndexHit>, SearchError> {
@@ -264,11 +265,10 @@ impl Searcher {
         let mut document = None;
         for candidates in found.candidates.chunks(limit.max(10)) {
             let numbers = candidates.iter().map(|c| c.number).collect();
-            let chunks = self.store.chunks(numbers).await;
-            for (source, chunk) in chunks? {
+            for (source, chunk) in shown.chunks.read(numbers).await? {
                 let digest = source.digest.as_str();
-                let shown = self.quoted(digest, chunk, phrases, &mut document).await?;
-                let Some(chunk) = shown else {
+                let quoted = self.quoted(digest, chunk, &shown.phrases, &mut document);
+                let Some(chunk) = quoted.await? else {
                     continue;
                 };
                 let place = place(source, &chunk);
@@ -279,7 +279,13 @@ impl Searcher {
                 } else if hits.len() < limit
                     && let Some(candidate) = candidates.iter().find(|c| c.number == chunk.number)
                 {
-                    hits.push(hit(highlighter, place, chunk, candidate, found.bound));
+                    hits.push(hit(
+                        &mut shown.highlighter,
+                        place,
+                        chunk,
+                        candidate,
+                        found.bound,
+                    ));
                 }
             }
             if hits.len() >= limit {
@@ -336,6 +342,11 @@ impl Searcher {
         };
         let content = self.store.content(digest).await;
         Ok(content?)
+    }
+
+    /// Whether it can answer while the store is away.
+    pub(crate) fn can_do_without_store(&self) -> bool {
+        self.index().is_some_and(|index| index.stores_chunks())
     }
 
     /// Asks the follower to compare the index with the store, and waits for the result: how many chunks the index did not

@@ -13,6 +13,7 @@ pub(super) fn identity() -> Identity {
         store: "a store".to_owned(),
         embedder: "test".to_owned(),
         chunking: "800/0".to_owned(),
+        stores_chunks: false,
     }
 }
 
@@ -43,6 +44,7 @@ pub(super) fn replacement(document: u8, chunks: impl IntoIterator<Item = ChunkRo
         document: [document; 16],
         collection: Arc::from("docs"),
         path: Arc::from(format!("{document}.md").into_bytes()),
+        digest: Arc::from("a digest"),
         chunks: chunks.into_iter().collect(),
     }
 }

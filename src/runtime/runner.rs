@@ -364,6 +364,10 @@ impl Runner {
                 }
                 OfferClass::Due { oldest, attempts } => {
                     let subject = oldest.subject.clone();
+                    if self.table.has_under_another(offer.seq, &subject) {
+                        // The store has lost commits, and this place in the ledger is another event's by now.
+                        self.leave(offer.seq, Left::Answered);
+                    }
                     if self.table.holds(&subject) || self.permits() == 0 {
                         self.table.queue(offer.seq, &subject, offer.copy);
                         continue;

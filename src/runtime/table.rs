@@ -111,6 +111,12 @@ impl DeliveryTable {
         true
     }
 
+    /// Whether it has a delivery under another subject than this one.
+    pub(super) fn has_under_another(&self, seq: Seq, subject: &Subject) -> bool {
+        let entry = self.entries.get(&seq);
+        entry.is_some_and(|entry| entry.subject != *subject)
+    }
+
     /// Takes a delivery in without starting it; one that is in hand stays as it is.
     pub(super) fn queue(&mut self, seq: Seq, subject: &Subject, copy: Option<CopyId>) {
         let entry = self.entries.entry(seq).or_insert_with(|| TableEntry {

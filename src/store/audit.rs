@@ -84,9 +84,10 @@ pub(super) fn append(
     batch: &mut Batch,
     now: Millis,
 ) -> Result<(), WriteError> {
-    let known = connection
-        .prepare_cached("SELECT 1 FROM audit WHERE event = ?1")?
-        .exists([record.event])?;
+    let known = !batch.ahead.takes_unaudited(record.event)
+        && connection
+            .prepare_cached("SELECT 1 FROM audit WHERE event = ?1")?
+            .exists([record.event])?;
     if known {
         return Ok(());
     }

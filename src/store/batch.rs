@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::ahead::Ahead;
 use super::leases::{HeldTerms, LeaseTerm};
 use super::sql::{self, Connection, params};
 use super::{StoreOptions, WriteError};
@@ -85,6 +86,8 @@ impl Counters {
 pub(super) struct Batch {
     pub(super) options: StoreOptions,
     pub(super) counters: Counters,
+    /// What its members ask of a database.
+    pub(super) ahead: Ahead,
     /// What this host may do; on a file nobody asks.
     pub(super) held: HeldTerms,
     pub(super) deltas: HashMap<AgentName, Delta>,
@@ -108,6 +111,7 @@ impl Batch {
         Batch {
             options,
             counters,
+            ahead: Ahead::default(),
             held: HeldTerms::default(),
             deltas: HashMap::new(),
             published: Vec::new(),
@@ -158,6 +162,7 @@ impl Batch {
     }
     /// Forgets what the commit changed, once it is told or undone.
     pub(super) fn clear(&mut self) {
+        self.ahead.forget();
         self.deltas.clear();
         self.published.clear();
         self.dropped = 0;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::batch::{Batch, Pruned};
 use super::decode::stored_as_text;
+use super::due::DueBy;
 use super::leases::HoldToken;
 use super::{WriteError, decode};
 use crate::backoff::{Backoff, full_jitter};
@@ -97,7 +98,9 @@ pub(super) fn publish(
             max: batch.options().event_size,
         });
     }
-    if let Some(known) = known_already(connection, event)? {
+    if !batch.ahead.takes_unpublished(event.id)
+        && let Some(known) = known_already(connection, event)?
+    {
         return Ok(known);
     }
     let seq = batch.next_seq();
@@ -168,17 +171,19 @@ fn known_already(
     }
 }
 
-/// Makes an incarnation the holder of a delivery, if it is owed and nobody has it or anything of its subject, and no older one of its
-/// subject was never attempted. Gives the token.
+/// Makes an incarnation the holder of a delivery, if it is owed and due, nobody has it or anything of its subject, and no older one
+/// of its subject was never attempted. Gives the token.
 pub(super) fn take(
     connection: &Connection,
     key: &DeliveryKey,
     subject: &Subject,
     incarnation: &Arc<str>,
+    batch: &Batch,
 ) -> Result<Option<HoldToken>, WriteError> {
+    let due = DueBy::new(batch.now, batch.options().retry.backoff_max);
     let mut update = connection.prepare_cached(
         "UPDATE delivery SET holder = ?4, token = token + 1
-         WHERE event = ?1 AND agent = ?2 AND state = 'owed' AND holder IS NULL
+         WHERE event = ?1 AND agent = ?2 AND state = 'owed' AND holder IS NULL AND (due_at <= ?5 OR due_at > ?6)
            AND EXISTS (SELECT 1 FROM host WHERE incarnation = ?4 AND ended_at IS NULL)
            AND NOT EXISTS (SELECT 1 FROM delivery h WHERE h.agent = ?2 AND h.subject = ?3 AND h.holder IS NOT NULL)
            AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.agent = ?2 AND o.subject = ?3 AND o.state = 'owed'
@@ -187,7 +192,14 @@ pub(super) fn take(
     )?;
     let token = update
         .query_row(
-            params![key.seq, key.agent, subject, &**incarnation],
+            params![
+                key.seq,
+                key.agent,
+                subject,
+                &**incarnation,
+                due.now,
+                due.far
+            ],
             |row| row.get(0),
         )
         .optional()?;
@@ -197,11 +209,11 @@ pub(super) fn take(
     }))
 }
 
-/// Ends the hold of a flight that is settled, before anything else of it.
+/// Ends the hold of a flight, before anything else of its settlement.
 ///
 /// # Errors
 /// The flight was taken, and its hold is not current any more.
-pub(super) fn let_go(
+fn let_go(
     connection: &Connection,
     key: &DeliveryKey,
     hold: Option<&HoldToken>,
@@ -218,25 +230,47 @@ pub(super) fn let_go(
     }
 }
 
-/// `owed → done`; refused if the delivery is not owed.
+/// `owed → done`, and the end of its hold.
+///
+/// # Errors
+/// The delivery is not owed, or its place is another event's after lost commits, or its flight was taken and its hold is not current any more.
 pub(super) fn done(
     connection: &Connection,
     key: &DeliveryKey,
+    hold: Option<&HoldToken>,
     batch: &mut Batch,
     now: Millis,
 ) -> Result<(), WriteError> {
-    let mut update = connection.prepare_cached(
-        "UPDATE delivery SET state = 'done', settled_at = ?3
-         WHERE event = ?1 AND agent = ?2 AND state = 'owed' RETURNING attempts",
-    )?;
-    let attempts: Option<u32> = update
-        .query_row(
-            params![key.seq, key.agent, now],
-            decode::of("delivery", |row| row.get(0)),
-        )
-        .optional()?;
-    let Some(attempts) = attempts else {
-        return Err(WriteError::Refused);
+    let attempts = match batch.ahead.take_owed((key.seq, key.agent), key.event) {
+        Some(owed) => {
+            if hold.is_some_and(|hold| !owed.is_held_by(hold)) {
+                return Err(WriteError::Refused);
+            }
+            // It is owed until the commit, so nobody waits for the answer.
+            let mut update = connection.prepare_cached(match hold {
+                None => "UPDATE delivery SET state = 'done', settled_at = ?3 WHERE event = ?1 AND agent = ?2",
+                Some(_) => {
+                    "UPDATE delivery SET state = 'done', settled_at = ?3, holder = NULL WHERE event = ?1 AND agent = ?2"
+                }
+            })?;
+            update.defer(params![key.seq, key.agent, now])?;
+            owed.attempts
+        }
+        None => {
+            let_go(connection, key, hold)?;
+            let mut update = connection.prepare_cached(
+                "UPDATE delivery SET state = 'done', settled_at = ?3
+                 WHERE event = ?1 AND agent = ?2 AND state = 'owed'
+                   AND EXISTS (SELECT 1 FROM event WHERE seq = ?1 AND id = ?4) RETURNING attempts",
+            )?;
+            let attempts: Option<u32> = update
+                .query_row(
+                    params![key.seq, key.agent, now, key.event],
+                    decode::of("delivery", |row| row.get(0)),
+                )
+                .optional()?;
+            attempts.ok_or(WriteError::Refused)?
+        }
     };
     let delta = batch.delta(key.agent);
     delta.owed -= 1;
@@ -253,17 +287,29 @@ struct FailedRow {
     subject: Subject,
 }
 
-/// One failed attempt: due again later, or dead, and then `event.dead_lettered` is published with it.
+/// Why an attempt failed.
+pub(super) struct Failure<'a> {
+    pub(super) error: &'a str,
+    /// Another attempt would fail as well.
+    pub(super) permanent: bool,
+}
+
+/// One failed attempt, and the end of its hold: due again later, or dead, and then `event.dead_lettered` is published with it.
 pub(super) fn fail(
     connection: &Connection,
     key: &DeliveryKey,
-    error: &str,
-    permanent: bool,
+    hold: Option<&HoldToken>,
+    failure: Failure<'_>,
     batch: &mut Batch,
 ) -> Result<Settled, WriteError> {
+    // What was read of it does not count any more.
+    batch.ahead.take_owed((key.seq, key.agent), key.event);
+    let_go(connection, key, hold)?;
+    let Failure { error, permanent } = failure;
     let now = batch.now;
     let mut select = connection.prepare_cached(
-        "SELECT event, attempts, deaths, errors, subject FROM delivery WHERE event = ?1 AND agent = ?2 AND state = 'owed'",
+        "SELECT event, attempts, deaths, errors, subject FROM delivery WHERE event = ?1 AND agent = ?2 AND state = 'owed'
+         AND EXISTS (SELECT 1 FROM event WHERE seq = ?1 AND id = ?3)",
     )?;
     let row = decode::of("delivery", |row| {
         Ok(FailedRow {
@@ -274,7 +320,7 @@ pub(super) fn fail(
         })
     });
     let found = select
-        .query_row(params![key.seq, key.agent], row)
+        .query_row(params![key.seq, key.agent, key.event], row)
         .optional()?;
     let Some(before) = found else {
         return Err(WriteError::Refused);

@@ -10,6 +10,7 @@
 //! - Every read gives a [`ReadError`] where the store cannot be read, every write a [`WriteError`] where nothing was written.
 
 mod access;
+mod ahead;
 mod alerts;
 mod audit;
 mod batch;
@@ -20,6 +21,7 @@ mod dead;
 mod decode;
 mod digest;
 mod documents;
+mod due;
 mod error;
 mod events;
 mod fence;
@@ -76,6 +78,7 @@ pub(crate) use copy::{CopyError, CopySummary, StorePlace, copy};
 pub(crate) use dead::DeadLetter;
 pub(crate) use digest::Digest;
 pub(crate) use documents::{DocumentRow, DocumentState, DocumentVersion};
+pub(crate) use due::DueBy;
 pub(crate) use error::{DatabaseError, OpenError, ReadError, WriteError};
 pub(crate) use events::{DeliveryView, EventFilter};
 pub(crate) use fence::{Fence, Incarnation};
@@ -105,7 +108,7 @@ pub(crate) use outcome::Derived;
 pub use outcome::{Effect, Outcome};
 pub(crate) use outcome::{Settlement, derived_id, effects_weight};
 pub(crate) use outline::ChunkPlace;
-pub(crate) use owed::{CarriedState, DueBy, OfferClass, OwedRow, RetryCursor};
+pub(crate) use owed::{CarriedState, OfferClass, OwedRow, RetryCursor};
 pub(crate) use past::{AuditSearch, EventSearch, PastEvent, PastRecord, PastRow, Span};
 pub(crate) use postgres::DatabaseInspection;
 pub use postgres::{Database, Trust};
@@ -275,7 +278,7 @@ impl Store {
     }
 
     /// Takes a delivery for this host, before its handler starts. `None`: somebody else has it or something of its subject, or it is
-    /// not owed, or an older one of its subject was never attempted.
+    /// not owed or not due, or an older one of its subject was never attempted.
     ///
     /// # Errors
     /// The store is closed.
@@ -417,6 +420,14 @@ impl Store {
 
 pub(crate) use figures::StoreFigures;
 pub use open::Closer;
+
+#[cfg(test)]
+impl Store {
+    /// As if it were found to have lost commits.
+    pub(crate) fn lose_commits(&self) {
+        self.shared.begin_anew();
+    }
+}
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,10 +1,10 @@
 //! What is owed: which deliveries come next, and what the ledger says of those that were offered.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use super::sql::{self, Connection, Optional, params};
 
+use super::due::DueBy;
 use super::ledger::{DeliveryKey, DeliveryState, EVENT_COLUMNS, event_row};
 use super::readers::column;
 use super::{ReadError, Store, StoreShared, decode};
@@ -50,25 +50,6 @@ impl RetryCursor {
         due_at: Millis(i64::MIN),
         seq: Seq(0),
     };
-}
-
-/// What counts as due: a moment that has come, and one that is further off than any backoff, for then the clock jumped back.
-#[derive(Debug, Clone, Copy)]
-pub struct DueBy {
-    now: Millis,
-    far: Millis,
-}
-
-impl DueBy {
-    /// What is due at `now`, where no backoff is longer than `backoff_max`.
-    pub fn new(now: Millis, backoff_max: Duration) -> Self {
-        let far = now.plus(backoff_max);
-        DueBy { now, far }
-    }
-
-    fn includes(self, due_at: Millis) -> bool {
-        due_at <= self.now || due_at > self.far
-    }
 }
 
 /// What the ledger says of a delivery that was offered.

@@ -89,6 +89,8 @@ struct AgentSlot {
 pub struct Standing {
     /// Its files are not the ones that were opened. Nothing is written meanwhile.
     pub replaced: Option<Replaced>,
+    /// Why the last batch could not be written, if it could not.
+    pub unwritable: Option<String>,
     /// What was read is not what docent wrote: where, and what to do.
     pub damage: Option<String>,
     /// Since when another process has kept the log from being shortened.
@@ -217,6 +219,17 @@ impl StoreShared {
             let since = Millis::now();
             now.replaced = replaced.map(|how| Replaced { how, since });
             true
+        });
+    }
+
+    /// Records whether a batch could be written. Who wrote it logs it.
+    pub(super) fn set_unwritable(&self, cause: Option<&str>) {
+        self.standing.send_if_modified(|now| {
+            let changed = now.unwritable.as_deref() != cause;
+            if changed {
+                now.unwritable = cause.map(str::to_owned);
+            }
+            changed
         });
     }
 

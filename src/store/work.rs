@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::ahead::Questions;
 use super::batch::Pruned;
 use super::leases::{HoldToken, LeaseTerm};
 use super::ledger::{DeliveryKey, PublishedEvent, Settled};
@@ -48,6 +49,37 @@ impl Work {
         match self {
             Work::Settle { fence, .. } => fence.take(),
             _ => true,
+        }
+    }
+
+    /// Adds what it will ask of the store.
+    pub(super) fn ask(&self, questions: &mut Questions) {
+        let effects = match self {
+            Work::Publish {
+                effects, events, ..
+            } => {
+                events
+                    .iter()
+                    .for_each(|event| questions.publishes(event.id));
+                effects
+            }
+            Work::Settle {
+                key,
+                settlement: Settlement::Done(outcome),
+                ..
+            } => {
+                questions.settles(key.seq, key.agent);
+                for ordinal in 0..outcome.events.len() {
+                    questions.publishes(outcome::derived_id(key.event, key.agent, ordinal));
+                }
+                &outcome.effects
+            }
+            _ => return,
+        };
+        for effect in effects {
+            if let Effect::Audit(record) = effect {
+                questions.audits(record.event);
+            }
         }
     }
 }

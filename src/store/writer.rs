@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::ahead::{Ahead, Questions};
 use super::batch::{Batch, Counters, Pruned};
 use super::error::unavailable;
 use super::figures::fix_labels;
 use super::keeper::{Keeper, Readiness};
-use super::leases::{self, FlightRight, HeldTerms, lowest_position};
-use super::ledger::{self, DeliveryKey, PublishedEvent, Settled};
-use super::outcome::{self, Settlement};
+use super::leases::{self, FlightRight, HeldTerms, HoldToken, lowest_position};
+use super::ledger::{self, DeliveryKey, Failure, PublishedEvent, Settled};
+use super::outcome::{self, Outcome, Settlement};
 use super::postgres::BatchStart;
 use super::sql::{self, Connection};
 use super::work::{Command, Done, Prune, Work};
@@ -106,6 +107,7 @@ impl Writer {
         let before = self.batch.counters.clone();
         match ready.and_then(|()| self.try_commit(&works)) {
             Ok(results) => {
+                self.shared.set_unwritable(None);
                 self.count(began, members);
                 self.shared
                     .committed(&self.batch.counters, &self.batch.deltas);
@@ -126,6 +128,9 @@ impl Writer {
                     tracing::debug!(%error, "the transaction was rolled back already");
                 }
                 tracing::debug!(%error, members = replies.len(), "a commit was rolled back");
+                if let WriteError::Unavailable(cause) = &error {
+                    self.shared.set_unwritable(Some(cause));
+                }
                 for reply in replies {
                     reply.send(Err(error.clone())).ok();
                 }
@@ -174,7 +179,13 @@ impl Writer {
         let members = || works.iter().zip(taken.iter().copied());
         let together = match self.keeper.savepoints_are_cheap() {
             true => None,
-            false => self.members_together(members())?,
+            false => {
+                let mut questions = Questions::default();
+                works.iter().for_each(|work| work.ask(&mut questions));
+                let ahead = Ahead::read(&self.connection, questions);
+                self.batch.ahead = ahead.map_err(|e| unavailable(&e))?;
+                self.members_together(members())?
+            }
         };
         let results = match together {
             Some(results) => results,
@@ -345,8 +356,8 @@ fn apply(connection: &Connection, work: &Work, batch: &mut Batch) -> Result<Done
                 FlightRight::Slot(lease) => batch.check(Some(lease)).map(|()| None)?,
                 FlightRight::Held(hold) => Some(hold),
             };
-            ledger::let_go(connection, key, hold)?;
-            settle(connection, key, settlement, source, batch).map(Done::Settled)
+            let flight = SettledFlight { key, hold, source };
+            settle(connection, &flight, settlement, batch).map(Done::Settled)
         }
         Work::Take {
             key,
@@ -354,42 +365,66 @@ fn apply(connection: &Connection, work: &Work, batch: &mut Batch) -> Result<Done
             incarnation,
         } => {
             let token = match batch.held.incarnation == *incarnation {
-                true => ledger::take(connection, key, subject, incarnation)?,
+                true => ledger::take(connection, key, subject, incarnation, batch)?,
                 false => None,
             };
             Ok(Done::Taken(token))
         }
         Work::Operate(operation) => {
+            batch.ahead.forget();
             operate::apply(connection, operation, batch, now).map(Done::Operated)
         }
-        Work::Prune(what) => prune(connection, *what, batch, now).map(Done::Pruned),
+        Work::Prune(what) => {
+            batch.ahead.forget();
+            prune(connection, *what, batch, now).map(Done::Pruned)
+        }
         Work::Barrier => Ok(Done::Passed),
     }
 }
 
+/// A flight that ends.
+struct SettledFlight<'a> {
+    key: &'a DeliveryKey,
+    /// `None`: it was not taken.
+    hold: Option<&'a HoldToken>,
+    /// Who publishes its derived events.
+    source: &'a str,
+}
+
 fn settle(
     connection: &Connection,
-    key: &DeliveryKey,
+    flight: &SettledFlight<'_>,
     settlement: &Settlement,
-    source: &str,
+    batch: &mut Batch,
+) -> Result<Settled, WriteError> {
+    let &SettledFlight { key, hold, .. } = flight;
+    let now = batch.now;
+    let (error, permanent) = match settlement {
+        Settlement::Transient(error) => (error, false),
+        Settlement::Permanent(error) => (error, true),
+        Settlement::Done(outcome) => {
+            ledger::done(connection, key, hold, batch, now)?;
+            return apply_outcome(connection, flight, outcome, batch);
+        }
+    };
+    let failure = Failure { error, permanent };
+    ledger::fail(connection, key, hold, failure, batch)
+}
+
+/// What a flight that is done leaves behind.
+fn apply_outcome(
+    connection: &Connection,
+    flight: &SettledFlight<'_>,
+    outcome: &Outcome,
     batch: &mut Batch,
 ) -> Result<Settled, WriteError> {
     let now = batch.now;
-    let outcome = match settlement {
-        Settlement::Transient(error) => {
-            return ledger::fail(connection, key, error, false, batch);
-        }
-        Settlement::Permanent(error) => {
-            return ledger::fail(connection, key, error, true, batch);
-        }
-        Settlement::Done(outcome) => outcome,
-    };
-    ledger::done(connection, key, batch, now)?;
     for effect in &outcome.effects {
         outcome::apply(connection, effect, batch, now)?;
     }
-    for (ordinal, event) in outcome::derived(&outcome.events, key, source).enumerate() {
-        publish_derived(connection, event, key, ordinal, batch)?;
+    for (ordinal, event) in outcome::derived(&outcome.events, flight.key, flight.source).enumerate()
+    {
+        publish_derived(connection, event, flight.key, ordinal, batch)?;
     }
     Ok(Settled::Done)
 }

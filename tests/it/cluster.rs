@@ -375,13 +375,16 @@ impl Cluster {
             assert!(said.contains(why) && said.lines().count() <= 2, "{said}");
             world.until("status says that work waits", || {
                 let status = world.cli(["status"]);
-                let waits = status.stdout().contains("waiting since");
-                status.code() == 1 && (waits || status.stderr().contains("cannot read"))
+                let says = status.stdout().contains("the store cannot be written");
+                status.code() == 1 && (says || status.stderr().contains("cannot read"))
             });
-            // From what the index has, with its age, or not at all, with the reason.
+            // From what the index has, with its age.
             let search = world.cli(["search", QUERIES[0]]);
-            let says = search.stdout().contains(" as of ") || search.code() == 69;
-            assert!(says, "{}{}", search.stdout(), search.stderr());
+            let found = search.stdout();
+            let says = [" as of ", "no full scan is known"]
+                .iter()
+                .any(|age| found.contains(age));
+            assert!(search.code() == 0 && says, "{found}{}", search.stderr());
         }
         pause(OUTAGE.saturating_sub(began.elapsed()));
     }
@@ -469,11 +472,32 @@ impl Cluster {
         self.judge(&clients)
     }
 
+    /// The rows of the hosts, and what each has logged.
+    fn all_that_is_known(&self) -> String {
+        let hosts = "SELECT instance, incarnation, renewed_at, ended_at FROM host";
+        let leases = "SELECT holder, COUNT(*) FROM lease GROUP BY holder";
+        let mut known: String = [hosts, leases]
+            .map(|rows| self.servers.postgres.query(rows))
+            .concat();
+        for world in self.worlds.iter() {
+            known.push_str(&world.cli(["status"]).stdout());
+            known.push_str(&format!("\n{}", world.log()));
+        }
+        known
+    }
+
     /// Lets the hosts finish, compares what they know with a clean build, stops them and judges what they have done.
     fn judge(mut self, clients: &[Client]) -> Outcome {
         let first = &self.worlds[0];
         for world in self.worlds.iter() {
-            world.wait();
+            let run = world.cli(["wait", "--timeout", "120s"]);
+            assert_eq!(
+                run.code(),
+                0,
+                "{}\n{}",
+                run.stderr(),
+                self.all_that_is_known()
+            );
         }
         let owed = "SELECT COUNT(*) FROM delivery WHERE state = 'owed'";
         let patience = Duration::from_secs(60);
@@ -493,7 +517,7 @@ impl Cluster {
                 Instant::now() < deadline,
                 "still owed:\n{}\n{}",
                 which(),
-                first.log()
+                self.all_that_is_known()
             );
             pause(Duration::from_millis(200));
         }

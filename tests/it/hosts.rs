@@ -402,3 +402,84 @@ fn a_host_of_the_same_name_is_refused_and_one_on_the_same_data_dir_takes_over_at
     assert!(waited < 10_000, "it waited {waited} ms");
     assert_eq!(daemon.stop(), Some(0), "{}", one.log());
 }
+
+/// The library by which a program sees another clock.
+fn faketime() -> PathBuf {
+    let library = Path::new("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
+    let library = library.join("faketime/libfaketime.so.1");
+    assert!(
+        library.exists(),
+        "{} is not there; install it: apt-get install libfaketime",
+        library.display()
+    );
+    library
+}
+
+#[test]
+fn hosts_whose_clocks_are_wrong_go_by_the_clock_of_the_database() {
+    let servers = Servers::new(false);
+    let one = host(&servers, "one", None);
+    let two = host(&servers, "two", Some(&one));
+    let spawn = |world: &World, clock: &str| {
+        let mut command = world.command(["run"]);
+        command
+            .env("LD_PRELOAD", faketime())
+            .env("FAKETIME", clock)
+            // Only the time of day is wrong.
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .env("NO_FAKE_STAT", "1");
+        world.spawn_as(command)
+    };
+    let began = jiff::Timestamp::now();
+    let first = spawn(&one, "+3h");
+    until_shared(&one, 1);
+    let daemons = [first, spawn(&two, "-3h")];
+    until_shared(&one, 2);
+    one.write("a.md", "# A page\n");
+    one.until("it is searchable on both", || {
+        [&one, &two]
+            .iter()
+            .all(|world| world.search("page") == ["a.md"])
+    });
+    // Each host has about half of the subjects.
+    let ids: Vec<String> = (0..20)
+        .map(|n| {
+            one.work(
+                &format!("work/{n}"),
+                json!({"end": "transient", "times": 1}),
+            )
+        })
+        .collect();
+    one.until("what failed is handled again", || {
+        let ends = handled(&[&one, &two]);
+        ids.iter().all(|id| ends.get(id) == Some(&2))
+    });
+    assert!(
+        [&one, &two]
+            .iter()
+            .all(|world| !handled(&[world]).is_empty())
+    );
+    let ended = jiff::Timestamp::now();
+    let second = jiff::SignedDuration::from_secs(1);
+    for event in two
+        .events("test.work")
+        .iter()
+        .chain(&one.events("file.changed"))
+    {
+        let at: jiff::Timestamp = event["time"]
+            .as_str()
+            .expect("a time")
+            .parse()
+            .expect("a time");
+        let took_place = began - second <= at && at <= ended + second;
+        assert!(took_place, "between {began} and {ended}: {event}");
+    }
+    for (world, direction) in [(&one, "ahead of"), (&two, "behind")] {
+        let log = world.log();
+        let said = format!("{direction} the clock of the database");
+        assert!(log.contains(&said), "{log}");
+    }
+    for (world, daemon) in [&one, &two].into_iter().zip(daemons) {
+        assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    }
+}

@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::checker::Verdict;
 use crate::cluster::{Cluster, Fault, Outcome, Servers, host, now};
+use crate::helper::World;
 use crate::postgres_server::PostgresServer;
+use crate::wire;
 
 /// Judges a run in which no agent may have ended.
 fn judge(outcome: &Outcome) {
@@ -61,6 +63,59 @@ fn a_standby_that_was_behind_is_noticed_and_all_goes_on_from_what_it_has() {
         assert!(log.contains("the database has lost commits"), "{log}");
     }
     judge(&outcome);
+}
+
+/// The answer to a search, and up to when it says that it is complete, in milliseconds.
+fn searched(world: &World, query: &str) -> (Value, u128) {
+    let run = world.cli(["search", query, "--json"]);
+    let answer = run.json();
+    let answer = answer.unwrap_or_else(|| panic!("{}\n{}", run.stderr(), world.log()));
+    let complete = answer["freshness"]["complete_to"].as_str();
+    let complete = complete.and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    let complete = complete.unwrap_or_else(|| panic!("no freshness: {answer}"));
+    let complete = u128::try_from(complete.as_millisecond()).expect("after 1970");
+    (answer["hits"].clone(), complete)
+}
+
+fn clock() -> u128 {
+    let since = std::time::UNIX_EPOCH.elapsed();
+    since.expect("after 1970").as_millis()
+}
+
+#[test]
+fn a_search_answers_while_the_database_is_away_or_silent_and_says_how_old_its_answer_is() {
+    let servers = Servers::with_wire(false);
+    let world = host(&servers, "one", None);
+    world.write(
+        "pump.md",
+        "# The pump\n\nIt is red, and its valve is blue.\n",
+    );
+    world.write("lamp.md", "# The lamp\n\nIt is green.\n");
+    let daemon = world.start();
+    world.wait();
+    let queries = ["valve of the pump", "green lamp", "\"its valve is blue\""];
+    let known = queries.map(|query| searched(&world, query).0);
+    let wire = servers.wire.as_ref().expect("a wire");
+    for fault in [wire::Fault::Away, wire::Fault::Dark] {
+        let before = clock();
+        wire.set(fault);
+        let hits = queries.map(|query| searched(&world, query));
+        let after = clock();
+        assert_eq!(hits.clone().map(|(hits, _)| hits), known, "{fault:?}");
+        world.until("an answer says how old it is", || {
+            searched(&world, queries[0]).1 < after
+        });
+        let status = world.cli(["status"]);
+        assert_ne!(status.code(), 0, "{fault:?}: {}", status.stdout());
+        wire.set(wire::Fault::None);
+        world.until("the database is there again", || {
+            searched(&world, queries[0]).1 > before.max(after)
+        });
+        world.wait();
+    }
+    let read = world.cli(["read", "docs/pump.md"]);
+    assert_eq!(read.code(), 0, "{}", read.stderr());
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }
 
 #[test]

@@ -431,8 +431,13 @@ fn a_database_that_is_away_ends_no_agent() {
     world.until("it is noticed", || {
         world.log().contains("captures begin again when it is back")
     });
-    let search = world.cli(["search", "a page"]);
-    assert_eq!(search.code(), 69, "{}", search.stdout());
+    // From the index, with its age.
+    let search = world.cli(["search", QUERIES[0]]);
+    let found = search.stdout();
+    assert_eq!(search.code(), 0, "{found}{}", search.stderr());
+    assert!(found.contains("pending, complete as of"), "{found}");
+    let read = world.cli(["read", "docs/while-away.md"]);
+    assert_eq!(read.code(), 69, "{}", read.stdout());
     server.appear();
     world.until("it is searchable", || {
         let found = world.cli(["search", "written while nobody could store it", "--json"]);

@@ -61,6 +61,7 @@ impl Probe {
             agents: self.agents(agents, at).await,
             dead: self.parts.store.dead_of_each(),
             replaced: None,
+            unwritable: None,
             open,
         }
     }

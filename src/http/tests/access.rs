@@ -234,6 +234,7 @@ async fn a_search_that_waits_does_not_tell_a_limited_token_of_other_collections(
         legs: Vec::new(),
         corrected: Vec::new(),
         cut: false,
+        without_store: false,
         took: Duration::ZERO,
     };
     daemon.state.scans.report(|progress| {

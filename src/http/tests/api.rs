@@ -223,6 +223,7 @@ async fn search_gives_marks_places_and_freshness() {
                 legs: vec!["keyword", "vector"],
                 corrected: Vec::new(),
                 cut: false,
+                without_store: false,
                 took: Duration::from_micros(1500),
             });
             let answer: wire::SearchAnswer = daemon.client.get(&target).await.unwrap();

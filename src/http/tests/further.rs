@@ -103,6 +103,7 @@ fn answer() -> Answer {
         legs: vec!["keyword"],
         corrected: Vec::new(),
         cut: false,
+        without_store: false,
         took: Duration::from_millis(2),
     }
 }

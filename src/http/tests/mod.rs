@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod follow;
 mod further;
 mod lists;
 mod openapi;
@@ -49,6 +50,10 @@ impl Search for PlayedSearch {
 
     fn state(&self) -> watch::Receiver<FollowerState> {
         self.state.subscribe()
+    }
+
+    fn can_do_without_store(&self) -> bool {
+        false
     }
 }
 

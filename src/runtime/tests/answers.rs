@@ -6,6 +6,7 @@ use crate::bus::Left;
 use crate::event::AgentName;
 use crate::runtime::Ending;
 use crate::store::gate::Point;
+use crate::store::tests::change;
 
 #[tokio::test]
 async fn an_older_one_of_its_subject_that_was_never_offered_goes_first() {
@@ -112,4 +113,47 @@ async fn an_offer_that_meets_a_commit_under_way_is_answered_by_the_table_not_by_
         .until_told(&[Told::Left(one, Left::Settled), copies])
         .await;
     assert_eq!(bench.table(), (0, 0), "it was handled a second time");
+}
+
+/// As it is after a database has lost commits, and has given their places in the ledger to other events.
+#[tokio::test]
+async fn a_place_that_is_another_events_by_now_is_answered_under_the_subject_of_that_one() {
+    let setup = Setup {
+        concurrency: 2,
+        ..Setup::default()
+    };
+    let mut bench = Bench::new(setup);
+    let _life = bench.live(1);
+    let mut places = Vec::new();
+    for subject in ["b", "a", "a"] {
+        places.push(bench.publish(subject).await);
+    }
+    let [held, first, queued] = places[..] else {
+        panic!("{places:?}");
+    };
+    bench
+        .offer(&[(held, "1-0"), (first, "2-0"), (queued, "3-0")])
+        .await;
+    let (one, two) = (bench.call().await, bench.call().await);
+    let (of_b, of_a) = if one.seq == held {
+        (one, two)
+    } else {
+        (two, one)
+    };
+    let becomes_b = format!(
+        "UPDATE event SET subject = 'b' WHERE seq = {0}; UPDATE delivery SET subject = 'b' WHERE event = {0}",
+        queued.0
+    );
+    change(&bench.store, &becomes_b);
+    of_a.succeeds();
+    bench
+        .until("only the other one runs", || {
+            bench.store.counts(AgentName::Test).owed == 2 && bench.table().0 == 1
+        })
+        .await;
+    of_b.succeeds();
+    let call = bench.call().await;
+    assert_eq!(call.seq, queued);
+    call.succeeds();
+    bench.until_settled().await;
 }

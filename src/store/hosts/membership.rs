@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::join::{HostIdentity, join_again};
+use crate::event::{Millis, clock};
 use crate::log_once::LogOnce;
 use crate::store::DatabaseError;
 use crate::store::leases::{
@@ -120,6 +121,23 @@ impl Membership {
     }
 }
 
+/// Goes by the clock of the database, which showed `at` when it was asked at `asked`.
+fn go_by(at: Millis, asked: i64) {
+    let Some(ahead) = clock::follow(at.0, asked) else {
+        return;
+    };
+    let (by, direction) = (
+        clock::distance(ahead),
+        if ahead < 0 { "ahead of" } else { "behind" },
+    );
+    match ahead {
+        0 => tracing::info!("the clock of this host agrees with the clock of the database again"),
+        _ => tracing::warn!(
+            "the clock of this host is {by:?} {direction} the clock of the database, and docent goes by that one; check the time synchronisation of both"
+        ),
+    }
+}
+
 impl Member {
     fn leases(&self) -> &Leases {
         self.shared.leases()
@@ -140,7 +158,7 @@ impl Member {
             rounds.next_poll = now + POLL;
             rounds.look();
         }
-        if now < rounds.next_renewal {
+        if now < rounds.next_renewal && !self.leases().is_lost() {
             return Ok(());
         }
         if rounds.session.is_none() {
@@ -174,15 +192,22 @@ impl Member {
     fn renew(&self, session: &Connection, may_judge: bool) -> Result<bool, DatabaseError> {
         let unreachable = |error: sql::Error| self.database.unreachable(&error);
         let leases = self.leases();
-        let mut sent = since_boot();
+        let (mut sent, asked) = (since_boot(), clock::of_machine());
         let me = leases.incarnation().unwrap_or_default();
         let renewed = leases::renew(session, &me, leases.position(), &leases.in_flight());
-        if !renewed.map_err(unreachable)? {
+        if let Some(at) = renewed.map_err(unreachable)? {
+            go_by(at, asked);
+        } else {
             sent = since_boot();
+            let is_lost = leases.is_lost();
             join_again(session, &self.database, &self.identity, leases)?;
-            tracing::warn!(
-                "this host gave no sign of life for {STALE:?}, so other hosts took over its work; it has joined again and gets a new share"
-            );
+            if is_lost {
+                tracing::warn!("this host has joined again after the database lost commits");
+            } else {
+                tracing::warn!(
+                    "this host gave no sign of life for {STALE:?}, so other hosts took over its work; it has joined again and gets a new share"
+                );
+            }
         }
         if leases.trust_until(sent + TRUST) {
             leases.look_anew();

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
+use uuid::Uuid;
 
+use super::TRUST;
 use super::in_flight::InFlight;
 use super::slot::{LeaseName, SLOTS, Slot};
 use crate::event::{AgentName, Seq, Subject};
@@ -87,6 +89,8 @@ struct SharedLeases {
     position: AtomicU64,
     /// How many deliveries each of its agents has in flight.
     in_flight: Mutex<InFlight>,
+    /// Its incarnation is of a store that is no more: it is to join again.
+    is_lost: AtomicBool,
 }
 
 /// What this host may do. On a file all of it is its own, always.
@@ -232,6 +236,7 @@ impl Leases {
             look_anew: AtomicBool::new(false),
             position: AtomicU64::new(0),
             in_flight: Mutex::default(),
+            is_lost: AtomicBool::new(false),
         })))
     }
 
@@ -260,6 +265,18 @@ impl Leases {
     pub(in crate::store) fn has_in_hand(&self, delivery: &(AgentName, Seq)) -> bool {
         let shared = self.0.as_ref();
         shared.is_some_and(|shared| shared.holds().contains(delivery))
+    }
+
+    /// Whether this host trusts its row: always, if the store is a file.
+    pub(crate) fn are_trusted(&self) -> bool {
+        self.0.as_ref().is_none_or(|shared| shared.is_trusted())
+    }
+
+    /// How long ago this host heard of the store last, at the most; `None`: it did not hear of it yet, or the store is a file.
+    pub(crate) fn heard_ago(&self) -> Option<Duration> {
+        let until = self.0.as_ref()?.trusted_until.load(Ordering::SeqCst);
+        let heard = Duration::from_millis(until).checked_sub(TRUST)?;
+        Some(since_boot().saturating_sub(heard))
     }
 
     /// Whether several hosts may work on the store.
@@ -405,10 +422,25 @@ impl Leases {
         !was_trusted
     }
 
+    /// The store has lost commits, the row of this host perhaps among them. Nothing that was begun counts, until it joins again.
+    pub(in crate::store) fn lose(&self) {
+        self.begin_anew(&Uuid::now_v7().to_string());
+        if let Some(shared) = &self.0 {
+            shared.is_lost.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether this host is to join again, because its store has lost commits.
+    pub(in crate::store) fn is_lost(&self) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_some_and(|shared| shared.is_lost.load(Ordering::SeqCst))
+    }
+
     /// Another incarnation begins, which holds nothing.
     pub(in crate::store) fn begin_anew(&self, incarnation: &str) {
         let Some(shared) = &self.0 else { return };
         shared.trusted_until.store(0, Ordering::SeqCst);
+        shared.is_lost.store(false, Ordering::SeqCst);
         let mut held = shared
             .incarnation
             .lock()

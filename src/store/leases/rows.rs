@@ -99,18 +99,21 @@ pub(in crate::store) fn insert(connection: &Connection, host: &NewHost<'_>) -> s
     connection.execute(&insert, row).map(drop)
 }
 
-/// Renews the row of a host, whose index has reached `position`. False: the host was ended.
+/// Renews the row of a host, whose index has reached `position`. Gives when, by the clock of the database; `None`: the host was
+/// ended.
 pub(in crate::store) fn renew(
     connection: &Connection,
     incarnation: &str,
     position: u64,
     in_flight: &InFlight,
-) -> sql::Result<bool> {
+) -> sql::Result<Option<Millis>> {
     let update = format!(
-        "UPDATE host SET renewed_at = {NOW}, change = ?2, in_flight = ?3 WHERE incarnation = ?1 AND ended_at IS NULL"
+        "UPDATE host SET renewed_at = {NOW}, change = ?2, in_flight = ?3 WHERE incarnation = ?1 AND ended_at IS NULL
+         RETURNING renewed_at"
     );
     let row = params![incarnation, position, in_flight.to_string()];
-    Ok(connection.execute(&update, row)? == 1)
+    let mut update = connection.prepare_cached(&update)?;
+    update.query_row(row, |row| row.get(0)).optional()
 }
 
 /// Ends an incarnation; its leases are free then.

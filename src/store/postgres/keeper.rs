@@ -179,7 +179,7 @@ impl DatabaseKeeper {
             return Ok(SessionFound::New);
         }
         self.committed = None;
-        self.leases.begin_anew(&Uuid::now_v7().to_string());
+        self.leases.lose();
         Ok(SessionFound::CommitsLost)
     }
 

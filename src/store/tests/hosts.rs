@@ -49,7 +49,7 @@ impl Host {
     ) -> Result<Self, OpenError> {
         let (reached, data_dir) = (database.reached(), dir.path().to_owned());
         let opening = tokio::task::spawn_blocking(move || {
-            Store::open_database(&data_dir, reached, super::options(), options)
+            Store::open_database(&data_dir, reached, options_of_hosts(), options)
         });
         let (store, closer) = opening.await.unwrap()?;
         Ok(Host { store, closer, dir })
@@ -66,6 +66,15 @@ impl Host {
     fn slots(&self) -> usize {
         self.store.leases().slots_held()
     }
+}
+
+/// With a longest backoff that is more than a moment.
+fn options_of_hosts() -> StoreOptions {
+    let retry = RetryPolicy {
+        backoff_max: Duration::from_secs(60),
+        ..options().retry
+    };
+    StoreOptions { retry, ..options() }
 }
 
 /// Waits until something holds.
@@ -374,6 +383,23 @@ async fn of_a_subject_one_delivery_is_taken_by_one_host_and_the_oldest_first() {
     let again = begin(&one, second);
     let token = take(&one, second, &again).await.unwrap();
     assert_eq!(settle_taken(&one, second, &token).await, Ok(Settled::Done));
+    // What failed is taken again when it is due, not before.
+    let third = one.store.publish(report("a")).await.unwrap().seq;
+    let due_at = |at: i64| {
+        let event = third.0;
+        database.run(&format!(
+            "UPDATE delivery SET attempts = 1, due_at = {at} WHERE event = {event}"
+        ))
+    };
+    let hold = begin(&one, third);
+    due_at(
+        Millis::now()
+            .plus(options_of_hosts().retry.backoff_max / 2)
+            .0,
+    );
+    assert_eq!(take(&one, third, &hold).await, None, "it is not due");
+    due_at(Millis::now().0);
+    assert!(take(&one, third, &hold).await.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
