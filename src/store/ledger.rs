@@ -178,8 +178,20 @@ pub(super) fn take(
     key: &DeliveryKey,
     subject: &Subject,
     incarnation: &Arc<str>,
-    batch: &Batch,
+    batch: &mut Batch,
 ) -> Result<Option<HoldToken>, WriteError> {
+    let held = |token| HoldToken {
+        incarnation: incarnation.clone(),
+        token,
+    };
+    if let Some(token) = batch.ahead.take_token((key.seq, key.agent), subject) {
+        connection
+            .prepare_cached(
+                "UPDATE delivery SET holder = ?3, token = ?4 WHERE event = ?1 AND agent = ?2",
+            )?
+            .defer(params![key.seq, key.agent, &**incarnation, token])?;
+        return Ok(Some(held(token)));
+    }
     let due = DueBy::new(batch.now, batch.options().retry.backoff_max);
     let mut update = connection.prepare_cached(
         "UPDATE delivery SET holder = ?4, token = token + 1
@@ -203,10 +215,10 @@ pub(super) fn take(
             |row| row.get(0),
         )
         .optional()?;
-    Ok(token.map(|token| HoldToken {
-        incarnation: incarnation.clone(),
-        token,
-    }))
+    if token.is_some() {
+        batch.ahead.holds(key.agent, subject);
+    }
+    Ok(token.map(held))
 }
 
 /// Ends the hold of a flight, before anything else of its settlement.

@@ -173,6 +173,21 @@ fn report(subject: &str) -> NewEvent {
     )
 }
 
+/// Lets the writer gather in one batch what is sent meanwhile.
+#[cfg(feature = "testing")]
+async fn in_one_batch<T>(store: &Store, sent: impl Future<Output = T>) -> T {
+    use crate::store::gate::Point;
+    store.gate().close(Point::Gathered);
+    let first = store.submit(Vec::new(), Vec::new()).await.unwrap();
+    while !store.gate().holds() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let sent = sent.await;
+    store.gate().open();
+    first.committed().await.unwrap();
+    sent
+}
+
 const AUDIT: AgentName = AgentName::LoggingAudit;
 
 async fn first(store: &Store) -> Vec<Seq> {

@@ -74,6 +74,7 @@ impl Work {
                 }
                 &outcome.effects
             }
+            Work::Take { key, .. } => return questions.takes(key.seq, key.agent),
             _ => return,
         };
         for effect in effects {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::ahead::{Ahead, Questions};
 use super::batch::{Batch, Counters, Pruned};
+use super::due::DueBy;
 use super::error::unavailable;
 use super::figures::fix_labels;
 use super::keeper::{Keeper, Readiness};
@@ -182,7 +183,9 @@ impl Writer {
             false => {
                 let mut questions = Questions::default();
                 works.iter().for_each(|work| work.ask(&mut questions));
-                let ahead = Ahead::read(&self.connection, questions);
+                let due = DueBy::new(Millis::now(), self.batch.options().retry.backoff_max);
+                let me = &self.batch.held.incarnation;
+                let ahead = Ahead::read(&self.connection, questions, me, due);
                 self.batch.ahead = ahead.map_err(|e| unavailable(&e))?;
                 self.members_together(members())?
             }

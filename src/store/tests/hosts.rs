@@ -402,6 +402,47 @@ async fn of_a_subject_one_delivery_is_taken_by_one_host_and_the_oldest_first() {
     assert!(take(&one, third, &hold).await.is_some());
 }
 
+#[cfg(feature = "testing")]
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_takes_in_one_batch_one_of_each_subject_is_granted() {
+    let database = TestDatabase::new();
+    let one = Host::taking(&database, "one").await;
+    let mut published = Vec::new();
+    for subject in ["a", "a", "b", "c", "c"] {
+        published.push(one.store.publish(report(subject)).await.unwrap().seq);
+    }
+    // The first of them was attempted, so the next may go before it.
+    let (older, younger) = (published[3], published[4]);
+    let attempted = "UPDATE delivery SET attempts = 1, due_at = 0 WHERE event = ";
+    database.run(&format!("{attempted}{}", older.0));
+    let taken = [published[1], published[0], published[2], younger, older];
+    let begin = |seq| one.store.leases().begin_take(AUDIT, seq).unwrap();
+    let holds = taken.map(begin);
+    let events = one.store.events_after(Seq(0), 100).await.unwrap();
+    let sent = async {
+        let mut sent = Vec::new();
+        for (seq, hold) in taken.iter().zip(&holds) {
+            let event = events.iter().find(|event| event.seq == *seq).unwrap();
+            let taking = one
+                .store
+                .take(event.key(AUDIT), event.subject.clone(), hold);
+            sent.push(taking.await.unwrap());
+        }
+        sent
+    };
+    let mut granted = Vec::new();
+    for taking in in_one_batch(&one.store, sent).await {
+        granted.push(taking.committed().await.unwrap());
+    }
+    let is_granted: Vec<bool> = granted.iter().map(Option::is_some).collect();
+    assert_eq!(is_granted, [false, true, true, true, false]);
+    for (seq, token) in taken.iter().zip(&granted) {
+        if let Some(token) = token {
+            assert_eq!(settle_taken(&one, *seq, token).await, Ok(Settled::Done));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_host_has_taken_and_has_not_in_hand_is_released() {
     let database = TestDatabase::new();

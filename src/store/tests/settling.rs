@@ -56,21 +56,6 @@ async fn what_a_full_disk_undid_is_owed_and_is_settled_by_another_flight(on: Eng
     assert_eq!((counts.owed, counts.handled), (0, 1));
 }
 
-/// Lets the writer gather in one batch what is sent meanwhile.
-#[cfg(feature = "testing")]
-async fn in_one_batch<T>(store: &Store, sent: impl Future<Output = T>) -> T {
-    use crate::store::gate::Point;
-    store.gate().close(Point::Gathered);
-    let first = store.submit(Vec::new(), Vec::new()).await.unwrap();
-    while !store.gate().holds() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    let sent = sent.await;
-    store.gate().open();
-    first.committed().await.unwrap();
-    sent
-}
-
 #[cfg(feature = "testing")]
 fn audited(event: Seq, says: &str) -> Settlement {
     let record = AuditRecord {
