@@ -10,7 +10,7 @@ use super::clock;
 pub struct Millis(pub i64);
 
 impl Millis {
-    /// The present moment, by the [`clock`](super::clock) that docent goes by.
+    /// The present moment, by the [`clock`] that docent goes by.
     pub fn now() -> Self {
         Millis(clock::now())
     }
