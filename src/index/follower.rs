@@ -62,6 +62,7 @@ pub(crate) async fn follow(
         losses: 0,
         requests: VerifyRequests::default(),
     };
+    follower.searcher.report(|state| state.ended = false);
     let mut head = follower.store.head();
     follower.losses = head.borrow().losses;
     follower.open().await?;
@@ -99,6 +100,7 @@ pub(crate) async fn follow(
             }
         }
     }
+    follower.searcher.report(|state| state.ended = true);
     Ok(())
 }
 

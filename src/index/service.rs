@@ -127,6 +127,8 @@ pub(crate) struct FollowerState {
     pub rebuilt: Option<String>,
     /// Why it does not follow at the moment.
     pub stopped: Option<String>,
+    /// It was told to stop: it compares nothing any more.
+    pub ended: bool,
     /// Comparisons with the store that have ended.
     pub verified: u64,
     /// What the last of them found: chunks that it did not have, chunks that it should not have had.
@@ -358,9 +360,10 @@ impl Searcher {
         let mut state = self.state();
         let before = state.borrow_and_update().verified;
         self.verify.notify_one();
-        let ended = state.wait_for(|s| s.verified > before || s.stopped.is_some());
-        match ended.await.map(|now| now.clone()) {
+        let told = state.wait_for(|s| s.verified > before || s.stopped.is_some() || s.ended);
+        match told.await.map(|now| now.clone()) {
             Ok(now) if now.verified > before => Ok(now.differences),
+            Ok(now) if now.ended => Err(SearchError::NotReady),
             // It compares nothing while it tries to go on.
             Ok(now) => Err(SearchError::Failed(now.stopped.unwrap_or_default())),
             Err(_) => Err(SearchError::NotReady),
@@ -440,5 +443,21 @@ fn hit(
         boosts: candidate.boosts.clone(),
         more: candidate.more,
         also: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::options;
+
+    #[tokio::test]
+    async fn who_waits_for_a_comparison_is_told_when_the_follower_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _closer) = Store::open(folder.path(), options()).unwrap();
+        let searcher = Searcher::new(store);
+        let ends = async { searcher.report(|state| state.ended = true) };
+        let (compared, ()) = tokio::join!(searcher.verify(), ends);
+        assert!(matches!(compared, Err(SearchError::NotReady)));
     }
 }
