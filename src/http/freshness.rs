@@ -7,7 +7,7 @@ use super::figures::{FileFigures, SearchFigures};
 use super::{State, count, wire};
 use crate::event::{AgentName, Millis};
 use crate::index::{FollowerState, in_time};
-use crate::store::ReadError;
+use crate::store::{AgentCounts, ReadError};
 
 /// What is remembered between requests.
 #[derive(Debug, Default)]
@@ -116,12 +116,15 @@ impl Reach {
 
 /// How far search is behind the disk at this moment, as it is told.
 pub(super) async fn freshness(state: &State) -> Result<wire::Freshness, ReadError> {
-    let reach = reach(state).await?;
-    Ok(wire::Freshness {
+    Ok(told(&reach(state).await?))
+}
+
+fn told(reach: &Reach) -> wire::Freshness {
+    wire::Freshness {
         complete_to: reach.complete_to.map(|at| at.to_string()),
         pending: reach.pending,
         failed: reach.failed,
-    })
+    }
 }
 
 /// The same, also while the store is away, if searches can do without it.
@@ -135,47 +138,76 @@ pub(super) async fn freshness_of_search(state: &State) -> Result<wire::Freshness
 
 /// How far search is behind the disk, as far as it is known without the store.
 pub(super) fn freshness_without_store(state: &State) -> wire::Freshness {
-    let now = Millis::now();
-    let counts =
-        [AgentName::DocumentManagement, AgentName::Rag].map(|agent| state.store.counts(agent));
-    let owed: u64 = counts.iter().map(|counts| count(counts.owed)).sum();
-    let queued = state.scans.progress().borrow().pending;
-    let follower = state.follower();
-    let behind = behind(&follower, state.store.head().borrow().change);
-    let scanned_at = state.memory.scanned_at.load(Ordering::SeqCst);
+    let way = OnTheWay::look(state);
+    let heard_ago = state.store.leases().heard_ago();
     let bounds = Bounds {
-        now,
-        heard: Some(state.store.leases().heard_ago().map(|ago| now.minus(ago))),
-        unscanned: (scanned_at == 0).then_some(None),
-        // Of what is owed the store knows since when.
-        queued: queued + owed,
-        oldest_owed: None,
-        behind: (behind > 0).then_some(follower.applied_at),
-        settled_at: Millis(state.memory.settled_at.load(Ordering::SeqCst)),
-        scanned_at: Millis(scanned_at),
+        heard: Some(heard_ago.map(|ago| way.now.minus(ago))),
+        unscanned: (state.memory.scanned_at.load(Ordering::SeqCst) == 0).then_some(None),
+        // Since when it is owed the store knows alone.
+        queued: way.queued + way.owed(),
+        ..way.bounds(state)
     };
-    wire::Freshness {
-        complete_to: bounds.complete_to().map(|at| at.to_string()),
-        pending: queued + owed + behind,
-        failed: counts.iter().map(|counts| count(counts.dead)).sum(),
+    told(&way.reach(bounds.complete_to()))
+}
+
+/// What is on its way to search, as it is known without asking the store.
+struct OnTheWay {
+    now: Millis,
+    queued: u64,
+    counts: [(AgentName, AgentCounts); 2],
+    behind: u64,
+    follower: FollowerState,
+}
+
+impl OnTheWay {
+    /// Looks in the order in which a change passes, so that one which moves on meanwhile is seen at least once.
+    fn look(state: &State) -> Self {
+        let now = Millis::now();
+        let queued = state.scans.progress().borrow().pending;
+        let counts = [AgentName::DocumentManagement, AgentName::Rag]
+            .map(|agent| (agent, state.store.counts(agent)));
+        let head = *state.store.head().borrow();
+        let follower = state.follower();
+        OnTheWay {
+            now,
+            queued,
+            counts,
+            behind: behind(&follower, head.change),
+            follower,
+        }
+    }
+
+    fn owed(&self) -> u64 {
+        self.counts.iter().map(|(_, c)| count(c.owed)).sum()
+    }
+
+    fn bounds(&self, state: &State) -> Bounds {
+        let is_behind = self.behind > 0 || !self.follower.ready;
+        Bounds {
+            now: self.now,
+            queued: self.queued,
+            behind: is_behind.then_some(self.follower.applied_at),
+            settled_at: Millis(state.memory.settled_at.load(Ordering::SeqCst)),
+            scanned_at: Millis(state.memory.scanned_at.load(Ordering::SeqCst)),
+            ..Bounds::default()
+        }
+    }
+
+    fn reach(&self, complete_to: Option<Millis>) -> Reach {
+        Reach {
+            at: self.now,
+            complete_to,
+            pending: self.queued + self.owed() + self.behind,
+            failed: self.counts.iter().map(|(_, c)| count(c.dead)).sum(),
+        }
     }
 }
 
 /// How far search is behind the disk at this moment.
 pub(super) async fn reach(state: &State) -> Result<Reach, ReadError> {
-    // In the order in which a change passes, so that one which moves on meanwhile is seen at least once.
-    let now = Millis::now();
-    let queued = state.scans.progress().borrow().pending;
-    let counts = [AgentName::DocumentManagement, AgentName::Rag]
-        .map(|agent| (agent, state.store.counts(agent)));
-    let head = *state.store.head().borrow();
-    let follower = state.follower();
-    let owed: u64 = counts.iter().map(|(_, c)| count(c.owed)).sum();
-    let behind = behind(&follower, head.change);
-    let pending = queued + owed + behind;
-
+    let way = OnTheWay::look(state);
     let mut oldest_owed = None;
-    for (agent, _) in counts.iter().filter(|(_, c)| c.owed > 0) {
+    for (agent, _) in way.counts.iter().filter(|(_, c)| c.owed > 0) {
         let oldest = state.store.oldest_owed(*agent).await?;
         oldest_owed = match (oldest_owed, oldest) {
             (Some(a), Some(b)) => Some(Millis::min(a, b)),
@@ -186,25 +218,19 @@ pub(super) async fn reach(state: &State) -> Result<Reach, ReadError> {
     let heard_ago = state.store.leases().heard_ago();
     let away = heard_ago.filter(|_| !state.store.leases().are_trusted());
     let bounds = Bounds {
-        now,
-        heard: away.map(|ago| Some(now.minus(ago))),
+        heard: away.map(|ago| Some(way.now.minus(ago))),
         unscanned,
-        queued,
         oldest_owed,
-        behind: (behind > 0 || !follower.ready).then_some(follower.applied_at),
-        settled_at: Millis(state.memory.settled_at.load(Ordering::SeqCst)),
-        scanned_at: Millis(state.memory.scanned_at.load(Ordering::SeqCst)),
+        ..way.bounds(state)
     };
-    let complete = bounds.complete_to();
-    if pending == 0 && complete == Some(now) {
-        state.memory.settled_at.fetch_max(now.0, Ordering::SeqCst);
+    let reach = way.reach(bounds.complete_to());
+    if reach.pending == 0 && reach.complete_to == Some(way.now) {
+        state
+            .memory
+            .settled_at
+            .fetch_max(way.now.0, Ordering::SeqCst);
     }
-    Ok(Reach {
-        at: now,
-        complete_to: complete,
-        pending,
-        failed: counts.iter().map(|(_, c)| count(c.dead)).sum(),
-    })
+    Ok(reach)
 }
 
 /// Changes of the store's feed that the index has still to follow.

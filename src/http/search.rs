@@ -19,6 +19,9 @@ use crate::config::parse_duration;
 use crate::event::{Millis, escape};
 use crate::index::{Answer, HitPlace, IndexHit, LIMIT_MAX, SearchRequest, Within};
 
+/// What an answer says that the index alone has given.
+const AWAY: &str = "the database does not answer: what changed since then is not in the results";
+
 /// Hits in one answer, unless it is said.
 const HITS: usize = 10;
 
@@ -139,6 +142,7 @@ pub(super) async fn search(
         }
     };
     state.memory.searches.answered(&answer);
+    let without_store = answer.without_store;
     let corrected = answer.corrected.into_iter().map(|c| Corrected {
         from: c.from,
         to: c.to,
@@ -152,7 +156,9 @@ pub(super) async fn search(
         legs: answer.legs.into_iter().map(str::to_owned).collect(),
         freshness,
         waited: waiting.not_enough(),
-        missing: waiting.missing(),
+        missing: waiting
+            .missing()
+            .or_else(|| without_store.then(|| AWAY.to_owned())),
         corrected: corrected.collect(),
         cut: answer.cut,
         took_ms: answer.took.as_secs_f64() * 1000.0,

@@ -75,7 +75,7 @@ impl Work {
                 &outcome.effects
             }
             Work::Take { key, .. } => return questions.takes(key.seq, key.agent),
-            _ => return,
+            Work::Settle { .. } | Work::Operate(_) | Work::Prune(_) | Work::Barrier => return,
         };
         for effect in effects {
             if let Effect::Audit(record) = effect {

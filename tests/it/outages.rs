@@ -105,6 +105,8 @@ fn a_search_answers_while_the_database_is_away_or_silent_and_says_how_old_its_an
         world.until("an answer says how old it is", || {
             searched(&world, queries[0]).1 < after
         });
+        let search = world.cli(["search", queries[0]]).stdout();
+        assert!(search.contains("the database does not answer"), "{search}");
         let status = world.cli(["status"]);
         assert_ne!(status.code(), 0, "{fault:?}: {}", status.stdout());
         wire.set(wire::Fault::None);

@@ -125,6 +125,9 @@ fn render(query: &str, all: bool, answer: &SearchAnswer, style: Style) -> String
         };
         summary.push_str(&style.doubtful(&late));
         summary.push('\n');
+    } else if let Some(missing) = &answer.missing {
+        summary.push_str(&style.doubtful(&plain(missing)));
+        summary.push('\n');
     }
     summary.push_str(&corrections(answer, style));
     if answer.about {
