@@ -88,7 +88,8 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
         .await
         .map_err(|e| Fatal::new(Exit::Data, e))?;
     // A start that was refused before this was no run.
-    last_run::begins(&store, &config.instance).await;
+    last_run::tell(&store);
+    let recorder = last_run::record(&config.data_dir);
     let (supervisor_handle, requests) = supervisor_channel();
     let carriers = Carriers::start(&config, &store);
     let parts = AgentParts {
@@ -100,6 +101,7 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
         monitor: carriers.monitor(),
         notifier,
         redis: carriers.redis_facts(&config),
+        recorder,
         on,
         store,
         config,
@@ -126,7 +128,7 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
         Err(fatal) => Err(fatal),
     };
     let searcher = parts.searcher.clone();
-    last_run::ends(&parts.store, &parts.config.instance).await;
+    last_run::end(parts.recorder.as_ref());
     drop(parts);
     carriers.close().await;
     let closed = close(searcher, closer, stop_serving, &mut listeners).await;
@@ -194,6 +196,7 @@ async fn live(
     let options = SupervisorOptions {
         restarts: policy,
         instance: config.instance.clone(),
+        recorder: parts.recorder.clone(),
     };
     let supervisor = Supervisor::new(
         parts.store.clone(),

@@ -58,7 +58,8 @@ pub mod internals {
     }
     pub mod store {
         pub use crate::store::{
-            Closer, Database, Effect, HostOptions, Outcome, RetryPolicy, Store, StoreOptions, Trust,
+            Closer, Database, Effect, FlightRecorder, HostOptions, Outcome, RetryPolicy, Store,
+            StoreOptions, Trust,
         };
     }
 }

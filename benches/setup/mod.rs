@@ -13,7 +13,7 @@ use docent::internals::runtime::{
     SupervisorOptions, supervisor_channel,
 };
 use docent::internals::store::{
-    Closer, Database, HostOptions, RetryPolicy, Store, StoreOptions, Trust,
+    Closer, Database, FlightRecorder, HostOptions, RetryPolicy, Store, StoreOptions, Trust,
 };
 use fred::prelude::{Builder, Client, ClientLike, Config};
 use tokio::task::JoinHandle;
@@ -273,7 +273,7 @@ impl Working {
             }
         };
         let (switch, stop) = stop_pair();
-        let supervisor = supervisor(store, carrier, instance, agent);
+        let supervisor = supervisor(store, carrier, instance, agent)?;
         Ok(Working {
             switch,
             supervisor: tokio::spawn(async move { drop(supervisor.run(stop).await) }),
@@ -298,7 +298,9 @@ fn supervisor(
     carrier: CarrierFactory,
     instance: &str,
     agent: Arc<dyn Fn() -> Arc<dyn Agent> + Send + Sync>,
-) -> Supervisor {
+) -> Result<Supervisor, Failure> {
+    let data_dir = store.path().parent().ok_or("the store is in no folder")?;
+    let recorder = FlightRecorder::begin(data_dir)?;
     let plan = LifePlan {
         name: AgentName::Test,
         agent,
@@ -322,16 +324,17 @@ fn supervisor(
     };
     let (_, requests) = supervisor_channel();
     let board = Board::new(&[AgentName::Test]);
-    Supervisor::new(
+    Ok(Supervisor::new(
         store.clone(),
         board,
         SupervisorOptions {
             restarts: policy,
             instance: instance.to_owned(),
+            recorder: Some(recorder),
         },
         requests,
         vec![plan],
-    )
+    ))
 }
 
 fn settings(redis: &Redis, instance: &str) -> RedisSettings {

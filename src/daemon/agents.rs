@@ -20,7 +20,7 @@ use crate::runtime::{
     Agent, Board, Compute, Factory, LifePlan, Notifier, RunnerOptions, ScanDesk, Source,
     SupervisorHandle,
 };
-use crate::store::Store;
+use crate::store::{FlightRecorder, Store};
 
 /// Everything that agents are made of.
 pub(super) struct AgentParts {
@@ -37,6 +37,7 @@ pub(super) struct AgentParts {
     pub(super) monitor: Monitor,
     pub(super) notifier: Notifier,
     pub(super) redis: RedisLook,
+    pub(super) recorder: Option<FlightRecorder>,
 }
 
 /// A plan for every agent that is on.

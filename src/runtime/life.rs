@@ -8,13 +8,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::agent::{Agent, Duty, DutyContext, Factory};
+use super::isolation::Isolation;
 use super::runner::{Runner, RunnerEnd, RunnerOptions, RunnerParts, panic_text};
 use super::shutdown::{Level, Stop, StopSwitch, stop_pair};
 use super::status::Board;
 use super::watched::Watched;
 use crate::bus::Carrier;
 use crate::event::{AgentName, Heartbeat, awake};
-use crate::store::{Incarnation, Store};
+use crate::store::{FlightRecorder, Incarnation, Store};
 
 /// How long a thread that may block stays without work: each holds memory.
 const IDLE_THREAD: Duration = Duration::from_secs(2);
@@ -49,6 +50,8 @@ pub(super) struct Around {
     pub(super) board: Board,
     pub(super) stop: Stop,
     pub(super) instance: String,
+    pub(super) isolation: Isolation,
+    pub(super) recorder: Option<FlightRecorder>,
 }
 
 /// How a life ended.
@@ -188,6 +191,8 @@ fn start(
         stop: runner_stopped,
         heartbeat,
         incarnation: incarnation.clone(),
+        isolation: around.isolation.clone(),
+        recorder: around.recorder.clone(),
         life,
         handlers: threads,
         source: format!("agent/{}@{}", plan.name, around.instance),

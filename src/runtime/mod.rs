@@ -8,6 +8,7 @@
 mod agent;
 mod compute;
 mod figures;
+mod isolation;
 mod life;
 mod notifier;
 mod restart;

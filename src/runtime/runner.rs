@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use self::ends::stopping_lost;
 use super::agent::{Agent, Boxed, Ending, Handling};
+use super::isolation::{AloneTurn, Isolation, IsolationWatch, Presence};
 use super::shutdown::Stop;
 use super::status::Board;
 use super::table::{DeliveryTable, TableLimits};
@@ -24,8 +25,8 @@ use crate::bus::{Carrier, Demand, Left, Offer, TableView};
 use crate::event::{AgentName, Event, Heartbeat, Millis, Seq};
 use crate::log_once::LogOnce;
 use crate::store::{
-    DueBy, Fence, FlightRight, HoldToken, HoldUse, Incarnation, OfferClass, Settled, SlotUse,
-    Store, WriteError,
+    DueBy, Fence, FlightRecorder, FlightRight, HoldToken, HoldUse, Incarnation, OfferClass,
+    Settled, SlotUse, Store, Suspicion, WriteError,
 };
 
 /// How often the runner looks at its clocks when nothing happens.
@@ -72,6 +73,10 @@ pub(super) struct RunnerParts {
     pub(super) stop: Stop,
     pub(super) heartbeat: Heartbeat,
     pub(super) incarnation: Incarnation,
+    /// What is in flight with other runners.
+    pub(super) isolation: Isolation,
+    /// Where it stands what is being handled, in case docent crashes.
+    pub(super) recorder: Option<FlightRecorder>,
     pub(super) life: u64,
     /// Where handlers run: threads of this life alone.
     pub(super) handlers: Handle,
@@ -79,9 +84,18 @@ pub(super) struct RunnerParts {
     pub(super) source: String,
 }
 
+/// A delivery that may be handled now.
+struct Candidate {
+    event: Arc<Event>,
+    attempts: u32,
+    suspicion: Suspicion,
+    presence: Presence,
+}
+
 /// One delivery that is being handled or committed.
 struct Flight {
     event: Arc<Event>,
+    _presence: Presence,
     fence: Fence,
     hold: FlightHold,
     heartbeat: Heartbeat,
@@ -117,10 +131,9 @@ impl FlightHold {
 
 /// The end of a take: whether this host may handle the delivery.
 struct TakeReport {
-    /// What was offered; `event` is the oldest of its subject.
+    /// What was offered; the candidate is the oldest of its subject.
     offered: Seq,
-    event: Arc<Event>,
-    attempts: u32,
+    candidate: Candidate,
     hold: HoldUse,
     result: Result<Option<HoldToken>, WriteError>,
 }
@@ -149,6 +162,9 @@ pub(super) struct Runner {
     settling: FuturesUnordered<Boxed<'static, CommitReport>>,
     taking: FuturesUnordered<Boxed<'static, TakeReport>>,
     pause: UnavailablePause,
+    isolation: IsolationWatch,
+    /// It is this agent's turn to handle a delivery alone, when nothing else is in flight.
+    turn: Option<AloneTurn>,
     reads_fail: LogOnce<bool>,
     unknown: LogOnce<bool>,
 }
@@ -164,6 +180,8 @@ impl Runner {
                 unsettled_bytes: options.unsettled_bytes,
                 capacity: options.capacity,
             }),
+            isolation: parts.isolation.subscribe(),
+            turn: None,
             parts,
             flights: HashMap::new(),
             tasks: HashMap::new(),
@@ -202,6 +220,7 @@ impl Runner {
                     if self.taken(report) { return RunnerEnd::Closed; }
                 }
                 () = self.parts.carrier.woken(demand) => {}
+                () = self.isolation.changed() => {}
                 () = stop.changed() => {}
                 () = tokio::time::sleep_until(tick) => {}
             }
@@ -252,7 +271,26 @@ impl Runner {
     fn permits(&self) -> usize {
         match self.pause.until {
             Some(_) => 0,
+            None if self.parts.isolation.is_closed() => 0,
             None => self.table.free(),
+        }
+    }
+
+    /// The next delivery to handle alone, once it is this agent's turn and nothing else is in flight.
+    fn next_alone(&mut self) -> Option<(Seq, Presence)> {
+        let suspect = match self.pause.until {
+            Some(_) => None,
+            None => self.table.next_suspect(),
+        };
+        let turn = self.turn.take();
+        let seq = suspect?;
+        let turn = turn.or_else(|| self.parts.isolation.turn())?;
+        match turn.enter() {
+            Ok(presence) => Some((seq, presence)),
+            Err(waits) => {
+                self.turn = Some(waits);
+                None
+            }
         }
     }
 
@@ -282,7 +320,9 @@ impl Runner {
         }
         loop {
             self.parts.heartbeat.beat();
-            let offers = match self.next_offers().await {
+            let alone = self.next_alone();
+            let (suspect, mut presence) = alone.unzip();
+            let offers = match self.next_offers(suspect).await {
                 Ok(offers) if offers.is_empty() => return,
                 Ok(offers) => offers,
                 Err(error) => return self.reads_fail(&error.to_string()),
@@ -291,7 +331,7 @@ impl Runner {
             let due = DueBy::new(Millis::now(), self.parts.options.backoff_max);
             let read = self.parts.store.classify(self.name, seqs, due);
             match stopping_lost(&mut self.flights, self.name, read).await {
-                Ok(classes) => self.answer(offers, classes),
+                Ok(classes) => self.answer(offers, classes, &mut presence),
                 Err(error) => {
                     self.reads_fail(&error.to_string());
                     // Not answered, so queued. One whose subject nobody knows is offered again by its carrier.
@@ -308,8 +348,15 @@ impl Runner {
         }
     }
 
-    async fn next_offers(&mut self) -> Result<Vec<Offer>, crate::store::ReadError> {
-        let queued = self.table.answerable(self.permits());
+    /// What is answered next: the delivery that is handled alone, else what is queued, else what the carrier offers.
+    async fn next_offers(
+        &mut self,
+        alone: Option<Seq>,
+    ) -> Result<Vec<Offer>, crate::store::ReadError> {
+        let queued = match alone {
+            Some(seq) => vec![seq],
+            None => self.table.answerable(self.permits()),
+        };
         if !queued.is_empty() {
             let again = |seq| Offer {
                 seq,
@@ -345,7 +392,13 @@ impl Runner {
         self.pause.until = Some(self.pause.until.map_or(again, |until| until.max(again)));
     }
 
-    fn answer(&mut self, offers: Vec<Offer>, classes: Vec<OfferClass>) {
+    /// Answers offers. With `alone` there is one of them, and nothing else is in flight.
+    fn answer(
+        &mut self,
+        offers: Vec<Offer>,
+        classes: Vec<OfferClass>,
+        alone: &mut Option<Presence>,
+    ) {
         for (offer, class) in offers.into_iter().zip(classes) {
             match class {
                 OfferClass::Settled | OfferClass::NotDue | OfferClass::Damaged(None) => {
@@ -362,25 +415,47 @@ impl Runner {
                     self.table.queue(offer.seq, &subject, offer.copy);
                     self.table.pause(offer.seq);
                 }
-                OfferClass::Due { oldest, attempts } => {
+                OfferClass::Due {
+                    oldest,
+                    attempts,
+                    suspicion,
+                } => {
                     let subject = oldest.subject.clone();
                     if self.table.has_under_another(offer.seq, &subject) {
                         // The store has lost commits, and this place in the ledger is another event's by now.
                         self.leave(offer.seq, Left::Answered);
                     }
-                    if self.table.holds(&subject) || self.permits() == 0 {
+                    let (seq, is_alone) = (oldest.seq, suspicion.is_alone());
+                    let presence = match alone.take() {
+                        Some(presence) => Some(presence),
+                        None if self.table.holds(&subject) || self.permits() == 0 || is_alone => {
+                            None
+                        }
+                        None => self.parts.isolation.enter(),
+                    };
+                    let Some(presence) = presence else {
                         self.table.queue(offer.seq, &subject, offer.copy);
+                        if is_alone {
+                            self.table.queue_suspect(seq, &subject);
+                        }
                         continue;
-                    }
+                    };
                     // An older one of its subject goes first, offered or not; this one is queued then.
-                    self.begin(offer, Arc::new(*oldest), attempts);
+                    let candidate = Candidate {
+                        event: Arc::new(*oldest),
+                        attempts,
+                        suspicion,
+                        presence,
+                    };
+                    self.begin(offer, candidate);
                 }
             }
         }
     }
 
     /// Begins to handle the oldest of a subject of which something was offered, if that is this host's to do.
-    fn begin(&mut self, offer: Offer, oldest: Arc<Event>, attempts: u32) {
+    fn begin(&mut self, offer: Offer, candidate: Candidate) {
+        let oldest = candidate.event.clone();
         let leases = self.parts.store.leases();
         let takes = leases.take_deliveries();
         if takes && self.name != AgentName::LoggingAudit {
@@ -398,8 +473,7 @@ impl Runner {
                 };
                 TakeReport {
                     offered,
-                    event: oldest,
-                    attempts,
+                    candidate,
                     hold,
                     result,
                 }
@@ -416,7 +490,7 @@ impl Runner {
             Some(slot) => {
                 self.table.queue(offer.seq, &oldest.subject, offer.copy);
                 self.table.start(oldest.seq, &oldest.subject);
-                self.start(oldest, FlightHold::Slot(slot), attempts);
+                self.start(candidate, FlightHold::Slot(slot));
             }
         }
     }
@@ -425,14 +499,13 @@ impl Runner {
     fn taken(&mut self, report: TakeReport) -> bool {
         let TakeReport {
             offered,
-            event,
-            attempts,
+            candidate,
             hold,
             result,
         } = report;
-        let seq = event.seq;
+        let seq = candidate.event.seq;
         match result {
-            Ok(Some(token)) => self.start(event, FlightHold::Taken(hold, token), attempts),
+            Ok(Some(token)) => self.start(candidate, FlightHold::Taken(hold, token)),
             Err(WriteError::Closed) => return true,
             Err(WriteError::Unavailable(cause)) => self.unavailable(seq, &cause),
             Ok(None) | Err(_) => {
@@ -461,7 +534,13 @@ impl Runner {
         clippy::disallowed_methods,
         reason = "the runner owns its handlers and joins every one"
     )]
-    fn start(&mut self, event: Arc<Event>, hold: FlightHold, attempts: u32) {
+    fn start(&mut self, candidate: Candidate, hold: FlightHold) {
+        let Candidate {
+            event,
+            attempts,
+            suspicion,
+            presence,
+        } = candidate;
         let seq = event.seq;
         let handling = Handling {
             attempt: attempts + 1,
@@ -473,7 +552,20 @@ impl Runner {
             event.clone(),
             handling.heartbeat.clone(),
         );
-        let handler = async move { agent.handle(&handled, &handling).await };
+        let verdict = suspicion.verdict();
+        if suspicion.is_alone() {
+            tracing::info!(agent = %self.name, event = %event.id, subject = %event.subject, ends = suspicion.ends(),
+                "docent has ended while this was handled; it is handled alone now");
+        }
+        let recorder = self.parts.recorder.as_ref();
+        let record = recorder.map(|recorder| recorder.record(self.name, &event));
+        let handler = async move {
+            let _record = record;
+            match verdict {
+                None => agent.handle(&handled, &handling).await,
+                Some(why) => Ending::Permanent(why),
+            }
+        };
         let abort = self.running.spawn_on(handler, &self.parts.handlers);
         self.tasks.insert(abort.id(), seq);
         let fence = self.parts.incarnation.flight(hold.right());
@@ -481,6 +573,7 @@ impl Runner {
             seq,
             Flight {
                 event,
+                _presence: presence,
                 fence,
                 hold,
                 heartbeat,

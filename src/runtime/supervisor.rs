@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
+use super::isolation::Isolation;
 use super::life::{Around, FOR_RESTART, LifeEnd, LifePlan, live};
 use super::restart::{RestartDecision, RestartPolicy, decide};
 use super::restart_request::{RequestError, RestartRequest};
@@ -19,7 +20,7 @@ use super::shutdown::{Stop, StopSwitch, stop_pair};
 use super::status::{AgentState, Board, Phase};
 use super::watched::Watched;
 use crate::event::{AgentName, EventType, Heartbeat, NewEvent, Subject};
-use crate::store::Store;
+use crate::store::{FlightRecorder, Store};
 
 /// Threads lost to handlers that block, after which the process gives up: a restart gets them back.
 const LEAKED_MAX: usize = 2;
@@ -37,6 +38,8 @@ pub struct SupervisorOptions {
     pub restarts: RestartPolicy,
     /// This process, stable across restarts.
     pub instance: String,
+    /// Where it stands what is being handled, in case docent crashes.
+    pub recorder: Option<FlightRecorder>,
 }
 
 /// How the supervisor ended.
@@ -69,6 +72,8 @@ pub struct Supervisor {
     board: Board,
     policy: RestartPolicy,
     instance: String,
+    recorder: Option<FlightRecorder>,
+    isolation: Isolation,
     requests: mpsc::Receiver<RestartRequest>,
     wards: HashMap<AgentName, Ward>,
     lives: JoinSet<(AgentName, LifeEnd)>,
@@ -108,6 +113,8 @@ impl Supervisor {
             board,
             policy: options.restarts,
             instance: options.instance,
+            recorder: options.recorder,
+            isolation: Isolation::default(),
             requests,
             wards: plans.into_iter().map(ward).collect(),
             lives: JoinSet::new(),
@@ -190,6 +197,8 @@ impl Supervisor {
                 board: self.board.clone(),
                 stop,
                 instance: self.instance.clone(),
+                isolation: self.isolation.clone(),
+                recorder: self.recorder.clone(),
             };
             let task = self
                 .lives

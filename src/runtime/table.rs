@@ -44,6 +44,8 @@ struct TableEntry {
     subject: Subject,
     state: EntryState,
     copies: Vec<CopyId>,
+    /// Nothing else may be in flight while it is handled.
+    is_suspect: bool,
 }
 
 /// The table of one runner, which owns it alone.
@@ -123,9 +125,29 @@ impl DeliveryTable {
             subject: subject.clone(),
             state: EntryState::Queued,
             copies: Vec::new(),
+            is_suspect: false,
         });
         self.copies.extend(copy.clone());
         entry.copies.extend(copy);
+    }
+
+    /// Queues a delivery that is to be handled alone.
+    pub(super) fn queue_suspect(&mut self, seq: Seq, subject: &Subject) {
+        self.queue(seq, subject, None);
+        if let Some(entry) = self.entries.get_mut(&seq) {
+            entry.is_suspect = true;
+        }
+    }
+
+    /// The oldest delivery that is to be handled alone, and whose subject is free.
+    pub(super) fn next_suspect(&self) -> Option<Seq> {
+        let mut entries = self.entries.iter();
+        let waits = |entry: &TableEntry| {
+            entry.is_suspect
+                && entry.state == EntryState::Queued
+                && !self.holders.contains_key(&entry.subject)
+        };
+        entries.find(|(_, entry)| waits(entry)).map(|(seq, _)| *seq)
     }
 
     /// Starts a delivery, queued or new: it takes a permit and its subject. Its subject must be free.
@@ -305,6 +327,25 @@ mod tests {
         assert!(table.holds(&a) && table.answerable(9).is_empty());
         assert_eq!(table.resume(), 1);
         assert_eq!(table.answerable(9), [Seq(1)]);
+    }
+
+    #[test]
+    fn a_suspect_waits_for_its_subject_and_for_its_pause() {
+        let mut table = DeliveryTable::new(LIMITS);
+        let a = subject("a");
+        table.queue(Seq(1), &a, None);
+        table.queue(Seq(3), &subject("b"), None);
+        assert_eq!(table.next_suspect(), None);
+        table.queue_suspect(Seq(2), &a);
+        table.queue_suspect(Seq(4), &subject("c"));
+        assert_eq!(table.next_suspect(), Some(Seq(2)));
+        table.start(Seq(1), &a);
+        assert_eq!(table.next_suspect(), Some(Seq(4)));
+        table.start(Seq(4), &subject("c"));
+        table.pause(Seq(4));
+        assert_eq!(table.next_suspect(), None);
+        table.resume();
+        assert_eq!(table.next_suspect(), Some(Seq(4)));
     }
 
     #[test]

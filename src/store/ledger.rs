@@ -375,6 +375,10 @@ pub(super) fn fail(
         connection.query_row("SELECT type FROM event WHERE seq = ?1", [key.seq], |row| {
             row.get(0)
         })?;
+    connection.execute(
+        "DELETE FROM suspect WHERE event = ?1 AND agent = ?2",
+        params![key.event, key.agent],
+    )?;
     // None for a delivery of such an event: no loops.
     if kind != EventType::EventDeadLettered {
         let death = death(key, kind, before.subject, deaths, &errors);

@@ -52,12 +52,14 @@ mod owed;
 mod past;
 mod postgres;
 mod readers;
+mod recorder;
 mod reports;
 mod restarts;
 mod schema;
 mod shared;
 mod sql;
 mod sqlite;
+mod suspects;
 mod tokens;
 mod work;
 mod writer;
@@ -112,11 +114,14 @@ pub(crate) use owed::{CarriedState, OfferClass, OwedRow, RetryCursor};
 pub(crate) use past::{AuditSearch, EventSearch, PastEvent, PastRecord, PastRow, Span};
 pub(crate) use postgres::DatabaseInspection;
 pub use postgres::{Database, Trust};
+pub use recorder::FlightRecorder;
+pub(crate) use recorder::{Crash, CrashCause};
 pub(crate) use reports::ReportRow;
 pub(crate) use restarts::{RESTART_EXPIRES, RestartAsked, RestartChange, RestartRow, RestartStage};
 pub(crate) use shared::PUT_BACK;
 pub(crate) use shared::{AgentCounts, AgentSignal, Head, HeldLog, Standing};
 pub(crate) use sqlite::{Inspection, identity_in, inspect};
+pub(crate) use suspects::Suspicion;
 pub(crate) use tokens::{TokenRole, TokenRow};
 
 use crate::event::{AgentName, Millis, NewEvent, Seq, Subject};
@@ -185,6 +190,11 @@ impl Store {
     /// What this host may do of what all hosts of the store share.
     pub(crate) fn leases(&self) -> &Leases {
         self.shared.leases()
+    }
+
+    /// How the run before this one ended, if it did not come to its end.
+    pub(crate) fn last_crash(&self) -> Option<&Crash> {
+        self.shared.last_crash.as_ref()
     }
 
     /// Where the file is.

@@ -22,11 +22,17 @@ use super::sql::{self, Connection};
 use super::sqlite::{self, FileKeeper, Files, Upkeep};
 use super::work::Command;
 use super::writer::Writer;
-use super::{DatabaseError, OpenError, QUEUE, Store, StoreOptions, access, audit, schema};
+use super::{
+    Crash, DatabaseError, OpenError, QUEUE, Store, StoreOptions, access, audit, recorder, schema,
+    suspects,
+};
 
 /// How long a start waits for the docent that writes into the same database: one that was killed a moment ago may still have its
 /// session.
 const PREDECESSOR: Duration = Duration::from_secs(10);
+
+/// How often it looks in that time.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// The end of the store: joins its threads and frees the lock on `data_dir`.
 #[derive(Debug)]
@@ -62,7 +68,13 @@ impl Store {
         let source = Source::File(path.clone());
         let refuse = |error: sql::Error| refuse(&source, error);
         let leases = Leases::of_a_file();
-        let shared = Arc::new(StoreShared::load(&connection, leases).map_err(refuse)?);
+        let crash = last_crash(data_dir);
+        if let Some(crash) = &crash
+            && let Err(error) = suspects::count_alone(&connection, crash)
+        {
+            tracing::warn!(%error, "cannot write down what was being handled when docent crashed; it is handled as if it had not been");
+        }
+        let shared = Arc::new(StoreShared::load(&connection, leases, crash).map_err(refuse)?);
         let io = |attempt| OpenError::io(attempt, &path);
         let files = Arc::new(Files::opened(&path).map_err(io("look at"))?);
         let beside = sqlite::connect(&path, false).map_err(|e| refuse(e.into()))?;
@@ -95,10 +107,12 @@ impl Store {
         let lock = private(data_dir)?;
         let database = Arc::new(database);
         let connection = open_connection(&database, Writers::Shared)?;
-        let (identity, leases) = hosts::join(&connection, &database, data_dir, host)?;
+        let crash = last_crash(data_dir);
+        let (identity, leases) =
+            hosts::join(&connection, &database, data_dir, host, crash.as_ref())?;
         let source = Source::Database(database.clone());
         let refuse = |error: sql::Error| refuse(&source, error);
-        let shared = StoreShared::load(&connection, leases.clone());
+        let shared = StoreShared::load(&connection, leases.clone(), crash);
         let shared = Arc::new(shared.map_err(refuse)?);
         let (alive, ended) = std::sync::mpsc::sync_channel::<()>(0);
         let membership = Membership::begin(database.clone(), identity, shared.clone())?;
@@ -170,6 +184,14 @@ impl Opened {
     }
 }
 
+/// How the run before this one ended. Its lock is held, so nobody writes that now.
+fn last_crash(data_dir: &Path) -> Option<Crash> {
+    recorder::last_crash(data_dir).unwrap_or_else(|error| {
+        tracing::warn!(data_dir = %data_dir.display(), %error, "cannot read what was being handled when docent ended last; if it crashed, that is handled as if it had not");
+        None
+    })
+}
+
 /// The file of the store in `data_dir`.
 pub(super) fn file(data_dir: &Path) -> PathBuf {
     data_dir.join("store.db")
@@ -192,16 +214,24 @@ pub(super) fn open_connection(
     writers: Writers,
 ) -> Result<Connection, OpenError> {
     let source = Source::Database(database.clone());
-    let connection = connect(database, writers)?;
-    let found = schema::version(&connection).map_err(|error| refuse(&source, error))?;
-    if writers == Writers::Alone || found >= schema::VERSION {
-        prepare(&connection, &source)?;
-        return Ok(connection);
+    let until = Instant::now() + PREDECESSOR;
+    loop {
+        let connection = connect(database, writers)?;
+        let found = schema::version(&connection).map_err(|error| refuse(&source, error))?;
+        if writers == Writers::Alone || found >= schema::VERSION {
+            prepare(&connection, &source)?;
+            return Ok(connection);
+        }
+        drop(connection);
+        // It is brought forward by one host, while none is at work. One that starts at the same time may do so first.
+        match database.connect_writer(Writers::Alone) {
+            Ok(alone) => prepare(&alone, &source)?,
+            Err(DatabaseError::InUse(_)) if Instant::now() < until => {
+                std::thread::park_timeout(AGAIN);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
-    // It is brought forward by one host, while none is at work.
-    drop(connection);
-    prepare(&connect(database, Writers::Alone)?, &source)?;
-    connect(database, writers)
 }
 
 /// Makes `data_dir` private, and takes its lock.
@@ -219,7 +249,7 @@ pub(super) fn connect(database: &Database, writers: Writers) -> Result<Connectio
     loop {
         match database.connect_writer(writers) {
             Err(DatabaseError::InUse(_)) if Instant::now() < until => {
-                std::thread::park_timeout(Duration::from_millis(200));
+                std::thread::park_timeout(AGAIN);
             }
             connected => return Ok(connected?),
         }

@@ -7,6 +7,7 @@ use super::sql::{self, Connection, Optional, params};
 use super::due::DueBy;
 use super::ledger::{DeliveryKey, DeliveryState, EVENT_COLUMNS, event_row};
 use super::readers::column;
+use super::suspects::{self, Suspicion};
 use super::{ReadError, Store, StoreShared, decode};
 use crate::event::{AgentName, Event, EventType, Millis, Seq, Subject};
 
@@ -69,6 +70,8 @@ pub enum OfferClass {
         oldest: Box<Event>,
         /// Failed attempts of the oldest.
         attempts: u32,
+        /// What is held against the oldest.
+        suspicion: Suspicion,
     },
 }
 
@@ -218,6 +221,14 @@ impl Store {
         offered: Vec<Seq>,
         due: DueBy,
     ) -> Result<Vec<OfferClass>, ReadError> {
+        if self.leases().is_in_doubt() {
+            // What is read now may be from before a commit of an earlier session. The next batch comes after it.
+            self.barrier().await.map_err(|error| ReadError {
+                what: "deliveries that were offered",
+                cause: error.to_string(),
+                is_away: true,
+            })?;
+        }
         let shared = self.shared.clone();
         self.read("deliveries that were offered", move |connection| {
             let classify = |seq| {
@@ -277,7 +288,8 @@ fn classify(
     let oldest = oldest_due(connection, agent, &subject, 1, due)?;
     let oldest = oldest.first().copied().unwrap_or(seq);
     let sql = format!(
-        "SELECT {EVENT_COLUMNS}, d.attempts FROM event e JOIN delivery d ON d.event = e.seq AND d.agent = ?2 WHERE e.seq = ?1"
+        "SELECT {EVENT_COLUMNS}, d.attempts, {} FROM event e JOIN delivery d ON d.event = e.seq AND d.agent = ?2 WHERE e.seq = ?1",
+        suspects::COLUMNS
     );
     let mut select = connection.prepare_cached(&sql)?;
     select.query_row(params![oldest, agent], |row| {
@@ -287,6 +299,7 @@ fn classify(
             _ => OfferClass::Due {
                 oldest: Box::new(event),
                 attempts: row.get(9)?,
+                suspicion: suspects::suspicion(row, 10)?,
             },
         })
     })

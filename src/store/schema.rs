@@ -7,7 +7,7 @@
 use super::sql::{self, Connection, Optional};
 
 /// The schema that this docent writes.
-pub(super) const VERSION: i64 = 7;
+pub(super) const VERSION: i64 = 8;
 
 /// The name under which `meta` has the store's id.
 pub(super) const ID: &str = "store";
@@ -123,6 +123,13 @@ ALTER TABLE host ADD COLUMN in_flight TEXT NOT NULL DEFAULT '';
 ALTER TABLE host ADD COLUMN knows TEXT NOT NULL DEFAULT '';
 ";
 
+/// Deliveries that were being handled when docent crashed or was killed, in how many runs; `event` is the id of the event.
+const V8: &str = "
+CREATE TABLE suspect (
+    event TEXT NOT NULL, agent TEXT NOT NULL, crashes INTEGER NOT NULL, kills INTEGER NOT NULL, run TEXT NOT NULL,
+    PRIMARY KEY (event, agent));
+";
+
 /// The tables of a store that a copy of it has too.
 pub(super) const TABLES: &[&str] = &[
     "counter",
@@ -146,6 +153,7 @@ pub(super) const TABLES: &[&str] = &[
     "alert",
     "notification",
     "report",
+    "suspect",
     #[cfg(feature = "testing")]
     "test_effect",
 ];
@@ -169,7 +177,7 @@ pub(super) const TESTING: &str = "CREATE TABLE IF NOT EXISTS test_effect (
     event INTEGER NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (event, attempt))";
 
 /// The steps from one schema to the next; the first one makes an empty file a store.
-const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7];
+const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8];
 
 /// What PostgreSQL calls otherwise, in the order in which it is put right. Text is compared byte by byte, as SQLite does.
 const POSTGRES: &[(&str, &str)] = &[

@@ -10,6 +10,7 @@ use super::batch::{Counters, Delta};
 use super::figures::StoreFigures;
 use super::identity::StoreIdentity;
 use super::leases::Leases;
+use super::recorder::Crash;
 use super::sql::{self, Connection};
 use crate::event::{AgentName, Millis, Seq};
 
@@ -117,6 +118,7 @@ pub struct HeldLog {
 pub(super) struct StoreShared {
     pub(super) identity: StoreIdentity,
     leases: Leases,
+    pub(super) last_crash: Option<Crash>,
     head: watch::Sender<Head>,
     standing: watch::Sender<Standing>,
     agents: Vec<AgentSlot>,
@@ -127,10 +129,15 @@ pub(super) struct StoreShared {
 
 impl StoreShared {
     /// Loads the counts once.
-    pub(super) fn load(connection: &Connection, leases: Leases) -> sql::Result<Self> {
+    pub(super) fn load(
+        connection: &Connection,
+        leases: Leases,
+        last_crash: Option<Crash>,
+    ) -> sql::Result<Self> {
         let shared = StoreShared {
             identity: StoreIdentity::read(connection)?,
             leases,
+            last_crash,
             head: watch::Sender::new(Head::default()),
             standing: watch::Sender::default(),
             agents: AgentName::ALL

@@ -35,6 +35,7 @@ mod hosts;
 mod past;
 pub(crate) mod server;
 mod settling;
+mod suspects;
 
 use server::TestDatabase;
 
@@ -393,7 +394,9 @@ async fn an_offer_is_answered_with_the_oldest_of_the_subject_that_is_owed_and_du
         .classify(AUDIT, vec![two, Seq(99)], due)
         .await
         .unwrap();
-    assert!(matches!(&classes[0], OfferClass::Due { oldest, attempts: 0 } if oldest.seq == one));
+    assert!(
+        matches!(&classes[0], OfferClass::Due { oldest, attempts: 0, .. } if oldest.seq == one)
+    );
     assert_eq!(classes[1], OfferClass::Settled);
     settle(&opened.store, one, done()).await.unwrap();
     let classes = opened

@@ -91,7 +91,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml_edit", &["cli/mcp/setup"]),
     ("tracing_subscriber", &["telemetry"]),
     ("tracing_journald", &["telemetry/journal.rs"]),
-    ("signal_hook", &["runtime/shutdown.rs", "cli/top"]),
+    (
+        "signal_hook",
+        &["runtime/shutdown.rs", "cli/top", "store/recorder.rs"],
+    ),
     ("sd_notify", &["runtime/notifier.rs"]),
     ("croner", &["config", "agents/scheduler"]),
     ("pulldown_cmark", &["document"]),

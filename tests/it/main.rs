@@ -69,6 +69,7 @@ mod redis_loses;
 mod redis_refuses;
 mod redis_wire;
 mod store;
+mod suspects;
 mod systemd;
 mod top;
 mod trees;

@@ -14,6 +14,7 @@ use super::carrier::{Script, Scripted, Told};
 use crate::bus::{Carrier, Embedded};
 use crate::event::{AgentName, Event, EventType, Heartbeat, NewEvent, Seq, Subject};
 use crate::runtime::agent::{Agent, Boxed, Ending, Handling};
+use crate::runtime::isolation::Isolation;
 use crate::runtime::runner::{Runner, RunnerEnd, RunnerOptions, RunnerParts};
 use crate::runtime::shutdown::{StopSwitch, stop_pair};
 use crate::runtime::status::Board;
@@ -197,6 +198,8 @@ impl Bench {
             stop,
             heartbeat: Heartbeat::default(),
             incarnation: incarnation.clone(),
+            isolation: Isolation::default(),
+            recorder: None,
             life,
             handlers: Handle::current(),
             source: "agent/test".to_owned(),
@@ -248,6 +251,13 @@ impl Bench {
         let mut calls = self.calls.lock().await;
         let called = tokio::time::timeout(PATIENCE, calls.recv()).await;
         called.expect("a handler is called").unwrap()
+    }
+
+    /// Whether no handler is called for longer than a call takes.
+    pub(super) async fn is_quiet(&self) -> bool {
+        let mut calls = self.calls.lock().await;
+        let called = tokio::time::timeout(Duration::from_millis(100), calls.recv());
+        called.await.is_err()
     }
 
     /// Waits until this is so.

@@ -8,6 +8,7 @@ use super::carrier::{Scripted, Told};
 use crate::bus::Left;
 use crate::event::AgentName;
 use crate::runtime::Agent;
+use crate::runtime::isolation::Isolation;
 use crate::runtime::life::{Around, FOR_RESTART, LifePlan, live};
 use crate::runtime::runner::RunnerEnd;
 use crate::runtime::shutdown::{Level, stop_pair};
@@ -57,6 +58,8 @@ async fn a_life_ends_only_when_what_the_writer_has_taken_of_it_is_committed() {
         board: bench.board.clone(),
         stop,
         instance: "lab".to_owned(),
+        isolation: Isolation::default(),
+        recorder: None,
     };
     let life = tokio::spawn(live(plan, 1, around));
     let one = bench.publish("a").await;

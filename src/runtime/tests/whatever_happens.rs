@@ -17,6 +17,7 @@ use crate::bus::redis::{Inbox, Link, LinkState};
 use crate::bus::{Carrier, Embedded};
 use crate::event::{AgentName, Event, EventId, EventType, Heartbeat, NewEvent, Seq, Subject};
 use crate::runtime::agent::{Agent, Boxed, Ending, Handling};
+use crate::runtime::isolation::Isolation;
 use crate::runtime::runner::{Runner, RunnerEnd, RunnerOptions, RunnerParts};
 use crate::runtime::shutdown::{Level, StopSwitch, stop_pair};
 use crate::runtime::status::Board;
@@ -364,6 +365,8 @@ fn run(store: &Store, redis: Option<&Redis>, seen: &Arc<Mutex<Seen>>, life: u64)
         stop,
         heartbeat: Heartbeat::default(),
         incarnation: incarnation.clone(),
+        isolation: Isolation::default(),
+        recorder: None,
         life,
         handlers: Handle::current(),
         source: "agent/test".to_owned(),

@@ -13,7 +13,7 @@ use super::{HostOptions, INDEXED_BY};
 use crate::store::leases::{self, Leases, NewHost, STALE};
 use crate::store::postgres::Database;
 use crate::store::sql::{self, Connection};
-use crate::store::{DatabaseError, OpenError};
+use crate::store::{Crash, DatabaseError, OpenError, suspects};
 
 /// The file in `data_dir` with its id.
 const FILE: &str = "host-id";
@@ -49,12 +49,14 @@ impl From<sql::Error> for Refused {
 }
 
 /// Joins the hosts of a store: ends the predecessor on this `data_dir`, whose lock is held, and writes a row. A host that is in the
-/// way may have been killed a moment ago, so this waits until such a host would count as gone.
+/// way may have been killed a moment ago, so this waits until such a host would count as gone. What the predecessor crashed on is
+/// suspect before anybody else can handle it.
 pub(in crate::store) fn join(
     connection: &Connection,
     database: &Database,
     data_dir: &Path,
     options: HostOptions,
+    crash: Option<&Crash>,
 ) -> Result<(HostIdentity, Leases), OpenError> {
     let id = data_dir_id(data_dir).map_err(OpenError::io("keep an id in", data_dir))?;
     let identity = HostIdentity {
@@ -65,7 +67,7 @@ pub(in crate::store) fn join(
     let mut first_seen = None;
     loop {
         let incarnation = Uuid::now_v7().to_string();
-        match attempt(connection, &identity, &incarnation) {
+        match attempt(connection, &identity, &incarnation, crash) {
             Ok(()) => {
                 let leases = Leases::of_a_host(&incarnation, identity.options.takes);
                 return Ok((identity, leases));
@@ -90,7 +92,7 @@ pub(super) fn join_again(
     leases: &Leases,
 ) -> Result<(), DatabaseError> {
     let incarnation = Uuid::now_v7().to_string();
-    match attempt(connection, identity, &incarnation) {
+    match attempt(connection, identity, &incarnation, None) {
         Ok(()) => {
             leases.begin_anew(&incarnation);
             Ok(())
@@ -104,8 +106,12 @@ fn attempt(
     connection: &Connection,
     identity: &HostIdentity,
     incarnation: &str,
+    crash: Option<&Crash>,
 ) -> Result<(), Refused> {
     leases::in_turn(connection, || {
+        if let Some(crash) = crash {
+            suspects::count(connection, crash)?;
+        }
         join_within(connection, identity, incarnation)
     })
 }

@@ -91,6 +91,8 @@ struct SharedLeases {
     in_flight: Mutex<InFlight>,
     /// Its incarnation is of a store that is no more: it is to join again.
     is_lost: AtomicBool,
+    /// Nobody knows whether the last batch was committed, or will be.
+    is_in_doubt: AtomicBool,
 }
 
 /// What this host may do. On a file all of it is its own, always.
@@ -237,6 +239,7 @@ impl Leases {
             position: AtomicU64::new(0),
             in_flight: Mutex::default(),
             is_lost: AtomicBool::new(false),
+            is_in_doubt: AtomicBool::new(false),
         })))
     }
 
@@ -434,6 +437,19 @@ impl Leases {
     pub(in crate::store) fn is_lost(&self) -> bool {
         let shared = self.0.as_ref();
         shared.is_some_and(|shared| shared.is_lost.load(Ordering::SeqCst))
+    }
+
+    /// Whether it is known of every batch if it was committed.
+    pub(in crate::store) fn set_in_doubt(&self, is_in_doubt: bool) {
+        if let Some(shared) = &self.0 {
+            shared.is_in_doubt.store(is_in_doubt, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether a batch may still be committed of which nobody knows. What is read meanwhile is from before it.
+    pub(in crate::store) fn is_in_doubt(&self) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_some_and(|shared| shared.is_in_doubt.load(Ordering::SeqCst))
     }
 
     /// Another incarnation begins, which holds nothing.

@@ -13,7 +13,7 @@ use crate::store::leases::{HeldTerms, LOCK_HEAD, Leases, NOTIFY, TRANSFERS, in_t
 use crate::store::sql::{self, Connection, Error, Optional, Row, params};
 use crate::store::{DatabaseError, WriteError};
 
-/// How long docent tries to find out about a commit whose answer was lost.
+/// How long those who wait for a commit wait, if its answer was lost, to hear how it ended. Until that is known no handler starts.
 const LOST_REPLY: Duration = Duration::from_secs(15);
 
 /// Between two attempts to reach the server.
@@ -83,7 +83,7 @@ impl DatabaseKeeper {
         &mut self,
         connection: &mut Connection,
     ) -> Result<SessionFound, WriteError> {
-        if !connection.is_lost() {
+        if !connection.is_lost() && !self.leases.is_in_doubt() {
             return Ok(std::mem::take(&mut self.found));
         }
         let connected = self.database.connect_writer(Writers::Shared);
@@ -96,6 +96,8 @@ impl DatabaseKeeper {
             Ok((again, found)) => {
                 *connection = again;
                 self.is_away = false;
+                // It had the lock that was waited for, or never will.
+                self.leases.set_in_doubt(false);
                 tracing::info!(
                     store = self.database.shown(),
                     "connected to the store again"
@@ -227,7 +229,10 @@ impl DatabaseKeeper {
                         "the connection was lost before the commit; nothing was written".to_owned(),
                     ));
                 }
-                Err(error) if Instant::now() > until => return Err(away(&error)),
+                Err(error) if Instant::now() > until => {
+                    self.leases.set_in_doubt(true);
+                    return Err(away(&error));
+                }
                 Err(_) => std::thread::park_timeout(AGAIN),
             }
         }

@@ -583,3 +583,45 @@ async fn a_renewal_says_what_each_agent_has_in_flight() {
         .await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_commit_is_in_doubt_no_offer_is_answered_before_its_end() {
+    let database = TestDatabase::new();
+    let host = Host::join(&database, "one").await;
+    let seq = host.store.publish(report("a")).await.unwrap().seq;
+    let due = DueBy::new(Millis::now(), Duration::from_secs(60));
+    // An earlier session has the lock of the commits, and nobody knows what it will do.
+    let (begun, has_lock) = tokio::sync::oneshot::channel();
+    let database = database.reached();
+    let earlier = tokio::task::spawn_blocking(move || {
+        let session = database.connect_writer(Writers::Shared).unwrap();
+        session.execute_batch("BEGIN").unwrap();
+        let lock = session.query_row(leases::LOCK_HEAD, [], |row| row.get::<_, u64>(0));
+        lock.unwrap();
+        begun.send(()).unwrap();
+        std::thread::park_timeout(Duration::from_millis(500));
+        let done = "UPDATE delivery SET state = 'done', settled_at = 1 WHERE event = ?1";
+        session.execute(done, [seq]).unwrap();
+        session.execute_batch("COMMIT").unwrap();
+    });
+    has_lock.await.unwrap();
+    host.store.leases().set_in_doubt(true);
+    let classes = host.store.classify(AUDIT, vec![seq], due).await;
+    assert_eq!(classes, Ok(vec![OfferClass::Settled]));
+    earlier.await.unwrap();
+    assert!(!host.store.leases().is_in_doubt());
+    host.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_start_at_the_same_moment_on_an_empty_database_all_join() {
+    let database = TestDatabase::new();
+    let (one, two, three) = tokio::join!(
+        Host::join(&database, "one"),
+        Host::join(&database, "two"),
+        Host::join(&database, "three"),
+    );
+    for host in [one, two, three] {
+        host.leave().await;
+    }
+}

@@ -31,7 +31,10 @@ async fn one_that_is_due_further_off_than_any_backoff_goes_before_younger_ones_o
     let long_before = Millis::now().minus(Duration::from_secs(24 * 3600));
     let due = DueBy::new(long_before, Duration::from_secs(60));
     let classes = store.classify(AUDIT, vec![two], due).await.unwrap();
-    let OfferClass::Due { oldest, attempts } = &classes[0] else {
+    let OfferClass::Due {
+        oldest, attempts, ..
+    } = &classes[0]
+    else {
         panic!("{classes:?}");
     };
     assert_eq!((oldest.seq, *attempts), (one, 1));
