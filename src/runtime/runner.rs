@@ -4,8 +4,9 @@
 //! once: its fence is taken by the writer with the outcome or the failure, whichever comes first.
 
 mod ends;
+mod take_ahead;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use self::ends::stopping_lost;
+use self::take_ahead::TakeAhead;
 use super::agent::{Agent, Boxed, Ending, Handling};
 use super::isolation::{AloneTurn, Isolation, IsolationWatch, Presence};
 use super::shutdown::Stop;
@@ -135,7 +137,14 @@ struct TakeReport {
     offered: Seq,
     candidate: Candidate,
     hold: HoldUse,
+    began: Instant,
     result: Result<Option<HoldToken>, WriteError>,
+}
+
+/// What this host has taken, and has no permit for yet.
+struct TakenAhead {
+    candidate: Candidate,
+    hold: FlightHold,
 }
 
 /// What the handlers work with is not there: nothing is started until then.
@@ -161,6 +170,9 @@ pub(super) struct Runner {
     running: JoinSet<Ending>,
     settling: FuturesUnordered<Boxed<'static, CommitReport>>,
     taking: FuturesUnordered<Boxed<'static, TakeReport>>,
+    /// In the order in which they were taken.
+    taken: VecDeque<TakenAhead>,
+    take_ahead: TakeAhead,
     pause: UnavailablePause,
     isolation: IsolationWatch,
     /// It is this agent's turn to handle a delivery alone, when nothing else is in flight.
@@ -188,6 +200,8 @@ impl Runner {
             running: JoinSet::new(),
             settling: FuturesUnordered::new(),
             taking: FuturesUnordered::new(),
+            taken: VecDeque::new(),
+            take_ahead: TakeAhead::default(),
             pause: UnavailablePause::default(),
             reads_fail: LogOnce::default(),
             unknown: LogOnce::default(),
@@ -202,6 +216,7 @@ impl Runner {
                 self.parts.carrier.close().await;
                 return end;
             }
+            self.start_taken();
             self.fill().await;
             self.show();
             if let Some(blocked) = self.check_stalls() {
@@ -217,7 +232,7 @@ impl Runner {
                     if self.settled(report) { return RunnerEnd::Closed; }
                 }
                 Some(report) = self.taking.next(), if !self.taking.is_empty() => {
-                    if self.taken(report) { return RunnerEnd::Closed; }
+                    if self.take_reported(report) { return RunnerEnd::Closed; }
                 }
                 () = self.parts.carrier.woken(demand) => {}
                 () = self.isolation.changed() => {}
@@ -241,7 +256,7 @@ impl Runner {
             }
         }
         while let Some(Some(report)) = self.taking.next().now_or_never() {
-            if self.taken(report) {
+            if self.take_reported(report) {
                 return true;
             }
         }
@@ -254,6 +269,7 @@ impl Runner {
             return None;
         }
         if self.parts.stop.giving_back() {
+            self.give_back_taken();
             let copies = self.table.give_back();
             self.parts.carrier.acknowledge(copies);
         }
@@ -272,7 +288,10 @@ impl Runner {
         match self.pause.until {
             Some(_) => 0,
             None if self.parts.isolation.is_closed() => 0,
-            None => self.table.free(),
+            None => {
+                let ahead = self.take_ahead.places(self.table.permits());
+                self.table.free(ahead)
+            }
         }
     }
 
@@ -464,7 +483,8 @@ impl Runner {
             };
             let offered = offer.seq;
             self.table.queue(offered, &oldest.subject, offer.copy);
-            self.table.start(oldest.seq, &oldest.subject);
+            self.table.take(oldest.seq, &oldest.subject);
+            let began = Instant::now();
             let (store, key) = (self.parts.store.clone(), oldest.key(self.name));
             return self.taking.push(Box::pin(async move {
                 let result = match store.take(key, oldest.subject.clone(), &hold).await {
@@ -475,6 +495,7 @@ impl Runner {
                     offered,
                     candidate,
                     hold,
+                    began,
                     result,
                 }
             }));
@@ -495,17 +516,22 @@ impl Runner {
         }
     }
 
-    /// A take is reported: its handler starts, or the delivery leaves the table. True: the store is closed.
-    fn taken(&mut self, report: TakeReport) -> bool {
+    /// A take is reported: its handler starts when there is a permit, or the delivery leaves the table. True: the store is closed.
+    fn take_reported(&mut self, report: TakeReport) -> bool {
         let TakeReport {
             offered,
             candidate,
             hold,
+            began,
             result,
         } = report;
         let seq = candidate.event.seq;
         match result {
-            Ok(Some(token)) => self.start(candidate, FlightHold::Taken(hold, token)),
+            Ok(Some(token)) => {
+                self.take_ahead.took(began.elapsed());
+                let hold = FlightHold::Taken(hold, token);
+                self.taken.push_back(TakenAhead { candidate, hold });
+            }
             Err(WriteError::Closed) => return true,
             Err(WriteError::Unavailable(cause)) => self.unavailable(seq, &cause),
             Ok(None) | Err(_) => {
@@ -516,6 +542,32 @@ impl Runner {
             }
         }
         false
+    }
+
+    /// Starts what was taken, while there are permits.
+    fn start_taken(&mut self) {
+        if self.pause.until.is_some() {
+            // Another host may have what this one waits for.
+            return self.give_back_taken();
+        }
+        while self.table.has_permit()
+            && let Some(TakenAhead { candidate, hold }) = self.taken.pop_front()
+        {
+            let event = &candidate.event;
+            if hold.is_current() {
+                self.table.start(event.seq, &event.subject);
+                self.start(candidate, hold);
+            } else {
+                self.leave(event.seq, Left::Answered);
+            }
+        }
+    }
+
+    /// Gives back what was taken and has not started: its hold is released with the next renewal.
+    fn give_back_taken(&mut self) {
+        for TakenAhead { candidate, .. } in std::mem::take(&mut self.taken) {
+            self.leave(candidate.event.seq, Left::Refused);
+        }
     }
 
     /// There is nothing to do here for what was offered.

@@ -1,8 +1,8 @@
 //! What a runner has in hand: the deliveries that are running, submitted or queued. No clock, no I/O: it can be tried exhaustively.
 //!
-//! *Running* holds a permit; *submitted* was handed to the writer and holds none; *queued* waits. *In flight* is running or
-//! submitted. What is in flight or paused holds its subject. Unsettled flights (running and submitted) are bounded besides the
-//! permits, in number and in bytes.
+//! *Running* holds a permit; *submitted* was handed to the writer and holds none; *queued* waits. Where hosts take deliveries from
+//! each other, *taken* is being taken, or was and waits for a permit. *In flight* is taken, running or submitted. What is in flight
+//! or paused holds its subject. Unsettled flights are bounded besides the permits, in number and in bytes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -24,6 +24,7 @@ pub(super) struct TableLimits {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EntryState {
+    Taken,
     Running,
     Submitted {
         bytes: usize,
@@ -56,6 +57,7 @@ pub(super) struct DeliveryTable {
     holders: HashMap<Subject, Seq>,
     /// The copies of all entries.
     copies: HashSet<CopyId>,
+    taken: usize,
     running: usize,
     submitted: usize,
     bytes: usize,
@@ -68,22 +70,32 @@ impl DeliveryTable {
             entries: BTreeMap::new(),
             holders: HashMap::new(),
             copies: HashSet::new(),
+            taken: 0,
             running: 0,
             submitted: 0,
             bytes: 0,
         }
     }
 
-    /// How many more may start: permits and places for unsettled flights.
-    pub(super) fn free(&self) -> usize {
+    /// How many more may begin: permits, and so many `ahead` of them that are taken without, and places for unsettled flights.
+    pub(super) fn free(&self, ahead: usize) -> usize {
         if self.bytes >= self.limits.unsettled_bytes {
             return 0;
         }
-        let places = self
-            .limits
-            .unsettled
-            .saturating_sub(self.running + self.submitted);
-        self.limits.permits.saturating_sub(self.running).min(places)
+        let places = self.limits.unsettled.saturating_sub(self.in_flight());
+        let begun = self.running + self.taken;
+        (self.limits.permits + ahead)
+            .saturating_sub(begun)
+            .min(places)
+    }
+
+    /// Whether one that is taken may run.
+    pub(super) fn has_permit(&self) -> bool {
+        self.running < self.limits.permits
+    }
+
+    pub(super) fn permits(&self) -> usize {
+        self.limits.permits
     }
 
     /// How many more it has capacity for.
@@ -92,7 +104,7 @@ impl DeliveryTable {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.running + self.submitted
+        self.taken + self.running + self.submitted
     }
 
     pub(super) fn queued(&self) -> usize {
@@ -150,7 +162,13 @@ impl DeliveryTable {
         entries.find(|(_, entry)| waits(entry)).map(|(seq, _)| *seq)
     }
 
-    /// Starts a delivery, queued or new: it takes a permit and its subject. Its subject must be free.
+    /// Begins to take a delivery, queued or new: it takes its subject, which must be free, and no permit yet.
+    pub(super) fn take(&mut self, seq: Seq, subject: &Subject) {
+        self.queue(seq, subject, None);
+        self.set(seq, EntryState::Taken);
+    }
+
+    /// Starts a delivery, queued or new: it takes a permit and its subject, which must be free, or its own already.
     pub(super) fn start(&mut self, seq: Seq, subject: &Subject) {
         self.queue(seq, subject, None);
         self.set(seq, EntryState::Running);
@@ -223,7 +241,7 @@ impl DeliveryTable {
     pub(super) fn flying(&self) -> Vec<String> {
         self.entries
             .values()
-            .filter(|e| matches!(e.state, EntryState::Running | EntryState::Submitted { .. }))
+            .filter(|e| !matches!(e.state, EntryState::Queued | EntryState::Paused))
             .map(|e| e.subject.to_string())
             .collect()
     }
@@ -233,6 +251,7 @@ impl DeliveryTable {
             return;
         };
         match entry.state {
+            EntryState::Taken => self.taken -= 1,
             EntryState::Running => self.running -= 1,
             EntryState::Submitted { bytes } => {
                 self.submitted -= 1;
@@ -241,6 +260,7 @@ impl DeliveryTable {
             EntryState::Queued | EntryState::Paused => {}
         }
         match state {
+            EntryState::Taken => self.taken += 1,
             EntryState::Running => self.running += 1,
             EntryState::Submitted { bytes } => {
                 self.submitted += 1;
@@ -293,9 +313,9 @@ mod tests {
         let mut table = DeliveryTable::new(LIMITS);
         let a = subject("a");
         table.start(Seq(1), &a);
-        assert_eq!(table.free(), 1);
+        assert_eq!(table.free(0), 1);
         table.submit(Seq(1), 10);
-        assert_eq!(table.free(), 2);
+        assert_eq!(table.free(0), 2);
         assert!(table.holds(&a));
         table.queue(Seq(2), &a, None);
         assert!(table.answerable(9).is_empty());
@@ -310,11 +330,11 @@ mod tests {
             table.start(Seq(n), &subject(&n.to_string()));
             table.submit(Seq(n), 10);
         }
-        assert_eq!(table.free(), 0);
+        assert_eq!(table.free(0), 0);
         let mut table = DeliveryTable::new(LIMITS);
         table.start(Seq(1), &subject("a"));
         table.submit(Seq(1), 100);
-        assert_eq!(table.free(), 0);
+        assert_eq!(table.free(0), 0);
     }
 
     #[test]
@@ -365,25 +385,46 @@ mod tests {
         assert_eq!(copies.len(), 2);
     }
 
+    #[test]
+    fn what_is_taken_ahead_waits_for_a_permit_and_holds_its_subject() {
+        let mut table = DeliveryTable::new(LIMITS);
+        let subjects = ["a", "b", "c"].map(subject);
+        for (n, subject) in (0..).zip(&subjects[..2]) {
+            table.take(Seq(n), subject);
+            table.start(Seq(n), subject);
+        }
+        assert_eq!((table.free(0), table.free(1)), (0, 1));
+        table.take(Seq(2), &subjects[2]);
+        assert_eq!((table.free(1), table.in_flight()), (0, 3));
+        assert!(table.holds(&subjects[2]) && !table.has_permit());
+        table.submit(Seq(0), 1);
+        assert!(table.has_permit());
+        assert_eq!(table.free(9), 0, "there is no place for another one");
+        table.start(Seq(2), &subjects[2]);
+        assert!(!table.has_permit());
+    }
+
     proptest! {
         /// Whatever is done to it, the counts are those of the entries, and a subject is held by one delivery.
         #[test]
-        fn the_counts_are_those_of_the_entries(steps in proptest::collection::vec((0u8..6, 0u64..8, 0u8..3), 1..80)) {
+        fn the_counts_are_those_of_the_entries(steps in proptest::collection::vec((0u8..7, 0u64..8, 0u8..3), 1..80)) {
             let mut table = DeliveryTable::new(LIMITS);
             for (step, seq, name) in steps {
                 let seq = Seq(seq);
                 let name = table.entries.get(&seq).map_or_else(|| subject(&name.to_string()), |e| e.subject.clone());
                 match step {
                     0 => table.queue(seq, &name, None),
-                    1 if table.free() > 0 && !table.holds(&name) => table.start(seq, &name),
+                    1 if table.free(0) > 0 && !table.holds(&name) => table.start(seq, &name),
                     2 if table.entries.get(&seq).is_some_and(|e| e.state == EntryState::Running) => table.submit(seq, 7),
                     3 if table.entries.get(&seq).is_some_and(|e| e.state != EntryState::Queued) => table.pause(seq),
                     4 => { table.leave(seq); }
                     5 => { table.resume(); }
+                    6 if table.free(1) > 0 && !table.holds(&name) => table.take(seq, &name),
                     _ => {}
                 }
                 let count = |wanted: fn(&EntryState) -> bool| table.entries.values().filter(|e| wanted(&e.state)).count();
                 prop_assert_eq!(table.running, count(|s| *s == EntryState::Running));
+                prop_assert_eq!(table.taken, count(|s| *s == EntryState::Taken));
                 prop_assert_eq!(table.submitted, count(|s| matches!(s, EntryState::Submitted { .. })));
                 prop_assert_eq!(table.bytes, 7 * table.submitted);
                 prop_assert!(table.running <= LIMITS.permits && table.in_flight() <= LIMITS.unsettled);

@@ -32,8 +32,9 @@ impl Runner {
             if flight.is_lost || !flight.hold.is_current() {
                 return self.leave(seq, Left::Answered);
             }
-            let figures = self.parts.board.figures();
-            figures.took(self.name, flight.began.elapsed());
+            let ran = flight.began.elapsed();
+            self.take_ahead.ran(ran);
+            self.parts.board.figures().took(self.name, ran);
         }
         let settlement = match joined {
             Ok((_, Ending::Outcome(outcome))) => Settlement::Done(outcome),
