@@ -16,7 +16,6 @@ mod documents;
 mod events;
 mod failure;
 mod health;
-mod heap;
 mod history;
 mod jobs;
 mod man;

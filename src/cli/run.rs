@@ -1,7 +1,6 @@
 //! `docent run`
 
 use super::context::Context;
-use super::heap;
 use crate::daemon;
 use crate::error::{Exit, Fatal};
 use crate::telemetry;
@@ -10,11 +9,7 @@ use crate::telemetry;
 pub(super) fn run(context: &Context) -> Result<Exit, Fatal> {
     let choice = context.choice();
     let loaded = context.load(&choice)??;
-    let bound = heap::bound();
     telemetry::init(&loaded.config.log).map_err(|e| Fatal::new(Exit::Internal, e))?;
-    if let Err(error) = bound {
-        tracing::warn!(%error, "cannot restart with bounds on free memory; docent will use more memory");
-    }
     for unseen in &choice.unseen {
         tracing::warn!("{unseen}; the config is {}", choice.shown());
     }

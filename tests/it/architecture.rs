@@ -95,6 +95,7 @@ const HOMES: &[(&str, &[&str])] = &[
         "signal_hook",
         &["runtime/shutdown.rs", "cli/top", "store/recorder.rs"],
     ),
+    ("tikv_jemallocator", &["main.rs"]),
     ("sd_notify", &["runtime/notifier.rs"]),
     ("croner", &["config", "agents/scheduler"]),
     ("pulldown_cmark", &["document"]),
