@@ -123,7 +123,7 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
                 why = parts.monitor.why(),
                 "carrying events"
             );
-            live(&parts, &carriers, Incoming { requests, signals }).await
+            supervise(&parts, &carriers, Incoming { requests, signals }).await
         }
         Err(fatal) => Err(fatal),
     };
@@ -173,14 +173,14 @@ async fn terminated(signals: &mut signal_hook_tokio::Signals) -> Fatal {
     std::future::pending().await
 }
 
-/// What comes in while the agents live.
+/// What comes in while the agents run.
 struct Incoming {
     requests: mpsc::Receiver<RestartRequest>,
     signals: signal_hook_tokio::Signals,
 }
 
-/// The supervisor's life, and the signals that end it.
-async fn live(
+/// Runs the supervisor, until a signal ends it.
+async fn supervise(
     parts: &AgentParts,
     carriers: &Carriers,
     incoming: Incoming,

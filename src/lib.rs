@@ -49,7 +49,7 @@ pub mod internals {
     }
     pub mod runtime {
         pub use crate::runtime::{
-            Agent, Board, Boxed, CarrierFactory, Ending, Handling, LifePlan, RestartPolicy,
+            Agent, AgentPlan, Board, Boxed, CarrierFactory, Ending, Handling, RestartPolicy,
             RunnerOptions, Source, Submitted, Supervisor, SupervisorOptions, supervisor_channel,
         };
         pub mod shutdown {

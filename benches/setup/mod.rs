@@ -9,7 +9,7 @@ use docent::internals::bus::{Carrier, Embedded};
 use docent::internals::event::{AgentName, Known};
 use docent::internals::runtime::shutdown::{Level, StopSwitch, stop_pair};
 use docent::internals::runtime::{
-    Agent, Board, CarrierFactory, LifePlan, RestartPolicy, RunnerOptions, Supervisor,
+    Agent, AgentPlan, Board, CarrierFactory, RestartPolicy, RunnerOptions, Supervisor,
     SupervisorOptions, supervisor_channel,
 };
 use docent::internals::store::{
@@ -301,7 +301,7 @@ fn supervisor(
 ) -> Result<Supervisor, Failure> {
     let data_dir = store.path().parent().ok_or("the store is in no folder")?;
     let recorder = FlightRecorder::begin(data_dir)?;
-    let plan = LifePlan {
+    let plan = AgentPlan {
         name: AgentName::Test,
         agent,
         carrier,

@@ -49,7 +49,7 @@ impl Test {
         let nanos = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
         let line = format!(
             "{what} {} {} {} {} {nanos}\n",
-            event.id, event.subject, handling.attempt, handling.incarnation
+            event.id, event.subject, handling.attempt, handling.run
         );
         let written = OpenOptions::new()
             .create(true)

@@ -1,4 +1,4 @@
-//! The agents of this config: what each is made of, and the plan of its lives.
+//! The agents of this config: what each is made of, and how it is run.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::event::AgentName;
 use crate::health::RedisLook;
 use crate::index::Searcher;
 use crate::runtime::{
-    Agent, Board, Compute, Factory, LifePlan, Notifier, RunnerOptions, ScanDesk, Source,
+    Agent, AgentPlan, Board, Compute, Factory, Notifier, RunnerOptions, ScanDesk, Source,
     SupervisorHandle,
 };
 use crate::store::{FlightRecorder, Store};
@@ -41,12 +41,12 @@ pub(super) struct AgentParts {
 }
 
 /// A plan for every agent that is on.
-pub(super) fn plans(parts: &AgentParts, carriers: &Carriers) -> Result<Vec<LifePlan>, Fatal> {
+pub(super) fn plans(parts: &AgentParts, carriers: &Carriers) -> Result<Vec<AgentPlan>, Fatal> {
     let mut plans = Vec::new();
     for name in &parts.on {
         let agent = factory(parts, *name)?;
         let backoff_max = parts.config.delivery.backoff_max;
-        plans.push(LifePlan {
+        plans.push(AgentPlan {
             name: *name,
             agent,
             carrier: carriers.factory(*name, &parts.store, backoff_max),
@@ -86,7 +86,7 @@ fn source(parts: &AgentParts) -> Source {
     )
 }
 
-/// What makes a new life of an agent.
+/// What makes a new run of an agent.
 fn factory(parts: &AgentParts, name: AgentName) -> Result<Factory, Fatal> {
     let (store, compute, source) = (parts.store.clone(), parts.compute.clone(), source(parts));
     Ok(match name {
@@ -159,7 +159,7 @@ fn audit(parts: &AgentParts, source: Source) -> Factory {
         source,
         board: parts.board.clone(),
         redis: parts.redis.clone(),
-        // Of its own, for all its lives: an alert must not wait for the work whose trouble it tells of.
+        // Of its own, for all its runs: an alert must not wait for the work whose trouble it tells of.
         compute: Compute::new(COMPUTE_MIN),
     };
     Arc::new(move || agent(LoggingAudit::new(options.clone(), context.clone())))

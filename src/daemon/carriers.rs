@@ -32,7 +32,7 @@ enum CarrierError {
     Absent { url: String, why: String },
 }
 
-/// Everything about carriers that outlives an agent's life.
+/// Everything about carriers that outlives an agent's run.
 pub(super) struct Carriers {
     choice: CarrierChoice,
     agents: Vec<(AgentName, CarrierChoice)>,
@@ -130,7 +130,7 @@ impl Carriers {
         }
     }
 
-    /// What makes the carrier of an agent's new life.
+    /// What makes the carrier of an agent's new run.
     pub(super) fn factory(
         &self,
         name: AgentName,

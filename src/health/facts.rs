@@ -191,7 +191,7 @@ pub(crate) struct StreamFacts {
 pub(crate) struct RedisView {
     /// How it stands now.
     pub facts: RedisFacts,
-    /// It has carried in this life.
+    /// It has carried in this run.
     pub has_carried: bool,
     pub reconnects: usize,
     /// Why it could not carry when that was seen last.

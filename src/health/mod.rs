@@ -96,7 +96,7 @@ pub(crate) struct Detected {
 /// What may mend an issue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fix {
-    /// The supervisor begins a new life of the agent.
+    /// The supervisor restarts the agent.
     RestartAgent(AgentName),
     /// The index is compared with the store, and what differs is repaired.
     VerifyIndex,

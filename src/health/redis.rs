@@ -174,7 +174,7 @@ pub(super) mod tests {
             (false, long, true, false, Some(Severity::Warning)),
             // It was never there.
             (false, long, false, false, None),
-            // It was there before this life.
+            // It was there before this run.
             (false, long, false, true, Some(Severity::Warning)),
         ];
         for (needed, since, has_carried, standing, expected) in cases {

@@ -14,7 +14,7 @@ use crate::store::{AgentCounts, ReadError};
 pub(crate) struct Memory {
     /// When nothing was pending last, as far as somebody looked; 0: never.
     settled_at: AtomicI64,
-    /// When every collection had been scanned in this life of the daemon; 0: not yet.
+    /// When every collection had been scanned in this run of the daemon; 0: not yet.
     scanned_at: AtomicI64,
     /// An agent that was turned on has yet to catch up.
     behind: AtomicBool,

@@ -54,7 +54,7 @@ pub(super) const RESTART: About = About::new(
     ProblemKind::Timeout,
 ]);
 
-/// `POST /api/v1/agents/{name}/restart`: a new life of an agent; a parked one is brought back.
+/// `POST /api/v1/agents/{name}/restart`: restarts an agent; a parked one is brought back.
 ///
 /// `operator.acted` is durable before a supervisor is asked.
 pub(super) async fn restart(

@@ -42,8 +42,8 @@ impl From<ReadError> for Ending {
 pub struct Handling {
     /// Which attempt this is, from 1.
     pub attempt: u32,
-    /// Which life of the agent handles it, from 1.
-    pub incarnation: u64,
+    /// Which run of the agent handles it, from 1.
+    pub run: u64,
     /// Beaten by a handler that takes long; one that does not for `stall_timeout` is stopped.
     pub heartbeat: Heartbeat,
 }
@@ -85,7 +85,7 @@ impl DutyContext {
         }
     }
 
-    /// Waits until what was handed to the store before is committed or refused: what is read then is what an earlier life left
+    /// Waits until what was handed to the store before is committed or refused: what is read then is what an earlier run left
     /// behind. It takes as long as the store cannot be written, which is not the agent's fault. `None`: told to stop meanwhile.
     pub(crate) async fn after_earlier_writes(
         &self,
@@ -100,7 +100,7 @@ impl DutyContext {
     }
 }
 
-/// Something that an agent does by itself for as long as it lives: a source.
+/// Something that an agent does by itself for as long as it runs: a source.
 pub struct Duty {
     /// Its name, for a log line.
     pub name: &'static str,
@@ -122,7 +122,7 @@ impl Duty {
     }
 }
 
-/// One life of an agent. Its state goes with it; what must stay stands in the store.
+/// One run of an agent. Its state goes with it; what must stay stands in the store.
 pub trait Agent: Send + Sync + 'static {
     /// Which agent it is.
     fn name(&self) -> AgentName;
@@ -137,7 +137,7 @@ pub trait Agent: Send + Sync + 'static {
     }
 }
 
-/// Makes a new life of an agent.
+/// Makes a new run of an agent.
 pub(crate) type Factory = Arc<dyn Fn() -> Arc<dyn Agent> + Send + Sync>;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! How agents live: the trait they implement, the runner that carries deliveries to them, the supervisor that starts,
+//! How agents run: the trait they implement, the runner that carries deliveries to them, the supervisor that starts,
 //! watches, restarts and drains them.
 //!
-//! - **TASK-1** Agents live here alone: the supervisor begins their lives, a life its duties and its runner, a runner its handlers,
+//! - **TASK-1** Tasks begin here alone: the supervisor begins the runs of agents, a run its duties and its runner, a runner its handlers,
 //!   and each joins what it began.
 //! - **STOP-1** After the first signal nothing new is taken; what is pending is finished or left owed.
 
@@ -9,7 +9,7 @@ mod agent;
 mod compute;
 mod figures;
 mod isolation;
-mod life;
+mod agent_run;
 mod notifier;
 mod restart;
 mod restart_request;
@@ -25,8 +25,8 @@ mod watched;
 
 pub use agent::{Agent, Boxed, Ending, Handling};
 pub(crate) use agent::{Duty, DutyContext, DutyError, Factory};
+pub use agent_run::{AgentPlan, CarrierFactory};
 pub(crate) use compute::Compute;
-pub use life::{CarrierFactory, LifePlan};
 pub(crate) use notifier::Notifier;
 pub use restart::RestartPolicy;
 pub use restart_request::supervisor_channel;

@@ -14,12 +14,12 @@ pub struct RestartPolicy {
     pub backoff_max: Duration,
 }
 
-/// The decision about an agent whose life has ended.
+/// The decision about an agent whose run has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RestartDecision {
-    /// Begin a new life after this long.
+    /// Begin a new run after this long.
     Restart { after: Duration },
-    /// Begin no new life: it failed too often.
+    /// Begin no new run: it failed too often.
     Park,
 }
 

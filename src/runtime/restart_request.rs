@@ -18,7 +18,7 @@ pub enum RequestError {
     Stopping,
 }
 
-/// Somebody wants a new life of an agent.
+/// Somebody wants an agent restarted.
 pub struct RestartRequest {
     pub(super) agent: AgentName,
     pub(super) reason: String,
@@ -38,7 +38,7 @@ pub fn supervisor_channel() -> (SupervisorHandle, mpsc::Receiver<RestartRequest>
 }
 
 impl SupervisorHandle {
-    /// Ends the agent's present life and begins a new one; brings a parked agent back.
+    /// Restarts an agent; brings a parked one back.
     pub async fn restart(&self, agent: AgentName, reason: &str) -> Result<(), RequestError> {
         let (reply, answer) = oneshot::channel();
         let request = RestartRequest {

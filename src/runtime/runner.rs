@@ -79,8 +79,8 @@ pub(super) struct RunnerParts {
     pub(super) isolation: Isolation,
     /// Where it stands what is being handled, in case docent crashes.
     pub(super) recorder: Option<FlightRecorder>,
-    pub(super) life: u64,
-    /// Where handlers run: threads of this life alone.
+    pub(super) run: u64,
+    /// Where handlers run: threads of this run alone.
     pub(super) handlers: Handle,
     /// Who publishes derived events.
     pub(super) source: String,
@@ -596,7 +596,7 @@ impl Runner {
         let seq = event.seq;
         let handling = Handling {
             attempt: attempts + 1,
-            incarnation: self.parts.life,
+            run: self.parts.run,
             heartbeat: Heartbeat::default(),
         };
         let (agent, handled, heartbeat) = (

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::awake;
 
-/// How urgently a life is to end. Levels only rise.
+/// How urgently a run is to end. Levels only rise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     Run,

@@ -27,7 +27,7 @@ pub enum AgentState {
     /// About to start for the first time.
     Starting,
     Running,
-    /// It ended; the next life begins after a backoff.
+    /// It ended; the next run begins after a backoff.
     Restarting,
     /// It failed too often: no longer started.
     Parked,
@@ -131,7 +131,7 @@ impl Board {
         self.watched.set(whose, tasks);
     }
 
-    /// What stands still for too long, if anything does. An agent that is off, parked or between two lives has nothing that
+    /// What stands still for too long, if anything does. An agent that is off, parked or between two runs has nothing that
     /// must make progress.
     pub fn still(&self) -> Option<Still> {
         self.watched.still()

@@ -1,4 +1,4 @@
-//! The supervisor: the only place that begins the lives of agents. It joins every one, decides what follows, and tells.
+//! The supervisor: the only place that begins the runs of agents. It joins every one, decides what follows, and tells.
 
 mod drain;
 
@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
+use super::agent_run::{AgentPlan, Around, FOR_RESTART, RunEnd, run_agent};
 use super::isolation::Isolation;
-use super::life::{Around, FOR_RESTART, LifeEnd, LifePlan, live};
 use super::restart::{RestartDecision, RestartPolicy, decide};
 use super::restart_request::{RequestError, RestartRequest};
 use super::runner::panic_text;
@@ -53,14 +53,14 @@ pub struct SupervisorEnd {
 
 /// One agent, as the supervisor sees it.
 struct Ward {
-    plan: Arc<LifePlan>,
-    lives: u64,
+    plan: Arc<AgentPlan>,
+    runs: u64,
     began: Instant,
     /// The ends that led to a restart, since the supervisor began.
     ends: Vec<Duration>,
     switch: Option<StopSwitch>,
     again_at: Option<Instant>,
-    /// A life after a restart has not yet lasted long enough to call the agent well.
+    /// A run after a restart has not yet lasted long enough to call the agent well.
     unwell: bool,
     /// A restart was asked for: its end is no failure.
     asked: Option<String>,
@@ -76,7 +76,7 @@ pub struct Supervisor {
     isolation: Isolation,
     requests: mpsc::Receiver<RestartRequest>,
     wards: HashMap<AgentName, Ward>,
-    lives: JoinSet<(AgentName, LifeEnd)>,
+    runs: JoinSet<(AgentName, RunEnd)>,
     tasks: HashMap<Id, AgentName>,
     began: Instant,
     leaked: usize,
@@ -90,15 +90,15 @@ impl Supervisor {
         board: Board,
         options: SupervisorOptions,
         requests: mpsc::Receiver<RestartRequest>,
-        plans: Vec<LifePlan>,
+        plans: Vec<AgentPlan>,
     ) -> Self {
         let now = Instant::now();
-        let ward = |plan: LifePlan| {
+        let ward = |plan: AgentPlan| {
             (
                 plan.name,
                 Ward {
                     plan: Arc::new(plan),
-                    lives: 0,
+                    runs: 0,
                     began: now,
                     ends: Vec::new(),
                     switch: None,
@@ -117,7 +117,7 @@ impl Supervisor {
             isolation: Isolation::default(),
             requests,
             wards: plans.into_iter().map(ward).collect(),
-            lives: JoinSet::new(),
+            runs: JoinSet::new(),
             tasks: HashMap::new(),
             began: now,
             leaked: 0,
@@ -140,7 +140,7 @@ impl Supervisor {
             let next = self.wards.values().filter_map(Ward::next_moment).min();
             let next = next.map_or(look, |moment| moment.min(look));
             tokio::select! {
-                Some(joined) = self.lives.join_next_with_id(), if !self.lives.is_empty() => {
+                Some(joined) = self.runs.join_next_with_id(), if !self.runs.is_empty() => {
                     let (name, end) = self.who(joined);
                     if let Some(summary) = self.ended(name, end).await { return summary; }
                 }
@@ -158,8 +158,8 @@ impl Supervisor {
 
     fn who(
         &mut self,
-        joined: Result<(Id, (AgentName, LifeEnd)), tokio::task::JoinError>,
-    ) -> (AgentName, LifeEnd) {
+        joined: Result<(Id, (AgentName, RunEnd)), tokio::task::JoinError>,
+    ) -> (AgentName, RunEnd) {
         match joined {
             Ok((id, end)) => {
                 self.tasks.remove(&id);
@@ -170,15 +170,15 @@ impl Supervisor {
                     .tasks
                     .remove(&error.id())
                     .unwrap_or(AgentName::SelfHealing);
-                (name, LifeEnd::Panicked(panic_text(error)))
+                (name, RunEnd::Panicked(panic_text(error)))
             }
         }
     }
 
-    /// Begins the lives whose time has come.
+    /// Begins the runs whose time has come.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place that begins lives; joined in run and drain"
+        reason = "the one place that begins runs; joined in run and drain"
     )]
     fn begin_due(&mut self) {
         let now = Instant::now();
@@ -187,11 +187,11 @@ impl Supervisor {
                 continue;
             }
             ward.again_at = None;
-            ward.lives += 1;
+            ward.runs += 1;
             ward.began = now;
             let (switch, stop) = stop_pair();
             ward.switch = Some(switch);
-            let (name, plan, life) = (*name, ward.plan.clone(), ward.lives);
+            let (name, plan, run) = (*name, ward.plan.clone(), ward.runs);
             let around = Around {
                 store: self.store.clone(),
                 board: self.board.clone(),
@@ -201,22 +201,22 @@ impl Supervisor {
                 recorder: self.recorder.clone(),
             };
             let task = self
-                .lives
-                .spawn(async move { (name, live(plan, life, around).await) });
+                .runs
+                .spawn(async move { (name, run_agent(plan, run, around).await) });
             self.tasks.insert(task.id(), name);
             self.board.update(name, |status| {
                 status.state = AgentState::Running;
-                status.restarts = life - 1;
+                status.restarts = run - 1;
             });
         }
     }
 
-    /// A life has ended: decides what follows.
-    async fn ended(&mut self, name: AgentName, end: LifeEnd) -> Option<SupervisorEnd> {
+    /// A run has ended: decides what follows.
+    async fn ended(&mut self, name: AgentName, end: RunEnd) -> Option<SupervisorEnd> {
         let ward = self.wards.get_mut(&name)?;
         ward.switch = None;
         let asked = ward.asked.take();
-        if let LifeEnd::Blocked(why) = &end {
+        if let RunEnd::Blocked(why) = &end {
             self.leaked += 1;
             tracing::error!(agent = %name, leaked = self.leaked, why, "a thread is lost to a handler that blocks");
             if self.leaked >= LEAKED_MAX {
@@ -231,11 +231,11 @@ impl Supervisor {
             }
         }
         let reason = match end {
-            LifeEnd::Stopped(_) => "it stopped without being told to".to_owned(),
-            LifeEnd::Failed(why) => format!("failed: {why}"),
-            LifeEnd::Panicked(why) => format!("panicked: {why}"),
-            LifeEnd::Stalled(why) => format!("stalled: {why}"),
-            LifeEnd::Blocked(why) => format!("blocked: {why}"),
+            RunEnd::Stopped(_) => "it stopped without being told to".to_owned(),
+            RunEnd::Failed(why) => format!("failed: {why}"),
+            RunEnd::Panicked(why) => format!("panicked: {why}"),
+            RunEnd::Stalled(why) => format!("stalled: {why}"),
+            RunEnd::Blocked(why) => format!("blocked: {why}"),
         };
         let since = self.began.elapsed();
         match asked {
@@ -266,17 +266,13 @@ impl Supervisor {
             RestartDecision::Restart { after } => {
                 ward.again_at = Some(Instant::now() + after);
                 tracing::warn!(name: "agent.restarted", agent = %name, reason, after = ?after, "an agent ended and is restarted");
-                (
-                    EventType::AgentRestarted,
-                    AgentState::Restarting,
-                    ward.lives,
-                )
+                (EventType::AgentRestarted, AgentState::Restarting, ward.runs)
             }
             RestartDecision::Park => {
                 tracing::error!(name: "agent.parked", agent = %name, reason, restarts = self.policy.restarts, window = ?self.policy.window,
                     "an agent failed too often and is parked; the others continue; fix the cause, then run `docent agent restart {name}`, or wait for self_healing");
-                // No new life follows.
-                (EventType::AgentParked, AgentState::Parked, ward.lives - 1)
+                // No new run follows.
+                (EventType::AgentParked, AgentState::Parked, ward.runs - 1)
             }
         };
         self.board.watch(name.as_str(), Vec::new());
@@ -304,7 +300,7 @@ impl Supervisor {
             })
             .map(|(name, ward)| {
                 ward.unwell = false;
-                (*name, ward.lives - 1)
+                (*name, ward.runs - 1)
             })
             .collect();
         for (name, restarts) in well {
@@ -324,7 +320,7 @@ impl Supervisor {
                         switch.raise(FOR_RESTART);
                     }
                     None => {
-                        // Parked, or waiting for its backoff: a new life begins now, with a clean slate.
+                        // Parked, or waiting for its backoff: a new run begins now, with a clean slate.
                         ward.ends.clear();
                         ward.again_at = Some(Instant::now());
                     }

@@ -1,4 +1,4 @@
-//! What must make progress, and whether it does: every task of every life, and the supervisor's loop.
+//! What must make progress, and whether it does: every task of every run, and the supervisor's loop.
 
 use std::collections::BTreeMap;
 use std::fmt;

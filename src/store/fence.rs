@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::leases::FlightRight;
 
-/// One life of a runner. When the runner is replaced its incarnation ends, and whatever it submitted and the writer
+/// One run of a runner. When the runner is replaced its incarnation ends, and whatever it submitted and the writer
 /// has not taken yet is refused.
 #[derive(Debug, Clone)]
 pub(crate) struct Incarnation(Arc<AtomicBool>);
@@ -20,7 +20,7 @@ impl Incarnation {
         self.0.store(false, Ordering::SeqCst);
     }
 
-    /// The fence of a flight that begins in this life, by this right.
+    /// The fence of a flight that begins in this run, by this right.
     pub(crate) fn flight(&self, right: FlightRight) -> Fence {
         Fence {
             incarnation: self.clone(),
@@ -63,10 +63,10 @@ mod tests {
     }
 
     #[test]
-    fn a_flight_of_an_ended_life_is_not_taken() {
-        let life = Incarnation::begin();
-        let fence = life.flight(FlightRight::Free);
-        life.end();
+    fn a_flight_of_an_ended_run_is_not_taken() {
+        let run = Incarnation::begin();
+        let fence = run.flight(FlightRight::Free);
+        run.end();
         assert!(!fence.take());
     }
 }

@@ -283,13 +283,13 @@ async fn of_an_outcome_and_a_failure_of_one_flight_the_first_taken_counts(on: En
     assert_eq!(two.committed().await, Err(WriteError::Refused));
 }
 
-async fn what_an_ended_life_submits_is_refused_and_stays_owed(on: Engine) {
+async fn what_an_ended_run_submits_is_refused_and_stays_owed(on: Engine) {
     let opened = open_on(on).await;
     let seq = opened.store.publish(report("a")).await.unwrap().seq;
     let key = key(&opened.store, seq).await;
-    let life = Incarnation::begin();
-    let fence = life.flight(crate::store::FlightRight::Free);
-    life.end();
+    let run = Incarnation::begin();
+    let fence = run.flight(crate::store::FlightRight::Free);
+    run.end();
     let late = opened.store.settle(key, fence, done(), "s").await.unwrap();
     assert_eq!(late.committed().await, Err(WriteError::Refused));
     assert_eq!(first(&opened.store).await, [seq]);
@@ -791,7 +791,7 @@ on_both_engines! {
     an_event_over_the_bound_is_refused_and_the_batch_goes_on,
     a_delivery_is_settled_once,
     of_an_outcome_and_a_failure_of_one_flight_the_first_taken_counts,
-    what_an_ended_life_submits_is_refused_and_stays_owed,
+    what_an_ended_run_submits_is_refused_and_stays_owed,
     the_last_attempt_makes_it_dead_tells_and_a_replay_makes_it_owed_again,
     the_death_of_a_dead_letters_event_is_not_told,
     an_outcome_that_breaks_a_rule_applies_nothing_of_itself_and_harms_no_neighbour,

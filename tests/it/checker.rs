@@ -114,7 +114,7 @@ impl Evidence {
             !line.start
                 && line.event == began.event
                 && line.attempt == began.attempt
-                && line.life == began.life
+                && line.run == began.run
                 && line.nanos >= began.nanos
         });
         let gone = self.gone.get(host).into_iter().flatten();
@@ -131,7 +131,7 @@ fn well_done() -> Evidence {
         event: event.to_owned(),
         subject: "work/1".to_owned(),
         attempt: 1,
-        life: 1,
+        run: 1,
         nanos,
     };
     let events = ["a", "b", "c"].map(str::to_owned);

@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use crate::helper::{DEADLINE, World};
 use crate::work::{Line, QUICK};
 
-/// The attempts and the lives of an event, in the order in which they began.
+/// The attempts and the runs of an event, in the order in which they began.
 fn attempts(world: &World, event: &str) -> Vec<(u32, u64)> {
     let lines = world.lines();
     let of_event = lines
         .iter()
         .filter(|line| line.start && line.event == event);
-    of_event.map(|line| (line.attempt, line.life)).collect()
+    of_event.map(|line| (line.attempt, line.run)).collect()
 }
 
 /// The texts of an error chain.
@@ -361,7 +361,7 @@ fn a_duty_that_panics_fails_or_hangs_restarts_its_agent() {
                 .is_some_and(|s| s.starts_with("agent/test@"))
         );
         assert_eq!(world.status()["agents"]["test"]["restarts"], restarts);
-        // What the handler had finished stays done; its new life works.
+        // What the handler had finished stays done; its new run works.
         assert_eq!(world.until_work(&id, "done")["attempts"], 0);
         let next = world.work("work/duty", json!({}));
         world.until_work(&next, "done");

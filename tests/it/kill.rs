@@ -71,7 +71,7 @@ fn ten_kills_lose_nothing_and_double_nothing() {
     );
 }
 
-/// One life of a daemon, while files are edited and events published; ended by a kill at `moment`. Gives how many edits.
+/// One run of a daemon, while files are edited and events published; ended by a kill at `moment`. Gives how many edits.
 fn live(world: &World, client: &Client, files: &mut Files, (moment, mut rng): (u64, Rng)) -> u32 {
     let over = AtomicBool::new(false);
     let daemon = world.spawn();

@@ -35,9 +35,9 @@ pub(crate) struct Line {
     pub(crate) event: String,
     pub(crate) subject: String,
     pub(crate) attempt: u32,
-    /// Which life of the agent, from 1.
-    pub(crate) life: u64,
-    /// On a clock that all lives share.
+    /// Which run of the agent, from 1.
+    pub(crate) run: u64,
+    /// On a clock that all runs share.
     pub(crate) nanos: u128,
 }
 
@@ -206,7 +206,7 @@ impl World {
 impl Line {
     fn parse(line: &str) -> Line {
         let words: Vec<&str> = line.split(' ').collect();
-        let [what, event, subject, attempt, life, nanos] = words[..] else {
+        let [what, event, subject, attempt, run, nanos] = words[..] else {
             panic!("not a line of the test's log: {line}");
         };
         Line {
@@ -215,7 +215,7 @@ impl Line {
             event: event.to_owned(),
             subject: subject.to_owned(),
             attempt: attempt.parse().expect("an attempt"),
-            life: life.parse().expect("a life"),
+            run: run.parse().expect("a run"),
             nanos: nanos.parse().expect("a moment"),
         }
     }

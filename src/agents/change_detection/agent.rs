@@ -31,7 +31,7 @@ pub(crate) struct ChangeDetection {
 }
 
 impl ChangeDetection {
-    /// One life of the agent. Patterns that [`WatchOptions::check`] refuses end its duty with an error.
+    /// One run of the agent. Patterns that [`WatchOptions::check`] refuses end its duty with an error.
     pub(crate) fn new(
         options: WatchOptions,
         store: Store,

@@ -46,7 +46,7 @@ pub(super) struct Markers {
 impl Markers {
     pub(super) fn new(context: AgentContext, queue: ChangedPaths, desk: ScanDesk) -> Self {
         let arrived = desk.markers().next() - 1;
-        // Whoever waits for one of an earlier life is answered by this one.
+        // Whoever waits for one of an earlier run is answered by this one.
         desk.markers().ask();
         Markers {
             context,

@@ -162,7 +162,7 @@ impl Watches {
         let file = folder.join(number.to_string());
         let made = match std::fs::File::create_new(&file) {
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-                // An earlier life was killed at this moment.
+                // An earlier run was killed at this moment.
                 std::fs::remove_file(&file).and_then(|()| std::fs::File::create_new(&file))
             }
             made => made,

@@ -37,7 +37,7 @@ impl AttemptEnds {
         let (done, failed) = (known(counts.handled), known(counts.failed));
         let seen = self.0.entry(agent).or_insert_with(|| AttemptTimes {
             began: at,
-            // The counts are older than this life of the agent: what ended before it may have ended long ago.
+            // The counts are older than this run of the agent: what ended before it may have ended long ago.
             samples: VecDeque::from([(at, done, failed)]),
             ended: done + failed,
             moved_at: at,

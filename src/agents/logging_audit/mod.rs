@@ -82,7 +82,7 @@ pub(crate) struct AuditContext {
     pub compute: Compute,
 }
 
-/// One life of logging_audit.
+/// One run of logging_audit.
 pub(crate) struct LoggingAudit {
     options: Arc<AuditOptions>,
     context: AuditContext,
@@ -91,7 +91,7 @@ pub(crate) struct LoggingAudit {
 }
 
 impl LoggingAudit {
-    /// A new life: its state stands in the store.
+    /// A new run: its state stands in the store.
     pub(crate) fn new(options: Arc<AuditOptions>, context: AuditContext) -> Self {
         LoggingAudit {
             options,

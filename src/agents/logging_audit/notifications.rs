@@ -57,7 +57,7 @@ enum Progress {
     },
 }
 
-/// One life of the duty.
+/// One run of the duty.
 pub(super) struct NotificationDuty {
     options: Arc<AuditOptions>,
     context: AuditContext,

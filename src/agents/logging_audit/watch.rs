@@ -37,7 +37,7 @@ enum JudgeError {
     Write(#[from] WriteError),
 }
 
-/// One life of the duty.
+/// One run of the duty.
 pub(super) struct Watch {
     options: Arc<AuditOptions>,
     context: AuditContext,
@@ -73,7 +73,7 @@ impl Watch {
 
     /// Looks until told to stop.
     pub(super) async fn run(mut self, context: DutyContext) -> Result<(), DutyError> {
-        // What a life before this one submitted is committed or refused before the rows are read.
+        // What a run before this one submitted is committed or refused before the rows are read.
         match context.after_earlier_writes(&self.context.store).await {
             None => return Ok(()),
             Some(passed) => passed?,

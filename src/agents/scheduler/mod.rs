@@ -92,7 +92,7 @@ impl Timetable {
     }
 }
 
-/// One life of the scheduler.
+/// One run of the scheduler.
 pub(crate) struct Scheduler {
     timetable: Arc<Timetable>,
     store: Store,
@@ -100,7 +100,7 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    /// A new life: its state stands in the store.
+    /// A new run: its state stands in the store.
     pub(crate) fn new(timetable: Arc<Timetable>, store: Store, source: Source) -> Self {
         Scheduler {
             timetable,

@@ -99,7 +99,7 @@ impl Bench {
         );
         let handling = Handling {
             attempt: 1,
-            incarnation: 1,
+            run: 1,
             heartbeat: Heartbeat::default(),
         };
         let ending = agent.handle(&event, &handling).await;

@@ -61,7 +61,7 @@ pub(super) struct Fixes {
 }
 
 impl Fixes {
-    /// None was tried in this life.
+    /// None was tried in this run.
     pub(super) fn new(retries: FixRetries) -> Self {
         Fixes {
             retries,

@@ -79,7 +79,7 @@ pub(super) struct Judgement {
 }
 
 impl Sightings {
-    /// Nothing was seen yet, in a life that begins at `at`.
+    /// Nothing was seen yet, in a run that begins at `at`.
     pub(super) fn new(at: Instant) -> Self {
         Sightings {
             begun: at,

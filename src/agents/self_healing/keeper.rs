@@ -34,7 +34,7 @@ pub(super) const WANTED: &str = "maintenance";
 /// How long after its event the request may come into the store: it is committed when its handler has ended.
 const COMMIT: Duration = Duration::from_millis(500);
 
-/// One life of the keeper.
+/// One run of the keeper.
 pub(super) struct Keeper {
     pub(super) store: Store,
     pub(super) requests: Arc<Requests>,
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn maintenance_that_the_end_of_the_process_cut_off_is_done_by_the_next_life() {
+    async fn maintenance_that_the_end_of_the_process_cut_off_is_done_by_the_next_run() {
         let bench = Bench::new();
         let requested = |value: &str| {
             vec![Effect::Remember {
@@ -306,7 +306,7 @@ mod tests {
             let submitted = bench.store.submit(effects, Vec::new()).await.unwrap();
             submitted.committed().await.unwrap();
         };
-        // Nothing is asked for in this life: what an earlier one heard of stands in the store.
+        // Nothing is asked for in this run: what an earlier one heard of stands in the store.
         write(requested("the first")).await;
         let keeper = keeper(&bench);
         keeper.round(&mut plan()).await.unwrap();

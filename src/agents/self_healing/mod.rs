@@ -81,7 +81,7 @@ pub(crate) struct HealingContext {
     pub compute: Compute,
 }
 
-/// One life of self_healing.
+/// One run of self_healing.
 pub(crate) struct SelfHealing {
     options: HealingOptions,
     context: HealingContext,
@@ -89,7 +89,7 @@ pub(crate) struct SelfHealing {
 }
 
 impl SelfHealing {
-    /// A new life: its state stands in the store.
+    /// A new run: its state stands in the store.
     pub(crate) fn new(options: HealingOptions, context: HealingContext) -> Self {
         for fix in Fix::NAMES {
             context.store.figures().knows_fix(fix);

@@ -44,7 +44,7 @@ pub(super) struct Parts {
     pub(super) hands: Arc<dyn Hands>,
 }
 
-/// One life of the probe.
+/// One run of the probe.
 pub(super) struct Probe {
     pub(super) parts: Parts,
     pub(super) memory: ProbeMemory,
@@ -96,7 +96,7 @@ impl Probe {
 
     /// Looks every `probe`, and when somebody asks, until told to stop.
     pub(super) async fn run(mut self, context: DutyContext) -> Result<(), DutyError> {
-        // What a life before this one submitted is committed or refused before the open issues are read.
+        // What a run before this one submitted is committed or refused before the open issues are read.
         match context.after_earlier_writes(&self.parts.store).await {
             None => return Ok(()),
             Some(passed) => passed?,

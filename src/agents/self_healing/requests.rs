@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Notify, watch};
 
-/// Shared by one life's handlers and duties.
+/// Shared by one run's handlers and duties.
 #[derive(Debug)]
 pub(super) struct Requests {
     /// Something may have changed: look.
@@ -68,7 +68,7 @@ impl Requests {
         self.check.swap(false, Ordering::SeqCst)
     }
 
-    /// The last verdict on the store's pages in this life; the inner `None`: they are intact.
+    /// The last verdict on the store's pages in this run; the inner `None`: they are intact.
     pub(super) fn integrity(&self) -> Option<Option<String>> {
         self.integrity.borrow().clone()
     }

@@ -226,7 +226,7 @@ async fn an_issue_is_told_when_it_opens_and_when_it_closes_across_restarts() {
     let open = bench.open().await;
     assert_eq!(open[0].subject, "root_absent:docs");
 
-    // Another life: it stands, and is not told again; then it is gone.
+    // Another run: it stands, and is not told again; then it is gone.
     let mut probe = bench.probe();
     bench.round(&mut probe, 20).await;
     assert_eq!(bench.told().await.len(), 1);

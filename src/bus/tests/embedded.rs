@@ -183,7 +183,7 @@ async fn what_is_replayed_in_the_midst_of_what_was_read_ahead_is_offered_in_its_
 }
 
 #[tokio::test]
-async fn the_carrier_of_a_new_life_begins_with_the_lowest_that_is_owed() {
+async fn the_carrier_of_a_new_run_begins_with_the_lowest_that_is_owed() {
     let mut bench = Bench::new();
     let (one, two) = (
         bench.ledger.publish("a").await,

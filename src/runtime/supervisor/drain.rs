@@ -1,10 +1,10 @@
-//! The end of the supervisor: every life is told to stop, joined, and named while it is late.
+//! The end of the supervisor: every run is told to stop, joined, and named while it is late.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::life::LifeEnd;
+use super::super::agent_run::RunEnd;
 use super::super::shutdown::{Level, Stop};
 use super::super::status::{AgentState, Phase};
 use super::{Supervisor, SupervisorEnd};
@@ -13,13 +13,13 @@ use super::{Supervisor, SupervisorEnd};
 const STRAGGLERS: Duration = Duration::from_secs(5);
 
 impl Supervisor {
-    /// Passes the levels on to every life and joins them all.
+    /// Passes the levels on to every run and joins them all.
     pub(super) async fn drain(mut self, stop: Stop) -> SupervisorEnd {
         self.board.enter(Phase::Draining);
         let mut summary = SupervisorEnd::default();
         let mut told = Instant::now();
         let mut level = Level::Run;
-        while !self.lives.is_empty() {
+        while !self.runs.is_empty() {
             self.heartbeat.beat();
             if stop.level() > level {
                 level = stop.level();
@@ -28,12 +28,12 @@ impl Supervisor {
                 }
             }
             tokio::select! {
-                Some(joined) = self.lives.join_next_with_id() => {
+                Some(joined) = self.runs.join_next_with_id() => {
                     let (name, end) = self.who(joined);
                     if let Some(ward) = self.wards.get_mut(&name) { ward.switch = None; }
                     self.board.update(name, |status| status.state = AgentState::Stopped);
                     match end {
-                        LifeEnd::Stopped(late) => summary.stragglers.extend(late.into_iter().map(|what| format!("{name}: {what}"))),
+                        RunEnd::Stopped(late) => summary.stragglers.extend(late.into_iter().map(|what| format!("{name}: {what}"))),
                         other => summary.stragglers.push(format!("{name}: {other:?}")),
                     }
                 }

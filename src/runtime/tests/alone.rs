@@ -27,7 +27,7 @@ async fn a_suspect_begins_when_nothing_else_is_in_flight_and_nothing_else_begins
     let (one, two) = (bench.publish("a").await, bench.publish("b").await);
     let three = bench.publish("c").await;
     suspect(&bench, two, 1);
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let (first, second) = (bench.call().await, bench.call().await);
     assert_eq!((first.seq, second.seq), (one, three));
     let four = bench.publish("d").await;
@@ -49,7 +49,7 @@ async fn of_a_suspects_subject_the_older_one_goes_first() {
     let mut bench = Bench::new(setup());
     let (one, two) = (bench.publish("a").await, bench.publish("a").await);
     suspect(&bench, two, 2);
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     for seq in [one, two] {
         let call = bench.call().await;
         assert_eq!(call.seq, seq);
@@ -63,7 +63,7 @@ async fn what_docent_has_crashed_on_three_times_is_dead_and_its_handler_is_not_c
     let mut bench = Bench::new(setup());
     let (one, two) = (bench.publish("a").await, bench.publish("b").await);
     suspect(&bench, one, 3);
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let call = bench.call().await;
     assert_eq!(call.seq, two);
     call.succeeds();

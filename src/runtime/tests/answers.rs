@@ -11,7 +11,7 @@ use crate::store::tests::change;
 #[tokio::test]
 async fn an_older_one_of_its_subject_that_was_never_offered_goes_first() {
     let mut bench = Bench::new(Setup::default());
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let (one, two) = (bench.publish("a").await, bench.publish("a").await);
     bench.offer(&[(two, "2-0")]).await;
     let call = bench.call().await;
@@ -26,7 +26,7 @@ async fn an_older_one_of_its_subject_that_was_never_offered_goes_first() {
 #[tokio::test]
 async fn a_copy_of_what_is_settled_is_acknowledged_and_nothing_else() {
     let mut bench = Bench::new(Setup::default());
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let one = bench.publish("a").await;
     bench.offer(&[(one, "1-0")]).await;
     bench.call().await.succeeds();
@@ -45,7 +45,7 @@ async fn a_copy_of_what_is_not_due_yet_is_acknowledged_and_not_queued() {
         ..Setup::default()
     };
     let mut bench = Bench::new(setup);
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let one = bench.publish("a").await;
     bench.offer(&[(one, "1-0")]).await;
     bench.call().await.ends(Ending::Transient("no".to_owned()));
@@ -60,7 +60,7 @@ async fn a_copy_of_what_is_not_due_yet_is_acknowledged_and_not_queued() {
 #[tokio::test]
 async fn copies_are_acknowledged_together_after_the_commit_and_after_leaving_the_table() {
     let mut bench = Bench::new(Setup::default());
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let one = bench.publish("a").await;
     bench.offer(&[(one, "1-0")]).await;
     let call = bench.call().await;
@@ -81,7 +81,7 @@ async fn copies_are_acknowledged_together_after_the_commit_and_after_leaving_the
 #[tokio::test]
 async fn what_there_is_no_permit_for_is_queued_and_handled_without_another_offer() {
     let mut bench = Bench::new(Setup::default());
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let (one, two) = (bench.publish("a").await, bench.publish("b").await);
     bench.offer(&[(one, "1-0"), (two, "2-0")]).await;
     assert_eq!(bench.table(), (1, 1));
@@ -95,7 +95,7 @@ async fn what_there_is_no_permit_for_is_queued_and_handled_without_another_offer
 #[tokio::test]
 async fn an_offer_that_meets_a_commit_under_way_is_answered_by_the_table_not_by_the_ledger() {
     let mut bench = Bench::new(Setup::default());
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let one = bench.publish("a").await;
     bench.offer(&[(one, "1-0")]).await;
     let call = bench.call().await;
@@ -123,7 +123,7 @@ async fn a_place_that_is_another_events_by_now_is_answered_under_the_subject_of_
         ..Setup::default()
     };
     let mut bench = Bench::new(setup);
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let mut places = Vec::new();
     for subject in ["b", "a", "a"] {
         places.push(bench.publish(subject).await);

@@ -75,7 +75,7 @@ impl Setup {
 pub(super) struct Call {
     pub(super) seq: Seq,
     pub(super) attempt: u32,
-    pub(super) life: u64,
+    pub(super) run: u64,
     pub(super) at: Instant,
     end: oneshot::Sender<Ending>,
 }
@@ -113,7 +113,7 @@ impl Agent for Waiting {
             let call = Call {
                 seq: event.seq,
                 attempt: handling.attempt,
-                life: handling.incarnation,
+                run: handling.run,
                 at: Instant::now(),
                 end,
             };
@@ -126,7 +126,7 @@ impl Agent for Waiting {
 }
 
 /// The runner at work.
-pub(super) struct Life {
+pub(super) struct Run {
     pub(super) task: JoinHandle<RunnerEnd>,
     pub(super) switch: StopSwitch,
     incarnation: Incarnation,
@@ -175,12 +175,12 @@ impl Bench {
         }
     }
 
-    /// Begins a life of the runner.
+    /// Begins a run of the runner.
     #[expect(
         clippy::disallowed_methods,
         reason = "the test stands in for the supervisor"
     )]
-    pub(super) fn live(&self, life: u64) -> Life {
+    pub(super) fn run(&self, run: u64) -> Run {
         let carrier: Box<dyn Carrier> = if self.setup.embedded {
             let agent = AgentName::Test;
             Box::new(Embedded::new(self.store.clone(), agent, self.setup.backoff))
@@ -200,22 +200,22 @@ impl Bench {
             incarnation: incarnation.clone(),
             isolation: Isolation::default(),
             recorder: None,
-            life,
+            run,
             handlers: Handle::current(),
             source: "agent/test".to_owned(),
         });
-        Life {
+        Run {
             task: tokio::spawn(runner.run()),
             switch,
             incarnation,
         }
     }
 
-    /// Ends a life as a replaced agent's does.
-    pub(super) async fn end(life: Life) {
-        life.task.abort();
-        life.task.await.ok();
-        life.incarnation.end();
+    /// Ends a run as a replaced agent's does.
+    pub(super) async fn end(run: Run) {
+        run.task.abort();
+        run.task.await.ok();
+        run.incarnation.end();
     }
 
     /// Publishes an event of this subject.

@@ -89,7 +89,7 @@ impl Script {
     }
 }
 
-/// One carrier of a script; the next life's reads on in the same script.
+/// One carrier of a script; the next run's reads on in the same script.
 pub(super) struct Scripted(pub(super) Arc<Script>);
 
 impl Carrier for Scripted {

@@ -9,7 +9,7 @@ mod alone;
 mod answers;
 mod bench;
 mod carrier;
-mod lives;
+mod agent_runs;
 mod pauses;
 mod waking;
 mod whatever_happens;

@@ -13,7 +13,7 @@ fn unavailable() -> Ending {
 #[tokio::test]
 async fn what_is_unavailable_is_no_attempt_and_is_answered_anew_after_the_pause() {
     let mut bench = Bench::new(Setup::default());
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let (one, two) = (bench.publish("a").await, bench.publish("a").await);
     bench.offer(&[(one, "1-0"), (two, "2-0")]).await;
     for _ in 0..2 {
@@ -39,7 +39,7 @@ async fn an_offer_does_not_end_a_pause() {
         ..Setup::default()
     };
     let mut bench = Bench::new(setup);
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let (one, two) = (bench.publish("a").await, bench.publish("a").await);
     let other = bench.publish("b").await;
     bench.offer(&[(one, "1-0")]).await;
@@ -70,7 +70,7 @@ async fn an_offer_does_not_end_a_pause() {
 #[tokio::test]
 async fn a_flight_that_the_store_could_not_settle_is_handled_again_before_others_of_its_subject() {
     let mut bench = Bench::new(Setup::default());
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let (one, two) = (bench.publish("a").await, bench.publish("a").await);
     bench.offer(&[(one, "1-0"), (two, "2-0")]).await;
     bench.store.gate().disk_full(true);
@@ -95,7 +95,7 @@ async fn a_read_that_fails_does_not_shorten_a_pause() {
         ..Setup::default()
     };
     let mut bench = Bench::new(setup);
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let one = bench.publish("a").await;
     bench.offer(&[(one, "1-0")]).await;
     // Each pause is twice as long as the one before, up to the longest.
@@ -121,7 +121,7 @@ async fn a_read_that_fails_does_not_shorten_a_pause() {
 #[tokio::test]
 async fn what_is_damaged_holds_its_subject_and_nothing_else() {
     let mut bench = Bench::new(Setup::default());
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let (one, two) = (bench.publish("a").await, bench.publish("a").await);
     let other = bench.publish("b").await;
     let damage = format!("UPDATE event SET data = x'00' WHERE seq = {}", one.0);

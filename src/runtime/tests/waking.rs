@@ -8,7 +8,7 @@ use crate::store::{Incarnation, Outcome, Settlement};
 #[tokio::test]
 async fn a_permit_that_is_freed_at_submit_starts_what_is_queued_for_another_subject() {
     let mut bench = Bench::new(Setup::default());
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let (one, two) = (bench.publish("a").await, bench.publish("b").await);
     bench.offer(&[(one, "1-0"), (two, "2-0")]).await;
     bench.store.gate().close(Point::Taken);
@@ -24,7 +24,7 @@ async fn a_permit_that_is_freed_at_submit_starts_what_is_queued_for_another_subj
 #[tokio::test]
 async fn the_next_of_a_subject_starts_when_the_commit_is_reported_and_not_before() {
     let mut bench = Bench::new(Setup::default());
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let (one, two) = (bench.publish("a").await, bench.publish("a").await);
     bench.offer(&[(one, "1-0"), (two, "2-0")]).await;
     bench.store.gate().close(Point::Taken);
@@ -49,7 +49,7 @@ async fn a_place_that_a_commit_frees_starts_what_is_queued_for_another_subject()
         ..Setup::default()
     };
     let mut bench = Bench::new(setup);
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let (one, two) = (bench.publish("a").await, bench.publish("b").await);
     bench.offer(&[(one, "1-0"), (two, "2-0")]).await;
     bench.store.gate().close(Point::Taken);
@@ -72,7 +72,7 @@ async fn whatever_leaves_the_table_makes_the_carrier_look_at_the_next_of_its_sub
     };
     let mut bench = Bench::new(setup);
     let (one, two) = (bench.publish("a").await, bench.publish("a").await);
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let call = bench.call().await;
     assert_eq!(call.seq, one);
     call.ends(Ending::Unavailable("gone".to_owned()));

@@ -131,7 +131,7 @@ struct Seen {
     used: HashMap<(EventId, u32), usize>,
     /// The script is over: everything ends well.
     healed: bool,
-    /// Which event of a subject is being handled by which life.
+    /// Which event of a subject is being handled by which run.
     busy: HashMap<(Subject, u64), Seq>,
     /// First attempts of each subject, in the order in which they began.
     first: HashMap<Subject, Vec<Seq>>,
@@ -140,13 +140,13 @@ struct Seen {
 
 struct Scripted {
     seen: Arc<Mutex<Seen>>,
-    life: u64,
+    run: u64,
 }
 
 impl Scripted {
     fn begin(&self, event: &Event, handling: &Handling) -> Attempt {
         let mut seen = self.seen.lock().unwrap();
-        let key = (event.subject.clone(), self.life);
+        let key = (event.subject.clone(), self.run);
         if let Some(other) = seen.busy.insert(key, event.seq) {
             seen.faults.push(format!(
                 "{} and {other} of {} at once",
@@ -188,7 +188,7 @@ impl Scripted {
             .lock()
             .unwrap()
             .busy
-            .remove(&(event.subject.clone(), self.life));
+            .remove(&(event.subject.clone(), self.run));
     }
 }
 
@@ -279,7 +279,7 @@ struct World {
     running: Running,
     redis: Option<Redis>,
     seen: Arc<Mutex<Seen>>,
-    life: u64,
+    run: u64,
     expected: HashMap<EventId, Fate>,
 }
 
@@ -333,7 +333,7 @@ fn store_options() -> StoreOptions {
     clippy::disallowed_methods,
     reason = "the test stands in for the supervisor"
 )]
-fn run(store: &Store, redis: Option<&Redis>, seen: &Arc<Mutex<Seen>>, life: u64) -> Running {
+fn run(store: &Store, redis: Option<&Redis>, seen: &Arc<Mutex<Seen>>, run: u64) -> Running {
     let carrier: Box<dyn Carrier> = match redis {
         Some(redis) => Box::new(Inbox::new(redis.link.clone(), AgentName::Test)),
         None => Box::new(Embedded::new(
@@ -347,7 +347,7 @@ fn run(store: &Store, redis: Option<&Redis>, seen: &Arc<Mutex<Seen>>, life: u64)
     let runner = Runner::new(RunnerParts {
         agent: Arc::new(Scripted {
             seen: seen.clone(),
-            life,
+            run,
         }),
         store: store.clone(),
         carrier,
@@ -367,7 +367,7 @@ fn run(store: &Store, redis: Option<&Redis>, seen: &Arc<Mutex<Seen>>, life: u64)
         incarnation: incarnation.clone(),
         isolation: Isolation::default(),
         recorder: None,
-        life,
+        run,
         handlers: Handle::current(),
         source: "agent/test".to_owned(),
     });
@@ -411,7 +411,7 @@ impl World {
             running,
             redis,
             seen,
-            life: 1,
+            run: 1,
             expected: HashMap::new(),
         }
     }
@@ -445,8 +445,8 @@ impl World {
             }
             Step::Replace => {
                 Self::end_runner(self.running, &self.store).await;
-                self.life += 1;
-                self.running = run(&self.store, self.redis.as_ref(), &self.seen, self.life);
+                self.run += 1;
+                self.running = run(&self.store, self.redis.as_ref(), &self.seen, self.run);
             }
             Step::Reopen => {
                 Self::end_runner(self.running, &self.store).await;
@@ -457,11 +457,11 @@ impl World {
                 drop(self.store);
                 assert!(self.closer.close());
                 (self.store, self.closer) = self.place.open().await;
-                self.life += 1;
+                self.run += 1;
                 if let Some(server) = server {
                     self.redis = Some(Redis::connect(server, &self.store).await);
                 }
-                self.running = run(&self.store, self.redis.as_ref(), &self.seen, self.life);
+                self.running = run(&self.store, self.redis.as_ref(), &self.seen, self.run);
             }
             Step::Flush => self.on_redis(|redis| drop(redis.server.cli(&["FLUSHALL"]))),
             Step::Cut => {

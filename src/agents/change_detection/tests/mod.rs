@@ -40,7 +40,7 @@ pub(super) struct Bed {
     store: Store,
     _closer: Closer,
     desk: ScanDesk,
-    life: Option<(CancellationToken, JoinHandle<Result<(), DutyError>>)>,
+    run: Option<(CancellationToken, JoinHandle<Result<(), DutyError>>)>,
 }
 
 impl Bed {
@@ -97,7 +97,7 @@ impl Bed {
             store,
             _closer: closer,
             desk: ScanDesk::default(),
-            life: None,
+            run: None,
         }
     }
 
@@ -145,12 +145,12 @@ impl Bed {
             stop: stop.clone(),
             heartbeat: Heartbeat::default(),
         };
-        self.life = Some((stop, tokio::spawn((duty.run)(context))));
+        self.run = Some((stop, tokio::spawn((duty.run)(context))));
     }
 
-    /// Ends the agent's life, as the supervisor does.
+    /// Ends the agent's run, as the supervisor does.
     pub(super) async fn stop(&mut self) {
-        let (stop, task) = self.life.take().unwrap();
+        let (stop, task) = self.run.take().unwrap();
         stop.cancel();
         let end = tokio::time::timeout(Duration::from_secs(5), task).await;
         end.expect("the duty does not stop").unwrap().unwrap();
@@ -349,7 +349,7 @@ impl Bed {
         };
         let handling = Handling {
             attempt: 1,
-            incarnation: 1,
+            run: 1,
             heartbeat: Heartbeat::default(),
         };
         let Ending::Outcome(outcome) = self.agent().handle(&event, &handling).await else {

@@ -78,7 +78,7 @@ async fn another_directory_in_the_place_of_the_root_is_not_read_until_it_is_acce
         .await;
     bed.fulfilled().await;
     assert_eq!(bed.known().await, before);
-    // Also for a life that never saw the other one.
+    // Also for a run that never saw the other one.
     bed.stop().await;
     bed.start();
     bed.scan().await;
@@ -92,7 +92,7 @@ async fn another_directory_in_the_place_of_the_root_is_not_read_until_it_is_acce
     bed.follows().await;
     bed.write("s.md", "edited");
     bed.follows().await;
-    // What was accepted is known by the next life.
+    // What was accepted is known by the next run.
     bed.stop().await;
     bed.start();
     bed.scan().await;
@@ -166,7 +166,7 @@ async fn removals_are_held_while_the_root_is_on_another_device() {
     reported(&bed, 1).await;
     bed.scan().await;
     assert_eq!(bed.known().await, before);
-    // Also for a life that never saw the volume.
+    // Also for a run that never saw the volume.
     bed.stop().await;
     bed.start();
     bed.scan().await;

@@ -194,7 +194,7 @@ async fn captures_stop_under_the_floor_of_free_space_and_removals_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_life_that_is_cut_off_anywhere_is_made_up_for_by_the_next() {
+async fn a_run_that_is_cut_off_anywhere_is_made_up_for_by_the_next() {
     let mut bed = Bed::made(&[]);
     for n in 0..600 {
         bed.write(&format!("d{}/{n}.md", n % 5), &format!("text {n}"));
@@ -204,7 +204,7 @@ async fn a_life_that_is_cut_off_anywhere_is_made_up_for_by_the_next() {
         let some = 100 * round + 1;
         bed.until("some are captured", |k| k.len() > some).await;
         // Not told to stop: dropped where it stands, as when it stalls.
-        let (_, task) = bed.life.take().unwrap();
+        let (_, task) = bed.run.take().unwrap();
         task.abort();
         bed.write(&format!("d0/{round}.md"), "edited meanwhile");
     }

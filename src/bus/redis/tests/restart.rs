@@ -7,7 +7,7 @@ use crate::bus::redis::testing::TestRedis;
 use crate::bus::tests::Ledger;
 use crate::bus::{Carrier, Demand, Left};
 
-/// A Redis where an entry is pending on this consumer since an earlier life.
+/// A Redis where an entry is pending on this consumer since an earlier run.
 async fn pending_on(consumer: &str) -> (Bench, crate::event::Seq, String) {
     let (server, mut ledger) = (TestRedis::start(), Ledger::open());
     let seq = ledger.publish("a").await;
@@ -20,7 +20,7 @@ async fn pending_on(consumer: &str) -> (Bench, crate::event::Seq, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_pending_since_an_earlier_life_is_offered_and_not_carried_twice() {
+async fn what_is_pending_since_an_earlier_run_is_offered_and_not_carried_twice() {
     let (mut bench, seq, entry) = pending_on("test@lab").await;
     bench.until_offered(seq, 1).await;
     bench.rounds(3).await;

@@ -1,4 +1,4 @@
-//! One life of an agent: its runner and its duties, started together, watched, and ended together.
+//! One run of an agent: its runner and its duties, started together, watched, and ended together.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::store::{FlightRecorder, Incarnation, Store};
 /// How long a thread that may block stays without work: each holds memory.
 const IDLE_THREAD: Duration = Duration::from_secs(2);
 
-/// How often a life's progress is looked at.
+/// How often a run's progress is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How much longer than a handler a duty may stand still: the runner is to see first that a handler blocks the thread they share.
@@ -32,11 +32,11 @@ const DUTY_GRACE: Duration = Duration::from_secs(3);
 /// How long a task that was cut off may take to end; what has not ended then blocks its thread.
 const CUT_GRACE: Duration = Duration::from_secs(1);
 
-/// Makes a carrier for a new life.
+/// Makes a carrier for a new run.
 pub type CarrierFactory = Arc<dyn Fn() -> Box<dyn Carrier> + Send + Sync>;
 
-/// What a life is made of.
-pub struct LifePlan {
+/// What a run is made of.
+pub struct AgentPlan {
     pub name: AgentName,
     pub agent: Factory,
     pub carrier: CarrierFactory,
@@ -44,7 +44,7 @@ pub struct LifePlan {
     pub options: RunnerOptions,
 }
 
-/// What every life works with.
+/// What every run works with.
 pub(super) struct Around {
     pub(super) store: Store,
     pub(super) board: Board,
@@ -54,9 +54,9 @@ pub(super) struct Around {
     pub(super) recorder: Option<FlightRecorder>,
 }
 
-/// How a life ended.
+/// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum LifeEnd {
+pub(super) enum RunEnd {
     /// It was told to; these deliveries and duties were not finished when the time was over.
     Stopped(Vec<String>),
     /// A duty returned, or an error ended it.
@@ -69,13 +69,13 @@ pub(super) enum LifeEnd {
     Blocked(String),
 }
 
-/// The end of one of the tasks of a life.
+/// The end of one of the tasks of a run.
 enum TaskEnd {
     Runner(RunnerEnd),
     Duty(&'static str, Result<(), String>),
 }
 
-/// The tasks of a life.
+/// The tasks of a run.
 struct Tasks {
     set: JoinSet<TaskEnd>,
     watched: Vec<Watched>,
@@ -84,7 +84,7 @@ struct Tasks {
     threads: Threads,
 }
 
-/// The threads of a life. Dropped with it wherever that is: nothing waits for what cannot be stopped.
+/// The threads of a run. Dropped with it wherever that is: nothing waits for what cannot be stopped.
 struct Threads(Option<Runtime>);
 
 impl Drop for Threads {
@@ -95,7 +95,7 @@ impl Drop for Threads {
     }
 }
 
-/// What did not end by itself when its life was wound up.
+/// What did not end by itself when its run was wound up.
 struct WoundUp {
     /// Tasks that were cut off.
     cut: usize,
@@ -103,13 +103,13 @@ struct WoundUp {
     blocked: bool,
 }
 
-/// Lives one life of an agent until it ends, for whatever reason. When this returns, everything that the life handed to the
+/// Runs an agent until it ends, for whatever reason. When this returns, everything that the run handed to the
 /// writer and the writer had taken is committed, and the rest will be refused.
-pub(super) async fn live(plan: Arc<LifePlan>, life: u64, around: Around) -> LifeEnd {
+pub(super) async fn run_agent(plan: Arc<AgentPlan>, run: u64, around: Around) -> RunEnd {
     let incarnation = Incarnation::begin();
-    let mut tasks = match start(&plan, life, &around, &incarnation) {
+    let mut tasks = match start(&plan, run, &around, &incarnation) {
         Ok(tasks) => tasks,
-        Err(error) => return LifeEnd::Failed(format!("cannot start its threads: {error}")),
+        Err(error) => return RunEnd::Failed(format!("cannot start its threads: {error}")),
     };
     let board = &around.board;
     board.watch(plan.name.as_str(), tasks.watched.clone());
@@ -123,17 +123,15 @@ pub(super) async fn live(plan: Arc<LifePlan>, life: u64, around: Around) -> Life
     }
     drop(tasks.threads);
     match end {
-        LifeEnd::Stopped(mut unfinished) => {
+        RunEnd::Stopped(mut unfinished) => {
             if wound_up.cut > 0 {
                 unfinished.push(format!("{} duties", wound_up.cut));
             }
-            LifeEnd::Stopped(unfinished)
+            RunEnd::Stopped(unfinished)
         }
         // What could not be cut off blocks a thread: it is left behind and counted by the supervisor.
-        LifeEnd::Failed(why) | LifeEnd::Panicked(why) | LifeEnd::Stalled(why)
-            if wound_up.blocked =>
-        {
-            LifeEnd::Blocked(why)
+        RunEnd::Failed(why) | RunEnd::Panicked(why) | RunEnd::Stalled(why) if wound_up.blocked => {
+            RunEnd::Blocked(why)
         }
         other => other,
     }
@@ -144,12 +142,12 @@ pub(super) async fn live(plan: Arc<LifePlan>, life: u64, around: Around) -> Life
     reason = "started here, joined by watch and wind_up"
 )]
 fn start(
-    plan: &LifePlan,
-    life: u64,
+    plan: &AgentPlan,
+    run: u64,
     around: &Around,
     incarnation: &Incarnation,
 ) -> std::io::Result<Tasks> {
-    // Threads of this life alone: a handler that blocks harms no other agent, and is left behind with them.
+    // Threads of this run alone: a handler that blocks harms no other agent, and is left behind with them.
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(8)
@@ -193,7 +191,7 @@ fn start(
         incarnation: incarnation.clone(),
         isolation: around.isolation.clone(),
         recorder: around.recorder.clone(),
-        life,
+        run,
         handlers: threads,
         source: format!("agent/{}@{}", plan.name, around.instance),
     });
@@ -228,7 +226,7 @@ impl Tasks {
 }
 
 /// Watches until the first task ends that was not told to, or, told to stop, the runner has drained.
-async fn watch(tasks: &mut Tasks, stop: &Stop) -> LifeEnd {
+async fn watch(tasks: &mut Tasks, stop: &Stop) -> RunEnd {
     loop {
         tasks.runner_stop.raise(stop.level());
         if stop.draining() {
@@ -236,23 +234,23 @@ async fn watch(tasks: &mut Tasks, stop: &Stop) -> LifeEnd {
         }
         tokio::select! {
             joined = tasks.set.join_next() => match joined {
-                None => return LifeEnd::Stopped(Vec::new()),
-                Some(Err(error)) => return LifeEnd::Panicked(panic_text(error)),
-                Some(Ok(TaskEnd::Runner(RunnerEnd::Stopped(unfinished)))) => return LifeEnd::Stopped(unfinished),
-                Some(Ok(TaskEnd::Runner(RunnerEnd::Blocked(why)))) => return LifeEnd::Blocked(why),
-                Some(Ok(TaskEnd::Runner(RunnerEnd::Closed))) => return LifeEnd::Failed("the store is closed".to_owned()),
+                None => return RunEnd::Stopped(Vec::new()),
+                Some(Err(error)) => return RunEnd::Panicked(panic_text(error)),
+                Some(Ok(TaskEnd::Runner(RunnerEnd::Stopped(unfinished)))) => return RunEnd::Stopped(unfinished),
+                Some(Ok(TaskEnd::Runner(RunnerEnd::Blocked(why)))) => return RunEnd::Blocked(why),
+                Some(Ok(TaskEnd::Runner(RunnerEnd::Closed))) => return RunEnd::Failed("the store is closed".to_owned()),
                 Some(Ok(TaskEnd::Duty(..))) if stop.draining() => {}
                 Some(Ok(TaskEnd::Duty(name, Ok(())))) => {
-                    return LifeEnd::Failed(format!("the duty {name} ended without being told to"));
+                    return RunEnd::Failed(format!("the duty {name} ended without being told to"));
                 }
                 Some(Ok(TaskEnd::Duty(name, Err(error)))) => {
-                    return LifeEnd::Failed(format!("the duty {name} failed: {error}"));
+                    return RunEnd::Failed(format!("the duty {name} failed: {error}"));
                 }
             },
             () = stop.changed() => {}
             () = tokio::time::sleep(LOOK) => {
                 if let Some(still) = tasks.watched.iter().find(|task| task.late().is_some()) {
-                    return LifeEnd::Stalled(format!("{} made no progress for {:?}", still.task(), still.limit()));
+                    return RunEnd::Stalled(format!("{} made no progress for {:?}", still.task(), still.limit()));
                 }
             }
         }
@@ -260,7 +258,7 @@ async fn watch(tasks: &mut Tasks, stop: &Stop) -> LifeEnd {
 }
 
 /// How long a task may make no progress.
-fn stall_limit(plan: &LifePlan) -> Duration {
+fn stall_limit(plan: &AgentPlan) -> Duration {
     plan.options.stall_timeout + DUTY_MARGIN
 }
 
@@ -295,5 +293,5 @@ async fn join_within(set: &mut JoinSet<TaskEnd>, time: Duration) {
     }
 }
 
-/// The level that ends a life for a restart: at once, what is in flight is refused and stays owed.
+/// The level that ends a run for a restart: at once, what is in flight is refused and stays owed.
 pub(super) const FOR_RESTART: Level = Level::Abandon;

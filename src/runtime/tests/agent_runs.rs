@@ -8,8 +8,8 @@ use super::carrier::{Scripted, Told};
 use crate::bus::Left;
 use crate::event::AgentName;
 use crate::runtime::Agent;
+use crate::runtime::agent_run::{AgentPlan, Around, FOR_RESTART, run_agent};
 use crate::runtime::isolation::Isolation;
-use crate::runtime::life::{Around, FOR_RESTART, LifePlan, live};
 use crate::runtime::runner::RunnerEnd;
 use crate::runtime::shutdown::{Level, stop_pair};
 use crate::store::gate::Point;
@@ -17,21 +17,21 @@ use crate::store::gate::Point;
 #[tokio::test]
 async fn what_the_writer_has_not_taken_when_its_runner_is_replaced_is_refused_and_handled_again() {
     let mut bench = Bench::new(Setup::default());
-    let life = bench.live(1);
+    let run = bench.run(1);
     let one = bench.publish("a").await;
     bench.offer(&[(one, "1-0")]).await;
     bench.store.gate().close(Point::Gathered);
     bench.call().await.succeeds();
     bench.until_held().await;
-    Bench::end(life).await;
+    Bench::end(run).await;
     bench.store.gate().open();
     bench.store.barrier().await.unwrap();
     let counts = bench.store.counts(AgentName::Test);
     assert_eq!((counts.owed, counts.handled), (1, 0));
-    let _life = bench.live(2);
+    let _run = bench.run(2);
     bench.offer(&[(one, "1-0")]).await;
     let call = bench.call().await;
-    assert_eq!((call.life, call.attempt), (2, 1));
+    assert_eq!((call.run, call.attempt), (2, 1));
     call.succeeds();
     bench.until_settled().await;
     assert_eq!(bench.store.test_effects().await.unwrap().len(), 1);
@@ -42,12 +42,12 @@ async fn what_the_writer_has_not_taken_when_its_runner_is_replaced_is_refused_an
     clippy::disallowed_methods,
     reason = "the test stands in for the supervisor"
 )]
-async fn a_life_ends_only_when_what_the_writer_has_taken_of_it_is_committed() {
+async fn a_run_ends_only_when_what_the_writer_has_taken_of_it_is_committed() {
     let setup = Setup::default();
     let mut bench = Bench::new(setup);
     let (switch, stop) = stop_pair();
     let (agent, script) = (bench.agent.clone(), bench.script.clone());
-    let plan = Arc::new(LifePlan {
+    let plan = Arc::new(AgentPlan {
         name: AgentName::Test,
         agent: Arc::new(move || agent.clone() as Arc<dyn Agent>),
         carrier: Arc::new(move || Box::new(Scripted(script.clone()))),
@@ -61,7 +61,7 @@ async fn a_life_ends_only_when_what_the_writer_has_taken_of_it_is_committed() {
         isolation: Isolation::default(),
         recorder: None,
     };
-    let life = tokio::spawn(live(plan, 1, around));
+    let run = tokio::spawn(run_agent(plan, 1, around));
     let one = bench.publish("a").await;
     bench.offer(&[(one, "1-0")]).await;
     bench.store.gate().close(Point::Taken);
@@ -72,11 +72,11 @@ async fn a_life_ends_only_when_what_the_writer_has_taken_of_it_is_committed() {
     let gone = || Arc::strong_count(&bench.script) == 2;
     bench.until("the runner has ended", gone).await;
     for _ in 0..100 {
-        assert!(!life.is_finished(), "its commit is still under way");
+        assert!(!run.is_finished(), "its commit is still under way");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     bench.store.gate().open();
-    life.await.unwrap();
+    run.await.unwrap();
     let counts = bench.store.counts(AgentName::Test);
     assert_eq!((counts.owed, counts.handled), (0, 1));
 }
@@ -89,7 +89,7 @@ async fn a_handler_that_was_stopped_holds_its_subject_until_its_failure_is_commi
         ..Setup::default()
     };
     let mut bench = Bench::new(setup);
-    let _life = bench.live(1);
+    let _run = bench.run(1);
     let (one, two) = (bench.publish("a").await, bench.publish("a").await);
     bench.offer(&[(one, "1-0"), (two, "2-0")]).await;
     bench.store.gate().close(Point::Taken);
@@ -111,14 +111,14 @@ async fn a_handler_that_was_stopped_holds_its_subject_until_its_failure_is_commi
 #[tokio::test]
 async fn at_half_time_of_a_drain_what_is_queued_is_given_back_and_stays_owed() {
     let mut bench = Bench::new(Setup::default());
-    let life = bench.live(1);
+    let run = bench.run(1);
     let (one, two) = (bench.publish("a").await, bench.publish("b").await);
     bench.offer(&[(one, "1-0"), (two, "2-0")]).await;
     let call = bench.call().await;
-    life.switch.raise(Level::GiveBack);
+    run.switch.raise(Level::GiveBack);
     bench.until_told(&[acknowledged(&["2-0"])]).await;
     call.succeeds();
-    assert_eq!(life.task.await.unwrap(), RunnerEnd::Stopped(Vec::new()));
+    assert_eq!(run.task.await.unwrap(), RunnerEnd::Stopped(Vec::new()));
     let counts = bench.store.counts(AgentName::Test);
     assert_eq!((counts.handled, counts.owed), (1, 1));
 }
