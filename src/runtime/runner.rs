@@ -17,7 +17,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use self::ends::stopping_lost;
-use self::take_ahead::TakeAhead;
+use self::take_ahead::{PATIENCE, TakeAhead};
 use super::agent::{Agent, Boxed, Ending, Handling};
 use super::isolation::{AloneTurn, Isolation, IsolationWatch, Presence};
 use super::shutdown::Stop;
@@ -145,6 +145,7 @@ struct TakeReport {
 struct TakenAhead {
     candidate: Candidate,
     hold: FlightHold,
+    since: Instant,
 }
 
 /// What the handlers work with is not there: nothing is started until then.
@@ -530,7 +531,11 @@ impl Runner {
             Ok(Some(token)) => {
                 self.take_ahead.took(began.elapsed());
                 let hold = FlightHold::Taken(hold, token);
-                self.taken.push_back(TakenAhead { candidate, hold });
+                self.taken.push_back(TakenAhead {
+                    candidate,
+                    hold,
+                    since: Instant::now(),
+                });
             }
             Err(WriteError::Closed) => return true,
             Err(WriteError::Unavailable(cause)) => self.unavailable(seq, &cause),
@@ -551,7 +556,9 @@ impl Runner {
             return self.give_back_taken();
         }
         while self.table.has_permit()
-            && let Some(TakenAhead { candidate, hold }) = self.taken.pop_front()
+            && let Some(TakenAhead {
+                candidate, hold, ..
+            }) = self.taken.pop_front()
         {
             let event = &candidate.event;
             if hold.is_current() {
@@ -560,6 +567,15 @@ impl Runner {
             } else {
                 self.leave(event.seq, Left::Answered);
             }
+        }
+        if let Some(first) = self.taken.front()
+            && first.since.elapsed() > PATIENCE
+        {
+            // Handlers take longer than it seemed.
+            for _ in &self.taken {
+                self.take_ahead.ran(PATIENCE);
+            }
+            self.give_back_taken();
         }
     }
 

@@ -6,6 +6,7 @@
 )]
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -109,6 +110,40 @@ fn share(servers: &Servers) {
         .filter(|(_, count)| *count != 1)
         .collect();
     assert!(wrong.is_empty(), "work done not once: {wrong:?}");
+}
+
+#[test]
+fn what_a_host_has_no_permit_for_after_all_another_one_handles() {
+    let servers = Servers::new(true);
+    let one = host(&servers, "one", None);
+    let two = host(&servers, "two", Some(&one));
+    for world in [&one, &two] {
+        let config = fs::read_to_string(world.config()).expect("the config");
+        let config = config.replace("[delivery]\n", "[delivery]\nconcurrency = 1\n");
+        fs::write(world.config(), config).expect("the config");
+    }
+    let first = one.start();
+    // Handlers are short, so the host takes some more than it has a permit for.
+    let quick: Vec<(String, Value)> = (0..100)
+        .map(|n| (format!("quick/{n}"), json!({})))
+        .collect();
+    one.works(&quick);
+    one.settled();
+    let long = one.work("long", json!({"sleep_ms": 40_000, "progress": true}));
+    one.until("the long one runs", || one.starts(&long) == 1);
+    let later = one.works(&quick[..20]);
+    let second = two.start();
+    two.until("the other host has handled the rest", || {
+        let handled = handled(&[&two]);
+        later.iter().all(|id| handled.contains_key(id))
+    });
+    assert_eq!(
+        handled(&[&one]).get(&long),
+        None,
+        "too late to prove anything"
+    );
+    second.kill();
+    first.kill();
 }
 
 /// How many deliveries the agent `test` of each host has in flight, as this host shows it.

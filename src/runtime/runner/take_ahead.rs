@@ -2,9 +2,13 @@
 //!
 //! A take is a commit, and commits of all hosts are serial. If a permit waited for it, an agent with short handlers would stand still
 //! for most of the time. So as many are taken in advance as handlers end while a take is under way: those wait no longer for a
-//! permit than the take took. Where handlers are long that is none, and whoever has a permit first does the work.
+//! permit than the take took. Where handlers are long that is none, and whoever has a permit first does the work. What waits all
+//! the same, because handlers suddenly take longer, is given back after [`PATIENCE`].
 
 use std::time::Duration;
+
+/// How long one that is taken waits for a permit.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Never more than so many for each permit.
 const MOST: usize = 4;
