@@ -85,15 +85,21 @@ impl CaptureLoop {
     pub(super) async fn run(mut self) -> Result<(), Halt> {
         while !self.context.pulse.is_stopped() {
             self.context.pulse.beat();
-            let worked = self.turn().await?;
-            self.take_commits()?;
-            self.report();
-            self.markers.end(&mut self.scanner);
-            if !worked {
+            if !self.step().await? {
                 self.wait().await?;
             }
         }
         Ok(())
+    }
+
+    /// Turns once, and takes what has ended. Gives whether there may be more to do at once.
+    async fn step(&mut self) -> Result<bool, Halt> {
+        let worked = self.turn().await?;
+        // A scan may have waited for what has ended.
+        let ended = self.take_commits()?;
+        self.report();
+        self.markers.end(&mut self.scanner);
+        Ok(worked || ended)
     }
 
     /// Does a bounded piece of everything that can be done. Gives whether there was anything.
@@ -178,15 +184,17 @@ impl CaptureLoop {
         };
         let lease = tree.and_then(|tree| self.context.trees[tree].lease.clone());
         self.submitter.submit(in_flight, transaction, lease).await?;
-        self.take_commits()
+        self.take_commits().map(drop)
     }
 
-    /// Takes the transactions that have ended, without waiting.
-    fn take_commits(&mut self) -> Result<(), Halt> {
+    /// Takes the transactions that have ended, without waiting. Gives whether there was one.
+    fn take_commits(&mut self) -> Result<bool, Halt> {
+        let mut any = false;
         while let Some(result) = self.submitter.next_ended()? {
             self.committed(result);
+            any = true;
         }
-        Ok(())
+        Ok(any)
     }
 
     fn committed(&mut self, result: CommitResult) {

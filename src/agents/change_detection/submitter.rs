@@ -222,6 +222,10 @@ impl Submitter {
 
 #[cfg(test)]
 impl Submitter {
+    pub(super) fn commits_in_flight(&self) -> usize {
+        self.commits.len()
+    }
+
     /// Ends the pause now; gives how long it was to last.
     pub(super) fn end_pause(&mut self) -> Duration {
         let pause = self.pause.as_mut().expect("a pause");

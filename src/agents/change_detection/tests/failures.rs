@@ -36,7 +36,7 @@ fn end(capture_loop: &mut CaptureLoop, taken: TakenPath, written: Written) -> Re
     let young = false;
     let in_flight = InFlight::Path { taken, young };
     capture_loop.submitter.note_end(in_flight, written)?;
-    capture_loop.take_commits()
+    capture_loop.take_commits().map(drop)
 }
 
 #[tokio::test]
@@ -83,6 +83,33 @@ async fn a_path_that_the_store_refuses_is_read_again_ever_later() {
     assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 32, 32, 32]);
     let closed = end(&mut capture_loop, taken, Err(WriteError::Closed));
     assert!(closed.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_that_runs_waits_for_a_commit_or_a_file_and_never_for_a_tick_alone() {
+    let bed = Bed::made(&[]);
+    bed.write("a.md", "one");
+    bed.write("b.md", "two");
+    let mut capture_loop = capture_loop(&bed).await;
+    let mut captured = 0;
+    loop {
+        while capture_loop.step().await.unwrap() {}
+        if !capture_loop.scanner.is_scanning() {
+            break;
+        }
+        let waits = |priority: &ChangePriority| {
+            capture_loop.scanner.has_work(*priority)
+                || capture_loop.queue.next_due(*priority).is_some()
+        };
+        let commits = capture_loop.submitter.commits_in_flight();
+        captured = captured.max(commits);
+        assert!(
+            commits > 0 || ChangePriority::ALL.iter().any(waits),
+            "the scan waits for nothing, and ends with the next tick"
+        );
+        capture_loop.wait().await.unwrap();
+    }
+    assert!(captured > 0, "nothing was captured");
 }
 
 #[tokio::test]
