@@ -182,9 +182,9 @@ impl From<OpenError> for Fatal {
                 Exit::Permission
             }
             OpenError::Io { .. } | OpenError::Unavailable { .. } => Exit::Internal,
-            OpenError::Database(DatabaseError::InUse(_) | DatabaseError::SameName(_)) => {
-                Exit::Temporary
-            }
+            OpenError::Database(
+                DatabaseError::InUse(_) | DatabaseError::SameName(_) | DatabaseError::SameDataDir,
+            ) => Exit::Temporary,
             OpenError::Database(
                 DatabaseError::Unfit { .. }
                 | DatabaseError::Differs { .. }

@@ -6,7 +6,7 @@ use super::EnvironmentReport;
 use crate::config::{Config, format_size};
 use crate::disk;
 use crate::index;
-use crate::store::{DatabaseInspection, Inspection, denied, inspect};
+use crate::store::{DatabaseInspection, Inspection, denied, follow_moved, inspect};
 
 /// The store is intact and has a schema that this docent knows, and the index is intact. Gives whether a daemon may have it.
 pub(super) fn store(config: &Config, report: &mut EnvironmentReport) -> bool {
@@ -43,7 +43,7 @@ pub(super) fn store(config: &Config, report: &mut EnvironmentReport) -> bool {
         Inspection::Moved(to) => report.unmet(
             "store",
             format!("the store: {path} was moved to {to}"),
-            "set [store] url to its new place",
+            follow_moved(&to),
         ),
         Inspection::Damaged(cause) => report.unmet(
             "store",
@@ -81,7 +81,7 @@ fn database(config: &Config, report: &mut EnvironmentReport) {
         })) => report.unmet(
             "store",
             format!("the store: it was moved from this database to {to}"),
-            "set [store] url to its new place",
+            follow_moved(&to),
         ),
         Ok(Some(found)) => {
             report.notes.push(format!(

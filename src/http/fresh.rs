@@ -4,13 +4,14 @@
 //! what was noticed before it is followed to the index. Then the files that the answer shows are compared with the disk, and
 //! those that changed without a notification, or since, are waited for too.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
 use super::State;
 use super::access::Caller;
-use super::elsewhere::watched_elsewhere;
+use super::elsewhere::{scan_elsewhere, watched_elsewhere};
 use super::freshness::freshness;
 use super::params::duration;
 use super::problem::stopping;
@@ -22,6 +23,9 @@ use crate::runtime::{AgentState, RootReport, RootState};
 
 /// The longest that a request waits for what is on disk.
 const WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// How often searches that wait have another host scan what it watches, at most.
+const ELSEWHERE_AGAIN: Duration = Duration::from_secs(10);
 
 /// How often an answer is made anew because a file that it shows has changed.
 const AGAIN_MAX: usize = 3;
@@ -67,12 +71,15 @@ impl Waiting {
                 return;
             }
         }
+        let elsewhere = self.elsewhere(state);
         let waited = tokio::select! {
-            waited = timeout_at(until, noticed_searchable(state)) => waited,
+            waited = timeout_at(until, noticed_searchable(state, &elsewhere)) => waited,
             () = state.stopping() => Ok(Err(stopping())),
         };
         self.missing = match waited {
-            Ok(Ok(())) => self.unwatched(state),
+            Ok(Ok(())) => self
+                .scanned_before(&elsewhere, state)
+                .or_else(|| self.unwatched(state)),
             Ok(Err(problem)) => Some(match problem.hint {
                 Some(hint) => format!("{}; {hint}", problem.detail),
                 None => problem.detail,
@@ -109,18 +116,26 @@ impl Waiting {
         self.missing.as_ref().map(|_| format_duration(self.length))
     }
 
+    /// The collections of the caller's that another host watches.
+    fn elsewhere(&self, state: &State) -> Vec<String> {
+        let mut elsewhere = watched_elsewhere(state);
+        let limit = self.limit.as_ref();
+        elsewhere.retain(|name| limit.is_none_or(|limit| limit.contains(name)));
+        elsewhere
+    }
+
+    /// A collection that another host watches, and that was scanned before the request came.
+    fn scanned_before(&self, elsewhere: &[String], state: &State) -> Option<String> {
+        let name = elsewhere.first()?;
+        let scanned_at = state.memory.scanned_elsewhere_at.load(Ordering::SeqCst);
+        let seconds = self.asked_at.0.saturating_sub(scanned_at) / 1000;
+        (scanned_at < self.asked_at.0).then(|| {
+            format!("another host watches {name}, and it was scanned for a search {seconds} s ago")
+        })
+    }
+
     /// A collection of the caller's whose changes are not notified, and that was not walked since the request came.
     fn unwatched(&self, state: &State) -> Option<String> {
-        let elsewhere = watched_elsewhere(state);
-        let limit = self.limit.as_ref();
-        let mut of_caller = elsewhere
-            .iter()
-            .filter(|name| limit.is_none_or(|limit| limit.contains(name)));
-        if let Some(name) = of_caller.next() {
-            return Some(format!(
-                "another host watches {name}; what has changed there may still be on its way"
-            ));
-        }
         let progress = state.scans.progress().borrow().clone();
         let is_old = |root: &&RootReport| {
             let walked = root.walked_at.unwrap_or(Millis(0));
@@ -139,10 +154,17 @@ impl Waiting {
     }
 }
 
-/// Waits until every change that was notified before this call is searchable.
-async fn noticed_searchable(state: &State) -> Result<(), Problem> {
+/// Waits until every change that was notified before this call is searchable. What another host watches is scanned, unless that was
+/// done for a search a moment ago.
+async fn noticed_searchable(state: &State, elsewhere: &[String]) -> Result<(), Problem> {
     let marker = state.scans.markers().ask();
     state.scans.markers().ended(marker).await;
+    let (now, scanned_at) = (Millis::now(), &state.memory.scanned_elsewhere_at);
+    let last = Millis(scanned_at.load(Ordering::SeqCst));
+    if !elsewhere.is_empty() && now.since(last) >= ELSEWHERE_AGAIN {
+        scan_elsewhere(state, elsewhere).await?;
+        scanned_at.fetch_max(now.0, Ordering::SeqCst);
+    }
     searchable(state).await.map(drop)
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use super::elsewhere::watched_elsewhere;
 use super::figures::{FileFigures, SearchFigures};
 use super::{State, count, wire};
 use crate::event::{AgentName, Millis};
@@ -16,6 +17,10 @@ pub(crate) struct Memory {
     settled_at: AtomicI64,
     /// When every collection had been scanned in this run of the daemon; 0: not yet.
     scanned_at: AtomicI64,
+    /// Up to when other hosts are known to have watched the collections that this one does not; 0: never.
+    watched_at: AtomicI64,
+    /// When a scan of those began that a search has waited for; 0: never.
+    pub(super) scanned_elsewhere_at: AtomicI64,
     /// An agent that was turned on has yet to catch up.
     behind: AtomicBool,
     pub(super) searches: SearchFigures,
@@ -53,6 +58,8 @@ struct Bounds {
     now: Millis,
     /// When this host heard of the store last, if it is away; `Some(None)`: never.
     heard: Option<Option<Millis>>,
+    /// Up to when other hosts are known to have watched the collections that this one does not; `Some(None)`: nothing is known.
+    watched: Option<Option<Millis>>,
     /// When the last scan ended of the collection that was scanned least lately, if some collection was not scanned since
     /// the start; `Some(None)`: one was never scanned.
     unscanned: Option<Option<Millis>>,
@@ -77,6 +84,10 @@ impl Bounds {
         if let Some(heard) = self.heard {
             // Nobody knows what other hosts have done since.
             complete = complete.min(heard?);
+        }
+        if let Some(watched) = self.watched {
+            // A host that is gone tells nobody what has changed since.
+            complete = complete.min(watched?);
         }
         if let Some(scanned) = self.unscanned {
             // Nobody knows what changed while docent was not there.
@@ -215,6 +226,7 @@ pub(super) async fn reach(state: &State) -> Result<Reach, ReadError> {
         };
     }
     let unscanned = unscanned(state).await?;
+    let watched = watched(state, way.now).await?;
     let heard_ago = state.store.leases().heard_ago();
     let away = heard_ago.filter(|_| !state.store.leases().are_trusted());
     let bounds = Bounds {
@@ -223,14 +235,39 @@ pub(super) async fn reach(state: &State) -> Result<Reach, ReadError> {
         oldest_owed,
         ..way.bounds(state)
     };
+    let known_here = bounds.complete_to();
+    let bounds = Bounds { watched, ..bounds };
     let reach = way.reach(bounds.complete_to());
-    if reach.pending == 0 && reach.complete_to == Some(way.now) {
-        state
-            .memory
-            .settled_at
-            .fetch_max(way.now.0, Ordering::SeqCst);
+    if reach.pending == 0
+        && known_here == Some(way.now)
+        && let Some(settled) = reach.complete_to
+    {
+        let settled_at = &state.memory.settled_at;
+        settled_at.fetch_max(settled.0, Ordering::SeqCst);
     }
     Ok(reach)
+}
+
+/// Up to when the hosts that watch what this one does not have renewed their rows; `None`: this host watches everything.
+async fn watched(state: &State, now: Millis) -> Result<Option<Option<Millis>>, ReadError> {
+    let elsewhere = watched_elsewhere(state);
+    if elsewhere.is_empty() || !state.store.leases().are_shared() {
+        return Ok(None);
+    }
+    let hosts = state.store.hosts().await?;
+    let renewed = |collection: &String| {
+        let mut watching = hosts.iter().filter(|h| h.collections.contains(collection));
+        let host = watching.next()?;
+        Some(now.minus(Duration::from_millis(host.renewed_ago)))
+    };
+    let watched_at = &state.memory.watched_at;
+    let renewed: Option<Vec<Millis>> = elsewhere.iter().map(renewed).collect();
+    if let Some(oldest) = renewed.and_then(|renewed| renewed.into_iter().min()) {
+        watched_at.fetch_max(oldest.0, Ordering::SeqCst);
+    }
+    // Nobody watches one of them now: what was known before counts.
+    let known = Millis(watched_at.load(Ordering::SeqCst));
+    Ok(Some(Some(known).filter(|at| at.0 > 0)))
 }
 
 /// Changes of the store's feed that the index has still to follow.
@@ -239,7 +276,9 @@ pub(super) fn behind(follower: &FollowerState, change: u64) -> u64 {
 }
 
 async fn unscanned(state: &State) -> Result<Option<Option<Millis>>, ReadError> {
-    if state.memory.scanned_at.load(Ordering::SeqCst) > 0 {
+    let since = state.info.started_at;
+    let since = since.max(state.store.leases().collections_since());
+    if state.memory.scanned_at.load(Ordering::SeqCst) >= since.0 {
         return Ok(None);
     }
     let scans = state.store.scans().await?;
@@ -251,12 +290,16 @@ async fn unscanned(state: &State) -> Result<Option<Option<Millis>>, ReadError> {
             .map(|scan| scan.ended_at);
         oldest = oldest.min(ended); // None, never, is the least
     }
-    match oldest.filter(|at| *at >= state.info.started_at) {
+    match oldest.filter(|at| *at >= since) {
         Some(at) => {
             state.memory.scanned(at);
             Ok(None)
         }
-        None => Ok(Some(oldest)),
+        // Another host may have watched for longer.
+        None => {
+            let watched = Millis(state.memory.watched_at.load(Ordering::SeqCst));
+            Ok(Some(oldest.max(Some(watched).filter(|at| at.0 > 0))))
+        }
     }
 }
 
@@ -342,6 +385,21 @@ mod tests {
             ..all
         };
         assert_eq!(never.complete_to(), None);
+    }
+
+    #[test]
+    fn of_what_another_host_watches_nothing_is_claimed_since_that_was_heard_of() {
+        let all = Bounds {
+            now: Millis(100),
+            watched: Some(at(97)),
+            ..Bounds::default()
+        };
+        assert_eq!(all.complete_to(), at(97));
+        let unknown = Bounds {
+            watched: Some(None),
+            ..all
+        };
+        assert_eq!(unknown.complete_to(), None);
     }
 
     #[test]

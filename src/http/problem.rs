@@ -39,8 +39,11 @@ pub(super) fn missing(agent: AgentName, state: AgentState) -> Problem {
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
-        Problem::new(ProblemKind::StoreUnavailable, error.to_string())
-            .hint("look at the disk of data_dir, or at the server of [store] url, and at the daemon's log")
+        let problem = Problem::new(ProblemKind::StoreUnavailable, error.to_string());
+        problem.hint(match error.is_away {
+            true => "docent continues by itself once the server of [store] url answers; check that it runs and can be reached from here",
+            false => "look at the disk of data_dir, or at the server of [store] url, and at the daemon's log",
+        })
     }
 }
 

@@ -30,6 +30,8 @@ const REQUESTS: Duration = Duration::from_secs(10);
 /// Pauses after a batch that could not be applied.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// The longest where the store is in a database, which comes back at any moment.
+const RETRY_MAX_SHARED: Duration = Duration::from_secs(2);
 
 /// How the follower works.
 #[derive(Debug, Clone)]
@@ -359,8 +361,12 @@ impl Follower {
         }
         self.searcher
             .report(|state| state.stopped = Some(error.to_owned()));
+        let longest = match self.store.leases().are_shared() {
+            true => RETRY_MAX_SHARED,
+            false => RETRY_MAX,
+        };
         self.retry = if known {
-            (self.retry * 2).min(RETRY_MAX)
+            (self.retry * 2).min(longest)
         } else {
             RETRY_MIN
         };

@@ -40,7 +40,7 @@ pub enum OpenError {
         known: i64,
     },
     /// The store was copied, and the copy is the one that counts.
-    #[error("the store {place} was moved to {to}; set [store] url in the config to its new place")]
+    #[error("the store {place} was moved to {to}; {}", follow_moved(.to))]
     Moved { place: String, to: String },
     /// The disk is full or fails.
     #[error("cannot open the store {path}: {cause}", path = .path.display())]
@@ -48,6 +48,18 @@ pub enum OpenError {
     /// The database cannot be reached or used, or is in use.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+}
+
+/// What to do about a store that was moved to this place, as it is shown.
+pub(crate) fn follow_moved(to: &str) -> String {
+    let folder = Path::new(to).parent().filter(|_| to.starts_with('/'));
+    match folder {
+        None => "set [store] url in the config to that database, as it was written for `docent store copy --to`".to_owned(),
+        Some(folder) => format!(
+            "set [store] url in the config to \"\", and data_dir to {}",
+            folder.display()
+        ),
+    }
 }
 
 impl OpenError {
@@ -80,6 +92,11 @@ pub enum DatabaseError {
         "another host with the instance {0} works on this store; give each host a different instance in the config"
     )]
     SameName(String),
+    /// Another process works on it with the id of this host's `data_dir`.
+    #[error(
+        "another docent works on this store with the id of this data_dir; if the data_dir was copied, or the machine cloned, stop one of them, and remove host-id from its data_dir before you start it again"
+    )]
+    SameDataDir,
     /// The hosts that work on it are of a version that makes chunks or embeddings otherwise.
     #[error(
         "this version of docent would index documents otherwise ({ours}) than the hosts that work on this store ({theirs}); stop all hosts, install the same version on each, and start them again"
@@ -127,7 +144,7 @@ pub enum WriteError {
 
 /// Why a read gave nothing.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
-#[error("cannot read {what} from the store: {cause}")]
+#[error("cannot read {what} from the store: {}{cause}", if *.is_away { "the database does not answer: " } else { "" })]
 pub struct ReadError {
     /// What was asked for.
     pub what: &'static str,

@@ -72,7 +72,7 @@ impl Store {
         if let Some(crash) = &crash
             && let Err(error) = suspects::count_alone(&connection, crash)
         {
-            tracing::warn!(%error, "cannot write down what was being handled when docent crashed; it is handled as if it had not been");
+            tracing::warn!(%error, "cannot write into the store what was being handled when docent crashed; no event is suspected of that");
         }
         let shared = Arc::new(StoreShared::load(&connection, leases, crash).map_err(refuse)?);
         let io = |attempt| OpenError::io(attempt, &path);
@@ -187,7 +187,7 @@ impl Opened {
 /// How the run before this one ended. Its lock is held, so nobody writes that now.
 fn last_crash(data_dir: &Path) -> Option<Crash> {
     recorder::last_crash(data_dir).unwrap_or_else(|error| {
-        tracing::warn!(data_dir = %data_dir.display(), %error, "cannot read what was being handled when docent ended last; if it crashed, that is handled as if it had not");
+        tracing::warn!(data_dir = %data_dir.display(), %error, "cannot read in the file in-flight how docent ended last; if it crashed, no event is suspected of that");
         None
     })
 }

@@ -6,12 +6,14 @@
 
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use signal_hook::SigId;
 use signal_hook::consts::SIGABRT;
 use signal_hook::flag::register_conditional_default;
@@ -38,6 +40,9 @@ const STOPPED: u8 = b'.';
 pub(super) const ABORTED: u8 = b'X';
 /// It goes on, or it was killed.
 const RUNS: u8 = b' ';
+
+/// Bytes of the file that are read.
+const READ_MAX: u64 = 1 << 20;
 
 /// Lines that a new file has room for: a full disk does not prevent their use.
 const LINES: usize = 64;
@@ -120,11 +125,18 @@ impl Machine {
 /// # Errors
 /// It is not known.
 pub(super) fn last_crash(data_dir: &Path) -> io::Result<Option<Crash>> {
-    let text = match fs::read(data_dir.join(FILE)) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
+    // What somebody has put there must neither hold up the start nor lead elsewhere.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(data_dir.join(FILE), flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
     };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut text = Vec::new();
+    file.take(READ_MAX).read_to_end(&mut text)?;
     Ok(crash(&String::from_utf8_lossy(&text), &Machine::read()?))
 }
 
@@ -191,8 +203,12 @@ impl FlightRecorder {
     /// The file cannot be written.
     pub fn begin(data_dir: &Path) -> io::Result<Self> {
         let path = data_dir.join(FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut options = OpenOptions::new();
-        let options = options.write(true).create(true).mode(0o600);
+        let options = options.write(true).create_new(true).mode(0o600);
         let file = options.open(&path)?;
         let Machine { boot, oom_kills } = Machine::read()?;
         let mut head = line(format_args!(
@@ -201,9 +217,9 @@ impl FlightRecorder {
         ));
         // Cut off by a full disk, it says nothing of a crash.
         head[END] = STOPPED;
-        file.set_len(0)?;
         file.write_all_at(&[head, line("").repeat(LINES)].concat(), 0)?;
-        let mut abort_mark = options.open(&path)?;
+        // All else is written at places of its own, so this one stays where it is.
+        let mut abort_mark = file.try_clone()?;
         abort_mark.seek(SeekFrom::Start(END as u64))?;
         let on_abort = [
             pipe::register(SIGABRT, abort_mark)?,
@@ -300,6 +316,10 @@ pub(super) fn leave_mark(data_dir: &Path, mark: u8) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use rustix::fs::FileType;
+
     use super::*;
     use crate::event::{EventType, Millis, Seq, Subject};
 
@@ -393,6 +413,37 @@ mod tests {
             ..later
         };
         assert_eq!(on(&aborted, &rebooted), (CrashCause::PowerFailure, 0));
+    }
+
+    #[test]
+    fn what_somebody_has_put_in_its_place_holds_nothing_up_and_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join(FILE), dir.path().join("other"));
+        let pipe = rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        );
+        pipe.unwrap();
+        assert!(last_crash(dir.path()).is_err());
+        FlightRecorder::begin(dir.path()).unwrap().end().unwrap();
+        assert_eq!(last_crash(dir.path()).unwrap(), None);
+        fs::remove_file(&path).unwrap();
+        fs::write(&other, "precious").unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        assert!(last_crash(dir.path()).is_err());
+        let recorder = FlightRecorder::begin(dir.path()).unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
+        assert!(last_crash(dir.path()).unwrap().is_some());
+        recorder.end().unwrap();
+        // One that cannot be written any more is replaced.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        FlightRecorder::begin(dir.path()).unwrap().end().unwrap();
+        assert_eq!(last_crash(dir.path()).unwrap(), None);
+        File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(last_crash(dir.path()).unwrap(), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -110,6 +111,60 @@ fn share(servers: &Servers) {
         .filter(|(_, count)| *count != 1)
         .collect();
     assert!(wrong.is_empty(), "work done not once: {wrong:?}");
+}
+
+/// The moment, as docent writes it.
+fn now() -> String {
+    let date = Command::new("date").args(["-u", "+%FT%T.%3NZ"]).output();
+    let date = String::from_utf8(date.expect("date runs").stdout);
+    date.expect("it is text").trim().to_owned()
+}
+
+#[test]
+fn a_search_on_a_host_that_does_not_watch_waits_for_the_one_that_does_and_claims_nothing_when_it_is_gone()
+ {
+    let servers = Servers::new(false);
+    let one = host(&servers, "one", None);
+    let two = host(&servers, "two", Some(&one));
+    let first = one.start();
+    one.wait();
+    let _second = two.start();
+    until_shared(&two, 2);
+    assert_eq!(figure(&two, "collections"), of_two(1.0, 0.0));
+    let search = |wait: &[&str]| {
+        let run = two.cli([&["search", "\"a zebra crossing\"", "--json"], wait].concat());
+        run.json().unwrap_or_else(|| panic!("{}", run.stderr()))
+    };
+    one.write("street.md", "# Street\n\nIt has a zebra crossing.\n");
+    let found = search(&["--wait", "30s"]);
+    assert_eq!(found["hits"].as_array().map(Vec::len), Some(1), "{found}");
+    assert_eq!(found["missing"], Value::Null, "{found}");
+    let again = search(&["--wait", "30s"]);
+    let missing = again["missing"]
+        .as_str()
+        .expect("the other host was asked a moment ago");
+    assert!(
+        missing.contains("another host watches docs, and it was scanned for a search"),
+        "{missing}"
+    );
+    first.kill();
+    let killed = now();
+    one.write("lane.md", "# Lane\n\nIt has a zebra crossing, too.\n");
+    // Until the other host has taken over, no answer claims to know what is on disk.
+    two.until("it is found", || {
+        let answer = search(&[]);
+        if answer["hits"].as_array().map(Vec::len) == Some(2) {
+            return true;
+        }
+        let complete = answer["freshness"]["complete_to"]
+            .as_str()
+            .unwrap_or_default();
+        assert!(
+            complete <= &killed[..],
+            "complete to {complete}, killed at {killed}"
+        );
+        false
+    });
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn render(query: &str, all: bool, answer: &SearchAnswer, style: Style) -> String
         let late = match &answer.missing {
             Some(missing) => {
                 let missing = plain(missing);
-                format!("--wait {waited} was not enough: {missing}")
+                format!("in spite of --wait {waited} something may be missing: {missing}")
             }
             None => format!("after {waited} not everything on disk is searchable yet"),
         };

@@ -92,6 +92,16 @@ pub(super) fn join_again(
     leases: &Leases,
 ) -> Result<(), DatabaseError> {
     let incarnation = Uuid::now_v7().to_string();
+    // A store that has lost commits may still have the row of this process.
+    let is_succeeded = match leases.is_lost() {
+        true => false,
+        false => leases::in_turn(connection, || is_alive(connection, &identity.data_dir))
+            .map_err(|error| database.unreachable(&error))?,
+    };
+    if is_succeeded {
+        leases.begin_anew(&incarnation);
+        return Err(DatabaseError::SameDataDir);
+    }
     match attempt(connection, identity, &incarnation, None) {
         Ok(()) => {
             leases.begin_anew(&incarnation);
@@ -100,6 +110,17 @@ pub(super) fn join_again(
         Err(Refused::ByHost { why, .. }) => Err(why),
         Err(Refused::Sql(error)) => Err(database.unreachable(&error)),
     }
+}
+
+/// Whether somebody with this `data_dir` is at work.
+fn is_alive(connection: &Connection, data_dir: &str) -> sql::Result<bool> {
+    // No instance has an empty name.
+    for (other, _, _) in leases::of_same_name(connection, "", data_dir)? {
+        if !leases::end_stale(connection, &other)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn attempt(

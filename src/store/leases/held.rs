@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::TRUST;
 use super::in_flight::InFlight;
 use super::slot::{LeaseName, SLOTS, Slot};
-use crate::event::{AgentName, Seq, Subject};
+use crate::event::{AgentName, Millis, Seq, Subject};
 
 /// A lease as it was held when something was begun under it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,8 @@ struct SharedLeases {
     is_lost: AtomicBool,
     /// Nobody knows whether the last batch was committed, or will be.
     is_in_doubt: AtomicBool,
+    /// When a collection became this host's last, in milliseconds since 1970 UTC; 0: never.
+    collections_since: AtomicI64,
 }
 
 /// What this host may do. On a file all of it is its own, always.
@@ -240,6 +242,7 @@ impl Leases {
             in_flight: Mutex::default(),
             is_lost: AtomicBool::new(false),
             is_in_doubt: AtomicBool::new(false),
+            collections_since: AtomicI64::new(0),
         })))
     }
 
@@ -439,6 +442,13 @@ impl Leases {
         shared.is_some_and(|shared| shared.is_lost.load(Ordering::SeqCst))
     }
 
+    /// When a collection became this host's last; what changed there before only a scan since then tells.
+    pub(crate) fn collections_since(&self) -> Millis {
+        let shared = self.0.as_ref();
+        let since = |shared: &Arc<SharedLeases>| shared.collections_since.load(Ordering::SeqCst);
+        Millis(shared.map_or(0, since))
+    }
+
     /// Whether it is known of every batch if it was committed.
     pub(in crate::store) fn set_in_doubt(&self, is_in_doubt: bool) {
         if let Some(shared) = &self.0 {
@@ -509,6 +519,14 @@ impl Leases {
             .filter(|(name, _)| !matches!(name, LeaseName::Slot(_)));
         let named: BTreeMap<LeaseName, i64> =
             named.map(|(name, term)| (name.clone(), *term)).collect();
+        let is_new = |(name, term): (&LeaseName, &i64)| {
+            matches!(name, LeaseName::Collection(_))
+                && shared.named.borrow().get(name) != Some(term)
+        };
+        if named.iter().any(is_new) {
+            let now = Millis::now();
+            shared.collections_since.store(now.0, Ordering::SeqCst);
+        }
         shared
             .named
             .send_if_modified(|now| std::mem::replace(now, named.clone()) != named);

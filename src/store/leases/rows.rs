@@ -352,10 +352,12 @@ pub(in crate::store) fn prune(connection: &Connection, kept_for: i64) -> sql::Re
     connection.execute(&delete, [kept_for]).map(drop)
 }
 
-/// The change that the indexes of all hosts have reached; `None`: there is no host.
+/// The change that the indexes of all hosts have reached, those that have ended and are not forgotten among them: one that comes
+/// back goes on from there. `None`: there is no host.
 pub(in crate::store) fn lowest_position(connection: &Connection) -> sql::Result<Option<u64>> {
     connection.query_row(
-        "SELECT MIN(change) FROM host WHERE ended_at IS NULL",
+        "SELECT MIN(change) FROM host h WHERE NOT EXISTS
+           (SELECT 1 FROM host later WHERE later.data_dir = h.data_dir AND later.joined_at > h.joined_at)",
         [],
         |row| row.get(0),
     )

@@ -625,3 +625,48 @@ async fn hosts_that_start_at_the_same_moment_on_an_empty_database_all_join() {
         host.leave().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_data_dir_was_copied_stands_back_and_the_two_do_not_oust_each_other() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(one.dir.path().join("host-id"), copy.path().join("host-id")).unwrap();
+    let two = Host::join_in(&database, "two", copy).await.unwrap();
+    let joined_as = two.store.leases().incarnation();
+    until("the copy has everything", || async { two.slots() == 256 }).await;
+    // Long enough for the other one to have tried again.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!one.store.leases().are_trusted());
+    assert_eq!(two.store.leases().incarnation(), joined_as);
+    assert_eq!(two.slots(), 256);
+    two.leave().await;
+    until("the other one has joined again", || async {
+        one.slots() == 256
+    })
+    .await;
+    one.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_index_of_a_host_that_is_gone_for_a_while_goes_on_from_is_not_pruned() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    let two = Host::join(&database, "two").await;
+    one.store.follows_to(9);
+    two.store.follows_to(5);
+    let lowest = || async {
+        let reached = database.reached();
+        let asking = tokio::task::spawn_blocking(move || {
+            let session = reached.connect_writer(Writers::Shared).unwrap();
+            leases::lowest_position(&session).unwrap()
+        });
+        asking.await.unwrap()
+    };
+    until("both are told", || async { lowest().await == Some(5) }).await;
+    two.leave().await;
+    assert_eq!(lowest().await, Some(5));
+    database.run("DELETE FROM host WHERE ended_at IS NOT NULL");
+    until("it is forgotten", || async { lowest().await == Some(9) }).await;
+    one.leave().await;
+}
