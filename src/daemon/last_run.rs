@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::event::AgentName;
-use crate::store::{Crash, CrashCause, FlightRecorder, Store};
+use crate::store::{Crash, FlightRecorder, Store};
 
 /// Deliveries that the log names.
 const NAMED: usize = 16;
@@ -15,17 +15,20 @@ pub(super) fn tell(store: &Store) {
     };
     let counts = AgentName::ALL.iter().map(|agent| store.counts(*agent));
     let owed: i64 = counts.map(|counts| counts.owed).sum();
-    tracing::info!(
-        cause = crash.cause.describe(),
-        in_flight = in_flight(crash),
-        owed,
-        "the last run did not end cleanly (kill -9, a crash or a power failure); committed work is kept, and pending work continues"
-    );
-    if matches!(crash.cause, CrashCause::Aborted | CrashCause::OutOfMemory)
-        && !crash.flights.is_empty()
-    {
+    let (cause, in_flight) = (crash.cause.describe(), in_flight(crash));
+    if crash.cause.is_crash() && !crash.flights.is_empty() {
         tracing::warn!(
-            "docent may have crashed on something that was in flight; each of these is handled alone now, and is a dead letter if docent crashes on it again and again"
+            cause,
+            in_flight,
+            owed,
+            "the last run did not end cleanly: docent may have crashed on something that was in flight; each of these is handled alone now, and is a dead letter after three crashes. Committed work is kept, and pending work continues"
+        );
+    } else {
+        tracing::info!(
+            cause,
+            in_flight,
+            owed,
+            "the last run did not end cleanly (kill -9, a crash or a power failure); committed work is kept, and pending work continues"
         );
     }
 }

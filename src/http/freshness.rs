@@ -36,6 +36,12 @@ impl Memory {
         }
     }
 
+    /// Up to when other hosts are known to have watched what this one does not.
+    fn watched_at(&self) -> Option<Millis> {
+        let at = self.watched_at.load(Ordering::SeqCst);
+        (at > 0).then_some(Millis(at))
+    }
+
     /// Every collection was scanned by a scan that had begun at `at` or later.
     pub(super) fn scanned(&self, at: Millis) {
         self.scanned_at.fetch_max(at.0, Ordering::SeqCst);
@@ -151,8 +157,13 @@ pub(super) async fn freshness_of_search(state: &State) -> Result<wire::Freshness
 pub(super) fn freshness_without_store(state: &State) -> wire::Freshness {
     let way = OnTheWay::look(state);
     let heard_ago = state.store.leases().heard_ago();
+    let watched = match watched_elsewhere(state)[..] {
+        [] => None,
+        _ => Some(state.memory.watched_at()),
+    };
     let bounds = Bounds {
         heard: Some(heard_ago.map(|ago| way.now.minus(ago))),
+        watched,
         unscanned: (state.memory.scanned_at.load(Ordering::SeqCst) == 0).then_some(None),
         // Since when it is owed the store knows alone.
         queued: way.queued + way.owed(),
@@ -266,8 +277,7 @@ async fn watched(state: &State, now: Millis) -> Result<Option<Option<Millis>>, R
         watched_at.fetch_max(oldest.0, Ordering::SeqCst);
     }
     // Nobody watches one of them now: what was known before counts.
-    let known = Millis(watched_at.load(Ordering::SeqCst));
-    Ok(Some(Some(known).filter(|at| at.0 > 0)))
+    Ok(Some(state.memory.watched_at()))
 }
 
 /// Changes of the store's feed that the index has still to follow.
@@ -296,10 +306,7 @@ async fn unscanned(state: &State) -> Result<Option<Option<Millis>>, ReadError> {
             Ok(None)
         }
         // Another host may have watched for longer.
-        None => {
-            let watched = Millis(state.memory.watched_at.load(Ordering::SeqCst));
-            Ok(Some(oldest.max(Some(watched).filter(|at| at.0 > 0))))
-        }
+        None => Ok(Some(oldest.max(state.memory.watched_at()))),
     }
 }
 

@@ -304,10 +304,14 @@ impl Runner {
         };
         let turn = self.turn.take();
         let seq = suspect?;
+        let waited = turn.is_some();
         let turn = turn.or_else(|| self.parts.isolation.turn())?;
         match turn.enter() {
             Ok(presence) => Some((seq, presence)),
             Err(waits) => {
+                if !waited {
+                    tracing::info!(agent = %self.name, seq = seq.0, "docent has ended while this was handled; nothing begins until what is in flight has ended, then it is handled alone");
+                }
                 self.turn = Some(waits);
                 None
             }

@@ -71,6 +71,11 @@ pub(crate) enum CrashCause {
 }
 
 impl CrashCause {
+    /// Whether it speaks against what was being handled.
+    pub(crate) fn is_crash(self) -> bool {
+        matches!(self, CrashCause::Aborted | CrashCause::OutOfMemory)
+    }
+
     /// What the log says of it.
     pub(crate) fn describe(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! Suspects: deliveries that were being handled when docent crashed. One of them may be the cause, so each is handled alone from
 //! then on, and not at all any more once docent has crashed on it too often.
 
-use super::recorder::{Crash, CrashCause};
+use super::recorder::Crash;
 use super::sql::{self, Connection, params};
 
 /// Crashes of docent while a delivery was handled, after which it is not handled any more. All but the first happened while
@@ -63,11 +63,7 @@ pub(super) fn suspicion(row: &sql::Row<'_>, column: usize) -> sql::Result<Suspic
 
 /// Counts a crash against what was being handled and is still owed, once for each run, within a transaction.
 pub(super) fn count(connection: &Connection, crash: &Crash) -> sql::Result<()> {
-    let is_crash = match crash.cause {
-        CrashCause::PowerFailure => return Ok(()),
-        CrashCause::Aborted | CrashCause::OutOfMemory => true,
-        CrashCause::Killed => false,
-    };
+    let is_crash = crash.cause.is_crash();
     for flight in &crash.flights {
         connection
             .prepare_cached(

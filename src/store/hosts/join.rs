@@ -63,11 +63,12 @@ pub(in crate::store) fn join(
         options,
         data_dir: id,
     };
+    let other = SameDataDir::Ended(crash);
     let until = Instant::now() + STALE + MARGIN;
     let mut first_seen = None;
     loop {
         let incarnation = Uuid::now_v7().to_string();
-        match attempt(connection, &identity, &incarnation, crash) {
+        match attempt(connection, &identity, &incarnation, &other) {
             Ok(()) => {
                 let leases = Leases::of_a_host(&incarnation, identity.options.takes);
                 return Ok((identity, leases));
@@ -93,47 +94,43 @@ pub(super) fn join_again(
 ) -> Result<(), DatabaseError> {
     let incarnation = Uuid::now_v7().to_string();
     // A store that has lost commits may still have the row of this process.
-    let is_succeeded = match leases.is_lost() {
-        true => false,
-        false => leases::in_turn(connection, || is_alive(connection, &identity.data_dir))
-            .map_err(|error| database.unreachable(&error))?,
+    let other = match leases.is_lost() {
+        true => SameDataDir::Ended(None),
+        false => SameDataDir::MayRun,
     };
-    if is_succeeded {
-        leases.begin_anew(&incarnation);
-        return Err(DatabaseError::SameDataDir);
-    }
-    match attempt(connection, identity, &incarnation, None) {
+    match attempt(connection, identity, &incarnation, &other) {
         Ok(()) => {
             leases.begin_anew(&incarnation);
             Ok(())
         }
-        Err(Refused::ByHost { why, .. }) => Err(why),
+        Err(Refused::ByHost { why, .. }) => {
+            // What this one held is the other's.
+            leases.begin_anew(&incarnation);
+            Err(why)
+        }
         Err(Refused::Sql(error)) => Err(database.unreachable(&error)),
     }
 }
 
-/// Whether somebody with this `data_dir` is at work.
-fn is_alive(connection: &Connection, data_dir: &str) -> sql::Result<bool> {
-    // No instance has an empty name.
-    for (other, _, _) in leases::of_same_name(connection, "", data_dir)? {
-        if !leases::end_stale(connection, &other)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// The process of another row with the same `data_dir`.
+enum SameDataDir<'a> {
+    /// It has ended: this process has its lock. It may have crashed.
+    Ended(Option<&'a Crash>),
+    /// This process was ended though it ran on: the `data_dir` may have been copied.
+    MayRun,
 }
 
 fn attempt(
     connection: &Connection,
     identity: &HostIdentity,
     incarnation: &str,
-    crash: Option<&Crash>,
+    other: &SameDataDir<'_>,
 ) -> Result<(), Refused> {
     leases::in_turn(connection, || {
-        if let Some(crash) = crash {
+        if let SameDataDir::Ended(Some(crash)) = other {
             suspects::count(connection, crash)?;
         }
-        join_within(connection, identity, incarnation)
+        join_within(connection, identity, incarnation, other)
     })
 }
 
@@ -142,15 +139,21 @@ fn join_within(
     connection: &Connection,
     identity: &HostIdentity,
     incarnation: &str,
+    same: &SameDataDir<'_>,
 ) -> Result<(), Refused> {
     let HostIdentity { options, data_dir } = identity;
     for (other, its_data_dir, renewed_at) in
         leases::of_same_name(connection, &options.instance, data_dir)?
     {
-        if its_data_dir == *data_dir {
-            leases::end(connection, &other)?;
-        } else if !leases::end_stale(connection, &other)? {
-            let why = DatabaseError::SameName(options.instance.clone());
+        let why = match (its_data_dir == *data_dir, same) {
+            (true, SameDataDir::Ended(_)) => {
+                leases::end(connection, &other)?;
+                continue;
+            }
+            (true, SameDataDir::MayRun) => DatabaseError::SameDataDir,
+            (false, _) => DatabaseError::SameName(options.instance.clone()),
+        };
+        if !leases::end_stale(connection, &other)? {
             return Err(Refused::ByHost { renewed_at, why });
         }
     }
