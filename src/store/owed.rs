@@ -288,8 +288,9 @@ fn classify(
     let oldest = oldest_due(connection, agent, &subject, 1, due)?;
     let oldest = oldest.first().copied().unwrap_or(seq);
     let sql = format!(
-        "SELECT {EVENT_COLUMNS}, d.attempts, {} FROM event e JOIN delivery d ON d.event = e.seq AND d.agent = ?2 WHERE e.seq = ?1",
-        suspects::COLUMNS
+        "SELECT {EVENT_COLUMNS}, d.attempts, s.crashes, s.kills
+         FROM event e JOIN delivery d ON d.event = e.seq AND d.agent = ?2
+         LEFT JOIN suspect s ON s.event = e.id AND s.agent = d.agent WHERE e.seq = ?1"
     );
     let mut select = connection.prepare_cached(&sql)?;
     select.query_row(params![oldest, agent], |row| {

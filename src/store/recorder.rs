@@ -6,7 +6,7 @@
 
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +40,10 @@ const STOPPED: u8 = b'.';
 pub(super) const ABORTED: u8 = b'X';
 /// It goes on, or it was killed.
 const RUNS: u8 = b' ';
+
+/// What the other lines begin with: a delivery is being handled, or none.
+const HANDLED: u8 = b'+';
+const FREE: u8 = b'-';
 
 /// Bytes of the file that are read.
 const READ_MAX: u64 = 1 << 20;
@@ -96,7 +100,7 @@ pub(crate) struct CrashedFlight {
 
 impl CrashedFlight {
     fn parse(line: &str) -> Option<Self> {
-        let mut words = line.split_whitespace();
+        let mut words = line.strip_prefix(HANDLED as char)?.split_whitespace();
         Some(CrashedFlight {
             agent: words.next()?.parse().ok()?,
             event: words.next()?.parse().ok()?,
@@ -222,7 +226,7 @@ impl FlightRecorder {
         ));
         // Cut off by a full disk, it says nothing of a crash.
         head[END] = STOPPED;
-        file.write_all_at(&[head, line("").repeat(LINES)].concat(), 0)?;
+        file.write_all_at(&[&head[..], &line("").repeat(LINES)].concat(), 0)?;
         // All else is written at places of its own, so this one stays where it is.
         let mut abort_mark = file.try_clone()?;
         abort_mark.seek(SeekFrom::Start(END as u64))?;
@@ -257,16 +261,17 @@ impl FlightRecorder {
     /// Writes down that `agent` handles `event`, until the record is dropped.
     pub(crate) fn record(&self, agent: AgentName, event: &Event) -> FlightRecord {
         let line_number = self.0.lines().take();
-        self.write(line_number, format_args!("{agent} {}", event.id));
+        let text = line(format_args!("{}{agent} {}", HANDLED as char, event.id));
+        self.write(line_number, &text);
         FlightRecord {
             recorder: self.clone(),
             line: line_number,
         }
     }
 
-    fn write(&self, number: usize, text: impl Display) {
+    fn write(&self, number: usize, text: &[u8]) {
         let at = (number + 1) * LINE;
-        if let Err(error) = self.0.file.write_all_at(&line(text), at as u64)
+        if let Err(error) = self.0.file.write_all_at(text, at as u64)
             && !self.0.fails.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(path = %self.0.path.display(), %error, "cannot write down what is being handled; if docent crashes, the next start will not know on which events");
@@ -299,16 +304,17 @@ impl Lines {
 
 impl Drop for FlightRecord {
     fn drop(&mut self) {
-        self.recorder.write(self.line, "");
+        self.recorder.write(self.line, &[FREE]);
         self.recorder.0.lines().free.push(self.line);
     }
 }
 
 /// A line of the file; a text that is too long for it is cut.
-fn line(text: impl Display) -> Vec<u8> {
-    let mut bytes = text.to_string().into_bytes();
-    bytes.resize(LINE - 1, b' ');
-    bytes.push(b'\n');
+fn line(text: impl Display) -> [u8; LINE] {
+    let mut bytes = [b' '; LINE];
+    // An error is a text that is too long.
+    let _cut = write!(&mut bytes[..LINE - 1], "{text}");
+    bytes[LINE - 1] = b'\n';
     bytes
 }
 

@@ -48,11 +48,7 @@ impl Suspicion {
     }
 }
 
-/// What a query that has an event `e` and an agent `?2` says of the delivery, in two columns.
-pub(super) const COLUMNS: &str = "(SELECT crashes FROM suspect WHERE event = e.id AND agent = ?2),
-     (SELECT kills FROM suspect WHERE event = e.id AND agent = ?2)";
-
-/// What [`COLUMNS`] say, from this column on.
+/// What the columns `crashes` and `kills` of an outer join say, from this column on.
 pub(super) fn suspicion(row: &sql::Row<'_>, column: usize) -> sql::Result<Suspicion> {
     let count = |column| Ok::<_, sql::Error>(row.get::<_, Option<u32>>(column)?.unwrap_or(0));
     Ok(Suspicion {
