@@ -17,7 +17,7 @@ use super::{
 use crate::store::{ChunkRow, ChunkSource, Feed, Head, NewestEvent, ReadError, Store, WriteError};
 
 /// Chunks in one batch, about: it must fit the writer's memory.
-const BATCH: usize = 2000;
+pub(super) const BATCH: usize = 2000;
 
 /// Chunks read at once when the vectors are loaded.
 const LOAD: usize = 1000;

@@ -8,8 +8,8 @@ use super::Replacement;
 use super::fields::Fields;
 use super::identity::{Identity, IndexPosition};
 
-/// Memory of the writer, in bytes: the least that tantivy allows.
-const MEMORY: usize = 15_000_000;
+/// Memory of the writer, in bytes. A batch should fit: of one that does not, tantivy makes several segments, and merges them again.
+const MEMORY: usize = 30_000_000;
 /// A segment is merged when more than this part of it is deleted.
 const DELETED_BEFORE_MERGE: f32 = 0.2;
 /// Segments of fewer chunks count as equally large when segments are chosen to be merged.
@@ -81,5 +81,28 @@ impl KeywordWriter {
         policy.set_min_layer_size(LEAST_LAYER);
         tantivy.set_merge_policy(Box::new(policy));
         Ok(tantivy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::follower::BATCH;
+    use super::super::testing::{open, replacement, text_chunk};
+
+    /// Not an exact bound of memory: chunks as the splitter makes them, of words that mostly differ.
+    #[test]
+    fn a_batch_of_the_follower_is_one_segment() {
+        const WORDS_PER_CHUNK: u64 = 120;
+        const VOCABULARY: u64 = 20_000;
+        let folder = tempfile::tempdir().unwrap();
+        let index = open(folder.path()).index;
+        let mut random = fastrand::Rng::with_seed(7);
+        let chunks = (0..BATCH as u64).map(|number| {
+            let words = (0..WORDS_PER_CHUNK).map(|_| format!("w{} ", random.u64(..VOCABULARY)));
+            text_chunk(number, &words.collect::<String>())
+        });
+        index.apply(&[replacement(1, chunks)], 1).unwrap();
+        assert_eq!(index.published().segments.alive(), BATCH as u64);
+        assert_eq!(index.published().segments.places(), 1);
     }
 }

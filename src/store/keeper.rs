@@ -56,10 +56,9 @@ impl Keeper {
         }
     }
 
-    /// Whether each member of a batch has a savepoint from the first attempt on. Where a savepoint is a question to a server, only
-    /// a batch of which a member was refused is applied again with them.
-    pub(super) fn savepoints_are_cheap(&self) -> bool {
-        matches!(self, Keeper::File(_))
+    /// Whether what a batch will ask is worth one question for all of it: each is answered over a network.
+    pub(super) fn reads_ahead(&self) -> bool {
+        matches!(self, Keeper::Database(_))
     }
 
     /// Ends the transaction of a batch. All of it is durable then. `has_changes`: there is something in it.

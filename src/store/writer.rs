@@ -1,7 +1,8 @@
 //! The writer: one thread, one connection, group commit without a timer.
 //!
-//! It takes what queued while the last commit was under way, bounded by rows and bytes, gives each transaction a savepoint,
-//! and makes them durable with one fsync. A full disk or an I/O error rolls the whole batch back and is told to every member.
+//! It takes what queued while the last commit was under way, bounded by rows and bytes, applies it, and makes it durable with one
+//! fsync. If one transaction of the batch is refused, the batch is applied again, each transaction in a savepoint of its own. A full
+//! disk or an I/O error rolls the whole batch back and is told to every member.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -178,19 +179,10 @@ impl Writer {
         let before = self.batch.counters.clone();
         let taken: Vec<bool> = works.iter().map(Work::take).collect();
         let members = || works.iter().zip(taken.iter().copied());
-        let together = match self.keeper.savepoints_are_cheap() {
-            true => None,
-            false => {
-                let mut questions = Questions::default();
-                works.iter().for_each(|work| work.ask(&mut questions));
-                let due = DueBy::new(Millis::now(), self.batch.options().retry.backoff_max);
-                let me = &self.batch.held.incarnation;
-                let ahead = Ahead::read(&self.connection, questions, me, due);
-                self.batch.ahead = ahead.map_err(|e| unavailable(&e))?;
-                self.members_together(members())?
-            }
-        };
-        let results = match together {
+        if self.keeper.reads_ahead() {
+            self.read_ahead(works)?;
+        }
+        let results = match self.members_together(members())? {
             Some(results) => results,
             None => self.members_alone(members())?,
         };
@@ -241,7 +233,17 @@ impl Writer {
         Ok(())
     }
 
-    /// All members of the batch without savepoints; `None`: one was refused, and a transaction has begun in which nothing is applied.
+    fn read_ahead(&mut self, works: &[Work]) -> Result<(), WriteError> {
+        let mut questions = Questions::default();
+        works.iter().for_each(|work| work.ask(&mut questions));
+        let due = DueBy::new(Millis::now(), self.batch.options().retry.backoff_max);
+        let me = &self.batch.held.incarnation;
+        let ahead = Ahead::read(&self.connection, questions, me, due);
+        self.batch.ahead = ahead.map_err(|e| unavailable(&e))?;
+        Ok(())
+    }
+
+    /// All members of the batch without savepoints, which cost more than the members; `None`: one was refused, and a transaction has begun in which nothing is applied.
     fn members_together<'w>(
         &mut self,
         members: impl Iterator<Item = (&'w Work, bool)>,
