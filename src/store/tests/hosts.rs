@@ -313,6 +313,37 @@ async fn another_host_of_the_same_name_is_refused() {
     );
 }
 
+/// The server plans a statement while its tables are empty, and keeps the plan.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_batch_reads_the_ledger_from_end_to_end() {
+    const BATCHES: usize = 40;
+    const EVENTS: usize = 50;
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    for batch in 0..BATCHES {
+        let events = (0..EVENTS).map(|n| report(&format!("docs/{batch}/{n}")));
+        let submitted = one.store.submit(Vec::new(), events.collect()).await;
+        submitted.unwrap().committed().await.unwrap();
+    }
+    let count = |what: &str| {
+        let tables = "pg_stat_user_tables WHERE relname IN ('event', 'delivery')";
+        let counted = database.run(&format!("SELECT MIN(n_tup_ins), SUM({what}) FROM {tables}"));
+        let counts: Vec<usize> = counted
+            .trim()
+            .split('|')
+            .filter_map(|count| count.parse().ok())
+            .collect();
+        (counts[0], counts[1])
+    };
+    // A session tells its counts a second after the last time.
+    until("the server has counted all", || async {
+        count("idx_scan").0 >= BATCHES * EVENTS
+    })
+    .await;
+    let (_, read) = count("seq_tup_read");
+    assert!(read <= EVENTS, "{read} rows were read on the way to others");
+}
+
 /// Takes a delivery of the agent `AUDIT`.
 async fn take(host: &Host, seq: Seq, hold: &HoldUse) -> Option<HoldToken> {
     let event = host
