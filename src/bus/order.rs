@@ -20,6 +20,9 @@ const READS_MAX: usize = 8;
 /// How often it looks without having been told, and for retries from the first one on, whatever was passed: clocks jump.
 const AFRESH: Duration = Duration::from_secs(5);
 
+/// How long nothing is looked at after the store could not be read.
+const UNREADABLE: Duration = Duration::from_millis(500);
+
 /// How soon it is asked whether another host has settled what it had taken.
 const HELD: Duration = Duration::from_millis(200);
 
@@ -55,6 +58,8 @@ pub(super) struct LedgerOrder {
     held_at: Instant,
     retry_at: Option<Millis>,
     afresh_at: Instant,
+    /// The store could not be read: until when it is left alone.
+    rests_until: Option<Instant>,
     /// There is more to look at, without waiting.
     more: bool,
     /// It was signalled that there may be something new since the last read.
@@ -102,6 +107,7 @@ impl LedgerOrder {
             held_at: Instant::now(),
             retry_at: None,
             afresh_at: Instant::now(),
+            rests_until: None,
             more: true,
             fresh: true,
         }
@@ -109,6 +115,9 @@ impl LedgerOrder {
 
     /// Whether looking may find something now.
     pub(super) fn has_something(&self) -> bool {
+        if self.rests_until.is_some_and(|until| until > Instant::now()) {
+            return false;
+        }
         let retry = self.retry_at.is_some_and(|at| at <= Millis::now());
         // Now and then it looks without having been told, so that no slip could leave something owed for ever.
         let afresh = self.afresh_at <= Instant::now();
@@ -118,6 +127,9 @@ impl LedgerOrder {
 
     /// Waits until looking may find something. May be dropped at any moment.
     pub(super) async fn woken(&mut self) {
+        if let Some(until) = self.rests_until {
+            tokio::time::sleep_until(until).await;
+        }
         if self.has_something() {
             return;
         }
@@ -150,6 +162,7 @@ impl LedgerOrder {
         if capacity == 0 || !self.has_something() {
             return Ok(Vec::new());
         }
+        self.rests_until = None;
         let before = self.position.clone();
         self.more = false;
         self.fresh = false;
@@ -165,6 +178,7 @@ impl LedgerOrder {
                 self.position = LedgerCursor { cursor, ..before };
                 self.ahead.clear();
                 self.more = true;
+                self.rests_until = Some(Instant::now() + UNREADABLE);
                 Err(error)
             }
         }

@@ -54,12 +54,13 @@ pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, F
     };
     let item = CiteItem { reference, quote };
     block_on(async {
-        let results = batch.asked(&[item]).await?;
+        let answer = batch.asked(&[item]).await?;
         let mut verdict = Verdict::default();
-        for result in &results {
+        for result in &answer.results {
             verdict.take(result);
             print(&mut context.out, result, json)?;
         }
+        note_missing(&context.out, &answer);
         Ok(verdict.exit())
     })
 }
@@ -102,13 +103,20 @@ impl CiteBatch {
         CiteBatch { client, room }
     }
 
-    async fn asked(&self, items: &[CiteItem]) -> Result<Vec<Citation>, Fatal> {
+    /// What came of these quotes, and what was not looked at.
+    async fn asked(&self, items: &[CiteItem]) -> Result<CiteAnswer, Fatal> {
         let items = items.to_vec();
         let body = serde_json::to_vec(&CiteRequest { items });
         let body = body.map_err(|e| Fatal::new(Exit::Internal, e))?;
         let target = Target::new("/cite");
-        let answer: CiteAnswer = self.client.post_body(&target, Bytes::from(body)).await?;
-        Ok(answer.results)
+        Ok(self.client.post_body(&target, Bytes::from(body)).await?)
+    }
+}
+
+/// Says what the verdicts do not speak of: files that are others now than docent has read.
+fn note_missing(out: &Output, answer: &CiteAnswer) {
+    if let Some(missing) = &answer.missing {
+        out.note(missing);
     }
 }
 
@@ -193,7 +201,11 @@ async fn check(
     let items: Vec<CiteItem> = lines.iter().flatten().cloned().collect();
     let mut results = match items.is_empty() {
         true => Vec::new(),
-        false => batch.asked(&items).await?,
+        false => {
+            let answer = batch.asked(&items).await?;
+            note_missing(out, &answer);
+            answer.results
+        }
     }
     .into_iter();
     for line in lines {

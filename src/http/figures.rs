@@ -42,10 +42,10 @@ impl Default for SearchFigures {
 impl SearchFigures {
     /// A search was answered.
     pub(super) fn answered(&self, answer: &Answer) {
-        let result = if answer.hits.is_empty() {
-            "none"
-        } else {
-            "hits"
+        // What only shares words with the query is not what was looked for.
+        let result = match answer.about && !answer.hits.is_empty() {
+            true => "hits",
+            false => "none",
         };
         self.count(result);
         self.seconds.observe(answer.took.as_secs_f64());

@@ -90,19 +90,19 @@ impl Waiting {
 
     /// Whether the answer is to be made anew. `changed`: files that it shows as they were.
     pub(super) fn goes_on(&mut self, state: &State, changed: Vec<(String, Vec<u8>)>) -> bool {
-        let Some(until) = self.until.filter(|_| !changed.is_empty()) else {
-            return false;
-        };
-        if self.again < AGAIN_MAX && Instant::now() < until {
+        let (count, now) = (changed.len(), Instant::now());
+        let may_wait = self.again < AGAIN_MAX && self.until.is_some_and(|until| now < until);
+        if count > 0 && may_wait {
             self.again += 1;
             state.scans.hand_in(changed);
             return true;
         }
-        let count = changed.len();
-        self.missing.get_or_insert_with(|| match count {
-            1 => "1 file that is shown has changed since".to_owned(),
-            _ => format!("{count} files that are shown have changed since"),
-        });
+        if count > 0 {
+            self.missing.get_or_insert_with(|| match count {
+                1 => "1 file that is shown has changed since".to_owned(),
+                _ => format!("{count} files that are shown have changed since"),
+            });
+        }
         false
     }
 

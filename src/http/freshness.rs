@@ -236,8 +236,9 @@ pub(super) async fn reach(state: &State) -> Result<Reach, ReadError> {
             (a, b) => a.or(b),
         };
     }
-    let unscanned = unscanned(state).await?;
+    // In this order: a collection that this host takes over meanwhile is bounded by one of the two.
     let watched = watched(state, way.now).await?;
+    let unscanned = unscanned(state).await?;
     let heard_ago = state.store.leases().heard_ago();
     let away = heard_ago.filter(|_| !state.store.leases().are_trusted());
     let bounds = Bounds {

@@ -49,7 +49,10 @@ pub(super) async fn judgement(state: &State, now: Millis) -> Result<Present, Pro
         dead: state.store.dead_of_each(),
         free: Some(free_space(state).bytes),
         // Files that were replaced are told as such.
-        unwritable: standing.unwritable.filter(|_| standing.replaced.is_none()),
+        unwritable: standing
+            .refused
+            .or(standing.unwritable)
+            .filter(|_| standing.replaced.is_none()),
         replaced: standing.replaced.map(|replaced| replaced.how),
         index: Some(IndexFacts {
             // Search lacks then what it had: that is told at once.

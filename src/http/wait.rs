@@ -193,6 +193,7 @@ fn late(state: &State, timeout: Duration) -> Problem {
     match &follower.stopped {
         Some(why) => pending.push(format!("the index does not follow: {why}")),
         None if !follower.ready => pending.push("the index is being opened or rebuilt".to_owned()),
+        None if behind == 1 => pending.push("the index is 1 change behind".to_owned()),
         None if behind > 0 => pending.push(format!("the index is {behind} changes behind")),
         None => {}
     }

@@ -27,6 +27,8 @@ pub(super) const STOP_WORDS: &str = "a about above after again against all am an
 
 /// How many pieces of the chunks after it are known to the index of each chunk, for phrases that run on.
 pub(super) const LOOKAHEAD: usize = 24;
+/// The same in bytes: a word without an end, such as a dump of bytes in hex, runs on through all chunks after it.
+pub(super) const LOOKAHEAD_BYTES: usize = 2048;
 
 static ANALYSER: LazyLock<TextAnalyzer> = LazyLock::new(|| analyser_of(Scored { query: false }));
 static QUERY_ANALYSER: LazyLock<TextAnalyzer> =
@@ -293,6 +295,8 @@ pub(super) struct Terms {
     pub(super) phrases: Vec<Phrase>,
     /// There is nothing but quoted parts.
     pub(super) all_quoted: bool,
+    /// The query as it stands, if it has words and no quoted part.
+    pub(super) verbatim: Option<Phrase>,
     /// The names of code.
     pub(super) symbols: Symbols,
     /// A part of the query was left out, because it is longer than [`MAX_QUERY_BYTES`] or has more terms than
@@ -349,10 +353,15 @@ pub(super) fn query_terms(query: &str) -> Terms {
             }
         }
     }
+    let verbatim = match phrases.is_empty() {
+        true => Phrase::new(query, MAX_QUERY_TERMS).filter(Phrase::has_words),
+        false => None,
+    };
     Terms {
         scored,
         phrases,
         all_quoted,
+        verbatim,
         symbols: symbols(query),
         cut,
     }

@@ -8,7 +8,7 @@ use tantivy::schema::{
 use tantivy::{TantivyDocument, Term};
 
 use super::Replacement;
-use super::analyse::{LOOKAHEAD, identifier_pieces, query_terms};
+use super::analyse::{LOOKAHEAD, LOOKAHEAD_BYTES, identifier_pieces, query_terms};
 use super::stored;
 use super::symbols::folded;
 use super::words::{WordPieces, after_lines, visible};
@@ -197,6 +197,10 @@ fn with_lookahead(chunks: &[ChunkRow]) -> String {
             text.truncate(end + last.range.end);
             break;
         }
+        if text.len() - end > LOOKAHEAD_BYTES {
+            text.truncate(text.floor_char_boundary(end + LOOKAHEAD_BYTES));
+            break;
+        }
     }
     text
 }
@@ -224,6 +228,8 @@ mod tests {
         // Repeated lines are not there twice.
         let row = [at(1, 3, "a\nb\nc"), at(3, 4, "c\nd")];
         assert_eq!(with_lookahead(&row), "a\nb\nc\nd");
+        let endless: Vec<ChunkRow> = (0..100).map(|_| at(1, 1, &"0af".repeat(270))).collect();
+        assert_eq!(with_lookahead(&endless).len(), 810 + LOOKAHEAD_BYTES);
         let long = [at(1, 1, "a"), at(2, 2, &"b ".repeat(100)), at(3, 3, "c")];
         assert_eq!(
             with_lookahead(&long),

@@ -114,11 +114,11 @@ impl Ranking<'_> {
             .vector
             .and_then(|vector| vectors.cosine(vector, slot))
             .unwrap_or(0.0);
-        let base = if self.scores.bound > 0.0 {
-            KEYWORD_WEIGHT * (keyword / self.scores.bound) + VECTOR_WEIGHT * f64::from(cosine)
-        } else {
-            f64::from(cosine)
+        let share = match self.scores.bound {
+            bound if bound > 0.0 => keyword / bound,
+            _ => 0.0,
         };
+        let base = KEYWORD_WEIGHT * share + VECTOR_WEIGHT * f64::from(cosine);
         let candidate = Candidate {
             number: chunk.number,
             document: owner.document,
@@ -148,10 +148,12 @@ impl Ranking<'_> {
             let titled = self.signals.titled(segments, address);
             let worth = (2.0 * titled - 1.0).max(0.0).powi(TITLE_FALL);
             chunk.multiply("title", 1.0 + TITLE * worth);
-            let quoted = self.signals.quoted.iter();
-            let count = quoted.filter(|parts| parts.has(address)).count();
-            let all = self.signals.quoted.len().max(1);
-            chunk.multiply("quoted", 1.0 + QUOTED * count as f64 / all as f64);
+            if !self.terms.all_quoted {
+                let quoted = self.signals.quoted.iter();
+                let count = quoted.filter(|parts| parts.has(address)).count();
+                let all = self.signals.quoted.len().max(1);
+                chunk.multiply("quoted", 1.0 + QUOTED * count as f64 / all as f64);
+            }
         }
         let (name, factor) = self.kind(chunk);
         chunk.multiply(name, factor);

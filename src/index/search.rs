@@ -94,9 +94,25 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
     let (mut candidates, best) = ranking.order(slots.into_iter());
     let any = !candidates.is_empty();
     candidates.truncate(query.limit);
+    // Whoever asks for just what stands in a chunk is not told that it is not here.
+    let is_verbatim = || -> Result<bool, IndexError> {
+        let Some(phrase) = &terms.verbatim else {
+            return Ok(false);
+        };
+        let containing = published.segments.with_phrase(phrase);
+        let containing =
+            containing.map_err(IndexError::keyword("look for the query as it stands"))?;
+        let chunks = &published.chunks;
+        let mut slots = candidates.iter().filter_map(|c| chunks.slot(c.number));
+        Ok(slots.any(|slot| {
+            let address = chunks.slots()[slot].address;
+            address.is_some_and(|address| containing.has(address))
+        }))
+    };
+    let scores_well = best >= least_score(published.segments.alive, &terms);
     let quoted = looking.quoted;
     Ok(Found {
-        about: any && (quoted || best >= least_score(published.segments.alive, &terms)),
+        about: any && (quoted || scores_well || is_verbatim()?),
         candidates,
         legs: Legs {
             keyword: quoted || !terms.scored.is_empty(),
@@ -346,6 +362,12 @@ mod tests {
         assert_eq!(of("zzqqxx"), (false, false));
         assert_eq!(of("cafe"), (true, false));
         assert_eq!(of("\"zzqqxx\""), (false, true));
+        // What stands there word for word is there, however little of the chunk it is.
+        let long = format!("{} needleword. Max out", "index the queue ".repeat(400));
+        let chunk = text_chunk(99_000, &long);
+        index.apply(&[replacement(200, [chunk])], 2).unwrap();
+        assert_eq!(of("needleword"), (true, false));
+        assert_eq!(of("index zzqqxx unheard notions of marmalade").0, false);
     }
 
     #[test]
@@ -384,11 +406,8 @@ mod tests {
                     products.sum::<f64>() * f64::from(v.scale) * f64::from(vector.scale)
                 });
                 assert!((f64::from(candidate.cosine) - cosine).abs() < 1e-6);
-                let score = if bound > 0.0 {
-                    0.55 * keyword / bound + 0.45 * cosine
-                } else {
-                    cosine
-                };
+                let share = if bound > 0.0 { keyword / bound } else { 0.0 };
+                let score = 0.55 * share + 0.45 * cosine;
                 let factors: f64 = candidate.boosts.iter().map(|b| b.factor).product();
                 assert!((candidate.score - score * factors).abs() < 1e-6);
             }

@@ -368,8 +368,11 @@ impl Store {
         places: Vec<(String, Vec<u8>)>,
     ) -> Result<Vec<FileView>, ReadError> {
         self.read("files to compare", move |connection| {
-            let sql =
-                format!("{FILE_VIEW} FROM (SELECT ?1 AS collection, ?2 AS path) k {FILE_JOINS}");
+            // The second half is empty, and says of which types the parameters are.
+            let sql = format!(
+                "{FILE_VIEW} FROM (SELECT ?1 AS collection, ?2 AS path
+                   UNION ALL SELECT collection, path FROM manifest WHERE 1 = 0) k {FILE_JOINS}"
+            );
             let mut select = connection.prepare_cached(&sql)?;
             let mut views = Vec::with_capacity(places.len());
             for (collection, path) in &places {

@@ -77,10 +77,14 @@ impl Keeper {
     }
 
     /// What is said to whoever waits for a batch that is durable.
-    pub(super) fn committed(&self, shared: &StoreShared) -> Result<(), WriteError> {
+    pub(super) fn committed(
+        &mut self,
+        connection: &Connection,
+        shared: &StoreShared,
+    ) -> Result<(), WriteError> {
         match self {
             Keeper::File(keeper) => {
-                keeper.committed();
+                keeper.committed(connection);
                 keeper.in_place(shared)
             }
             Keeper::Database(_) => Ok(()),

@@ -83,6 +83,7 @@ impl Store {
             connection,
             shared,
             keeper: Keeper::File(FileKeeper {
+                shortening: Default::default(),
                 files,
                 upkeep: asker,
             }),

@@ -92,6 +92,8 @@ pub struct Standing {
     pub replaced: Option<Replaced>,
     /// Why the last batch could not be written, if it could not.
     pub unwritable: Option<String>,
+    /// Why this host may not work on the store, if others were found that it would get in the way of.
+    pub refused: Option<String>,
     /// What was read is not what docent wrote: where, and what to do.
     pub damage: Option<String>,
     /// Since when another process has kept the log from being shortened.
@@ -235,6 +237,17 @@ impl StoreShared {
             let changed = now.unwritable.as_deref() != cause;
             if changed {
                 now.unwritable = cause.map(str::to_owned);
+            }
+            changed
+        });
+    }
+
+    /// Records whether this host may work on the store. Who found it out logs it.
+    pub(super) fn set_refused(&self, cause: Option<&str>) {
+        self.standing.send_if_modified(|now| {
+            let changed = now.refused.as_deref() != cause;
+            if changed {
+                now.refused = cause.map(str::to_owned);
             }
             changed
         });

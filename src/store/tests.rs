@@ -806,6 +806,31 @@ on_both_engines! {
     what_an_earlier_reader_has_rejected_is_looked_at_again,
     the_last_scan_of_a_collection_that_left_the_config_is_forgotten,
     an_issue_of_a_detector_of_another_version_is_read_under_its_name,
+    a_file_is_looked_at_with_the_others_and_alone,
+}
+
+async fn a_file_is_looked_at_with_the_others_and_alone(on: Engine) {
+    let opened = open_on(on).await;
+    let store = &opened.store;
+    opened.place.change(match on {
+        Engine::File => {
+            "INSERT INTO manifest (collection, path, state, size, mtime_ns, ctime_ns, device, inode)
+                             VALUES ('docs', CAST('a.md' AS BLOB), 'withheld', 1, 2, 3, 4, 5)"
+        }
+        Engine::Database => {
+            "INSERT INTO manifest (collection, path, state, size, mtime_ns, ctime_ns, device, inode)
+                                 VALUES ('docs', 'a.md', 'withheld', 1, 2, 3, 4, 5)"
+        }
+    });
+    let views = store.file_views((String::new(), Vec::new()), 10).await;
+    let listed: Vec<_> = views.unwrap().into_iter().map(|view| view.path).collect();
+    let places = ["a.md", "gone.md"].map(|path| ("docs".to_owned(), path.as_bytes().to_vec()));
+    let views = store.file_views_of(places.to_vec()).await.unwrap();
+    let asked: Vec<_> = views.into_iter().map(|view| view.path).collect();
+    assert_eq!(
+        (listed.len(), asked),
+        (1, vec![b"a.md".to_vec(), b"gone.md".to_vec()])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

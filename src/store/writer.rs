@@ -118,7 +118,7 @@ impl Writer {
                 } else if self.batch.follows_others {
                     self.shared.wake_all();
                 }
-                let durable = self.keeper.committed(&self.shared);
+                let durable = self.keeper.committed(&self.connection, &self.shared);
                 for (reply, result) in replies.into_iter().zip(results) {
                     // A caller that no longer waits learns nothing; what was committed stands.
                     reply.send(durable.clone().and(result)).ok();

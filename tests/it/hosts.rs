@@ -113,13 +113,6 @@ fn share(servers: &Servers) {
     assert!(wrong.is_empty(), "work done not once: {wrong:?}");
 }
 
-/// The moment, as docent writes it.
-fn now() -> String {
-    let date = Command::new("date").args(["-u", "+%FT%T.%3NZ"]).output();
-    let date = String::from_utf8(date.expect("date runs").stdout);
-    date.expect("it is text").trim().to_owned()
-}
-
 #[test]
 fn a_search_on_a_host_that_does_not_watch_waits_for_the_one_that_does_and_claims_nothing_when_it_is_gone()
  {
@@ -148,7 +141,8 @@ fn a_search_on_a_host_that_does_not_watch_waits_for_the_one_that_does_and_claims
         "{missing}"
     );
     first.kill();
-    let killed = now();
+    // As docent writes it.
+    let killed = format!("{:.3}", jiff::Timestamp::now());
     one.write("lane.md", "# Lane\n\nIt has a zebra crossing, too.\n");
     // Until the other host has taken over, no answer claims to know what is on disk.
     two.until("it is found", || {
@@ -572,4 +566,31 @@ fn hosts_whose_clocks_are_wrong_go_by_the_clock_of_the_database() {
     for (world, daemon) in [&one, &two].into_iter().zip(daemons) {
         assert_eq!(daemon.stop(), Some(0), "{}", world.log());
     }
+}
+
+#[test]
+fn a_host_that_has_another_directory_for_a_collection_replaces_nothing_when_it_takes_over() {
+    let servers = Servers::new(false);
+    let one = host(&servers, "one", None);
+    let two = host(&servers, "two", Some(&one));
+    let shared = one.docs().display().to_string();
+    let other = two.path().join("other").display().to_string();
+    fs::create_dir(&other).expect("a directory");
+    fs::write(format!("{other}/b.md"), "# Another page\n").expect("a file");
+    let config = fs::read_to_string(two.config()).expect("the config");
+    fs::write(two.config(), config.replace(&shared, &other)).expect("the config");
+    one.write("a.md", "# A zebra crossing\n");
+    let mut first = one.start();
+    one.wait();
+    let _second = two.start();
+    until_shared(&two, 2);
+    first.kill();
+    two.until("it has taken over, and holds the collection", || {
+        let health = two.cli(["health"]).stdout();
+        health.contains("it is another directory than the one that its files were taken from")
+    });
+    let found = two.cli(["search", "\"a zebra crossing\""]);
+    assert!(found.stdout().contains("docs/a.md"), "{}", found.stdout());
+    let found = two.cli(["search", "\"another page\""]);
+    assert!(!found.stdout().contains("b.md"), "{}", found.stdout());
 }

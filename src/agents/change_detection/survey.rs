@@ -115,7 +115,10 @@ impl Survey {
             return Ok(SurveyStart::Unrooted(survey));
         }
         let path = context.trees[tree].root.as_os_str().as_encoded_bytes();
-        let known = known.filter(|known| !accept && known.path == path);
+        // Whoever alone has the store moves a collection by writing another path into the config. Of several hosts one may just
+        // have another path than the others, and what is there must not replace what they have read.
+        let is_shared = context.store.leases().are_shared();
+        let known = known.filter(|known| !accept && (is_shared || known.path == path));
         let own = context.clone();
         let begun = context.blocking(move |_| {
             let (root, id) = root_identity::open(&own.trees[tree].root)?;

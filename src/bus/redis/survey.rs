@@ -125,27 +125,22 @@ impl Surveyor {
             }
         };
         let namespace = settings.namespace.clone();
-        // If the store cannot be read, other hosts do not become strangers.
-        let hosts = self.link.store().hosts().await;
-        let hosts = hosts.map_err(|error| RedisError::Lost(error.to_string()))?;
-        let hosts: Vec<String> = hosts.into_iter().map(|host| host.instance).collect();
         let mut views = Vec::with_capacity(self.agents.len() + 1);
         for agent in self.agents.clone() {
             let key = keys::inbox(&namespace, agent);
-            views.extend(self.stream(&connection, key, Some(agent), &hosts).await?);
+            views.extend(self.stream(&connection, key, Some(agent)).await?);
         }
         let key = keys::ingress(&namespace);
-        views.extend(self.stream(&connection, key, None, &hosts).await?);
+        views.extend(self.stream(&connection, key, None).await?);
         Ok(views)
     }
 
-    /// How a stream stands; nothing where there is none, or our group is not there yet. The consumers of `hosts` are no strangers.
+    /// How a stream stands; nothing where there is none, or our group is not there yet.
     async fn stream(
         &mut self,
         connection: &Connection,
         key: String,
         agent: Option<AgentName>,
-        hosts: &[String],
     ) -> Result<Option<StreamView>, RedisError> {
         let settings = self.link.settings();
         let own = match agent {
@@ -173,10 +168,9 @@ impl Surveyor {
         };
         let strangers = list(strangers.clone()).ok_or(GARBLED)?;
         let name = |name: &Value| String::from_utf8_lossy(&bytes(name)).into_owned();
-        let of = agent.map_or("ingress", AgentName::as_str);
-        let known = hosts.iter().map(|host| format!("{of}@{host}"));
-        let known: Vec<String> = known.collect();
-        let is_strange = |name: &String| !known.contains(name);
+        // The namespace belongs to one store, so a name of this kind is that of one of its hosts, or of one that is gone.
+        let of_hosts = format!("{}@", agent.map_or("ingress", AgentName::as_str));
+        let is_strange = |name: &String| !name.starts_with(&of_hosts);
         let first = text(first).and_then(|id| StreamId::parse(&id));
         Ok(Some(StreamView {
             entries: number(entries).ok_or(GARBLED)?,

@@ -224,3 +224,22 @@ async fn what_another_host_was_quicker_to_take_is_offered_again() {
     bench.hears().await;
     assert_eq!(bench.offered(9).await, [one]);
 }
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_read_is_left_alone_for_a_while() {
+    let mut bench = Bench::new();
+    let seq = bench.ledger.publish("docs/a").await;
+    bench.ledger.break_it(true);
+    let demand = Demand {
+        permits: 1,
+        capacity: 9,
+    };
+    let failed = bench.carrier.offer(&bench.table, demand).await;
+    assert!(failed.is_err());
+    let began = tokio::time::Instant::now();
+    assert!(bench.offered(1).await.is_empty(), "it asks nothing");
+    bench.ledger.break_it(false);
+    bench.hears().await;
+    assert!(began.elapsed() > Duration::from_millis(400));
+    assert_eq!(bench.offered(1).await, [seq]);
+}

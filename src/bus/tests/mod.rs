@@ -88,6 +88,15 @@ impl Ledger {
         }
     }
 
+    /// Another program takes a table away, or brings it back.
+    pub(super) fn break_it(&self, broken: bool) {
+        let names = ["delivery", "away"];
+        let [from, to] = if broken { names } else { [names[1], names[0]] };
+        let other = rusqlite::Connection::open(self.store.path()).unwrap();
+        let rename = format!("PRAGMA legacy_alter_table = ON; ALTER TABLE {from} RENAME TO {to}");
+        other.execute_batch(&rename).unwrap();
+    }
+
     /// Publishes an event of this subject.
     pub(super) async fn publish(&mut self, name: &str) -> Seq {
         let event = NewEvent::root(EventType::TestWork, "test", subject(name), json!({}));

@@ -70,12 +70,10 @@ pub(super) async fn cite(
             Problem::new(ProblemKind::TooLarge, detail).hint("send them in several requests")
         );
     }
-    let waits = query.wait.is_some();
     let mut waiting = Waiting::of(query.wait.as_deref(), &caller)?;
     let results = loop {
         waiting.wait(&state).await;
         let (results, shown) = checked(&state, &caller, request.items.clone()).await?;
-        let shown = if waits { shown } else { Vec::new() };
         if !waiting.goes_on(&state, changed(&state, shown).await?) {
             break results;
         }

@@ -69,7 +69,16 @@ pub(super) fn search(query: &str, answer: &SearchAnswer) -> String {
         let place = place(&hit.collection, &hit.path, hit.lines);
         format!("{place}  {}", hit.heading).trim_end().to_owned()
     };
-    let mut parts = Vec::new();
+    let corrected = answer.corrected.iter();
+    let mut parts: Vec<String> = corrected
+        .map(|c| {
+            format!(
+                "searched for {} instead of {}",
+                short(&c.to),
+                short(&c.from)
+            )
+        })
+        .collect();
     if answer.about {
         for hit in &answer.hits[..answer.listed.min(answer.hits.len())] {
             parts.push(format!("{}\n{}\n", titled(hit), hit.text));

@@ -108,6 +108,10 @@ impl Membership {
                 rounds.session = None;
                 rounds.renewing_since = None;
                 rounds.next_renewal = Instant::now() + POLL;
+                // A database that does not answer is noticed by whoever asks it for something.
+                let refused = !matches!(error, DatabaseError::Unreachable { .. });
+                let cause = refused.then(|| error.to_string());
+                member.shared.set_refused(cause.as_deref());
                 if rounds.failing.is_new(true) {
                     tracing::warn!(%error, "this host cannot renew its row in the database; unless it succeeds within 10 s, others take over its work, and it starts nothing until it has joined again");
                 }
@@ -172,6 +176,7 @@ impl Member {
             if self.renew(session, now.duration_since(since) >= STALE)? {
                 self.shared.look_from_the_beginning();
             }
+            self.shared.set_refused(None);
             if rounds.failing.is_new(false) {
                 tracing::info!("this host renews its row in the database again");
             }

@@ -1,10 +1,11 @@
 //! What the writer does around its commits where the store is a file.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::files::Files;
-use super::leave_log;
-use super::upkeep::{Asker, LOG_MAX};
+use super::upkeep::{Asker, LOG_MAX, LOG_TOLD, PATIENCE, PAUSE};
+use super::{BUSY, leave_log};
 use crate::store::WriteError;
 use crate::store::shared::{PUT_BACK, StoreShared};
 use crate::store::sql::{self, Connection};
@@ -13,6 +14,22 @@ use crate::store::sql::{self, Connection};
 pub(in crate::store) struct FileKeeper {
     pub(in crate::store) files: Arc<Files>,
     pub(in crate::store) upkeep: Asker,
+    pub(in crate::store) shortening: Shortening,
+}
+
+/// When the writer shortens the log next, and the pause after an attempt that somebody who reads makes futile.
+pub(in crate::store) struct Shortening {
+    not_before: Instant,
+    pause: Duration,
+}
+
+impl Default for Shortening {
+    fn default() -> Self {
+        Shortening {
+            not_before: Instant::now(),
+            pause: PATIENCE,
+        }
+    }
 }
 
 impl FileKeeper {
@@ -27,10 +44,28 @@ impl FileKeeper {
         refused.unwrap_or(Ok(()))
     }
 
-    /// Has a log that became long shortened.
-    pub(in crate::store) fn committed(&self) {
-        if self.files.log_bytes() > LOG_MAX {
+    /// Has a log that became long shortened. While one commit follows the other, the upkeep finds no moment for it, and the log
+    /// would grow until there is no more work, or no more space: then work waits for it.
+    pub(in crate::store) fn committed(&mut self, connection: &Connection) {
+        let bytes = self.files.log_bytes();
+        if bytes > LOG_MAX {
             self.upkeep.ask();
+        }
+        let due = Instant::now() >= self.shortening.not_before;
+        if bytes > LOG_TOLD && due && self.files.can_be_completed() {
+            if let Err(error) = shorten(connection) {
+                tracing::debug!(%error, "the writer cannot shorten the write-ahead log");
+            }
+            let futile = self.files.log_bytes() > LOG_TOLD;
+            let pause = if futile {
+                self.shortening.pause
+            } else {
+                PATIENCE
+            };
+            self.shortening = Shortening {
+                not_before: Instant::now() + pause,
+                pause: (pause * 2).min(PAUSE),
+            };
         }
     }
 
@@ -47,4 +82,15 @@ impl FileKeeper {
         }
         Ok(())
     }
+}
+
+/// Writes the log back and cuts it, if nobody who reads needs it for long.
+fn shorten(connection: &Connection) -> sql::Result<()> {
+    let Connection::Sqlite(file) = connection else {
+        return Ok(());
+    };
+    file.busy_timeout(PATIENCE)?;
+    let shortened = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    file.busy_timeout(BUSY)?;
+    shortened
 }

@@ -24,10 +24,10 @@ pub(super) const LOG_MAX: u64 = 16 << 20;
 pub(in crate::store) const LOG_TOLD: u64 = 2 * LOG_MAX;
 
 /// How long cutting the log may make the writer wait.
-const PATIENCE: Duration = Duration::from_millis(100);
+pub(super) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// After an attempt that somebody who reads made futile.
-const PAUSE: Duration = Duration::from_secs(2);
+pub(super) const PAUSE: Duration = Duration::from_secs(2);
 
 /// What the thread has.
 pub(in crate::store) struct Upkeep {

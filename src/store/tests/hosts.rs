@@ -669,11 +669,13 @@ async fn a_host_whose_data_dir_was_copied_stands_back_and_the_two_do_not_oust_ea
     // Long enough for the other one to have tried again.
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert!(!one.store.leases().are_trusted());
+    let refused = one.store.standing().refused.unwrap();
+    assert!(refused.contains("remove host-id"), "{refused}");
     assert_eq!(two.store.leases().incarnation(), joined_as);
     assert_eq!(two.slots(), 256);
     two.leave().await;
     until("the other one has joined again", || async {
-        one.slots() == 256
+        one.slots() == 256 && one.store.standing().refused.is_none()
     })
     .await;
     one.leave().await;
