@@ -25,6 +25,13 @@ pub(super) fn watched_elsewhere(state: &State) -> Vec<String> {
     collections.filter(|name| !is_ours(name)).cloned().collect()
 }
 
+/// Whether another host watched a collection of the config when this one last heard of the store.
+pub(super) fn was_watched_elsewhere(state: &State) -> bool {
+    let leases = state.store.leases();
+    let mut collections = state.info.known.collections.iter();
+    collections.any(|name| !leases.had(&LeaseName::Collection(name.clone())))
+}
+
 /// Asks for a scan of each of these collections that begins after the call, and waits for their ends.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use super::elsewhere::watched_elsewhere;
+use super::elsewhere::{was_watched_elsewhere, watched_elsewhere};
 use super::figures::{FileFigures, SearchFigures};
 use super::{State, count, wire};
 use crate::event::{AgentName, Millis};
@@ -157,10 +157,8 @@ pub(super) async fn freshness_of_search(state: &State) -> Result<wire::Freshness
 pub(super) fn freshness_without_store(state: &State) -> wire::Freshness {
     let way = OnTheWay::look(state);
     let heard_ago = state.store.leases().heard_ago();
-    let watched = match watched_elsewhere(state)[..] {
-        [] => None,
-        _ => Some(state.memory.watched_at()),
-    };
+    // A host that is no longer trusted has no collection; what it knew of its own still counts.
+    let watched = was_watched_elsewhere(state).then(|| state.memory.watched_at());
     let bounds = Bounds {
         heard: Some(heard_ago.map(|ago| way.now.minus(ago))),
         watched,

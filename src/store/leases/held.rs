@@ -331,6 +331,12 @@ impl Leases {
         shared.is_none_or(|shared| shared.is_trusted() && shared.named.borrow().contains_key(name))
     }
 
+    /// The same, as it was when this host last heard of the store.
+    pub(crate) fn had(&self, name: &LeaseName) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_none_or(|shared| shared.named.borrow().contains_key(name))
+    }
+
     /// The lease of this name; `None`: it is not held, or the store is a file.
     pub(crate) fn lease(&self, name: &LeaseName) -> Option<LeaseTerm> {
         let shared = self.0.as_ref()?;
