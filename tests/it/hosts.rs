@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -580,7 +579,7 @@ fn a_host_that_has_another_directory_for_a_collection_replaces_nothing_when_it_t
     let config = fs::read_to_string(two.config()).expect("the config");
     fs::write(two.config(), config.replace(&shared, &other)).expect("the config");
     one.write("a.md", "# A zebra crossing\n");
-    let mut first = one.start();
+    let first = one.start();
     one.wait();
     let _second = two.start();
     until_shared(&two, 2);
