@@ -22,7 +22,7 @@ use super::remedy;
 const CONNECT: Duration = Duration::from_secs(2);
 
 /// How long a call that does not block may take.
-const CALL: Duration = Duration::from_secs(5);
+pub(super) const CALL: Duration = Duration::from_secs(5);
 
 /// Calls that wait on one connection, at most.
 const BUFFER: usize = 10_000;

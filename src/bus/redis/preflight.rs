@@ -135,6 +135,10 @@ fn eviction(info: &Info) -> Result<(), RedisError> {
 async fn dry_run(connection: &Connection, settings: &RedisSettings) -> Result<(), RedisError> {
     let key = keys::probe(&settings.namespace, &settings.instance);
     let result = steps(connection, &key, &settings.group).await;
+    if let Err(RedisError::Lost(_)) = result {
+        // Nothing can be removed on it; the next dry run does so first.
+        return result;
+    }
     let cleaned = connection.call("DEL", args([&key])).await;
     result.and_then(|()| named("DEL", cleaned))
 }
@@ -266,11 +270,13 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::bus::redis::client::CALL;
     use crate::bus::redis::testing::TestRedis;
     use crate::bus::redis::{Probed, probe};
 
-    /// Answers as a Redis 6.2 does where it differs, and else with as little as will do, until the connection ends.
-    fn answer(stream: TcpStream) {
+    /// Answers as a Redis 6.2 does where it differs, and else with as little as will do, until the connection ends. That is when half
+    /// of the reply to the command `cut` is sent.
+    fn answer(stream: TcpStream, cut: &str) {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut stream = stream;
         let mut line = String::new();
@@ -294,27 +300,44 @@ mod tests {
                 ("CLIENT", _) => ":1\r\n",
                 _ => "+OK\r\n",
             };
-            if stream.write_all(reply.as_bytes()).is_err() {
+            let cut = words[0] == cut;
+            let length = if cut { reply.len() / 2 } else { reply.len() };
+            if stream.write_all(&reply.as_bytes()[..length]).is_err() || cut {
                 return;
             }
         }
     }
 
-    #[tokio::test]
+    /// How to connect to a server that answers so.
     #[expect(
         clippy::disallowed_methods,
         reason = "it stands in for a server and ends with the process"
     )]
-    async fn a_redis_that_is_too_old_is_told_its_version_and_which_one_is_needed() {
+    fn settings_of(cut: &'static str) -> RedisSettings {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                answer(stream);
+                answer(stream, cut);
             }
         });
-        let mut settings = TestRedis::start().settings();
-        settings.url = format!("redis://127.0.0.1:{port}");
+        RedisSettings {
+            url: format!("redis://127.0.0.1:{port}"),
+            ..TestRedis::start().settings()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_is_cut_ends_the_attempt_and_nothing_is_waited_for() {
+        let settings = settings_of("XADD");
+        let probed = probe(&settings, |_| true);
+        let why = tokio::time::timeout(CALL / 2, probed).await;
+        assert!(why.expect("it ends").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_redis_that_is_too_old_is_told_its_version_and_which_one_is_needed() {
+        let settings = settings_of("none");
         let why = probe(&settings, |_| true).await.unwrap_err();
         assert!(why.contains("7.0") && why.contains("6.2.6"), "{why}");
     }
