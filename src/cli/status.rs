@@ -261,9 +261,9 @@ pub(super) fn freshness(freshness: &Freshness, style: Style) -> String {
             let changes = counted(pending, "change", "changes");
             style.doubtful(&format!("{changes} pending, complete as of {}", clock(at)))
         }
-        (None, 0) => style.doubtful("no full scan is known to have ended"),
+        (None, 0) => style.doubtful("not known to be complete"),
         (None, pending) => style.doubtful(&format!(
-            "{} pending, no full scan is known to have ended",
+            "{} pending, not known to be complete",
             counted(pending, "change", "changes")
         )),
     };
@@ -588,6 +588,11 @@ pub(super) mod tests {
             ),
             "{text}"
         );
-        assert!(text.contains("12 changes pending, no full scan is known to have ended; 1 change failed: docent dead list"), "{text}");
+        assert!(
+            text.contains(
+                "12 changes pending, not known to be complete; 1 change failed: docent dead list"
+            ),
+            "{text}"
+        );
     }
 }

@@ -1,11 +1,14 @@
-//! Collections that another host of the same store watches: a scan of them is asked for in the store.
+//! Collections that another host of the same store watches: what is known of them, and how a scan of them is asked for.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use super::State;
 use super::wire::{Problem, ProblemKind};
+use crate::event::Millis;
 use crate::store::{Effect, LeaseName};
 
 /// How often the store is asked whether a scan has ended.
@@ -25,11 +28,47 @@ pub(super) fn watched_elsewhere(state: &State) -> Vec<String> {
     collections.filter(|name| !is_ours(name)).cloned().collect()
 }
 
-/// Whether another host watched a collection of the config when this one last heard of the store.
-pub(super) fn was_watched_elsewhere(state: &State) -> bool {
-    let leases = state.store.leases();
-    let mut collections = state.info.known.collections.iter();
-    collections.any(|name| !leases.had(&LeaseName::Collection(name.clone())))
+/// What is remembered of each collection, as far as this host has heard.
+#[derive(Debug, Default)]
+pub(super) struct Collections(Mutex<BTreeMap<String, Known>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    /// Up to when whoever watched it had captured every change that was noticed.
+    captured_to: Option<Millis>,
+    /// When the last scan began that a search of this host has waited for.
+    scanned_at: Option<Millis>,
+}
+
+impl Collections {
+    /// Whoever watches a collection has captured every change up to a moment.
+    pub(super) fn captured(&self, name: &str, to: Millis) {
+        let mut all = self.all();
+        let known = all.entry(name.to_owned()).or_default();
+        known.captured_to = known.captured_to.max(Some(to));
+    }
+
+    pub(super) fn captured_to(&self, name: &str) -> Option<Millis> {
+        self.all().get(name)?.captured_to
+    }
+
+    /// Another host has scanned these; the scan began at `at` or later.
+    pub(super) fn scanned(&self, names: &[String], at: Millis) {
+        let mut all = self.all();
+        for name in names {
+            let known = all.entry(name.clone()).or_default();
+            known.scanned_at = known.scanned_at.max(Some(at));
+        }
+    }
+
+    /// When a search had them scanned last.
+    pub(super) fn scanned_at(&self, name: &str) -> Option<Millis> {
+        self.all().get(name)?.scanned_at
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Asks for a scan of each of these collections that begins after the call, and waits for their ends.

@@ -4,7 +4,6 @@
 //! what was noticed before it is followed to the index. Then the files that the answer shows are compared with the disk, and
 //! those that changed without a notification, or since, are waited for too.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -126,12 +125,13 @@ impl Waiting {
 
     /// A collection that another host watches, and that was scanned before the request came.
     fn scanned_before(&self, elsewhere: &[String], state: &State) -> Option<String> {
-        let name = elsewhere.first()?;
-        let scanned_at = state.memory.scanned_elsewhere_at.load(Ordering::SeqCst);
-        let seconds = self.asked_at.0.saturating_sub(scanned_at) / 1000;
-        (scanned_at < self.asked_at.0).then(|| {
-            format!("another host watches {name}, and it was scanned for a search {seconds} s ago")
-        })
+        let scanned_at = |name: &String| state.memory.elsewhere.scanned_at(name);
+        let is_old = |name: &&String| scanned_at(name) < Some(self.asked_at);
+        let name = elsewhere.iter().find(is_old)?;
+        let seconds = self.asked_at.since(scanned_at(name)?).as_secs();
+        Some(format!(
+            "another host watches {name}, and it was scanned for a search {seconds} s ago"
+        ))
     }
 
     /// A collection of the caller's whose changes are not notified, and that was not walked since the request came.
@@ -159,12 +159,14 @@ impl Waiting {
 async fn noticed_searchable(state: &State, elsewhere: &[String]) -> Result<(), Problem> {
     let marker = state.scans.markers().ask();
     state.scans.markers().ended(marker).await;
-    let (now, scanned_at) = (Millis::now(), &state.memory.scanned_elsewhere_at);
-    let last = Millis(scanned_at.load(Ordering::SeqCst));
-    if !elsewhere.is_empty() && now.since(last) >= ELSEWHERE_AGAIN {
-        scan_elsewhere(state, elsewhere).await?;
-        scanned_at.fetch_max(now.0, Ordering::SeqCst);
-    }
+    let (now, known) = (Millis::now(), &state.memory.elsewhere);
+    let is_due = |name: &&String| {
+        let last = known.scanned_at(name);
+        last.is_none_or(|last| now.since(last) >= ELSEWHERE_AGAIN)
+    };
+    let due: Vec<String> = elsewhere.iter().filter(is_due).cloned().collect();
+    scan_elsewhere(state, &due).await?;
+    known.scanned(&due, now);
     searchable(state).await.map(drop)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use super::elsewhere::{was_watched_elsewhere, watched_elsewhere};
+use super::elsewhere::{Collections, watched_elsewhere};
 use super::figures::{FileFigures, SearchFigures};
 use super::{State, count, wire};
 use crate::event::{AgentName, Millis};
@@ -17,10 +17,8 @@ pub(crate) struct Memory {
     settled_at: AtomicI64,
     /// When every collection had been scanned in this run of the daemon; 0: not yet.
     scanned_at: AtomicI64,
-    /// Up to when other hosts are known to have watched the collections that this one does not; 0: never.
-    watched_at: AtomicI64,
-    /// When a scan of those began that a search has waited for; 0: never.
-    pub(super) scanned_elsewhere_at: AtomicI64,
+    /// What is known of collections that this host does not watch.
+    pub(super) elsewhere: Collections,
     /// An agent that was turned on has yet to catch up.
     behind: AtomicBool,
     pub(super) searches: SearchFigures,
@@ -36,9 +34,20 @@ impl Memory {
         }
     }
 
-    /// Up to when other hosts are known to have watched what this one does not.
-    fn watched_at(&self) -> Option<Millis> {
-        let at = self.watched_at.load(Ordering::SeqCst);
+    /// All that was on disk at this moment is searchable.
+    pub(super) fn settled(&self, at: Millis) {
+        self.settled_at.fetch_max(at.0, Ordering::SeqCst);
+    }
+
+    /// When nothing was pending last.
+    fn settled_at(&self) -> Option<Millis> {
+        let at = self.settled_at.load(Ordering::SeqCst);
+        (at > 0).then_some(Millis(at))
+    }
+
+    /// When every collection had been scanned.
+    fn scanned_at(&self) -> Option<Millis> {
+        let at = self.scanned_at.load(Ordering::SeqCst);
         (at > 0).then_some(Millis(at))
     }
 
@@ -64,50 +73,44 @@ struct Bounds {
     now: Millis,
     /// When this host heard of the store last, if it is away; `Some(None)`: never.
     heard: Option<Option<Millis>>,
-    /// Up to when other hosts are known to have watched the collections that this one does not; `Some(None)`: nothing is known.
-    watched: Option<Option<Millis>>,
-    /// When the last scan ended of the collection that was scanned least lately, if some collection was not scanned since
+    /// Up to when other hosts have captured what changed in the collections that this one does not watch; `Some(None)`: that is
+    /// not known.
+    elsewhere: Option<Option<Millis>>,
+    /// When the last scan began of the collection that was scanned least lately, if some collection was not scanned since
     /// the start; `Some(None)`: one was never scanned.
     unscanned: Option<Option<Millis>>,
-    /// Changed paths that are not captured.
-    queued: u64,
-    /// When the oldest event was published that is on its way.
-    oldest_owed: Option<Millis>,
-    /// When the index was last complete, if it is behind; `Some(None)`: it never was.
-    behind: Option<Option<Millis>>,
+    /// There are changed paths that are not captured, or may be some that were not noticed.
+    uncaptured: bool,
+    /// Something that was captured is not searchable.
+    unsearchable: bool,
     /// When nothing was pending last.
-    settled_at: Millis,
+    settled_at: Option<Millis>,
     /// When every collection had been scanned.
-    scanned_at: Millis,
+    scanned_at: Option<Millis>,
 }
 
 impl Bounds {
     /// The moment up to which every change that was noticed is searchable.
     fn complete_to(&self) -> Option<Millis> {
-        let settled = Some(self.settled_at).filter(|at| at.0 > 0);
-        let scanned = Some(self.scanned_at).filter(|at| at.0 > 0);
         let mut complete = self.now;
         if let Some(heard) = self.heard {
             // Nobody knows what other hosts have done since.
             complete = complete.min(heard?);
         }
-        if let Some(watched) = self.watched {
+        if let Some(captured) = self.elsewhere {
             // A host that is gone tells nobody what has changed since.
-            complete = complete.min(watched?);
+            complete = complete.min(captured?);
         }
         if let Some(scanned) = self.unscanned {
             // Nobody knows what changed while docent was not there.
             complete = complete.min(scanned?);
         }
-        if self.queued > 0 {
-            // When a path changed is not known: it cannot be before the last moment at which none was pending.
-            complete = complete.min(settled.max(scanned)?);
-        }
-        if let Some(behind) = self.behind {
-            complete = complete.min(behind.max(settled)?);
-        }
-        if let Some(oldest) = self.oldest_owed {
-            complete = complete.min(oldest);
+        // When something changed that is on its way is not known: not before the last moment at which nothing was.
+        if self.unsearchable {
+            complete = complete.min(self.settled_at?);
+        } else if self.uncaptured {
+            let scanned = self.scanned_at.max(self.unscanned.flatten());
+            complete = complete.min(self.settled_at.max(scanned)?);
         }
         Some(complete)
     }
@@ -153,37 +156,31 @@ pub(super) async fn freshness_of_search(state: &State) -> Result<wire::Freshness
     Ok(fresh.unwrap_or_else(|| freshness_without_store(state)))
 }
 
-/// How far search is behind the disk, as far as it is known without the store.
+/// How far search is behind the disk, as far as it is known without the store: since when something is owed the store knows alone.
 pub(super) fn freshness_without_store(state: &State) -> wire::Freshness {
-    let way = OnTheWay::look(state);
-    let heard_ago = state.store.leases().heard_ago();
-    // A host that is no longer trusted has no collection; what it knew of its own still counts.
-    let watched = was_watched_elsewhere(state).then(|| state.memory.watched_at());
-    let bounds = Bounds {
-        heard: Some(heard_ago.map(|ago| way.now.minus(ago))),
-        watched,
-        unscanned: (state.memory.scanned_at.load(Ordering::SeqCst) == 0).then_some(None),
-        // Since when it is owed the store knows alone.
-        queued: way.queued + way.owed(),
-        ..way.bounds(state)
-    };
-    told(&way.reach(bounds.complete_to()))
+    let way = OnTheWay::look(state, Millis::now());
+    told(&way.reach(state.memory.settled_at(), 0))
 }
 
 /// What is on its way to search, as it is known without asking the store.
 struct OnTheWay {
     now: Millis,
     queued: u64,
+    caught_up: bool,
     counts: [(AgentName, AgentCounts); 2],
     behind: u64,
     follower: FollowerState,
 }
 
 impl OnTheWay {
-    /// Looks in the order in which a change passes, so that one which moves on meanwhile is seen at least once.
-    fn look(state: &State) -> Self {
-        let now = Millis::now();
-        let queued = state.scans.progress().borrow().pending;
+    /// Looks in the order in which a change passes, so that one which moves on meanwhile is seen at least once. `now`: a moment
+    /// before.
+    fn look(state: &State, now: Millis) -> Self {
+        let progress = state.scans.progress();
+        let (queued, caught_up) = {
+            let progress = progress.borrow();
+            (progress.pending, progress.caught_up)
+        };
         let counts = [AgentName::DocumentManagement, AgentName::Rag]
             .map(|agent| (agent, state.store.counts(agent)));
         let head = *state.store.head().borrow();
@@ -191,6 +188,7 @@ impl OnTheWay {
         OnTheWay {
             now,
             queued,
+            caught_up,
             counts,
             behind: behind(&follower, head.change),
             follower,
@@ -202,22 +200,21 @@ impl OnTheWay {
     }
 
     fn bounds(&self, state: &State) -> Bounds {
-        let is_behind = self.behind > 0 || !self.follower.ready;
         Bounds {
             now: self.now,
-            queued: self.queued,
-            behind: is_behind.then_some(self.follower.applied_at),
-            settled_at: Millis(state.memory.settled_at.load(Ordering::SeqCst)),
-            scanned_at: Millis(state.memory.scanned_at.load(Ordering::SeqCst)),
+            uncaptured: self.queued > 0 || !self.caught_up,
+            settled_at: state.memory.settled_at(),
+            scanned_at: state.memory.scanned_at(),
             ..Bounds::default()
         }
     }
 
-    fn reach(&self, complete_to: Option<Millis>) -> Reach {
+    /// `elsewhere`: changed paths that other hosts have not captured.
+    fn reach(&self, complete_to: Option<Millis>, elsewhere: u64) -> Reach {
         Reach {
             at: self.now,
             complete_to,
-            pending: self.queued + self.owed() + self.behind,
+            pending: elsewhere + self.queued + self.owed() + self.behind,
             failed: self.counts.iter().map(|(_, c)| count(c.dead)).sum(),
         }
     }
@@ -225,58 +222,94 @@ impl OnTheWay {
 
 /// How far search is behind the disk at this moment.
 pub(super) async fn reach(state: &State) -> Result<Reach, ReadError> {
-    let way = OnTheWay::look(state);
-    let mut oldest_owed = None;
-    for (agent, _) in way.counts.iter().filter(|(_, c)| c.owed > 0) {
-        let oldest = state.store.oldest_owed(*agent).await?;
-        oldest_owed = match (oldest_owed, oldest) {
-            (Some(a), Some(b)) => Some(Millis::min(a, b)),
-            (a, b) => a.or(b),
-        };
+    // Everything is looked at after this moment: what is gone by then is searchable.
+    let now = Millis::now();
+    let elsewhere = Elsewhere::read(state).await?;
+    let mut way = OnTheWay::look(state, now);
+    let is_shared = state.store.leases().are_shared();
+    let mut unsearchable = way.owed() > 0;
+    if is_shared {
+        // What other hosts commit is counted a little later here.
+        for agent in [AgentName::DocumentManagement, AgentName::Rag] {
+            unsearchable |= state.store.oldest_owed(agent).await?.is_some();
+        }
+        way.behind = behind(&way.follower, state.store.newest_change().await?);
     }
-    // In this order: a collection that this host takes over meanwhile is bounded by one of the two.
-    let watched = watched(state, way.now).await?;
+    unsearchable |= way.behind > 0 || !way.follower.ready || state.memory.is_behind(state);
+    // After what other hosts watch: a collection that this host takes over meanwhile is bounded by one of the two.
     let unscanned = unscanned(state).await?;
     let heard_ago = state.store.leases().heard_ago();
     let away = heard_ago.filter(|_| !state.store.leases().are_trusted());
     let bounds = Bounds {
         heard: away.map(|ago| Some(way.now.minus(ago))),
         unscanned,
-        oldest_owed,
+        unsearchable,
         ..way.bounds(state)
     };
     let known_here = bounds.complete_to();
-    let bounds = Bounds { watched, ..bounds };
-    let reach = way.reach(bounds.complete_to());
+    let bounds = Bounds {
+        elsewhere: elsewhere.captured_to(state),
+        ..bounds
+    };
+    let reach = way.reach(bounds.complete_to(), elsewhere.pending);
     if reach.pending == 0
-        && known_here == Some(way.now)
+        && known_here == Some(now)
         && let Some(settled) = reach.complete_to
     {
-        let settled_at = &state.memory.settled_at;
-        settled_at.fetch_max(settled.0, Ordering::SeqCst);
+        state.memory.settled(settled);
+        elsewhere.is_captured_here(state, now);
     }
     Ok(reach)
 }
 
-/// Up to when the hosts that watch what this one does not have renewed their rows; `None`: this host watches everything.
-async fn watched(state: &State, now: Millis) -> Result<Option<Option<Millis>>, ReadError> {
-    let elsewhere = watched_elsewhere(state);
-    if elsewhere.is_empty() || !state.store.leases().are_shared() {
-        return Ok(None);
+/// The collections that this host does not watch, as those who do tell of them.
+struct Elsewhere {
+    collections: Vec<String>,
+    /// Changed paths that are not captured.
+    pending: u64,
+}
+
+impl Elsewhere {
+    async fn read(state: &State) -> Result<Self, ReadError> {
+        let collections = watched_elsewhere(state);
+        let mut pending = 0;
+        if !collections.is_empty() {
+            // The row of this host may have a collection already that it is about to take over.
+            let hosts = state.store.hosts().await?;
+            for host in hosts.iter().filter(|host| !host.is_this) {
+                pending += host.captured.pending;
+                let watched = host
+                    .collections
+                    .iter()
+                    .zip(std::iter::repeat(host.captured.to));
+                for (name, to) in watched.filter_map(|(name, to)| Some((name, to?))) {
+                    state.memory.elsewhere.captured(name, to);
+                }
+            }
+        }
+        Ok(Elsewhere {
+            collections,
+            pending,
+        })
     }
-    let hosts = state.store.hosts().await?;
-    let renewed = |collection: &String| {
-        let mut watching = hosts.iter().filter(|h| h.collections.contains(collection));
-        let host = watching.next()?;
-        Some(now.minus(Duration::from_millis(host.renewed_ago)))
-    };
-    let watched_at = &state.memory.watched_at;
-    let renewed: Option<Vec<Millis>> = elsewhere.iter().map(renewed).collect();
-    if let Some(oldest) = renewed.and_then(|renewed| renewed.into_iter().min()) {
-        watched_at.fetch_max(oldest.0, Ordering::SeqCst);
+
+    /// All of the others is captured. Another host may watch them later.
+    fn is_captured_here(&self, state: &State, now: Millis) {
+        if state.store.leases().are_shared() {
+            let all = state.info.known.collections.iter();
+            for ours in all.filter(|name| !self.collections.contains(name)) {
+                state.memory.elsewhere.captured(ours, now);
+            }
+        }
     }
-    // Nobody watches one of them now: what was known before counts.
-    Ok(Some(state.memory.watched_at()))
+
+    /// Up to when all of it is captured. Where nobody tells now, what was told before counts.
+    fn captured_to(&self, state: &State) -> Option<Option<Millis>> {
+        let known = self.collections.iter();
+        known
+            .map(|name| state.memory.elsewhere.captured_to(name))
+            .min()
+    }
 }
 
 /// Changes of the store's feed that the index has still to follow.
@@ -284,28 +317,31 @@ pub(super) fn behind(follower: &FollowerState, change: u64) -> u64 {
     change.saturating_sub(follower.position)
 }
 
+/// When the collection that was scanned least lately was scanned, unless all were since this host watches them.
 async fn unscanned(state: &State) -> Result<Option<Option<Millis>>, ReadError> {
     let since = state.info.started_at;
     let since = since.max(state.store.leases().collections_since());
-    if state.memory.scanned_at.load(Ordering::SeqCst) >= since.0 {
+    if state.memory.scanned_at() >= Some(since) {
         return Ok(None);
     }
     let scans = state.store.scans().await?;
-    let mut oldest = Some(Millis::now());
-    for name in &state.info.known.collections {
-        let ended = scans
-            .iter()
-            .find(|scan| scan.collection == *name)
-            .map(|scan| scan.ended_at);
-        oldest = oldest.min(ended); // None, never, is the least
-    }
-    match oldest.filter(|at| *at >= since) {
-        Some(at) => {
+    let began = |name: &String| {
+        let scan = scans.iter().find(|scan| scan.collection == *name);
+        scan.map(|scan| scan.began_at)
+    };
+    let collections = || state.info.known.collections.iter();
+    // None, never, is the least.
+    match collections().map(began).min().unwrap_or(Some(since)) {
+        Some(at) if at >= since => {
             state.memory.scanned(at);
             Ok(None)
         }
         // Another host may have watched for longer.
-        None => Ok(Some(oldest.max(state.memory.watched_at()))),
+        _ => {
+            let known =
+                collections().map(|name| began(name).max(state.memory.elsewhere.captured_to(name)));
+            Ok(known.min())
+        }
     }
 }
 
@@ -317,128 +353,63 @@ mod tests {
         Some(Millis(n))
     }
 
+    /// Everything is known and nothing is on its way.
+    const SETTLED: Bounds = Bounds {
+        now: Millis(100),
+        heard: None,
+        elsewhere: None,
+        unscanned: None,
+        uncaptured: false,
+        unsearchable: false,
+        settled_at: Some(Millis(90)),
+        scanned_at: Some(Millis(60)),
+    };
+
+    fn complete_to(change: impl FnOnce(&mut Bounds)) -> Option<i64> {
+        let mut bounds = SETTLED;
+        change(&mut bounds);
+        bounds.complete_to().map(|at| at.0)
+    }
+
     #[test]
     fn complete_is_the_earliest_of_what_bounds_it() {
-        let all = Bounds {
-            now: Millis(100),
-            settled_at: Millis(90),
-            ..Bounds::default()
-        };
-        assert_eq!(all.complete_to(), at(100));
-        assert_eq!(Bounds { queued: 1, ..all }.complete_to(), at(90));
-        assert_eq!(
-            Bounds {
-                oldest_owed: at(95),
-                ..all
-            }
-            .complete_to(),
-            at(95)
-        );
-        assert_eq!(
-            Bounds {
-                oldest_owed: at(80),
-                queued: 1,
-                ..all
-            }
-            .complete_to(),
-            at(80)
-        );
-        assert_eq!(
-            Bounds {
-                behind: Some(at(97)),
-                ..all
-            }
-            .complete_to(),
-            at(97)
-        );
-        assert_eq!(
-            Bounds {
-                behind: Some(at(50)),
-                ..all
-            }
-            .complete_to(),
-            at(90),
-            "it was complete after that"
-        );
-        assert_eq!(
-            Bounds {
-                unscanned: Some(at(10)),
-                ..all
-            }
-            .complete_to(),
-            at(10)
-        );
+        assert_eq!(complete_to(|_| {}), Some(100));
+        assert_eq!(complete_to(|b| b.uncaptured = true), Some(90));
+        assert_eq!(complete_to(|b| b.unsearchable = true), Some(90));
+        let captured = complete_to(|b| {
+            b.unsearchable = true;
+            b.settled_at = at(20);
+        });
+        assert_eq!(captured, Some(20), "what was scanned may not be searchable");
+        assert_eq!(complete_to(|b| b.unscanned = Some(at(10))), Some(10));
+        assert_eq!(complete_to(|b| b.elsewhere = Some(at(97))), Some(97));
+        assert_eq!(complete_to(|b| b.heard = Some(at(60))), Some(60));
     }
 
     #[test]
-    fn of_a_store_that_is_away_nothing_is_claimed_since_it_was_heard_of() {
-        let all = Bounds {
-            now: Millis(100),
-            heard: Some(at(60)),
-            scanned_at: Millis(10),
-            ..Bounds::default()
+    fn what_is_pending_is_newer_than_the_last_scan_also_than_one_of_an_earlier_run() {
+        let pending = |scanned_at, unscanned| {
+            complete_to(|b| {
+                b.uncaptured = true;
+                b.settled_at = None;
+                b.scanned_at = scanned_at;
+                b.unscanned = unscanned;
+            })
         };
-        assert_eq!(all.complete_to(), at(60));
-        let settled_at = Millis(50);
-        let owed = Bounds {
-            queued: 1,
-            settled_at,
-            ..all
-        };
-        assert_eq!(owed.complete_to(), at(50));
-        let never = Bounds {
-            heard: Some(None),
-            ..all
-        };
-        assert_eq!(never.complete_to(), None);
-    }
-
-    #[test]
-    fn of_what_another_host_watches_nothing_is_claimed_since_that_was_heard_of() {
-        let all = Bounds {
-            now: Millis(100),
-            watched: Some(at(97)),
-            ..Bounds::default()
-        };
-        assert_eq!(all.complete_to(), at(97));
-        let unknown = Bounds {
-            watched: Some(None),
-            ..all
-        };
-        assert_eq!(unknown.complete_to(), None);
+        assert_eq!(pending(at(60), None), Some(60));
+        assert_eq!(pending(None, Some(at(7))), Some(7));
+        assert_eq!(pending(None, None), None);
     }
 
     #[test]
     fn nothing_is_claimed_before_there_is_something_to_go_by() {
-        let fresh = Bounds {
-            now: Millis(100),
-            ..Bounds::default()
+        assert_eq!(complete_to(|b| b.unscanned = Some(None)), None);
+        assert_eq!(complete_to(|b| b.elsewhere = Some(None)), None);
+        assert_eq!(complete_to(|b| b.heard = Some(None)), None);
+        let building = |b: &mut Bounds| {
+            b.unsearchable = true;
+            b.settled_at = None;
         };
-        assert_eq!(
-            Bounds {
-                unscanned: Some(None),
-                ..fresh
-            }
-            .complete_to(),
-            None
-        );
-        assert_eq!(Bounds { queued: 3, ..fresh }.complete_to(), None);
-        assert_eq!(
-            Bounds {
-                queued: 3,
-                scanned_at: Millis(60),
-                ..fresh
-            }
-            .complete_to(),
-            at(60)
-        );
-        assert_eq!(
-            Bounds {
-                behind: Some(None),
-                ..fresh
-            }
-            .complete_to(),
-            None
-        );
+        assert_eq!(complete_to(building), None);
     }
 }

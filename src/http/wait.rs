@@ -21,6 +21,7 @@ use super::problem::{missing, stopping};
 use super::status::unlisted;
 use super::wire::{Problem, ProblemKind, WaitAnswer};
 use super::{State, count};
+use crate::amounts::counted;
 use crate::config::format_duration;
 use crate::event::{AgentName, Millis, Seq};
 use crate::runtime::AgentState;
@@ -94,7 +95,9 @@ async fn all_searchable(state: &State) -> Result<Seq, Problem> {
     };
     tokio::try_join!(here, scan_elsewhere(state, &elsewhere))?;
     state.memory.scanned(began);
-    searchable(state).await
+    let newest = searchable(state).await?;
+    state.memory.settled(began);
+    Ok(newest)
 }
 
 /// Waits until all that is captured now is searchable; gives the newest event at the call.
@@ -193,8 +196,10 @@ fn late(state: &State, timeout: Duration) -> Problem {
     match &follower.stopped {
         Some(why) => pending.push(format!("the index does not follow: {why}")),
         None if !follower.ready => pending.push("the index is being opened or rebuilt".to_owned()),
-        None if behind == 1 => pending.push("the index is 1 change behind".to_owned()),
-        None if behind > 0 => pending.push(format!("the index is {behind} changes behind")),
+        None if behind > 0 => {
+            let changes = counted(behind, "change", "changes");
+            pending.push(format!("the index is {changes} behind"));
+        }
         None => {}
     }
     if pending.is_empty() {

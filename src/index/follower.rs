@@ -322,7 +322,6 @@ impl Follower {
         self.retry = RETRY_MIN;
         self.searcher.report(|state| {
             state.position = feed.position;
-            state.applied_at = Some(feed.at);
             state.chunks = chunks;
             state.stopped = None;
             state.ready |= !feed.more;

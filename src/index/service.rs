@@ -120,8 +120,6 @@ pub(crate) struct FollowerState {
     pub ready: bool,
     /// It is complete up to this change of the store's feed.
     pub position: u64,
-    /// When the newest change in it was committed to the store.
-    pub applied_at: Option<Millis>,
     pub chunks: u64,
     /// Why it was built anew at this start.
     pub rebuilt: Option<String>,

@@ -35,6 +35,8 @@ pub(crate) struct ScanProgress {
     pub changed: u64,
     /// Changed paths that are not captured or reported yet.
     pub pending: u64,
+    /// Everything that changed before was noticed: a full scan has ended, and no notification was lost since.
+    pub caught_up: bool,
     /// Why captures are stopped, if they are.
     pub held: Option<String>,
     /// The root of each collection in the config.

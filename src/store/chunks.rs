@@ -91,8 +91,6 @@ pub struct Feed {
     pub changes: Vec<FeedChange>,
     /// Everything up to here is in this batch or before it.
     pub position: u64,
-    /// When the newest change of the batch was committed.
-    pub at: Millis,
     pub more: bool,
     /// The newest event of the store when this was read.
     pub(crate) newest: Option<NewestEvent>,
@@ -328,7 +326,7 @@ impl Store {
     pub async fn feed(&self, position: u64, chunks_max: usize) -> Result<Feed, ReadError> {
         self.read("the index's feed", move |connection| {
             let mut select = connection.prepare_cached(
-                "SELECT i.document, d.collection, d.path, i.digest, i.change, i.at, i.embedder
+                "SELECT i.document, d.collection, d.path, i.digest, i.change, i.embedder
                  FROM indexed i JOIN document d ON d.id = i.document WHERE i.change > ?1 ORDER BY i.change LIMIT ?2",
             )?;
             let mut rows = select.query(params![position, chunks_max + 1])?;
@@ -341,11 +339,10 @@ impl Store {
                     break;
                 }
                 let source = source(&row)?;
-                let embedder: String = row.get(6)?;
+                let embedder: String = row.get(5)?;
                 let chunks = chunks_of(connection, &source.document, &embedder)?;
                 count += chunks.len();
                 feed.position = row.get(4)?;
-                feed.at = row.get(5)?;
                 feed.changes.push(FeedChange {
                     change: feed.position,
                     source,

@@ -243,6 +243,17 @@ impl Store {
         .await
     }
 
+    /// The newest change of the index's feed, of whatever host.
+    pub(crate) async fn newest_change(&self) -> Result<u64, ReadError> {
+        self.read("the newest change", |connection| {
+            let select = "SELECT value FROM counter WHERE name = 'change'";
+            let mut select = connection.prepare_cached(select)?;
+            let newest = select.query_row([], |row| row.get(0)).optional()?;
+            Ok(newest.unwrap_or(0))
+        })
+        .await
+    }
+
     /// When the oldest event that `agent` owes was published.
     pub async fn oldest_owed(&self, agent: AgentName) -> Result<Option<Millis>, ReadError> {
         self.read("the oldest that is owed", move |connection| {

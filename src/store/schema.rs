@@ -7,7 +7,7 @@
 use super::sql::{self, Connection, Optional};
 
 /// The schema that this docent writes.
-pub(super) const VERSION: i64 = 8;
+pub(super) const VERSION: i64 = 9;
 
 /// The name under which `meta` has the store's id.
 pub(super) const ID: &str = "store";
@@ -130,6 +130,13 @@ CREATE TABLE suspect (
     PRIMARY KEY (event, agent));
 ";
 
+/// What of the changes in the collections of a host is captured: up to when all of them are, if that is known, and how many paths
+/// are not.
+const V9: &str = "
+ALTER TABLE host ADD COLUMN captured_to INTEGER;
+ALTER TABLE host ADD COLUMN uncaptured INTEGER NOT NULL DEFAULT 0;
+";
+
 /// The tables of a store that a copy of it has too.
 pub(super) const TABLES: &[&str] = &[
     "counter",
@@ -177,7 +184,7 @@ pub(super) const TESTING: &str = "CREATE TABLE IF NOT EXISTS test_effect (
     event INTEGER NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (event, attempt))";
 
 /// The steps from one schema to the next; the first one makes an empty file a store.
-const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8];
+const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9];
 
 /// What PostgreSQL calls otherwise, in the order in which it is put right. Text is compared byte by byte, as SQLite does.
 const POSTGRES: &[(&str, &str)] = &[

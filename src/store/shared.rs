@@ -233,21 +233,20 @@ impl StoreShared {
 
     /// Records whether a batch could be written. Who wrote it logs it.
     pub(super) fn set_unwritable(&self, cause: Option<&str>) {
-        self.standing.send_if_modified(|now| {
-            let changed = now.unwritable.as_deref() != cause;
-            if changed {
-                now.unwritable = cause.map(str::to_owned);
-            }
-            changed
-        });
+        self.set_cause(cause, |now| &mut now.unwritable);
     }
 
     /// Records whether this host may work on the store. Who found it out logs it.
     pub(super) fn set_refused(&self, cause: Option<&str>) {
+        self.set_cause(cause, |now| &mut now.refused);
+    }
+
+    fn set_cause(&self, cause: Option<&str>, of: impl Fn(&mut Standing) -> &mut Option<String>) {
         self.standing.send_if_modified(|now| {
-            let changed = now.refused.as_deref() != cause;
+            let known = of(now);
+            let changed = known.as_deref() != cause;
             if changed {
-                now.refused = cause.map(str::to_owned);
+                *known = cause.map(str::to_owned);
             }
             changed
         });

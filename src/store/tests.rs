@@ -812,16 +812,14 @@ on_both_engines! {
 async fn a_file_is_looked_at_with_the_others_and_alone(on: Engine) {
     let opened = open_on(on).await;
     let store = &opened.store;
-    opened.place.change(match on {
-        Engine::File => {
-            "INSERT INTO manifest (collection, path, state, size, mtime_ns, ctime_ns, device, inode)
-                             VALUES ('docs', CAST('a.md' AS BLOB), 'withheld', 1, 2, 3, 4, 5)"
-        }
-        Engine::Database => {
-            "INSERT INTO manifest (collection, path, state, size, mtime_ns, ctime_ns, device, inode)
-                                 VALUES ('docs', 'a.md', 'withheld', 1, 2, 3, 4, 5)"
-        }
-    });
+    let bytes = match on {
+        Engine::File => "BLOB",
+        Engine::Database => "BYTEA",
+    };
+    opened.place.change(&format!(
+        "INSERT INTO manifest (collection, path, state, size, mtime_ns, ctime_ns, device, inode)
+         VALUES ('docs', CAST('a.md' AS {bytes}), 'withheld', 1, 2, 3, 4, 5)"
+    ));
     let views = store.file_views((String::new(), Vec::new()), 10).await;
     let listed: Vec<_> = views.unwrap().into_iter().map(|view| view.path).collect();
     let places = ["a.md", "gone.md"].map(|path| ("docs".to_owned(), path.as_bytes().to_vec()));

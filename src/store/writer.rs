@@ -243,7 +243,8 @@ impl Writer {
         Ok(())
     }
 
-    /// All members of the batch without savepoints, which cost more than the members; `None`: one was refused, and a transaction has begun in which nothing is applied.
+    /// All members of the batch without savepoints, which cost more than the members; `None`: one was refused, and a transaction
+    /// has begun in which nothing is applied.
     fn members_together<'w>(
         &mut self,
         members: impl Iterator<Item = (&'w Work, bool)>,

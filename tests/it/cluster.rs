@@ -381,7 +381,7 @@ impl Cluster {
             // From what the index has, with its age.
             let search = world.cli(["search", QUERIES[0]]);
             let found = search.stdout();
-            let says = [" as of ", "no full scan is known"]
+            let says = [" as of ", "not known to be complete"]
                 .iter()
                 .any(|age| found.contains(age));
             assert!(search.code() == 0 && says, "{found}{}", search.stderr());

@@ -154,10 +154,45 @@ fn a_search_on_a_host_that_does_not_watch_waits_for_the_one_that_does_and_claims
             .unwrap_or_default();
         assert!(
             complete <= &killed[..],
-            "complete to {complete}, killed at {killed}"
+            "complete to {complete}, killed at {killed}: {answer}"
         );
         false
     });
+}
+
+#[test]
+fn a_host_that_does_not_watch_tells_what_the_one_that_does_has_not_captured() {
+    let servers = Servers::new(false);
+    let one = host(&servers, "one", None);
+    let two = host(&servers, "two", Some(&one));
+    let config = fs::read_to_string(one.config()).expect("the config");
+    let slow = format!("{config}\n[watch]\ndebounce = \"30s\"\nstable_after = \"1min\"\n");
+    fs::write(one.config(), slow).expect("the config");
+    let first = one.start();
+    one.wait();
+    let second = two.start();
+    until_shared(&two, 2);
+    let freshness = || two.status()["freshness"].clone();
+    let complete_to = || {
+        let at = freshness()["complete_to"].as_str()?.parse().ok()?;
+        Some::<jiff::Timestamp>(at)
+    };
+    let before = jiff::Timestamp::now();
+    two.until("it is complete", || complete_to() > Some(before));
+    one.write("late.md", "# A page that waits\n");
+    two.until("it is pending", || freshness()["pending"] == 1);
+    let noticed = jiff::Timestamp::now();
+    two.until("the host that watches has renewed its row twice", || {
+        jiff::Timestamp::now().duration_since(noticed).as_secs() >= 7
+    });
+    assert_eq!(freshness()["pending"], 1);
+    let complete = complete_to().expect("it was known before");
+    assert!(
+        before < complete && complete <= noticed,
+        "{complete}, noticed {noticed}"
+    );
+    second.kill();
+    first.kill();
 }
 
 #[test]

@@ -109,6 +109,7 @@ impl CaptureLoop {
         if lost {
             self.scanner.scan_everything("lost notifications");
         }
+        self.note_captures();
         let (scanner, roots) = (&mut self.scanner, &mut self.roots);
         self.markers.turn(marker, scanner, roots).await?;
         if now >= self.next_upkeep {
@@ -244,12 +245,21 @@ impl CaptureLoop {
             .map(|cause| format!("the store cannot be written: {cause}"))
             .or_else(|| self.space.reason(&self.context));
         let roots = self.roots.report();
-        let pending = self.queue.len() as u64;
+        let (caught_up, pending) = self.note_captures();
         self.desk.report(|p| {
             p.pending = pending;
+            p.caught_up = caught_up;
             p.held = held;
             p.roots = roots;
         });
+    }
+
+    /// Tells other hosts how far the captures are. Gives whether everything that changed was noticed, and how many paths are pending.
+    fn note_captures(&self) -> (bool, u64) {
+        let (caught_up, pending) = (!self.scanner.is_owed(), self.queue.len() as u64);
+        let leases = self.context.store.leases();
+        leases.note_captures(caught_up, pending);
+        (caught_up, pending)
     }
 
     /// Waits until there may be something to do.
@@ -284,6 +294,14 @@ impl CaptureLoop {
             }
         }
         next
+    }
+}
+
+impl Drop for CaptureLoop {
+    /// From now on nobody notices what changes.
+    fn drop(&mut self) {
+        self.context.store.leases().note_captures(false, 0);
+        self.desk.report(|p| p.caught_up = false);
     }
 }
 

@@ -310,13 +310,17 @@ impl Scanner {
         for scanned in scan.collections.iter().filter(|c| c.whole) {
             self.desk.scanned(&scanned.collection, took);
         }
+        self.owed = self.owed.filter(|owed| number.is_none_or(|n| *owed > n));
+        let caught_up = !self.is_owed();
+        self.desk.report(|p| {
+            p.scanning = None;
+            p.caught_up = caught_up;
+        });
         if let Some(number) = number {
             tracing::info!(number, seen, ?took, "the full scan has ended");
-            self.owed = self.owed.filter(|owed| *owed > number);
             self.desk.scans().end(number);
         } else {
             tracing::debug!(?took, "a scan has ended");
         }
-        self.desk.report(|p| p.scanning = None);
     }
 }

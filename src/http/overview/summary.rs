@@ -1,6 +1,7 @@
 //! The state in one sentence, and what to do.
 
 use super::super::wire::{AgentState, Condition, IssueOverview, Status, Summary};
+use crate::amounts::counted;
 
 /// How it stands, by its status and the open issues, the errors first.
 pub(super) fn summary(status: &Status, issues: &[IssueOverview]) -> Summary {
@@ -75,8 +76,4 @@ fn running(status: &Status, issues: &[IssueOverview]) -> Summary {
         ),
         remedy: Some(first.remedy.clone()),
     }
-}
-
-fn counted(n: u64, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
 }

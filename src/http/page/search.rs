@@ -67,7 +67,7 @@ impl SearchOutcome {
 fn told(freshness: &Freshness) -> String {
     let mut text = match &freshness.complete_to {
         Some(at) => format!("Complete up to {} UTC", show::clock(at)),
-        None => "Not complete yet: the files are still being read for the first time".to_owned(),
+        None => "Not known to be complete yet".to_owned(),
     };
     if freshness.pending > 0 {
         text.push_str(&format!(

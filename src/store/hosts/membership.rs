@@ -13,7 +13,7 @@ use crate::event::{Millis, clock};
 use crate::log_once::LogOnce;
 use crate::store::DatabaseError;
 use crate::store::leases::{
-    self, LeaseName, LeasePlan, Leases, STALE, Slot, TRUST, plan, since_boot,
+    self, LeaseName, LeasePlan, Leases, Renewal, STALE, Slot, TRUST, plan, since_boot,
 };
 use crate::store::postgres::Database;
 use crate::store::shared::StoreShared;
@@ -199,7 +199,12 @@ impl Member {
         let leases = self.leases();
         let (mut sent, asked) = (since_boot(), clock::of_machine());
         let me = leases.incarnation().unwrap_or_default();
-        let renewed = leases::renew(session, &me, leases.position(), &leases.in_flight());
+        let renewal = Renewal {
+            position: leases.position(),
+            in_flight: leases.in_flight(),
+            captured: leases.captured(),
+        };
+        let renewed = leases::renew(session, &me, &renewal);
         if let Some(at) = renewed.map_err(unreachable)? {
             go_by(at, asked);
         } else {

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::TRUST;
+use super::captures::{Captured, Captures};
 use super::in_flight::InFlight;
 use super::slot::{LeaseName, SLOTS, Slot};
 use crate::event::{AgentName, Millis, Seq, Subject};
@@ -89,6 +90,7 @@ struct SharedLeases {
     position: AtomicU64,
     /// How many deliveries each of its agents has in flight.
     in_flight: Mutex<InFlight>,
+    captures: Mutex<Captures>,
     /// Its incarnation is of a store that is no more: it is to join again.
     is_lost: AtomicBool,
     /// Nobody knows whether the last batch was committed, or will be.
@@ -203,6 +205,10 @@ impl SharedLeases {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn captures(&self) -> MutexGuard<'_, Captures> {
+        self.captures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_trusted(&self) -> bool {
         millis(since_boot()) < self.trusted_until.load(Ordering::SeqCst)
     }
@@ -240,6 +246,7 @@ impl Leases {
             look_anew: AtomicBool::new(false),
             position: AtomicU64::new(0),
             in_flight: Mutex::default(),
+            captures: Mutex::default(),
             is_lost: AtomicBool::new(false),
             is_in_doubt: AtomicBool::new(false),
             collections_since: AtomicI64::new(0),
@@ -291,7 +298,7 @@ impl Leases {
     }
 
     /// Whether other hosts work on the store.
-    pub(in crate::store) fn has_others(&self) -> bool {
+    pub(crate) fn has_others(&self) -> bool {
         let shared = self.0.as_ref();
         shared.is_some_and(|shared| shared.has_others.load(Ordering::SeqCst))
     }
@@ -329,12 +336,6 @@ impl Leases {
     pub(crate) fn has(&self, name: &LeaseName) -> bool {
         let shared = self.0.as_ref();
         shared.is_none_or(|shared| shared.is_trusted() && shared.named.borrow().contains_key(name))
-    }
-
-    /// The same, as it was when this host last heard of the store.
-    pub(crate) fn had(&self, name: &LeaseName) -> bool {
-        let shared = self.0.as_ref();
-        shared.is_none_or(|shared| shared.named.borrow().contains_key(name))
     }
 
     /// The lease of this name; `None`: it is not held, or the store is a file.
@@ -415,6 +416,23 @@ impl Leases {
     pub(in crate::store) fn in_flight(&self) -> InFlight {
         let shared = self.0.as_ref();
         shared.map_or_else(InFlight::default, |shared| shared.in_flight().clone())
+    }
+
+    /// So many changed paths of the collections of this host are not captured; other hosts are told with the next renewal.
+    /// `caught_up`: everything that changed before was noticed.
+    pub(crate) fn note_captures(&self, caught_up: bool, pending: u64) {
+        if let Some(shared) = &self.0 {
+            shared.captures().note(caught_up, pending, Millis::now());
+        }
+    }
+
+    /// What is captured at this moment.
+    pub(in crate::store) fn captured(&self) -> Captured {
+        let shared = self.0.as_ref();
+        shared.map_or_else(Captured::default, |shared| {
+            let captures = *shared.captures();
+            captures.at(Millis::now())
+        })
     }
 }
 

@@ -19,6 +19,7 @@
 //! was attempted at least once. Only its holder settles it, with the token of the take. A host releases what it holds and does not
 //! have in hand; what an ended host held is free.
 
+mod captures;
 mod held;
 mod in_flight;
 mod plan;
@@ -27,14 +28,16 @@ mod slot;
 
 use std::time::Duration;
 
+#[cfg(test)]
+pub(super) use captures::Captured;
 pub(crate) use held::{FlightRight, HoldToken, HoldUse, LeaseTerm, Leases, SlotUse};
 pub(super) use held::{HeldTerms, since_boot};
 pub(super) use plan::{LeasePlan, plan};
 pub(crate) use rows::{HostIncarnation, HostRow};
 pub(super) use rows::{
-    LOCK_HEAD, NOW, NewHost, TRANSFERS, at_work, end, end_stale, give, holds_of, in_turn, insert,
-    leases_of, lowest_position, of_same_name, prune, release, remember_settings, renew, settings,
-    take, transferred, view,
+    LOCK_HEAD, NOW, NewHost, Renewal, TRANSFERS, at_work, end, end_stale, give, holds_of, in_turn,
+    insert, leases_of, lowest_position, of_same_name, prune, release, remember_settings, renew,
+    settings, take, transferred, view,
 };
 pub(crate) use slot::LeaseName;
 pub(super) use slot::Slot;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::STALE;
+use super::captures::Captured;
 use super::held::HeldTerms;
 use super::in_flight::InFlight;
 use super::plan::{LeaseView, SeenHost};
@@ -43,6 +44,8 @@ pub(crate) struct HostRow {
     pub(crate) renewed_ago: u64,
     /// As it was when it renewed its row.
     pub(crate) in_flight: InFlight,
+    /// The same, of what changed in the collections that it watches.
+    pub(crate) captured: Captured,
     pub(crate) slots: usize,
     /// The collections that it watches.
     pub(crate) collections: Vec<String>,
@@ -99,19 +102,31 @@ pub(in crate::store) fn insert(connection: &Connection, host: &NewHost<'_>) -> s
     connection.execute(&insert, row).map(drop)
 }
 
-/// Renews the row of a host, whose index has reached `position`. Gives when, by the clock of the database; `None`: the host was
-/// ended.
+/// What a host says of itself when it renews its row.
+pub(in crate::store) struct Renewal {
+    /// The change that its index has reached.
+    pub(in crate::store) position: u64,
+    pub(in crate::store) in_flight: InFlight,
+    pub(in crate::store) captured: Captured,
+}
+
+/// Renews the row of a host. Gives when, by the clock of the database; `None`: the host was ended.
 pub(in crate::store) fn renew(
     connection: &Connection,
     incarnation: &str,
-    position: u64,
-    in_flight: &InFlight,
+    renewal: &Renewal,
 ) -> sql::Result<Option<Millis>> {
     let update = format!(
-        "UPDATE host SET renewed_at = {NOW}, change = ?2, in_flight = ?3 WHERE incarnation = ?1 AND ended_at IS NULL
-         RETURNING renewed_at"
+        "UPDATE host SET renewed_at = {NOW}, change = ?2, in_flight = ?3, captured_to = ?4, uncaptured = ?5
+         WHERE incarnation = ?1 AND ended_at IS NULL RETURNING renewed_at"
     );
-    let row = params![incarnation, position, in_flight.to_string()];
+    let row = params![
+        incarnation,
+        renewal.position,
+        renewal.in_flight.to_string(),
+        renewal.captured.to,
+        renewal.captured.pending
+    ];
     let mut update = connection.prepare_cached(&update)?;
     update.query_row(row, |row| row.get(0)).optional()
 }
@@ -398,7 +413,8 @@ impl Store {
         self.read("hosts", move |connection| {
             let select = format!(
                 "SELECT instance, version, joined_at, {NOW} - renewed_at, incarnation,
-                     (SELECT string_agg(name, ' ') FROM lease WHERE holder = host.incarnation), in_flight
+                     (SELECT string_agg(name, ' ') FROM lease WHERE holder = host.incarnation), in_flight,
+                     captured_to, uncaptured
                  FROM host WHERE ended_at IS NULL ORDER BY instance, joined_at"
             );
             connection
@@ -413,6 +429,10 @@ impl Store {
                         joined_at: row.get(2)?,
                         renewed_ago: row.get::<_, i64>(3)?.try_into().unwrap_or(0),
                         in_flight: InFlight::parse(&in_flight),
+                        captured: Captured {
+                            to: row.get(7)?,
+                            pending: row.get(8)?,
+                        },
                         slots: 0,
                         collections: Vec::new(),
                         tasks: Vec::new(),

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::event::EventId;
+use crate::store::leases::Captured;
 
 /// A host at work on a database.
 struct Host {
@@ -613,6 +614,31 @@ async fn a_renewal_says_what_each_agent_has_in_flight() {
         })
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_says_what_is_captured_of_what_the_host_watches() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    let two = Host::join(&database, "two").await;
+    let seen = || async { two.store.hosts().await.unwrap()[0].captured };
+    assert_eq!(seen().await, Captured::default());
+    let leases = one.store.leases();
+    leases.note_captures(true, 0);
+    let all = Millis::now();
+    until("all of it is captured", || async {
+        seen().await.to > Some(all)
+    })
+    .await;
+    leases.note_captures(true, 2);
+    until("two paths are pending", || async {
+        seen().await.pending == 2
+    })
+    .await;
+    let until_then = seen().await.to;
+    assert!(until_then > Some(all) && until_then < Some(Millis::now()));
+    leases.note_captures(false, 0);
+    until("nothing is known", || async { seen().await.to.is_none() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

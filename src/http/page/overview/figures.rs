@@ -66,7 +66,7 @@ fn searchable(overview: &Overview, hour: &Trend) -> FigureCard {
             }
         }
         None => {
-            let note = "the first scan is running".to_owned();
+            let note = "not known yet".to_owned();
             FigureCard {
                 spark,
                 ..FigureCard::new(id, name, NOTHING.to_owned(), note)
