@@ -178,10 +178,13 @@ impl From<OpenError> for Fatal {
             OpenError::Corrupt { .. } | OpenError::Newer { .. } | OpenError::Moved { .. } => {
                 Exit::Data
             }
-            OpenError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Exit::Permission
-            }
-            OpenError::Io { .. } | OpenError::Unavailable { .. } => Exit::Internal,
+            OpenError::Io { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => Exit::Permission,
+                // Something else is where the folder, or one above it, is to be.
+                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => Exit::Config,
+                _ => Exit::Internal,
+            },
+            OpenError::Unavailable { .. } => Exit::Internal,
             OpenError::Database(
                 DatabaseError::InUse(_) | DatabaseError::SameName(_) | DatabaseError::SameDataDir,
             ) => Exit::Temporary,

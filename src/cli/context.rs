@@ -172,19 +172,29 @@ impl Context {
 
     /// What makes a command reach the same daemon.
     pub(super) fn flags(&self) -> String {
-        let Some(url) = &self.global.url else {
+        let Some((url, files)) = self.other_machine() else {
             return self.choice().flag();
         };
         let mut flags = format!(" --url {}", shell_word(Path::new(url)));
-        for (flag, file) in [
-            ("--token-file", &self.global.token_file),
-            ("--ca-file", &self.global.ca_file),
-        ] {
-            if let Some(file) = file {
-                flags.push_str(&format!(" {flag} {}", shell_word(file)));
-            }
+        for (flag, file) in files {
+            flags.push_str(&format!(" {flag} {}", shell_word(file)));
         }
         flags
+    }
+
+    /// The address of another machine, and the flags and files that go with it; `None`: the daemon is on this one.
+    pub(super) fn other_machine(
+        &self,
+    ) -> Option<(&str, impl Iterator<Item = (&'static str, &Path)>)> {
+        let global = &self.global;
+        let files = [
+            ("--token-file", global.token_file.as_deref()),
+            ("--ca-file", global.ca_file.as_deref()),
+        ];
+        let files = files
+            .into_iter()
+            .filter_map(|(flag, file)| Some((flag, file?)));
+        Some((global.url.as_deref()?, files))
     }
 
     /// The name that this program was called by, as a shell takes it.

@@ -15,7 +15,9 @@ pub(crate) struct Suggestion {
 /// Looks for what `name` in the table `prefix`, which knows `keys`, was meant to be: a key of this table that is spelt alike,
 /// then the same key in another table, then one spelt alike anywhere.
 pub(crate) fn suggest(keys: &'static [Key], prefix: &str, name: &str) -> Suggestion {
-    if let Some(key) = nearest(keys.iter().map(|key| key.name), name) {
+    if let Some(key) = nearest(keys.iter().map(|key| key.name), name, |known| {
+        known.div_ceil(3)
+    }) {
         return Suggestion {
             key: key_path::join(prefix, key),
             remedy: format!("write `{key}`"),
@@ -39,7 +41,8 @@ pub(crate) fn suggest(keys: &'static [Key], prefix: &str, name: &str) -> Suggest
             remedy: format!("write it as {header}"),
         };
     }
-    if let Some(near) = nearest(all.iter().map(|key| last(key)), name)
+    // So many keys are in other tables that one of them is alike by chance.
+    if let Some(near) = nearest(all.iter().map(|key| last(key)), name, |known| known / 4)
         && let Some(key) = all.iter().find(|key| last(key) == near)
     {
         return elsewhere(key);
@@ -67,8 +70,12 @@ fn last(key: &str) -> &str {
     key.rsplit_once('.').map_or(key, |(_, name)| name)
 }
 
-/// The name nearest to `name`, if it is near: a third of its letters may differ.
-fn nearest<'a>(names: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+/// The name nearest to `name`, if it is near: of a name with so many letters `slips` may differ, and four at the most.
+fn nearest<'a>(
+    names: impl Iterator<Item = &'a str>,
+    name: &str,
+    slips: impl Fn(usize) -> usize,
+) -> Option<&'a str> {
     /// Longer ones are no slip of a key's name, and the work grows with the square.
     const LONGEST: usize = 64;
     if name.len() > LONGEST {
@@ -76,7 +83,7 @@ fn nearest<'a>(names: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a s
     }
     names
         .map(|known| (damerau_levenshtein(known, name), known))
-        .filter(|(distance, known)| *distance <= known.len().div_ceil(3).min(4))
+        .filter(|(distance, known)| *distance <= slips(known.len()).min(4))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
 }
@@ -94,11 +101,13 @@ mod tests {
 
     #[test]
     fn counts_slips() {
+        let near =
+            |known, written| nearest(std::iter::once(known), written, |n: usize| n.div_ceil(3));
         for (known, written) in [("debounce", "deboucne"), ("mode", "modus"), ("url", "uri")] {
-            assert_eq!(nearest([known].into_iter(), written), Some(known));
+            assert_eq!(near(known, written), Some(known));
         }
         for (known, written) in [("mode", ""), ("url", "ulster"), ("mode", "kitten")] {
-            assert_eq!(nearest([known].into_iter(), written), None);
+            assert_eq!(near(known, written), None);
         }
     }
 
@@ -115,6 +124,18 @@ mod tests {
         assert_eq!(top.remedy, "write `data_dir` above the first table");
         let both = suggest(Config::KEYS, "", "max_retrys");
         assert_eq!(both.key, "redis.max_retries");
+        for (prefix, name) in [("", "foo"), ("jobs", "nope")] {
+            let keys = if prefix.is_empty() {
+                Config::KEYS
+            } else {
+                table(prefix)
+            };
+            let chance = suggest(keys, prefix, name).remedy;
+            assert!(
+                chance.starts_with("remove it, or write one of "),
+                "{chance}"
+            );
+        }
         let nothing = suggest(table("bus"), "bus", "zzzzzz");
         assert_eq!(nothing.remedy, "remove it, or write one of mode");
     }

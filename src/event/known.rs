@@ -1,17 +1,19 @@
-//! What an event from outside may be about: the names that the config has.
+//! What an event from outside may be about.
+
+use std::borrow::Cow;
 
 use thiserror::Error;
 
 use super::{EventType, Subject};
 
-/// The names of the config that an event may be about.
+/// The names that an event may be about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
     pub collections: Vec<String>,
     pub jobs: Vec<String>,
 }
 
-/// A name that the config does not have.
+/// A name that there is not.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("there is no {kind} `{name}`; {known}", known = listed(.names))]
 pub struct NotKnown {
@@ -31,6 +33,18 @@ fn listed(names: &[String]) -> String {
 }
 
 impl Known {
+    /// These names and more collections.
+    pub(crate) fn and(&self, collections: &[String]) -> Cow<'_, Self> {
+        let is_new = |name: &&String| !self.collections.contains(name);
+        let more: Vec<String> = collections.iter().filter(is_new).cloned().collect();
+        if more.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut known = self.clone();
+        known.collections.extend(more);
+        Cow::Owned(known)
+    }
+
     /// Checks that `name` is a collection.
     ///
     /// # Errors

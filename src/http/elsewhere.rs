@@ -20,12 +20,13 @@ const PASSES_ON: Duration = Duration::from_secs(6);
 /// The reason of a scan that somebody waits for on another host.
 const REASON: &str = "asked for on another host";
 
-/// The collections of the config that this host does not watch.
+/// The collections that this host does not watch.
 pub(super) fn watched_elsewhere(state: &State) -> Vec<String> {
     let leases = state.store.leases();
     let is_ours = |name: &String| leases.has(&LeaseName::Collection(name.clone()));
-    let collections = state.info.known.collections.iter();
-    collections.filter(|name| !is_ours(name)).cloned().collect()
+    let mut collections = state.known().into_owned().collections;
+    collections.retain(|name| !is_ours(name));
+    collections
 }
 
 /// What is remembered of each collection, as far as this host has heard.
@@ -111,6 +112,6 @@ pub(super) async fn scan_elsewhere(state: &State, collections: &[String]) -> Res
 fn nobody(collection: &str) -> Problem {
     let detail = format!("no running host watches the collection {collection}");
     Problem::new(ProblemKind::AgentMissing, detail).hint(
-        "start a host whose config has it; after a host was killed, another one takes over within 20 seconds",
+        "start a host whose config has it (after a host was killed, another one takes over within 20 seconds); to let its documents go, give it to a host's config with an empty directory, accept the removals, and take it out again",
     )
 }

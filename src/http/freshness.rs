@@ -296,8 +296,8 @@ impl Elsewhere {
     /// All of the others is captured. Another host may watch them later.
     fn is_captured_here(&self, state: &State, now: Millis) {
         if state.store.leases().are_shared() {
-            let all = state.info.known.collections.iter();
-            for ours in all.filter(|name| !self.collections.contains(name)) {
+            let all = &state.known().collections;
+            for ours in all.iter().filter(|name| !self.collections.contains(name)) {
                 state.memory.elsewhere.captured(ours, now);
             }
         }
@@ -312,9 +312,10 @@ impl Elsewhere {
     }
 }
 
-/// Changes of the store's feed that the index has still to follow.
+/// Changes of the store's feed that the index has still to follow. While it is being opened nobody knows where it stands: 0.
 pub(super) fn behind(follower: &FollowerState, change: u64) -> u64 {
-    change.saturating_sub(follower.position)
+    let is_open = follower.ready || follower.position > 0;
+    change.saturating_sub(follower.position) * u64::from(is_open)
 }
 
 /// When the collection that was scanned least lately was scanned, unless all were since this host watches them.
@@ -329,7 +330,8 @@ async fn unscanned(state: &State) -> Result<Option<Option<Millis>>, ReadError> {
         let scan = scans.iter().find(|scan| scan.collection == *name);
         scan.map(|scan| scan.began_at)
     };
-    let collections = || state.info.known.collections.iter();
+    let known = state.known();
+    let collections = || known.collections.iter();
     // None, never, is the least.
     match collections().map(began).min().unwrap_or(Some(since)) {
         Some(at) if at >= since => {

@@ -80,7 +80,7 @@ pub(super) async fn replay(
         let detail = format!("the entry {entry} cannot be published: {}", row.reason);
         return Err(Problem::new(ProblemKind::Refused, detail).hint(remedy(&entry)));
     }
-    let event = event_of_entry(&row.fields, &state.info.known).map_err(|why| {
+    let event = event_of_entry(&row.fields, &state.known()).map_err(|why| {
         let detail = format!("the entry {entry} still cannot be published: {why}");
         Problem::new(ProblemKind::Refused, detail).hint(remedy(&entry))
     })?;

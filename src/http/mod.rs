@@ -63,6 +63,7 @@ mod unheard;
 mod wait;
 pub(crate) mod wire;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -203,10 +204,16 @@ impl State {
         self.searcher.state().borrow().clone()
     }
 
-    /// That `collection` is one of the config's, and there for this caller.
+    /// The names that there are: those of the config, and the collections of other hosts on the same store.
+    fn known(&self) -> Cow<'_, Known> {
+        let known = &self.info.known;
+        known.and(&self.store.leases().known_collections())
+    }
+
+    /// That there is a collection of this name, and for this caller.
     fn known_collection(&self, caller: &Caller, collection: &str) -> Result<(), wire::Problem> {
         caller
-            .known(&self.info.known)
+            .known(&self.known())
             .collection(collection)
             .map_err(|e| wire::Problem::new(wire::ProblemKind::NotFound, e.to_string()))
     }

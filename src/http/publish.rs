@@ -39,6 +39,6 @@ pub(super) fn event(state: &State, text: &[u8], caller: &Caller) -> Result<NewEv
     let text = std::str::from_utf8(text).map_err(|e| SubmissionError::Malformed(e.to_string()))?;
     let submission = Submission::from_json(text)?;
     caller.may_publish(&submission.kind, &submission.subject)?;
-    let known = caller.known(&state.info.known);
-    Ok(submission.into_event(&caller.source(), &known)?)
+    let known = state.known();
+    Ok(submission.into_event(&caller.source(), &caller.known(&known))?)
 }

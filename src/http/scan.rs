@@ -47,7 +47,7 @@ pub(super) async fn scan(
     caller: Caller,
 ) -> Result<Json<ScanAnswer>, Problem> {
     if let Some(collection) = &query.collection {
-        let found = state.info.known.collection(collection);
+        let found = state.known().collection(collection);
         found.map_err(SubmissionError::from)?;
     }
     tracing::info!(
@@ -63,10 +63,10 @@ pub(super) async fn scan(
     let progress = state.scans.progress().borrow().clone();
     let wanted = |name: &str| query.collection.as_deref().is_none_or(|c| c == name);
     let scans = state.store.scans().await?;
-    let configured = |name: &str| state.info.known.collections.iter().any(|c| c == name);
+    let known = state.known();
     let collections = scans
         .into_iter()
-        .filter(|scan| configured(&scan.collection) && wanted(&scan.collection))
+        .filter(|scan| known.collection(&scan.collection).is_ok() && wanted(&scan.collection))
         .map(|scan| ScannedCollection {
             collection: scan.collection,
             files: scan.files,

@@ -1,5 +1,7 @@
 //! Tokens: made, listed and taken away, on the control socket alone.
 
+use std::time::Duration;
+
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use serde_json::json;
@@ -71,8 +73,9 @@ fn checked(state: &State, wanted: NewToken, hash: String) -> Result<TokenRow, Pr
             wanted.name
         )));
     }
+    let known = state.known();
     for name in &wanted.collections {
-        let found = state.info.known.collection(name);
+        let found = known.collection(name);
         found.map_err(SubmissionError::from)?;
         if SYSTEM_SUBJECTS.contains(&name.as_str()) {
             return Err(refused(format!(
@@ -83,6 +86,11 @@ fn checked(state: &State, wanted: NewToken, hash: String) -> Result<TokenRow, Pr
     let now = Millis::now();
     let age = wanted.expires.as_deref().map(parse_duration).transpose();
     let age = age.map_err(|e| refused(format!("expires: {e}")))?;
+    if age == Some(Duration::ZERO) {
+        return Err(refused(
+            "expires: a token that expires at once lets nobody in; write a longer time".to_owned(),
+        ));
+    }
     Ok(TokenRow {
         name: wanted.name,
         hash,

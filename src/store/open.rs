@@ -202,6 +202,10 @@ pub(super) fn file(data_dir: &Path) -> PathBuf {
 pub(super) fn open_file(data_dir: &Path) -> Result<(Connection, Arc<Lock>), OpenError> {
     let lock = private(data_dir)?;
     let path = file(data_dir);
+    if sqlite::is_emptied(&path) {
+        let cause = sqlite::EMPTIED.to_owned();
+        return Err(OpenError::Corrupt { path, cause });
+    }
     private_file(&path)?;
     let connection = sqlite::connect_writer(&path);
     let connection = Connection::Sqlite(connection.map_err(|e| refuse_file(&path, &e.into()))?);

@@ -493,6 +493,7 @@ fn a_store_that_is_corrupt_or_newer_is_refused_with_the_way_out() {
         ("garbage in its pages", pages),
         ("cut", whole[..whole.len() / 2].to_vec()),
         ("a text", b"this is no database".to_vec()),
+        ("emptied", Vec::new()),
     ] {
         fs::write(&store, &bytes).unwrap();
         let (code, said) = world.refused();

@@ -196,6 +196,71 @@ fn a_host_that_does_not_watch_tells_what_the_one_that_does_has_not_captured() {
 }
 
 #[test]
+fn a_collection_that_only_another_host_has_is_there_for_everybody_and_is_not_claimed_once_that_host_has_ended()
+ {
+    let servers = Servers::new(false);
+    let one = host(&servers, "one", None);
+    let two = host(&servers, "two", Some(&one));
+    let config = fs::read_to_string(two.config()).expect("the config");
+    let notes = config.replace("name = \"docs\"", "name = \"notes\"");
+    let docs = one.docs();
+    let notes = notes.replace(
+        docs.to_str().expect("a path"),
+        two.docs().to_str().expect("a path"),
+    );
+    fs::write(two.config(), notes).expect("the config");
+    two.write("bell.md", "# A bell\n\nIt rings at noon.\n");
+    let first = one.start();
+    let second = two.start();
+    until_shared(&one, 2);
+    one.wait();
+    let asked = |arguments: &[&str]| {
+        let run = one.cli(arguments);
+        assert_eq!(run.code(), 0, "{arguments:?}: {}", run.stderr());
+        run.json().unwrap_or_default()
+    };
+    let found = asked(&["search", "bell", "--collection", "notes", "--json"]);
+    assert_eq!(found["hits"][0]["path"], "bell.md", "{found}");
+    let scanned = asked(&["scan", "notes", "--json"]);
+    assert_eq!(
+        scanned["collections"][0]["collection"], "notes",
+        "{scanned}"
+    );
+    asked(&["read", "notes/bell.md"]);
+    asked(&[
+        "publish",
+        "document.check_requested",
+        "--subject",
+        "notes/bell.md",
+    ]);
+    assert_eq!(
+        one.cli(["search", "bell", "--collection", "nope"]).code(),
+        65
+    );
+    one.wait();
+    assert_eq!(second.stop(), Some(0), "{}", two.log());
+    let ended = jiff::Timestamp::now();
+    two.write("bell.md", "# A bell\n\nIt is silent.\n");
+    one.until("the collection is nobody's", || {
+        let of_nobody = one.cli(["wait"]);
+        of_nobody.code() == 75
+            && of_nobody
+                .stderr()
+                .contains("no running host watches the collection notes")
+    });
+    let freshness = one.status()["freshness"].clone();
+    let complete = freshness["complete_to"]
+        .as_str()
+        .expect("it was known before");
+    let complete: jiff::Timestamp = complete.parse().expect("a time");
+    assert!(
+        complete <= ended,
+        "complete to {complete}, ended at {ended}"
+    );
+    assert_eq!(first.stop(), Some(0), "{}", one.log());
+}
+
+#[test]
 fn what_a_host_has_no_permit_for_after_all_another_one_handles() {
     let servers = Servers::new(true);
     let one = host(&servers, "one", None);

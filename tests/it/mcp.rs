@@ -990,6 +990,28 @@ fn each_client_is_set_up_as_its_page_shows_and_keeps_what_it_had() {
         assert!(setup(client, true).stdout().contains("is as it should be"));
     }
     let file = folder.path().join(".vscode/mcp.json");
+    let mut elsewhere = Command::new(crate::helper::DOCENT);
+    elsewhere.current_dir(folder.path()).args([
+        "--url",
+        "https://docent.example:8443",
+        "--token-file",
+        "token",
+        "mcp",
+        "--setup",
+        "claude-code",
+    ]);
+    let printed = Run::of(&mut elsewhere).json().expect("a piece of JSON");
+    let token = folder.path().canonicalize().unwrap().join("token");
+    assert_eq!(
+        printed["mcpServers"]["docent"]["args"],
+        json!([
+            "mcp",
+            "--url",
+            "https://docent.example:8443",
+            "--token-file",
+            token
+        ])
+    );
     fs::write(
         &file,
         "{\n\t// mine\n\t\"servers\": {\n\t\t\"other\": {\"command\": \"x\"}\n\t}\n}\n",

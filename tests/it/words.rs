@@ -359,6 +359,10 @@ fn a_search_may_be_narrowed_explained_and_may_wait() {
     assert_eq!(of(&["--language", "python"]).0, ["src/old/b.py"]);
     assert_eq!(of(&["--since", "1d"]).0.len(), 3);
     assert_eq!(of(&["--since", "2100-01-01"]).0.len(), 0);
+    let none = world.cli(["search", "apple", "--path", "sources/**", "--kind", "code"]);
+    assert_eq!(none.code(), 1);
+    let filters = "searched only with --path sources/** --kind code";
+    assert!(none.stderr().contains(filters), "{}", none.stderr());
     let (_, hits) = of(&["--explain"]);
     for hit in hits {
         let number = |value: &Value| value.as_f64().expect("a number");

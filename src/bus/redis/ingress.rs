@@ -237,9 +237,10 @@ impl Ingress {
                 "it has {size} bytes and was not read: an event may have {most}, in at most 500 fields; publish a smaller event that says where the data is"
             )));
         }
-        let known = &self.link.settings().known;
-        let event = read_event(entry, known).map_err(EntryError::Invalid)?;
         let store = self.link.store();
+        let known = &self.link.settings().known;
+        let known = known.and(&store.leases().known_collections());
+        let event = read_event(entry, &known).map_err(EntryError::Invalid)?;
         let position = store
             .ingress_position()
             .await

@@ -86,11 +86,35 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         let text = render(&query, arguments.all, &answer, context.out.style);
         context.out.text(&text)?;
     }
-    Ok(if answer.hits.is_empty() {
-        Exit::Negative
-    } else {
-        Exit::Clean
-    })
+    if !answer.hits.is_empty() {
+        return Ok(Exit::Clean);
+    }
+    let filters = arguments.filters();
+    if !filters.is_empty() {
+        context.out.note(&format!("searched only with {filters}"));
+    }
+    Ok(Exit::Negative)
+}
+
+impl Arguments {
+    /// What leaves files out, as it was given.
+    fn filters(&self) -> String {
+        let named = [
+            ("--collection", &self.collection),
+            ("--kind", &self.kind),
+            ("--language", &self.language),
+            ("--since", &self.since),
+        ];
+        let named = named
+            .into_iter()
+            .filter_map(|(flag, value)| Some((flag, value.as_deref()?)));
+        let paths = self.path.iter().map(|glob| ("--path", glob.as_str()));
+        let given = paths.chain(named);
+        let given: Vec<String> = given
+            .map(|(flag, value)| format!("{flag} {}", plain(value)))
+            .collect();
+        given.join(" ")
+    }
 }
 
 /// The hits that are worth listing, or `all` of them, and what was found in a sentence. If that is that nothing seems to

@@ -139,7 +139,7 @@ pub(super) fn globs(pairs: Vec<(String, String)>) -> Vec<(String, String)> {
 
 /// The collections that are there for a caller.
 pub(super) fn collections(state: &State, caller: &Caller) -> Vec<String> {
-    caller.known(&state.info.known).collections.clone()
+    caller.known(&state.known()).collections.clone()
 }
 
 /// A page with its form, and the status of what went wrong with it.

@@ -233,6 +233,7 @@ impl Member {
         let view = leases::view(session)?;
         let leases = self.leases();
         leases.set_others(view.hosts.len() > 1);
+        leases.set_known_collections(view.collections.clone());
         let mut planned = plan(&view, me, &self.wanted(), may_judge);
         let slots = |name: &LeaseName| match name {
             LeaseName::Slot(slot) => Some(*slot),

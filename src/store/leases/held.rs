@@ -84,6 +84,8 @@ struct SharedLeases {
     /// Milliseconds of the clock that runs while the machine sleeps; 0: not trusted.
     trusted_until: AtomicU64,
     has_others: AtomicBool,
+    /// The collections of the store, whoever watches them.
+    known: Mutex<Arc<[String]>>,
     /// A delivery that was passed over may be this host's now: slots were gained, or stay after all, or are trusted again.
     look_anew: AtomicBool,
     /// The change that this host's index has reached.
@@ -243,6 +245,7 @@ impl Leases {
             incarnation: Mutex::new(incarnation.into()),
             trusted_until: AtomicU64::new(0),
             has_others: AtomicBool::new(false),
+            known: Mutex::default(),
             look_anew: AtomicBool::new(false),
             position: AtomicU64::new(0),
             in_flight: Mutex::default(),
@@ -336,6 +339,15 @@ impl Leases {
     pub(crate) fn has(&self, name: &LeaseName) -> bool {
         let shared = self.0.as_ref();
         shared.is_none_or(|shared| shared.is_trusted() && shared.named.borrow().contains_key(name))
+    }
+
+    /// The collections of the store that somebody watches, or that have files, as of the last renewal; none on a file.
+    pub(crate) fn known_collections(&self) -> Arc<[String]> {
+        let known = self.0.as_ref().map(|shared| {
+            let known = shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.clone()
+        });
+        known.unwrap_or_default()
     }
 
     /// The lease of this name; `None`: it is not held, or the store is a file.
@@ -441,6 +453,13 @@ impl Leases {
     pub(in crate::store) fn set_others(&self, there: bool) {
         if let Some(shared) = &self.0 {
             shared.has_others.store(there, Ordering::SeqCst);
+        }
+    }
+
+    pub(in crate::store) fn set_known_collections(&self, names: Vec<String>) {
+        if let Some(shared) = &self.0 {
+            let mut known = shared.known.lock().unwrap_or_else(PoisonError::into_inner);
+            *known = names.into();
         }
     }
 

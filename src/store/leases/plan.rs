@@ -11,6 +11,8 @@ pub(in crate::store) struct LeaseView {
     pub(in crate::store) hosts: BTreeMap<String, SeenHost>,
     /// The holder of each lease that has one.
     pub(in crate::store) holders: BTreeMap<LeaseName, String>,
+    /// The collections that somebody watches, or that have files.
+    pub(in crate::store) collections: Vec<String>,
 }
 
 /// A host that is not ended.

@@ -7,7 +7,7 @@ use super::captures::Captured;
 use super::held::HeldTerms;
 use super::in_flight::InFlight;
 use super::plan::{LeaseView, SeenHost};
-use super::slot::LeaseName;
+use super::slot::{COLLECTION, LeaseName};
 use crate::event::{AgentName, EventType, Millis, Seq};
 use crate::store::sql::{self, Connection, Optional, params};
 use crate::store::{ReadError, Store};
@@ -280,7 +280,21 @@ pub(in crate::store) fn view(connection: &Connection) -> sql::Result<LeaseView> 
     Ok(LeaseView {
         hosts,
         holders: held.into_iter().filter_map(known).collect(),
+        collections: collections(connection)?,
     })
+}
+
+/// The collections that somebody watches, or that have files though nobody does at the moment.
+fn collections(connection: &Connection) -> sql::Result<Vec<String>> {
+    let select = "SELECT name FROM lease WHERE name LIKE ?1 || '%'
+         AND (holder IS NOT NULL OR EXISTS (SELECT 1 FROM manifest WHERE collection = SUBSTR(name, LENGTH(?1) + 1)))
+         ORDER BY name";
+    let names: Vec<String> = connection
+        .prepare_cached(select)?
+        .query_map([COLLECTION], |row| row.get(0))?
+        .collect::<sql::Result<_>>()?;
+    let collection = |name: &String| Some(name.strip_prefix(COLLECTION)?.to_owned());
+    Ok(names.iter().filter_map(collection).collect())
 }
 
 /// The incarnations that have not ended, of hosts of this name or on this `data_dir`: each with its `data_dir` and when its row was

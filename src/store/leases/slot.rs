@@ -41,11 +41,14 @@ pub(crate) enum LeaseName {
     Housekeeping,
 }
 
+/// What the name of the lease of a collection begins with.
+pub(super) const COLLECTION: &str = "collection/";
+
 impl fmt::Display for LeaseName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LeaseName::Slot(Slot(number)) => write!(f, "slot/{number}"),
-            LeaseName::Collection(name) => write!(f, "collection/{name}"),
+            LeaseName::Collection(name) => write!(f, "{COLLECTION}{name}"),
             LeaseName::Alerts => f.write_str("alerts"),
             LeaseName::Housekeeping => f.write_str("housekeeping"),
         }

@@ -32,6 +32,19 @@ pub(crate) enum Inspection {
     Unreadable(String),
 }
 
+/// What is wrong with a store that [`is_emptied`].
+pub(in crate::store) const EMPTIED: &str =
+    "the file is empty, though docent has built the index beside it from it";
+
+/// Whether an empty file is what is left of a store: a new one would be made in its place.
+pub(in crate::store) fn is_emptied(path: &Path) -> bool {
+    let is_empty = |path: &Path| std::fs::metadata(path).map(|found| found.len() == 0);
+    // A store that was never written back is in its log alone.
+    let log_is_empty = is_empty(&path.with_extension("db-wal")).unwrap_or(true);
+    let has_index = path.with_file_name("index").exists();
+    has_index && log_is_empty && is_empty(path).unwrap_or(false)
+}
+
 /// Inspects the store in `data_dir`. Reads the whole file.
 pub(crate) fn inspect(data_dir: &Path) -> Inspection {
     let path = data_dir.join("store.db");
@@ -39,6 +52,7 @@ pub(crate) fn inspect(data_dir: &Path) -> Inspection {
         return Inspection::InUse;
     }
     match std::fs::metadata(&path) {
+        Ok(_) if is_emptied(&path) => return Inspection::Damaged(EMPTIED.to_owned()),
         Ok(found) if found.len() == 0 => return Inspection::Absent,
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Inspection::Absent,

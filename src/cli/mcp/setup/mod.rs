@@ -103,7 +103,7 @@ pub(super) fn run(context: &mut Context, program: Program, write: bool) -> Resul
     Ok(Exit::Clean)
 }
 
-/// How this very program is started with the config that rules now.
+/// How this very program is started with the config that rules now, or for the machine that was named.
 fn start(context: &Context) -> Result<Start, Fatal> {
     let called = std::env::args_os().next().unwrap_or_else(|| NAME.into());
     let called = PathBuf::from(called);
@@ -113,14 +113,24 @@ fn start(context: &Context) -> Result<Start, Fatal> {
         _ => std::env::current_exe().map_err(|e| Fatal::new(Exit::Internal, e))?,
     };
     let mut arguments = vec!["mcp".to_owned()];
+    if let Some((url, files)) = context.other_machine() {
+        arguments.extend(["--url".to_owned(), url.to_owned()]);
+        for (flag, file) in files {
+            arguments.extend([flag.to_owned(), absolute(file)?]);
+        }
+    }
     let choice = context.choice();
     let named = matches!(choice.why, Why::Flag | Why::Variable);
     if let Some(config) = choice.file.filter(|_| named) {
-        let config = std::path::absolute(config).map_err(|e| Fatal::new(Exit::Usage, e))?;
-        arguments.extend(["--config".to_owned(), text_of(config)?]);
+        arguments.extend(["--config".to_owned(), absolute(&config)?]);
     }
     let command = text_of(command)?;
     Ok(Start { command, arguments })
+}
+
+/// The client may start docent in any directory.
+fn absolute(path: &Path) -> Result<String, Fatal> {
+    text_of(std::path::absolute(path).map_err(|e| Fatal::new(Exit::Usage, e))?)
 }
 
 fn text_of(path: PathBuf) -> Result<String, Fatal> {
