@@ -258,6 +258,28 @@ fn a_collection_that_only_another_host_has_is_there_for_everybody_and_is_not_cla
         "complete to {complete}, ended at {ended}"
     );
     assert_eq!(first.stop(), Some(0), "{}", one.log());
+
+    // The way to let the documents go, as the hint tells it.
+    let before = fs::read_to_string(one.config()).expect("the config");
+    let empty = one.path().join("empty");
+    fs::create_dir(&empty).expect("an empty folder");
+    let notes = format!("{before}\n[[collection]]\nname = \"notes\"\npath = {empty:?}\n");
+    fs::write(one.config(), notes).expect("the config");
+    let first = one.start();
+    one.until("another directory is held", || {
+        let status = one.cli(["status", "--json"]).stdout();
+        status.contains("removals held")
+    });
+    asked(&["scan", "notes", "--accept-removals"]);
+    asked(&["wait"]);
+    assert_eq!(one.cli(["read", "notes/bell.md"]).code(), 65);
+    assert_eq!(first.stop(), Some(0), "{}", one.log());
+    fs::write(one.config(), before).expect("the config");
+    let first = one.start();
+    one.until("nobody has it", || one.cli(["wait"]).code() == 0);
+    let gone = one.cli(["search", "bell", "--collection", "notes"]);
+    assert_eq!(gone.code(), 65, "{}", gone.stdout());
+    assert_eq!(first.stop(), Some(0), "{}", one.log());
 }
 
 #[test]
