@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use tantivy::tokenizer::{
     AsciiFoldingFilter, Language, Stemmer, TextAnalyzer, Token, TokenStream, Tokenizer,
 };
+use unicode_normalization::UnicodeNormalization;
 
 use super::phrase::Phrase;
 use super::symbols::{Symbols, symbols};
@@ -167,6 +168,7 @@ impl TokenStream for ScoredStream<'_> {
                 WordKind::Dense => self.dense(piece.spaced),
                 WordKind::Word => {
                     self.end_row();
+                    cut_accents(&mut self.token.text);
                     true
                 }
                 WordKind::Sign => {
@@ -189,6 +191,28 @@ impl TokenStream for ScoredStream<'_> {
     fn token_mut(&mut self) -> &mut Token {
         &mut self.token
     }
+}
+
+/// Cuts what is written above, below or between letters and often left out: accents, vowel points, the stretching of a line. й, ї
+/// and ў are letters of their own, and the marks of scripts such as Devanagari are vowels.
+fn cut_accents(word: &mut String) {
+    if word.is_ascii() || !word.nfd().any(is_accent) {
+        return;
+    }
+    let mut base = ' ';
+    let kept = word.nfd().filter(|&part| {
+        if !is_accent(part) {
+            base = part;
+            return true;
+        }
+        matches!((base, part), ('и' | 'у', '\u{306}') | ('і', '\u{308}'))
+    });
+    *word = kept.nfc().collect();
+}
+
+fn is_accent(part: char) -> bool {
+    matches!(part,
+        '\u{300}'..='\u{36F}' | '\u{591}'..='\u{5C7}' | '\u{610}'..='\u{61A}' | '\u{640}' | '\u{64B}'..='\u{65F}' | '\u{670}')
 }
 
 /// Gives every piece as it stands.
@@ -503,6 +527,13 @@ mod tests {
         );
         assert_eq!(scored("readBlock"), ["block", "read", "readblock"]);
         assert_eq!(scored("cafe\u{301} café CAFÉ"), ["cafe"]);
+        assert_eq!(scored("Ελλάδα ΕΛΛΑΔΑ ελλαδα"), ["ελλαδα"]);
+        assert_eq!(scored("ёлка елка за\u{301}мок замок"), ["елка", "замок"]);
+        assert_eq!(scored("мой моі їжак іжак"), ["мой", "моі", "іжак", "їжак"]);
+        assert_eq!(scored("مُحَمَّد محمد محـمد"), ["محمد"]);
+        assert_eq!(scored("שָׁלוֹם שלום"), ["שלום"]);
+        assert_eq!(scored("हिन्दी").len(), 1);
+        assert_ne!(scored("हिन्दी"), scored("हनद"));
         assert_eq!(scored(" \"*(!?) "), [""; 0]);
     }
 

@@ -225,8 +225,9 @@ fn summary(query: &str, answer: &SearchAnswer, listed: usize) -> String {
     match total - listed {
         0 => format!("{} {by}", counted(total as u64, "hit", "hits")),
         more => format!(
-            "{} {by}, and {more} that score far below (--all lists them)",
-            counted(listed as u64, "hit", "hits")
+            "{} {by}, and {more} that {} far below (--all lists them)",
+            counted(listed as u64, "hit", "hits"),
+            if more == 1 { "scores" } else { "score" }
         ),
     }
 }
