@@ -40,7 +40,7 @@ impl Memory {
     }
 
     /// When nothing was pending last.
-    fn settled_at(&self) -> Option<Millis> {
+    pub(super) fn settled_at(&self) -> Option<Millis> {
         let at = self.settled_at.load(Ordering::SeqCst);
         (at > 0).then_some(Millis(at))
     }
@@ -263,14 +263,14 @@ pub(super) async fn reach(state: &State) -> Result<Reach, ReadError> {
 }
 
 /// The collections that this host does not watch, as those who do tell of them.
-struct Elsewhere {
+pub(super) struct Elsewhere {
     collections: Vec<String>,
     /// Changed paths that are not captured.
     pending: u64,
 }
 
 impl Elsewhere {
-    async fn read(state: &State) -> Result<Self, ReadError> {
+    pub(super) async fn read(state: &State) -> Result<Self, ReadError> {
         let collections = watched_elsewhere(state);
         let mut pending = 0;
         if !collections.is_empty() {
@@ -304,12 +304,18 @@ impl Elsewhere {
     }
 
     /// Up to when all of it is captured. Where nobody tells now, what was told before counts.
-    fn captured_to(&self, state: &State) -> Option<Option<Millis>> {
+    pub(super) fn captured_to(&self, state: &State) -> Option<Option<Millis>> {
         let known = self.collections.iter();
         known
             .map(|name| state.memory.elsewhere.captured_to(name))
             .min()
     }
+}
+
+/// Whether something is on its way to search, as it is known without asking the store.
+pub(super) fn is_pending(state: &State) -> bool {
+    let way = OnTheWay::look(state, Millis::now());
+    way.queued + way.owed() + way.behind > 0
 }
 
 /// Changes of the store's feed that the index has still to follow. While it is being opened nobody knows where it stands: 0.
@@ -319,7 +325,7 @@ pub(super) fn behind(follower: &FollowerState, change: u64) -> u64 {
 }
 
 /// When the collection that was scanned least lately was scanned, unless all were since this host watches them.
-async fn unscanned(state: &State) -> Result<Option<Option<Millis>>, ReadError> {
+pub(super) async fn unscanned(state: &State) -> Result<Option<Option<Millis>>, ReadError> {
     let since = state.info.started_at;
     let since = since.max(state.store.leases().collections_since());
     if state.memory.scanned_at() >= Some(since) {

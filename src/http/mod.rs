@@ -14,6 +14,7 @@ mod acted;
 mod agents;
 mod alerts;
 mod audit;
+mod checkpoint;
 mod cite;
 mod client;
 mod dashboard;

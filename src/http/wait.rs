@@ -138,7 +138,7 @@ pub(super) async fn settled(state: &State, agent: AgentName, seq: Seq) -> Result
 }
 
 /// Whether the store's head shows all that was committed before this call; false: not now, ask again.
-async fn caught_up(state: &State) -> Result<bool, Problem> {
+pub(super) async fn caught_up(state: &State) -> Result<bool, Problem> {
     match state.store.barrier().await {
         Ok(()) => Ok(true),
         Err(WriteError::Closed) => Err(stopping()),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -280,4 +281,49 @@ fn a_folder_that_was_renamed_is_still_watched_when_its_old_path_comes_and_goes()
     assert_found(&world, "new/below/a.md", "before");
     world.write("new/below/b.md", "# Marmalade\n");
     assert_found(&world, "new/below/b.md", "marmalade");
+}
+
+#[test]
+fn while_changes_keep_coming_it_is_told_up_to_when_all_of_them_are_searchable() {
+    let world = World::new("");
+    world.write("first.md", "# First\n");
+    let daemon = world.start();
+    world.wait();
+    let began = jiff::Timestamp::now();
+    let over = AtomicBool::new(false);
+    // When each page was there.
+    let written = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        let write = || {
+            for n in 0..1000 {
+                if over.load(Ordering::SeqCst) {
+                    return;
+                }
+                let text = format!("# A page\n\nIts word is {}.\n", word(n));
+                world.write(&format!("page{n}.md"), text);
+                written.lock().unwrap().push(jiff::Timestamp::now());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        };
+        scope.spawn(write);
+        let _over = Over(&over);
+        world.until(
+            "it has come on by seconds while changes are pending",
+            || {
+                let freshness = world.status()["freshness"].clone();
+                let complete = freshness["complete_to"].as_str().unwrap_or_default();
+                let complete: jiff::Timestamp = complete.parse().unwrap_or(began);
+                // What is written is noticed a moment later.
+                let noticed = complete - jiff::SignedDuration::from_millis(500);
+                let newest = written.lock().unwrap().iter().rposition(|at| *at < noticed);
+                if let Some(n) = newest {
+                    let found = world.search(&format!("\"{}\"", word(n)));
+                    assert!(!found.is_empty(), "page {n}, complete to {complete}");
+                }
+                let is_pending = freshness["pending"].as_u64() > Some(0);
+                is_pending && complete.duration_since(began).as_secs() >= 5
+            },
+        );
+    });
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }

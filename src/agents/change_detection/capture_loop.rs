@@ -18,7 +18,7 @@ use super::roots::Roots;
 use super::scanner::Scanner;
 use super::space::FreeSpaceFloor;
 use super::submitter::{CommitOutcome, CommitResult, InFlight, Submitter};
-use crate::event::AgentName;
+use crate::event::{AgentName, Millis};
 use crate::runtime::{ScanDesk, Source};
 
 /// Changed paths at once; beyond, everything is scanned instead.
@@ -245,21 +245,25 @@ impl CaptureLoop {
             .map(|cause| format!("the store cannot be written: {cause}"))
             .or_else(|| self.space.reason(&self.context));
         let roots = self.roots.report();
-        let (caught_up, pending) = self.note_captures();
+        let (caught_up, pending, pending_since) = self.note_captures();
         self.desk.report(|p| {
             p.pending = pending;
+            p.pending_since = pending_since;
             p.caught_up = caught_up;
             p.held = held;
             p.roots = roots;
         });
     }
 
-    /// Tells other hosts how far the captures are. Gives whether everything that changed was noticed, and how many paths are pending.
-    fn note_captures(&self) -> (bool, u64) {
+    /// Tells other hosts how far the captures are. Gives whether everything that changed was noticed, how many paths are pending, and
+    /// since when.
+    fn note_captures(&self) -> (bool, u64, Option<Millis>) {
         let (caught_up, pending) = (!self.scanner.is_owed(), self.queue.len() as u64);
+        let noticed = self.queue.first_noticed();
+        let since = noticed.map(|noticed| Millis::now().minus(noticed.elapsed()));
         let leases = self.context.store.leases();
-        leases.note_captures(caught_up, pending);
-        (caught_up, pending)
+        leases.note_captures(caught_up, pending, since);
+        (caught_up, pending, since)
     }
 
     /// Waits until there may be something to do.
@@ -300,7 +304,7 @@ impl CaptureLoop {
 impl Drop for CaptureLoop {
     /// From now on nobody notices what changes.
     fn drop(&mut self) {
-        self.context.store.leases().note_captures(false, 0);
+        self.context.store.leases().note_captures(false, 0, None);
         self.desk.report(|p| p.caught_up = false);
     }
 }

@@ -87,6 +87,11 @@ impl Change {
         }
     }
 
+    /// When the change was noticed; `None`: a scan found it, and nobody knows how old it is.
+    fn noticed(&self) -> Option<Instant> {
+        (self.priority == ChangePriority::Watch).then_some(self.since)
+    }
+
     /// A path that failed so often is read again, ever later. No scan and no marker waits for that.
     pub(super) fn retry(failures: u32, now: Instant) -> Self {
         Change {
@@ -148,6 +153,7 @@ impl ChangedPaths {
             overflowed: false,
             taken: 0,
             of_scan: 0,
+            noticed: BTreeMap::new(),
             markers: BTreeMap::new(),
             arrived: 0,
         })))
@@ -213,6 +219,7 @@ impl ChangedPaths {
                 taken.push(TakenPath {
                     queue: self.clone(),
                     path: key.1,
+                    noticed: change.noticed(),
                     change,
                     settled: false,
                 });
@@ -233,6 +240,7 @@ impl ChangedPaths {
         for (path, change) in gone {
             queue.of_scan -= usize::from(change.of_scan);
             queue.uncount(change.marker);
+            queue.forget(change.noticed());
             queue.by_due[change.priority as usize].remove(&(change.due, path));
         }
     }
@@ -252,6 +260,13 @@ impl ChangedPaths {
     pub(super) fn len(&self) -> usize {
         let queue = self.lock();
         queue.waiting.len() + queue.taken
+    }
+
+    /// When the first of these paths was noticed, the taken ones among them; `None`: there is none, or how old a change is that a scan
+    /// found is not known.
+    pub(super) fn first_noticed(&self) -> Option<Instant> {
+        let queue = self.lock();
+        queue.noticed.keys().next().copied().flatten()
     }
 
     /// How many paths of a priority wait.
@@ -275,6 +290,8 @@ pub(super) struct TakenPath {
     queue: ChangedPaths,
     path: TreePath,
     change: Change,
+    /// As it is counted.
+    noticed: Option<Instant>,
     settled: bool,
 }
 
@@ -302,6 +319,7 @@ impl Drop for TakenPath {
     fn drop(&mut self) {
         let mut queue = self.queue.lock();
         queue.taken -= 1;
+        queue.forget(self.noticed);
         if self.settled {
             queue.of_scan -= usize::from(self.change.of_scan);
             queue.uncount(self.change.marker);
@@ -321,6 +339,8 @@ struct Queue {
     overflowed: bool,
     taken: usize,
     of_scan: usize,
+    /// How many paths were noticed at which moment, the taken ones among them.
+    noticed: BTreeMap<Option<Instant>, usize>,
     /// How many paths, the taken ones among them, each marker waits for.
     markers: BTreeMap<u64, usize>,
     /// The last marker that has arrived.
@@ -335,14 +355,14 @@ impl Queue {
     }
 
     fn uncount(&mut self, marker: Option<u64>) {
-        if let Some(marker) = marker
-            && let Entry::Occupied(mut count) = self.markers.entry(marker)
-        {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
+        if let Some(marker) = marker {
+            count_down(self.markers.entry(marker));
         }
+    }
+
+    /// A path that was noticed then is settled, or counted anew.
+    fn forget(&mut self, noticed: Option<Instant>) {
+        count_down(self.noticed.entry(noticed));
     }
 
     /// Inserts a path, merged with the same one if it waits.
@@ -352,6 +372,7 @@ impl Queue {
             Some(old) => {
                 self.by_due[old.priority as usize].remove(&(old.due, path.clone()));
                 self.of_scan -= usize::from(old.of_scan && change.of_scan);
+                self.forget(old.noticed());
                 for marker in [old.marker, change.marker] {
                     self.uncount(marker);
                 }
@@ -378,7 +399,17 @@ impl Queue {
             }
         };
         self.by_due[merged.priority as usize].insert((merged.due, path.clone()));
+        *self.noticed.entry(merged.noticed()).or_default() += 1;
         self.waiting.insert(path, merged);
+    }
+}
+
+fn count_down<K: Ord>(entry: Entry<'_, K, usize>) {
+    if let Entry::Occupied(mut count) = entry {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
+        }
     }
 }
 

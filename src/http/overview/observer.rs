@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::super::State;
+use super::super::checkpoint::{Checkpoint, follow};
+use super::super::freshness::is_pending;
 use super::super::history::{FigureRings, STEP};
 use super::super::wire::{HostView, Overview, Problem, ProblemKind};
 use super::counters::{CounterSample, LastMinute};
@@ -23,7 +25,10 @@ const READING: u32 = 4;
 /// How often it is seen to whether files are to be counted again.
 const COUNTING: Duration = Duration::from_millis(100);
 
-/// Samples every ten seconds, reads once a second while somebody follows, and keeps files counted for whoever asks, until
+/// How often it is followed how far changes that keep coming have got.
+const FOLLOWING: Duration = Duration::from_secs(1);
+
+/// Samples every ten seconds, follows changes that keep coming, reads once a second while somebody follows, and keeps files counted for whoever asks, until
 /// `stop`.
 pub(crate) async fn observe(state: State, stop: CancellationToken) {
     let (overviews, memory, store) = (
@@ -35,7 +40,7 @@ pub(crate) async fn observe(state: State, stop: CancellationToken) {
     let _reads = overviews.reads();
     let mut observer = Observer::new(state);
     let mut sample_at = Instant::now();
-    let (mut read_at, mut count_at) = (sample_at, sample_at);
+    let (mut read_at, mut count_at, mut follow_at) = (sample_at, sample_at, sample_at);
     let files = &memory.files;
     loop {
         tokio::select! {
@@ -48,6 +53,13 @@ pub(crate) async fn observe(state: State, stop: CancellationToken) {
                     () = observer.sample() => {}
                 }
                 sample_at = Instant::now() + until_next_step(Millis::now());
+            }
+            () = sleep_until(follow_at) => {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = observer.follow() => {}
+                }
+                follow_at = Instant::now() + FOLLOWING;
             }
             () = sleep_until(read_at), if overviews.is_wanted() => {
                 // It may be dropped at any moment.
@@ -88,6 +100,7 @@ struct Observer {
     /// What was read last, without the time.
     last: Option<Overview>,
     version: u64,
+    checkpoint: Option<Checkpoint>,
     /// Why it could not be read the last time.
     failing: LogOnce<Option<String>>,
 }
@@ -103,6 +116,7 @@ impl Observer {
             rows: CountedRows::default(),
             last: None,
             version: 0,
+            checkpoint: None,
             failing: LogOnce::default(),
         }
     }
@@ -115,6 +129,21 @@ impl Observer {
         self.history.push(step, point);
         self.points += 1;
         self.minute.push(now);
+    }
+
+    /// Notes up to when everything is searchable, also while something always is not.
+    async fn follow(&mut self) {
+        if !is_pending(&self.state) {
+            // Whoever looks sees that.
+            self.checkpoint = None;
+            return;
+        }
+        // Where the store does not answer, the other figures wait no longer than this.
+        let followed = timeout(FOLLOWING, follow(&self.state, &mut self.checkpoint));
+        if let Ok(Err(problem)) = followed.await {
+            let why = problem.detail;
+            tracing::debug!(why, "cannot follow how far changes have got");
+        }
     }
 
     /// Reads how everything stands, and gives when to do so again.

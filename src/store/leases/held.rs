@@ -431,10 +431,11 @@ impl Leases {
     }
 
     /// So many changed paths of the collections of this host are not captured; other hosts are told with the next renewal.
-    /// `caught_up`: everything that changed before was noticed.
-    pub(crate) fn note_captures(&self, caught_up: bool, pending: u64) {
+    /// `caught_up`: everything that changed before was noticed; `since`: when the first of them was, if that is known.
+    pub(crate) fn note_captures(&self, caught_up: bool, pending: u64, since: Option<Millis>) {
         if let Some(shared) = &self.0 {
-            shared.captures().note(caught_up, pending, Millis::now());
+            let now = Millis::now();
+            shared.captures().note(caught_up, pending, since, now);
         }
     }
 

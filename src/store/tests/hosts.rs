@@ -624,20 +624,20 @@ async fn a_renewal_says_what_is_captured_of_what_the_host_watches() {
     let seen = || async { two.store.hosts().await.unwrap()[0].captured };
     assert_eq!(seen().await, Captured::default());
     let leases = one.store.leases();
-    leases.note_captures(true, 0);
+    leases.note_captures(true, 0, None);
     let all = Millis::now();
     until("all of it is captured", || async {
         seen().await.to > Some(all)
     })
     .await;
-    leases.note_captures(true, 2);
+    leases.note_captures(true, 2, None);
     until("two paths are pending", || async {
         seen().await.pending == 2
     })
     .await;
     let until_then = seen().await.to;
     assert!(until_then > Some(all) && until_then < Some(Millis::now()));
-    leases.note_captures(false, 0);
+    leases.note_captures(false, 0, None);
     until("nothing is known", || async { seen().await.to.is_none() }).await;
 }
 
