@@ -86,7 +86,7 @@ async fn take(state: &State) -> Result<Option<Checkpoint>, Problem> {
     };
     let at = now.min(noticed).min(captured);
     let is_new = Some(at) > state.memory.settled_at();
-    if !is_new || state.memory.is_behind(state) || unscanned(state).await?.is_some() {
+    if !is_new || state.memory.is_behind(state) || unscanned(state, &elsewhere).await?.is_some() {
         return Ok(None);
     }
     if !caught_up(state).await? {

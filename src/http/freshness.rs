@@ -236,8 +236,7 @@ pub(super) async fn reach(state: &State) -> Result<Reach, ReadError> {
         way.behind = behind(&way.follower, state.store.newest_change().await?);
     }
     unsearchable |= way.behind > 0 || !way.follower.ready || state.memory.is_behind(state);
-    // After what other hosts watch: a collection that this host takes over meanwhile is bounded by one of the two.
-    let unscanned = unscanned(state).await?;
+    let unscanned = unscanned(state, &elsewhere).await?;
     let heard_ago = state.store.leases().heard_ago();
     let away = heard_ago.filter(|_| !state.store.leases().are_trusted());
     let bounds = Bounds {
@@ -296,11 +295,17 @@ impl Elsewhere {
     /// All of the others is captured. Another host may watch them later.
     fn is_captured_here(&self, state: &State, now: Millis) {
         if state.store.leases().are_shared() {
-            let all = &state.known().collections;
-            for ours in all.iter().filter(|name| !self.collections.contains(name)) {
-                state.memory.elsewhere.captured(ours, now);
+            for ours in self.others(state) {
+                state.memory.elsewhere.captured(&ours, now);
             }
         }
+    }
+
+    /// All other collections. One that this host takes over or gives up at this moment is among these or those.
+    fn others(&self, state: &State) -> Vec<String> {
+        let mut others = state.known().into_owned().collections;
+        others.retain(|name| !self.collections.contains(name));
+        others
     }
 
     /// Up to when all of it is captured. Where nobody tells now, what was told before counts.
@@ -324,8 +329,11 @@ pub(super) fn behind(follower: &FollowerState, change: u64) -> u64 {
     change.saturating_sub(follower.position) * u64::from(is_open)
 }
 
-/// When the collection that was scanned least lately was scanned, unless all were since this host watches them.
-pub(super) async fn unscanned(state: &State) -> Result<Option<Option<Millis>>, ReadError> {
+/// When the collection of this host that was scanned least lately was scanned, unless all were since it watches them.
+pub(super) async fn unscanned(
+    state: &State,
+    elsewhere: &Elsewhere,
+) -> Result<Option<Option<Millis>>, ReadError> {
     let since = state.info.started_at;
     let since = since.max(state.store.leases().collections_since());
     if state.memory.scanned_at() >= Some(since) {
@@ -336,18 +344,17 @@ pub(super) async fn unscanned(state: &State) -> Result<Option<Option<Millis>>, R
         let scan = scans.iter().find(|scan| scan.collection == *name);
         scan.map(|scan| scan.began_at)
     };
-    let known = state.known();
-    let collections = || known.collections.iter();
+    let ours = elsewhere.others(state);
     // None, never, is the least.
-    match collections().map(began).min().unwrap_or(Some(since)) {
+    match ours.iter().map(began).min().unwrap_or(Some(since)) {
         Some(at) if at >= since => {
             state.memory.scanned(at);
             Ok(None)
         }
         // Another host may have watched for longer.
         _ => {
-            let known =
-                collections().map(|name| began(name).max(state.memory.elsewhere.captured_to(name)));
+            let captured_to = |name| state.memory.elsewhere.captured_to(name);
+            let known = ours.iter().map(|name| began(name).max(captured_to(name)));
             Ok(known.min())
         }
     }

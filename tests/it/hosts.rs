@@ -219,6 +219,16 @@ fn a_collection_that_only_another_host_has_is_there_for_everybody_and_is_not_cla
         assert_eq!(run.code(), 0, "{arguments:?}: {}", run.stderr());
         run.json().unwrap_or_default()
     };
+    // Each has its own collection, and the other's is not scanned while they run.
+    let settled = jiff::Timestamp::now();
+    for world in [&one, &two] {
+        world.until("it is complete", || {
+            let complete = world.status()["freshness"]["complete_to"].clone();
+            let complete: Option<jiff::Timestamp> =
+                complete.as_str().and_then(|at| at.parse().ok());
+            complete > Some(settled)
+        });
+    }
     let found = asked(&["search", "bell", "--collection", "notes", "--json"]);
     assert_eq!(found["hits"][0]["path"], "bell.md", "{found}");
     let scanned = asked(&["scan", "notes", "--json"]);

@@ -65,7 +65,7 @@ pub(crate) struct Summary {
 /// How far search is behind the disk, and how long changes took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct FreshnessOverview {
-    /// Every change that was noticed up to then is searchable; null before the first scan has ended.
+    /// Every change that was noticed up to then is searchable; null while that is not known.
     pub complete_to: Option<String>,
     /// Changes that are pending.
     pub pending: u64,

@@ -218,7 +218,7 @@ pub(crate) struct NamedAgent {
 /// How far search is behind the disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Freshness {
-    /// Every change that was noticed up to then is searchable; null before the first scan has ended.
+    /// Every change that was noticed up to then is searchable; null while that is not known.
     pub complete_to: Option<String>,
     /// Changes that are pending.
     pub pending: u64,
