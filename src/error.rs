@@ -268,7 +268,8 @@ mod tests {
             (OpenError::InUse("/x".into()), Exit::Temporary),
             (newer, Exit::Data),
             (io_error(io::ErrorKind::PermissionDenied), Exit::Permission),
-            (io_error(io::ErrorKind::NotADirectory), Exit::Internal),
+            (io_error(io::ErrorKind::NotADirectory), Exit::Config),
+            (io_error(io::ErrorKind::TimedOut), Exit::Internal),
         ] {
             assert_eq!(Fatal::from(error).exit(), exit);
         }
