@@ -261,8 +261,9 @@ impl Cluster {
             }
             Fault::Paused => {
                 let daemon = self.daemons[at].as_ref().expect("it runs");
-                self.gone[at].push(now());
                 daemon.signal("STOP");
+                // Until here it may have begun something.
+                self.gone[at].push(now());
                 pause(Duration::from_secs(14));
                 daemon.signal("CONT");
             }
@@ -355,8 +356,8 @@ impl Cluster {
         self.wire().set(wire::Fault::Uncommitted);
         world.until("a commit is held back", || self.wire().happened() > held);
         let daemon = self.daemons[at].as_ref().expect("it runs");
-        self.gone[at].push(now());
         daemon.signal("STOP");
+        self.gone[at].push(now());
         let began = Instant::now();
         flows(other);
         println!(
