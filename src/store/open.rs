@@ -108,6 +108,7 @@ impl Store {
         let lock = private(data_dir)?;
         let database = Arc::new(database);
         let connection = open_connection(&database, Writers::Shared)?;
+        tell_of_another_store(&connection, data_dir);
         let crash = last_crash(data_dir);
         let (identity, leases) =
             hosts::join(&connection, &database, data_dir, host, crash.as_ref())?;
@@ -185,6 +186,20 @@ impl Opened {
     }
 }
 
+/// That docent begins anew in a database although `data_dir` has a store.
+fn tell_of_another_store(connection: &Connection, data_dir: &Path) {
+    let path = file(data_dir);
+    let is_new = "SELECT NOT EXISTS (SELECT 1 FROM event) AND NOT EXISTS (SELECT 1 FROM host)";
+    if std::fs::metadata(&path).is_ok_and(|found| found.len() > 0)
+        && matches!(connection.query_row(is_new, [], |row| row.get(0)), Ok(true))
+    {
+        tracing::warn!(
+            store = %path.display(),
+            "the database is empty, so docent begins anew in it, and does not use the store in data_dir; to bring that over, stop docent, empty the database, and run `docent store copy`"
+        );
+    }
+}
+
 /// How the run before this one ended. Its lock is held, so nobody writes that now.
 fn last_crash(data_dir: &Path) -> Option<Crash> {
     recorder::last_crash(data_dir).unwrap_or_else(|error| {
@@ -205,6 +220,12 @@ pub(super) fn open_file(data_dir: &Path) -> Result<(Connection, Arc<Lock>), Open
     if sqlite::is_emptied(&path) {
         let cause = sqlite::EMPTIED.to_owned();
         return Err(OpenError::Corrupt { path, cause });
+    }
+    if !path.exists() && sqlite::has_index(&path) {
+        tracing::warn!(
+            store = %path.display(),
+            "there is an index but no store, so docent begins a new one: it reads all documents again, and has no audit log, tokens and pending work of before; if that is not meant, stop docent and restore a backup"
+        );
     }
     private_file(&path)?;
     let connection = sqlite::connect_writer(&path);

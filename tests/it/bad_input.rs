@@ -518,6 +518,11 @@ fn a_store_that_is_corrupt_or_newer_is_refused_with_the_way_out() {
     write(1);
     let daemon = world.start();
     world.wait();
+    assert!(
+        world.log().contains("there is an index but no store"),
+        "{}",
+        world.log()
+    );
     assert_eq!(world.documents().len(), 50);
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 

@@ -161,6 +161,28 @@ fn a_search_on_a_host_that_does_not_watch_waits_for_the_one_that_does_and_claims
 }
 
 #[test]
+fn a_host_that_begins_anew_in_a_database_beside_a_store_of_its_own_says_so() {
+    let servers = Servers::new(false);
+    let one = host(&servers, "one", None);
+    let shared = fs::read_to_string(one.config()).expect("the config");
+    let is_of_store =
+        |line: &&str| line.starts_with("url = \"postgres") || line.starts_with("tls = ");
+    let alone: Vec<&str> = shared.lines().filter(|line| !is_of_store(line)).collect();
+    for (config, says_so) in [
+        (alone.join("\n"), false),
+        (shared.clone(), true),
+        (shared, true),
+    ] {
+        fs::write(one.config(), config).expect("the config");
+        let daemon = one.start();
+        one.wait();
+        assert_eq!(daemon.stop(), Some(0), "{}", one.log());
+        let said = one.log().matches("the database is empty").count();
+        assert_eq!(said, usize::from(says_so), "{}", one.log());
+    }
+}
+
+#[test]
 fn a_host_that_does_not_watch_tells_what_the_one_that_does_has_not_captured() {
     let servers = Servers::new(false);
     let one = host(&servers, "one", None);

@@ -41,8 +41,12 @@ pub(in crate::store) fn is_emptied(path: &Path) -> bool {
     let is_empty = |path: &Path| std::fs::metadata(path).map(|found| found.len() == 0);
     // A store that was never written back is in its log alone.
     let log_is_empty = is_empty(&path.with_extension("db-wal")).unwrap_or(true);
-    let has_index = path.with_file_name("index").exists();
-    has_index && log_is_empty && is_empty(path).unwrap_or(false)
+    has_index(path) && log_is_empty && is_empty(path).unwrap_or(false)
+}
+
+/// Whether there is an index, which only a store that was there can have left.
+pub(in crate::store) fn has_index(path: &Path) -> bool {
+    path.with_file_name("index").exists()
 }
 
 /// Inspects the store in `data_dir`. Reads the whole file.

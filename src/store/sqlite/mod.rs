@@ -13,7 +13,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 pub(super) use files::Files;
-pub(super) use inspect::{EMPTIED, is_emptied};
+pub(super) use inspect::{EMPTIED, has_index, is_emptied};
 pub(crate) use inspect::{Inspection, identity_in, inspect};
 pub(super) use keeper::FileKeeper;
 pub(super) use pages::fault;
