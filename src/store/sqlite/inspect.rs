@@ -46,7 +46,7 @@ pub(in crate::store) fn is_emptied(path: &Path) -> bool {
 
 /// Whether there is an index, which only a store that was there can have left.
 pub(in crate::store) fn has_index(path: &Path) -> bool {
-    path.with_file_name("index").exists()
+    path.with_file_name("index").join("meta.json").exists()
 }
 
 /// Inspects the store in `data_dir`. Reads the whole file.
