@@ -277,11 +277,10 @@ impl Elsewhere {
             let hosts = state.store.hosts().await?;
             for host in hosts.iter().filter(|host| !host.is_this) {
                 pending += host.captured.pending;
-                let watched = host
-                    .collections
-                    .iter()
-                    .zip(std::iter::repeat(host.captured.to));
-                for (name, to) in watched.filter_map(|(name, to)| Some((name, to?))) {
+                let Some(to) = host.captured.to else {
+                    continue;
+                };
+                for name in &host.collections {
                     state.memory.elsewhere.captured(name, to);
                 }
             }

@@ -35,7 +35,7 @@ pub(crate) struct ScanProgress {
     pub changed: u64,
     /// Changed paths that are not captured or reported yet.
     pub pending: u64,
-    /// When the first of them was noticed; `None`: there is none, or how old a change is that a scan found is not known.
+    /// When the first of them was noticed; `None`: there is none, or how old one of the changes is is not known.
     pub pending_since: Option<Millis>,
     /// Everything that changed before was noticed: a full scan has ended, and no notification was lost since.
     pub caught_up: bool,

@@ -87,9 +87,10 @@ impl Change {
         }
     }
 
-    /// When the change was noticed; `None`: a scan found it, and nobody knows how old it is.
+    /// When the change was noticed; `None`: a scan found it, or an earlier attempt at it failed, and nobody knows how old it is.
     fn noticed(&self) -> Option<Instant> {
-        (self.priority == ChangePriority::Watch).then_some(self.since)
+        let is_new = self.priority == ChangePriority::Watch && !self.of_scan && self.failures == 0;
+        is_new.then_some(self.since)
     }
 
     /// A path that failed so often is read again, ever later. No scan and no marker waits for that.
@@ -262,8 +263,8 @@ impl ChangedPaths {
         queue.waiting.len() + queue.taken
     }
 
-    /// When the first of these paths was noticed, the taken ones among them; `None`: there is none, or how old a change is that a scan
-    /// found is not known.
+    /// When the first of these paths was noticed, the taken ones among them; `None`: there is none, or how old one of
+    /// the changes is is not known.
     pub(super) fn first_noticed(&self) -> Option<Instant> {
         let queue = self.lock();
         queue.noticed.keys().next().copied().flatten()

@@ -28,8 +28,8 @@ const COUNTING: Duration = Duration::from_millis(100);
 /// How often it is followed how far changes that keep coming have got.
 const FOLLOWING: Duration = Duration::from_secs(1);
 
-/// Samples every ten seconds, follows changes that keep coming, reads once a second while somebody follows, and keeps files counted for whoever asks, until
-/// `stop`.
+/// Samples every ten seconds, follows changes that keep coming, reads once a second while somebody follows, and keeps files
+/// counted for whoever asks, until `stop`.
 pub(crate) async fn observe(state: State, stop: CancellationToken) {
     let (overviews, memory, store) = (
         state.overviews.clone(),

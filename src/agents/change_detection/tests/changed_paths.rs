@@ -127,3 +127,39 @@ fn there_is_room_for_so_many_and_no_more() {
     assert_eq!(queue.len(), 3);
     assert!(queue.take_overflow() && !queue.take_overflow());
 }
+
+#[test]
+fn the_first_change_that_was_noticed_is_known_until_it_is_settled_unless_one_may_be_older() {
+    let (queue, now) = (queue(), Instant::now());
+    let path = |name: &str| TreePath::new(0, name.as_bytes());
+    let noticed = |at| Change::new(ChangePriority::Watch, at, Duration::ZERO);
+    let take = |priority| {
+        let mut taken = queue.take(priority, now + 99 * MS, 1, |_| false);
+        taken.remove(0)
+    };
+    assert_eq!(queue.first_noticed(), None);
+    queue.add(path("a"), noticed(now));
+    queue.add(path("b"), noticed(now + 5 * MS));
+    queue.add(path("a"), noticed(now + 7 * MS));
+    assert_eq!(queue.first_noticed(), Some(now));
+    let first = take(ChangePriority::Watch);
+    assert_eq!(queue.first_noticed(), Some(now), "it is under way");
+    let path_taken = first.path().clone();
+    first.settle();
+    let left = if path_taken == path("a") {
+        now + 5 * MS
+    } else {
+        now
+    };
+    assert_eq!(queue.first_noticed(), Some(left));
+    let found = Change::new(ChangePriority::Scan, now + 8 * MS, Duration::ZERO);
+    queue.add(path("c"), found);
+    assert_eq!(queue.first_noticed(), None, "a scan found one");
+    take(ChangePriority::Scan).settle();
+    assert_eq!(queue.first_noticed(), Some(left));
+    take(ChangePriority::Watch).put_back(|change| change.put_off(now));
+    assert_eq!(queue.first_noticed(), None, "an attempt at it failed");
+    queue.clear(0);
+    queue.add(path("d"), noticed(now));
+    assert_eq!(queue.first_noticed(), Some(now), "nothing else is counted");
+}
