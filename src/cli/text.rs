@@ -1,5 +1,8 @@
 //! Words, numbers and moments as people read them.
 
+use std::sync::LazyLock;
+use std::{env, fs};
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -140,13 +143,23 @@ pub(super) fn wrap(text: &str, max: usize) -> Vec<String> {
 
 /// An RFC 3339 moment in the local zone: `2026-01-31 12:03:04`. What is none stays as it is.
 pub(super) fn moment(text: &str) -> String {
-    in_zone(text, "%Y-%m-%d %H:%M:%S", &TimeZone::system())
+    in_zone(text, "%Y-%m-%d %H:%M:%S", &LOCAL)
 }
 
 /// An RFC 3339 moment in the local zone: `12:03:04` if it is today, else with its date.
 pub(super) fn clock(text: &str) -> String {
-    clock_at(text, Timestamp::now(), &TimeZone::system())
+    clock_at(text, Timestamp::now(), &LOCAL)
 }
+
+/// The local zone. [`TimeZone::system`] would look through all zones of the machine for the name of this one, which takes as
+/// long as a search.
+static LOCAL: LazyLock<TimeZone> = LazyLock::new(|| {
+    let of_machine = || TimeZone::tzif("", &fs::read("/etc/localtime").ok()?).ok();
+    match env::var_os("TZ") {
+        None => of_machine().unwrap_or_else(TimeZone::system),
+        Some(_) => TimeZone::system(),
+    }
+});
 
 fn clock_at(text: &str, now: Timestamp, zone: &TimeZone) -> String {
     let today = now.to_zoned(zone.clone()).date();

@@ -103,10 +103,9 @@ pub(crate) fn public_url(text: &str) -> Result<(), Reason> {
     ))
 }
 
-/// Compiled by the code that will use it, so that what passes here works there.
+/// Parsed by the code that will use it, so that what passes here works there.
 pub(crate) fn glob(text: &str) -> Result<(), Reason> {
-    Patterns::new(&[text.to_owned()], false)
-        .map(drop)
+    Patterns::check(text)
         .map_err(|error| Reason::new(format!("{} {}", quote(text), error.what), error.remedy))
 }
 

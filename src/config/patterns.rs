@@ -1,6 +1,6 @@
 //! Patterns of files as the config has them: those of a `.gitignore`, and `{a,b}` for alternatives.
 //!
-//! [`Patterns::new`] alone decides whether a pattern can be used. `check` and the daemon both call it.
+//! [`Patterns`] alone decides whether a pattern can be used. The check of the config and the daemon both ask it.
 
 use super::violation::quote;
 use ignore::Match;
@@ -31,37 +31,16 @@ impl Patterns {
     /// # Errors
     /// The first pattern that cannot be used, or that could match nothing.
     pub(crate) fn new(patterns: &[String], any_case: bool) -> Result<Self, PatternError> {
-        let mut builder = GitignoreBuilder::new("");
-        let together = |error: &ignore::Error| PatternError {
-            pattern: String::new(),
-            what: format!("cannot be compiled together: {}", cause(error)),
-            remedy: "write fewer or simpler patterns".to_owned(),
-        };
-        builder
-            .case_insensitive(any_case)
-            .map_err(|error| together(&error))?;
-        builder.allow_unclosed_class(false);
-        for pattern in patterns {
-            let refuse = |what: &str, remedy: &str| PatternError {
-                pattern: pattern.clone(),
-                what: what.to_owned(),
-                remedy: remedy.to_owned(),
-            };
-            if let Some((what, remedy)) = mistake(pattern).or_else(|| stray_backslash(pattern)) {
-                return Err(refuse(what, remedy));
-            }
-            builder.add_line(None, &plain(pattern)).map_err(|error| {
-                let what = format!("is not a pattern: {}", cause(&error));
-                refuse(
-                    &what,
-                    "write one as in a .gitignore, such as \"docs/**/*.md\"",
-                )
-            })?;
-        }
-        builder
-            .build()
-            .map(Patterns)
-            .map_err(|error| together(&error))
+        let builder = parsed(patterns, any_case)?;
+        builder.build().map(Patterns).map_err(together)
+    }
+
+    /// Parses a pattern without compiling it, which takes much longer.
+    ///
+    /// # Errors
+    /// The pattern cannot be used, or could match nothing.
+    pub(crate) fn check(pattern: &str) -> Result<(), PatternError> {
+        parsed(&[pattern.to_owned()], false).map(drop)
     }
 
     /// Whether the last pattern that matches a path names it (`Some(true)`) or, with a `!`, takes it out again.
@@ -79,6 +58,39 @@ impl Patterns {
             Match::Ignore(glob) => Some(glob.original()),
             Match::Whitelist(_) | Match::None => None,
         }
+    }
+}
+
+fn parsed(patterns: &[String], any_case: bool) -> Result<GitignoreBuilder, PatternError> {
+    let mut builder = GitignoreBuilder::new("");
+    builder.case_insensitive(any_case).map_err(together)?;
+    builder.allow_unclosed_class(false);
+    for pattern in patterns {
+        let refuse = |what: &str, remedy: &str| PatternError {
+            pattern: pattern.clone(),
+            what: what.to_owned(),
+            remedy: remedy.to_owned(),
+        };
+        if let Some((what, remedy)) = mistake(pattern).or_else(|| stray_backslash(pattern)) {
+            return Err(refuse(what, remedy));
+        }
+        builder.add_line(None, &plain(pattern)).map_err(|error| {
+            let what = format!("is not a pattern: {}", cause(&error));
+            refuse(
+                &what,
+                "write one as in a .gitignore, such as \"docs/**/*.md\"",
+            )
+        })?;
+    }
+    Ok(builder)
+}
+
+/// The error of patterns each of which could be used.
+fn together(error: ignore::Error) -> PatternError {
+    PatternError {
+        pattern: String::new(),
+        what: format!("cannot be compiled together: {}", cause(&error)),
+        remedy: "write fewer or simpler patterns".to_owned(),
     }
 }
 

@@ -197,7 +197,10 @@ impl Rules<'_> {
     /// Each pattern was checked by itself; this is about all of a list.
     fn patterns(&mut self) {
         let config = self.config;
-        self.together("documents.secrets", &config.documents.secrets, true);
+        let secrets = "documents.secrets";
+        if self.layers.origin(secrets) != Origin::Default {
+            self.together(secrets, &config.documents.secrets, true);
+        }
         for (n, collection) in config.collections.iter().enumerate() {
             for (name, list) in [
                 ("include", &collection.include),
