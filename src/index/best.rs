@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 /// How many are wanted.
-const WANTED: usize = 100;
+pub(super) const WANTED: usize = 100;
 /// How many are kept at most when others tie with the hundredth.
 const WANTED_WITH_TIES: usize = 200;
 /// How many are collected before the worse ones are dropped.

@@ -30,6 +30,11 @@ impl Containing {
         })
     }
 
+    /// Leaves out the chunk at `address`.
+    pub(super) fn remove(&mut self, address: Address) {
+        self.by_place[address.segment as usize][address.doc as usize] = false;
+    }
+
     /// The chunks that contain all of `parts`; `None` if there are none of these.
     pub(super) fn all<'a>(mut parts: impl Iterator<Item = &'a Self>) -> Option<Self> {
         let mut all = parts.next()?.clone();
@@ -96,7 +101,103 @@ impl Segments {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::phrase::Shown;
+    use super::super::phrase::extended;
+    use super::super::testing::{open, replacement, text_chunk};
     use super::*;
+    use crate::store::ChunkRow;
+
+    /// What texts are made of: words with endings and capitals, names, signs, a script without spaces, white space.
+    const PARTS: &[&str] = &[
+        "agent",
+        "Agents",
+        "readBlock",
+        "snake_case",
+        "caf\u{e9}",
+        "the",
+        "x",
+        "42",
+        "\u{ad}",
+        "虚",
+        "拟机",
+        "->",
+        ".",
+        "(",
+        " ",
+        " ",
+        " ",
+        "\n",
+        "\n",
+        "  ",
+    ];
+
+    fn text() -> impl Strategy<Value = String> {
+        let parts = prop::collection::vec(prop::sample::select(PARTS), 1..40);
+        parts.prop_map(|parts| parts.concat())
+    }
+
+    /// The text in chunks of whole lines, or of parts of the last line.
+    fn chunks(text: &str, cuts: &[prop::sample::Index]) -> Vec<ChunkRow> {
+        let is_line_end = |at: &usize| *at == text.len() || text.as_bytes()[*at - 1] == b'\n';
+        let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len()) + 1).collect();
+        ends.retain(is_line_end);
+        let last_line = text.rfind('\n').map_or(0, |at| at + 1);
+        let within = cuts
+            .iter()
+            .map(|cut| text.floor_char_boundary(cut.index(text.len())));
+        ends.extend(within.filter(|at| *at > last_line));
+        ends.extend([last_line, text.len()]);
+        ends.retain(|end| *end > 0);
+        ends.sort_unstable();
+        ends.dedup();
+        let line = |at: usize| 1 + text[..at].matches('\n').count() as u32;
+        let mut chunks: Vec<ChunkRow> = Vec::new();
+        let mut start = 0;
+        for (number, end) in (1..).zip(ends) {
+            let chunk = text[start..end]
+                .strip_suffix('\n')
+                .unwrap_or(&text[start..end]);
+            chunks.push(ChunkRow {
+                first_line: line(start),
+                last_line: line(start + chunk.len()),
+                ..text_chunk(number, chunk)
+            });
+            start = end;
+        }
+        chunks
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_begins_in_a_chunk_may_begin_there(
+            text in text(),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+            (from, to) in any::<(prop::sample::Index, prop::sample::Index)>(),
+        ) {
+            let (from, to) = (from.index(text.len() + 1), to.index(text.len() + 1));
+            let (from, to) = (text.floor_char_boundary(from.min(to)), text.floor_char_boundary(from.max(to)));
+            let Some(phrase) = Phrase::new(&text[from..to], 100) else {
+                return Ok(());
+            };
+            let folder = tempfile::tempdir().unwrap();
+            let index = open(folder.path()).index;
+            let chunks = chunks(&text, &cuts);
+            index.apply(&[replacement(1, chunks.clone())], 1).unwrap();
+            let published = index.published();
+            let containing = published.segments.with_phrase(&phrase).unwrap();
+            for chunk in chunks {
+                let shown = Shown { first_line: chunk.first_line, last_line: chunk.last_line, text: chunk.text.clone() };
+                // What stands twice is not told apart.
+                let is_there = text.matches(&chunk.text).count() == 1
+                    && extended(&text, &shown, &[&phrase]).is_some();
+                let slot = published.chunks.slot(chunk.number).unwrap();
+                let may = containing.has(published.chunks.slots()[slot].address.unwrap());
+                prop_assert!(may || !is_there, "{:?} in {:?} of {:?}", &text[from..to], chunk.text, text);
+            }
+        }
+    }
 
     #[test]
     fn what_must_be_there_is_there_together() {

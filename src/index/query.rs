@@ -1,5 +1,7 @@
 //! What is looked for, and a chunk that answers.
 
+use std::collections::HashSet;
+
 use super::DocumentId;
 use super::filter::Within;
 use crate::embed::Quantised;
@@ -17,6 +19,8 @@ pub(crate) struct Query<'a> {
     pub within: Option<&'a Within>,
     /// Quoted parts must be contained also where there are other words.
     pub exact: bool,
+    /// For each quoted part, the numbers of chunks that turned out not to contain it.
+    pub refuted: &'a [HashSet<u64>],
     /// How many candidates are wanted at most.
     pub limit: usize,
 }
@@ -47,6 +51,8 @@ pub(crate) struct Candidate {
     pub cosine: f32,
     /// The factors that are not 1.
     pub boosts: Vec<Boost>,
+    /// Which quoted parts begin in it, unless its text says otherwise: by their numbers, from 0.
+    pub quoted: Vec<usize>,
     /// On the best chunk of its document: how many good ones of it stand behind all others.
     pub more: u32,
 }

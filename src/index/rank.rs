@@ -126,6 +126,7 @@ impl Ranking<'_> {
             keyword,
             cosine,
             boosts: Vec::new(),
+            quoted: self.signals.quoted_in(chunk.address),
             more: 0,
         };
         Ranked {
@@ -149,8 +150,7 @@ impl Ranking<'_> {
             let worth = (2.0 * titled - 1.0).max(0.0).powi(TITLE_FALL);
             chunk.multiply("title", 1.0 + TITLE * worth);
             if !self.terms.all_quoted {
-                let quoted = self.signals.quoted.iter();
-                let count = quoted.filter(|parts| parts.has(address)).count();
+                let count = chunk.candidate.quoted.len();
                 let all = self.signals.quoted.len().max(1);
                 chunk.multiply("quoted", 1.0 + QUOTED * count as f64 / all as f64);
             }

@@ -37,8 +37,7 @@ pub(crate) struct Legs {
 /// What a search found.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Found {
-    /// The chunks, best first. Whether a quoted part of the query begins in them, [`Searcher`](super::Searcher) tells by
-    /// their text.
+    /// The chunks, best first.
     pub candidates: Vec<Candidate>,
     pub legs: Legs,
     /// Whether the best of them scores so high that the topic of the query is likely to be there at all.
@@ -59,10 +58,15 @@ pub(crate) struct Found {
 pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, IndexError> {
     let terms = query_terms(query.text);
     let phrases = terms.phrases.iter();
-    let having = phrases
+    let mut having = phrases
         .map(|phrase| published.segments.with_phrase(phrase))
         .collect::<tantivy::Result<Vec<Containing>>>()
         .map_err(IndexError::keyword("look for quoted parts"))?;
+    for (having, refuted) in having.iter_mut().zip(query.refuted) {
+        let slots = refuted.iter().filter_map(|n| published.chunks.slot(*n));
+        let addresses = slots.filter_map(|slot| published.chunks.slots()[slot].address);
+        addresses.for_each(|address| having.remove(address));
+    }
     let required = terms.phrases.iter().zip(&having);
     let required = required.filter(|(phrase, _)| terms.requires(phrase, query.exact));
     let looking = Looking {
@@ -241,7 +245,7 @@ fn least_score(chunks: u64, terms: &Terms) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
     use std::sync::Arc;
 
     use tantivy::fieldnorm::FieldNormReader;
@@ -662,6 +666,12 @@ mod tests {
         assert_eq!(found("fox \"readBlock\""), [4]);
         assert_eq!(found("fox \"foxes,\""), [4]);
         assert_eq!(found("fox \"foxes ,\""), [0; 0]);
+        let refuted = [HashSet::from([1])];
+        let without = Query {
+            refuted: &refuted,
+            ..words("\"quick brown\"")
+        };
+        assert_eq!(numbers(&index, &without), [4]);
         assert_eq!(found("\"missing\" fox"), [0; 0]);
         assert_eq!(found("\"quick missing\" fox"), [0; 0]);
         assert_eq!(

@@ -1,5 +1,6 @@
 //! The way to the index for everybody else: search, how far it has followed, comparison with the store.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::analyse::query_terms;
+use super::best::WANTED;
 use super::chunk_reader::ChunkReader;
 use super::error::SearchError;
 use super::marks::Highlighter;
@@ -23,6 +25,10 @@ const SEARCHES: usize = 4;
 
 /// Candidates that are looked at for the hits of one search.
 const CANDIDATES: usize = 200;
+
+/// How often a search is made anew without the chunks that turned out not to have a quoted part. The index takes a chunk to have one
+/// also where that begins just after it, so each of them stands before one that has it: mostly one round does.
+const ROUNDS: usize = 8;
 
 /// Chunks that are named when nothing seems to be about the query.
 const NEAREST: usize = 3;
@@ -108,8 +114,12 @@ pub(crate) struct Answer {
 /// The chunks that a search shows, and how.
 struct ShownChunks<'a> {
     chunks: ChunkReader<'a>,
-    /// All of which are to be in a chunk.
+    /// The quoted parts.
     phrases: Vec<Phrase>,
+    /// Those of them that a chunk must have.
+    required: Vec<Phrase>,
+    /// For each quoted part, chunks that the index takes to have it and that do not.
+    refuted: Vec<HashSet<u64>>,
     highlighter: Highlighter,
 }
 
@@ -164,25 +174,58 @@ impl Searcher {
         self.state.subscribe()
     }
 
+    /// Searches.
+    ///
+    /// # Errors
+    /// The index is not ready, or it or the store cannot be read.
     pub(crate) async fn search(&self, request: SearchRequest) -> Result<Answer, SearchError> {
         let began = Instant::now();
+        let mut refuted = Vec::new();
+        let mut rounds = 1..=ROUNDS;
+        loop {
+            let (mut answer, further) = self.answer(&request, &refuted).await?;
+            let is_right = further.iter().all(HashSet::is_empty);
+            if is_right || rounds.next().is_none() {
+                answer.took = began.elapsed();
+                return Ok(answer);
+            }
+            refuted.resize_with(further.len(), HashSet::new);
+            for (refuted, further) in refuted.iter_mut().zip(further) {
+                refuted.extend(further);
+            }
+        }
+    }
+
+    /// The answer if nothing but `refuted` lacks the quoted parts that the index takes it to have; and what turned out to.
+    async fn answer(
+        &self,
+        request: &SearchRequest,
+        refuted: &[HashSet<u64>],
+    ) -> Result<(Answer, Vec<HashSet<u64>>), SearchError> {
         let limit = request.limit.clamp(1, LIMIT_MAX);
-        let exact = request.exact;
-        let (query, corrected, mut found) = self.candidates(request).await?;
+        let candidates = self.candidates(request.clone(), refuted.to_vec());
+        let (query, corrected, mut found) = candidates.await?;
         // Vectors have no "no": below the threshold they tell what is nearest, not what is there.
         let by_vector_alone = |c: &Candidate| !found.about && c.keyword <= 0.0;
         let candidates = std::mem::take(&mut found.candidates);
+        let is_full = candidates.len() >= WANTED;
         let (nearest, candidates) = candidates.into_iter().partition(by_vector_alone);
         found.candidates = candidates;
         let terms = query_terms(&query);
-        let phrases = terms.required(exact);
-        let is_quoted = !phrases.is_empty();
+        let is_quoted = !terms.required(request.exact).is_empty();
         let mut shown = ShownChunks {
-            phrases,
+            required: terms.required(request.exact),
+            refuted: vec![HashSet::new(); terms.phrases.len()],
+            phrases: terms.phrases.clone(),
             highlighter: Highlighter::new(terms),
             chunks: ChunkReader::new(&self.store, self.index()),
         };
         let hits = self.hits(&mut shown, &found, limit).await?;
+        let refuted = match is_quoted && (hits.len() >= limit || !is_full) {
+            // What lacks a part that must be there was left out, and there is no more to be found.
+            true => Vec::new(),
+            false => shown.refuted.clone(),
+        };
         found.candidates = nearest;
         let nearest = NEAREST.min(limit);
         let nearest = self.hits(&mut shown, &found, nearest).await?;
@@ -193,7 +236,7 @@ impl Searcher {
         if found.legs.vector {
             legs.push("vector");
         }
-        Ok(Answer {
+        let answer = Answer {
             listed: listed(&hits, is_quoted),
             about: found.about && (!is_quoted || !hits.is_empty()),
             hits,
@@ -202,8 +245,9 @@ impl Searcher {
             corrected,
             cut: found.cut,
             without_store: shown.chunks.is_without_store(),
-            took: began.elapsed(),
-        })
+            took: Duration::ZERO,
+        };
+        Ok((answer, refuted))
     }
 
     #[expect(
@@ -213,6 +257,7 @@ impl Searcher {
     async fn candidates(
         &self,
         mut request: SearchRequest,
+        refuted: Vec<HashSet<u64>>,
     ) -> Result<(String, Vec<Correction>, Found), SearchError> {
         let failed = |e: &dyn std::fmt::Display| SearchError::Failed(e.to_string());
         let permit = self
@@ -245,6 +290,7 @@ impl Searcher {
                 collection: request.collection.as_deref(),
                 within: (!everywhere).then_some(&request.within),
                 exact: request.exact,
+                refuted: &refuted,
                 limit: CANDIDATES,
             };
             let found = index.search(&query)?;
@@ -262,13 +308,14 @@ impl Searcher {
         limit: usize,
     ) -> Result<Vec<IndexHit>, SearchError> {
         let mut hits: Vec<IndexHit> = Vec::new();
-        let mut document = None;
         for candidates in found.candidates.chunks(limit.max(10)) {
             let numbers = candidates.iter().map(|c| c.number).collect();
             for (source, chunk) in shown.chunks.read(numbers).await? {
-                let digest = source.digest.as_str();
-                let quoted = self.quoted(digest, chunk, &shown.phrases, &mut document);
-                let Some(chunk) = quoted.await? else {
+                let of_chunk = |c: &&Candidate| c.number == chunk.number;
+                let Some(candidate) = candidates.iter().find(of_chunk) else {
+                    continue;
+                };
+                let Some(chunk) = self.quoted(shown, &source, chunk, candidate).await? else {
                     continue;
                 };
                 let place = place(source, &chunk);
@@ -276,9 +323,7 @@ impl Searcher {
                     |hit: &&mut IndexHit| hit.heading == chunk.heading && hit.text == chunk.text;
                 if let Some(hit) = hits.iter_mut().find(same) {
                     hit.also.push(place);
-                } else if hits.len() < limit
-                    && let Some(candidate) = candidates.iter().find(|c| c.number == chunk.number)
-                {
+                } else if hits.len() < limit {
                     hits.push(hit(
                         &mut shown.highlighter,
                         place,
@@ -288,52 +333,55 @@ impl Searcher {
                     ));
                 }
             }
-            if hits.len() >= limit {
+            // An order that must be made anew is made anew without all that is wrong.
+            let is_right = shown.refuted.iter().all(HashSet::is_empty);
+            if hits.len() >= limit && (is_right || !shown.required.is_empty()) {
                 break;
             }
         }
         Ok(hits)
     }
 
-    /// The chunk, if all phrases are in its heading or its text; longer, if they begin in it and run on in its document.
-    /// `document` is the one that was read last.
+    /// The chunk, if all quoted parts that must be are in its heading or its text; longer, if they begin in it and run on in its
+    /// document. Those that are not, although the index takes it to have them, are noted.
     async fn quoted(
         &self,
-        digest: &str,
+        shown: &mut ShownChunks<'_>,
+        source: &ChunkSource,
         mut chunk: ChunkRow,
-        phrases: &[Phrase],
-        document: &mut Option<(String, Vec<u8>)>,
+        candidate: &Candidate,
     ) -> Result<Option<ChunkRow>, SearchError> {
         let (heading, text) = (&chunk.heading, &chunk.text);
         let is_in = |phrase: &Phrase, text| !phrase.places(text).is_empty();
-        let running: Vec<&Phrase> = phrases
-            .iter()
-            .filter(|phrase| !is_in(phrase, text) && !is_in(phrase, heading))
+        let parts = candidate.quoted.iter().copied();
+        let mut lacking: Vec<usize> = parts
+            .filter(|&n| !is_in(&shown.phrases[n], text) && !is_in(&shown.phrases[n], heading))
             .collect();
-        if running.is_empty() {
-            return Ok(Some(chunk));
+        if lacking.iter().any(|&n| shown.phrases[n].may_run_on(text)) {
+            let bytes = self.bytes(&source.digest).await?.unwrap_or_default();
+            let document = std::str::from_utf8(&bytes).unwrap_or_default();
+            let document = document.strip_prefix('\u{feff}').unwrap_or(document);
+            let part = Shown {
+                first_line: chunk.first_line,
+                last_line: chunk.last_line,
+                text: text.clone(),
+            };
+            let runs_on = |&n: &usize| extended(document, &part, &[&shown.phrases[n]]).is_some();
+            let running: Vec<usize> = lacking.extract_if(.., |n| runs_on(n)).collect();
+            let running: Vec<&Phrase> = running.iter().map(|&n| &shown.phrases[n]).collect();
+            if let Some(longer) = extended(document, &part, &running) {
+                chunk.last_line = longer.last_line;
+                chunk.text = longer.text;
+            }
         }
-        if !running.iter().all(|phrase| phrase.may_run_on(text)) {
-            return Ok(None);
+        for &n in &lacking {
+            shown.refuted[n].insert(chunk.number);
         }
-        if document.as_ref().is_none_or(|(read, _)| read != digest) {
-            *document = self.bytes(digest).await?.map(|b| (digest.to_owned(), b));
-        }
-        let bytes = document
-            .as_ref()
-            .map_or(&[][..], |(_, bytes)| bytes.as_slice());
-        let document = std::str::from_utf8(bytes).unwrap_or_default();
-        let document = document.strip_prefix('\u{feff}').unwrap_or(document);
-        let shown = Shown {
-            first_line: chunk.first_line,
-            last_line: chunk.last_line,
-            text: std::mem::take(&mut chunk.text),
+        let has = |phrase: &Phrase| {
+            let mut parts = candidate.quoted.iter();
+            parts.any(|n| shown.phrases[*n] == *phrase && !lacking.contains(n))
         };
-        Ok(extended(document, &shown, &running).map(|shown| {
-            chunk.last_line = shown.last_line;
-            chunk.text = shown.text;
-            chunk
-        }))
+        Ok(shown.required.iter().all(has).then_some(chunk))
     }
 
     async fn bytes(&self, digest: &str) -> Result<Option<Vec<u8>>, SearchError> {

@@ -71,6 +71,15 @@ impl Signals {
         })
     }
 
+    /// The numbers of the quoted parts that a chunk has.
+    pub(super) fn quoted_in(&self, address: Option<Address>) -> Vec<usize> {
+        let parts = self.quoted.iter().enumerate();
+        parts
+            .filter(|(_, having)| address.is_some_and(|address| having.has(address)))
+            .map(|(part, _)| part)
+            .collect()
+    }
+
     /// How much the title of a chunk is the query, and the query the title: 1 if they have the same terms.
     pub(super) fn titled(&self, segments: &Segments, address: Address) -> f64 {
         let common = f64::from(self.titled[address.segment as usize][address.doc as usize]);

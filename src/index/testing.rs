@@ -138,6 +138,7 @@ pub(super) fn words(text: &str) -> Query<'_> {
         collection: None,
         within: None,
         exact: false,
+        refuted: &[],
         limit: usize::MAX,
     }
 }

@@ -110,6 +110,42 @@ fn a_quoted_part_is_found_as_it_stands() {
 }
 
 #[test]
+fn what_only_resembles_a_quoted_part_takes_no_place() {
+    let world = World::new("");
+    for n in 0..450 {
+        world.write(
+            &format!("a/{n}.md"),
+            format!("Call {n}: foo. Bar, foo. Bar\n"),
+        );
+    }
+    let filler = "Many other words stand around it in this page. ".repeat(9);
+    let long = format!("# Call\n\nNo call. {filler}{filler}\n\n# Next\n\nSee foo.bar. {filler}\n");
+    world.write("long.md", long);
+    for n in 0..3 {
+        world.write(
+            &format!("b/{n}.md"),
+            format!("Page {n}. {filler}See foo.bar.\n"),
+        );
+    }
+    let daemon = world.start();
+    world.wait();
+    let found = paths(&world, "\"foo.bar\"");
+    assert_eq!(found, ["b/0.md", "b/1.md", "b/2.md", "long.md"]);
+    let query = "call \"foo.bar\"";
+    let explained = ["search", "--json", "--explain", "--path", "long.md", query];
+    let answer = world.cli(explained).json().expect("hits");
+    let hits = answer["hits"].as_array().expect("hits");
+    assert_eq!(hits.len(), 2, "the one before what is quoted is there too");
+    for hit in hits {
+        let boosts = hit["explain"]["boosts"].as_array();
+        let is_quoted = boosts.is_some_and(|all| all.iter().any(|b| b["name"] == "quoted"));
+        let has_it = hit["text"].as_str().unwrap().contains("foo.bar");
+        assert_eq!(is_quoted, has_it, "{hit}");
+    }
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+#[test]
 fn a_quoted_part_is_found_across_a_cut() {
     let world = World::new("");
     let words: Vec<String> = (1..=600).map(|n| format!("w{n}x")).collect();
