@@ -275,7 +275,8 @@ const OF_THE_STORE: &[&str] = &[
     "delivery.ledger_keep",
     "delivery.event_size",
     "documents.versions",
-    "documents.file_types",
+    "documents.file_",
+    "documents.secrets",
     "index.chunk_",
     "audit.retention",
     "scheduler.timezone",
@@ -284,7 +285,7 @@ const OF_THE_STORE: &[&str] = &[
 ];
 
 /// What this host says of itself to others on the same store.
-fn host_options(config: &Config, settings: &[ShownSetting]) -> HostOptions {
+pub(crate) fn host_options(config: &Config, settings: &[ShownSetting]) -> HostOptions {
     let is_of_store = |key: &str| {
         let switches =
             key.starts_with("agents.") && (key.ends_with(".enabled") || key.ends_with(".carrier"));

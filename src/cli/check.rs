@@ -63,7 +63,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
             (Vec::new(), environment::EnvironmentReport::default())
         }
         Ok(loaded) => {
-            let found = environment::examine(&loaded.config, &again(&choice));
+            let found = environment::examine(&loaded, &again(&choice));
             (Vec::new(), found)
         }
     };

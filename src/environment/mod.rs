@@ -13,7 +13,7 @@ mod watches;
 
 use std::path::Path;
 
-use crate::config::Config;
+use crate::config::Loaded;
 
 /// Something that the config needs and this machine does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,8 @@ pub(crate) fn is_service() -> bool {
 }
 
 /// Tries everything. `again`: the arguments that repeat this check.
-pub(crate) fn examine(config: &Config, again: &str) -> EnvironmentReport {
+pub(crate) fn examine(loaded: &Loaded, again: &str) -> EnvironmentReport {
+    let config = &loaded.config;
     let mut report = EnvironmentReport::default();
     let unit = unit::installed(unit::FOLDERS, &mut report);
     let makes = |folder: &Path| unit.as_ref().and_then(|unit| unit.makes(folder));
@@ -61,7 +62,7 @@ pub(crate) fn examine(config: &Config, again: &str) -> EnvironmentReport {
     paths::certificate(config, &mut report);
     alerts::receivers(config, &mut report);
     watches::room(config, &mut report);
-    let runs = store::store(config, &mut report);
+    let runs = store::store(loaded, &mut report);
     listener::address(config, runs, &mut report);
     store::free_space(config, &mut report);
     if let Some(unit) = &unit {
@@ -74,10 +75,15 @@ pub(crate) fn examine(config: &Config, again: &str) -> EnvironmentReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Sources;
+    use crate::config::{Config, Sources};
 
     /// The config of a text in a file of `folder`.
     pub(in crate::environment) fn config(folder: &Path, text: &str) -> Config {
+        loaded(folder, text).config
+    }
+
+    /// The same with where each value came from.
+    pub(in crate::environment) fn loaded(folder: &Path, text: &str) -> Loaded {
         let file = folder.join("docent.toml");
         std::fs::write(&file, text).unwrap();
         let sources = Sources {
@@ -86,7 +92,7 @@ mod tests {
             host_name: Some("host".to_owned()),
             ..Sources::default()
         };
-        Config::load(sources).unwrap().config
+        Config::load(sources).unwrap()
     }
 
     #[test]
@@ -94,7 +100,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("docs")).unwrap();
         let text = "data_dir = \"new/one\"\n[bus]\nmode = \"embedded\"\n[store]\nfree_space_floor = \"1B\"\n[[collection]]\nname = \"docs\"\npath = \"docs\"\n";
-        let mut report = examine(&config(folder.path(), text), "check");
+        let mut report = examine(&loaded(folder.path(), text), "check");
         // Whether docent is installed on the machine that runs this is not the question.
         report.unmet.retain(|unmet| unmet.check != "unit");
         assert_eq!(report.unmet, []);

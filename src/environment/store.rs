@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use super::EnvironmentReport;
-use crate::config::{Config, format_size};
+use crate::config::{Config, Loaded, format_size};
+use crate::daemon::host_options;
 use crate::disk;
 use crate::index;
-use crate::store::{DatabaseInspection, Inspection, denied, follow_moved, inspect};
+use crate::store::{Database, DatabaseInspection, Inspection, denied, follow_moved, inspect};
 
 /// The store is intact and has a schema that this docent knows, and the index is intact. Gives whether a daemon may have it.
-pub(super) fn store(config: &Config, report: &mut EnvironmentReport) -> bool {
+pub(super) fn store(loaded: &Loaded, report: &mut EnvironmentReport) -> bool {
+    let config = &loaded.config;
     let path = config.data_dir.join("store.db");
     let path = path.display();
     let denied = denied(&config.data_dir);
@@ -27,7 +29,7 @@ pub(super) fn store(config: &Config, report: &mut EnvironmentReport) -> bool {
         index(&config.data_dir.join("index"), report);
     }
     if !config.store.url.is_empty() {
-        database(config, report);
+        database(loaded, report);
         return runs;
     }
     match found {
@@ -59,13 +61,26 @@ pub(super) fn store(config: &Config, report: &mut EnvironmentReport) -> bool {
     runs
 }
 
-/// The database of the store can be reached, and has a schema that this docent knows.
-fn database(config: &Config, report: &mut EnvironmentReport) {
-    let inspected = crate::daemon::database(config).map_err(|error| error.to_string());
-    let inspected = inspected.and_then(|database| {
-        let found = database.map(|database| database.inspect()).transpose();
-        found.map_err(|error| error.to_string())
-    });
+/// The database of the store can be reached, has a schema that this docent knows, and the hosts that work on it have the same settings.
+fn database(loaded: &Loaded, report: &mut EnvironmentReport) {
+    let database = crate::daemon::database(&loaded.config).map_err(|error| error.to_string());
+    let inspected = database
+        .as_ref()
+        .map_err(Clone::clone)
+        .and_then(|database| {
+            let found = database.as_ref().map(Database::inspect).transpose();
+            found.map_err(|error| error.to_string())
+        });
+    if let (Ok(Some(database)), Ok(Some(found))) = (&database, &inspected)
+        && found.is_current
+    {
+        let differs = database.disagreement(&host_options(&loaded.config, loaded.show()));
+        if let Some(why) = differs.unwrap_or_else(Some) {
+            let why = why.to_string();
+            let (what, remedy) = why.split_once("; ").unwrap_or((&why, "correct [store]"));
+            report.unmet("store", what, remedy);
+        }
+    }
     match inspected {
         Ok(None) => {}
         Ok(Some(found)) if found.is_newer => report.unmet(
@@ -153,15 +168,15 @@ pub(super) fn free_space(config: &Config, report: &mut EnvironmentReport) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::tests::config;
+    use crate::environment::tests::loaded;
 
     #[test]
     fn a_store_that_is_no_store_and_a_floor_that_is_too_high_are_told() {
         let folder = tempfile::tempdir().unwrap();
         let text = "data_dir = \"data\"\n[store]\nfree_space_floor = \"1TiB\"\n";
-        let config = config(folder.path(), text);
+        let loaded = loaded(folder.path(), text);
         let mut report = EnvironmentReport::default();
-        store(&config, &mut report);
+        store(&loaded, &mut report);
         assert_eq!(report, EnvironmentReport::default(), "nothing is there yet");
         std::fs::create_dir(folder.path().join("data")).unwrap();
         let file = folder.path().join("data/store.db");
@@ -170,7 +185,7 @@ mod tests {
             "this is no database, and long enough to have a header of one",
         )
         .unwrap();
-        store(&config, &mut report);
+        store(&loaded, &mut report);
         assert_eq!(report.unmet.len(), 1, "{report:?}");
         assert!(
             report.unmet[0].what.contains("store.db is damaged: "),
@@ -182,7 +197,7 @@ mod tests {
                 .starts_with("this is no database")
         );
         let before = report.unmet.len();
-        free_space(&config, &mut report);
+        free_space(&loaded.config, &mut report);
         let disk = rustix::fs::statvfs(folder.path()).unwrap();
         let short = disk.f_bavail * disk.f_frsize < 1 << 40;
         assert_eq!(report.unmet.len() - before, usize::from(short));

@@ -4,6 +4,7 @@
 //! by the one that watches it. Issues of others are shown, and left alone.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::event::Subject;
 use crate::store::{Detector, Issue, LeaseName, Leases};
@@ -17,8 +18,10 @@ pub(crate) enum Responsibility {
     Shared {
         /// the collections that it watches,
         collections: BTreeSet<String>,
-        /// and what all hosts share, if that is its task.
+        /// and what all hosts share and what is left of hosts that have ended, if that is its task.
         store: bool,
+        /// The names of the hosts that have not ended.
+        hosts: Arc<[String]>,
     },
 }
 
@@ -30,13 +33,19 @@ impl Responsibility {
             Some(watched) => Responsibility::Shared {
                 collections: watched.into_keys().collect(),
                 store: leases.has(&LeaseName::Housekeeping),
+                hosts: leases.hosts(),
             },
         }
     }
 
     /// Whether the host `instance` judges what a detector finds about a subject.
     pub(crate) fn includes(&self, detector: Detector, about: &str, instance: &str) -> bool {
-        let Responsibility::Shared { collections, store } = self else {
+        let Responsibility::Shared {
+            collections,
+            store,
+            hosts,
+        } = self
+        else {
             return true;
         };
         match detector {
@@ -47,7 +56,9 @@ impl Responsibility {
             | Detector::ScanOverdue
             | Detector::FileDrift => collections.contains(about),
             _ => match about.rsplit_once('@') {
-                Some((_, of)) => of == instance,
+                Some((_, of)) if of == instance => true,
+                // Before it has looked for the first time, it knows nobody.
+                Some((_, of)) => *store && !hosts.is_empty() && hosts.iter().all(|host| host != of),
                 None => *store,
             },
         }
@@ -90,18 +101,22 @@ mod tests {
 
     #[test]
     fn of_several_hosts_each_judges_its_own_and_one_what_they_share() {
+        let hosts: Arc<[String]> = ["here", "there"].map(str::to_owned).into();
         let watcher = Responsibility::Shared {
             collections: BTreeSet::from(["docs".to_owned()]),
             store: false,
+            hosts: hosts.clone(),
         };
         let keeper = Responsibility::Shared {
             collections: BTreeSet::new(),
             store: true,
+            hosts,
         };
         let cases = [
             (Detector::AgentParked, "agent/rag@here", [true, true]),
             (Detector::AgentParked, "agent/rag@there", [false, false]),
             (Detector::Disk, "disk@there", [false, false]),
+            (Detector::Disk, "disk@gone", [false, true]),
             (Detector::RootAbsent, "docs", [true, false]),
             (Detector::FileDrift, "code", [false, false]),
             (Detector::DeadLetters, "dead", [false, true]),

@@ -604,12 +604,29 @@ fn a_host_with_other_settings_of_the_store_is_refused() {
     let one = host(&servers, "one", None);
     let two = host(&servers, "two", Some(&one));
     let daemon = one.start();
-    two.top("redis.max_retries = 9");
+    // Another file_size would remove documents when a collection changes hands.
+    two.top("documents.file_size = \"1MiB\"");
+    let checked = two.cli(["check"]).stdout();
+    let told = "documents.file_size is \"1MiB\" here, but \"8MiB\" on the hosts that work on this store; give all";
+    assert!(checked.contains(told), "{checked}");
     let (code, said) = two.refused();
-    assert!(
-        code == 78 && said.contains("redis.max_retries is 9 here, but 3 on the hosts"),
-        "{code} {said}"
-    );
+    assert!(code == 78 && said.contains(told), "{code} {said}");
+    assert_eq!(daemon.stop(), Some(0), "{}", one.log());
+}
+
+#[test]
+fn issues_of_a_host_that_has_ended_are_closed() {
+    let servers = Servers::new(false);
+    let one = host(&servers, "one", None);
+    let daemon = one.start();
+    // As one leaves it that ends while its disk is full.
+    let left = "INSERT INTO issue (subject, opened_at, detector, severity, value, bound)
+        VALUES ('disk:disk@two', 1, 'disk', 'error', '1MiB', '1GiB')";
+    servers.postgres.query(left);
+    let closed = "SELECT closed_at IS NOT NULL FROM issue WHERE subject = 'disk:disk@two'";
+    one.until("the one that is left closes it", || {
+        servers.postgres.query(closed).trim() == "t"
+    });
     assert_eq!(daemon.stop(), Some(0), "{}", one.log());
 }
 

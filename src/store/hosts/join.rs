@@ -179,24 +179,40 @@ fn agree(
     renewed_at: i64,
 ) -> Result<BTreeMap<String, String>, Refused> {
     let mut all = leases::settings(connection)?;
-    if let Some(key) = first_difference(&all, &options.settings) {
-        let value = |settings: &BTreeMap<String, String>| {
-            let value = settings.get(key).cloned();
-            value.unwrap_or_else(|| "not set".to_owned())
-        };
-        let (theirs, ours) = (value(&all), value(&options.settings));
-        let why = match key.as_str() {
-            INDEXED_BY => DatabaseError::IndexedOtherwise { theirs, ours },
-            key => DatabaseError::Differs {
-                key: key.to_owned(),
-                theirs,
-                ours,
-            },
-        };
+    if let Some(why) = disagreement(&all, options) {
         return Err(Refused::ByHost { renewed_at, why });
     }
     all.extend(options.settings.clone());
     Ok(all)
+}
+
+/// How this host differs from `all` that the others agree on.
+fn disagreement(all: &BTreeMap<String, String>, options: &HostOptions) -> Option<DatabaseError> {
+    let key = first_difference(all, &options.settings)?;
+    let value = |settings: &BTreeMap<String, String>| {
+        let value = settings.get(key).cloned();
+        value.unwrap_or_else(|| "not set".to_owned())
+    };
+    let (theirs, ours) = (value(all), value(&options.settings));
+    Some(match key.as_str() {
+        INDEXED_BY => DatabaseError::IndexedOtherwise { theirs, ours },
+        key => DatabaseError::Differs {
+            key: key.to_owned(),
+            theirs,
+            ours,
+        },
+    })
+}
+
+/// How this host differs from what others that are at work agree on, before it joins them.
+pub(in crate::store) fn disagreement_with_others(
+    connection: &Connection,
+    options: &HostOptions,
+) -> sql::Result<Option<DatabaseError>> {
+    if !leases::are_others_at_work(connection, &options.instance)? {
+        return Ok(None);
+    }
+    Ok(disagreement(&leases::settings(connection)?, options))
 }
 
 /// The first key with two values. One that is only on one side is a difference if the other side has nothing of its table, such as a

@@ -232,8 +232,8 @@ impl Member {
     fn see_to_leases(&self, session: &Connection, me: &str, may_judge: bool) -> sql::Result<()> {
         let view = leases::view(session)?;
         let leases = self.leases();
-        leases.set_others(view.hosts.len() > 1);
-        leases.set_known_collections(view.collections.clone());
+        let hosts = view.hosts.values().map(|host| host.instance.clone());
+        leases.set_seen(hosts.collect(), view.collections.clone());
         let mut planned = plan(&view, me, &self.wanted(), may_judge);
         let slots = |name: &LeaseName| match name {
             LeaseName::Slot(slot) => Some(*slot),

@@ -70,6 +70,15 @@ struct SlotState {
     uses: AtomicUsize,
 }
 
+/// What a renewal has found on the store.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    /// The names of the hosts that have not ended.
+    hosts: Arc<[String]>,
+    /// The collections that somebody watches, or that have files.
+    collections: Arc<[String]>,
+}
+
 /// The leases of a host on a database.
 #[derive(Debug)]
 struct SharedLeases {
@@ -84,8 +93,7 @@ struct SharedLeases {
     /// Milliseconds of the clock that runs while the machine sleeps; 0: not trusted.
     trusted_until: AtomicU64,
     has_others: AtomicBool,
-    /// The collections of the store, whoever watches them.
-    known: Mutex<Arc<[String]>>,
+    seen: Mutex<Seen>,
     /// A delivery that was passed over may be this host's now: slots were gained, or stay after all, or are trusted again.
     look_anew: AtomicBool,
     /// The change that this host's index has reached.
@@ -245,7 +253,7 @@ impl Leases {
             incarnation: Mutex::new(incarnation.into()),
             trusted_until: AtomicU64::new(0),
             has_others: AtomicBool::new(false),
-            known: Mutex::default(),
+            seen: Mutex::default(),
             look_anew: AtomicBool::new(false),
             position: AtomicU64::new(0),
             in_flight: Mutex::default(),
@@ -343,11 +351,20 @@ impl Leases {
 
     /// The collections of the store that somebody watches, or that have files, as of the last renewal; none on a file.
     pub(crate) fn known_collections(&self) -> Arc<[String]> {
-        let known = self.0.as_ref().map(|shared| {
-            let known = shared.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.clone()
+        self.seen().collections
+    }
+
+    /// The names of the hosts that have not ended, as of the last renewal; none on a file.
+    pub(crate) fn hosts(&self) -> Arc<[String]> {
+        self.seen().hosts
+    }
+
+    fn seen(&self) -> Seen {
+        let seen = self.0.as_ref().map(|shared| {
+            let seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.clone()
         });
-        known.unwrap_or_default()
+        seen.unwrap_or_default()
     }
 
     /// The lease of this name; `None`: it is not held, or the store is a file.
@@ -451,16 +468,14 @@ impl Leases {
 
 /// What the membership tells.
 impl Leases {
-    pub(in crate::store) fn set_others(&self, there: bool) {
+    pub(in crate::store) fn set_seen(&self, hosts: Vec<String>, collections: Vec<String>) {
         if let Some(shared) = &self.0 {
-            shared.has_others.store(there, Ordering::SeqCst);
-        }
-    }
-
-    pub(in crate::store) fn set_known_collections(&self, names: Vec<String>) {
-        if let Some(shared) = &self.0 {
-            let mut known = shared.known.lock().unwrap_or_else(PoisonError::into_inner);
-            *known = names.into();
+            shared.has_others.store(hosts.len() > 1, Ordering::SeqCst);
+            let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            *seen = Seen {
+                hosts: hosts.into(),
+                collections: collections.into(),
+            };
         }
     }
 

@@ -324,6 +324,17 @@ pub(in crate::store) fn at_work(connection: &Connection) -> sql::Result<Option<i
     select.query_row([stale_millis()], |row| row.get(0))
 }
 
+/// Whether a host of another name was heard of lately.
+pub(in crate::store) fn are_others_at_work(
+    connection: &Connection,
+    instance: &str,
+) -> sql::Result<bool> {
+    let select = format!(
+        "SELECT COUNT(*) > 0 FROM host WHERE ended_at IS NULL AND renewed_at >= {NOW} - ?1 AND instance <> ?2"
+    );
+    connection.query_row(&select, params![stale_millis(), instance], |row| row.get(0))
+}
+
 /// The leases of an incarnation, with their terms.
 pub(in crate::store) fn leases_of(
     connection: &Connection,

@@ -14,7 +14,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::checksums;
 use crate::store::schema;
 use crate::store::sql::{self, Connection, Patience, Session, Silence, told};
-use crate::store::{DatabaseError, StoreIdentity};
+use crate::store::{DatabaseError, HostOptions, StoreIdentity, hosts};
 
 /// How long connecting may take, and how long what was sent may stay unconfirmed.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -144,6 +144,8 @@ pub(crate) struct DatabaseInspection {
     pub(crate) moved_to: Option<String>,
     /// This docent does not know the schema.
     pub(crate) is_newer: bool,
+    /// It is the schema of this docent, and the store was not moved.
+    pub(crate) is_current: bool,
     /// The server finds damage of its pages.
     pub(crate) has_checksums: bool,
 }
@@ -271,6 +273,7 @@ impl Database {
             Ok(DatabaseInspection {
                 server,
                 schema: found,
+                is_current: found == schema::VERSION && moved_to.is_none(),
                 identity,
                 moved_to,
                 is_newer: found > schema::VERSION,
@@ -278,6 +281,21 @@ impl Database {
             })
         });
         found.map_err(|error| self.unreachable(&error))
+    }
+
+    /// How this host differs from what others that work on the store agree on.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    pub(crate) fn disagreement(
+        &self,
+        options: &HostOptions,
+    ) -> Result<Option<DatabaseError>, DatabaseError> {
+        let session = self.connect(READER);
+        let session = session.map_err(|error| self.unreachable(&error))?;
+        let connection = Connection::Postgres(Box::new(session));
+        hosts::disagreement_with_others(&connection, options)
+            .map_err(|error| self.unreachable(&error))
     }
 
     /// Checks that the server can keep what it is given.
