@@ -250,13 +250,18 @@ struct Permits {
     patience: Duration,
 }
 
+/// How many of so many requests may last.
+fn lasting_of(requests: usize) -> usize {
+    (requests - requests / 4).max(1)
+}
+
 impl Permits {
     /// Permits for requests that are over soon.
     fn new(info: &Info) -> Self {
         let requests = info.requests.max(1);
         Permits {
             all: Arc::new(Semaphore::new(requests)),
-            lasting: Arc::new(Semaphore::new((requests - requests / 4).max(1))),
+            lasting: Arc::new(Semaphore::new(lasting_of(requests))),
             reserve: Arc::new(Semaphore::new(RESERVE)),
             lasts: false,
             requests,
@@ -322,15 +327,22 @@ async fn bounded(Shared(permits): Shared<Permits>, request: Request, next: Next)
         Ok(request) => request,
         Err(problem) => return problem.into_response(),
     };
-    let held = match waits(&request) {
+    let waits = waits(&request);
+    let held = match waits {
         true => permits.lasting().take(peer),
         false => permits.take(peer),
     };
     let Some(held) = held.filter(|_| !too_many) else {
-        let detail = format!(
-            "docent is busy: it serves as many requests as [control] requests allows ({})",
-            permits.requests
-        );
+        let most = permits.requests;
+        let detail = match permits.lasts || waits {
+            true => format!(
+                "docent is busy: it serves as many long requests at once as it may, {} of [control] requests ({most})",
+                lasting_of(most)
+            ),
+            false => format!(
+                "docent is busy: it serves as many requests as [control] requests allows ({most})"
+            ),
+        };
         return Problem::new(ProblemKind::Busy, detail)
             .hint("try again in a moment; places are reserved for the daemon's own user and root")
             .into_response();
