@@ -17,7 +17,7 @@ use super::wire::{
 };
 use crate::config::parse_duration;
 use crate::event::{Millis, escape};
-use crate::index::{Answer, HitPlace, IndexHit, LIMIT_MAX, SearchRequest, Within};
+use crate::index::{Answer, HitPlace, IndexHit, LIMIT_MAX, SearchRequest, Within, is_blank};
 
 /// What an answer says that the index alone has given.
 const AWAY: &str = "the database does not answer: what changed since then is not in the results";
@@ -180,7 +180,7 @@ fn shown(answer: &Answer) -> Vec<ShownFile> {
 /// What the index is asked for.
 fn request(query: SearchQuery) -> Result<SearchRequest, Problem> {
     let text = query.q.unwrap_or_default();
-    if text.trim().is_empty() {
+    if is_blank(&text) {
         return Err(bad("the query is empty; write what to look for"));
     }
     let limit = query.limit.map(|text| {

@@ -391,8 +391,8 @@ pub(super) fn query_terms(query: &str) -> Terms {
     }
 }
 
-/// Whether nothing but white space and quotation marks is left of a query.
-fn is_blank(text: &str) -> bool {
+/// Whether there is nothing but white space and quotation marks in a query.
+pub(crate) fn is_blank(text: &str) -> bool {
     let counts = |c: char| !c.is_whitespace() && closing(c).is_none() && !matches!(c, '」' | '』');
     !text.chars().any(counts)
 }

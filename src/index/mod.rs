@@ -47,6 +47,7 @@ mod writer;
 
 use std::sync::Arc;
 
+pub(crate) use analyse::is_blank;
 pub(crate) use chunk_reader::in_time;
 pub(crate) use correct::Correction;
 pub(crate) use error::{IndexError, SearchError};
