@@ -31,7 +31,7 @@ pub(crate) fn copy_store(
         None => StorePlace::Folder(config.data_dir.clone()),
     };
     let to = place(&from, to)?;
-    let summary = copy(&from, &to, progress).map_err(fatal)?;
+    let summary = copy(&from, &to, progress).map_err(|error| fatal(error, &from))?;
     Ok(StoreCopy {
         from: from.shown(),
         to: to.shown(),
@@ -62,9 +62,15 @@ fn place(from: &StorePlace, to: &DatabaseAccess<'_>) -> Result<StorePlace, Fatal
     Ok(StorePlace::Database(Arc::new(database)))
 }
 
-fn fatal(error: CopyError) -> Fatal {
+fn fatal(error: CopyError, from: &StorePlace) -> Fatal {
     match error {
-        CopyError::Open(error) => error.into(),
+        CopyError::Open(error) => match (from, Fatal::from(error)) {
+            // The flags name the database, and not the config.
+            (StorePlace::Folder(_), fatal) if fatal.exit() == Exit::Unavailable => fatal.hint(
+                "see that the server runs and lets docent in, or correct --to, --password-file, --ca-file or --no-tls",
+            ),
+            (_, fatal) => fatal,
+        },
         CopyError::Absent(_) | CopyError::Occupied(_) | CopyError::Differs(_) => {
             Fatal::new(Exit::Data, error)
         }

@@ -3,11 +3,11 @@
 use super::schema;
 use super::sql::{self, Connection};
 
-/// Which store this is: its id, its own from its first day on, and the store that it was copied from.
+/// Which store this is: its id, its own from its first day on, and the stores that it was copied from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoreIdentity {
     id: String,
-    copy_of: Option<String>,
+    copied_from: Vec<String>,
 }
 
 impl StoreIdentity {
@@ -16,14 +16,14 @@ impl StoreIdentity {
     pub(crate) fn new(id: &str) -> Self {
         StoreIdentity {
             id: id.to_owned(),
-            copy_of: None,
+            copied_from: Vec::new(),
         }
     }
 
     pub(super) fn read(connection: &Connection) -> sql::Result<Self> {
         Ok(StoreIdentity {
             id: schema::id(connection)?,
-            copy_of: schema::copy_of(connection)?,
+            copied_from: schema::copied_from(connection)?,
         })
     }
 
@@ -31,8 +31,13 @@ impl StoreIdentity {
         &self.id
     }
 
-    /// Whether `other` is the store that this one was copied from. What belonged to that one belongs to this one now.
+    /// The ids of the stores that a copy of this one is copied from: this one and what it was copied from.
+    pub(super) fn into_sources(self) -> Vec<String> {
+        std::iter::once(self.id).chain(self.copied_from).collect()
+    }
+
+    /// Whether this store was copied from `other`, also by way of others. What belonged to that one belongs to this one now.
     pub(crate) fn is_copy_of(&self, other: &str) -> bool {
-        self.copy_of.as_deref() == Some(other)
+        self.copied_from.iter().any(|source| source == other)
     }
 }

@@ -279,13 +279,14 @@ pub(super) fn id(connection: &Connection) -> sql::Result<String> {
     fact(connection, ID)?.ok_or(sql::Error::NoRows)
 }
 
-/// The id of the store that this one was copied from.
-pub(super) fn copy_of(connection: &Connection) -> sql::Result<Option<String>> {
-    fact(connection, COPY_OF)
+/// The ids of the stores that this one was copied from: its source first, then what that was copied from.
+pub(super) fn copied_from(connection: &Connection) -> sql::Result<Vec<String>> {
+    let sources = fact(connection, COPY_OF)?.unwrap_or_default();
+    Ok(sources.split_whitespace().map(str::to_owned).collect())
 }
 
-pub(super) fn mark_copy_of(connection: &Connection, source: &str) -> sql::Result<()> {
-    put_fact(connection, COPY_OF, source)
+pub(super) fn mark_copied_from(connection: &Connection, sources: &[String]) -> sql::Result<()> {
+    put_fact(connection, COPY_OF, &sources.join(" "))
 }
 
 /// Where the store was moved to.

@@ -13,7 +13,7 @@ pub(crate) use side::StorePlace;
 
 use serde::Serialize;
 
-use super::{audit, schema};
+use super::{StoreIdentity, audit, schema};
 use side::{Side, Target};
 
 /// A table that was copied.
@@ -45,10 +45,10 @@ pub(crate) fn copy(
     mut progress: impl FnMut(&'static str, u64),
 ) -> Result<CopySummary, CopyError> {
     let source = Side::source(from)?;
-    let id = schema::id(&source.connection).map_err(source.failed("read"))?;
-    let target = Target::open(to, &id)?;
+    let identity = StoreIdentity::read(&source.connection).map_err(source.failed("read"))?;
+    let target = Target::open(to, identity.id())?;
     source.begin()?;
-    target.begin(&id)?;
+    target.begin(&identity.into_sources())?;
     let mut tables = Vec::new();
     for table in schema::TABLES {
         let told = |rows| progress(table, rows);

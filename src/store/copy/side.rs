@@ -142,8 +142,8 @@ impl Target {
         let found = schema::version(&side.connection).map_err(side.failed("read"))?;
         let is_complete = found > 0;
         if is_complete {
-            let origin = schema::copy_of(&side.connection).map_err(side.failed("read"))?;
-            if origin.as_deref() != Some(source) || found != schema::VERSION {
+            let sources = schema::copied_from(&side.connection).map_err(side.failed("read"))?;
+            if sources.first().map(String::as_str) != Some(source) || found != schema::VERSION {
                 return Err(CopyError::Occupied(side.shown));
             }
         }
@@ -162,8 +162,8 @@ impl Target {
         self.is_complete
     }
 
-    /// Begins the transaction that makes the copy of the store `source`.
-    pub(super) fn begin(&self, source: &str) -> Result<(), CopyError> {
+    /// Begins the transaction that makes the copy; `sources`: see [`StoreIdentity::into_sources`].
+    pub(super) fn begin(&self, sources: &[String]) -> Result<(), CopyError> {
         self.side.begin()?;
         if self.is_complete {
             return Ok(());
@@ -171,7 +171,7 @@ impl Target {
         let connection = &self.side.connection;
         let made = schema::steps(connection, 0)
             .and_then(|()| schema::complete(connection))
-            .and_then(|()| schema::mark_copy_of(connection, source));
+            .and_then(|()| schema::mark_copied_from(connection, sources));
         made.map_err(self.side.failed("create"))
     }
 

@@ -86,7 +86,7 @@ async fn a_store_is_copied_to_a_database_and_back_and_what_was_copied_does_not_o
     let back = copied(database(&target), folder(&home)).await.unwrap();
     assert_eq!(rows(&back, "event"), 152);
     let opened = home.open(options()).await;
-    assert!(!opened.store.identity().is_copy_of(&id));
+    assert!(opened.store.identity().is_copy_of(&id));
     assert_eq!(opened.store.counts(AUDIT).owed, 150);
     assert!(opened.store.verify_audit().await.unwrap().is_ok());
 }
