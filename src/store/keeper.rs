@@ -56,6 +56,13 @@ impl Keeper {
         }
     }
 
+    /// Takes note that the store has lost what was committed: [`Keeper::ready`] says so next.
+    pub(super) fn lose_commits(&mut self) {
+        if let Keeper::Database(keeper) = self {
+            keeper.lose_commits();
+        }
+    }
+
     /// Whether what a batch will ask is worth one question for all of it: each is answered over a network.
     pub(super) fn reads_ahead(&self) -> bool {
         matches!(self, Keeper::Database(_))

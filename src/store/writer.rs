@@ -213,6 +213,14 @@ impl Writer {
         let Some(BatchStart { counters, held }) = begun.map_err(|e| unavailable(&e))? else {
             return Ok(());
         };
+        // Batches are only ever added: a dump was restored while this session was open.
+        if counters.batches < self.batch.counters.batches {
+            self.keeper.lose_commits();
+            return Err(WriteError::Unavailable(
+                "the database went back to an earlier state; docent joins it again by itself"
+                    .to_owned(),
+            ));
+        }
         let gained = held.is_some();
         if let Some(held) = held {
             // With the first batch nothing was passed yet.

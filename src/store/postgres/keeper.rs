@@ -180,9 +180,15 @@ impl DatabaseKeeper {
         if last.as_ref() == Some(batch) || last.as_ref() == Some(&self.batch) {
             return Ok(SessionFound::New);
         }
+        self.lose_commits();
+        Ok(std::mem::take(&mut self.found))
+    }
+
+    /// Takes note that nothing from before counts.
+    pub(in crate::store) fn lose_commits(&mut self) {
         self.committed = None;
         self.leases.lose();
-        Ok(SessionFound::CommitsLost)
+        self.found = SessionFound::CommitsLost;
     }
 
     fn mark(&mut self, connection: &Connection) -> sql::Result<()> {

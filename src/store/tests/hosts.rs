@@ -303,6 +303,23 @@ async fn a_database_that_lost_commits_is_known_by_the_last_batch_and_nothing_of_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dump_that_is_restored_under_an_open_session_is_noticed() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    let (_, first, slot) = under_way(&one).await;
+    let head = *one.store.head().borrow();
+    database.run("UPDATE counter SET value = value - 1 WHERE name = 'batches'");
+    until("it knows, though it has nothing to do", || async {
+        one.store.head().borrow().losses > head.losses
+    })
+    .await;
+    assert!(one.store.figures().commits_lost().is_some());
+    assert!(!slot.is_current());
+    let late = settle_under(&one.store, first.seq, &slot).await;
+    assert_eq!(late, Err(WriteError::Refused));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_host_of_the_same_name_is_refused() {
     let database = TestDatabase::new();
     let _one = Host::join(&database, "one").await;
