@@ -8,6 +8,8 @@ use rustix::fs::Access;
 
 use super::EnvironmentReport;
 use crate::config::{Config, group_id, shell_word, trusted};
+use crate::error::chain;
+use crate::http::Tls;
 
 /// Tells what makes a directory when the service starts, if anything does.
 type Makes<'a> = &'a dyn Fn(&Path) -> Option<String>;
@@ -97,17 +99,29 @@ pub(super) fn certificate(config: &Config, report: &mut EnvironmentReport) {
         ("tls_certificate", &config.http.tls_certificate),
         ("tls_key", &config.http.tls_key),
     ];
-    for (key, path) in files
+    let named = files
         .iter()
-        .filter(|(_, path)| !path.as_os_str().is_empty())
-    {
-        if let Err(cause) = std::fs::File::open(path) {
-            report.unmet(
+        .filter(|(_, path)| !path.as_os_str().is_empty());
+    let mut readable = 0;
+    for (key, path) in named {
+        match std::fs::File::open(path) {
+            Ok(_) => readable += 1,
+            Err(cause) => report.unmet(
                 "http",
                 format!("[http] {key}: cannot read {}: {cause}", path.display()),
                 "name a file in PEM that this user may read",
-            );
+            ),
         }
+    }
+    if readable == files.len()
+        && let Err(why) = Tls::load(&config.http.tls_certificate, &config.http.tls_key)
+    {
+        let what = format!("[http] tls_certificate and tls_key: {}", chain(&why));
+        report.unmet(
+            "http",
+            what,
+            "name the files in PEM of a certificate and its key",
+        );
     }
 }
 
@@ -204,6 +218,33 @@ mod tests {
         );
         assert!(what[1].starts_with("data_dir: ") && what[1].ends_with("/file is not a folder"));
         assert!(what[2].starts_with("socket: ") && what[2].ends_with("/file is not a folder"));
+    }
+
+    #[test]
+    fn a_certificate_and_a_key_that_cannot_be_served_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let text =
+            "[http]\nlisten = \"127.0.0.1:1\"\ntls_certificate = \"a.pem\"\ntls_key = \"a.key\"\n";
+        let config = config(folder.path(), text);
+        let told = || {
+            let mut report = EnvironmentReport::default();
+            certificate(&config, &mut report);
+            let what = report.unmet.into_iter().map(|unmet| unmet.what);
+            what.collect::<Vec<_>>()
+        };
+        let absent = told();
+        assert!(
+            absent.len() == 2 && absent[1].contains("a.key"),
+            "{absent:?}"
+        );
+        for name in ["a.pem", "a.key"] {
+            std::fs::write(folder.path().join(name), "no PEM").unwrap();
+        }
+        let no_pem = told();
+        assert!(
+            no_pem.len() == 1 && no_pem[0].ends_with("a.pem has no certificate in PEM"),
+            "{no_pem:?}"
+        );
     }
 
     #[test]

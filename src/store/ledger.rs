@@ -319,24 +319,7 @@ pub(super) fn fail(
     let_go(connection, key, hold)?;
     let Failure { error, permanent } = failure;
     let now = batch.now;
-    let mut select = connection.prepare_cached(
-        "SELECT event, attempts, deaths, errors, subject FROM delivery WHERE event = ?1 AND agent = ?2 AND state = 'owed'
-         AND EXISTS (SELECT 1 FROM event WHERE seq = ?1 AND id = ?3)",
-    )?;
-    let row = decode::of("delivery", |row| {
-        Ok(FailedRow {
-            attempts: row.get(1)?,
-            deaths: row.get(2)?,
-            errors: row.get(3)?,
-            subject: row.get(4)?,
-        })
-    });
-    let found = select
-        .query_row(params![key.seq, key.agent, key.event], row)
-        .optional()?;
-    let Some(before) = found else {
-        return Err(WriteError::Refused);
-    };
+    let before = failed_row(connection, key)?.ok_or(WriteError::Refused)?;
     let attempt = before.attempts + 1;
     let errors = with_error(before.errors.as_deref(), attempt, error, now);
     let retry = batch.options().retry;
@@ -385,6 +368,25 @@ pub(super) fn fail(
         publish(connection, &death, batch, now)?;
     }
     Ok(Settled::Dead)
+}
+
+/// The delivery that has failed, if it is owed.
+fn failed_row(connection: &Connection, key: &DeliveryKey) -> sql::Result<Option<FailedRow>> {
+    let mut select = connection.prepare_cached(
+        "SELECT event, attempts, deaths, errors, subject FROM delivery WHERE event = ?1 AND agent = ?2 AND state = 'owed'
+         AND EXISTS (SELECT 1 FROM event WHERE seq = ?1 AND id = ?3)",
+    )?;
+    let row = decode::of("delivery", |row| {
+        Ok(FailedRow {
+            attempts: row.get(1)?,
+            deaths: row.get(2)?,
+            errors: row.get(3)?,
+            subject: row.get(4)?,
+        })
+    });
+    select
+        .query_row(params![key.seq, key.agent, key.event], row)
+        .optional()
 }
 
 /// The event that tells of a delivery's death number `deaths`.
