@@ -11,7 +11,9 @@ impl Detector {
             }
             Detector::AgentUnavailable => "restore what the agent needs; it continues by itself",
             Detector::StoreReplaced => "put the same files back, or restart docent",
-            Detector::StoreUnwritable => "fix the cause in the issue; work continues by itself",
+            Detector::StoreUnwritable => {
+                "free space on the disk of the store, or repair the disk or the database; work continues by itself"
+            }
             Detector::Integrity => {
                 "stop docent, then restore a backup of the store, or move store.db away with its -wal file (with PostgreSQL: name an empty database): docent then reads all documents again"
             }
@@ -21,12 +23,12 @@ impl Detector {
             Detector::CommitsLost => "check `docent token list`; publish missing events again",
             Detector::IndexDrift => "docent rebuilds it; `docent health` shows the progress",
             Detector::IndexStopped => {
-                "fix the cause in the issue, such as a full disk; it continues by itself"
+                "free space if the disk is full, or repair the disk; the index continues by itself"
             }
             Detector::IndexUnready => "wait: search answers as far as the index is complete",
             Detector::Disk => "free space; docent continues to take in files by itself",
             Detector::CapturesHeld => {
-                "fix the cause in the issue; docent continues to take in files by itself"
+                "free space, or repair what the issue names; docent continues to take in files by itself"
             }
             Detector::RootAbsent => {
                 "mount the root, put it back, let docent's user read it, or remove the collection from the config"

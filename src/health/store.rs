@@ -117,12 +117,16 @@ pub(super) fn replaced(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
 
 /// The store cannot be written: what is published is refused, and work waits.
 pub(super) fn unwritable(facts: &Facts, _: &Limits) -> Option<Vec<Detected>> {
-    let found = facts.unwritable.iter().map(|cause| {
+    let found = facts.unwritable.iter().map(|why| {
+        // A writer that knows what to do says so after the cause.
+        let (cause, remedy) = why
+            .split_once("; ")
+            .unwrap_or((why, Detector::StoreUnwritable.remedy()));
         let what = format!("the store cannot be written: {cause}");
         let about = facts.responsibility.of_host("store", &facts.instance);
         let limit = "the store can be written";
-        let found = Detected::new(Detector::StoreUnwritable, about, cause.clone(), limit);
-        found.told(what, Detector::StoreUnwritable.remedy())
+        let found = Detected::new(Detector::StoreUnwritable, about, cause.to_owned(), limit);
+        found.told(what, remedy)
     });
     Some(found.collect())
 }

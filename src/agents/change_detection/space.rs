@@ -2,6 +2,7 @@
 
 use super::context::AgentContext;
 use super::pulse::Halt;
+use crate::config::format_size;
 use crate::disk;
 
 /// Watches the free space under the store.
@@ -38,8 +39,8 @@ impl FreeSpaceFloor {
 
     /// Why captures are stopped, if they are.
     pub(super) fn reason(&self, context: &AgentContext) -> Option<String> {
-        let floor = context.options.free_space_floor;
+        let floor = format_size(context.options.free_space_floor);
         self.low
-            .map(|free| format!("{free} bytes are free, less than the floor of {floor}"))
+            .map(|free| format!("{} free, less than {floor}", format_size(free)))
     }
 }
