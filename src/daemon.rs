@@ -35,7 +35,7 @@ use agents::{AgentParts, plans};
 use carriers::Carriers;
 pub(crate) use copy::{StoreCopy, copy_store};
 pub(crate) use database::{DatabaseAccess, database};
-pub(crate) use network::listen_hint;
+pub(crate) use network::{listen_hint, tls};
 
 /// How long the store may take to write what it was handed, at the end.
 const CLOSE: Duration = Duration::from_secs(10);
@@ -43,11 +43,11 @@ const CLOSE: Duration = Duration::from_secs(10);
 /// Threads for work that blocks or computes, at least.
 const COMPUTE_MIN: usize = 2;
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until it is told to stop. `chosen`: the config file, and why it is that one.
 ///
 /// # Errors
 /// It cannot start: the store, the socket, an address. The error says what to do.
-pub(crate) fn run(loaded: Loaded) -> Result<Exit, Fatal> {
+pub(crate) fn run(loaded: Loaded, chosen: &str) -> Result<Exit, Fatal> {
     // Whatever makes a file in `data_dir`, SQLite and the index among them, makes it for this user alone.
     rustix::process::umask(Mode::from_raw_mode(0o077));
     network::raise_file_limit();
@@ -62,13 +62,13 @@ pub(crate) fn run(loaded: Loaded) -> Result<Exit, Fatal> {
         .enable_all()
         .build()
         .map_err(|e| Fatal::new(Exit::Internal, e))?;
-    let result = runtime.block_on(serve(loaded, threads));
+    let result = runtime.block_on(serve(loaded, chosen, threads));
     // A thread that cannot be stopped must not keep the process from ending.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
+async fn serve(loaded: Loaded, chosen: &str, threads: usize) -> Result<Exit, Fatal> {
     let settings = loaded.show().to_vec();
     let config = loaded.config;
     let began = std::time::SystemTime::now();
@@ -109,9 +109,7 @@ async fn serve(loaded: Loaded, threads: usize) -> Result<Exit, Fatal> {
     };
     let stop_serving = CancellationToken::new();
     let mut listeners = listen(&parts, sockets, behind, tokens, &stop_serving);
-    tracing::info!(name: "docent.started", version = env!("CARGO_PKG_VERSION"), instance = parts.config.instance,
-        data_dir = %parts.config.data_dir.display(), socket = %parts.config.socket_path().display(),
-        "started");
+    tell_started(&parts.config, chosen);
     let ready = tokio::select! {
         ready = carriers.ready() => ready,
         stopped = terminated(&mut signals) => Err(stopped),
@@ -264,6 +262,18 @@ fn store_options(config: &Config, on: &[AgentName]) -> StoreOptions {
         ledger_keep_events: config.delivery.ledger_keep_events,
         versions: config.documents.versions,
         agents: on.to_vec(),
+    }
+}
+
+/// Says what has started. `chosen`: the config file, and why it is that one.
+fn tell_started(config: &Config, chosen: &str) {
+    tracing::info!(name: "docent.started", version = env!("CARGO_PKG_VERSION"), instance = config.instance,
+        config = chosen, data_dir = %config.data_dir.display(), socket = %config.socket_path().display(), "started");
+    // On a database another host may watch them.
+    if config.collections.is_empty() && config.store.url.is_empty() {
+        tracing::warn!(
+            "docent watches no documents: no [[collection]] is configured; add one with a name and a path"
+        );
     }
 }
 

@@ -66,11 +66,7 @@ async fn listener(config: &Config) -> Result<Option<http::NetworkListener>, Fata
     let Some(address) = config.http.listen else {
         return Ok(None);
     };
-    let (certificate, key) = (&config.http.tls_certificate, &config.http.tls_key);
-    let tls = match certificate.as_os_str().is_empty() {
-        true => None,
-        false => Some(http::Tls::load(certificate, key).map_err(tls_failed)?),
-    };
+    let tls = tls(config).map_err(tls_failed)?;
     let encrypted = tls.is_some();
     let bound = http::NetworkListener::bind(address, tls).await;
     let listener = bound.map_err(|source| {
@@ -87,6 +83,18 @@ async fn listener(config: &Config) -> Result<Option<http::NetworkListener>, Fata
         tracing::warn!(%address, "other machines reach this address without TLS: others on the network can read tokens and documents");
     }
     Ok(Some(listener))
+}
+
+/// The certificate and the key that the config names, if it does.
+///
+/// # Errors
+/// They cannot be used.
+pub(crate) fn tls(config: &Config) -> Result<Option<http::Tls>, http::TlsError> {
+    let (certificate, key) = (&config.http.tls_certificate, &config.http.tls_key);
+    match certificate.as_os_str().is_empty() {
+        true => Ok(None),
+        false => http::Tls::load(certificate, key).map(Some),
+    }
 }
 
 fn bind_failed(error: http::BindError) -> Fatal {

@@ -8,8 +8,7 @@ use rustix::fs::Access;
 
 use super::EnvironmentReport;
 use crate::config::{Config, group_id, shell_word, trusted};
-use crate::error::chain;
-use crate::http::Tls;
+use crate::daemon;
 
 /// Tells what makes a directory when the service starts, if anything does.
 type Makes<'a> = &'a dyn Fn(&Path) -> Option<String>;
@@ -114,9 +113,12 @@ pub(super) fn certificate(config: &Config, report: &mut EnvironmentReport) {
         }
     }
     if readable == files.len()
-        && let Err(why) = Tls::load(&config.http.tls_certificate, &config.http.tls_key)
+        && let Err(why) = daemon::tls(config)
     {
-        let what = format!("[http] tls_certificate and tls_key: {}", chain(&why));
+        let cause = why
+            .source()
+            .map_or_else(String::new, |cause| format!(": {cause}"));
+        let what = format!("[http] tls_certificate and tls_key: {why}{cause}");
         report.unmet(
             "http",
             what,

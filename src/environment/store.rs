@@ -7,7 +7,10 @@ use crate::config::{Config, Loaded, format_size};
 use crate::daemon::host_options;
 use crate::disk;
 use crate::index;
-use crate::store::{Database, DatabaseInspection, Inspection, denied, follow_moved, inspect};
+use crate::store::{
+    Database, DatabaseInspection, Inspection, denied, disagreement_with_others, follow_moved,
+    inspect,
+};
 
 /// The store is intact and has a schema that this docent knows, and the index is intact. Gives whether a daemon may have it.
 pub(super) fn store(loaded: &Loaded, report: &mut EnvironmentReport) -> bool {
@@ -74,7 +77,8 @@ fn database(loaded: &Loaded, report: &mut EnvironmentReport) {
     if let (Ok(Some(database)), Ok(Some(found))) = (&database, &inspected)
         && found.is_current
     {
-        let differs = database.disagreement(&host_options(&loaded.config, loaded.show()));
+        let differs =
+            disagreement_with_others(database, &host_options(&loaded.config, loaded.show()));
         if let Some(why) = differs.unwrap_or_else(Some) {
             let why = why.to_string();
             let (what, remedy) = why.split_once("; ").unwrap_or((&why, "correct [store]"));

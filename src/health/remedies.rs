@@ -11,9 +11,7 @@ impl Detector {
             }
             Detector::AgentUnavailable => "restore what the agent needs; it continues by itself",
             Detector::StoreReplaced => "put the same files back, or restart docent",
-            Detector::StoreUnwritable => {
-                "free space on the disk of the store, or repair the disk or the database; work continues by itself"
-            }
+            Detector::StoreUnwritable => "free space, or repair the disk or database",
             Detector::Integrity => {
                 "stop docent, then restore a backup of the store, or move store.db away with its -wal file (with PostgreSQL: name an empty database): docent then reads all documents again"
             }

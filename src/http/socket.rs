@@ -12,7 +12,6 @@ use thiserror::Error;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use crate::config::{Untrusted, group_id, trusted};
-use crate::error::chain;
 use crate::log_once::LogOnce;
 
 /// Connections that wait to be accepted.
@@ -102,6 +101,12 @@ impl ControlSocket {
             std::fs::remove_file(&self.path).ok();
         }
     }
+}
+
+/// An error and its causes.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |e| e.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Opens the control socket at `path`: 0600, or 0660 for `group` if one is named. Its folder is made if it is missing,

@@ -13,7 +13,6 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 
-use crate::error::chain;
 use crate::log_once::LogOnce;
 
 /// Why TLS cannot be served.
@@ -116,7 +115,7 @@ impl Tls {
                 tracing::info!(%certificate, "the certificate was read again");
             }
             Err(error) => {
-                let why = chain(&error);
+                let why = super::socket::chain(&error);
                 if self.unusable.is_new(Some(why.clone())) {
                     tracing::error!(%certificate, why, "the new certificate cannot be used; the previous one stays in use");
                 }

@@ -89,7 +89,7 @@ pub(crate) use health::{
 };
 pub(crate) use history::AgentTimes;
 pub use hosts::HostOptions;
-pub(crate) use hosts::INDEXED_BY;
+pub(crate) use hosts::{INDEXED_BY, disagreement_with_others};
 pub(crate) use identity::StoreIdentity;
 pub(crate) use ingress::{IngressDead, IngressDeadRow};
 pub(crate) use jobs::{JobChange, JobPlanned, JobState};

@@ -204,15 +204,22 @@ fn disagreement(all: &BTreeMap<String, String>, options: &HostOptions) -> Option
     })
 }
 
-/// How this host differs from what others that are at work agree on, before it joins them.
-pub(in crate::store) fn disagreement_with_others(
-    connection: &Connection,
+/// How this host differs from what others that work on the store agree on, before it joins them.
+///
+/// # Errors
+/// The database cannot be used.
+pub(crate) fn disagreement_with_others(
+    database: &Database,
     options: &HostOptions,
-) -> sql::Result<Option<DatabaseError>> {
-    if !leases::are_others_at_work(connection, &options.instance)? {
-        return Ok(None);
-    }
-    Ok(disagreement(&leases::settings(connection)?, options))
+) -> Result<Option<DatabaseError>, DatabaseError> {
+    let ask = || -> sql::Result<Option<DatabaseError>> {
+        let connection = Connection::Postgres(Box::new(database.connect_reader()?));
+        if !leases::are_others_at_work(&connection, &options.instance)? {
+            return Ok(None);
+        }
+        Ok(disagreement(&leases::settings(&connection)?, options))
+    };
+    ask().map_err(|error| database.unreachable(&error))
 }
 
 /// The first key with two values. One that is only on one side is a difference if the other side has nothing of its table, such as a

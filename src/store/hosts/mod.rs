@@ -5,7 +5,8 @@ mod membership;
 
 use std::collections::BTreeMap;
 
-pub(super) use join::{disagreement_with_others, join};
+pub(crate) use join::disagreement_with_others;
+pub(super) use join::join;
 pub(super) use membership::Membership;
 
 /// The key, among the settings of the store, of what chunks and embeddings are made by: the version has it, and not the config.

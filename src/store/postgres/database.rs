@@ -14,7 +14,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::checksums;
 use crate::store::schema;
 use crate::store::sql::{self, Connection, Patience, Session, Silence, told};
-use crate::store::{DatabaseError, HostOptions, StoreIdentity, hosts};
+use crate::store::{DatabaseError, StoreIdentity};
 
 /// How long connecting may take, and how long what was sent may stay unconfirmed.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -281,21 +281,6 @@ impl Database {
             })
         });
         found.map_err(|error| self.unreachable(&error))
-    }
-
-    /// How this host differs from what others that work on the store agree on.
-    ///
-    /// # Errors
-    /// The database cannot be used.
-    pub(crate) fn disagreement(
-        &self,
-        options: &HostOptions,
-    ) -> Result<Option<DatabaseError>, DatabaseError> {
-        let session = self.connect(READER);
-        let session = session.map_err(|error| self.unreachable(&error))?;
-        let connection = Connection::Postgres(Box::new(session));
-        hosts::disagreement_with_others(&connection, options)
-            .map_err(|error| self.unreachable(&error))
     }
 
     /// Checks that the server can keep what it is given.
