@@ -56,6 +56,16 @@ pub(super) fn is_stop_term(term: &str) -> bool {
     STOP_TERMS.contains(term)
 }
 
+/// Whether a folded piece is a word so frequent that it says nothing.
+pub(super) fn is_stop_word(piece: &str) -> bool {
+    let mut is_stop_word = false;
+    each_term(piece, |term| {
+        is_stop_word = is_stop_term(term);
+        false
+    });
+    is_stop_word
+}
+
 /// The analyser of what is scored: words without case, accents and endings; no signs. A row of characters of a script
 /// without spaces gives each of them and each two neighbours, for its words are not told.
 pub(super) fn analyser() -> TextAnalyzer {

@@ -42,6 +42,7 @@ mod symbols;
 #[cfg(test)]
 mod testing;
 mod vector;
+mod wording;
 mod words;
 mod writer;
 

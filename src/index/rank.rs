@@ -14,6 +14,7 @@ use super::published::Published;
 use super::query::{Boost, Candidate, KEYWORD_WEIGHT, Query, VECTOR_WEIGHT};
 use super::signals::Signals;
 use super::symbols::folded;
+use super::wording::Wording;
 use crate::document::Role;
 
 /// The best chunk of a file is raised by this part if the file has so many further ones that are as good as the best of all, and
@@ -37,6 +38,9 @@ const ELSEWHERE: f64 = 0.6;
 /// says nothing.
 const TITLE: f64 = 1.0;
 const TITLE_FALL: i32 = 4;
+/// A chunk that has the wording of the query. Any text has some of the pairs of words of a long question: a part counts much less.
+const WORDING: f64 = 2.0;
+const WORDING_FALL: i32 = 3;
 /// A chunk that has a quoted part of the query.
 const QUOTED: f64 = 1.0;
 /// Files that are not the thing itself, unless the query speaks of them.
@@ -84,6 +88,7 @@ pub(super) struct Ranking<'a> {
     pub(super) terms: &'a Terms,
     pub(super) scores: &'a Scores,
     pub(super) signals: &'a Signals,
+    pub(super) wording: &'a Wording,
 }
 
 impl Ranking<'_> {
@@ -146,6 +151,8 @@ impl Ranking<'_> {
         chunk.multiply("definition", 1.0 + self.defines(chunk));
         if let Some(address) = chunk.slot.address {
             let segments = &self.published.segments;
+            let same = self.wording.share(address).powi(WORDING_FALL);
+            chunk.multiply("wording", 1.0 + WORDING * same);
             let titled = self.signals.titled(segments, address);
             let worth = (2.0 * titled - 1.0).max(0.0).powi(TITLE_FALL);
             chunk.multiply("title", 1.0 + TITLE * worth);
@@ -435,7 +442,7 @@ mod tests {
             document(1, "a.dat", &[("", "brown quick fox agent")]),
             document(2, "b.dat", &[("", "quick brown fox agent")]),
         ];
-        assert_eq!(order(&files, "agent quick brown"), [100, 200]);
+        assert_eq!(order(&files, "quick brown"), [100, 200]);
         assert_eq!(order(&files, "agent \"quick brown\""), [200, 100]);
         assert_eq!(order(&files, "\"quick brown\""), [200]);
     }

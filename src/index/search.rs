@@ -1,6 +1,6 @@
 //! One search over keywords and vectors, as measured in the design: 0.55 · keywords + 0.45 · vectors, and what `rank` makes of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::analyse::{Terms, query_terms};
 use super::best::Best;
@@ -13,6 +13,7 @@ use super::published::Published;
 use super::query::{Candidate, Query};
 use super::rank::Ranking;
 use super::signals::Signals;
+use super::wording::Wording;
 use crate::embed::Quantised;
 
 /// The least score of a chunk that is about a query of [`LEAST_SCORE_TERMS`] terms, among up to a thousand chunks.
@@ -57,16 +58,8 @@ pub(crate) struct Found {
 /// Searches one published state.
 pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, IndexError> {
     let terms = query_terms(query.text);
-    let phrases = terms.phrases.iter();
-    let mut having = phrases
-        .map(|phrase| published.segments.with_phrase(phrase))
-        .collect::<tantivy::Result<Vec<Containing>>>()
+    let having = quoted(published, &terms, query.refuted)
         .map_err(IndexError::keyword("look for quoted parts"))?;
-    for (having, refuted) in having.iter_mut().zip(query.refuted) {
-        let slots = refuted.iter().filter_map(|n| published.chunks.slot(*n));
-        let addresses = slots.filter_map(|slot| published.chunks.slots()[slot].address);
-        addresses.for_each(|address| having.remove(address));
-    }
     let required = terms.phrases.iter().zip(&having);
     let required = required.filter(|(phrase, _)| terms.requires(phrase, query.exact));
     let looking = Looking {
@@ -88,12 +81,18 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
     if let Some(vector) = query.vector {
         slots.extend(looking.nearest(vector));
     }
+    let addresses = slots
+        .iter()
+        .filter_map(|slot| published.chunks.slots()[*slot].address);
+    let wording = Wording::read(&published.segments, terms.verbatim.as_ref(), addresses)
+        .map_err(IndexError::keyword("compare the wording"))?;
     let ranking = Ranking {
         published,
         query,
         terms: &terms,
         scores: &scores,
         signals: &signals,
+        wording: &wording,
     };
     let (mut candidates, best) = ranking.order(slots.into_iter());
     let any = !candidates.is_empty();
@@ -127,6 +126,24 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
         cut: terms.cut,
         dangling,
     })
+}
+
+/// For each quoted part, the chunks that have it; without those that are known not to.
+fn quoted(
+    published: &Published,
+    terms: &Terms,
+    refuted: &[HashSet<u64>],
+) -> tantivy::Result<Vec<Containing>> {
+    let phrases = terms.phrases.iter();
+    let having = phrases.map(|phrase| published.segments.with_phrase(phrase));
+    let mut having: Vec<Containing> = having.collect::<tantivy::Result<_>>()?;
+    let chunks = &published.chunks;
+    for (having, refuted) in having.iter_mut().zip(refuted) {
+        let slots = refuted.iter().filter_map(|number| chunks.slot(*number));
+        let addresses = slots.filter_map(|slot| chunks.slots()[slot].address);
+        addresses.for_each(|address| having.remove(address));
+    }
+    Ok(having)
 }
 
 /// A search on its way.
@@ -245,7 +262,7 @@ fn least_score(chunks: u64, terms: &Terms) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{HashMap, HashSet};
+    use std::collections::HashMap;
     use std::sync::Arc;
 
     use tantivy::fieldnorm::FieldNormReader;
