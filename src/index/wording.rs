@@ -28,7 +28,7 @@ struct Pair {
     weight: u32,
 }
 
-/// For each of some chunks, the part of a query's pairs that it has.
+/// For each of some chunks, the part of a query's pairs that it has, or the beginning of what comes after it.
 #[derive(Default)]
 pub(super) struct Wording {
     shares: BTreeMap<Address, f64>,

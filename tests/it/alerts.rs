@@ -404,7 +404,9 @@ fn a_webhook_is_told_over_tls_if_its_certificate_is_trusted() {
     let mut command = world.command(["run"]);
     command.env("SSL_CERT_FILE", world.path().join("authority.pem"));
     let daemon = world.spawn_as(command);
-    assert_eq!(next(), "system", "{}", world.log());
+    // What was received may come again if docent was stopped before it had noted that.
+    let after_own = std::iter::repeat_with(next).find(|rule| rule != "own");
+    assert_eq!(after_own.as_deref(), Some("system"), "{}", world.log());
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
 }
 
