@@ -162,7 +162,7 @@ impl Target {
         self.is_complete
     }
 
-    /// Begins the transaction that makes the copy; `sources`: see [`StoreIdentity::into_sources`].
+    /// Begins the transaction that makes the copy; `sources`: see `StoreIdentity::into_sources`.
     pub(super) fn begin(&self, sources: &[String]) -> Result<(), CopyError> {
         self.side.begin()?;
         if self.is_complete {
