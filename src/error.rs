@@ -175,9 +175,10 @@ impl From<OpenError> for Fatal {
         let exit = match &error {
             OpenError::InUse(_) => Exit::Temporary,
             OpenError::Denied(_) => Exit::Permission,
-            OpenError::Corrupt { .. } | OpenError::Newer { .. } | OpenError::Moved { .. } => {
-                Exit::Data
-            }
+            OpenError::Corrupt { .. }
+            | OpenError::Newer { .. }
+            | OpenError::Moved { .. }
+            | OpenError::Unfinished(_) => Exit::Data,
             OpenError::Io { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => Exit::Permission,
                 // Something else is where the folder, or one above it, is to be.

@@ -76,7 +76,7 @@ fn fatal(error: CopyError, from: &StorePlace) -> Fatal {
         }
         CopyError::Side { .. } | CopyError::Table { .. } | CopyError::File { .. } => {
             Fatal::new(Exit::Unavailable, error)
-                .hint("the store is as it was; run the command again once the cause is gone")
+                .hint("nothing is lost; run the command again once the cause is gone")
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::daemon::host_options;
 use crate::disk;
 use crate::index;
 use crate::store::{
-    Database, DatabaseInspection, Inspection, denied, disagreement_with_others, follow_moved,
-    inspect,
+    Database, DatabaseInspection, FINISH_COPY, Inspection, denied, disagreement_with_others,
+    follow_moved, inspect,
 };
 
 /// The store is intact and has a schema that this docent knows, and the index is intact. Gives whether a daemon may have it.
@@ -101,6 +101,11 @@ fn database(loaded: &Loaded, report: &mut EnvironmentReport) {
             "store",
             format!("the store: it was moved from this database to {to}"),
             follow_moved(&to),
+        ),
+        Ok(Some(found)) if found.is_unfinished => report.unmet(
+            "store",
+            "the store: what is in the database is a copy that is not finished",
+            FINISH_COPY,
         ),
         Ok(Some(found)) => {
             report.notes.push(format!(

@@ -42,6 +42,9 @@ pub enum OpenError {
     /// The store was copied, and the copy is the one that counts.
     #[error("the store {place} was moved to {to}; {}", follow_moved(.to))]
     Moved { place: String, to: String },
+    /// The store is a copy, and its source may still be used.
+    #[error("the store {0} is a copy that is not finished; {FINISH_COPY}")]
+    Unfinished(String),
     /// The disk is full or fails.
     #[error("cannot open the store {path}: {cause}", path = .path.display())]
     Unavailable { path: PathBuf, cause: String },
@@ -49,6 +52,9 @@ pub enum OpenError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }
+
+/// What to do about a copy that is not finished.
+pub(crate) const FINISH_COPY: &str = "run the same `docent store copy` again";
 
 /// What to do about a store that was moved to this place, as it is shown.
 pub(crate) fn follow_moved(to: &str) -> String {

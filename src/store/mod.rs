@@ -81,7 +81,9 @@ pub(crate) use dead::DeadLetter;
 pub(crate) use digest::Digest;
 pub(crate) use documents::{DocumentRow, DocumentState, DocumentVersion};
 pub(crate) use due::DueBy;
-pub(crate) use error::{DatabaseError, OpenError, ReadError, WriteError, follow_moved};
+pub(crate) use error::{
+    DatabaseError, FINISH_COPY, OpenError, ReadError, WriteError, follow_moved,
+};
 pub(crate) use events::{DeliveryView, EventFilter};
 pub(crate) use fence::{Fence, Incarnation};
 pub(crate) use health::{

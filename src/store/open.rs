@@ -63,7 +63,7 @@ impl Store {
     /// # Errors
     /// Another daemon has it, it is damaged or newer, or the disk refuses: see [`OpenError`].
     pub fn open(data_dir: &Path, options: StoreOptions) -> Result<(Store, Closer), OpenError> {
-        let (connection, lock) = open_file(data_dir)?;
+        let (connection, lock) = open_file(data_dir, IfMoved::Refuse)?;
         let path = file(data_dir);
         let source = Source::File(path.clone());
         let refuse = |error: sql::Error| refuse(&source, error);
@@ -107,7 +107,7 @@ impl Store {
     ) -> Result<(Store, Closer), OpenError> {
         let lock = private(data_dir)?;
         let database = Arc::new(database);
-        let connection = open_connection(&database, Writers::Shared)?;
+        let connection = open_connection(&database, Writers::Shared, IfMoved::Refuse)?;
         tell_of_another_store(&connection, data_dir);
         let crash = last_crash(data_dir);
         let (identity, leases) =
@@ -213,8 +213,19 @@ pub(super) fn file(data_dir: &Path) -> PathBuf {
     data_dir.join("store.db")
 }
 
+/// What is done about a store that was moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IfMoved {
+    Refuse,
+    /// It may be that its copy must be finished.
+    Open,
+}
+
 /// Takes the lock on `data_dir`, and opens the store in it to write.
-pub(super) fn open_file(data_dir: &Path) -> Result<(Connection, Arc<Lock>), OpenError> {
+pub(super) fn open_file(
+    data_dir: &Path,
+    if_moved: IfMoved,
+) -> Result<(Connection, Arc<Lock>), OpenError> {
     let lock = private(data_dir)?;
     let path = file(data_dir);
     if sqlite::is_emptied(&path) {
@@ -230,7 +241,7 @@ pub(super) fn open_file(data_dir: &Path) -> Result<(Connection, Arc<Lock>), Open
     private_file(&path)?;
     let connection = sqlite::connect_writer(&path);
     let connection = Connection::Sqlite(connection.map_err(|e| refuse_file(&path, &e.into()))?);
-    prepare(&connection, &Source::File(path))?;
+    prepare(&connection, &Source::File(path), if_moved)?;
     Ok((connection, lock))
 }
 
@@ -238,6 +249,7 @@ pub(super) fn open_file(data_dir: &Path) -> Result<(Connection, Arc<Lock>), Open
 pub(super) fn open_connection(
     database: &Arc<Database>,
     writers: Writers,
+    if_moved: IfMoved,
 ) -> Result<Connection, OpenError> {
     let source = Source::Database(database.clone());
     let until = Instant::now() + PREDECESSOR;
@@ -245,13 +257,13 @@ pub(super) fn open_connection(
         let connection = connect(database, writers)?;
         let found = schema::version(&connection).map_err(|error| refuse(&source, error))?;
         if writers == Writers::Alone || found >= schema::VERSION {
-            prepare(&connection, &source)?;
+            prepare(&connection, &source, if_moved)?;
             return Ok(connection);
         }
         drop(connection);
         // It is brought forward by one host, while none is at work. One that starts at the same time may do so first.
         match database.connect_writer(Writers::Alone) {
-            Ok(alone) => prepare(&alone, &source)?,
+            Ok(alone) => prepare(&alone, &source, if_moved)?,
             Err(DatabaseError::InUse(_)) if Instant::now() < until => {
                 std::thread::park_timeout(AGAIN);
             }
@@ -313,7 +325,7 @@ pub(super) fn private_file(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Brings a store that is whole, stands here, and has a schema that this docent knows, forward.
-fn prepare(connection: &Connection, source: &Source) -> Result<(), OpenError> {
+fn prepare(connection: &Connection, source: &Source, if_moved: IfMoved) -> Result<(), OpenError> {
     let refuse = |error: sql::Error| refuse(source, error);
     let found = schema::version(connection).map_err(refuse)?;
     if found > schema::VERSION {
@@ -328,12 +340,14 @@ fn prepare(connection: &Connection, source: &Source) -> Result<(), OpenError> {
     {
         whole(file, path)?;
     }
-    let moved_to = match found {
-        0 => None,
-        _ => schema::moved_to(connection).map_err(refuse)?,
-    };
-    if let Some(to) = moved_to {
-        let place = source.shown();
+    let place = source.shown();
+    if found > 0 && schema::is_unfinished(connection).map_err(refuse)? {
+        return Err(OpenError::Unfinished(place));
+    }
+    if found > 0
+        && if_moved == IfMoved::Refuse
+        && let Some(to) = schema::moved_to(connection).map_err(refuse)?
+    {
         return Err(OpenError::Moved { place, to });
     }
     forward(connection, found).map_err(refuse)

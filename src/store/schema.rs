@@ -166,14 +166,16 @@ pub(super) const TABLES: &[&str] = &[
 ];
 
 /// The tables of those who work on a store: another store has others.
-#[cfg(test)]
 const HOST_TABLES: [&str; 3] = ["host", "lease", "restart_wanted"];
 
 /// What `meta` says of the store itself, and not of what is in it.
-pub(super) const OWN_FACTS: [&str; 5] = [ID, "schema", "batch", COPY_OF, MOVED_TO];
+pub(super) const OWN_FACTS: [&str; 6] = [ID, "schema", "batch", COPY_OF, UNFINISHED, MOVED_TO];
 
 /// The name under which a copy has the id of the store that it was made of.
 const COPY_OF: &str = "copy_of";
+
+/// The name of the fact that a copy is not to be used yet, as its source may still be.
+const UNFINISHED: &str = "unfinished";
 
 /// The name under which a store that was copied says where its copy is.
 pub(super) const MOVED_TO: &str = "moved_to";
@@ -287,6 +289,28 @@ pub(super) fn copied_from(connection: &Connection) -> sql::Result<Vec<String>> {
 
 pub(super) fn mark_copied_from(connection: &Connection, sources: &[String]) -> sql::Result<()> {
     put_fact(connection, COPY_OF, &sources.join(" "))
+}
+
+/// Whether it is a copy that is not to be used yet.
+pub(super) fn is_unfinished(connection: &Connection) -> sql::Result<bool> {
+    Ok(fact(connection, UNFINISHED)?.is_some())
+}
+
+pub(super) fn mark_unfinished(connection: &Connection) -> sql::Result<()> {
+    put_fact(connection, UNFINISHED, "yes")
+}
+
+pub(super) fn mark_finished(connection: &Connection) -> sql::Result<()> {
+    let delete = "DELETE FROM meta WHERE name = ?1";
+    connection.execute(delete, [UNFINISHED]).map(drop)
+}
+
+/// Removes all tables of the store.
+pub(super) fn drop_tables(connection: &Connection) -> sql::Result<()> {
+    for table in TABLES.iter().chain(&HOST_TABLES) {
+        connection.execute_batch(&format!("DROP TABLE {table}"))?;
+    }
+    Ok(())
 }
 
 /// Where the store was moved to.

@@ -103,18 +103,22 @@ impl Place {
     }
 
     async fn open(self, options: StoreOptions) -> Opened {
+        let (store, closer) = self.try_open(options).await.unwrap();
+        Opened {
+            store,
+            closer,
+            place: self,
+        }
+    }
+
+    async fn try_open(&self, options: StoreOptions) -> Result<(Store, Closer), OpenError> {
         let data_dir = self.dir.path().to_owned();
         let database = self.database.as_ref().map(TestDatabase::reached);
         let opening = tokio::task::spawn_blocking(move || match database {
             None => Store::open(&data_dir, options),
             Some(database) => Store::open_database(&data_dir, database, options, host()),
         });
-        let (store, closer) = opening.await.unwrap().unwrap();
-        Opened {
-            store,
-            closer,
-            place: self,
-        }
+        opening.await.unwrap()
     }
 
     /// What stands in the store is changed by another program.

@@ -320,10 +320,14 @@ fn a_copy_that_is_killed_leaves_its_source_or_is_complete() {
         same(&known, &world.knowledge(QUERIES));
         assert_eq!(daemon.stop(), Some(0), "{}", world.log());
     }
-    if !moved {
-        let copied = world.cli(copy);
-        assert_eq!(copied.code(), 0, "{}", copied.stderr());
-    }
+    let copied = world.cli(copy);
+    let was_finished = moved && copied.stderr().contains("was moved to postgres://");
+    assert_eq!(
+        copied.code(),
+        if was_finished { 65 } else { 0 },
+        "{}",
+        copied.stderr()
+    );
     store(&world, &format!("url = \"{url}\""));
     let daemon = world.start();
     world.wait();

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::store::{OpenError, sql};
 
-/// Why a store was not copied. The source is as it was.
+/// Why a store was not copied. Nothing is lost: the source is as it was, or the copy has only to be finished.
 #[derive(Debug, Error)]
 pub(crate) enum CopyError {
     #[error(transparent)]
@@ -34,7 +34,7 @@ pub(crate) enum CopyError {
         source: io::Error,
     },
     #[error(
-        "the table {0} of the copy differs from that of the source; the copy is not valid: remove it, and copy again"
+        "the table {0} of the copy differs from that of the source, so the copy was not kept; run the command again, and if it differs again, have the disks and the memory of both machines checked"
     )]
     Differs(&'static str),
 }

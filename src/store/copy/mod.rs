@@ -1,8 +1,11 @@
 //! Copies a whole store into an empty one, on either engine.
 //!
 //! The copy has an id of its own and remembers whose copy it is, so that it may take over that store's namespace on Redis. All
-//! rows are read back and compared before the copy counts; then the source is marked as moved, and can no longer be opened.
-//! If the copying ends before that, the source is as it was.
+//! rows are read back and compared before the copy counts.
+//!
+//! At no moment can both be opened. The copy is committed, but not to be used yet; then the source is marked as moved; then the
+//! copy is finished. A copying that was interrupted is repeated: before the source was marked, it begins anew, as the source may
+//! have gone on; after that, it finishes the copy.
 
 mod error;
 mod rows;
@@ -13,7 +16,8 @@ pub(crate) use side::StorePlace;
 
 use serde::Serialize;
 
-use super::{StoreIdentity, audit, schema};
+use super::{OpenError, StoreIdentity, audit, schema};
+use rows::TableSum;
 use side::{Side, Target};
 
 /// A table that was copied.
@@ -37,8 +41,7 @@ pub(crate) struct CopySummary {
 /// It waits for disks and servers; it needs a runtime around it, on a thread that may block.
 ///
 /// # Errors
-/// See [`CopyError`]. If it was interrupted after the copy was complete and before the source was marked, it may be repeated: it
-/// then compares the two, and marks the source.
+/// See [`CopyError`]. It may be repeated.
 pub(crate) fn copy(
     from: &StorePlace,
     to: &StorePlace,
@@ -46,29 +49,49 @@ pub(crate) fn copy(
 ) -> Result<CopySummary, CopyError> {
     let source = Side::source(from)?;
     let identity = StoreIdentity::read(&source.connection).map_err(source.failed("read"))?;
-    let target = Target::open(to, identity.id())?;
     source.begin()?;
+    if let Some(moved_to) = source.moved_to()? {
+        let target = Target::to_finish(to, identity.id())?;
+        let target = target.ok_or_else(|| OpenError::Moved {
+            place: from.shown(),
+            to: moved_to,
+        })?;
+        let counted = summary(&source, |table| {
+            rows::sum(&source.connection, table).map_err(source.failed("read"))
+        })?;
+        target.finish()?;
+        return Ok(counted);
+    }
+    let target = Target::open(to, identity.id())?;
     target.begin(&identity.into_sources())?;
-    let mut tables = Vec::new();
-    for table in schema::TABLES {
+    let written = &target.side().connection;
+    let copied = summary(&source, |table| {
         let told = |rows| progress(table, rows);
-        let read = match target.is_complete() {
-            false => rows::copy(&source.connection, &target.side().connection, table, told),
-            true => rows::sum(&source.connection, table),
-        };
-        let read = read.map_err(|source| CopyError::Table { table, source })?;
-        let written = rows::sum(&target.side().connection, table);
-        if read != written.map_err(target.side().failed("read back"))? {
-            return Err(CopyError::Differs(table));
+        let read = rows::copy(&source.connection, written, table, told)
+            .map_err(|source| CopyError::Table { table, source })?;
+        let found = rows::sum(written, table).map_err(target.side().failed("read back"))?;
+        match read == found {
+            true => Ok(read),
+            false => Err(CopyError::Differs(table)),
         }
-        tables.push(CopiedTable {
-            name: table,
-            rows: read.rows(),
-        });
+    })?;
+    target.commit()?;
+    source.mark_moved(&to.shown())?;
+    target.finish()?;
+    Ok(copied)
+}
+
+/// What is copied, with what `each` says of each table.
+fn summary(
+    source: &Side,
+    mut each: impl FnMut(&'static str) -> Result<TableSum, CopyError>,
+) -> Result<CopySummary, CopyError> {
+    let mut tables = Vec::new();
+    for &name in schema::TABLES {
+        let rows = each(name)?.rows();
+        tables.push(CopiedTable { name, rows });
     }
     let head = audit::counters(&source.connection).map_err(source.failed("read"))?;
-    target.finish()?;
-    source.mark_moved(&to.shown())?;
     Ok(CopySummary {
         tables,
         audit_number: head.audit_n,

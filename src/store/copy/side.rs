@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use super::error::CopyError;
 use crate::store::lock::Lock;
+use crate::store::open::{self, IfMoved};
 use crate::store::postgres::{self, Database, Writers};
 use crate::store::sql::{self, Connection};
-use crate::store::{open, schema, sqlite};
+use crate::store::{schema, sqlite};
 
 /// Where a store is.
 #[derive(Debug)]
@@ -37,23 +38,22 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// Opens the store that is to be copied, as a start of docent would.
+    /// Opens the store that is to be copied, as a start of docent would, also if it was moved.
     pub(super) fn source(place: &StorePlace) -> Result<Side, CopyError> {
         let (connection, lock) = match place {
             StorePlace::Folder(folder) => {
-                let there =
-                    std::fs::metadata(open::file(folder)).is_ok_and(|found| found.len() > 0);
-                if !there {
+                if !is_there(&open::file(folder)) {
                     return Err(CopyError::Absent(place.shown()));
                 }
-                let (connection, lock) = open::open_file(folder)?;
+                let (connection, lock) = open::open_file(folder, IfMoved::Open)?;
                 (connection, Some(lock))
             }
             StorePlace::Database(database) => {
                 if database.inspect().map_err(open_error)?.schema == 0 {
                     return Err(CopyError::Absent(place.shown()));
                 }
-                (open::open_connection(database, Writers::Alone)?, None)
+                let connection = open::open_connection(database, Writers::Alone, IfMoved::Open)?;
+                (connection, None)
             }
         };
         Ok(Side {
@@ -61,6 +61,32 @@ impl Side {
             shown: place.shown(),
             _lock: lock,
         })
+    }
+
+    /// Opens the database in which a copy is made.
+    fn writing(database: &Database) -> Result<Side, CopyError> {
+        Ok(Side {
+            connection: open::connect(database, Writers::Alone)?,
+            shown: database.shown().to_owned(),
+            _lock: None,
+        })
+    }
+
+    /// Where the store was moved to.
+    pub(super) fn moved_to(&self) -> Result<Option<String>, CopyError> {
+        schema::moved_to(&self.connection).map_err(self.failed("read"))
+    }
+
+    /// Whether there is a store that was copied from the store `source`.
+    fn is_copy_of(&self, source: &str) -> Result<bool, CopyError> {
+        let connection = &self.connection;
+        let is_copy = schema::version(connection).and_then(|found| {
+            Ok(found > 0
+                && schema::copied_from(connection)?
+                    .first()
+                    .is_some_and(|of| of == source))
+        });
+        is_copy.map_err(self.failed("read"))
     }
 
     /// Turns an error of SQL into one that names this side.
@@ -90,67 +116,88 @@ impl Side {
 /// The store that is made.
 pub(super) struct Target {
     side: Side,
-    /// The copy was made before, and its source was not marked.
-    is_complete: bool,
-    /// The file that is written, and what it is called when it is complete.
+    /// There is a copy that was not finished, and whose source may have gone on.
+    replaces: bool,
+    /// The file that is written, and what it is called when it is finished. A database says itself whether it is.
     file: Option<(PathBuf, PathBuf)>,
 }
 
 impl Target {
-    /// Opens an empty place, or one that holds the copy of the store `source`.
+    /// Opens an empty place, or one with an unfinished copy of the store `source`, which will be replaced.
     pub(super) fn open(place: &StorePlace, source: &str) -> Result<Target, CopyError> {
         match place {
-            StorePlace::Folder(folder) => Target::in_folder(folder, place, source),
+            StorePlace::Folder(folder) => {
+                let lock = open::private(folder)?;
+                let (building, path) = files(folder);
+                if is_there(&path) {
+                    return Err(CopyError::Occupied(place.shown()));
+                }
+                remove(&building)?;
+                open::private_file(&building)?;
+                Target::in_file(place, (building, path), lock)
+            }
             StorePlace::Database(database) => {
-                let connection = open::connect(database, Writers::Alone)?;
-                Target::on(connection, place, source)
+                let side = Side::writing(database)?;
+                let replaces = schema::version(&side.connection).map_err(side.failed("read"))? > 0;
+                if replaces
+                    && !(side.is_copy_of(source)?
+                        && schema::is_unfinished(&side.connection).map_err(side.failed("read"))?)
+                {
+                    return Err(CopyError::Occupied(side.shown));
+                }
+                Ok(Target {
+                    side,
+                    replaces,
+                    file: None,
+                })
             }
         }
     }
 
-    fn in_folder(folder: &Path, place: &StorePlace, source: &str) -> Result<Target, CopyError> {
-        let lock = open::private(folder)?;
-        let path = open::file(folder);
-        let there = std::fs::metadata(&path).is_ok_and(|found| found.len() > 0);
-        let building = path.with_extension("db-copy");
-        let opened = match there {
-            true => path.clone(),
-            false => {
-                remove(&building)?;
-                open::private_file(&building)?;
-                building.clone()
+    /// Opens the copy of the store `source` that only has to be finished, if there is one.
+    pub(super) fn to_finish(place: &StorePlace, source: &str) -> Result<Option<Target>, CopyError> {
+        let target = match place {
+            StorePlace::Folder(folder) => {
+                let (building, path) = files(folder);
+                if is_there(&path) || !is_there(&building) {
+                    return Ok(None);
+                }
+                let lock = open::private(folder)?;
+                Target::in_file(place, (building, path), lock)?
+            }
+            StorePlace::Database(database) => {
+                if !database.inspect().map_err(open_error)?.is_unfinished {
+                    return Ok(None);
+                }
+                Target {
+                    side: Side::writing(database)?,
+                    replaces: false,
+                    file: None,
+                }
             }
         };
-        let refuse = |source: rusqlite::Error| CopyError::Side {
+        let is_ours = target.side.is_copy_of(source)?;
+        Ok(is_ours.then_some(target))
+    }
+
+    fn in_file(
+        place: &StorePlace,
+        (building, path): (PathBuf, PathBuf),
+        lock: Arc<Lock>,
+    ) -> Result<Target, CopyError> {
+        let connection = sqlite::connect_copy(&building).map_err(|source| CopyError::Side {
             attempt: "open",
             shown: place.shown(),
             source: source.into(),
-        };
-        let connection = sqlite::connect_copy(&opened).map_err(refuse)?;
-        let mut target = Target::on(Connection::Sqlite(connection), place, source)?;
-        target.side._lock = Some(lock);
-        target.file = (!there).then_some((building, path));
-        Ok(target)
-    }
-
-    fn on(connection: Connection, place: &StorePlace, source: &str) -> Result<Target, CopyError> {
-        let side = Side {
-            connection,
-            shown: place.shown(),
-            _lock: None,
-        };
-        let found = schema::version(&side.connection).map_err(side.failed("read"))?;
-        let is_complete = found > 0;
-        if is_complete {
-            let sources = schema::copied_from(&side.connection).map_err(side.failed("read"))?;
-            if sources.first().map(String::as_str) != Some(source) || found != schema::VERSION {
-                return Err(CopyError::Occupied(side.shown));
-            }
-        }
+        })?;
         Ok(Target {
-            side,
-            is_complete,
-            file: None,
+            side: Side {
+                connection: Connection::Sqlite(connection),
+                shown: place.shown(),
+                _lock: Some(lock),
+            },
+            replaces: false,
+            file: Some((building, path)),
         })
     }
 
@@ -158,34 +205,39 @@ impl Target {
         &self.side
     }
 
-    pub(super) fn is_complete(&self) -> bool {
-        self.is_complete
-    }
-
     /// Begins the transaction that makes the copy; `sources`: see `StoreIdentity::into_sources`.
     pub(super) fn begin(&self, sources: &[String]) -> Result<(), CopyError> {
         self.side.begin()?;
-        if self.is_complete {
-            return Ok(());
-        }
         let connection = &self.side.connection;
+        if self.replaces {
+            schema::drop_tables(connection).map_err(self.side.failed("empty"))?;
+        }
         let made = schema::steps(connection, 0)
             .and_then(|()| schema::complete(connection))
-            .and_then(|()| schema::mark_copied_from(connection, sources));
+            .and_then(|()| schema::mark_copied_from(connection, sources))
+            .and_then(|()| match self.file {
+                None => schema::mark_unfinished(connection),
+                Some(_) => Ok(()),
+            });
         made.map_err(self.side.failed("create"))
     }
 
-    /// Makes the copy last.
-    pub(super) fn finish(self) -> Result<(), CopyError> {
+    /// Makes the copy last, which can only be finished or replaced so far.
+    pub(super) fn commit(&self) -> Result<(), CopyError> {
         let connection = &self.side.connection;
         if let Connection::Postgres(_) = connection {
             postgres::renumber(connection).map_err(self.side.failed("set the row numbers of"))?;
         }
         connection
             .execute_batch("COMMIT")
-            .map_err(self.side.failed("commit to"))?;
+            .map_err(self.side.failed("commit to"))
+    }
+
+    /// Lets the copy be used, once its source cannot be any more.
+    pub(super) fn finish(self) -> Result<(), CopyError> {
         let Some((building, path)) = self.file else {
-            return Ok(());
+            let finished = schema::mark_finished(&self.side.connection);
+            return finished.map_err(self.side.failed("finish"));
         };
         // SQLite has synchronised the file with its commit.
         drop(self.side.connection);
@@ -199,6 +251,17 @@ impl Target {
             source,
         })
     }
+}
+
+/// The file of a copy in this folder while it is made, and what it is called when it is finished.
+fn files(folder: &Path) -> (PathBuf, PathBuf) {
+    let path = open::file(folder);
+    (path.with_extension("db-copy"), path)
+}
+
+/// Whether there is a file with something in it.
+fn is_there(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.len() > 0)
 }
 
 /// Removes what an interrupted copy left.

@@ -144,7 +144,9 @@ pub(crate) struct DatabaseInspection {
     pub(crate) moved_to: Option<String>,
     /// This docent does not know the schema.
     pub(crate) is_newer: bool,
-    /// It is the schema of this docent, and the store was not moved.
+    /// It is a copy that is not finished.
+    pub(crate) is_unfinished: bool,
+    /// It is the schema of this docent, and the store may be used.
     pub(crate) is_current: bool,
     /// The server finds damage of its pages.
     pub(crate) has_checksums: bool,
@@ -263,19 +265,21 @@ impl Database {
                 connection.query_row("SELECT current_setting('server_version')", [], |row| {
                     row.get(0)
                 })?;
-            let (identity, moved_to) = match found {
-                0 => (None, None),
+            let (identity, moved_to, is_unfinished) = match found {
+                0 => (None, None, false),
                 _ => (
                     Some(StoreIdentity::read(&connection)?),
                     schema::moved_to(&connection)?,
+                    schema::is_unfinished(&connection)?,
                 ),
             };
             Ok(DatabaseInspection {
                 server,
                 schema: found,
-                is_current: found == schema::VERSION && moved_to.is_none(),
+                is_current: found == schema::VERSION && moved_to.is_none() && !is_unfinished,
                 identity,
                 moved_to,
+                is_unfinished,
                 is_newer: found > schema::VERSION,
                 has_checksums: checksums::are_kept(&connection)?,
             })

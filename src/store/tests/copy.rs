@@ -91,24 +91,114 @@ async fn a_store_is_copied_to_a_database_and_back_and_what_was_copied_does_not_o
     assert!(opened.store.verify_audit().await.unwrap().is_ok());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_copy_that_was_made_before_its_source_was_marked_is_compared_and_counts_only_if_it_is_equal()
- {
+/// Copies to `engine` from the other one; gives the two places, and what was copied.
+async fn copied_onto(engine: Engine) -> (Place, Place, CopySummary) {
     let (source, _) = filled().await;
     let target = Place::new(Engine::Database);
     let made = copied(folder(&source), database(&target)).await.unwrap();
-    source.change("DELETE FROM meta WHERE name = 'moved_to'");
-    let again = copied(folder(&source), database(&target)).await.unwrap();
-    assert_eq!(made, again);
-    source.change("DELETE FROM meta WHERE name = 'moved_to'");
-    target.change("UPDATE event SET source = 'x' WHERE seq = 77");
-    let differs = copied(folder(&source), database(&target)).await;
+    match engine {
+        Engine::Database => (source, target, made),
+        Engine::File => {
+            let home = Place::new(Engine::File);
+            let made = copied(database(&target), folder(&home)).await.unwrap();
+            (target, home, made)
+        }
+    }
+}
+
+async fn copied_to(source: &Place, target: &Place) -> Result<CopySummary, CopyError> {
+    let place = |place: &Place| match place.database {
+        Some(_) => database(place),
+        None => folder(place),
+    };
+    copied(place(source), place(target)).await
+}
+
+/// Makes of a finished copy one that was interrupted just before.
+fn unfinish(target: &Place) {
+    match target.database {
+        Some(_) => target.change("INSERT INTO meta (name, value) VALUES ('unfinished', 'yes')"),
+        None => {
+            let path = target.dir.path().join("store.db");
+            std::fs::rename(&path, path.with_extension("db-copy")).unwrap();
+        }
+    }
+}
+
+fn is_moved(result: &Result<CopySummary, CopyError>) -> bool {
+    matches!(result, Err(CopyError::Open(OpenError::Moved { .. })))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_source_was_not_marked_is_replaced_by_what_the_source_is_now() {
+    for engine in [Engine::File, Engine::Database] {
+        let (source, target, made) = copied_onto(engine).await;
+        unfinish(&target);
+        source.change("DELETE FROM meta WHERE name = 'moved_to'");
+        let opened = source.open(options()).await;
+        opened.store.publish(report("later")).await.unwrap();
+        let source = closed(opened).await;
+        let again = copied_to(&source, &target).await.unwrap();
+        assert_eq!(rows(&again, "event"), rows(&made, "event") + 1);
+        let opened = target.open(options()).await;
+        assert_eq!(opened.store.counts(AUDIT).owed, 150);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_source_was_marked_is_finished_by_copying_again() {
+    for engine in [Engine::File, Engine::Database] {
+        let (source, target, made) = copied_onto(engine).await;
+        unfinish(&target);
+        let elsewhere = copied_to(&source, &Place::new(Engine::Database)).await;
+        assert!(is_moved(&elsewhere), "{elsewhere:?}");
+        assert_eq!(copied_to(&source, &target).await.unwrap(), made);
+        let finished = copied_to(&source, &target).await;
+        assert!(is_moved(&finished), "{finished:?}");
+        let opened = target.open(options()).await;
+        assert_eq!(opened.store.counts(AUDIT).owed, 149);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_not_finished_is_not_used_and_only_its_own_source_replaces_it() {
+    let (_, target, _) = copied_onto(Engine::Database).await;
+    unfinish(&target);
+    let refused = target.try_open(options()).await.map(drop).unwrap_err();
+    assert!(matches!(&refused, OpenError::Unfinished(_)), "{refused}");
+    let (another, _) = filled().await;
+    let occupied = copied_to(&another, &target).await;
+    assert!(
+        matches!(occupied, Err(CopyError::Occupied(_))),
+        "{occupied:?}"
+    );
+}
+
+/// Has the database change a row of the table `event` when it is inserted.
+const SPOIL: &str = "
+CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN IF NEW.seq = 77 THEN NEW.source = ''x''; END IF; RETURN NEW; END';
+CREATE FUNCTION spoil_events() RETURNS event_trigger LANGUAGE plpgsql AS
+    'BEGIN
+        IF EXISTS (SELECT 1 FROM pg_event_trigger_ddl_commands() WHERE object_identity = ''public.event'') THEN
+            CREATE TRIGGER spoil BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION spoil();
+        END IF;
+    END';
+CREATE EVENT TRIGGER spoil_events ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION spoil_events();";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_differs_is_not_kept_and_the_source_is_as_it_was() {
+    let (source, _) = filled().await;
+    let target = Place::new(Engine::Database);
+    target.change(SPOIL);
+    let differs = copied_to(&source, &target).await;
     assert!(
         matches!(differs, Err(CopyError::Differs("event"))),
         "{differs:?}"
     );
-    // The source is as it was.
-    Store::open(source.dir.path(), options()).unwrap();
+    let source = closed(source.open(options()).await).await;
+    target.change("DROP EVENT TRIGGER spoil_events");
+    copied_to(&source, &target).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
