@@ -31,6 +31,10 @@ use crate::store::{
     Settled, SlotUse, Store, Suspicion, WriteError,
 };
 
+/// Why a handler does not begin.
+const NOT_HELD: &str =
+    "docent stood still, so that another host may have taken over what it was about to handle";
+
 /// How often the runner looks at its clocks when nothing happens.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -99,7 +103,7 @@ struct Flight {
     event: Arc<Event>,
     _presence: Presence,
     fence: Fence,
-    hold: FlightHold,
+    hold: Arc<FlightHold>,
     heartbeat: Heartbeat,
     abort: AbortHandle,
     began: Instant,
@@ -624,6 +628,8 @@ impl Runner {
             event.clone(),
             handling.heartbeat.clone(),
         );
+        let hold = Arc::new(hold);
+        let begun_by = hold.clone();
         let verdict = suspicion.verdict();
         if suspicion.is_alone() {
             tracing::info!(agent = %self.name, event = %event.id, subject = %event.subject, ends = suspicion.ends(),
@@ -633,6 +639,11 @@ impl Runner {
         let record = recorder.map(|recorder| recorder.record(self.name, &event));
         let handler = async move {
             let _record = record;
+            // This process may have stood still since the hold was looked at.
+            if !begun_by.is_current() {
+                return Ending::Unavailable(NOT_HELD.to_owned());
+            }
+            drop(begun_by);
             match verdict {
                 None => agent.handle(&handled, &handling).await,
                 Some(why) => Ending::Permanent(why),

@@ -1,6 +1,6 @@
 //! Several hosts under load, what is done to them and to what they share, and what must be true afterwards.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -557,11 +557,43 @@ impl Cluster {
                 .parse()
                 .expect("a number"),
         };
+        let (verdict, logs) = (
+            evidence.judge(),
+            self.worlds.iter().map(World::log).collect::<Vec<_>>(),
+        );
+        if verdict != Verdict::default() {
+            tell(&evidence, &verdict, &logs);
+        }
         Outcome {
             published: evidence.published.len(),
-            verdict: evidence.judge(),
+            verdict,
             passed_on: self.passed_on,
-            logs: self.worlds.iter().map(World::log).collect(),
+            logs,
+        }
+    }
+}
+
+/// Prints what explains a verdict: when hosts were gone, what each handled of the subjects that overlap, and what it logged
+/// besides the usual.
+fn tell(evidence: &Evidence, verdict: &Verdict, logs: &[String]) {
+    let handled = evidence.lines.iter().flatten();
+    let ids: HashSet<&str> = handled
+        .map(|line| line.event.as_str())
+        .filter(|id| verdict.overlaps.iter().any(|said| said.contains(id)))
+        .collect();
+    for (host, lines) in evidence.lines.iter().enumerate() {
+        println!("host {host} was gone at {:?}", evidence.gone[host]);
+        for line in lines.iter().filter(|line| ids.contains(&*line.event)) {
+            println!("host {host}: {line:?}");
+        }
+    }
+    let telling = |line: &&str| {
+        let words = ["WARN", "ERROR", "store", "host", "started"];
+        words.iter().chain(&ids).any(|word| line.contains(word))
+    };
+    for (host, log) in logs.iter().enumerate() {
+        for line in log.lines().filter(telling) {
+            println!("host {host} logged: {line}");
         }
     }
 }

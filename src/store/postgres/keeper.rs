@@ -176,19 +176,28 @@ impl DatabaseKeeper {
             return Ok(SessionFound::New);
         };
         let last = last_batch(connection, incarnation)?;
-        // The one that was under way may have been committed though nobody heard of it.
-        if last.as_ref() == Some(batch) || last.as_ref() == Some(&self.batch) {
+        if last.as_ref() == Some(batch) {
             return Ok(SessionFound::New);
         }
-        self.lose_commits();
-        Ok(std::mem::take(&mut self.found))
+        if last.as_ref() == Some(&self.batch) {
+            // It was under way and was committed, though nobody heard of it.
+            self.note_committed(true);
+            return Ok(SessionFound::New);
+        }
+        self.forget();
+        Ok(SessionFound::CommitsLost)
     }
 
-    /// Takes note that nothing from before counts.
+    /// Takes note that batches that were committed are not in the store any more, although the session is the same.
     pub(in crate::store) fn lose_commits(&mut self) {
+        self.forget();
+        self.found = SessionFound::CommitsLost;
+    }
+
+    /// Nothing from before counts.
+    fn forget(&mut self) {
         self.committed = None;
         self.leases.lose();
-        self.found = SessionFound::CommitsLost;
     }
 
     fn mark(&mut self, connection: &Connection) -> sql::Result<()> {
@@ -271,4 +280,49 @@ fn away(error: &DatabaseError) -> WriteError {
     WriteError::Unavailable(format!(
         "{error}; work continues by itself once the database answers"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema;
+    use crate::store::tests::server::TestDatabase;
+
+    #[test]
+    fn a_batch_whose_reply_was_lost_is_known_to_be_committed_once_the_store_says_so() {
+        let server = TestDatabase::new();
+        let database = Arc::new(server.reached());
+        let mut connection = database.connect_writer(Writers::Shared).unwrap();
+        schema::migrate(&connection, 0).unwrap();
+        server.run(
+            "INSERT INTO host (incarnation, instance, data_dir, version, joined_at, renewed_at, change) VALUES ('me', 'me', 'me', '1', 0, 0, 0);
+             INSERT INTO counter (name, value) VALUES ('seq', 0)",
+        );
+        let (alive, _ended) = std::sync::mpsc::sync_channel(0);
+        let leases = Leases::of_a_host("me", false);
+        let mut keeper = DatabaseKeeper::new(database, leases, alive);
+        let mut commit = |keeper: &mut DatabaseKeeper| {
+            keeper.begin(&connection, &HeldTerms::default()).unwrap();
+            keeper.commit(&mut connection, true).unwrap();
+        };
+        commit(&mut keeper);
+        let first = keeper.committed.clone();
+        commit(&mut keeper);
+        // As if nobody had heard of the second one, and another were lost before its commit.
+        keeper.committed = first;
+        assert_eq!(
+            keeper.look_for_commits(&connection).unwrap(),
+            SessionFound::New
+        );
+        keeper.batch = "lost".to_owned();
+        assert_eq!(
+            keeper.look_for_commits(&connection).unwrap(),
+            SessionFound::New
+        );
+        server.run("UPDATE host SET batch = 'earlier'");
+        assert_eq!(
+            keeper.look_for_commits(&connection).unwrap(),
+            SessionFound::CommitsLost
+        );
+    }
 }
