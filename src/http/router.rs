@@ -327,22 +327,16 @@ async fn bounded(Shared(permits): Shared<Permits>, request: Request, next: Next)
         Ok(request) => request,
         Err(problem) => return problem.into_response(),
     };
-    let waits = waits(&request);
-    let held = match waits {
+    let held = match waits(&request) {
         true => permits.lasting().take(peer),
         false => permits.take(peer),
     };
     let Some(held) = held.filter(|_| !too_many) else {
         let most = permits.requests;
-        let detail = match permits.lasts || waits {
-            true => format!(
-                "docent is busy: it serves as many long requests at once as it may, {} of [control] requests ({most})",
-                lasting_of(most)
-            ),
-            false => format!(
-                "docent is busy: it serves as many requests as [control] requests allows ({most})"
-            ),
-        };
+        let lasting = lasting_of(most);
+        let detail = format!(
+            "docent is busy: it serves as many requests as [control] requests allows ({most}, of which {lasting} may last, such as wait and tail)"
+        );
         return Problem::new(ProblemKind::Busy, detail)
             .hint("try again in a moment; places are reserved for the daemon's own user and root")
             .into_response();

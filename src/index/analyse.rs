@@ -56,14 +56,14 @@ pub(super) fn is_stop_term(term: &str) -> bool {
     STOP_TERMS.contains(term)
 }
 
-/// Whether a folded piece is a word so frequent that it says nothing.
-pub(super) fn is_stop_word(piece: &str) -> bool {
-    let mut is_stop_word = false;
-    each_term(piece, |term| {
-        is_stop_word = is_stop_term(term);
-        false
+/// The term that a word is scored by, if it is one.
+pub(super) fn term_of(word: &str) -> Option<String> {
+    let mut terms = Vec::new();
+    each_term(word, |term| {
+        terms.push(term.to_owned());
+        terms.len() < 2
     });
-    is_stop_word
+    (terms.len() == 1).then(|| terms.remove(0))
 }
 
 /// The analyser of what is scored: words without case, accents and endings; no signs. A row of characters of a script
@@ -339,11 +339,12 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// The quoted parts that must be contained: all of them where there is nothing else or `exact` is asked for, else those
-    /// without a word. Such a part has no other meaning than itself.
-    pub(super) fn required(&self, exact: bool) -> Vec<Phrase> {
-        let required = |phrase: &&Phrase| self.requires(phrase, exact);
-        self.phrases.iter().filter(required).cloned().collect()
+    /// The numbers of the quoted parts that must be contained: all of them where there is nothing else or `exact` is asked for,
+    /// else those without a word. Such a part has no other meaning than itself.
+    pub(super) fn required(&self, exact: bool) -> Vec<usize> {
+        let phrases = self.phrases.iter().enumerate();
+        let required = phrases.filter(|(_, phrase)| self.requires(phrase, exact));
+        required.map(|(number, _)| number).collect()
     }
 
     /// Whether one of them must be contained.

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::Index;
 use super::error::SearchError;
-use crate::store::{ChunkRow, ChunkSource, ReadError, Store};
+use crate::store::{ChunkRow, ChunkSource, Digest, ReadError, Store};
 
 /// How long a search waits for a store that it can do without.
 const STORE_TIME: Duration = Duration::from_secs(1);
@@ -32,6 +32,8 @@ pub(super) struct ChunkReader<'a> {
     /// The index, if it stores chunks.
     index: Option<Arc<Index>>,
     without_store: bool,
+    /// The document that was read last, with its digest.
+    document: Option<(String, Arc<str>)>,
 }
 
 impl<'a> ChunkReader<'a> {
@@ -41,12 +43,45 @@ impl<'a> ChunkReader<'a> {
             index: index.filter(|index| index.stores_chunks()),
             // Then it is not waited for again.
             without_store: !store.leases().are_trusted(),
+            document: None,
         }
     }
 
     /// Whether the store did not answer.
     pub(super) fn is_without_store(&self) -> bool {
         self.without_store
+    }
+
+    /// The text of the document of this digest. `None`: it is not there any more, or the store is away.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn document(&mut self, digest: &str) -> Result<Option<Arc<str>>, SearchError> {
+        if let Some((read, document)) = &self.document
+            && read == digest
+        {
+            return Ok(Some(document.clone()));
+        }
+        let Ok(parsed) = digest.parse::<Digest>() else {
+            return Ok(None);
+        };
+        let content = match &self.index {
+            None => self.store.content(parsed).await?,
+            Some(_) if self.without_store => return Ok(None),
+            Some(_) => match in_time(self.store.content(parsed)).await? {
+                Some(content) => content,
+                None => {
+                    self.without_store = true;
+                    return Ok(None);
+                }
+            },
+        };
+        let text = content.map(|bytes| {
+            let text = String::from_utf8(bytes).unwrap_or_default();
+            Arc::from(text.strip_prefix('\u{feff}').unwrap_or(&text))
+        });
+        self.document = text.clone().map(|text| (digest.to_owned(), text));
+        Ok(text)
     }
 
     /// The chunks of these numbers, in the order asked for; what is no longer there is left out.

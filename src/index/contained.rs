@@ -103,8 +103,7 @@ impl Segments {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::phrase::Shown;
-    use super::super::phrase::extended;
+    use super::super::phrase::{Shown, extended};
     use super::super::testing::{open, replacement, text_chunk};
     use super::*;
     use crate::store::ChunkRow;

@@ -8,7 +8,7 @@ use tantivy::query::FuzzyTermQuery;
 use tantivy::schema::Field;
 use tantivy::{InvertedIndexReader, Term};
 
-use super::analyse::{each_term, is_stop_term, quoted_parts};
+use super::analyse::{is_stop_term, quoted_parts, term_of};
 use super::segments::{Segment, Segments};
 use super::words::{WordKind, WordPieces};
 use crate::embed::EmbeddingTable;
@@ -192,16 +192,6 @@ impl Segments {
 
 fn long(word: &str) -> bool {
     word.chars().nth(LETTERS_MIN - 1).is_some()
-}
-
-/// The term that a word is scored by, if it is one.
-fn term_of(word: &str) -> Option<String> {
-    let mut terms = Vec::new();
-    each_term(word, |term| {
-        terms.push(term.to_owned());
-        terms.len() < 2
-    });
-    (terms.len() == 1).then(|| terms.remove(0))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::rank::WORTH_LISTING;
 use super::{Boost, Candidate, Correction, Found, Index, IndexError, Query, Within};
 use crate::embed::EmbeddingTable;
 use crate::event::Millis;
-use crate::store::{ChunkRow, ChunkSource, Digest, Store};
+use crate::store::{ChunkRow, ChunkSource, Store};
 
 /// Searches at once; more wait.
 const SEARCHES: usize = 4;
@@ -116,8 +116,8 @@ struct ShownChunks<'a> {
     chunks: ChunkReader<'a>,
     /// The quoted parts.
     phrases: Vec<Phrase>,
-    /// Those of them that a chunk must have.
-    required: Vec<Phrase>,
+    /// The numbers of those that a chunk must have.
+    required: Vec<usize>,
     /// For each quoted part, chunks that the index takes to have it and that do not.
     refuted: Vec<HashSet<u64>>,
     highlighter: Highlighter,
@@ -212,9 +212,10 @@ impl Searcher {
         let (nearest, candidates) = candidates.into_iter().partition(by_vector_alone);
         found.candidates = candidates;
         let terms = query_terms(&query);
-        let is_quoted = !terms.required(request.exact).is_empty();
+        let required = terms.required(request.exact);
+        let is_quoted = !required.is_empty();
         let mut shown = ShownChunks {
-            required: terms.required(request.exact),
+            required,
             refuted: vec![HashSet::new(); terms.phrases.len()],
             phrases: terms.phrases.clone(),
             highlighter: Highlighter::new(terms),
@@ -358,18 +359,21 @@ impl Searcher {
             .filter(|&n| !is_in(&shown.phrases[n], text) && !is_in(&shown.phrases[n], heading))
             .collect();
         if lacking.iter().any(|&n| shown.phrases[n].may_run_on(text)) {
-            let bytes = self.bytes(&source.digest).await?.unwrap_or_default();
-            let document = std::str::from_utf8(&bytes).unwrap_or_default();
-            let document = document.strip_prefix('\u{feff}').unwrap_or(document);
+            let document = shown.chunks.document(&source.digest).await?;
+            if document.is_none() && shown.chunks.is_without_store() {
+                // What is shown is as the index has it.
+                lacking.retain(|&n| !shown.phrases[n].may_run_on(text));
+            }
+            let document = document.unwrap_or_default();
             let part = Shown {
                 first_line: chunk.first_line,
                 last_line: chunk.last_line,
                 text: text.clone(),
             };
-            let runs_on = |&n: &usize| extended(document, &part, &[&shown.phrases[n]]).is_some();
+            let runs_on = |&n: &usize| extended(&document, &part, &[&shown.phrases[n]]).is_some();
             let running: Vec<usize> = lacking.extract_if(.., |n| runs_on(n)).collect();
             let running: Vec<&Phrase> = running.iter().map(|&n| &shown.phrases[n]).collect();
-            if let Some(longer) = extended(document, &part, &running) {
+            if let Some(longer) = extended(&document, &part, &running) {
                 chunk.last_line = longer.last_line;
                 chunk.text = longer.text;
             }
@@ -377,19 +381,8 @@ impl Searcher {
         for &n in &lacking {
             shown.refuted[n].insert(chunk.number);
         }
-        let has = |phrase: &Phrase| {
-            let mut parts = candidate.quoted.iter();
-            parts.any(|n| shown.phrases[*n] == *phrase && !lacking.contains(n))
-        };
+        let has = |n: &usize| candidate.quoted.contains(n) && !lacking.contains(n);
         Ok(shown.required.iter().all(has).then_some(chunk))
-    }
-
-    async fn bytes(&self, digest: &str) -> Result<Option<Vec<u8>>, SearchError> {
-        let Ok(digest) = digest.parse::<Digest>() else {
-            return Ok(None);
-        };
-        let content = self.store.content(digest).await;
-        Ok(content?)
     }
 
     /// Whether it can answer while the store is away.

@@ -8,7 +8,7 @@ use tantivy::postings::Postings as _;
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet as _, Term};
 
-use super::analyse::is_stop_word;
+use super::analyse::{is_stop_term, term_of};
 use super::chunks::Address;
 use super::phrase::{Part, Phrase};
 use super::segments::{Segment, Segments};
@@ -44,7 +44,8 @@ impl Wording {
         let parts = query.map_or(&[][..], |query| &query.parts);
         let parts = &parts[..parts.len().min(PIECES)];
         let says = |part: &Part| {
-            part.folded.starts_with(char::is_alphanumeric) && !is_stop_word(&part.folded)
+            let term = term_of(&part.folded);
+            term.is_some_and(|term| !is_stop_term(&term))
         };
         let words: Vec<bool> = parts.iter().map(says).collect();
         if words.iter().filter(|word| **word).count() < WORDS_MIN {

@@ -72,7 +72,7 @@ struct SlotState {
 
 /// What a renewal has found on the store.
 #[derive(Debug, Clone, Default)]
-struct Seen {
+struct HostsAndCollections {
     /// The names of the hosts that have not ended.
     hosts: Arc<[String]>,
     /// The collections that somebody watches, or that have files.
@@ -93,7 +93,7 @@ struct SharedLeases {
     /// Milliseconds of the clock that runs while the machine sleeps; 0: not trusted.
     trusted_until: AtomicU64,
     has_others: AtomicBool,
-    seen: Mutex<Seen>,
+    seen: Mutex<HostsAndCollections>,
     /// A delivery that was passed over may be this host's now: slots were gained, or stay after all, or are trusted again.
     look_anew: AtomicBool,
     /// The change that this host's index has reached.
@@ -359,7 +359,7 @@ impl Leases {
         self.seen().hosts
     }
 
-    fn seen(&self) -> Seen {
+    fn seen(&self) -> HostsAndCollections {
         let seen = self.0.as_ref().map(|shared| {
             let seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.clone()
@@ -472,7 +472,7 @@ impl Leases {
         if let Some(shared) = &self.0 {
             shared.has_others.store(hosts.len() > 1, Ordering::SeqCst);
             let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            *seen = Seen {
+            *seen = HostsAndCollections {
                 hosts: hosts.into(),
                 collections: collections.into(),
             };
