@@ -23,7 +23,7 @@ use crate::document::CHUNKING;
 use crate::embed::EmbeddingTable;
 use crate::error::{Exit, Fatal};
 use crate::event::{AgentName, Millis, awake};
-use crate::http;
+use crate::http::{self, MetricsReaders};
 use crate::index::Searcher;
 use crate::runtime::shutdown::{self, conduct, stop_pair};
 use crate::runtime::{
@@ -382,12 +382,12 @@ fn listen(
     ));
     if let Some(network) = network {
         let loopback = config.http.listen.is_some_and(|at| at.ip().is_loopback());
-        let open = match config.http.metrics {
-            MetricsAccess::Loopback => loopback,
-            MetricsAccess::Open => true,
-            MetricsAccess::Off => false,
+        let readers = match config.http.metrics {
+            MetricsAccess::Loopback if !loopback => MetricsReaders::TokenHolders,
+            MetricsAccess::Loopback | MetricsAccess::Open => MetricsReaders::Everybody,
+            MetricsAccess::Off => MetricsReaders::Nobody,
         };
-        let router = http::tcp_router(state, &config.http.public_url, open);
+        let router = http::tcp_router(state, &config.http.public_url, readers);
         listeners.spawn(http::serve(network, router, stop.clone(), timeouts));
     }
     listeners

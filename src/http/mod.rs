@@ -82,7 +82,7 @@ pub(crate) use mcp::{Ask, Server as McpServer};
 pub(crate) use overview::{Overviews, observe};
 pub(crate) use params::{Ends, Peer};
 pub(crate) use restarts::answer_restarts;
-pub(crate) use router::{router, tcp_router};
+pub(crate) use router::{MetricsReaders, router, tcp_router};
 pub(crate) use server::{ClientTimeouts, serve};
 pub(crate) use socket::{BindError, ControlSocket, bind};
 pub(crate) use tls::{Tls, TlsError};

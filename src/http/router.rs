@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::access::{Bearer, Door, Need, Site, at_home, authenticated, welcomed};
+use super::access::{Bearer, Door, Need, Site, admitted, at_home, authenticated, welcomed};
 use super::metrics::metrics_router;
 use super::openapi::Document;
 #[cfg(test)]
@@ -45,19 +45,37 @@ pub(crate) fn router(state: State) -> Router {
         .layer(from_fn(logged))
 }
 
+/// Who may read `/metrics` over TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MetricsReaders {
+    Nobody,
+    /// Whoever has a token that is not limited to collections: the metrics name all of them.
+    TokenHolders,
+    Everybody,
+}
+
 /// The same for TCP: whoever has a token may do what that was made for. `public_url` is the name that clients know it by,
-/// if that is not its address; `with_metrics`: whoever reaches it may read those without a token.
-pub(crate) fn tcp_router(state: State, public_url: &str, with_metrics: bool) -> Router {
-    let metrics = with_metrics.then(|| metrics_router(state.clone()));
+/// if that is not its address.
+pub(crate) fn tcp_router(state: State, public_url: &str, readers: MetricsReaders) -> Router {
+    let metrics = metrics_router(state.clone());
+    let (open_metrics, guarded_metrics) = match readers {
+        MetricsReaders::Nobody => (Router::new(), Router::new()),
+        MetricsReaders::TokenHolders => {
+            let guarded = metrics.route_layer(from_fn(all_collections));
+            (Router::new(), guarded)
+        }
+        MetricsReaders::Everybody => (metrics, Router::new()),
+    };
     let board = state.board.clone();
     let site = Site::new(public_url);
     let door = Door::new(state.tokens.clone(), state.sessions.clone(), site.clone());
-    let open = probes_router(board).merge(metrics.unwrap_or_default());
+    let open = probes_router(board).merge(open_metrics);
     let open = open.layer(from_fn_with_state(Arc::new(site), at_home));
     let welcome = page::open().with_state(state.clone());
     let welcome = welcome.layer(from_fn_with_state(door.clone(), welcomed));
     let info = state.info.clone();
     api(state, page::pages().router())
+        .merge(guarded_metrics)
         .layer(from_fn_with_state(door, authenticated))
         .merge(open)
         .merge(welcome)
@@ -217,6 +235,14 @@ fn probes_router(board: Board) -> Router {
         .route("/readyz", get(probes::readyz))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(board)
+}
+
+/// Lets in who may read what all collections have in common.
+async fn all_collections(request: Request, next: Next) -> Response {
+    match admitted(Need::ReadAll, &request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
 }
 
 async fn not_found(request: Request) -> Problem {

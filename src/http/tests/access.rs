@@ -25,8 +25,12 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) fn of(daemon: &Daemon) -> Self {
+        Network::with_metrics(daemon, MetricsReaders::Everybody)
+    }
+
+    fn with_metrics(daemon: &Daemon, readers: MetricsReaders) -> Self {
         Network {
-            router: tcp_router(daemon.state.clone(), "", true),
+            router: tcp_router(daemon.state.clone(), "", readers),
             calls: std::cell::Cell::new(0),
         }
     }
@@ -108,6 +112,28 @@ pub(super) fn token(daemon: &Daemon, role: TokenRole, collections: Option<&[&str
         expires_at: None,
     });
     token
+}
+
+#[tokio::test]
+async fn metrics_are_read_by_everybody_by_who_has_a_token_or_by_nobody() {
+    let daemon = Daemon::new();
+    let tokens = [
+        None,
+        Some("wrong".to_owned()),
+        Some(token(&daemon, TokenRole::Read, None)),
+        Some(token(&daemon, TokenRole::Operate, Some(&["docs"]))),
+    ];
+    for (readers, expected) in [
+        (MetricsReaders::Everybody, [200, 200, 200, 200]),
+        (MetricsReaders::TokenHolders, [401, 401, 200, 404]),
+        (MetricsReaders::Nobody, [401, 401, 404, 404]),
+    ] {
+        let network = Network::with_metrics(&daemon, readers);
+        for (token, expected) in tokens.iter().zip(expected) {
+            let answer = network.call(Method::GET, "/metrics", token.as_deref());
+            assert_eq!(answer.await.status(), expected, "{readers:?} {token:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -323,7 +323,7 @@ async fn over_tcp_there_are_probes_and_nothing_else_without_a_token() {
     let address = listener.address().unwrap();
     let server = serve(
         listener,
-        tcp_router(daemon.state.clone(), "", true),
+        tcp_router(daemon.state.clone(), "", MetricsReaders::Everybody),
         daemon.state.stop.clone(),
         ClientTimeouts::default(),
     );

@@ -33,7 +33,7 @@ impl Site {
     fn new() -> Self {
         let daemon = Daemon::new();
         Site {
-            router: tcp_router(daemon.state.clone(), "", true),
+            router: tcp_router(daemon.state.clone(), "", MetricsReaders::Everybody),
             daemon,
         }
     }
