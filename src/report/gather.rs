@@ -71,7 +71,8 @@ pub(crate) async fn gather(
         ledger.fresh.extend(slice.fresh_ms.into_iter().take(room));
     }
     let (documents, _) = store.document_counts().await?;
-    let previous = store.last_report().await?;
+    // It has the sizes as they were when the period began, as nearly as they are known.
+    let previous = store.report_nearest(from).await?;
     Ok(Report {
         period: period.label.clone(),
         span: period.span,

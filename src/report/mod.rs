@@ -99,7 +99,7 @@ pub(crate) struct Report {
     /// `None`: no change was followed to its end.
     pub freshness: Option<FreshnessSpread>,
     pub sizes: Sizes,
-    /// The report before this one: its name, when it was written, and the sizes then.
+    /// The report that was written nearest to the beginning of the period: its name, when, and the sizes then.
     pub previous: Option<(String, Millis, Sizes)>,
     /// The number and the hash of the newest record of the audit log.
     pub audit_head: Option<(u64, String)>,

@@ -46,6 +46,8 @@ pub struct AuditSearch {
     /// The whole type.
     pub kind: Option<String>,
     pub subject: Option<String>,
+    /// A part of the data, such as an error, in letters of either case.
+    pub data: Option<String>,
 }
 
 /// What a slice has.
@@ -172,6 +174,11 @@ impl KeySlice {
     }
 }
 
+/// The same for a text that is looked for in letters of either case.
+fn folded(text: &str) -> String {
+    within_json(text).to_ascii_lowercase()
+}
+
 /// A text as it stands within a string of the store's JSON.
 fn within_json(text: &str) -> String {
     let quoted = json::to_string(&text).unwrap_or_default();
@@ -197,7 +204,7 @@ impl Store {
                    AND (CAST(?5 AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM delivery d WHERE d.event = e.seq AND instr(lower(d.errors), ?5) > 0))
                  ORDER BY e.seq DESC LIMIT ?6"
             );
-            let error = wanted.error.map(|text| within_json(&text).to_ascii_lowercase());
+            let error = wanted.error.as_deref().map(folded);
             let of = params![slice.oldest, slice.before, wanted.kind, wanted.subject, error, limit];
             let found = connection.prepare_cached(&sql)?.query_map(of, event_row)?.collect::<sql::Result<Vec<_>>>()?;
             let mut rows = Vec::with_capacity(found.len());
@@ -230,11 +237,13 @@ impl Store {
             // What cannot be a match is left out before it is read as JSON.
             let kind = wanted.kind.as_deref().map(|kind| format!("\"type\":\"{}\"", within_json(kind)));
             let texts = [wanted.event.as_deref(), wanted.subject.as_deref()].map(|text| text.map(within_json));
+            let data = wanted.data.as_deref().map(folded);
             let mut select = connection.prepare_cached(
                 "SELECT n, line, hash, at FROM audit WHERE n >= ?1 AND n < ?2 AND (CAST(?3 AS TEXT) IS NULL OR instr(line, ?3) > 0)
-                   AND (CAST(?4 AS TEXT) IS NULL OR instr(line, ?4) > 0) AND (CAST(?5 AS TEXT) IS NULL OR instr(line, ?5) > 0) ORDER BY n DESC",
+                   AND (CAST(?4 AS TEXT) IS NULL OR instr(line, ?4) > 0) AND (CAST(?5 AS TEXT) IS NULL OR instr(line, ?5) > 0)
+                   AND (CAST(?6 AS TEXT) IS NULL OR instr(lower(line), ?6) > 0) ORDER BY n DESC",
             )?;
-            let found = select.query_map(params![slice.oldest, slice.before, kind, texts[0], texts[1]], record)?;
+            let found = select.query_map(params![slice.oldest, slice.before, kind, texts[0], texts[1], data], record)?;
             let mut rows = Vec::new();
             for found in found {
                 let found = found?;
@@ -295,4 +304,8 @@ fn matches(line: &str, wanted: &AuditSearch) -> bool {
             .kind
             .as_deref()
             .is_none_or(|kind| text("type") == kind)
+        && wanted.data.as_deref().is_none_or(|part| {
+            let data = record["data"].to_string().to_ascii_lowercase();
+            data.contains(&folded(part))
+        })
 }

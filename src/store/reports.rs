@@ -93,14 +93,14 @@ impl Store {
         .await
     }
 
-    /// The newest report that was written.
-    pub async fn last_report(&self) -> Result<Option<ReportRow>, ReadError> {
-        self.read("reports", |connection| {
+    /// The report that was written nearest to this time.
+    pub async fn report_nearest(&self, time: Millis) -> Result<Option<ReportRow>, ReadError> {
+        self.read("reports", move |connection| {
             connection
                 .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM report ORDER BY n DESC LIMIT 1"
+                    "SELECT {COLUMNS} FROM report ORDER BY ABS(at - ?1), n DESC LIMIT 1"
                 ))?
-                .query_row([], decode::of("report", report))
+                .query_row([time], decode::of("report", report))
                 .optional()
         })
         .await

@@ -59,7 +59,9 @@ fn row(found: PastRecord) -> AuditRow {
     }
 }
 
-const PARAMETERS: &[&str] = &["event", "type", "subject", "since", "until", "before"];
+const PARAMETERS: &[&str] = &[
+    "event", "type", "subject", "data", "since", "until", "before",
+];
 
 /// The types of records: those of events, and the one that says what retention removed.
 fn kinds() -> Vec<&'static str> {
@@ -92,6 +94,7 @@ async fn list(state: &State, asked: &Asked) -> Result<Listed<AuditRow>, Problem>
         event: asked.given("event").map(|id| id.to_ascii_lowercase()),
         kind: asked.given("type"),
         subject: asked.given("subject"),
+        data: asked.given("data"),
     };
     let mut span = asked::span(asked)?;
     let (mut rows, mut next) = (Vec::new(), None);

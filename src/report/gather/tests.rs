@@ -1,5 +1,7 @@
 //! A report of a store with known contents.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::*;
@@ -169,6 +171,27 @@ async fn what_grew_is_told_against_the_report_before() {
     assert_eq!((name, sizes), (first.name(), first.sizes));
     let text = second.markdown();
     assert!(text.contains("| documents | 0 | +0 |"), "{text}");
+}
+
+#[tokio::test]
+async fn what_grew_is_told_against_the_report_nearest_to_the_beginning_of_the_period() {
+    let (_dir, store) = store().await;
+    let mut written = report(&store).await;
+    let now = Millis::now();
+    for (days, documents) in [(13, 1), (8, 2), (1, 3), (0, 4)] {
+        written.written_at = now.minus(Duration::from_secs(days * 24 * 3600));
+        written.sizes.documents = documents;
+        let row = written.row(EventId::fresh());
+        let kept = store.submit(vec![Effect::Report(row)], Vec::new()).await;
+        kept.unwrap().committed().await.unwrap();
+    }
+    for (name, documents) in [("week", 2), ("day", 3)] {
+        let period = Period::parse(name, now).unwrap();
+        let heartbeat = Heartbeat::default();
+        let report = gather(&store, "here", &period, &heartbeat).await.unwrap();
+        let (_, _, sizes) = report.previous.unwrap();
+        assert_eq!(sizes.documents, documents, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ async fn audit_records_are_found_by_what_they_say() {
     let walrus = AuditSearch {
         subject: Some("docs/walrus".to_owned()),
         kind: Some("file.changed".to_owned()),
-        event: None,
+        ..AuditSearch::default()
     };
     let slice = search(walrus.clone(), None).await;
     let keys: Vec<u64> = slice.rows.iter().map(|row| row.line.n).collect();
@@ -125,6 +125,30 @@ async fn an_error_is_found_by_a_part_of_it_as_it_was_written(on: Engine) {
     assert_eq!(by("seal").await, 0);
 }
 
+async fn an_audit_record_is_found_by_a_part_of_its_data_as_it_was_written(on: Engine) {
+    let opened = open_on(on).await;
+    let store = &opened.store;
+    let seq = store.publish(report("seal")).await.unwrap().seq;
+    let data = json!({"errors": [{"attempt": 1, "error": "Cannot open \"Walrus\": é"}]});
+    let record = AuditRecord {
+        event: seq.0,
+        body: json!({"type": "event.dead_lettered", "subject": "seal", "data": data}).to_string(),
+    };
+    let audited = Outcome::nothing().effect(Effect::Audit(record));
+    settle(store, seq, Settlement::Done(audited)).await.unwrap();
+    let by = async |text: &str| {
+        let wanted = AuditSearch {
+            data: Some(text.to_owned()),
+            ..AuditSearch::default()
+        };
+        let slice = store.search_audit(wanted, Span::default(), 9).await;
+        slice.unwrap().rows.len()
+    };
+    assert_eq!(by("cannot OPEN \"walrus\": é").await, 1);
+    assert_eq!(by("seal").await, 0, "only its subject says that");
+}
+
 on_both_engines! {
     an_error_is_found_by_a_part_of_it_as_it_was_written,
+    an_audit_record_is_found_by_a_part_of_its_data_as_it_was_written,
 }
