@@ -61,6 +61,7 @@ pub(crate) async fn follow(
         retry: RETRY_MIN,
         alive: Arc::new(alive),
         prune_to: None,
+        seen: None,
         losses: 0,
         requests: VerifyRequests::default(),
     };
@@ -77,7 +78,9 @@ pub(crate) async fn follow(
             follower.rebuild(WhyNew::CommitsLost).await?;
         }
         let more = follower.step(newest).await;
-        if more == FollowStep::Caught {
+        if more == FollowStep::Lost {
+            follower.begin_anew().await?;
+        } else if more == FollowStep::Caught {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = follower.searcher.verify_wanted() => follower.verify().await?,
@@ -126,6 +129,8 @@ enum FollowStep {
     Applied,
     /// A batch could not be applied; it is tried again.
     Failed,
+    /// The store no longer has what the index has seen.
+    Lost,
 }
 
 struct Follower {
@@ -136,6 +141,8 @@ struct Follower {
     alive: Arc<dyn Fn() + Send + Sync>,
     /// What was replaced up to here is no longer looked for by any search.
     prune_to: Option<u64>,
+    /// The newest event that the store had when the index was written last, if that is known.
+    seen: Option<NewestEvent>,
     /// How often the store had lost commits when the index was opened or built anew.
     losses: u64,
     requests: VerifyRequests,
@@ -174,13 +181,10 @@ impl Follower {
             state.rebuilt = why.clone();
         });
         let index = Arc::new(opened.index);
-        if !self.is_of_this_history(opened.newest).await? {
-            tracing::error!(
-                "the store no longer has what the index has seen: it was restored from a backup; check that no token that was revoked is back (`docent token list`)"
-            );
-            self.store.figures().miss_commits();
+        self.seen = opened.newest;
+        if !self.is_of_this_history().await? {
             drop(index);
-            return Box::pin(self.rebuild(WhyNew::CommitsLost)).await;
+            return Box::pin(self.begin_anew()).await;
         }
         let loaded = self.load(index.clone(), opened.position).await?;
         if loaded.not_indexed + loaded.dangling > 0 {
@@ -202,14 +206,23 @@ impl Follower {
     }
 
     /// Whether the store still has the event that was its newest one when the index was written.
-    async fn is_of_this_history(&self, newest: Option<NewestEvent>) -> Result<bool, String> {
-        match newest {
+    async fn is_of_this_history(&self) -> Result<bool, String> {
+        match &self.seen {
             None => Ok(true),
             Some(newest) => {
-                let has = self.store.has_had(newest).await;
+                let has = self.store.has_had(*newest).await;
                 has.map_err(|error| error.to_string())
             }
         }
+    }
+
+    /// Builds the index anew of a store that has lost commits.
+    async fn begin_anew(&mut self) -> Result<(), String> {
+        tracing::error!(
+            "the store no longer has what the index has seen: it was restored from a backup, or its database failed over to a replica that was behind; check that no token that was revoked is back (`docent token list`)"
+        );
+        self.store.figures().miss_commits();
+        self.rebuild(WhyNew::CommitsLost).await
     }
 
     /// Whether somebody removed the index while it was open: what is in memory answers, but nothing can be committed to it.
@@ -282,6 +295,11 @@ impl Follower {
             Ok(feed) => feed,
             Err(error) => return self.failed(&error.to_string()),
         };
+        match self.is_of_this_history().await {
+            Ok(true) => {}
+            Ok(false) => return FollowStep::Lost,
+            Err(error) => return self.failed(&error),
+        }
         if feed.changes.is_empty() {
             // The newest changes may be of documents that are forgotten: there is nothing of them to apply.
             self.searcher.report(|state| {
@@ -320,6 +338,7 @@ impl Follower {
 
     async fn applied(&mut self, feed: &Feed, chunks: u64) -> FollowStep {
         self.retry = RETRY_MIN;
+        self.seen = feed.newest;
         self.searcher.report(|state| {
             state.position = feed.position;
             state.chunks = chunks;

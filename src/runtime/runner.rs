@@ -103,6 +103,7 @@ struct Flight {
     event: Arc<Event>,
     _presence: Presence,
     fence: Fence,
+    /// Nothing else has one for long: what was begun is let go of with the flight.
     hold: Arc<FlightHold>,
     heartbeat: Heartbeat,
     abort: AbortHandle,
@@ -629,7 +630,7 @@ impl Runner {
             handling.heartbeat.clone(),
         );
         let hold = Arc::new(hold);
-        let begun_by = hold.clone();
+        let begun_by = Arc::downgrade(&hold);
         let verdict = suspicion.verdict();
         if suspicion.is_alone() {
             tracing::info!(agent = %self.name, event = %event.id, subject = %event.subject, ends = suspicion.ends(),
@@ -640,10 +641,9 @@ impl Runner {
         let handler = async move {
             let _record = record;
             // This process may have stood still since the hold was looked at.
-            if !begun_by.is_current() {
+            if !begun_by.upgrade().is_some_and(|hold| hold.is_current()) {
                 return Ending::Unavailable(NOT_HELD.to_owned());
             }
-            drop(begun_by);
             match verdict {
                 None => agent.handle(&handled, &handling).await,
                 Some(why) => Ending::Permanent(why),

@@ -77,6 +77,24 @@ fn head_hash(connection: &Connection) -> sql::Result<String> {
     Ok(head.unwrap_or_else(|| NO_HASH.to_owned()))
 }
 
+/// Whether the record `n` has this hash, unless retention has removed it; 0: none was there.
+pub(super) fn has_record(connection: &Connection, n: u64, hash: &str) -> sql::Result<bool> {
+    if n == 0 {
+        return Ok(true);
+    }
+    let found: Option<String> = connection
+        .query_row("SELECT hash FROM audit WHERE n = ?1", [n], |row| row.get(0))
+        .optional()?;
+    match found {
+        Some(found) => Ok(found == hash),
+        None => connection.query_row(
+            "SELECT COALESCE(MIN(n) > ?1, FALSE) FROM audit",
+            [n],
+            |row| row.get(0),
+        ),
+    }
+}
+
 /// Appends the record of an event, unless it stands there: a delivery that was done may be replayed.
 pub(super) fn append(
     connection: &Connection,

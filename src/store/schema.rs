@@ -308,7 +308,7 @@ pub(super) fn mark_finished(connection: &Connection) -> sql::Result<()> {
 /// Removes all tables of the store.
 pub(super) fn drop_tables(connection: &Connection) -> sql::Result<()> {
     for table in TABLES.iter().chain(&HOST_TABLES) {
-        connection.execute_batch(&format!("DROP TABLE {table}"))?;
+        connection.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
     }
     Ok(())
 }

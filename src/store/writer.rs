@@ -79,7 +79,11 @@ impl Writer {
 
     /// Sees to it that a commit can begin on what the store holds now.
     fn ready(&mut self) -> Result<(), WriteError> {
-        let ready = self.keeper.ready(&mut self.connection, &self.shared)?;
+        let mut ready = self.keeper.ready(&mut self.connection, &self.shared)?;
+        if ready == Readiness::Reconnected && !self.has_what_was_seen()? {
+            self.keeper.lose_commits();
+            ready = self.keeper.ready(&mut self.connection, &self.shared)?;
+        }
         if ready == Readiness::CommitsLost {
             tracing::error!(
                 "the database has lost commits: it was restored, or failed over to a replica that was behind; docent goes on from what it has, and builds its index anew; check that no token that was revoked is back (`docent token list`)"
@@ -100,13 +104,22 @@ impl Writer {
         Ok(())
     }
 
+    /// Whether the store still has what this host has seen in it, also of the commits of others, though others may have written
+    /// since into one that went back.
+    fn has_what_was_seen(&self) -> Result<bool, WriteError> {
+        let seen = &self.batch.counters;
+        let now = audit::counters(&self.connection).map_err(|e| unavailable(&e))?;
+        let has_record = audit::has_record(&self.connection, seen.audit_n, &seen.audit_hash);
+        Ok(now.batches >= seen.batches && has_record.map_err(|e| unavailable(&e))?)
+    }
+
     /// One batch: all of it durable, or none of it. Members that break a rule are refused alone.
     fn commit(&mut self, commands: Vec<Command>) {
         let (began, members) = (Instant::now(), commands.len());
         let (works, replies): (Vec<Work>, Vec<_>) =
             commands.into_iter().map(|c| (c.work, c.reply)).unzip();
         let ready = self.ready();
-        let before = self.batch.counters.clone();
+        let (before, transfers) = (self.batch.counters.clone(), self.batch.held.transfers);
         match ready.and_then(|()| self.try_commit(&works)) {
             Ok(results) => {
                 self.shared.set_unwritable(None);
@@ -126,6 +139,8 @@ impl Writer {
             }
             Err(error) => {
                 self.batch.counters = before;
+                // What the batch learnt of leases is to be learnt, and told, again.
+                self.batch.held.transfers = transfers;
                 if let Err(error) = self.connection.undo("ROLLBACK") {
                     tracing::debug!(%error, "the transaction was rolled back already");
                 }

@@ -16,7 +16,7 @@ pub(crate) use side::StorePlace;
 
 use serde::Serialize;
 
-use super::{OpenError, StoreIdentity, audit, schema};
+use super::{OpenError, StoreIdentity, audit, leases, schema};
 use rows::TableSum;
 use side::{Side, Target};
 
@@ -63,6 +63,8 @@ pub(crate) fn copy(
         return Ok(counted);
     }
     let target = Target::open(to, identity.id())?;
+    // A host that was killed may have left some, and the copy has no row of it whose end would release them.
+    leases::release_all(&source.connection).map_err(source.failed("release what was taken in"))?;
     target.begin(&identity.into_sources())?;
     let written = &target.side().connection;
     let copied = summary(&source, |table| {

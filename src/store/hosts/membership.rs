@@ -172,6 +172,10 @@ impl Member {
         rounds.look();
         if let Some(session) = &rounds.session {
             rounds.next_renewal = now + RENEW;
+            if !self.leases().are_trusted() {
+                // This host was not heard of for a while, as the others may not have been: all machines may have stood still.
+                rounds.renewing_since = None;
+            }
             let since = *rounds.renewing_since.get_or_insert(now);
             if self.renew(session, now.duration_since(since) >= STALE)? {
                 self.shared.look_from_the_beginning();

@@ -131,6 +131,12 @@ pub(in crate::store) fn renew(
     update.query_row(row, |row| row.get(0)).optional()
 }
 
+/// Releases what anybody has taken, where no host is at work.
+pub(in crate::store) fn release_all(connection: &Connection) -> sql::Result<()> {
+    let release = "UPDATE delivery SET holder = NULL WHERE holder IS NOT NULL";
+    connection.execute(release, []).map(drop)
+}
+
 /// Ends an incarnation; its leases are free then.
 pub(in crate::store) fn end(connection: &Connection, incarnation: &str) -> sql::Result<()> {
     let update =

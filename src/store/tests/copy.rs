@@ -174,6 +174,17 @@ async fn a_copy_that_is_not_finished_is_not_used_and_only_its_own_source_replace
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_host_that_was_killed_had_taken_is_free_in_the_copy() {
+    let (_, source, _) = copied_onto(Engine::Database).await;
+    source.change("UPDATE delivery SET holder = 'a host that is gone', token = 7");
+    let target = Place::new(Engine::Database);
+    copied_to(&source, &target).await.unwrap();
+    let database = target.database.as_ref().unwrap();
+    let held = database.run("SELECT COUNT(*) FROM delivery WHERE holder IS NOT NULL");
+    assert_eq!(held.trim(), "0");
+}
+
 /// Has the database change a row of the table `event` when it is inserted.
 const SPOIL: &str = "
 CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS

@@ -320,6 +320,60 @@ async fn a_dump_that_is_restored_under_an_open_session_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn commits_of_another_host_that_are_lost_are_known_by_what_was_seen_of_them() {
+    for lost in [
+        "UPDATE counter SET value = value - 1 WHERE name = 'batches'",
+        // As it is where others have written again since.
+        "UPDATE audit SET hash = 'of another record'",
+        "DELETE FROM audit",
+    ] {
+        let database = TestDatabase::new();
+        let one = Host::join(&database, "one").await;
+        let two = Host::join(&database, "two").await;
+        let record = AuditRecord {
+            event: 1,
+            body: r#"{"type":"report.written"}"#.to_owned(),
+        };
+        let audited = two.store.submit(vec![Effect::Audit(record)], Vec::new());
+        audited.await.unwrap().committed().await.unwrap();
+        let seq = two.store.publish(report("seen")).await.unwrap().seq;
+        until("the other one has seen it", || async {
+            one.store.head().borrow().seq == seq
+        })
+        .await;
+        let losses = one.store.head().borrow().losses;
+        database.cut();
+        until("it is connected again", || async {
+            one.store.publish(report("again")).await.is_ok()
+        })
+        .await;
+        assert_eq!(one.store.head().borrow().losses, losses, "nothing is lost");
+        two.leave().await;
+        database.run(lost);
+        database.cut();
+        until(lost, || async { one.store.head().borrow().losses > losses }).await;
+        assert!(one.store.figures().commits_lost().is_some());
+    }
+}
+
+#[cfg(feature = "testing")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_batch_that_fails_has_learnt_of_leases_is_told_with_the_next() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    until("it has everything", || async { one.slots() == 256 }).await;
+    one.store.publish(report("a")).await.unwrap();
+    one.store.signal(AUDIT).take_rewind();
+    one.store.gate().disk_full(true);
+    database.run("UPDATE counter SET value = value + 1 WHERE name = 'leases'");
+    one.store.publish(report("b")).await.unwrap_err();
+    assert_eq!(one.store.signal(AUDIT).take_rewind(), None);
+    one.store.gate().disk_full(false);
+    one.store.publish(report("c")).await.unwrap();
+    assert_eq!(one.store.signal(AUDIT).take_rewind(), Some(Seq(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_host_of_the_same_name_is_refused() {
     let database = TestDatabase::new();
     let _one = Host::join(&database, "one").await;
