@@ -43,6 +43,16 @@ const WITHOUT_KEYWORD: &[&str] = &[
     "dart", "m", "mm", "cu", "sh", "bash", "zsh", "ksh",
 ];
 
+/// C and what has its types.
+const C_LIKE: &[&str] = &[
+    "c", "h", "cc", "cpp", "cxx", "hh", "hpp", "hxx", "inl", "m", "mm", "cu",
+];
+
+/// Languages in which a value within a body that is called `const` may be a variable of a function.
+const CONST_IS_LOCAL: &[&str] = &[
+    "js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx", "vue", "svelte", "go", "c", "h",
+];
+
 /// Words that stand in front of parentheses and are no names, or begin a line that defines nothing.
 const NO_NAMES: &[&str] = &[
     "if",
@@ -84,17 +94,35 @@ pub(crate) fn definitions<'a>(path: &[u8], text: &'a str) -> Vec<Definition<'a>>
     let extension = extension(path);
     let lines: Vec<&str> = text.lines().map(head).collect();
     let without_keyword = WITHOUT_KEYWORD.contains(&extension.as_str());
-    let mut found = Vec::new();
+    let (mut found, mut is_group) = (Vec::new(), false);
     for (at, line) in lines.iter().enumerate() {
         let content = line.trim();
+        if extension == "go" && matches!(content, "const (" | "var (" | "type (" | ")") {
+            is_group = content != ")";
+            continue;
+        }
         let definition = directive(content)
+            .or_else(|| is_group.then(|| function(identifier(content))).flatten())
             .or_else(|| by_keyword(content))
             .or_else(|| table(content))
             .or_else(|| value(line))
+            .or_else(|| constant(line, &extension))
+            .or_else(|| {
+                C_LIKE
+                    .contains(&extension.as_str())
+                    .then(|| end_of_typedef(content))
+                    .flatten()
+            })
             .or_else(|| assigned(content))
             .or_else(|| (extension == "hs").then(|| with_type(line)).flatten())
             .or_else(|| {
-                without_keyword
+                // A macro that opens a block is used within a body, and has no type before it.
+                let has_type = content
+                    .split('(')
+                    .next()
+                    .is_some_and(|name| name.contains(' '));
+                let is_macro = extension == "c" && *line != content && !has_type;
+                (without_keyword && !is_macro)
                     .then(|| by_body(content, &lines[at + 1..]))
                     .flatten()
             });
@@ -123,6 +151,9 @@ fn directive(content: &str) -> Option<Definition<'_>> {
 /// `pub fn name`, `class Name`, `func (s *Server) Name`, `def self.name`: the name behind a keyword.
 fn by_keyword(content: &str) -> Option<Definition<'_>> {
     let (keyword, rest) = behind_keyword(content)?;
+    if keyword == "typedef" {
+        return typedef(rest);
+    }
     let mut rest = rest.strip_prefix('!').unwrap_or(rest).trim_start();
     // The receiver of a method in Go, the parameters of a generic implementation, the star of a generator.
     for (open, close) in [('(', ')'), ('<', '>')] {
@@ -269,6 +300,69 @@ fn value(line: &str) -> Option<Definition<'_>> {
     // Go and C have no sign between a constant's name and its type.
     let typed = keyword && after.starts_with(char::is_alphabetic) && after.contains('=');
     ((keyword || constant) && (given || typed))
+        .then(|| function(name))
+        .flatten()
+}
+
+/// `typedef unsigned int u32;`, `typedef struct foo foo_t;`, `typedef int (*callback)(void*);`, `typedef struct foo {`
+fn typedef(rest: &str) -> Option<Definition<'_>> {
+    let name = match (rest.split_once("(*"), rest.split_once('=')) {
+        (Some((_, pointer)), _) => identifier(pointer.trim_start()),
+        (None, Some((alias, _))) => identifier(alias.trim()),
+        (None, None) => {
+            let named = rest.split(['{', ';', '[', '(']).next()?.trim_end();
+            let start = named.rfind(|c: char| !c.is_alphanumeric() && c != '_');
+            &named[start.map_or(0, |at| at + 1)..]
+        }
+    };
+    let is_keyword = matches!(name, "struct" | "union" | "enum" | "class");
+    function(name)
+        .filter(|_| !is_keyword)
+        .map(|d| Definition { is_type: true, ..d })
+}
+
+/// `} foo_t;`
+fn end_of_typedef(content: &str) -> Option<Definition<'_>> {
+    let rest = content.strip_prefix('}')?.trim_start();
+    let name = identifier(rest);
+    (name.len() > 1 && rest[name.len()..].trim_start() == ";")
+        .then(|| function(name))
+        .flatten()
+        .map(|d| Definition { is_type: true, ..d })
+}
+
+/// A constant of a class or another body: `public static final int MAX = 3;`, `const MAX: usize = 3;`, `MAX = 3`.
+fn constant<'a>(line: &'a str, extension: &str) -> Option<Definition<'a>> {
+    let content = line.trim_start();
+    let (before, value) = content.split_once('=')?;
+    let before = before.trim_end();
+    let is_plain = |c: char| c.is_alphanumeric() || c.is_whitespace() || "_<>[],:?$&'".contains(c);
+    if content.len() == line.len()
+        || value.starts_with(['=', '>', '~'])
+        || !before.chars().all(is_plain)
+    {
+        return None;
+    }
+    // `NAME: type` or `type NAME`
+    let named = before.split(": ").next()?.trim_end();
+    let name = named.rsplit(char::is_whitespace).next()?;
+    let lead = &named[..named.len() - name.len()];
+    let has = |word: &str| lead.split_whitespace().any(|part| part == word);
+    let is_const =
+        has("const") || has("constexpr") || (has("static") && (has("final") || has("readonly")));
+    let is_capital =
+        name.len() > 1 && name.contains(char::is_alphabetic) && !name.contains(char::is_lowercase);
+    let is_constant = match is_capital {
+        true => {
+            is_const
+                || has("static")
+                || has("final")
+                || has("val")
+                || (lead.is_empty() && !content.ends_with([',', '(']))
+        }
+        false => is_const && !CONST_IS_LOCAL.contains(&extension),
+    };
+    (is_constant && identifier(name) == name)
         .then(|| function(name))
         .flatten()
 }
@@ -427,6 +521,26 @@ mod tests {
                 "CREATE TABLE IF NOT EXISTS public.users (",
                 &["type users"],
             ),
+            ("a.c", "typedef unsigned int u32;", &["type u32"]),
+            ("a.h", "typedef struct foo foo_t;", &["type foo_t"]),
+            ("a.h", "typedef int (*callback)(void*);", &["type callback"]),
+            ("a.h", "typedef struct foo {\n  int a;\n} foo_t;", &["type foo", "type foo_t"]),
+            ("a.h", "typedef struct {", &[]),
+            ("a.c", "  list_for_each(a, b) {", &[]),
+            ("a.c", "main(a, b)\n{", &["main"]),
+            ("A.java", "  private static final int MAX_TRIES = 3;", &["MAX_TRIES"]),
+            ("A.java", "  int count = 3;", &[]),
+            ("A.java", "    if (a == MAX) {", &[]),
+            ("a.rs", "    const MAX: usize = 1;", &["MAX"]),
+            ("a.cs", "    public const int MaxTries = 3;", &["MaxTries"]),
+            ("a.php", "    const MAX = 3;", &["MAX"]),
+            ("a.rb", "  MAX_TRIES = 3", &["MAX_TRIES"]),
+            ("a.py", "    call(MAX=3)", &[]),
+            ("a.py", "    self.MAX = 3", &[]),
+            ("a.ts", "  static MAX = 3;", &["MAX"]),
+            ("a.ts", "  const found = 3;", &[]),
+            ("a.hpp", "  static constexpr int kMax = 3;", &["kMax"]),
+            ("a.go", "const (\n\tMaxTries = 3\n\tother\n)\nfoo = 1", &["MaxTries", "other"]),
             ("a.rs", "// type of thing", &[]),
             ("a.rs", "class of things that are", &[]),
         ];

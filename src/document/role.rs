@@ -1,6 +1,6 @@
 //! What a file is for, told by its path: product, test, example, or something that others made.
 
-use super::kind::{extension, file_name};
+use super::kind::{extension, file_name, is_page};
 
 /// What a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,10 @@ const EXAMPLE_FOLDERS: &[&str] = &[
     "benchmark",
     "benchmarks",
 ];
+/// Folders of those names that hold pages as often: of how to test, or what a thing is to do.
+const OF_PAGES_TOO: &[&str] = &[
+    "testing", "spec", "specs", "sample", "samples", "demo", "demos",
+];
 const FOREIGN_FOLDERS: &[&str] = &[
     "vendor",
     "vendored",
@@ -87,7 +91,12 @@ pub(crate) fn role_of(path: &[u8]) -> Role {
     let path_text = String::from_utf8_lossy(path);
     let lower = path_text.to_lowercase();
     let mut folders = lower.rsplit('/').skip(1);
-    let within = |list: &[&str]| folders.clone().any(|folder| list.contains(&folder));
+    let page = is_page(path);
+    let counts = |folder: &&str| !page || !OF_PAGES_TOO.contains(folder);
+    let within = |list: &[&str]| {
+        let mut counted = folders.clone().filter(counts);
+        counted.any(|folder| list.contains(&folder))
+    };
     let (test, example, foreign) = (
         within(TEST_FOLDERS),
         within(EXAMPLE_FOLDERS),
@@ -101,7 +110,7 @@ pub(crate) fn role_of(path: &[u8]) -> Role {
         Role::Example
     } else if foreign || is_foreign(&name.to_lowercase()) {
         Role::Foreign
-    } else if is_record(&name.to_lowercase()) && (top || extension(path) != "md") {
+    } else if is_record(&name.to_lowercase()) && page && (top || extension(path) != "md") {
         Role::Record
     } else {
         Role::Product
@@ -168,6 +177,14 @@ mod tests {
             ("types/index.d.ts", Role::Foreign),
             ("CHANGELOG.md", Role::Record),
             ("docs/history.md", Role::Product),
+            ("src/history.rs", Role::Product),
+            ("notice.js", Role::Product),
+            ("LICENSE-MIT", Role::Record),
+            ("src/NEWS", Role::Record),
+            ("specs/retry.md", Role::Product),
+            ("specs/retry.js", Role::Test),
+            ("docs/samples/a.rst", Role::Product),
+            ("tests/fixtures/a.md", Role::Test),
             ("PublicAPI.Shipped.txt", Role::Record),
             ("docs/testing.md", Role::Product),
         ] {

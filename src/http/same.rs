@@ -39,7 +39,8 @@ struct Compared {
     digest: Digest,
 }
 
-/// Those files that are others now, or cannot be looked at, by collection and path.
+/// Those files that are others now, or cannot be looked at, by collection and path. Those of a collection that only another host
+/// has are judged by what that one has captured.
 pub(super) async fn changed(
     state: &State,
     shown: Vec<ShownFile>,
@@ -60,6 +61,7 @@ pub(super) async fn changed(
                 let root = root.clone();
                 to_compare.push(Compared { root, row, digest });
             }
+            (None, Some((digest, _))) if digest.as_str() == file.digest => {}
             _ => changed.push((file.collection, file.path)),
         }
     }

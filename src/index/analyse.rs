@@ -325,6 +325,8 @@ fn split_at_humps(bytes: &[u8], part: Range<usize>, pieces: &mut Vec<Range<usize
 pub(super) struct Terms {
     /// The distinct terms of the query and of its identifiers' pieces, without stop words, sorted.
     pub(super) scored: Vec<String>,
+    /// The words as they are written, without case.
+    pub(super) words: Vec<String>,
     /// The quoted parts, in order.
     pub(super) phrases: Vec<Phrase>,
     /// There is nothing but quoted parts.
@@ -368,6 +370,10 @@ pub(super) fn query_terms(query: &str) -> Terms {
     cut |= scored.full;
     let scored = scored.sorted();
 
+    let words = query.split(|c: char| !c.is_alphanumeric());
+    let words = words.filter(|word| !word.is_empty());
+    let words = words.take(MAX_QUERY_TERMS).map(str::to_lowercase).collect();
+
     let ranges = quoted_parts(query);
     let mut quoted: Vec<&str> = ranges.iter().map(|range| &query[range.clone()]).collect();
     let mut all_quoted = !quoted.is_empty() && is_blank(&without(query, &ranges));
@@ -394,6 +400,7 @@ pub(super) fn query_terms(query: &str) -> Terms {
     };
     Terms {
         scored,
+        words,
         phrases,
         all_quoted,
         verbatim,

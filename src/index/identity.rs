@@ -8,7 +8,7 @@ use crate::event::Seq;
 use crate::store::NewestEvent;
 
 /// Raised when the fields, the analysis or the files of the index change in a way that no other line shows.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// The crates whose version decides which terms a text gives or how they are stored, as in `Cargo.lock`.
 const CRATES: [(&str, &str); 3] = [

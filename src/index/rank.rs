@@ -58,18 +58,72 @@ const OF_ONE_FILE: usize = 2;
 /// score was measured with, nothing that was wanted among the first ten lies below.
 pub(super) const WORTH_LISTING: f64 = 0.45;
 
-/// Words of a query that speak of tests, and of examples.
-const OF_TESTS: &[&str] = &["test", "spec", "fixtur", "mock", "assert"];
-const OF_EXAMPLES: &[&str] = &["exampl", "sampl", "demo", "benchmark", "bench", "usag"];
-const OF_FOREIGN: &[&str] = &["vendor", "generat", "compat", "legaci", "deprec", "polyfil"];
+/// What a query says that speaks of such files. Words that say something else as often, such as "specify", "generate" and "release",
+/// are not among it.
+const OF_TESTS: &[&str] = &[
+    "test",
+    "tests",
+    "testing",
+    "tested",
+    "spec",
+    "specs",
+    "fixture",
+    "fixtures",
+    "mock",
+    "mocks",
+    "mocked",
+    "mocking",
+    "assertion",
+    "assertions",
+    "snapshot",
+    "snapshots",
+    "e2e",
+];
+const OF_EXAMPLES: &[&str] = &[
+    "example",
+    "examples",
+    "sample",
+    "samples",
+    "demo",
+    "demos",
+    "bench",
+    "benches",
+    "benchmark",
+    "benchmarks",
+    "usage",
+];
+const OF_FOREIGN: &[&str] = &[
+    "vendor",
+    "vendored",
+    "third party",
+    "thirdparty",
+    "node modules",
+    "dist",
+    "generated",
+    "compat",
+    "compatibility",
+    "legacy",
+    "deprecated",
+    "deprecation",
+    "polyfill",
+    "polyfills",
+];
 const OF_RECORDS: &[&str] = &[
     "changelog",
-    "chang",
-    "licens",
-    "histori",
-    "releas",
-    "contribut",
-    "author",
+    "changelogs",
+    "changes",
+    "change log",
+    "release notes",
+    "license",
+    "licenses",
+    "licence",
+    "copying",
+    "notice",
+    "news",
+    "history",
+    "contributing",
+    "contributors",
+    "authors",
 ];
 
 /// A candidate on its way to its place.
@@ -202,9 +256,14 @@ impl Ranking<'_> {
     /// The factor of the kind of file that the chunk is in.
     fn kind(&self, chunk: &Ranked<'_>) -> (&'static str, f64) {
         let place = &chunk.owner.place;
-        let speaks_of = |words: &[&str]| {
-            let mut terms = self.terms.scored.iter();
-            terms.any(|term| words.iter().any(|word| term.starts_with(word)))
+        let speaks_of = |phrases: &[&str]| {
+            let words = &self.terms.words;
+            let says = |phrase: &&str| {
+                let count = phrase.split(' ').count();
+                let mut rows = words.windows(count);
+                rows.any(|row| row.iter().map(String::as_str).eq(phrase.split(' ')))
+            };
+            phrases.iter().any(says)
         };
         match place.role {
             Some(Role::Test) if !speaks_of(OF_TESTS) => ("test", TEST),
@@ -454,7 +513,13 @@ mod tests {
             ("tests/a.dat", "test", "how tests use the queue"),
             ("examples/a.dat", "example", "example of the queue"),
             ("vendor/a.dat", "foreign", "vendored queue"),
-            ("CHANGELOG.dat", "record", "changes of the queue"),
+            ("CHANGELOG.txt", "record", "changes of the queue"),
+            (
+                "third_party/a.dat",
+                "foreign",
+                "the third party that has the queue",
+            ),
+            ("NEWS", "record", "NEWS of the queue"),
         ] {
             let files = [
                 document(1, path, &[("", text)]),
@@ -463,6 +528,30 @@ mod tests {
             assert_eq!(order(&files, "the queue retries"), [200, 100], "{path}");
             assert_eq!(order(&files, query)[0], 100, "{query}");
             assert!(found(&files, "the queue retries")[1].1.contains(&name));
+            // Words that only begin as those do that mean such files.
+            for other in ["specify", "authorize", "generate", "release", "special"] {
+                let query = format!("{other} the queue");
+                assert_eq!(order(&files, &query), [200, 100], "{path}: {query}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_in_a_folder_that_is_named_like_tests_or_samples_does_not_fall_behind_code() {
+        let text = "the queue retries";
+        for path in ["specs/retry.md", "docs/testing/a.md", "docs/samples/a.rst"] {
+            let files = [
+                document(1, path, &[("", text)]),
+                document(2, "z.rs", &[("", text)]),
+            ];
+            let found = found(&files, "how the queue retries");
+            assert!(found.iter().all(|(_, names, _)| !names.contains(&"test")));
+            assert!(
+                found
+                    .iter()
+                    .all(|(_, names, _)| !names.contains(&"example"))
+            );
+            assert_eq!(found[0].0, 100, "{path}");
         }
     }
 

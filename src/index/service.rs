@@ -439,15 +439,16 @@ impl Searcher {
     }
 }
 
-/// How many of `hits` are worth listing. What has the quoted parts of a query is.
+/// How many of `hits` are worth listing: up to the last one that is by its score without factors. What factors raised before it
+/// is listed too. What has the quoted parts of a query always is.
 fn listed(hits: &[IndexHit], quoted: bool) -> usize {
     let base = |hit: &IndexHit| {
         let factors: f64 = hit.boosts.iter().map(|boost| boost.factor).product();
         hit.score / factors
     };
     let best = hits.iter().map(base).fold(0.0, f64::max);
-    let worth = |hit: &&IndexHit| quoted || base(hit) >= WORTH_LISTING * best;
-    hits.iter().take_while(worth).count()
+    let worth = |hit: &IndexHit| quoted || base(hit) >= WORTH_LISTING * best;
+    hits.iter().rposition(worth).map_or(0, |last| last + 1)
 }
 
 fn place(source: ChunkSource, chunk: &ChunkRow) -> HitPlace {

@@ -52,12 +52,17 @@ pub(super) fn symbols(query: &str) -> Symbols {
 
 /// The name that a word is.
 fn symbol(word: &str) -> Option<Symbol> {
-    let word = word.trim_matches(|c: char| "`'\".,;:?!".contains(c) || "“”„«»".contains(c));
-    let (word, called) = match word.strip_suffix("()") {
-        Some(word) => (word, true),
-        None => (word.trim_matches(['(', ')']), false),
+    let word = word.trim_start_matches('(');
+    // A call: what follows its parenthesis are arguments.
+    let (word, called) = match word.split_once('(') {
+        // `file(s)`
+        Some((word, rest)) => (word, !rest.starts_with("s)") && !rest.starts_with("es)")),
+        None => (word.trim_end_matches(')'), false),
     };
-    let mut parts: Vec<&str> = vec![word];
+    let word = word.trim_matches(|c: char| "`'\".,;:?!".contains(c) || "“”„«»".contains(c));
+    let word = word.strip_suffix("'s").unwrap_or(word);
+    let word = &without_generics(word);
+    let mut parts: Vec<&str> = vec![word.as_str()];
     for separator in ["::", "->", "#", "."] {
         parts = parts
             .iter()
@@ -82,6 +87,21 @@ fn symbol(word: &str) -> Option<Symbol> {
         within: within.map(folded),
         certain: called || qualified || is_compound(name),
     })
+}
+
+/// `Vec<T>::push` as `Vec::push`.
+fn without_generics(word: &str) -> String {
+    let mut depth = 0_usize;
+    let outside = |c: &char| {
+        let before = depth;
+        match c {
+            '<' => depth += 1,
+            '>' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        before == 0 && *c != '<'
+    };
+    word.chars().filter(outside).collect()
 }
 
 /// Whether a name has several parts: `parse_url`, `createUser`, `HTTPServer`; `Server` and `HTTP` may be words.
@@ -125,6 +145,13 @@ mod tests {
             ("e.g. a.b", &[]),
             ("restart the Agent", &[]),
             ("what does run() do", &["run"]),
+            ("parse_url(url, strict)", &["parseurl"]),
+            ("client.send(request)", &["client.send"]),
+            ("where is HTTPAdapter's code", &["httpadapter"]),
+            ("Vec<T>::push", &["vec.push"]),
+            ("this->open_file", &["this.openfile"]),
+            ("a (parenthesis) of words", &[]),
+            ("remove the file(s) of it", &[]),
             ("C++", &[]),
             ("config.toml", &["config.toml"]),
             ("", &[]),

@@ -27,6 +27,7 @@ use super::text::beginning;
 use super::wire::{
     Citation, CiteAnswer, CiteItem, CiteRequest, CiteVerdict, Nearest, Problem, ProblemKind,
 };
+use crate::store::DocumentState;
 use folded::{Folded, fold};
 use words::FoldedWords;
 
@@ -237,6 +238,11 @@ async fn of_document(
 ) -> Result<Vec<(usize, Citation)>, Problem> {
     let DocumentQuotes { known, quotes } = asked;
     let digest = Some(known.document.digest.to_string());
+    if known.document.state == DocumentState::Rejected {
+        let why = "the file is there, but is not a document that docent can read";
+        let unknown = |(index, _, _)| (index, verdict(CiteVerdict::Unknown, Some(why.to_owned())));
+        return Ok(quotes.into_iter().map(unknown).collect());
+    }
     if known.readable().is_none() {
         let gone = |(index, _, _)| {
             let digest = digest.clone();
