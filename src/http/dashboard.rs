@@ -65,6 +65,7 @@ pub(super) async fn login(
         return Err(internal("the kernel does not tell who asks".to_owned()));
     };
     let record = acted(
+        &state,
         "dashboard",
         Subject::store(),
         &caller,

@@ -30,7 +30,13 @@ pub(super) enum Figure {
     StoreBytes,
     FreeBytes,
     Owed(AgentName),
+    /// How long the oldest of these has waited, in seconds.
+    OldestOwed(AgentName),
+    InFlight(AgentName),
+    Retrying(AgentName),
+    Dead(AgentName),
     HandledPerMinute(AgentName),
+    Restarts(AgentName),
 }
 
 /// How several points become one.
@@ -42,8 +48,18 @@ enum Fold {
 
 impl Figure {
     fn all() -> impl Iterator<Item = Figure> {
-        let agents = AgentName::ALL.iter();
-        let each = agents.flat_map(|a| [Figure::Owed(*a), Figure::HandledPerMinute(*a)]);
+        let of = |agent: &AgentName| {
+            [
+                Figure::Owed(*agent),
+                Figure::OldestOwed(*agent),
+                Figure::InFlight(*agent),
+                Figure::Retrying(*agent),
+                Figure::Dead(*agent),
+                Figure::HandledPerMinute(*agent),
+                Figure::Restarts(*agent),
+            ]
+        };
+        let each = AgentName::ALL.iter().flat_map(of);
         [
             Figure::Pending,
             Figure::SearchesPerMinute,
@@ -72,6 +88,11 @@ impl Figure {
             Figure::StoreBytes => "store_bytes".to_owned(),
             Figure::FreeBytes => "free_bytes".to_owned(),
             Figure::Owed(agent) => format!("owed.{agent}"),
+            Figure::OldestOwed(agent) => format!("oldest_owed_s.{agent}"),
+            Figure::InFlight(agent) => format!("in_flight.{agent}"),
+            Figure::Retrying(agent) => format!("retrying.{agent}"),
+            Figure::Dead(agent) => format!("dead.{agent}"),
+            Figure::Restarts(agent) => format!("restarts.{agent}"),
             Figure::HandledPerMinute(agent) => format!("handled_per_min.{agent}"),
         }
     }
@@ -82,7 +103,12 @@ impl Figure {
             | Figure::Behind
             | Figure::FreshnessP50
             | Figure::FreshnessP99
-            | Figure::Owed(_) => Fold::Peak,
+            | Figure::Owed(_)
+            | Figure::OldestOwed(_)
+            | Figure::InFlight(_)
+            | Figure::Retrying(_)
+            | Figure::Dead(_)
+            | Figure::Restarts(_) => Fold::Peak,
             Figure::SearchesPerMinute
             | Figure::EventsPerSecond
             | Figure::Documents
@@ -121,7 +147,8 @@ struct Ring {
     most: usize,
     /// The step of the newest point.
     newest: Option<i64>,
-    points: VecDeque<Option<Point>>,
+    /// In each, the figures in their order; what is not known is no number.
+    points: VecDeque<Option<Box<[f64]>>>,
 }
 
 impl Ring {
@@ -135,7 +162,8 @@ impl Ring {
     }
 
     /// Adds the point of a step. What stands there or later gives way: the clock was set back.
-    fn push(&mut self, step: i64, point: Point) {
+    fn push(&mut self, step: i64, point: &Point) {
+        let values = Figure::all().map(|figure| point.get(&figure).copied().unwrap_or(f64::NAN));
         let most = self.most as i64;
         let after = self.newest.map_or(1, |newest| step - newest);
         for _ in after..1 {
@@ -147,7 +175,7 @@ impl Ring {
         if after > most {
             self.points.clear();
         }
-        self.points.push_back(Some(point));
+        self.points.push_back(Some(values.collect()));
         while self.points.len() > self.most {
             self.points.pop_front();
         }
@@ -155,10 +183,10 @@ impl Ring {
     }
 
     fn trend(&self) -> Trend {
-        let figures = Figure::all().map(|figure| {
-            let of = |point: &Option<Point>| {
-                let value = point.as_ref()?.get(&figure)?;
-                Some((value * 1000.0).round() / 1000.0)
+        let figures = Figure::all().enumerate().map(|(at, figure)| {
+            let of = |point: &Option<Box<[f64]>>| {
+                let value = *point.as_ref()?.get(at)?;
+                (!value.is_nan()).then_some((value * 1000.0).round() / 1000.0)
             };
             (figure.name(), self.points.iter().map(of).collect())
         });
@@ -198,16 +226,18 @@ impl FigureRings {
         let (open, points) = &mut self.open;
         if *open != of_day {
             if !points.is_empty() {
-                self.day.push(*open, folded(points));
+                self.day.push(*open, &folded(points));
             }
             points.clear();
             *open = of_day;
         }
         // No more than that where the clock is set back again and again.
         if points.len() < STEPS_OF_DAY as usize {
-            points.push(point.clone());
+            self.hour.push(step, &point);
+            points.push(point);
+        } else {
+            self.hour.push(step, &point);
         }
-        self.hour.push(step, point);
     }
 
     pub(super) fn view(&self) -> FigureHistory {

@@ -121,6 +121,7 @@ fn remedy(entry: &str) -> String {
 
 fn record(state: &State, verb: &str, caller: &Caller, arguments: Value) -> crate::event::NewEvent {
     acted(
+        state,
         verb,
         Subject::redis(&state.info.instance),
         caller,

@@ -140,7 +140,7 @@ async fn operate(
             act,
             event: id,
             agent,
-            record: acted(verb, event.subject, caller, arguments),
+            record: acted(state, verb, event.subject, caller, arguments),
         })
         .await?;
     if changed == 0 {

@@ -83,7 +83,7 @@ pub(super) async fn restart(
     }
     let subject = Subject::agent(agent, &state.info.instance);
     let arguments = json!({"agent": agent.as_str(), "state": before.state.as_str()});
-    let record = acted(RESTART_VERB, subject, &caller, arguments);
+    let record = acted(&state, RESTART_VERB, subject, &caller, arguments);
     state.store.publish(record).await?;
     let now = restart_here(&state, agent, "requested by an operator")
         .await
@@ -159,7 +159,7 @@ async fn restart_elsewhere(
 ) -> Result<Restarted, Problem> {
     let subject = Subject::agent(agent, &host.instance);
     let arguments = json!({"agent": agent.as_str(), "host": host.instance});
-    let record = acted(RESTART_VERB, subject, caller, arguments);
+    let record = acted(state, RESTART_VERB, subject, caller, arguments);
     let id = record.id;
     let asked = RestartChange::asked(id, &host.incarnation, agent);
     write(&state.store, asked, vec![record]).await?;

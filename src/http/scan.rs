@@ -103,7 +103,13 @@ async fn accept_removals(
         if collection.is_none_or(|wanted| wanted == name) {
             let subject = Subject::collection(&name);
             let arguments = json!({"collection": name, "cause": cause});
-            let record = acted("scan --accept-removals", subject.clone(), caller, arguments);
+            let record = acted(
+                state,
+                "scan --accept-removals",
+                subject.clone(),
+                caller,
+                arguments,
+            );
             let data = json!({"reason": ACCEPT_REMOVALS});
             events.push(record);
             events.push(NewEvent::root(

@@ -143,7 +143,7 @@ async fn change(
     caller: &Caller,
     arguments: serde_json::Value,
 ) -> Result<(), WriteError> {
-    let record = acted(verb, Subject::store(), caller, arguments);
+    let record = acted(state, verb, Subject::store(), caller, arguments);
     let pending = state.store.submit(vec![effect], vec![record]).await?;
     pending.committed().await.map(drop)
 }

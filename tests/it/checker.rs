@@ -1,7 +1,7 @@
 //! Judges what several hosts have done by what they left behind: published ids, the audit log, the effects and the log of the agent
 //! `test`, and what is still owed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::work::Line;
 
@@ -12,6 +12,8 @@ pub(crate) struct Evidence {
     pub(crate) published: Vec<String>,
     /// The events of the audit log, in its order.
     pub(crate) audited: Vec<String>,
+    /// Those of them that are work: each has an effect in the end.
+    pub(crate) works: Vec<String>,
     /// How often the effect of each `test.work` is in the store.
     pub(crate) effects: HashMap<String, usize>,
     /// The log of the agent `test` of each host.
@@ -25,7 +27,7 @@ pub(crate) struct Evidence {
 /// What is wrong with a run; nothing may be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// Published, and not in the audit log, or handled without an effect.
+    /// Published, and not in the audit log, or work without an effect.
     pub(crate) lost: Vec<String>,
     /// In the audit log, or applied, more than once.
     pub(crate) twice: Vec<String>,
@@ -48,22 +50,16 @@ impl Evidence {
         for event in &self.audited {
             *records.entry(event).or_default() += 1;
         }
-        let ended: HashSet<&str> = self
-            .lines
-            .iter()
-            .flatten()
-            .filter(|line| !line.start && !line.left)
-            .map(|line| line.event.as_str())
-            .collect();
         let lost = self
             .published
             .iter()
             .filter(|id| !records.contains_key(id.as_str()))
             .map(|id| format!("{id} is not in the audit log"));
-        let without = ended
+        let without = self
+            .works
             .iter()
-            .filter(|id| !self.effects.contains_key(**id))
-            .map(|id| format!("{id} was handled and has no effect"));
+            .filter(|id| !self.effects.contains_key(*id))
+            .map(|id| format!("{id} has no effect"));
         let twice = records
             .iter()
             .filter(|(_, count)| **count > 1)
@@ -138,6 +134,7 @@ fn well_done() -> Evidence {
     Evidence {
         published: events.to_vec(),
         audited: events.to_vec(),
+        works: events.to_vec(),
         effects: events.iter().map(|event| (event.clone(), 1)).collect(),
         lines: vec![
             vec![
@@ -164,7 +161,12 @@ fn what_was_done_well_is_found_well_and_each_planted_fault_is_found() {
     let lost = planted(|run| run.audited.truncate(2));
     assert_eq!(lost.lost, ["c is not in the audit log"]);
     let lost = planted(|run| run.effects.retain(|event, _| event != "b"));
-    assert_eq!(lost.lost, ["b was handled and has no effect"]);
+    assert_eq!(lost.lost, ["b has no effect"]);
+    let lost = planted(|run| {
+        run.effects.remove("c");
+        run.lines[0].retain(|line| line.event != "c");
+    });
+    assert_eq!(lost.lost, ["c has no effect"], "settled, and never handled");
     let twice = planted(|run| run.audited.push("a".to_owned()));
     assert_eq!(twice.twice, ["a is 2 times in the audit log"]);
     let twice = planted(|run| run.effects.values_mut().for_each(|count| *count = 2));

@@ -50,8 +50,15 @@ impl World {
 fn a_quote_is_followed_through_what_happens_to_its_document() {
     let world = World::new("");
     world.write("guide.md", GUIDE);
+    world.write("binary.md", b"The timeout\0");
     let _daemon = world.start();
     world.wait();
+    let (code, result) = world.cite("docs/binary.md:1", "The timeout");
+    assert_eq!(
+        (code, &result["verdict"]),
+        (1, &json!("unknown")),
+        "it is there, and no document: {result}"
+    );
     let digest = world.documents()["guide.md"]["digest"].clone();
     let (code, result) = world.cite("docs/guide.md:3", "The timeout is 30 seconds.");
     let expected =

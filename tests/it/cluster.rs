@@ -538,14 +538,19 @@ impl Cluster {
         for known in &known {
             same(known, &rebuilt);
         }
-        let events = audit.iter().filter_map(|record| record["event"].as_str());
+        let event = |record: &Value| record["event"].as_str().map(str::to_owned);
+        let is_work = |record: &&Value| {
+            let kind = record["type"].as_str();
+            kind.is_some_and(|kind| kind.starts_with("test."))
+        };
         let evidence = Evidence {
             published: clients
                 .iter()
                 .flat_map(Client::ids)
                 .chain(self.long)
                 .collect(),
-            audited: events.map(str::to_owned).collect(),
+            audited: audit.iter().filter_map(event).collect(),
+            works: audit.iter().filter(is_work).filter_map(event).collect(),
             effects: self.servers.postgres.effects(),
             lines: self.worlds.iter().map(World::flights).collect(),
             gone: self.gone,

@@ -258,7 +258,22 @@ fn a_collection_that_only_another_host_has_is_there_for_everybody_and_is_not_cla
         scanned["collections"][0]["collection"], "notes",
         "{scanned}"
     );
-    asked(&["read", "notes/bell.md"]);
+    let read = asked(&["read", "notes/bell.md", "--json"]);
+    assert_eq!(read["stale"], false, "{read}");
+    let waited = asked(&[
+        "search",
+        "bell",
+        "--collection",
+        "notes",
+        "--wait",
+        "2s",
+        "--json",
+    ]);
+    assert_eq!(waited["hits"][0]["path"], "bell.md", "{waited}");
+    assert!(
+        waited["hits"][0]["stale"] != true && waited["missing"].is_null(),
+        "{waited}"
+    );
     asked(&[
         "publish",
         "document.check_requested",

@@ -584,5 +584,49 @@ fn it_can_be_read_on_every_screen_by_day_and_by_night() {
             ));
         }
     }
+    for (name, path) in [
+        ("day", "/?span=day"),
+        ("search", "/search?q=walrus&explain=true"),
+        ("documents", "/documents"),
+        ("document", "/documents/docs/a.md"),
+        ("events", "/events"),
+        ("audit", "/audit"),
+        ("health", "/health"),
+        ("settings", "/settings"),
+    ] {
+        let address = page.url(path);
+        page.browser.open(&address);
+        for (width, height) in [(360, 740), (1440, 900), (3840, 2160)] {
+            page.browser.resize(width, height);
+            for dark in [true, false] {
+                page.browser.dark(dark);
+                let scrolls = page.browser.value("document.documentElement.scrollWidth");
+                assert_eq!(scrolls, width, "no scrolling sideways at {width}: {path}");
+            }
+            page.browser.picture(&format!("{name}-{width}"));
+        }
+    }
+    page.is_clean();
+}
+
+#[test]
+fn a_search_is_typed_and_leads_from_a_hit_with_its_words_marked_to_the_document() {
+    let mut page = Dashboard::start();
+    page.enter("read");
+    let address = page.url("/search");
+    page.browser.open(&address);
+    page.browser
+        .value("document.querySelector('[name=q]').value = 'plain walruses'");
+    page.browser.click("form[role=search] button.main");
+    page.browser.loaded();
+    page.browser
+        .until("document.querySelectorAll('.hit mark').length == 2");
+    let marked = "[...document.querySelectorAll('.hit mark')].map(m => m.textContent).join(' ')";
+    assert_eq!(page.browser.value(marked), "plain walrus");
+    assert!(page.browser.text("main").contains("Complete up to"));
+    page.browser.click(".hit a");
+    page.browser.loaded();
+    page.browser.until("document.getElementById('L3')");
+    assert!(page.browser.text("main").contains("A plain walrus."));
     page.is_clean();
 }

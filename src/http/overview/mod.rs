@@ -18,3 +18,4 @@ pub(super) use dead::{GroupKey, of_group};
 pub(crate) use observer::observe;
 pub(super) use routes::{FOLLOW, HISTORY, SHOW, follow, history, show};
 pub(crate) use shared::Overviews;
+pub(super) use shared::PartKind;

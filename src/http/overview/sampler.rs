@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::super::freshness::reach;
 use super::super::history::{Figure, Point};
-use super::super::{State, count};
+use super::super::wire::NamedAgent;
+use super::super::{State, agents};
 use super::collections::totals;
 use super::counters::Passed;
 use crate::disk;
-use crate::event::AgentName;
+use crate::event::{AgentName, Millis};
 use crate::store::quantile;
 
 /// The figures now; `passed` is what happened since the point before, if there was one.
@@ -23,9 +24,16 @@ pub(super) async fn point(state: &State, passed: Option<&Passed>) -> Point {
     if let Ok(files) = state.memory.files.sampled(&state.store).await {
         point.insert(Figure::Documents, totals(&files).documents as f64);
     }
-    for agent in AgentName::ALL {
-        let owed = count(state.store.counts(*agent).owed);
-        point.insert(Figure::Owed(*agent), owed as f64);
+    for NamedAgent { name, agent } in agents::all(state, Millis::now()).await.unwrap_or_default() {
+        let Ok(name) = name.parse::<AgentName>() else {
+            continue;
+        };
+        point.insert(Figure::Owed(name), agent.owed as f64);
+        point.insert(Figure::OldestOwed(name), agent.oldest_owed_s.unwrap_or(0.0));
+        point.insert(Figure::InFlight(name), agent.in_flight as f64);
+        point.insert(Figure::Retrying(name), agent.retrying as f64);
+        point.insert(Figure::Dead(name), agent.dead as f64);
+        point.insert(Figure::Restarts(name), agent.restarts as f64);
     }
     let bytes = state.store.bytes().map(|bytes| bytes as f64);
     point.extend(bytes.map(|bytes| (Figure::StoreBytes, bytes)));

@@ -55,24 +55,27 @@ pub(in super::super) struct SeenOverview {
     pub(super) version: u64,
 }
 
-/// The part of a page that shows it, as each role sees it: made for whoever asks first, and shared.
-#[derive(Debug, Default)]
-pub(super) struct RenderedParts {
-    read: OnceLock<Bytes>,
-    operate: OnceLock<Bytes>,
+/// Which part of a page shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct PartKind {
+    /// For those who may act.
+    pub(in super::super) may_operate: bool,
+    /// With the last day of the figures, in place of the last hour.
+    pub(in super::super) is_day: bool,
 }
 
+/// The parts of a page that show it: each made for whoever asks first, and shared.
+#[derive(Debug, Default)]
+pub(super) struct RenderedParts([OnceLock<Bytes>; 4]);
+
 impl RenderedParts {
-    /// The part for a role, which `render` makes where nobody had it before; shared, not copied.
+    /// The part of this kind, which `render` makes where nobody had it before; shared, not copied.
     fn part<E>(
         &self,
-        may_operate: bool,
+        kind: PartKind,
         render: impl FnOnce() -> Result<String, E>,
     ) -> Result<Bytes, E> {
-        let part = match may_operate {
-            true => &self.operate,
-            false => &self.read,
-        };
+        let part = &self.0[2 * usize::from(kind.may_operate) + usize::from(kind.is_day)];
         if let Some(made) = part.get() {
             return Ok(made.clone());
         }
@@ -132,13 +135,13 @@ impl SeenOverview {
         &self.history.figures
     }
 
-    /// The part of a page for those who may act or may not; see [`RenderedParts::part`].
+    /// The part of a page; see [`RenderedParts::part`].
     pub(in super::super) fn part<E>(
         &self,
-        may_operate: bool,
+        kind: PartKind,
         render: impl FnOnce() -> Result<String, E>,
     ) -> Result<Bytes, E> {
-        self.parts.part(may_operate, render)
+        self.parts.part(kind, render)
     }
 
     /// The overview as JSON; shared, not copied.
@@ -250,8 +253,13 @@ mod tests {
     #[test]
     fn a_part_is_made_once_for_each_role_and_again_after_a_failure() {
         let parts = RenderedParts::default();
-        let made =
-            |role: bool, text: Result<&str, ()>| parts.part(role, || text.map(str::to_owned));
+        let made = |may_operate: bool, text: Result<&str, ()>| {
+            let kind = PartKind {
+                may_operate,
+                is_day: false,
+            };
+            parts.part(kind, || text.map(str::to_owned))
+        };
         assert_eq!(made(true, Err(())), Err(()));
         assert_eq!(made(true, Ok("acts")).unwrap(), "acts");
         assert_eq!(made(true, Ok("again")).unwrap(), "acts");

@@ -105,6 +105,11 @@ mod tests {
                 let found = contrast(colors[text], colors[ground]);
                 assert!(found >= 4.5, "{text} on {ground} {when}: {found:.2}");
             }
+            // The edges of what can be typed into or pressed.
+            for ground in ["ground", "surface", "raised"] {
+                let found = contrast(colors["line-strong"], colors[ground]);
+                assert!(found >= 3.0, "edges on {ground} {when}: {found:.2}");
+            }
         }
     }
 

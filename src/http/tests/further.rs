@@ -209,6 +209,7 @@ async fn a_parameter_that_is_wrong_is_a_page_with_a_sentence() {
         ),
         ("/audit?until=soon", 400, "until `soon` is not a time"),
         ("/health?before=x", 400, "before `x` is not a place"),
+        ("/?span=week", 400, "`week` is no span of the figures"),
     ] {
         let (found, page) = network.page(path, &read).await;
         assert_eq!(found, status, "{path}: {page}");

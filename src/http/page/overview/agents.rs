@@ -24,7 +24,12 @@ pub(super) struct AgentRow {
     pub(super) progress: String,
     pub(super) restarts: String,
     pub(super) owed_spark: Option<Spark>,
+    pub(super) oldest_spark: Option<Spark>,
+    pub(super) in_flight_spark: Option<Spark>,
+    pub(super) retrying_spark: Option<Spark>,
+    pub(super) dead_spark: Option<Spark>,
     pub(super) handled_spark: Option<Spark>,
+    pub(super) restarts_spark: Option<Spark>,
     /// Whether it can be restarted.
     pub(super) restartable: bool,
 }
@@ -42,21 +47,25 @@ pub(super) struct WaitingRow {
     pub(super) error: Option<String>,
 }
 
+/// The name of the figure that is a time.
+const OLDEST: &str = "oldest_owed_s";
+
 /// What waits for less is not worth a line.
 const LONG: f64 = 5.0;
 
-pub(super) fn agents(overview: &Overview, hour: &Trend) -> Vec<AgentRow> {
+pub(super) fn agents(overview: &Overview, trend: &Trend) -> Vec<AgentRow> {
     let agents = overview.agents.iter();
     agents
-        .map(|agent| row(agent, &overview.taken_at, hour))
+        .map(|agent| row(agent, &overview.taken_at, trend))
         .collect()
 }
 
-fn row(overview: &AgentOverview, now: &str, hour: &Trend) -> AgentRow {
+fn row(overview: &AgentOverview, now: &str, trend: &Trend) -> AgentRow {
     let (name, agent) = (&overview.name, &overview.agent);
     let figure = |figure: &str, told: &str| {
         let told = format!("{told} {name}");
-        Spark::of(hour, &of_agent(figure, name), &told, rounded)
+        let written = if figure == OLDEST { duration } else { rounded };
+        Spark::of(trend, &of_agent(figure, name), &told, written)
     };
     let unavailable = agent.unavailable.as_ref();
     AgentRow {
@@ -91,7 +100,12 @@ fn row(overview: &AgentOverview, now: &str, hour: &Trend) -> AgentRow {
         },
         restarts: number(agent.restarts),
         owed_spark: figure("owed", "Owed to"),
+        oldest_spark: figure(OLDEST, "Oldest owed to"),
+        in_flight_spark: figure("in_flight", "In flight with"),
+        retrying_spark: figure("retrying", "Retried by"),
+        dead_spark: figure("dead", "Dead letters of"),
         handled_spark: figure("handled_per_min", "Handled a minute by"),
+        restarts_spark: figure("restarts", "Restarts of"),
         restartable: agent.state.known() != Some(AgentState::Off),
         name: name.clone(),
     }

@@ -6,7 +6,7 @@ use super::spark::Spark;
 use super::trend::rounded;
 use crate::amounts::{counted, duration, number, size};
 
-/// A number with what it means and its last hour.
+/// A number with what it means and its course.
 pub(super) struct FigureCard {
     pub(super) id: &'static str,
     pub(super) name: &'static str,
@@ -29,8 +29,8 @@ impl FigureCard {
         }
     }
 
-    fn with(mut self, hour: &Trend, figure: &str, written: impl Fn(f64) -> String) -> Self {
-        self.spark = Spark::of(hour, figure, self.name, written);
+    fn with(mut self, trend: &Trend, figure: &str, written: impl Fn(f64) -> String) -> Self {
+        self.spark = Spark::of(trend, figure, self.name, written);
         self
     }
 }
@@ -38,24 +38,24 @@ impl FigureCard {
 /// What stands for a number that is not known.
 const NOTHING: &str = "–";
 
-pub(super) fn figures(overview: &Overview, hour: &Trend) -> Vec<FigureCard> {
+pub(super) fn figures(overview: &Overview, trend: &Trend) -> Vec<FigureCard> {
     vec![
-        searchable(overview, hour),
-        half(overview).with(hour, "freshness_p50_s", duration),
-        nearly_all(overview).with(hour, "freshness_p99_s", duration),
-        pending(overview).with(hour, "pending", rounded),
-        searches(overview).with(hour, "searches_per_min", rounded),
-        events(overview).with(hour, "events_per_s", rounded),
-        documents(overview).with(hour, "documents", rounded),
-        store(overview).with(hour, "store_bytes", bytes),
-        free(overview).with(hour, "free_bytes", bytes),
+        searchable(overview, trend),
+        half(overview).with(trend, "freshness_p50_s", duration),
+        nearly_all(overview).with(trend, "freshness_p99_s", duration),
+        pending(overview).with(trend, "pending", rounded),
+        searches(overview).with(trend, "searches_per_min", rounded),
+        events(overview).with(trend, "events_per_s", rounded),
+        documents(overview).with(trend, "documents", rounded),
+        store(overview).with(trend, "store_bytes", bytes),
+        free(overview).with(trend, "free_bytes", bytes),
     ]
 }
 
-fn searchable(overview: &Overview, hour: &Trend) -> FigureCard {
+fn searchable(overview: &Overview, trend: &Trend) -> FigureCard {
     let (id, name, now) = ("complete-to", "Searchable up to", &overview.taken_at);
     let behind = "How long ago search was complete,";
-    let spark = Spark::of(hour, "behind_s", behind, duration);
+    let spark = Spark::of(trend, "behind_s", behind, duration);
     match &overview.freshness.complete_to {
         Some(at) => {
             let moment = Moment::at(at, now);

@@ -14,10 +14,13 @@ use std::borrow::Cow;
 
 use askama::Template;
 use axum::extract::State as Shared;
+use axum::http::Uri;
 use bytes::Bytes;
 
 use super::super::State;
-use super::super::wire::Problem;
+use super::super::overview::PartKind;
+use super::super::wire::{Problem, ProblemKind};
+use super::asked::Asked;
 use super::html::{HtmlPart, rendered};
 use super::{Html, PageFrame};
 use view::OverviewView;
@@ -47,8 +50,9 @@ pub(super) struct LivePart {
 pub(super) async fn page(
     Shared(state): Shared<State>,
     page: PageFrame,
+    uri: Uri,
 ) -> Result<Html<OverviewPage>, Problem> {
-    let live = read(&state, &page).await?;
+    let live = read(&state, &page, &uri).await?;
     Ok(Html(OverviewPage { page, live }))
 }
 
@@ -56,16 +60,29 @@ pub(super) async fn page(
 pub(super) async fn part(
     Shared(state): Shared<State>,
     page: PageFrame,
+    uri: Uri,
 ) -> Result<HtmlPart, Problem> {
-    Ok(HtmlPart(read(&state, &page).await?))
+    Ok(HtmlPart(read(&state, &page, &uri).await?))
 }
 
-/// The live part, made once for all who may do the same.
-async fn read(state: &State, page: &PageFrame) -> Result<Bytes, Problem> {
+/// The live part, made once for all who may do the same and ask for the same span.
+async fn read(state: &State, page: &PageFrame, uri: &Uri) -> Result<Bytes, Problem> {
+    let asked = Asked::only(uri, &["span"])?;
+    let is_day = match asked.one("span") {
+        "" | "hour" => false,
+        "day" => true,
+        other => {
+            let detail = format!("`{other}` is no span of the figures; there are: hour, day");
+            return Err(Problem::new(ProblemKind::BadRequest, detail));
+        }
+    };
     let seen = state.overviews.now().await?;
-    let may_operate = page.may_operate();
-    seen.part(may_operate, || {
-        let view = OverviewView::of(seen.overview(), seen.figures(), may_operate);
+    let kind = PartKind {
+        may_operate: page.may_operate(),
+        is_day,
+    };
+    seen.part(kind, || {
+        let view = OverviewView::of(seen.overview(), seen.figures(), kind);
         rendered(&LivePart { view })
     })
 }

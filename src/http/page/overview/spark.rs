@@ -1,7 +1,8 @@
-//! The last hour of a number as a small picture.
+//! The last hour or day of a number as a small picture.
 
 use std::fmt::Write;
 
+use super::super::super::history::STEP;
 use super::super::super::wire::Trend;
 
 /// The size of the picture in its own units; it is stretched to the place it has.
@@ -10,9 +11,11 @@ const HEIGHT: f64 = 24.0;
 /// Room for the line at the top and at the bottom.
 const EDGE: f64 = 1.5;
 
-/// Points that the picture has place for: those of an hour, and fewer while there are none so old.
+/// Points that the picture has place for: those of an hour or of a day, and fewer while there are none so old.
 const SLOTS: usize = 360;
 const SLOTS_MIN: usize = 30;
+/// Points of a day.
+const DAY: usize = 288;
 
 /// A picture: the paths of its line and of the area below, and what it shows in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +39,10 @@ impl Spark {
         let low = known.iter().copied().fold(f64::INFINITY, f64::min);
         let high = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let (line, area) = paths(points, high);
+        let is_hour = trend.step_s == STEP.unsigned_abs();
         let span = match points.len() {
-            SLOTS.. => "in the last hour",
+            SLOTS.. if is_hour => "in the last hour",
+            DAY.. if !is_hour => "in the last day",
             _ => "since the start",
         };
         Some(Spark {

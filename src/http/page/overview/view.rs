@@ -1,5 +1,6 @@
 //! From the overview to what the first page shows of it.
 
+use super::super::super::overview::PartKind;
 use super::super::super::wire::{
     Condition, FigureHistory, FixOverview, IssueOverview, Overview, RedisOverview, Severity,
     StreamOverview,
@@ -17,6 +18,8 @@ use crate::amounts::{counted, number};
 pub(super) struct OverviewView {
     /// Whether acts are offered.
     pub(super) acts: bool,
+    /// Whether the lines of the figures are the last day, and not the last hour.
+    pub(super) is_day: bool,
     pub(super) taken: Moment,
     pub(super) tone: Tone,
     pub(super) sentence: String,
@@ -76,20 +79,25 @@ pub(super) struct IssueRow {
 }
 
 impl OverviewView {
-    /// What is shown of this; `acts`: with what can be done.
-    pub(super) fn of(overview: &Overview, history: &FigureHistory, acts: bool) -> Self {
-        let (now, hour) = (overview.taken_at.as_str(), &history.hour);
+    /// What is shown of this.
+    pub(super) fn of(overview: &Overview, history: &FigureHistory, kind: PartKind) -> Self {
+        let now = overview.taken_at.as_str();
+        let trend = match kind.is_day {
+            true => &history.day,
+            false => &history.hour,
+        };
         OverviewView {
-            acts,
+            acts: kind.may_operate,
+            is_day: kind.is_day,
             taken: Moment::at(now, now),
             tone: tone(overview),
             sentence: overview.summary.text.clone(),
             state: state(overview),
             remedy: overview.summary.remedy.as_deref().map(Prose::of),
             alerts: overview.status.alerts.sentence(),
-            figures: figures(overview, hour),
+            figures: figures(overview, trend),
             flow: Flow::of(overview),
-            agents: agents(overview, hour),
+            agents: agents(overview, trend),
             waiting: waiting(overview),
             hosts: hosts(overview),
             carrier: carrier(overview),
