@@ -204,7 +204,6 @@ impl OnTheWay {
             now: self.now,
             uncaptured: self.queued > 0 || !self.caught_up,
             settled_at: state.memory.settled_at(),
-            scanned_at: state.memory.scanned_at(),
             ..Bounds::default()
         }
     }
@@ -225,6 +224,9 @@ pub(super) async fn reach(state: &State) -> Result<Reach, ReadError> {
     // Everything is looked at after this moment: what is gone by then is searchable.
     let now = Millis::now();
     let elsewhere = Elsewhere::read(state).await?;
+    // Before the look: what a scan that has ended by then has found is on its way, and is seen there.
+    let unscanned = unscanned(state, &elsewhere).await?;
+    let scanned_at = state.memory.scanned_at();
     let mut way = OnTheWay::look(state, now);
     let is_shared = state.store.leases().are_shared();
     let mut unsearchable = way.owed() > 0;
@@ -236,12 +238,12 @@ pub(super) async fn reach(state: &State) -> Result<Reach, ReadError> {
         way.behind = behind(&way.follower, state.store.newest_change().await?);
     }
     unsearchable |= way.behind > 0 || !way.follower.ready || state.memory.is_behind(state);
-    let unscanned = unscanned(state, &elsewhere).await?;
     let heard_ago = state.store.leases().heard_ago();
     let away = heard_ago.filter(|_| !state.store.leases().are_trusted());
     let bounds = Bounds {
         heard: away.map(|ago| Some(way.now.minus(ago))),
         unscanned,
+        scanned_at,
         unsearchable,
         ..way.bounds(state)
     };

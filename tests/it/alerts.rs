@@ -11,9 +11,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::helper::{Run, World};
+use crate::work::QUICK;
 
 /// 24 bytes in Base64.
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -527,4 +529,81 @@ fn the_weekly_report_is_written_once_for_each_request() {
         missing.stderr()
     );
     assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+}
+
+#[test]
+fn each_kind_of_rule_is_raised_by_its_cause_and_logged() {
+    let world = World::new(QUICK);
+    let daemon = world.start();
+    world.wait();
+    assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    // A job that is due, and nobody to start it.
+    let store = Connection::open(world.data().join("store.db")).expect("the store");
+    let due = store.execute("UPDATE job SET next_at = 1 WHERE name = 'verify'", []);
+    assert_eq!(due, Ok(1));
+    store.close().expect("it is closed");
+    let rules = [
+        (
+            "late-job",
+            "when = \"job_missed\"\nabove = \"1min\"\njob = \"verify\"",
+        ),
+        ("redis", "when = \"redis_away\""),
+        (
+            "errors",
+            "when = \"error_rate\"\nabove = 0.1\nagent = \"test\"",
+        ),
+        (
+            "waiting",
+            "when = \"oldest_owed\"\nabove = \"1s\"\nagent = \"test\"",
+        ),
+        (
+            "silence",
+            "when = \"silent\"\nabove = \"1s\"\nagent = \"test\"",
+        ),
+        ("sick", "when = \"issue\"\nseverity = \"error\""),
+        ("out", "when = \"parked\"\nagent = \"test\""),
+    ];
+    let all = rules.map(|(name, keys)| rule(name, keys)).concat();
+    let quick = QUICK.replace("[supervisor]", "[supervisor]\nrestarts = 0");
+    let redis = "[redis]\nurl = \"redis://127.0.0.1:1\"\n";
+    world.configure(&format!(
+        "{redis}[agents.scheduler]\nenabled = false\n{quick}{all}"
+    ));
+    world.mode("auto");
+    let daemon = world.start();
+    let raised = |name: &str| {
+        world.until(&format!("the alert {name} is raised"), || {
+            let events = world.events("alert.raised");
+            events.iter().any(|event| event["subject"] == name)
+        });
+    };
+    raised("late-job");
+    raised("redis");
+    for n in 0..3 {
+        let subject = format!("errors/{n}");
+        world.work(&subject, json!({"end": "transient", "times": 1}));
+    }
+    raised("errors");
+    for _ in 0..2 {
+        world.work("slow", json!({"sleep_ms": 60_000, "progress": true}));
+    }
+    raised("waiting");
+    raised("silence");
+    let is_raised = |name: &str| {
+        let events = world.events("alert.raised");
+        events.iter().any(|event| event["subject"] == name)
+    };
+    assert!(!is_raised("sick") && !is_raised("out"));
+    world.work("dead", json!({"end": "permanent"}));
+    raised("sick");
+    world.work("parks", json!({"end": "duty_fail"}));
+    raised("out");
+    for (name, _) in rules {
+        let line = format!("\"rule\":\"{name}\"");
+        let log = world.log();
+        let mut lines = log.lines();
+        let logged = lines.any(|l| l.contains("alert raised") && l.contains(&line));
+        assert!(logged, "{name}: {log}");
+    }
+    daemon.kill();
 }

@@ -156,6 +156,21 @@ fn a_database_in_use_one_that_is_away_and_one_that_is_unfit_are_refused_with_a_w
         code == 78 && said.contains("its encoding is not UTF8"),
         "{code} {said}"
     );
+    for (set, fsync) in [("SET fsync = off", "off"), ("RESET fsync", "on")] {
+        server.psql(&format!("ALTER SYSTEM {set}"));
+        server.reload();
+        world.until("the setting is in effect", || {
+            server.psql("SHOW fsync").trim() == fsync
+        });
+        if fsync == "off" {
+            let (code, said) = world.refused();
+            assert!(
+                code == 78
+                    && said.contains("fsync is off, so a crash of its machine loses commits"),
+                "{code} {said}"
+            );
+        }
+    }
     // Room for the session that writes, and not for those that read.
     server.psql("CREATE ROLE limited LOGIN CONNECTION LIMIT 3");
     server.psql("CREATE DATABASE limited OWNER limited");
