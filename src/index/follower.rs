@@ -2,6 +2,7 @@
 //! reached. **FOLLOW-1**: a kill at any moment resumes exactly there; an index that cannot be trusted is built anew.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -205,12 +206,24 @@ impl Follower {
         Ok(())
     }
 
+    /// Waits for the store, which is not the follower's fault however long that takes.
+    async fn asking<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            (self.alive)();
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+        }
+    }
+
     /// Whether the store still has the event that was its newest one when the index was written.
     async fn is_of_this_history(&self) -> Result<bool, String> {
         match &self.seen {
             None => Ok(true),
             Some(newest) => {
-                let has = self.store.has_had(*newest).await;
+                let has = self.asking(self.store.has_had(*newest)).await;
                 has.map_err(|error| error.to_string())
             }
         }
@@ -291,7 +304,7 @@ impl Follower {
         if ready && newest <= position {
             return FollowStep::Caught;
         }
-        let feed = match self.store.feed(position, BATCH).await {
+        let feed = match self.asking(self.store.feed(position, BATCH)).await {
             Ok(feed) => feed,
             Err(error) => return self.failed(&error.to_string()),
         };
@@ -362,7 +375,7 @@ impl Follower {
             let position = self.searcher.state().borrow().position;
             return self.store.follows_to(position);
         };
-        match self.store.prune_chunks(position).await {
+        match self.asking(self.store.prune_chunks(position)).await {
             Ok(0) => self.prune_to = None,
             Ok(_) | Err(WriteError::Unavailable(_) | WriteError::Closed) => {}
             Err(error) => tracing::warn!(%error, "chunks that were replaced could not be removed"),
@@ -401,9 +414,10 @@ impl Follower {
         }
         requests.asked_at = Some(Instant::now());
         // A store that cannot be read is asked again.
-        let Ok(asked) = self.store.remembered(VERIFY).await else {
+        let Ok(asked) = self.asking(self.store.remembered(VERIFY)).await else {
             return Ok(());
         };
+        let requests = &mut self.requests;
         let before = requests.last.replace(asked.clone());
         let is_new = before.is_some_and(|before| before != asked);
         if is_new && !is_recent(requests.verified_at, REQUESTS * 2) {

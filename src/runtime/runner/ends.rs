@@ -184,6 +184,8 @@ impl Runner {
                 break;
             }
         }
+        // If no run follows, other hosts must not wait for what was read here.
+        self.parts.carrier.close().await;
         RunnerEnd::Blocked(format!("{text} ({subject})"))
     }
 }

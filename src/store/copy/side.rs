@@ -118,8 +118,26 @@ pub(super) struct Target {
     side: Side,
     /// There is a copy that was not finished, and whose source may have gone on.
     replaces: bool,
-    /// The file that is written, and what it is called when it is finished. A database says itself whether it is.
-    file: Option<(PathBuf, PathBuf)>,
+    /// A database says itself whether it is finished.
+    file: Option<CopyFile>,
+}
+
+/// The file of a copy.
+struct CopyFile {
+    /// What it is called while it is made,
+    building: PathBuf,
+    /// and when it is finished.
+    path: PathBuf,
+}
+
+impl CopyFile {
+    fn of(folder: &Path) -> Self {
+        let path = open::file(folder);
+        CopyFile {
+            building: path.with_extension("db-copy"),
+            path,
+        }
+    }
 }
 
 impl Target {
@@ -128,13 +146,13 @@ impl Target {
         match place {
             StorePlace::Folder(folder) => {
                 let lock = open::private(folder)?;
-                let (building, path) = files(folder);
-                if is_there(&path) {
+                let file = CopyFile::of(folder);
+                if is_there(&file.path) {
                     return Err(CopyError::Occupied(place.shown()));
                 }
-                remove(&building)?;
-                open::private_file(&building)?;
-                Target::in_file(place, (building, path), lock)
+                remove(&file.building)?;
+                open::private_file(&file.building)?;
+                Target::in_file(place, file, lock)
             }
             StorePlace::Database(database) => {
                 let side = Side::writing(database)?;
@@ -158,12 +176,12 @@ impl Target {
     pub(super) fn to_finish(place: &StorePlace, source: &str) -> Result<Option<Target>, CopyError> {
         let target = match place {
             StorePlace::Folder(folder) => {
-                let (building, path) = files(folder);
-                if is_there(&path) || !is_there(&building) {
+                let file = CopyFile::of(folder);
+                if is_there(&file.path) || !is_there(&file.building) {
                     return Ok(None);
                 }
                 let lock = open::private(folder)?;
-                Target::in_file(place, (building, path), lock)?
+                Target::in_file(place, file, lock)?
             }
             StorePlace::Database(database) => {
                 if !database.inspect().map_err(open_error)?.is_unfinished {
@@ -180,16 +198,13 @@ impl Target {
         Ok(is_ours.then_some(target))
     }
 
-    fn in_file(
-        place: &StorePlace,
-        (building, path): (PathBuf, PathBuf),
-        lock: Arc<Lock>,
-    ) -> Result<Target, CopyError> {
-        let connection = sqlite::connect_copy(&building).map_err(|source| CopyError::Side {
-            attempt: "open",
-            shown: place.shown(),
-            source: source.into(),
-        })?;
+    fn in_file(place: &StorePlace, file: CopyFile, lock: Arc<Lock>) -> Result<Target, CopyError> {
+        let connection =
+            sqlite::connect_copy(&file.building).map_err(|source| CopyError::Side {
+                attempt: "open",
+                shown: place.shown(),
+                source: source.into(),
+            })?;
         Ok(Target {
             side: Side {
                 connection: Connection::Sqlite(connection),
@@ -197,7 +212,7 @@ impl Target {
                 _lock: Some(lock),
             },
             replaces: false,
-            file: Some((building, path)),
+            file: Some(file),
         })
     }
 
@@ -235,7 +250,7 @@ impl Target {
 
     /// Lets the copy be used, once its source cannot be any more.
     pub(super) fn finish(self) -> Result<(), CopyError> {
-        let Some((building, path)) = self.file else {
+        let Some(CopyFile { building, path }) = self.file else {
             let finished = schema::mark_finished(&self.side.connection);
             return finished.map_err(self.side.failed("finish"));
         };
@@ -251,12 +266,6 @@ impl Target {
             source,
         })
     }
-}
-
-/// The file of a copy in this folder while it is made, and what it is called when it is finished.
-fn files(folder: &Path) -> (PathBuf, PathBuf) {
-    let path = open::file(folder);
-    (path.with_extension("db-copy"), path)
 }
 
 /// Whether there is a file with something in it.

@@ -157,6 +157,13 @@ fn join_within(
             return Err(Refused::ByHost { renewed_at, why });
         }
     }
+    if leases::at_work(connection)?.is_none()
+        && disagreement(&leases::settings(connection)?, options).is_some()
+    {
+        // Whoever was not heard of for a while must not go on with other settings: it joins again when it comes back.
+        leases::end_all_stale(connection)?;
+    }
+    // One of them may have come back meanwhile.
     let settings = match leases::at_work(connection)? {
         // A host that has not renewed its row in time must agree when it comes back.
         None => options.settings.clone(),

@@ -157,6 +157,17 @@ pub(in crate::store) fn end_stale(connection: &Connection, incarnation: &str) ->
     Ok(true)
 }
 
+/// Ends all incarnations whose rows were not renewed for too long.
+pub(in crate::store) fn end_all_stale(connection: &Connection) -> sql::Result<()> {
+    let mut select =
+        connection.prepare_cached("SELECT incarnation FROM host WHERE ended_at IS NULL")?;
+    let incarnations: sql::Result<Vec<String>> = select.query_map([], |row| row.get(0))?.collect();
+    for incarnation in incarnations? {
+        end_stale(connection, &incarnation)?;
+    }
+    Ok(())
+}
+
 /// Lets go of all leases of an incarnation.
 fn free(connection: &Connection, incarnation: &str) -> sql::Result<()> {
     connection.execute(

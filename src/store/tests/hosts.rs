@@ -600,7 +600,9 @@ async fn hosts_that_were_killed_hold_nobody_to_their_settings() {
     one.leave().await;
     // As a kill leaves it.
     database.run("UPDATE host SET ended_at = NULL");
-    Host::join_with(&database, with("2"), dir()).await.unwrap();
+    let _two = Host::join_with(&database, with("2"), dir()).await.unwrap();
+    let at_work = database.run("SELECT instance FROM host WHERE ended_at IS NULL");
+    assert_eq!(at_work.trim(), "2", "one that comes back must agree");
 }
 
 #[tokio::test(flavor = "multi_thread")]
