@@ -311,8 +311,8 @@ fn typedef(rest: &str) -> Option<Definition<'_>> {
         (None, Some((alias, _))) => identifier(alias.trim()),
         (None, None) => {
             let named = rest.split(['{', ';', '[', '(']).next()?.trim_end();
-            let start = named.rfind(|c: char| !c.is_alphanumeric() && c != '_');
-            &named[start.map_or(0, |at| at + 1)..]
+            let mut words = named.rsplit(|c: char| !c.is_alphanumeric() && c != '_');
+            words.next()?
         }
     };
     let is_keyword = matches!(name, "struct" | "union" | "enum" | "class");
@@ -567,9 +567,18 @@ mod tests {
             "create",
             "é(\n{",
             "𝒳 = function",
+            "typedef int «é» ·x;",
+            "typedef (*é",
+            "typedef «",
+            "} é;",
+            "\té» = 1",
+            "  ·A = 1",
+            "  A·: B = 1",
+            "const (\n·\n",
         ] {
-            names("a.ts", text);
-            names("a.hs", text);
+            for path in ["a.ts", "a.hs", "a.h", "a.c", "a.go", "A.java"] {
+                names(path, text);
+            }
         }
     }
 }

@@ -221,10 +221,11 @@ impl World {
                 .remove("version");
         }
         let hits = |query: &&str| {
-            self.cli(["search", query, "--json", "--limit", "50"])
-                .json()
-                .expect("an answer")["hits"]
-                .clone()
+            let run = self.cli(["search", query, "--json", "--limit", "50"]);
+            let answer = run.json();
+            let answer =
+                answer.unwrap_or_else(|| panic!("no answer: {}\n{}", run.stderr(), self.log()));
+            answer["hits"].clone()
         };
         let hits: Vec<Value> = queries.iter().map(hits).collect();
         let chunks = self.status()["chunks"].clone();
