@@ -402,8 +402,8 @@ tables! {
         /// documents.
         insecure: bool = false, Switch;
         /// Who may read `/metrics` besides users of the control socket. `"loopback"`: programs on this machine, if `listen` is
-        /// a loopback address, else whoever has a token. `"open"`: everybody who reaches `listen`; the metrics name collections.
-        /// `"off"`: nobody, not even on the control socket.
+        /// a loopback address, else whoever has a token that is not limited to collections. `"open"`: everybody who reaches
+        /// `listen`; the metrics name collections. `"off"`: nobody, not even on the control socket.
         metrics: MetricsAccess = "loopback", Choice(MetricsAccess::NAMES);
     }
 }

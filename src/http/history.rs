@@ -7,11 +7,11 @@ use crate::event::{AgentName, Millis};
 
 /// Seconds between two points of the hour, and how many of them are kept.
 pub(super) const STEP: i64 = 10;
-const HOUR: usize = 360;
+pub(super) const HOUR: usize = 360;
 
 /// Points of the hour that become one of the day, and how many of those are kept.
 const STEPS_OF_DAY: i64 = 30;
-const DAY: usize = 288;
+pub(super) const DAY: usize = 288;
 
 /// A figure of which a history is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -231,12 +231,10 @@ impl FigureRings {
             points.clear();
             *open = of_day;
         }
+        self.hour.push(step, &point);
         // No more than that where the clock is set back again and again.
         if points.len() < STEPS_OF_DAY as usize {
-            self.hour.push(step, &point);
             points.push(point);
-        } else {
-            self.hour.push(step, &point);
         }
     }
 

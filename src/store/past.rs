@@ -174,16 +174,16 @@ impl KeySlice {
     }
 }
 
-/// The same for a text that is looked for in letters of either case.
-fn folded(text: &str) -> String {
-    within_json(text).to_ascii_lowercase()
-}
-
 /// A text as it stands within a string of the store's JSON.
 fn within_json(text: &str) -> String {
     let quoted = json::to_string(&text).unwrap_or_default();
     let inner = quoted.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
     inner.unwrap_or_default().to_owned()
+}
+
+/// The same for a text that is looked for in letters of either case.
+fn folded(text: &str) -> String {
+    within_json(text).to_ascii_lowercase()
 }
 
 impl Store {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::super::super::history::STEP;
+use super::super::super::history::{DAY, HOUR, STEP};
 use super::super::super::wire::Trend;
 
 /// The size of the picture in its own units; it is stretched to the place it has.
@@ -12,10 +12,8 @@ const HEIGHT: f64 = 24.0;
 const EDGE: f64 = 1.5;
 
 /// Points that the picture has place for: those of an hour or of a day, and fewer while there are none so old.
-const SLOTS: usize = 360;
+const SLOTS: usize = HOUR;
 const SLOTS_MIN: usize = 30;
-/// Points of a day.
-const DAY: usize = 288;
 
 /// A picture: the paths of its line and of the area below, and what it shows in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +37,13 @@ impl Spark {
         let low = known.iter().copied().fold(f64::INFINITY, f64::min);
         let high = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let (line, area) = paths(points, high);
-        let is_hour = trend.step_s == STEP.unsigned_abs();
-        let span = match points.len() {
-            SLOTS.. if is_hour => "in the last hour",
-            DAY.. if !is_hour => "in the last day",
-            _ => "since the start",
+        let (whole, span) = match trend.step_s == STEP.unsigned_abs() {
+            true => (HOUR, "in the last hour"),
+            false => (DAY, "in the last day"),
+        };
+        let span = match points.len() >= whole {
+            true => span,
+            false => "since the start",
         };
         Some(Spark {
             line,
