@@ -54,7 +54,8 @@ pub enum OpenError {
 }
 
 /// What to do about a copy that is not finished.
-pub(crate) const FINISH_COPY: &str = "run the same `docent store copy` again";
+pub(crate) const FINISH_COPY: &str =
+    "run the same `docent store copy` again, with a config that names the store that was copied";
 
 /// What to do about a store that was moved to this place, as it is shown.
 pub(crate) fn follow_moved(to: &str) -> String {
