@@ -1,6 +1,7 @@
 //! The figures of the last hour and of the last day, in memory. Pure: the time comes as a number of steps since 1970.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use super::wire::{FigureHistory, Trend};
 use crate::event::{AgentName, Millis};
@@ -13,8 +14,11 @@ pub(super) const HOUR: usize = 360;
 const STEPS_OF_DAY: i64 = 30;
 pub(super) const DAY: usize = 288;
 
+/// What stands for the agent in the names of the figures of the stream that no agent has.
+pub(super) const INGRESS: &str = "ingress";
+
 /// A figure of which a history is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Figure {
     /// Changes on their way to search.
     Pending,
@@ -37,6 +41,14 @@ pub(super) enum Figure {
     Dead(AgentName),
     HandledPerMinute(AgentName),
     Restarts(AgentName),
+    /// Entries of an agent's stream of Redis; without an agent, of the stream of what comes from outside.
+    StreamLength(Option<AgentName>),
+    StreamPending(Option<AgentName>),
+    StreamLag(Option<AgentName>),
+    StreamConsumers(Option<AgentName>),
+    /// Files of a collection, and those of them that are stored.
+    Files(Arc<str>),
+    Stored(Arc<str>),
 }
 
 /// How several points become one.
@@ -47,7 +59,8 @@ enum Fold {
 }
 
 impl Figure {
-    fn all() -> impl Iterator<Item = Figure> {
+    /// The figures that every daemon has, also while they are not known.
+    fn of_each_daemon() -> impl Iterator<Item = Figure> {
         let of = |agent: &AgentName| {
             [
                 Figure::Owed(*agent),
@@ -76,7 +89,8 @@ impl Figure {
     }
 
     /// Its name on the wire.
-    fn name(self) -> String {
+    fn name(&self) -> String {
+        let stream = |agent: &Option<AgentName>| agent.map_or(INGRESS, |agent| agent.as_str());
         match self {
             Figure::Pending => "pending".to_owned(),
             Figure::SearchesPerMinute => "searches_per_min".to_owned(),
@@ -94,10 +108,16 @@ impl Figure {
             Figure::Dead(agent) => format!("dead.{agent}"),
             Figure::Restarts(agent) => format!("restarts.{agent}"),
             Figure::HandledPerMinute(agent) => format!("handled_per_min.{agent}"),
+            Figure::StreamLength(agent) => format!("stream_length.{}", stream(agent)),
+            Figure::StreamPending(agent) => format!("stream_pending.{}", stream(agent)),
+            Figure::StreamLag(agent) => format!("stream_lag.{}", stream(agent)),
+            Figure::StreamConsumers(agent) => format!("stream_consumers.{}", stream(agent)),
+            Figure::Files(collection) => format!("files.{collection}"),
+            Figure::Stored(collection) => format!("stored.{collection}"),
         }
     }
 
-    fn fold(self) -> Fold {
+    fn fold(&self) -> Fold {
         match self {
             Figure::Pending
             | Figure::Behind
@@ -108,13 +128,19 @@ impl Figure {
             | Figure::InFlight(_)
             | Figure::Retrying(_)
             | Figure::Dead(_)
-            | Figure::Restarts(_) => Fold::Peak,
+            | Figure::Restarts(_)
+            | Figure::StreamLength(_)
+            | Figure::StreamPending(_)
+            | Figure::StreamLag(_) => Fold::Peak,
             Figure::SearchesPerMinute
             | Figure::EventsPerSecond
             | Figure::Documents
             | Figure::StoreBytes
             | Figure::FreeBytes
-            | Figure::HandledPerMinute(_) => Fold::Mean,
+            | Figure::HandledPerMinute(_)
+            | Figure::StreamConsumers(_)
+            | Figure::Files(_)
+            | Figure::Stored(_) => Fold::Mean,
         }
     }
 }
@@ -124,19 +150,18 @@ pub(super) type Point = BTreeMap<Figure, f64>;
 
 /// One point of several.
 fn folded(points: &[Point]) -> Point {
-    let one = |figure: Figure| {
-        let known: Vec<f64> = points
-            .iter()
-            .filter_map(|point| point.get(&figure).copied())
-            .collect();
+    let mut known = BTreeMap::<&Figure, Vec<f64>>::new();
+    for (figure, value) in points.iter().flatten() {
+        known.entry(figure).or_default().push(*value);
+    }
+    let one = |(figure, values): (&Figure, Vec<f64>)| {
         let value = match figure.fold() {
-            Fold::Peak => known.iter().copied().reduce(f64::max)?,
-            Fold::Mean if known.is_empty() => return None,
-            Fold::Mean => known.iter().sum::<f64>() / known.len() as f64,
+            Fold::Peak => values.into_iter().fold(f64::NEG_INFINITY, f64::max),
+            Fold::Mean => values.iter().sum::<f64>() / values.len() as f64,
         };
-        Some((figure, value))
+        (figure.clone(), value)
     };
-    Figure::all().filter_map(one).collect()
+    known.into_iter().map(one).collect()
 }
 
 /// The newest points, at most so many. A step without a point is a gap.
@@ -147,8 +172,10 @@ struct Ring {
     most: usize,
     /// The step of the newest point.
     newest: Option<i64>,
-    /// In each, the figures in their order; what is not known is no number.
-    points: VecDeque<Option<Box<[f64]>>>,
+    /// How many points there are.
+    length: usize,
+    /// Of each figure that is known at one of the points, its value at each; what is not known is no number.
+    values: BTreeMap<Figure, VecDeque<f64>>,
 }
 
 impl Ring {
@@ -157,45 +184,54 @@ impl Ring {
             step,
             most,
             newest: None,
-            points: VecDeque::with_capacity(most),
+            length: 0,
+            values: BTreeMap::new(),
         }
     }
 
     /// Adds the point of a step. What stands there or later gives way: the clock was set back.
     fn push(&mut self, step: i64, point: &Point) {
-        let values = Figure::all().map(|figure| point.get(&figure).copied().unwrap_or(f64::NAN));
-        let most = self.most as i64;
         let after = self.newest.map_or(1, |newest| step - newest);
-        for _ in after..1 {
-            self.points.pop_back();
+        let (kept, gap) = match usize::try_from(after) {
+            Ok(after) if after > self.most => (0, 0),
+            Ok(after @ 1..) => (self.length, after - 1),
+            _ => {
+                let back = usize::try_from(1 - after).unwrap_or(usize::MAX);
+                (self.length.saturating_sub(back), 0)
+            }
+        };
+        self.length = (kept + gap + 1).min(self.most);
+        for figure in point.keys() {
+            if !self.values.contains_key(figure) {
+                self.values.insert(figure.clone(), VecDeque::new());
+            }
         }
-        for _ in 1..after.min(most) {
-            self.points.push_back(None);
+        for (figure, values) in &mut self.values {
+            // What is there of one that is new is not known.
+            values.resize(kept, f64::NAN);
+            values.resize(kept + gap, f64::NAN);
+            values.push_back(point.get(figure).copied().unwrap_or(f64::NAN));
+            let over = values.len() - self.length;
+            values.drain(..over);
         }
-        if after > most {
-            self.points.clear();
-        }
-        self.points.push_back(Some(values.collect()));
-        while self.points.len() > self.most {
-            self.points.pop_front();
-        }
+        self.values
+            .retain(|_, values| values.iter().any(|value| !value.is_nan()));
         self.newest = Some(step);
     }
 
     fn trend(&self) -> Trend {
-        let figures = Figure::all().enumerate().map(|(at, figure)| {
-            let of = |point: &Option<Box<[f64]>>| {
-                let value = *point.as_ref()?.get(at)?;
-                (!value.is_nan()).then_some((value * 1000.0).round() / 1000.0)
-            };
-            (figure.name(), self.points.iter().map(of).collect())
-        });
+        let unknown = Figure::of_each_daemon();
+        let unknown = unknown.map(|figure| (figure.name(), vec![None; self.length]));
+        let known = |value: &f64| (!value.is_nan()).then_some((value * 1000.0).round() / 1000.0);
+        let of = |(figure, values): (&Figure, &VecDeque<f64>)| {
+            (figure.name(), values.iter().map(known).collect())
+        };
         Trend {
             step_s: self.step.unsigned_abs(),
             until: self
                 .newest
                 .map(|step| Millis(step * self.step * 1000).to_string()),
-            figures: figures.collect(),
+            figures: unknown.chain(self.values.iter().map(of)).collect(),
         }
     }
 }
@@ -314,8 +350,42 @@ mod tests {
 
     #[test]
     fn every_figure_has_a_name_of_its_own() {
-        let names: std::collections::BTreeSet<String> = Figure::all().map(Figure::name).collect();
-        assert_eq!(names.len(), Figure::all().count());
-        assert!(names.contains("owed.document_management"));
+        let figures = || {
+            let streams = [
+                Figure::StreamLength(None),
+                Figure::StreamPending(None),
+                Figure::StreamLag(None),
+                Figure::StreamConsumers(None),
+            ];
+            let files = [Figure::Files("docs".into()), Figure::Stored("docs".into())];
+            Figure::of_each_daemon().chain(streams).chain(files)
+        };
+        let names: std::collections::BTreeSet<String> =
+            figures().map(|figure| figure.name()).collect();
+        assert_eq!(names.len(), figures().count());
+        for name in [
+            "owed.document_management",
+            "stream_lag.ingress",
+            "files.docs",
+        ] {
+            assert!(names.contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_figure_that_is_known_for_a_while_is_gone_when_no_point_knows_it() {
+        let mut history = FigureRings::default();
+        let files = || Figure::Files("docs".into());
+        history.push(0, point(1.0));
+        history.push(1, Point::from([(files(), 7.0)]));
+        history.push(3, point(1.0));
+        let hour = history.view().hour;
+        assert_eq!(hour.figures["files.docs"], [None, Some(7.0), None, None]);
+        assert_eq!(pending(&hour), [Some(1.0), None, None, Some(1.0)]);
+        for step in 4..=HOUR as i64 + 1 {
+            history.push(step, point(1.0));
+        }
+        assert!(!history.view().hour.figures.contains_key("files.docs"));
+        assert_eq!(pending(&history.view().hour).len(), HOUR);
     }
 }

@@ -1,16 +1,22 @@
 //! A point of the history: the figures at this moment, and rates since the point before.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::figures::FileCounts;
 use super::super::freshness::reach;
 use super::super::history::{Figure, Point};
-use super::super::wire::NamedAgent;
+use super::super::wire::{ListedState, NamedAgent};
 use super::super::{State, agents};
 use super::collections::totals;
 use super::counters::Passed;
+use crate::bus::redis::StreamView;
 use crate::disk;
 use crate::event::{AgentName, Millis};
 use crate::store::quantile;
+
+/// Of no more collections a history is kept.
+const COLLECTIONS: usize = 50;
 
 /// The figures now; `passed` is what happened since the point before, if there was one.
 pub(super) async fn point(state: &State, passed: Option<&Passed>) -> Point {
@@ -23,7 +29,9 @@ pub(super) async fn point(state: &State, passed: Option<&Passed>) -> Point {
     }
     if let Ok(files) = state.memory.files.sampled(&state.store).await {
         point.insert(Figure::Documents, totals(&files).documents as f64);
+        of_collections(&mut point, &files);
     }
+    of_streams(&mut point, state.carriers.streams());
     for NamedAgent { name, agent } in agents::all(state, Millis::now()).await.unwrap_or_default() {
         let Ok(name) = name.parse::<AgentName>() else {
             continue;
@@ -48,6 +56,28 @@ pub(super) async fn point(state: &State, passed: Option<&Passed>) -> Point {
         }
     }
     point
+}
+
+/// The first collections by name.
+fn of_collections(point: &mut Point, counted: &FileCounts) {
+    for (collection, states) in counted.files.iter().take(COLLECTIONS) {
+        let collection: Arc<str> = collection.as_str().into();
+        let stored = states.get(&ListedState::Stored).copied().unwrap_or(0);
+        let files = states.values().sum::<u64>();
+        point.insert(Figure::Files(collection.clone()), files as f64);
+        point.insert(Figure::Stored(collection), stored as f64);
+    }
+}
+
+fn of_streams(point: &mut Point, streams: Vec<StreamView>) {
+    for stream in streams {
+        let agent = stream.agent;
+        point.insert(Figure::StreamLength(agent), stream.entries as f64);
+        point.insert(Figure::StreamPending(agent), stream.pending as f64);
+        let lag = stream.lag.map(|lag| lag as f64);
+        point.extend(lag.map(|lag| (Figure::StreamLag(agent), lag)));
+        point.insert(Figure::StreamConsumers(agent), stream.consumers as f64);
+    }
 }
 
 fn rates(point: &mut Point, passed: &Passed) {

@@ -4,7 +4,7 @@ use super::super::super::wire::{AgentOverview, AgentState, Overview, Trend};
 use super::super::words::{Moment, age};
 use super::spark::Spark;
 use super::tone::Tone;
-use super::trend::{of_agent, rounded};
+use super::trend::{of, rounded};
 use crate::amounts::{duration, number};
 
 /// An agent.
@@ -65,7 +65,7 @@ fn row(overview: &AgentOverview, now: &str, trend: &Trend) -> AgentRow {
     let figure = |figure: &str, told: &str| {
         let told = format!("{told} {name}");
         let written = if figure == OLDEST { duration } else { rounded };
-        Spark::of(trend, &of_agent(figure, name), &told, written)
+        Spark::of(trend, &of(figure, name), &told, written)
     };
     let unavailable = agent.unavailable.as_ref();
     AgentRow {

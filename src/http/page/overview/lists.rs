@@ -2,10 +2,12 @@
 
 use super::super::super::overview::GroupKey;
 use super::super::super::wire::{
-    CollectionOverview, DeadGroup, JobRun, JobView, ListedState, Overview, RunState,
+    CollectionOverview, DeadGroup, JobRun, JobView, ListedState, Overview, RunState, Trend,
 };
 use super::super::words::{Moment, age};
+use super::spark::Spark;
 use super::tone::Tone;
+use super::trend::{of, rounded};
 use crate::amounts::{counted, duration, number};
 
 /// Dead letters in groups.
@@ -131,19 +133,26 @@ pub(super) struct CollectionRow {
     pub(super) watch: String,
     pub(super) why_poll: Option<String>,
     pub(super) files: String,
+    pub(super) files_spark: Option<Spark>,
     pub(super) stored: String,
+    pub(super) stored_spark: Option<Spark>,
     pub(super) others: Vec<String>,
     pub(super) rejections: Vec<String>,
     /// What cannot be listed or is not taken in.
     pub(super) shut: Vec<String>,
 }
 
-pub(super) fn collections(overview: &Overview) -> Vec<CollectionRow> {
-    overview.collections.iter().map(collection_row).collect()
+pub(super) fn collections(overview: &Overview, trend: &Trend) -> Vec<CollectionRow> {
+    let collections = overview.collections.iter();
+    collections.map(|one| collection_row(one, trend)).collect()
 }
 
-fn collection_row(overview: &CollectionOverview) -> CollectionRow {
+fn collection_row(overview: &CollectionOverview, trend: &Trend) -> CollectionRow {
     let collection = &overview.collection;
+    let figure = |figure: &str, told: &str| {
+        let told = format!("{told} of {}", collection.name);
+        Spark::of(trend, &of(figure, &collection.name), &told, rounded)
+    };
     let stored = overview
         .states
         .iter()
@@ -174,7 +183,9 @@ fn collection_row(overview: &CollectionOverview) -> CollectionRow {
         },
         why_poll: collection.why_poll.clone(),
         files: number(overview.files),
+        files_spark: figure("files", "Files"),
         stored: number(stored.map_or(0, |(_, n)| *n)),
+        stored_spark: figure("stored", "Stored files"),
         others: others
             .map(|(state, n)| format!("{} {state}", number(*n)))
             .collect(),

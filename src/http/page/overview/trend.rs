@@ -11,7 +11,7 @@ pub(super) fn rounded(value: f64) -> String {
     }
 }
 
-/// The name of an agent's figure.
-pub(super) fn of_agent(figure: &str, agent: &str) -> String {
-    format!("{figure}.{agent}")
+/// The name of a figure of an agent, a stream or a collection.
+pub(super) fn of(figure: &str, whose: &str) -> String {
+    format!("{figure}.{whose}")
 }

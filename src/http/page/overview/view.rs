@@ -1,9 +1,10 @@
 //! From the overview to what the first page shows of it.
 
+use super::super::super::history::INGRESS;
 use super::super::super::overview::PartKind;
 use super::super::super::wire::{
     Condition, FigureHistory, FixOverview, IssueOverview, Overview, RedisOverview, Severity,
-    StreamOverview,
+    StreamOverview, Trend,
 };
 use super::super::words::{Moment, Prose, age};
 use super::agents::{AgentRow, WaitingRow, agents, waiting};
@@ -11,7 +12,9 @@ use super::figures::{FigureCard, figures};
 use super::flow::Flow;
 use super::hosts::{HostRow, hosts};
 use super::lists::{CollectionRow, DeadPanel, JobRow, collections, dead, jobs};
+use super::spark::Spark;
 use super::tone::Tone;
+use super::trend::{of, rounded};
 use crate::amounts::{counted, number};
 
 /// The whole page.
@@ -64,6 +67,10 @@ pub(super) struct StreamRow {
     pub(super) pending: String,
     pub(super) lag: String,
     pub(super) consumers: String,
+    pub(super) length_spark: Option<Spark>,
+    pub(super) pending_spark: Option<Spark>,
+    pub(super) lag_spark: Option<Spark>,
+    pub(super) consumers_spark: Option<Spark>,
 }
 
 /// An open issue.
@@ -100,11 +107,11 @@ impl OverviewView {
             agents: agents(overview, trend),
             waiting: waiting(overview),
             hosts: hosts(overview),
-            carrier: carrier(overview),
+            carrier: carrier(overview, trend),
             issues: overview.issues.iter().map(|i| issue(i, now)).collect(),
             dead: dead(overview),
             jobs: jobs(overview),
-            collections: collections(overview),
+            collections: collections(overview, trend),
         }
     }
 }
@@ -123,35 +130,44 @@ fn state(overview: &Overview) -> String {
     format!("{}, {issues}", overview.status.state.as_str())
 }
 
-fn carrier(overview: &Overview) -> CarrierView {
+fn carrier(overview: &Overview, trend: &Trend) -> CarrierView {
     let bus = &overview.status.bus;
     CarrierView {
         active: bus.active.clone(),
         why: bus.why.clone(),
         lost: bus.lost_by_redis,
-        redis: overview.redis.as_ref().map(redis),
+        redis: overview.redis.as_ref().map(|found| redis(found, trend)),
     }
 }
 
-fn redis(redis: &RedisOverview) -> Redis {
+fn redis(redis: &RedisOverview, trend: &Trend) -> Redis {
     Redis {
         up: redis.up,
         reconnects: number(redis.reconnects),
         streams: redis
             .streams
             .as_ref()
-            .map(|streams| streams.iter().map(stream).collect()),
+            .map(|streams| streams.iter().map(|one| stream(one, trend)).collect()),
     }
 }
 
-fn stream(stream: &StreamOverview) -> StreamRow {
+fn stream(stream: &StreamOverview, trend: &Trend) -> StreamRow {
+    let whose = stream.agent.clone().unwrap_or_else(|| INGRESS.to_owned());
+    let figure = |figure: &str, told: &str| {
+        let told = format!("{told} of the stream of {whose}");
+        Spark::of(trend, &of(figure, &whose), &told, rounded)
+    };
     StreamRow {
         key: stream.key.clone(),
-        whose: stream.agent.clone().unwrap_or_else(|| "ingress".to_owned()),
         length: number(stream.length),
         pending: number(stream.pending),
         lag: known(stream.lag.map(number)),
         consumers: number(stream.consumers),
+        length_spark: figure("stream_length", "Length"),
+        pending_spark: figure("stream_pending", "Pending entries"),
+        lag_spark: figure("stream_lag", "Lag"),
+        consumers_spark: figure("stream_consumers", "Consumers"),
+        whose,
     }
 }
 
