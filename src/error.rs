@@ -228,21 +228,15 @@ fn permission_hint(path: &Path) -> String {
             "{shown} belongs to this user (mode {mode:04o}): allow writing to it, or set data_dir to another folder"
         );
     }
-    let name = user_name(owner).unwrap_or_else(|| format!("#{owner}"));
+    let user = uzers::get_user_by_uid(owner);
+    let name = match &user {
+        Some(user) => user.name().to_string_lossy(),
+        None => format!("#{owner}").into(),
+    };
     format!(
         "{shown} belongs to the user {name} (mode {mode:04o}): run docent as that user (sudo -u '{name}' docent …), or set data_dir \
          to a folder of this user"
     )
-}
-
-/// The name of a local user.
-fn user_name(uid: u32) -> Option<String> {
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-    })
 }
 
 #[cfg(test)]
@@ -293,7 +287,6 @@ mod tests {
             report.contains(&expected) && report.contains("set data_dir"),
             "{report}"
         );
-        assert_eq!(user_name(0).as_deref(), Some("root"));
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl LedgerOrder {
             return false;
         }
         let retry = self.retry_at.is_some_and(|at| at <= Millis::now());
-        // Now and then it looks without having been told, so that no slip could leave something owed for ever.
+        // Retries are looked for now and then without having been told.
         let afresh = self.afresh_at <= Instant::now();
         let held = !self.held.is_empty() && self.held_at <= Instant::now();
         self.more || self.fresh || retry || afresh || held || !self.position.asked.is_empty()
@@ -163,6 +163,10 @@ impl LedgerOrder {
             return Ok(Vec::new());
         }
         self.rests_until = None;
+        if self.held_at <= Instant::now() {
+            self.position.asked.extend(self.held.drain());
+        }
+        // With what was held: it is asked for again after an error.
         let before = self.position.clone();
         self.more = false;
         self.fresh = false;
@@ -213,9 +217,6 @@ impl LedgerOrder {
     ) -> Result<(), ReadError> {
         if let Some(seq) = self.signal.take_rewind() {
             self.cursor_back_to(seq);
-        }
-        if self.held_at <= Instant::now() {
-            self.position.asked.extend(self.held.drain());
         }
         self.next_of_asked(picked, judge).await?;
         self.ripe_retries(picked, judge).await?;
@@ -364,5 +365,33 @@ struct Picked {
 impl Picked {
     fn full(&self) -> bool {
         self.rows.len() >= self.capacity
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Ledger, subject};
+    use super::*;
+
+    #[tokio::test]
+    async fn what_another_host_had_taken_is_not_forgotten_when_the_store_cannot_be_read() {
+        let mut ledger = Ledger::open();
+        let seq = ledger.publish("a").await;
+        let backoff = Duration::from_millis(4);
+        let mut order = LedgerOrder::new(ledger.store.clone(), AgentName::Test, backoff, 1);
+        // It was passed because another host had taken it.
+        let mut held = |_: &OwedRow| Judged::InHand;
+        assert!(order.next(9, &mut held).await.unwrap().is_empty());
+        order.skipped.clear();
+        order.held.insert(subject("a"));
+        order.held_at = Instant::now();
+
+        let mut take = |_: &OwedRow| Judged::Take;
+        ledger.break_it(true);
+        order.next(9, &mut take).await.unwrap_err();
+        ledger.break_it(false);
+        tokio::time::sleep_until(order.rests_until.unwrap()).await;
+        let found = order.next(9, &mut take).await.unwrap();
+        assert_eq!(found.iter().map(|row| row.seq).collect::<Vec<_>>(), [seq]);
     }
 }

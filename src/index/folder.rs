@@ -236,7 +236,7 @@ mod tests {
             return false;
         }
         assert_eq!(opened.position, 5);
-        let loaded = opened.index.load(known(content).into_iter()).unwrap();
+        let loaded = opened.index.load(known(content)).unwrap();
         assert_eq!((loaded.not_indexed, loaded.dangling), (0, 0));
         assert!(numbers(&opened.index, &words("retry \"index\"")).len() > 3);
         true

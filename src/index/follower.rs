@@ -10,12 +10,12 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::error::WhyNew;
+use super::error::{IndexError, WhyNew};
 use super::folder::is_gone;
 use super::{
     DocumentId, Identity, Index, IndexPosition, LoadedChunks, Opened, Replacement, Searcher,
 };
-use crate::store::{ChunkRow, ChunkSource, Feed, Head, NewestEvent, ReadError, Store, WriteError};
+use crate::store::{ChunkRow, ChunkSource, Feed, Head, NewestEvent, Store, WriteError};
 
 /// Chunks in one batch, about: it must fit the writer's memory.
 pub(super) const BATCH: usize = 2000;
@@ -33,6 +33,9 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// The longest where the store is in a database, which comes back at any moment.
 const RETRY_MAX_SHARED: Duration = Duration::from_secs(2);
+
+/// How long an index that is let go may still be used by a search, at most.
+const FREE: Duration = Duration::from_secs(5);
 
 /// How the follower works.
 #[derive(Debug, Clone)]
@@ -66,7 +69,7 @@ pub(crate) async fn follow(
         losses: 0,
         requests: VerifyRequests::default(),
     };
-    follower.searcher.report(|state| state.ended = false);
+    let _ended = EndOfFollowing::of(&follower.searcher);
     let mut head = follower.store.head();
     follower.losses = head.borrow().losses;
     follower.open().await?;
@@ -106,8 +109,36 @@ pub(crate) async fn follow(
             }
         }
     }
-    follower.searcher.report(|state| state.ended = true);
     Ok(())
+}
+
+/// Says that nobody follows any more, however that came.
+struct EndOfFollowing(Searcher);
+
+impl EndOfFollowing {
+    fn of(searcher: &Searcher) -> Self {
+        searcher.report(|state| state.ended = false);
+        EndOfFollowing(searcher.clone())
+    }
+}
+
+impl Drop for EndOfFollowing {
+    fn drop(&mut self) {
+        self.0.report(|state| state.ended = true);
+    }
+}
+
+/// Opens the index once the last search that still uses the one before has ended.
+fn when_free(open: impl Fn() -> Result<Opened, IndexError>) -> Result<Opened, IndexError> {
+    let until = Instant::now() + FREE;
+    loop {
+        match open() {
+            Err(IndexError::Busy(_)) if Instant::now() < until => {
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+            ended => return ended,
+        }
+    }
 }
 
 /// Waits in steps that show that somebody is alive.
@@ -166,7 +197,7 @@ impl Follower {
         }
         let (folder, identity) = (self.options.folder.clone(), self.options.identity.clone());
         let opened = self
-            .blocking(move || Index::open(&folder, &identity))
+            .blocking(move || when_free(|| Index::open(&folder, &identity)))
             .await??;
         self.adopt(opened).await
     }
@@ -256,7 +287,7 @@ impl Follower {
         self.searcher.set_index(None);
         let (folder, identity) = (self.options.folder.clone(), self.options.identity.clone());
         let opened = self
-            .blocking(move || Index::rebuild(&folder, &identity, why))
+            .blocking(move || when_free(|| Index::rebuild(&folder, &identity, why.clone())))
             .await??;
         self.adopt(opened).await
     }
@@ -265,31 +296,19 @@ impl Follower {
     async fn load(&self, index: Arc<Index>, position: u64) -> Result<LoadedChunks, String> {
         let (store, handle, alive) = (self.store.clone(), Handle::current(), self.alive.clone());
         self.blocking(move || {
-            let mut failed: Option<ReadError> = None;
             let mut after = (String::new(), 0);
             let pages = std::iter::from_fn(|| {
                 alive();
                 match handle.block_on(store.chunks_at(position, after.clone(), LOAD)) {
                     Ok(page) => {
                         after = page.last().map(|(s, c)| (s.document.clone(), c.number))?;
-                        Some(page)
+                        let known = |(source, chunk)| replacement(&source, vec![chunk]);
+                        Some(page.into_iter().map(known).collect())
                     }
-                    Err(error) => {
-                        failed = Some(error);
-                        None
-                    }
+                    Err(error) => Some(vec![Err(error.to_string())]),
                 }
             });
-            let known = pages
-                .flatten()
-                .map(|(source, chunk)| replacement(&source, vec![chunk]));
-            let loaded = index
-                .load(known.filter_map(Result::ok))
-                .map_err(|e| e.to_string());
-            match failed {
-                Some(error) => Err(error.to_string()),
-                None => loaded,
-            }
+            index.load(pages.flat_map(Vec::into_iter))
         })
         .await?
     }
@@ -437,7 +456,10 @@ impl Follower {
                 self.reopen().await?;
                 (missing, 0)
             }
-            Some(index) => self.compare(index).await?,
+            Some(index) => match self.compare(index).await? {
+                Some(differences) => differences,
+                None => return Ok(()),
+            },
             None => (0, 0),
         };
         self.searcher.report(|state| {
@@ -447,9 +469,16 @@ impl Follower {
         Ok(())
     }
 
-    async fn compare(&mut self, index: Arc<Index>) -> Result<(u64, u64), String> {
+    /// How they differ; `None` if the store could not be read, which whoever waits is told.
+    async fn compare(&mut self, index: Arc<Index>) -> Result<Option<(u64, u64)>, String> {
         let position = self.searcher.state().borrow().position;
-        let loaded = self.load(index, position).await?;
+        let loaded = match self.load(index, position).await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                self.failed(&error);
+                return Ok(None);
+            }
+        };
         let differences = (loaded.not_indexed as u64, loaded.dangling as u64);
         if differences != (0, 0) {
             tracing::warn!(
@@ -459,7 +488,7 @@ impl Follower {
             );
             self.rebuild(WhyNew::Requested).await?;
         }
-        Ok(differences)
+        Ok(Some(differences))
     }
 
     #[expect(

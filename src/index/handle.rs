@@ -112,11 +112,11 @@ impl Index {
     /// the keyword index has are taken.
     ///
     /// # Errors
-    /// An earlier change broke off half-way.
-    pub(crate) fn load(
+    /// An earlier change broke off half-way, or what is known cannot be read to its end: then nothing is taken.
+    pub(crate) fn load<E: From<IndexError>>(
         &self,
-        known: impl Iterator<Item = Replacement>,
-    ) -> Result<LoadedChunks, IndexError> {
+        known: impl Iterator<Item = Result<Replacement, E>>,
+    ) -> Result<LoadedChunks, E> {
         let _alone = self.changing.lock().map_err(|_| IndexError::Broken)?;
         let mut indexed: HashMap<u64, Address> = {
             let published = self.published.read().map_err(|_| IndexError::Broken)?;
@@ -128,6 +128,7 @@ impl Index {
         let mut chunks = Chunks::default();
         let mut not_indexed = 0;
         for known in known {
+            let known = known?;
             for chunk in &known.chunks {
                 match indexed.remove(&chunk.number) {
                     Some(address) => chunks.load(&known, chunk, address),
@@ -377,7 +378,7 @@ mod tests {
         let chunks = generated(1, 1, 10).chunks.len();
         let loaded = opened
             .index
-            .load(known(&[generated(1, 1, 10), generated(2, 2, 50)]).into_iter())
+            .load(known(&[generated(1, 1, 10), generated(2, 2, 50)]))
             .unwrap();
         assert_eq!((loaded.chunks, loaded.dangling), (chunks, 0));
         assert_eq!(loaded.not_indexed, generated(2, 2, 50).chunks.len());
@@ -527,7 +528,7 @@ mod tests {
         let opened = open(folder.path());
         assert_eq!((opened.position, opened.why_new), (2, None));
         let content = [replacement(1, [text_chunk(11, "pear")]), content[1].clone()];
-        let loaded = opened.index.load(known(&content).into_iter()).unwrap();
+        let loaded = opened.index.load(known(&content)).unwrap();
         assert_eq!((loaded.chunks, loaded.dangling), (2, 0));
     }
 
@@ -544,13 +545,15 @@ mod tests {
         let index = open(folder.path()).index;
         let found = index.search(&words("apple")).unwrap();
         assert_eq!((found.candidates.len(), found.dangling), (0, 2));
-        let loaded = index.load(known(&batch[..1]).into_iter()).unwrap();
+        let loaded = index.load(known(&batch[..1])).unwrap();
         let expected = LoadedChunks {
             chunks: 1,
             not_indexed: 0,
             dangling: 1,
         };
         assert_eq!(loaded, expected);
+        let broken_off = known(&batch[1..]).chain([Err(IndexError::Broken)]);
+        assert!(matches!(index.load(broken_off), Err(IndexError::Broken)));
         let found = index.search(&words("apple")).unwrap();
         assert_eq!((found.candidates.len(), found.dangling), (1, 1));
         index.apply(&[replacement(2, [])], 2).unwrap();

@@ -67,7 +67,7 @@ mod tests {
         drop(opened.index);
         let opened = Index::open(folder.path(), &storing()).unwrap();
         assert_eq!(opened.why_new, None);
-        opened.index.load(known(&last).into_iter()).unwrap();
+        opened.index.load(known(&last)).unwrap();
         holds(&opened.index);
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Identity, Index, Opened, Query, Replacement};
+use super::{Identity, Index, IndexError, Opened, Query, Replacement};
 use crate::embed::{DIMENSIONS, Quantised};
 use crate::store::ChunkRow;
 
@@ -121,13 +121,15 @@ pub(super) fn generated(document: u8, seed: u64, first_number: u64) -> Replaceme
 }
 
 /// What the store would give back of the chunks of `replacements`.
-pub(super) fn known(replacements: &[Replacement]) -> Vec<Replacement> {
+pub(super) fn known(
+    replacements: &[Replacement],
+) -> impl Iterator<Item = Result<Replacement, IndexError>> {
     let mut known = replacements.to_vec();
     for chunk in known.iter_mut().flat_map(|document| &mut document.chunks) {
         chunk.heading.clear();
         chunk.text.clear();
     }
-    known
+    known.into_iter().map(Ok)
 }
 
 /// A query for `text` without a vector.

@@ -1,11 +1,17 @@
 //! Work that keeps a processor busy or blocks on the file system, away from the threads that carry events.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+
+use crate::disk::free_space;
+
+/// How long a disk may take to say what is free. One that hangs must hold up nothing else.
+const ASKING: Duration = Duration::from_secs(5);
 
 /// Threads for such work, a bounded number at once. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -62,6 +68,14 @@ impl Compute {
     ) -> Result<T, String> {
         let late = |_| Err(format!("it did not end within {limit:?}"));
         timeout(limit, self.run(work)).await.unwrap_or_else(late)
+    }
+
+    /// Bytes that this process may still write on the file system of `folder`; `None`: the disk does not say, or not in time.
+    pub(crate) async fn free_space(&self, folder: PathBuf) -> Option<u64> {
+        let free = self.run_within(ASKING, move || free_space(&folder)).await;
+        let free = free.and_then(|free| free.map_err(|error| error.to_string()));
+        free.inspect_err(|error| tracing::debug!(error, "cannot read the free space"))
+            .ok()
     }
 }
 

@@ -30,6 +30,8 @@ const STATUS: Duration = Duration::from_secs(1);
 
 /// How long counting the documents for a status line may take; then the line goes without.
 const COUNT: Duration = Duration::from_secs(1);
+/// Between two such counts, at least.
+const COUNTING: Duration = Duration::from_secs(10);
 
 /// How often it is asked for more time while a start takes long, for how much each time, and until when at most: opening a store
 /// of an earlier docent brings it forward, and how long that takes nobody knows before.
@@ -155,13 +157,19 @@ impl Notifier {
     /// The status line, whenever it has changed.
     async fn describe(&self, store: &Store, board: &Board) {
         let mut said = String::new();
+        let (mut documents, mut counted, mut count_at) = (None, None, Instant::now());
         loop {
             let next = Instant::now() + STATUS;
-            let documents = tokio::time::timeout(COUNT, store.document_counts()).await;
-            let documents = documents
-                .ok()
-                .and_then(Result::ok)
-                .map(|(stored, _)| stored);
+            let commits = Some(store.figures().file_commits.get());
+            // What other hosts commit is not counted here.
+            let may_differ = counted != commits || store.leases().are_shared();
+            if may_differ && Instant::now() >= count_at {
+                let counts = tokio::time::timeout(COUNT, store.document_counts()).await;
+                let counts = counts.ok().and_then(Result::ok);
+                documents = counts.map(|(stored, _)| stored);
+                counted = documents.and(commits);
+                count_at = Instant::now() + COUNTING;
+            }
             let line = status(store, board, documents);
             if line != said && self.send(&[NotifyState::Status(&line)]) {
                 said = line;

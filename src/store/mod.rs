@@ -139,7 +139,7 @@ pub struct StoreOptions {
     pub retry: RetryPolicy,
     /// The largest event, in bytes.
     pub event_size: usize,
-    /// Events that are done are kept at least… no longer than this,
+    /// Events that are done are kept no longer than this,
     pub ledger_keep: Duration,
     /// and no more of them than this.
     pub ledger_keep_events: u64,

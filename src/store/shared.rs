@@ -116,7 +116,7 @@ pub struct HeldLog {
     pub since: Millis,
 }
 
-/// StoreShared between the writer and the handles.
+/// What the writer and the handles share.
 pub(super) struct StoreShared {
     pub(super) identity: StoreIdentity,
     leases: Leases,

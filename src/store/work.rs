@@ -94,7 +94,7 @@ pub(super) enum Prune {
     Chunks(u64),
     /// Bytes that no manifest row and no version names.
     Content,
-    /// Embeddings that no chunk uses, of models other than the one named too.
+    /// Embeddings that no chunk uses, whichever model they are of.
     Embeddings,
     /// Versions of documents removed before then, closed issues, and scans of collections that left the config.
     Documents(Millis),

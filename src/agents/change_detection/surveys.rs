@@ -141,6 +141,7 @@ impl Surveys {
         in_flight: &PathsInFlight,
     ) -> Result<Option<Box<Survey>>, Halt> {
         let (tree, whole, marker) = (order.tree, order.is_whole(), order.marker);
+        let of_scan = order.of_scan;
         if order.of_scan {
             let name = self.context.trees[tree].name.clone();
             self.desk.report(|p| p.scanning = Some(name));
@@ -162,7 +163,7 @@ impl Surveys {
                 }
                 SurveyStart::Rooted(survey, _, RootMatch::Unsure) if whole => Some(survey),
                 SurveyStart::Rooted(_, _, RootMatch::Unsure) => {
-                    self.order_whole(tree, marker);
+                    self.order(SurveyOrder::whole(tree, of_scan).before(marker));
                     None
                 }
                 SurveyStart::Rooted(_, _, RootMatch::Other(why)) => {

@@ -1,12 +1,9 @@
 //! Gathers what the rules are judged by, from where `status`, `health` and `/metrics` have it, and nothing that no rule needs.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::ends::AttemptEnds;
 use super::{AuditContext, AuditOptions};
-use crate::disk::free_space;
 use crate::event::{AgentName, Millis};
 use crate::health::alerts::{AlertFacts, Bound};
 use crate::health::{AgentFacts, Facts};
@@ -15,9 +12,6 @@ use crate::store::ReadError;
 
 /// Open issues that are looked at, at most.
 const ISSUES_MAX: usize = 1000;
-
-/// How long a disk may take to say what is free. One that hangs must not keep the other rules from being judged.
-const ASKING: Duration = Duration::from_secs(5);
 
 /// What is true now; what cannot be read ends the round.
 pub(super) async fn gather(
@@ -81,25 +75,13 @@ fn asks_oldest_owed(options: &AuditOptions, agent: AgentName) -> bool {
 }
 
 async fn free(options: &AuditOptions, context: &AuditContext) -> Option<u64> {
-    let folder = options.data_dir.clone();
-    let asking = context
-        .compute
-        .run_within(ASKING, move || free_space(&folder));
-    match asking.await {
-        Ok(Ok(free)) => Some(free),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "cannot read the free space");
-            None
-        }
-        Err(error) => {
-            tracing::debug!(error, "cannot read the free space");
-            None
-        }
-    }
+    context.compute.free_space(options.data_dir.clone()).await
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::agents::logging_audit::{AlertOption, AlertReceiver};
     use crate::health::alerts::AlertRule;
@@ -133,7 +115,10 @@ mod tests {
             };
             [AgentName::Rag, AgentName::Scheduler].map(|agent| asks_oldest_owed(&options, agent))
         };
-        let (oldest, rag) = (Bound::OldestOwed(ASKING), Some(AgentName::Rag));
+        let (oldest, rag) = (
+            Bound::OldestOwed(Duration::from_secs(5)),
+            Some(AgentName::Rag),
+        );
         assert_eq!(asked(vec![alert(oldest.clone(), rag)]), [true, false]);
         assert_eq!(asked(vec![alert(oldest, None)]), [true, true]);
         assert_eq!(asked(vec![alert(Bound::Parked, None)]), [false, false]);

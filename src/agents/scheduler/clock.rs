@@ -90,8 +90,8 @@ impl Clock {
             };
             wake = [wake, due.map(Millis)].into_iter().flatten().min();
         }
-        let known = |row: &&JobState| self.timetable.job(&row.name).is_none();
-        for row in rows.iter().filter(known) {
+        let retired = |row: &&JobState| self.timetable.job(&row.name).is_none();
+        for row in rows.iter().filter(retired) {
             if let Some(next) = plan::retired(row) {
                 let change = planned(Some(row), next);
                 // Refused: the row changed meanwhile; the next look finds it as it is then.

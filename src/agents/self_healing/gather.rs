@@ -6,7 +6,6 @@ use tokio::time::Instant;
 
 use super::drift::DriftScope;
 use super::probe::Probe;
-use crate::disk::free_space;
 use crate::event::{AgentName, Millis};
 use crate::health::{AgentFacts, Drifted, EdgeFacts, Facts, IndexFacts, RedisView, Responsibility};
 use crate::runtime::{AgentState, AgentStatus};
@@ -169,18 +168,7 @@ impl Probe {
 
     async fn free_space(&mut self) -> Option<u64> {
         let folder = self.parts.options.data_dir.clone();
-        let asked = self.parts.compute.run(move || free_space(&folder)).await;
-        match asked {
-            Ok(Ok(free)) => Some(free),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "cannot read the free space");
-                None
-            }
-            Err(error) => {
-                tracing::debug!(error, "cannot read the free space");
-                None
-            }
-        }
+        self.parts.compute.free_space(folder).await
     }
 
     /// What was read; a read that failed is remembered for the round's log line.

@@ -116,8 +116,8 @@ impl Keeper {
         }
         let asked = self.requests.take_check();
         if maintenance || asked || Instant::now() >= plan.check {
-            plan.check = Instant::now() + CHECK;
-            self.check().await;
+            let is_over = self.check().await;
+            plan.check = Instant::now() + if is_over { CHECK } else { PAUSE };
         }
         if Instant::now() >= plan.pass {
             let began = Instant::now();
@@ -172,10 +172,15 @@ impl Keeper {
         Ok(gone)
     }
 
-    /// Has the store's pages checked. One whose pages cannot even be read is as bad as one whose pages are wrong.
-    async fn check(&self) {
+    /// Has the store's pages checked. One whose pages cannot even be read is as bad as one whose pages are wrong. False: the database
+    /// did not answer, which says nothing of its pages.
+    async fn check(&self) -> bool {
         let fault = match self.store.quick_check().await {
             Ok(fault) => fault,
+            Err(error) if error.is_away => {
+                tracing::warn!(%error, "the store could not be checked");
+                return false;
+            }
             Err(error) => Some(error.to_string()),
         };
         tracing::info!(fault, "the store was checked");
@@ -184,6 +189,7 @@ impl Keeper {
         // Who asked meanwhile has these verdicts.
         self.requests.take_check();
         self.requests.probe.notify_one();
+        true
     }
 
     /// Has the chain of the audit log checked. What comes of it is a figure too.

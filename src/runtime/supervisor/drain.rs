@@ -16,6 +16,9 @@ impl Supervisor {
     /// Passes the levels on to every run and joins them all.
     pub(super) async fn drain(mut self, stop: Stop) -> SupervisorEnd {
         self.board.enter(Phase::Draining);
+        // Whoever asks for a restart is told at once that docent stops.
+        self.requests.close();
+        while self.requests.try_recv().is_ok() {}
         let mut summary = SupervisorEnd::default();
         let mut told = Instant::now();
         let mut level = Level::Run;

@@ -84,15 +84,11 @@ impl Store {
                     Err(broken) => return Ok(Err(broken)),
                 };
                 let n = stored.record.n;
-                if chain.is_none() && n > 1 {
-                    // What came before was removed by retention; a later record must say up to where, and its hash.
-                    let Some(hash) = self.pruned_hash(n - 1).await? else {
-                        let why = format!(
-                            "records before {n} are missing and no record of their removal says so"
-                        );
-                        return Ok(Err(AuditBreak { n, why }));
-                    };
-                    chain = Some((n - 1, hash));
+                if chain.as_ref().map_or(1, |(known, _)| known + 1) < n {
+                    match self.over_gap(chain.is_some(), n).await? {
+                        Ok(end) => chain = end.or(chain),
+                        Err(broken) => return Ok(Err(broken)),
+                    }
                 }
                 if let Err(broken) = check(&mut chain, &stored) {
                     return Ok(Err(broken));
@@ -100,6 +96,25 @@ impl Store {
                 checked += 1;
             }
         }
+    }
+
+    /// The end of the chain before record `n`, if retention has removed all that came before: a later record says up to where, and its
+    /// hash. It may do so while the chain is checked, when some of it `is_known` already.
+    pub(in crate::store) async fn over_gap(
+        &self,
+        is_known: bool,
+        n: u64,
+    ) -> Result<Result<Option<(u64, String)>, AuditBreak>, ReadError> {
+        if is_known && self.oldest_record().await? != Some(n) {
+            return Ok(Ok(None));
+        }
+        let hash = self.pruned_hash(n - 1).await?;
+        if hash.is_none() && !is_known {
+            let why =
+                format!("records before {n} are missing and no record of their removal says so");
+            return Ok(Err(AuditBreak { n, why }));
+        }
+        Ok(Ok(hash.map(|hash| (n - 1, hash))))
     }
 
     /// How many records were written so far.
@@ -113,6 +128,13 @@ impl Store {
                 )
                 .optional()
                 .map(|n| n.unwrap_or(0))
+        })
+        .await
+    }
+
+    async fn oldest_record(&self) -> Result<Option<u64>, ReadError> {
+        self.read("the audit log", |connection| {
+            connection.query_row("SELECT MIN(n) FROM audit", [], |row| row.get(0))
         })
         .await
     }

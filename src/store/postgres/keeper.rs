@@ -173,6 +173,9 @@ impl DatabaseKeeper {
     /// or failed over to a replica that was behind: it gives out terms and numbers a second time, so nothing from before may count.
     fn look_for_commits(&mut self, connection: &Connection) -> sql::Result<SessionFound> {
         let Some((incarnation, batch)) = &self.committed else {
+            // Asked even so: it waits for the end of a batch that is in doubt.
+            let last = last_batch(connection, &self.incarnation)?;
+            self.note_committed(last.as_ref() == Some(&self.batch));
             return Ok(SessionFound::New);
         };
         let last = last_batch(connection, incarnation)?;
