@@ -14,6 +14,9 @@ use crate::http::{Client, Target};
 /// Quotes that are sent at once.
 const ITEMS: usize = 2500;
 
+/// Bytes that a daemon on another machine takes at once, if its config says nothing else.
+const REMOTE_BODY: u64 = 1024 * 1024;
+
 /// Bytes of a line of stdin.
 const LINE_MAX: usize = 256 * 1024;
 
@@ -45,7 +48,10 @@ pub(super) struct Arguments {
 
 /// 0 if every quote stands where it was or elsewhere, else 1.
 pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, Fatal> {
-    let body_max = context.config()?.config.control.body;
+    let body_max = match context.other_machine() {
+        Some(_) => REMOTE_BODY,
+        None => context.config()?.config.control.body,
+    };
     let batch = CiteBatch::new(context.client()?, body_max);
     let json = arguments.json;
     let (Some(reference), Some(quote)) = (arguments.reference, arguments.quote) else {

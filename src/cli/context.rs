@@ -1,5 +1,6 @@
 //! What every verb starts from: the global flags, the config that rules, the way to the daemon.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,13 +45,19 @@ pub(super) struct Global {
 pub(super) struct Context {
     global: Global,
     pub(super) out: Output,
+    /// Which configs are not seen was said.
+    is_noted: Cell<bool>,
 }
 
 impl Context {
     /// The context of these flags.
     pub(super) fn new(global: Global) -> Self {
         let out = Output::new(global.color);
-        Context { global, out }
+        Context {
+            global,
+            out,
+            is_noted: Cell::new(false),
+        }
     }
 
     /// The config file that rules.
@@ -93,7 +100,8 @@ impl Context {
     /// The config that rules.
     pub(super) fn config(&self) -> Result<Loaded, Fatal> {
         let choice = self.choice();
-        for unseen in &choice.unseen {
+        let is_noted = self.is_noted.replace(true);
+        for unseen in choice.unseen.iter().filter(|_| !is_noted) {
             self.out.note(&format!(
                 "docent: {unseen}; the config is {}",
                 choice.shown()

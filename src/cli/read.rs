@@ -59,6 +59,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
 
 /// The lines of a text, which end with a line feed, a carriage return, or both.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let text = text.strip_suffix('\r').unwrap_or(text);
     text.lines().flat_map(|line| line.split('\r'))
 }
 
@@ -68,6 +69,8 @@ mod tests {
 
     #[test]
     fn a_line_ends_with_either_or_both() {
-        assert_eq!(lines("a\rb\r\nc").collect::<Vec<_>>(), ["a", "b", "c"]);
+        for text in ["a\rb\r\nc", "a\rb\r\nc\r", "a\rb\r\nc\n"] {
+            assert_eq!(lines(text).collect::<Vec<_>>(), ["a", "b", "c"], "{text:?}");
+        }
     }
 }

@@ -79,13 +79,20 @@ pub(crate) fn database(config: &Config) -> Result<Option<Database>, DatabaseConf
     access.database().map(Some)
 }
 
-/// The password in a file, without the line feed at its end.
+/// The password in a file, without the end of its line.
 fn password(path: &Path) -> io::Result<Vec<u8>> {
     use io::Read as _;
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path)?;
-    file.take(PASSWORD_MAX).read_to_end(&mut bytes)?;
-    let end = bytes.trim_ascii_end().len();
-    bytes.truncate(end);
+    file.take(PASSWORD_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > PASSWORD_MAX {
+        let why = format!("it has more than {PASSWORD_MAX} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    for end in [b"\n", b"\r"] {
+        if bytes.ends_with(end) {
+            bytes.pop();
+        }
+    }
     Ok(bytes)
 }

@@ -34,14 +34,16 @@ pub(super) async fn follow(
     state: &State,
     checkpoint: &mut Option<Checkpoint>,
 ) -> Result<(), Problem> {
-    let mut current = match checkpoint.take() {
-        Some(taken) => taken,
+    // It stays in its place also where this is dropped half-way.
+    let current = match checkpoint {
+        Some(current) => current,
         None => match take(state).await? {
-            Some(taken) => taken,
+            Some(taken) => checkpoint.insert(taken),
             None => return Ok(()),
         },
     };
     if current.losses != state.store.head().borrow().losses {
+        *checkpoint = None;
         return Ok(());
     }
     loop {
@@ -52,7 +54,6 @@ pub(super) async fn follow(
             Stage::Chunked(change) => follower.ready && follower.position >= change,
         };
         if !is_over || !caught_up(state).await? {
-            *checkpoint = Some(current);
             return Ok(());
         }
         let head = *state.store.head().borrow();
@@ -61,6 +62,7 @@ pub(super) async fn follow(
             Stage::Stored(_) => Stage::Chunked(head.change),
             Stage::Chunked(_) => {
                 state.memory.settled(current.at);
+                *checkpoint = None;
                 return Ok(());
             }
         };

@@ -35,7 +35,7 @@ pub(super) async fn list(
     caller: Caller,
     Params(query): Params<DeadQuery>,
 ) -> Result<ListOf<DeadList>, Problem> {
-    let limit = limited(query.limit, LISTED, LIST_MAX)?;
+    let limit = limited("limit", query.limit, LISTED, LIST_MAX)?;
     let total = total(&state, &caller).await?;
     let rest = Map::from_iter([("total".to_owned(), json!(total))]);
     paged_object(

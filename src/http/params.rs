@@ -217,12 +217,17 @@ pub(super) fn moment(name: &str, text: &str) -> Result<Millis, Problem> {
     })
 }
 
-/// A number in a query that must be from 1 to `max`.
-pub(super) fn limited(limit: Option<usize>, default: usize, max: usize) -> Result<usize, Problem> {
-    match limit.unwrap_or(default) {
+/// The number `name` in a query, which must be from 1 to `max`.
+pub(super) fn limited(
+    name: &str,
+    number: Option<usize>,
+    default: usize,
+    max: usize,
+) -> Result<usize, Problem> {
+    match number.unwrap_or(default) {
         n if (1..=max).contains(&n) => Ok(n),
         n => {
-            let detail = format!("limit {n} is not from 1 to {max}");
+            let detail = format!("{name} {n} is not from 1 to {max}");
             Err(Problem::new(ProblemKind::BadRequest, detail))
         }
     }

@@ -53,8 +53,8 @@ pub(super) async fn read(
     Params(query): Params<ReadQuery>,
 ) -> Result<Json<ReadAnswer>, Problem> {
     let room = Room {
-        lines: limited(query.max_lines, LINES, LINES_MAX)?,
-        bytes: limited(query.max_bytes, BYTES, BYTES_MAX)?,
+        lines: limited("max_lines", query.max_lines, LINES, LINES_MAX)?,
+        bytes: limited("max_bytes", query.max_bytes, BYTES, BYTES_MAX)?,
     };
     let mut waiting = Waiting::of(query.wait.as_deref(), &caller)?;
     let (known, named, stale) = loop {

@@ -191,7 +191,7 @@ fn request(query: SearchQuery) -> Result<SearchRequest, Problem> {
     Ok(SearchRequest {
         query: text,
         collection: query.collection,
-        limit: limited(limit.transpose()?, HITS, LIMIT_MAX)?,
+        limit: limited("limit", limit.transpose()?, HITS, LIMIT_MAX)?,
         within,
         since: query.since.as_deref().map(since).transpose()?,
         exact: flag("exact", query.exact.as_deref())?,

@@ -56,7 +56,7 @@ const REBIND: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct ControlSocket {
     path: PathBuf,
-    group: String,
+    gid: Option<u32>,
     listener: UnixListener,
     /// Device and inode of the file.
     file: (u64, u64),
@@ -79,7 +79,7 @@ impl ControlSocket {
     /// Binds it again, and says so, or why not; then it is to be tried again.
     pub(super) async fn rebind(&mut self) {
         let path = self.path.display();
-        let attempt = tokio::time::timeout(REBIND, bind(&self.path, &self.group));
+        let attempt = tokio::time::timeout(REBIND, bind_for(&self.path, self.gid));
         let why = match attempt.await {
             Ok(Ok(anew)) => {
                 tracing::warn!(name: "control.bound_again", socket = %path, "the control socket was gone; it is bound again");
@@ -122,6 +122,11 @@ pub(crate) async fn bind(path: &Path, group: &str) -> Result<ControlSocket, Bind
             Some(found.ok_or_else(|| BindError::NoGroup(name.to_owned()))?)
         }
     };
+    bind_for(path, gid).await
+}
+
+/// The same for a group by its number, which is known without asking the system, as that may block.
+async fn bind_for(path: &Path, gid: Option<u32>) -> Result<ControlSocket, BindError> {
     if let Some(folder) = path.parent() {
         trusted(folder).map_err(|cause| untrusted(path, cause))?;
         make_folder(folder, gid)?;
@@ -144,7 +149,7 @@ pub(crate) async fn bind(path: &Path, group: &str) -> Result<ControlSocket, Bind
         .map_err(failed("listen on the control socket", path))?;
     Ok(ControlSocket {
         path: path.to_owned(),
-        group: group.to_owned(),
+        gid,
         listener,
         file: (file.found.dev(), file.found.ino()),
         unbound: LogOnce::default(),

@@ -26,7 +26,7 @@ impl<'a> TextLines<'a> {
     }
 
     /// The bytes of these lines, with their ends.
-    fn bytes(&self, first: u32, last: u32) -> Range<usize> {
+    pub(super) fn bytes(&self, first: u32, last: u32) -> Range<usize> {
         let start = |line: u32| self.starts[line as usize] as usize;
         start(first - 1)..start(last)
     }

@@ -173,7 +173,8 @@ fn late(state: &State, timeout: Duration) -> Problem {
         ));
     }
     if progress.pending > 0 {
-        pending.push(format!("{} files wait to be captured", progress.pending));
+        let files = counted(progress.pending, "file waits", "files wait");
+        pending.push(format!("{files} to be captured"));
     }
     if let Some(why) = &progress.held {
         pending.push(format!("captures are held: {why}"));

@@ -15,8 +15,8 @@ const NAMED_MAX: usize = 20;
 /// and that are told apart.
 const APART_MAX: usize = 1000;
 
-/// Changes whose times are remembered.
-const FRESH_MAX: usize = 500_000;
+/// Times that are at least as long are told to the second: so there are never many different ones.
+const MINUTE_MS: u64 = 60_000;
 
 /// In the place of the type of a record that somebody altered so that it has none.
 const UNREADABLE: &str = "unreadable";
@@ -67,8 +67,9 @@ pub(crate) async fn gather(
                 failed.deliveries,
             );
         }
-        let room = FRESH_MAX.saturating_sub(ledger.fresh.len());
-        ledger.fresh.extend(slice.fresh_ms.into_iter().take(room));
+        for took in slice.fresh_ms {
+            *ledger.fresh.entry(rounded(took)).or_default() += 1;
+        }
     }
     let (documents, _) = store.document_counts().await?;
     // It has the sizes as they were when the period began, as nearly as they are known.
@@ -85,7 +86,7 @@ pub(crate) async fn gather(
         ledger: covered(period.span, store.ledger_since().await?),
         failed: causes(ledger.failed),
         agents: slowest(ledger.times),
-        freshness: freshness(ledger.fresh),
+        freshness: freshness(&ledger.fresh),
         sizes: Sizes {
             documents,
             chunks: store.chunk_count().await?,
@@ -215,7 +216,8 @@ impl Audited {
 struct Ledger {
     times: BTreeMap<String, AgentTimes>,
     failed: Failures,
-    fresh: Vec<u64>,
+    /// How many changes took how many milliseconds to be searchable.
+    fresh: BTreeMap<u64, u64>,
 }
 
 impl Ledger {
@@ -247,19 +249,29 @@ fn slowest(times: BTreeMap<String, AgentTimes>) -> Vec<AgentTime> {
     agents
 }
 
-fn freshness(mut times: Vec<u64>) -> Option<FreshnessSpread> {
-    times.sort_unstable();
-    let max_ms = *times.last()?;
+fn rounded(took_ms: u64) -> u64 {
+    match took_ms {
+        MINUTE_MS.. => took_ms / 1000 * 1000,
+        _ => took_ms,
+    }
+}
+
+/// `times`: how many changes took how many milliseconds.
+fn freshness(times: &BTreeMap<u64, u64>) -> Option<FreshnessSpread> {
+    let max_ms = *times.last_key_value()?.0;
+    let changes: u64 = times.values().sum();
     // The smallest that so many of a hundred are not above.
-    let at = |percent: usize| {
-        let place = (times.len() * percent).div_ceil(100);
-        times
-            .get(place.saturating_sub(1))
-            .copied()
-            .unwrap_or(max_ms)
+    let at = |percent: u64| {
+        let place = (changes * percent).div_ceil(100);
+        let mut passed = 0;
+        let mut reached = times.iter().filter(|(_, count)| {
+            passed += **count;
+            passed >= place
+        });
+        reached.next().map_or(max_ms, |(ms, _)| *ms)
     };
     Some(FreshnessSpread {
-        changes: times.len() as u64,
+        changes,
         p50_ms: at(50),
         p90_ms: at(90),
         p99_ms: at(99),

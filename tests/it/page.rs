@@ -179,6 +179,8 @@ fn what_is_shown_follows_what_happens() {
     page.browser.until(
         "[...document.querySelectorAll('.figure')].every((figure) => figure.querySelector('svg.spark'))",
     );
+    page.browser
+        .until("document.querySelectorAll('[id^=collection-] svg.spark').length >= 2");
     let behind = page
         .browser
         .value("document.querySelector('#figure-complete-to svg').getAttribute('aria-label')");

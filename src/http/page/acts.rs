@@ -175,7 +175,7 @@ pub(super) async fn replay_event(
     caller: Caller,
     headers: HeaderMap,
 ) -> Response {
-    let back = format!("/events/{id}");
+    let back = show::event_link(&id);
     let done = operate::replay_event(state, Named(id), agent, caller.clone()).await;
     told(&caller, &headers, &back, done.map(replayed))
 }

@@ -1,5 +1,7 @@
 //! The text of a hit: its lines with their numbers, and the words that were looked for.
 
+use super::super::text::TextLines;
+
 /// Lines of a hit that are shown, and those before the first marked one.
 const LINES: usize = 12;
 const BEFORE: usize = 3;
@@ -28,15 +30,12 @@ pub(super) struct Excerpt {
 
 /// The lines of `text`, whose first one is `first`, around the first of `marks`: byte ranges of the text in their order.
 pub(super) fn excerpt(text: &str, first: u32, marks: &[[usize; 2]]) -> Excerpt {
-    let mut lines = Vec::new();
-    let (mut begin, mut number) = (0, first);
-    for raw in text.split_inclusive('\n') {
-        let shown = raw.trim_end_matches(['\n', '\r']);
-        let parts = parts(shown, begin, marks);
-        lines.push(MarkedLine { number, parts });
-        begin += raw.len();
-        number += 1;
-    }
+    let all = TextLines::new(text);
+    let lines = all.each().map(|(line, shown)| MarkedLine {
+        number: first.saturating_add(line - 1),
+        parts: parts(shown, all.bytes(line, line).start, marks),
+    });
+    let lines: Vec<MarkedLine> = lines.collect();
     let is_marked = |line: &MarkedLine| line.parts.iter().any(|part| part.marked);
     let hit = lines.iter().position(is_marked).unwrap_or(0);
     let all = lines.len();

@@ -8,6 +8,7 @@ use axum::response::Response;
 use super::asked::{self, Asked};
 use super::excerpt::{Excerpt, excerpt};
 use super::{PageFrame, show};
+use crate::amounts::counted;
 use crate::http::State;
 use crate::http::access::Caller;
 use crate::http::search::{self, SearchQuery};
@@ -70,13 +71,12 @@ fn told(freshness: &Freshness) -> String {
         None => "Not known to be complete yet".to_owned(),
     };
     if freshness.pending > 0 {
-        text.push_str(&format!(
-            "; {} changes are not searchable yet",
-            freshness.pending
-        ));
+        let changes = counted(freshness.pending, "change is", "changes are");
+        text.push_str(&format!("; {changes} not searchable yet"));
     }
     if freshness.failed > 0 {
-        text.push_str(&format!("; {} changes failed for good", freshness.failed));
+        let changes = counted(freshness.failed, "change", "changes");
+        text.push_str(&format!("; {changes} failed for good"));
     }
     text
 }

@@ -211,11 +211,21 @@ async fn what_is_outside_the_period_is_not_told() {
 
 #[test]
 fn a_share_of_changes_is_within_its_time() {
-    let told = freshness((1..=200).rev().collect()).unwrap();
+    let spread = |times: &[u64]| {
+        let mut counts = BTreeMap::new();
+        for took in times {
+            *counts.entry(*took).or_default() += 1;
+        }
+        freshness(&counts)
+    };
+    let told = spread(&(1..=200).collect::<Vec<_>>()).unwrap();
     let times = (told.p50_ms, told.p90_ms, told.p99_ms, told.max_ms);
     assert_eq!((told.changes, times), (200, (100, 180, 198, 200)));
-    assert_eq!(freshness(Vec::new()), None);
-    assert_eq!(freshness(vec![7]).unwrap().p50_ms, 7);
+    assert_eq!(spread(&[]), None);
+    assert_eq!(spread(&[7]).unwrap().p50_ms, 7);
+    let told = spread(&[1, 1, 1, 9]).unwrap();
+    assert_eq!((told.changes, told.p50_ms, told.p90_ms), (4, 1, 9));
+    assert_eq!((rounded(59_999), rounded(61_234)), (59_999, 61_000));
 }
 
 #[test]
