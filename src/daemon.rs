@@ -41,7 +41,7 @@ pub(crate) use network::{listen_hint, tls};
 const CLOSE: Duration = Duration::from_secs(10);
 
 /// Threads for work that blocks or computes, at least.
-const COMPUTE_MIN: usize = 2;
+pub(super) const COMPUTE_MIN: usize = 2;
 
 /// Runs the daemon until it is told to stop. `chosen`: the config file, and why it is that one.
 ///
@@ -97,6 +97,7 @@ async fn serve(loaded: Loaded, chosen: &str, threads: usize) -> Result<Exit, Fat
         searcher: Searcher::new(store.clone()),
         desk: ScanDesk::default(),
         compute: Compute::new(threads.max(COMPUTE_MIN)),
+        threads,
         supervisor: supervisor_handle,
         monitor: carriers.monitor(),
         notifier,

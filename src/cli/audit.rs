@@ -107,10 +107,12 @@ fn verify(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
 
 fn sentence(verdict: &AuditVerdict) -> String {
     match (verdict.intact, verdict.broken_at) {
-        (true, _) => format!(
-            "the chain is intact: {}",
-            counted(verdict.records.unwrap_or(0), "record", "records")
-        ),
+        (true, _) => {
+            let records = counted(verdict.records.unwrap_or(0), "record", "records");
+            let head = verdict.head.as_ref();
+            let head = head.map(|head| format!("; record {} has the hash {}", head.n, head.hash));
+            format!("the chain is intact: {records}{}", head.unwrap_or_default())
+        }
         (false, Some(n)) => format!(
             "the chain is broken at record {n}: {}",
             plain(verdict.why.as_deref().unwrap_or("no reason given"))
@@ -127,16 +129,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::http::wire::AuditHead;
 
     #[test]
     fn a_verdict_names_the_first_record_that_does_not_fit() {
         let mut verdict = AuditVerdict {
+            head: Some(AuditHead {
+                n: 1200,
+                hash: "ab".to_owned(),
+            }),
             intact: true,
             records: Some(1200),
             broken_at: None,
             why: None,
         };
-        assert_eq!(sentence(&verdict), "the chain is intact: 1,200 records");
+        assert_eq!(
+            sentence(&verdict),
+            "the chain is intact: 1,200 records; record 1200 has the hash ab"
+        );
         (verdict.intact, verdict.broken_at, verdict.why) =
             (false, Some(7), Some("record 7 is missing".to_owned()));
         assert_eq!(

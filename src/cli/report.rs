@@ -37,7 +37,7 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         Some(name) => Target::new("/reports").segment(name),
         None => Target::new("/report").with("period", Some(&arguments.period)),
     };
-    let answer: ReportAnswer = block_on(async { Ok(client.get(&target).await?) })?;
+    let answer: ReportAnswer = block_on(async { Ok(client.get_slowly(&target).await?) })?;
     match arguments.json {
         true => context.out.json(&answer.report)?,
         false => context.out.text(&answer.markdown)?,

@@ -67,7 +67,8 @@ fn failed(error: ClientError) -> Fatal {
     match error {
         ClientError::Problem(problem) => {
             let exit = match exit_of(&problem) {
-                Exit::Usage => Exit::Usage,
+                // A token that does not let in is no wait that was not fulfilled.
+                exit @ (Exit::Usage | Exit::Permission) => exit,
                 _ => Exit::Temporary,
             };
             refused(exit, problem)

@@ -61,10 +61,14 @@ impl Layers {
             .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
             .collect();
         ours.sort();
+        let keys = key_path::all();
         for (name, value) in ours {
             let key = name[VARIABLE_PREFIX.len()..]
                 .to_lowercase()
                 .replace("__", ".");
+            // No shell takes the dash that is in some keys.
+            let written = |known: &&String| known.replace('-', "_") == key;
+            let key = keys.iter().find(written).cloned().unwrap_or(key);
             let origin = Origin::Variable(name);
             match value.to_str() {
                 Some(text) => self.apply_one(&key, text, origin),

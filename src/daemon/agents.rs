@@ -33,6 +33,8 @@ pub(super) struct AgentParts {
     pub(super) searcher: Searcher,
     pub(super) desk: ScanDesk,
     pub(super) compute: Compute,
+    /// How many threads may compute at once.
+    pub(super) threads: usize,
     pub(super) supervisor: SupervisorHandle,
     pub(super) monitor: Monitor,
     pub(super) notifier: Notifier,
@@ -92,6 +94,8 @@ fn factory(parts: &AgentParts, name: AgentName) -> Result<Factory, Fatal> {
     Ok(match name {
         AgentName::ChangeDetection => {
             let (options, desk) = (options::edge(&parts.config), parts.desk.clone());
+            // Of its own: a disk that hangs must not take the threads of the other agents.
+            let compute = Compute::new(parts.threads.max(COMPUTE_MIN));
             options.check().map_err(|e| Fatal::new(Exit::Config, e))?;
             Arc::new(move || {
                 agent(ChangeDetection::new(

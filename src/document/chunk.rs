@@ -10,7 +10,7 @@ use super::{Document, Kind};
 const MAX_SECTIONS: usize = 10_000;
 
 /// Raised when the same document and options give other chunks than before: then everything is chunked anew.
-pub(crate) const CHUNKING: u32 = 4;
+pub(crate) const CHUNKING: u32 = 5;
 
 /// How a document is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub(crate) fn chunks(document: &Document, options: &ChunkOptions) -> Vec<Chunk> 
     if document.kind == Kind::Code && document.headings.is_empty() {
         splitter.split(0..lines.count(), &mut pieces);
         let ranges: Vec<LineRange> = pieces.iter().map(|piece| piece.lines.clone()).collect();
-        let paths = code::item_paths(&lines, &ranges);
+        let paths = code::item_paths(&lines, &document.extension, &ranges);
         let with_path = pieces.iter().zip(paths);
         return with_path
             .map(|(piece, path)| Chunk::new(join(&document.title, &path), piece))

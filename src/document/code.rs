@@ -2,6 +2,7 @@
 //!
 //! No grammar is used. A line that cannot be told is no item, and a piece without items is headed by its file alone.
 
+use super::define::{MAX_PARAMETER_LINES, method};
 use super::lines::{LineRange, Lines};
 use super::one_line;
 
@@ -13,63 +14,91 @@ const MAX_HEAD_BYTES: usize = 512;
 /// Indentation beyond this many columns counts as this many.
 const MAX_INDENT: usize = 1_000;
 
-/// For each of the ascending `pieces`, the signatures of the items that it belongs to, outermost first.
-pub(super) fn item_paths(lines: &Lines<'_>, pieces: &[LineRange]) -> Vec<Vec<String>> {
+/// For each of the ascending `pieces` of a file with this extension, the signatures of the items that it belongs to, outermost
+/// first.
+pub(super) fn item_paths(
+    lines: &Lines<'_>,
+    extension: &str,
+    pieces: &[LineRange],
+) -> Vec<Vec<String>> {
+    let code = Code { lines, extension };
     let mut open: Vec<(usize, String)> = Vec::new();
     let mut paths = Vec::with_capacity(pieces.len());
     let mut line = 0;
     for piece in pieces {
         while line < piece.start {
-            enter(&mut open, head(lines, line));
+            code.enter(&mut open, line);
             line += 1;
         }
-        paths.push(path(&open, lines, piece));
+        paths.push(code.path(&open, piece));
     }
     paths
 }
 
-/// Follows one line: closes the items that it ends, opens the one that it begins.
-fn enter(open: &mut Vec<(usize, String)>, line: &str) {
-    let content = line.trim();
-    if content.is_empty() || is_remark(content) || continues(content) {
-        return;
-    }
-    let indent = indent(line);
-    while open.last().is_some_and(|(outer, _)| *outer >= indent) {
-        open.pop();
-    }
-    if let Some(signature) = signature(content) {
-        open.push((indent, signature));
-    }
+/// The lines of a file with this extension.
+struct Code<'a> {
+    lines: &'a Lines<'a>,
+    extension: &'a str,
 }
 
-fn path(open: &[(usize, String)], lines: &Lines<'_>, piece: &LineRange) -> Vec<String> {
-    let first = indent(head(lines, piece.start));
-    let outer = open
-        .iter()
-        .filter(|(indent, _)| *indent < first)
-        .map(|(_, signature)| signature.clone());
-    let mut path: Vec<String> = outer.collect();
-    let mut content = piece.clone().map(|line| head(lines, line).trim());
-    let leading = content
-        .find(|line| !line.is_empty() && !is_remark(line))
-        .and_then(signature);
-    // A piece that begins in front of all items, with imports as a rule, is headed by the first item in it.
-    let own = leading.or_else(|| {
-        if path.is_empty() {
-            content.find_map(signature)
-        } else {
-            None
+impl Code<'_> {
+    /// Follows one line: closes the items that it ends, opens the one that it begins.
+    fn enter(&self, open: &mut Vec<(usize, String)>, line: usize) {
+        let text = self.head(line);
+        let content = text.trim();
+        if content.is_empty() || is_remark(content) || continues(content) {
+            return;
         }
-    });
-    path.extend(own);
-    path.split_off(path.len().saturating_sub(MAX_DEPTH))
-}
+        let indent = indent(text);
+        while open.last().is_some_and(|(outer, _)| *outer >= indent) {
+            open.pop();
+        }
+        if let Some(signature) = self.signature(line) {
+            open.push((indent, signature));
+        }
+    }
 
-/// The beginning of a line. A minified file is one line and many pieces, each of which looks at it.
-fn head<'a>(lines: &Lines<'a>, line: usize) -> &'a str {
-    let text = lines.line(line);
-    &text[..text.floor_char_boundary(MAX_HEAD_BYTES)]
+    fn path(&self, open: &[(usize, String)], piece: &LineRange) -> Vec<String> {
+        let first = indent(self.head(piece.start));
+        let outer = open
+            .iter()
+            .filter(|(indent, _)| *indent < first)
+            .map(|(_, signature)| signature.clone());
+        let mut path: Vec<String> = outer.collect();
+        let mut lines = piece.clone();
+        let begins = |line: &usize| {
+            let content = self.head(*line).trim();
+            !content.is_empty() && !is_remark(content)
+        };
+        let leading = lines.find(begins).and_then(|line| self.signature(line));
+        // A piece that begins in front of all items, with imports as a rule, is headed by the first item in it.
+        let own = leading.or_else(|| {
+            if path.is_empty() {
+                lines.find_map(|line| self.signature(line))
+            } else {
+                None
+            }
+        });
+        path.extend(own);
+        path.split_off(path.len().saturating_sub(MAX_DEPTH))
+    }
+
+    /// The beginning of a line. A minified file is one line and many pieces, each of which looks at it.
+    fn head(&self, line: usize) -> &str {
+        let text = self.lines.line(line);
+        &text[..text.floor_char_boundary(MAX_HEAD_BYTES)]
+    }
+
+    /// The signature of the item that a line begins.
+    fn signature(&self, line: usize) -> Option<String> {
+        let text = self.head(line);
+        let content = text.trim();
+        signature(content).or_else(|| {
+            let end = self.lines.count().min(line + 1 + MAX_PARAMETER_LINES);
+            let following = (line + 1..end).map(|line| self.head(line));
+            method(text, self.extension, following).map(|_| shown(content))
+        })
+    }
 }
 
 /// The columns of white space in front of a line; a tab counts four.
@@ -139,11 +168,14 @@ fn item(content: &str, name: &str) -> Option<String> {
     if sentence {
         return None;
     }
+    Some(shown(content))
+}
+
+/// What of the line that begins an item is shown.
+fn shown(content: &str) -> String {
     let head = content.split('{').next().unwrap_or(content);
-    Some(one_line(
-        head.trim_end().trim_end_matches([':', ';', '(', ',']),
-        MAX_SIGNATURE_CHARS,
-    ))
+    let head = head.trim_end().trim_end_matches([':', ';', '(', ',']);
+    one_line(head, MAX_SIGNATURE_CHARS)
 }
 
 /// The identifier that a line begins with.
@@ -261,7 +293,7 @@ mod tests {
         let text = "use a;\n\nimpl Foo {\n    /// Does.\n    #[inline]\n    fn a(\n        x: u8,\n    ) {\n        one();\n\n        two();\n    }\n\n    fn b() {}\n}\n\nfn c() {\n    x();\n}\n";
         let lines = Lines::new(text);
         let pieces = [0..2, 0..15, 3..9, 10..12, 13..15, 16..19, 17..18];
-        let paths = item_paths(&lines, &pieces);
+        let paths = item_paths(&lines, "rs", &pieces);
         let shown: Vec<String> = paths.iter().map(|path| path.join(" > ")).collect();
         assert_eq!(
             shown,
@@ -273,6 +305,24 @@ mod tests {
                 "impl Foo > fn b()",
                 "fn c()",
                 "fn c()"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_method_without_a_keyword_heads_its_pieces() {
+        let text = "import a;\n\npublic class Cart {\n    @Override\n    public int size() {\n        log(\"x\");\n        return n;\n    }\n\n    private void add(Item item,\n            int count) {\n        if (count > 0) {\n            items.put(item);\n        }\n    }\n}\n";
+        let lines = Lines::new(text);
+        let paths = item_paths(&lines, "java", &[0..3, 3..8, 6..7, 9..15, 12..13]);
+        let shown: Vec<String> = paths.iter().map(|path| path.join(" > ")).collect();
+        assert_eq!(
+            shown,
+            [
+                "public class Cart",
+                "public class Cart > public int size()",
+                "public class Cart > public int size()",
+                "public class Cart > private void add(Item item",
+                "public class Cart > private void add(Item item",
             ]
         );
     }

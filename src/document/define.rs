@@ -3,7 +3,7 @@
 //! As in `code`, no grammar is used: a definition is told by the line that begins it. A line that cannot be told defines
 //! nothing.
 
-use super::code::{KEYWORDS, MODIFIERS, first_word};
+use super::code::{KEYWORDS, MODIFIERS, first_word, indent};
 use super::kind::extension;
 
 /// A name that a text defines.
@@ -17,7 +17,7 @@ pub(crate) struct Definition<'a> {
 
 /// A definition is looked for in this many bytes of a line, and its parameters in this many lines.
 const MAX_HEAD_BYTES: usize = 512;
-const MAX_PARAMETER_LINES: usize = 16;
+pub(super) const MAX_PARAMETER_LINES: usize = 16;
 
 /// Keywords before the name of a function or a value; the other [`KEYWORDS`] are before a type's or a module's.
 const FUNCTIONS: &[&str] = &[
@@ -93,42 +93,52 @@ const NO_NAMES: &[&str] = &[
 pub(crate) fn definitions<'a>(path: &[u8], text: &'a str) -> Vec<Definition<'a>> {
     let extension = extension(path);
     let lines: Vec<&str> = text.lines().map(head).collect();
-    let without_keyword = WITHOUT_KEYWORD.contains(&extension.as_str());
-    let (mut found, mut is_group) = (Vec::new(), false);
+    let is_c_like = C_LIKE.contains(&extension.as_str());
+    let (mut found, mut group) = (Vec::new(), None);
     for (at, line) in lines.iter().enumerate() {
         let content = line.trim();
         if extension == "go" && matches!(content, "const (" | "var (" | "type (" | ")") {
-            is_group = content != ")";
+            group = GoGroup::begun_by(content);
             continue;
         }
         let definition = directive(content)
-            .or_else(|| is_group.then(|| function(identifier(content))).flatten())
-            .or_else(|| by_keyword(content))
+            .or_else(|| group.as_mut()?.member(line))
+            .or_else(|| by_keyword(content, is_c_like))
             .or_else(|| table(content))
             .or_else(|| value(line))
             .or_else(|| constant(line, &extension))
-            .or_else(|| {
-                C_LIKE
-                    .contains(&extension.as_str())
-                    .then(|| end_of_typedef(content))
-                    .flatten()
-            })
+            .or_else(|| is_c_like.then(|| end_of_typedef(content)).flatten())
             .or_else(|| assigned(content))
             .or_else(|| (extension == "hs").then(|| with_type(line)).flatten())
-            .or_else(|| {
-                // A macro that opens a block is used within a body, and has no type before it.
-                let has_type = content
-                    .split('(')
-                    .next()
-                    .is_some_and(|name| name.contains(' '));
-                let is_macro = extension == "c" && *line != content && !has_type;
-                (without_keyword && !is_macro)
-                    .then(|| by_body(content, &lines[at + 1..]))
-                    .flatten()
-            });
+            .or_else(|| method(line, &extension, lines[at + 1..].iter().copied()));
         found.extend(definition);
     }
     found
+}
+
+/// Definitions of Go in parentheses, one a line: `const (`, `var (`, `type (`.
+struct GoGroup {
+    is_type: bool,
+    /// How far its members are indented; what is further in is a part of one.
+    indent: Option<usize>,
+}
+
+impl GoGroup {
+    fn begun_by(content: &str) -> Option<Self> {
+        (content != ")").then_some(GoGroup {
+            is_type: content.starts_with("type"),
+            indent: None,
+        })
+    }
+
+    fn member<'a>(&mut self, line: &'a str) -> Option<Definition<'a>> {
+        let definition = function(identifier(line.trim()))?;
+        let is_member = *self.indent.get_or_insert(indent(line)) == indent(line);
+        is_member.then_some(Definition {
+            is_type: self.is_type,
+            ..definition
+        })
+    }
 }
 
 fn head(line: &str) -> &str {
@@ -149,10 +159,18 @@ fn directive(content: &str) -> Option<Definition<'_>> {
 }
 
 /// `pub fn name`, `class Name`, `func (s *Server) Name`, `def self.name`: the name behind a keyword.
-fn by_keyword(content: &str) -> Option<Definition<'_>> {
-    let (keyword, rest) = behind_keyword(content)?;
+fn by_keyword(content: &str, is_c_like: bool) -> Option<Definition<'_>> {
+    let (mut keyword, mut rest) = behind_keyword(without_template(content))?;
     if keyword == "typedef" {
         return typedef(rest);
+    }
+    if is_c_like && matches!(keyword, "struct" | "union" | "enum" | "class") {
+        return c_type(rest);
+    }
+    // `enum class Name`, `record struct Name`, `class func name()`
+    let second = first_word(rest);
+    if KEYWORDS.contains(&second) && rest[second.len()..].starts_with(' ') && keyword != "type" {
+        (keyword, rest) = (second, rest[second.len()..].trim_start());
     }
     let mut rest = rest.strip_prefix('!').unwrap_or(rest).trim_start();
     // The receiver of a method in Go, the parameters of a generic implementation, the star of a generator.
@@ -191,6 +209,63 @@ fn by_keyword(content: &str) -> Option<Definition<'_>> {
         is_type,
         ..function(name)?
     })
+}
+
+/// What stands behind `template <…>` on its line.
+fn without_template(content: &str) -> &str {
+    let Some(rest) = content.strip_prefix("template") else {
+        return content;
+    };
+    let rest = rest.trim_start();
+    let mut depth = 0_i32;
+    for (at, c) in rest.char_indices() {
+        match c {
+            '<' => depth += 1,
+            '>' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return rest[at + c.len_utf8()..].trim_start();
+        }
+    }
+    content
+}
+
+/// `struct name {`, `enum class Name : int {`, `class EXPORTED Name final : public Base {`, or one of these with its brace on the
+/// next line. `struct name *function(…)`, `struct name value;` and `class Name;` define no type.
+fn c_type(rest: &str) -> Option<Definition<'_>> {
+    let mut name = "";
+    let mut rest = rest;
+    loop {
+        let word = identifier(rest);
+        let after = rest[word.len()..].trim_start();
+        if word == "final" {
+            rest = after;
+            break;
+        }
+        if !word.is_empty() && !matches!(word, "class" | "struct") {
+            name = word;
+        }
+        let specialised = after
+            .starts_with('<')
+            .then(|| after.split_once('>'))
+            .flatten();
+        rest = specialised.map_or(after, |(_, after)| after.trim_start());
+        if word.is_empty() || !rest.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+            break;
+        }
+    }
+    let begins = rest.is_empty()
+        || rest.starts_with('{')
+        || rest.starts_with("/*")
+        || rest.starts_with("//")
+        || (rest.starts_with(':') && !rest.starts_with("::"));
+    function(name)
+        .filter(|_| begins)
+        .map(|definition| Definition {
+            is_type: true,
+            ..definition
+        })
 }
 
 /// The keyword that `content` begins with, behind modifiers and annotations, and what follows it.
@@ -391,8 +466,16 @@ fn with_type(line: &str) -> Option<Definition<'_>> {
     after.starts_with("::").then(|| function(name)).flatten()
 }
 
-/// `type name(parameters) {`: what has parameters and a body.
-fn by_body<'a>(content: &'a str, following: &[&str]) -> Option<Definition<'a>> {
+/// `type name(parameters) {`: what has parameters and a body, in a language where no keyword tells it.
+pub(super) fn method<'a, 'b>(
+    line: &'a str,
+    extension: &str,
+    following: impl Iterator<Item = &'b str>,
+) -> Option<Definition<'a>> {
+    if !WITHOUT_KEYWORD.contains(&extension) {
+        return None;
+    }
+    let content = line.trim();
     let at = content.find('(')?;
     let before = content[..at].trim_end();
     let start = before
@@ -409,16 +492,20 @@ fn by_body<'a>(content: &'a str, following: &[&str]) -> Option<Definition<'a>> {
     if is_call || !lead.chars().all(plain) || lead.trim_end().ends_with([',', '?']) {
         return None;
     }
+    // A macro that opens a block is used within a body, and has no type before it.
+    if extension == "c" && line != content && !before.contains(' ') {
+        return None;
+    }
     let definition = function(name.trim_start_matches('~'))?;
     has_body(&content[at..], following).then_some(definition)
 }
 
 /// Whether a body follows the parameters that begin at the start of `rest` and may go on in the lines after it.
-fn has_body(rest: &str, following: &[&str]) -> bool {
+fn has_body<'b>(rest: &str, following: impl Iterator<Item = &'b str>) -> bool {
     let mut depth = 0_i32;
-    let mut lines =
-        std::iter::once(rest).chain(following.iter().copied().take(MAX_PARAMETER_LINES));
-    while let Some(line) = lines.next() {
+    let mut following = following.take(MAX_PARAMETER_LINES);
+    let mut next = Some(rest);
+    while let Some(line) = next {
         for (at, c) in line.char_indices() {
             match c {
                 '(' => depth += 1,
@@ -428,10 +515,9 @@ fn has_body(rest: &str, following: &[&str]) -> bool {
                 _ => {}
             }
         }
+        next = following.next();
         if depth <= 0 {
-            return lines
-                .next()
-                .is_some_and(|next| next.trim_start().starts_with('{'));
+            return next.is_some_and(|next| next.trim_start().starts_with('{'));
         }
     }
     false
@@ -468,6 +554,22 @@ mod tests {
             ("a.py", "value = 3", &[]),
             ("a.go", "func (s *Server) Run() error {", &["Run"]),
             ("a.go", "type Point struct {", &["type Point"]),
+            ("a.go", "type (\n\tPoint struct {\n\t\tX int\n\t}\n\tName = string\n)", &["type Point", "type Name"]),
+            ("a.c", "struct sk_buff *alloc_skb(unsigned int n)\n{", &["alloc_skb"]),
+            ("a.c", "struct inode *inode = f(x);", &[]),
+            ("a.c", "\tstruct inode *inode,", &[]),
+            ("a.c", "struct inode;", &[]),
+            ("a.c", "struct inode {", &["type inode"]),
+            ("a.c", "struct inode\n{", &["type inode"]),
+            ("a.h", "enum state { ON };", &["type state"]),
+            ("a.cc", "enum class Color : int {", &["type Color"]),
+            ("a.cc", "class EXPORTED Reader final : public Base {", &["type Reader"]),
+            ("a.cc", "template <typename T, size_t N = f<T>()> class buffer : base<T> {", &["type buffer"]),
+            ("a.cc", "template <> struct formatter<int> {", &["type formatter"]),
+            ("a.cc", "class Foo;", &[]),
+            ("a.kt", "enum class Color {", &["type Color"]),
+            ("a.cs", "public record struct Point(int X);", &["type Point"]),
+            ("a.swift", "class func make() -> Self {", &["make"]),
             ("a.go", "const Max int = 3", &["Max"]),
             ("a.js", "app.use = function use(fn) {", &["use"]),
             (

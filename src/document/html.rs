@@ -107,6 +107,7 @@ pub(super) fn is_markup(tag: &str) -> bool {
 fn text(html: &str) -> String {
     let mut text = String::new();
     let mut rest = html;
+    let last_end = html.rfind('>').unwrap_or(0);
     while let Some(at) = rest.find(['<', '&']) {
         text.push_str(&rest[..at]);
         rest = &rest[at..];
@@ -117,7 +118,8 @@ fn text(html: &str) -> String {
             continue;
         }
         let is_tag = rest[1..].starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c));
-        let end = rest.find('>').filter(|_| is_tag);
+        let may_end = is_tag && html.len() - rest.len() < last_end;
+        let end = may_end.then(|| rest.find('>')).flatten();
         if end.is_none() {
             text.push('<');
         } else if rest.starts_with("<br") {
@@ -175,6 +177,10 @@ mod tests {
         assert_eq!(found("<h1"), []);
         assert_eq!(found("<h7>x</h7><hr>"), []);
         assert_eq!(found(&"<h1><script><!-".repeat(100_000)), []);
+        for open in ["<", "<a", "<!", "&"] {
+            let heading = format!("<h1>{}</h1>", open.repeat(1_000_000));
+            assert_eq!(found(&heading)[0].1.len(), open.len() * 1_000_000);
+        }
     }
 
     #[test]

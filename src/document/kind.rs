@@ -1,5 +1,7 @@
 //! Which files are documents, by their names alone: nothing is read to decide it.
 
+use crate::word::words;
+
 /// How a file's text is understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
@@ -14,32 +16,13 @@ pub(crate) enum Kind {
     Toml,
 }
 
-impl Kind {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Markdown,
-        Self::Text,
-        Self::Code,
-        Self::Json,
-        Self::Yaml,
-        Self::Toml,
-    ];
-
-    /// The word for it in config, store and events.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Markdown => "markdown",
-            Self::Text => "text",
-            Self::Code => "code",
-            Self::Json => "json",
-            Self::Yaml => "yaml",
-            Self::Toml => "toml",
-        }
-    }
-
-    /// The kind that `as_str` names so, if any.
-    pub(crate) fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
+words! { Kind:
+    Markdown = "markdown",
+    Text = "text",
+    Code = "code",
+    Json = "json",
+    Yaml = "yaml",
+    Toml = "toml",
 }
 
 /// The kind of the file at `path`, by its well-known name or its extension, in either case; `None` = unsupported.
@@ -231,10 +214,11 @@ const TEXT_NAMES: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::word::Word;
 
     #[test]
     fn words_and_kinds_correspond() {
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.iter().copied() {
             assert_eq!(Kind::parse(kind.as_str()), Some(kind));
         }
         assert_eq!(Kind::parse("Markdown"), None);

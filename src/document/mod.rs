@@ -32,6 +32,8 @@ use lines::LineRange;
 pub(crate) struct Document {
     /// How the file was read.
     pub kind: Kind,
+    /// The extension of the file, in lower case; empty if it has none.
+    extension: String,
     /// The title that the front matter or an HTML file's `<title>` gives, as it is written there; else the first heading,
     /// else the file's name. Never empty unless the path is.
     pub title: String,

@@ -1,7 +1,7 @@
 //! From a file's bytes to a document, or the reason why it is none.
 
 use super::front_matter::{self, FrontMatter};
-use super::kind::{file_name, is_html};
+use super::kind::{extension, file_name, is_html};
 use super::lines::Lines;
 use super::markdown::{self, Outline};
 use super::{Document, Heading, Kind, MAX_HEADING_CHARS, one_line};
@@ -70,6 +70,7 @@ pub(crate) fn parse(kind: Kind, path: &[u8], bytes: &[u8]) -> Result<Document, R
     let read = front.value.is_some();
     Ok(Document {
         kind,
+        extension: extension(path),
         title,
         text: text.to_owned(),
         front_matter_lines: if read { front.lines } else { 0 },

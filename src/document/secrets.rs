@@ -43,6 +43,8 @@ const fn form(
 
 /// How much of a text is looked at after a header.
 const WINDOW: usize = 8192;
+/// And before that, as most often this is enough.
+const FIRST: usize = 512;
 
 /// Lines such as `Proc-Type: 4,ENCRYPTED` between a header and the material.
 const HEADERS_MAX: usize = 32;
@@ -87,7 +89,19 @@ fn pem(before: &[u8], after: &[u8]) -> bool {
 
 /// Whether base64 is the first thing that follows, headers left out.
 fn has_material(after: &[u8]) -> bool {
-    let text = unescaped(&after[..after.len().min(WINDOW)]);
+    // Most often the first lines tell: a file may hold many such headers.
+    let first = &after[..after.len().min(FIRST)];
+    let told = unescaped(first);
+    let whole_lines = told.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+    let told = (first.len() < after.len())
+        .then(|| is_material(&told[..whole_lines]))
+        .flatten();
+    told.or_else(|| is_material(&unescaped(&after[..after.len().min(WINDOW)])))
+        .unwrap_or(false)
+}
+
+/// Whether this text begins with base64, headers left out; `None`: it does not tell.
+fn is_material(text: &[u8]) -> Option<bool> {
     let mut headers = 0;
     let mut lines: Vec<u8> = Vec::new();
     for line in text.split(|byte| *byte == b'\n') {
@@ -105,19 +119,19 @@ fn has_material(after: &[u8]) -> bool {
             // A beginning that is cut off shows a form, not a key.
             if run.len() >= 100 || !(rest.starts_with(b"...") || rest.starts_with("…".as_bytes()))
             {
-                return true;
+                return Some(true);
             }
             continue;
         }
         if !rest.is_empty() {
-            return false;
+            return Some(false);
         }
         lines.extend_from_slice(run);
         if lines.len() >= LINES_MIN && is_mixed(&lines) {
-            return true;
+            return Some(true);
         }
     }
-    false
+    None
 }
 
 /// The text with its escaped line ends as line ends: JSON's, a URL's, HTML's.
@@ -216,6 +230,8 @@ fn age(_: &[u8], after: &[u8]) -> bool {
 /// `PrivateKey = ` and 32 bytes in base64.
 fn wireguard(_: &[u8], after: &[u8]) -> bool {
     let sign = |byte: u8| matches!(byte, b' ' | b'\t' | b'=' | b':' | b'"' | b'\'');
+    // No further than this: the mark may stand in base64 that has it again and again.
+    let after = &after[..after.len().min(8 + 45)];
     let signs = run_of(after, sign).len();
     let run = run_of(&after[signs..], is_base64);
     (1..=8).contains(&signs) && run.len() == 44 && run.ends_with(b"=") && is_mixed(run)
@@ -249,7 +265,7 @@ fn pem_in_base64(_: &[u8], after: &[u8]) -> bool {
         b"BQR1AgUFJJVkFURSBL",
     ];
     LABELS.iter().any(|label| after.starts_with(label))
-        && run_of(after, is_base64).len() >= LINES_MIN
+        && run_of(&after[..after.len().min(LINES_MIN)], is_base64).len() >= LINES_MIN
 }
 
 #[cfg(test)]

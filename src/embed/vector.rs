@@ -65,20 +65,6 @@ pub(crate) struct Quantised {
     pub scale: f32,
 }
 
-/// Bytes that are no stored vector.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-pub(crate) enum StoredVectorError {
-    /// Another number of bytes than `Quantised::BYTES`.
-    #[error("a stored vector has {} bytes, not {found}", Quantised::BYTES)]
-    Length {
-        /// How many there are.
-        found: usize,
-    },
-    /// A scale that no vector has.
-    #[error("the scale of a stored vector is {found}, not a positive number")]
-    Scale { found: f32 },
-}
-
 impl Quantised {
     /// Length of the stored form: the values, then the scale as a little-endian f32.
     pub(crate) const BYTES: usize = DIMENSIONS + 4;
@@ -103,21 +89,12 @@ impl Quantised {
         bytes
     }
 
-    /// Reads the stored form.
-    ///
-    /// # Errors
-    /// If the length is not `BYTES` or the scale is not a positive number.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, StoredVectorError> {
-        let wrong_length = StoredVectorError::Length { found: bytes.len() };
-        let bytes: &[u8; Self::BYTES] = bytes.try_into().map_err(|_| wrong_length)?;
-        let (values, scale) = bytes.split_at(DIMENSIONS);
-        let scale = scale
-            .iter()
-            .rev()
-            .fold(0, |bits, byte| bits << 8 | u32::from(*byte));
-        let scale = f32::from_bits(scale);
+    /// Reads the stored form; `None` if the length is not `BYTES` or the scale is not a positive number.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (values, scale) = bytes.split_at_checked(DIMENSIONS)?;
+        let scale = f32::from_le_bytes(scale.try_into().ok()?);
         if !(scale.is_finite() && scale > 0.0) {
-            return Err(StoredVectorError::Scale { found: scale });
+            return None;
         }
         let mut quantised = Self {
             values: [0; DIMENSIONS],
@@ -126,7 +103,7 @@ impl Quantised {
         for (value, byte) in quantised.values.iter_mut().zip(values) {
             *value = byte.cast_signed();
         }
-        Ok(quantised)
+        Some(quantised)
     }
 }
 
@@ -171,25 +148,21 @@ mod tests {
         let quantised = vector(3).quantise();
         let bytes = quantised.to_bytes();
         assert_eq!(bytes[256..], quantised.scale.to_le_bytes());
-        assert_eq!(Quantised::from_bytes(&bytes), Ok(quantised));
+        assert_eq!(Quantised::from_bytes(&bytes), Some(quantised));
     }
 
     #[test]
     fn bytes_that_are_no_vector_are_refused() {
-        let mut bytes = vector(3).quantise().to_bytes();
-        assert_eq!(
-            Quantised::from_bytes(&bytes[1..]),
-            Err(StoredVectorError::Length { found: 259 })
-        );
-        bytes[256..].copy_from_slice(&0.0f32.to_le_bytes());
-        assert_eq!(
-            Quantised::from_bytes(&bytes),
-            Err(StoredVectorError::Scale { found: 0.0 })
-        );
-        bytes[256..].copy_from_slice(&f32::NAN.to_le_bytes());
-        assert!(matches!(
-            Quantised::from_bytes(&bytes),
-            Err(StoredVectorError::Scale { .. })
-        ));
+        let bytes = vector(3).quantise().to_bytes();
+        let with_scale = |scale: f32| [&bytes[..256], &scale.to_le_bytes()].concat();
+        assert!(Quantised::from_bytes(&with_scale(1.0)).is_some());
+        for wrong in [
+            &bytes[1..],
+            &bytes[..9],
+            &with_scale(0.0),
+            &with_scale(f32::NAN),
+        ] {
+            assert_eq!(Quantised::from_bytes(wrong), None);
+        }
     }
 }

@@ -5,7 +5,8 @@ use axum::extract::State as Shared;
 use super::State;
 use super::lines::{Json, Lines, PAGE, Page, paged};
 use super::openapi::About;
-use super::wire::{AuditRecord, AuditVerdict, Problem};
+use super::wire::{AuditHead, AuditRecord, AuditVerdict, Problem};
+use crate::store::AuditChain;
 
 pub(super) const LIST: About = About::new("List the records of the audit log, oldest first");
 
@@ -33,15 +34,17 @@ pub(super) const VERIFY: About = About::new("Check the chain of the audit log");
 
 pub(super) async fn verify(Shared(state): Shared<State>) -> Result<Json<AuditVerdict>, Problem> {
     Ok(Json(match state.store.verify_audit().await? {
-        Ok(records) => AuditVerdict {
+        Ok(AuditChain { records, head }) => AuditVerdict {
             intact: true,
             records: Some(records),
+            head: head.map(|(n, hash)| AuditHead { n, hash }),
             broken_at: None,
             why: None,
         },
         Err(broken) => AuditVerdict {
             intact: false,
             records: None,
+            head: None,
             broken_at: Some(broken.n),
             why: Some(broken.why),
         },

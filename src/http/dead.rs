@@ -84,7 +84,11 @@ async fn page(
     place: ListPosition,
     limit: usize,
 ) -> Result<Option<(Page<Dead>, (ListPosition, usize))>, Problem> {
-    let most = limit.min(PAGE);
+    // Most of them may be none of this caller's.
+    let most = match caller.limit() {
+        Some(_) => PAGE,
+        None => limit.min(PAGE),
+    };
     let (mut page, mut left) = (Page::default(), limit);
     let mut next = None;
     let mut after = match &place {
@@ -94,7 +98,11 @@ async fn page(
     };
     // A page that has nothing for this caller is none.
     while let Some(from) = after.take().filter(|_| page.is_empty()) {
-        for letter in state.store.dead_letters(from, most).await? {
+        let letters = state.store.dead_letters(from, most).await?;
+        for letter in letters {
+            if left == 0 {
+                break;
+            }
             after = Some(Some((letter.seq, letter.agent)));
             if caller.sees(letter.subject.as_str()) {
                 next = Some(ListPosition::Letter(letter.seq, letter.agent));
@@ -204,8 +212,10 @@ pub(super) async fn named_event(
     if digits < DIGITS_MIN || digits + part.matches('-').count() < part.len() {
         return Ok(None);
     }
-    let mut found = state.store.events_named(part, CANDIDATES + 1).await?;
-    found.retain(|event| caller.sees(event.subject.as_str()));
+    let named = state
+        .store
+        .events_named(part, CANDIDATES + 1, caller.limit());
+    let mut found = named.await?;
     if found.len() < 2 {
         return Ok(found.pop().map(|event| event.id));
     }

@@ -21,7 +21,7 @@ use crate::store::{EventFilter, Head};
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {
-    /// Only events about this, or about something below it.
+    /// Only events about this.
     subject: Option<String>,
     #[serde(rename = "type")]
     #[param(schema_with = event_type)]
@@ -85,7 +85,11 @@ async fn page(
     mut before: Option<Seq>,
     wanted: usize,
 ) -> Result<Option<(Page<Envelope>, Cursor)>, Problem> {
-    let limit = wanted.min(PAGE);
+    // Most of them may be none of this caller's.
+    let limit = match (wanted, caller.limit()) {
+        (1.., Some(_)) => PAGE,
+        (wanted, _) => wanted.min(PAGE),
+    };
     loop {
         let wanted_now = EventFilter {
             before,
@@ -99,9 +103,13 @@ async fn page(
         before = Some(last);
         let mut page = Page::default();
         let mut shown = 0;
-        for event in events.iter().filter(|e| caller.sees(e.subject.as_str())) {
+        let seen = events.iter().filter(|e| caller.sees(e.subject.as_str()));
+        for event in seen.take(wanted) {
             page.push(&Envelope::from(event))?;
             shown += 1;
+            if shown == wanted {
+                before = Some(event.seq);
+            }
         }
         if shown > 0 {
             return Ok(Some((page, (before, wanted - shown))));

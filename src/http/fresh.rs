@@ -4,6 +4,7 @@
 //! what was noticed before it is followed to the index. Then the files that the answer shows are compared with the disk, and
 //! those that changed without a notification, or since, are waited for too.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -14,7 +15,7 @@ use super::elsewhere::{scan_elsewhere, watched_elsewhere};
 use super::freshness::freshness;
 use super::params::duration;
 use super::problem::stopping;
-use super::wait::{NEEDED, searchable};
+use super::wait::{GivenUp, NEEDED, searchable};
 use super::wire::Problem;
 use crate::config::format_duration;
 use crate::event::Millis;
@@ -71,19 +72,21 @@ impl Waiting {
             }
         }
         let elsewhere = self.elsewhere(state);
+        let given_up = GivenUp::IsNoted {
+            within: self.limit.as_deref(),
+            noted: Mutex::default(),
+        };
         let waited = tokio::select! {
-            waited = timeout_at(until, noticed_searchable(state, &elsewhere)) => waited,
+            waited = timeout_at(until, noticed_searchable(state, &elsewhere, &given_up)) => waited,
             () = state.stopping() => Ok(Err(stopping())),
         };
         self.missing = match waited {
             Ok(Ok(())) => self
                 .scanned_before(&elsewhere, state)
-                .or_else(|| self.unwatched(state)),
-            Ok(Err(problem)) => Some(match problem.hint {
-                Some(hint) => format!("{}; {hint}", problem.detail),
-                None => problem.detail,
-            }),
-            Err(_) => Some(pending(state).await),
+                .or_else(|| self.unwatched(state))
+                .or_else(|| given_up.noted().map(told)),
+            Ok(Err(problem)) => Some(told(problem)),
+            Err(_) => Some(self.pending(state).await),
         };
     }
 
@@ -113,6 +116,19 @@ impl Waiting {
     /// How long it was to wait, if that was not enough.
     pub(super) fn not_enough(&self) -> Option<String> {
         self.missing.as_ref().map(|_| format_duration(self.length))
+    }
+
+    /// How much is not searchable yet. Whoever may not know of all collections is not told how much there is in all of them.
+    async fn pending(&self, state: &State) -> String {
+        let pending = match self.limit {
+            None => freshness(state).await.map_or(0, |fresh| fresh.pending),
+            Some(_) => 0,
+        };
+        match pending {
+            0 => "what changed just now may not be searchable yet".to_owned(),
+            1 => "1 file is not searchable yet".to_owned(),
+            pending => format!("{pending} files are not searchable yet"),
+        }
     }
 
     /// The collections of the caller's that another host watches.
@@ -156,7 +172,11 @@ impl Waiting {
 
 /// Waits until every change that was notified before this call is searchable. What another host watches is scanned, unless that was
 /// done for a search a moment ago.
-async fn noticed_searchable(state: &State, elsewhere: &[String]) -> Result<(), Problem> {
+async fn noticed_searchable(
+    state: &State,
+    elsewhere: &[String],
+    given_up: &GivenUp<'_>,
+) -> Result<(), Problem> {
     let marker = state.scans.markers().ask();
     state.scans.markers().ended(marker).await;
     let (now, known) = (Millis::now(), &state.memory.elsewhere);
@@ -167,14 +187,12 @@ async fn noticed_searchable(state: &State, elsewhere: &[String]) -> Result<(), P
     let due: Vec<String> = elsewhere.iter().filter(is_due).cloned().collect();
     scan_elsewhere(state, &due).await?;
     known.scanned(&due, now);
-    searchable(state).await.map(drop)
+    searchable(state, given_up).await.map(drop)
 }
 
-/// How much is not searchable yet.
-async fn pending(state: &State) -> String {
-    match freshness(state).await.map(|freshness| freshness.pending) {
-        Ok(1) => "1 file is not searchable yet".to_owned(),
-        Ok(pending) if pending > 0 => format!("{pending} files are not searchable yet"),
-        _ => "what changed just now may not be searchable yet".to_owned(),
+fn told(problem: Problem) -> String {
+    match problem.hint {
+        Some(hint) => format!("{}; {hint}", problem.detail),
+        None => problem.detail,
     }
 }

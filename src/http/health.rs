@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
 use super::State;
-use super::lines::{Json, ListOf, Page, paged_object};
+use super::lines::{Json, ListOf, PAGE, Page, paged_object};
 use super::openapi::About;
 use super::params::Params;
 use super::status::judgement;
 use super::wire::{HealthIssue, HealthList, JobList, JobRun, JobView, Problem, RunState};
 use crate::event::{Event, Millis};
-use crate::store::{DeliveryState, DeliveryView, Issue, JobState};
+use crate::store::{DROPPED, DeliveryState, DeliveryView, Issue, JobState};
 
 /// The query of `GET /api/v1/health`.
 #[derive(Deserialize, IntoParams)]
@@ -40,7 +40,7 @@ pub(super) async fn issues(
     let issues: Vec<HealthIssue> = present.issues.iter().map(told).collect();
     let mut open = Some(issues.into_iter());
     let judged_at = [("judged_at".to_owned(), Value::String(now.to_string()))];
-    paged_object("issues", Map::from_iter(judged_at), 0, move |known| {
+    paged_object("issues", Map::from_iter(judged_at), None, move |after| {
         let (state, open) = (state.clone(), open.take());
         async move {
             match open.filter(|issues| issues.len() > 0) {
@@ -49,9 +49,9 @@ pub(super) async fn issues(
                     for issue in issues {
                         page.push(&issue)?;
                     }
-                    Ok(Some((page, known)))
+                    Ok(Some((page, after)))
                 }
-                None if query.all => closed(&state, known).await,
+                None if query.all => closed(&state, after).await,
                 None => Ok(None),
             }
         }
@@ -59,25 +59,25 @@ pub(super) async fn issues(
     .await
 }
 
-/// The next page of closed issues, behind the first `known` issues of all.
+/// Where a page of closed issues ended: at the issue that ended then, of this key, which began then.
+type ClosedCursor = Option<(Millis, String, Millis)>;
+
+/// The next page of closed issues.
 async fn closed(
     state: &State,
-    mut known: usize,
-) -> Result<Option<(Page<HealthIssue>, usize)>, Problem> {
-    loop {
-        let issues = state.store.issues_page(true, known).await?;
-        if issues.is_empty() {
-            return Ok(None);
-        }
-        known += issues.len();
-        let mut page = Page::default();
-        for issue in issues.into_iter().filter(|i| i.closed_at.is_some()) {
-            page.push(&HealthIssue::from(issue))?;
-        }
-        if !page.is_empty() {
-            return Ok(Some((page, known)));
-        }
+    after: ClosedCursor,
+) -> Result<Option<(Page<HealthIssue>, ClosedCursor)>, Problem> {
+    let issues = state.store.closed_issues(after, PAGE).await?;
+    let Some(last) = issues.last() else {
+        return Ok(None);
+    };
+    let ended = last.closed_at.unwrap_or_default();
+    let after = Some((ended, last.subject.clone(), last.opened_at));
+    let mut page = Page::default();
+    for issue in issues {
+        page.push(&HealthIssue::from(issue))?;
     }
+    Ok(Some((page, after)))
 }
 
 impl From<Issue> for HealthIssue {
@@ -151,15 +151,25 @@ async fn last_run(state: &State, event: Option<&str>) -> Result<Option<JobRun>, 
     }))
 }
 
+/// Whether an operator has dropped it after it had failed for good.
+fn is_dropped(delivery: &DeliveryView) -> bool {
+    let errors = delivery.errors.as_array();
+    let last = errors.and_then(|errors| errors.last());
+    last.is_some_and(|entry| entry["error"] == DROPPED)
+}
+
 fn run_of(event: &Event, deliveries: &[DeliveryView]) -> JobRun {
     let any = |state| deliveries.iter().find(|d| d.state == state);
     let failure = |delivery: &DeliveryView| {
-        let errors = delivery.errors.as_array();
-        let last = errors.and_then(|errors| errors.last());
-        let error = last.and_then(|entry| entry["error"].as_str());
+        let errors = delivery.errors.as_array().into_iter().flatten();
+        let texts = errors.rev().filter_map(|entry| entry["error"].as_str());
+        let error = texts.into_iter().find(|text| *text != DROPPED);
         error.map(|error| format!("{}: {error}", delivery.agent))
     };
-    let (state, reason) = match (any(DeliveryState::Dead), any(DeliveryState::Owed)) {
+    // Who drops a dead letter does not make its run a good one.
+    let dropped = || deliveries.iter().find(|d| is_dropped(d));
+    let failed = any(DeliveryState::Dead).or_else(dropped);
+    let (state, reason) = match (failed, any(DeliveryState::Owed)) {
         (Some(dead), _) => (RunState::Failed, failure(dead)),
         (None, Some(owed)) => (RunState::Running, failure(owed)),
         (None, None) => (RunState::Ok, None),

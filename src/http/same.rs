@@ -5,13 +5,17 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{self, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::State;
-use super::wire::{Problem, ProblemKind};
+use super::wire::Problem;
 use crate::store::{Digest, DocumentRow, FileStat, FileState, ManifestRow};
+
+/// How long a disk may take to say whether files have changed.
+const COMPARING: Duration = Duration::from_secs(5);
 
 /// A file of which an answer shows something.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,21 +69,18 @@ pub(super) async fn changed(
             _ => changed.push((file.collection, file.path)),
         }
     }
-    let compared = state.compute.run(move || {
+    let place = |file: &Compared| (file.row.collection.clone(), file.row.path.clone());
+    let all: Vec<_> = to_compare.iter().map(place).collect();
+    let compared = state.compute.run_within(COMPARING, move || {
         let differs = |file: &Compared| {
             let (path, stat) = (&file.row.path, &file.row.stat);
             !is_same(&file.root, path, stat, &file.digest).unwrap_or(false)
         };
         to_compare.retain(differs);
-        to_compare
+        to_compare.iter().map(place).collect()
     });
-    let internal = |cause| Problem::new(ProblemKind::Internal, cause);
-    let differing = compared.await.map_err(internal)?;
-    changed.extend(
-        differing
-            .into_iter()
-            .map(|file| (file.row.collection, file.row.path)),
-    );
+    // Of a disk that does not answer nothing is known.
+    changed.extend(compared.await.unwrap_or(all));
     Ok(changed)
 }
 

@@ -15,7 +15,7 @@ use super::openapi::About;
 use super::params::Params;
 use super::problem::{missing, stopping};
 use super::status::{absent, unlisted};
-use super::wait::settled;
+use super::wait::{GivenUp, settled};
 use super::wire::{Problem, ProblemKind, ScanAnswer, ScannedCollection};
 use crate::event::codec::SubmissionError;
 use crate::event::{AgentName, EventType, NewEvent, Seq, Subject};
@@ -135,7 +135,7 @@ async fn accept_removals(
         .await?;
     let last = published.last().map_or(Seq(0), |event| event.seq);
     tokio::select! {
-        noted = settled(state, AgentName::ChangeDetection, last) => noted,
+        noted = settled(state, AgentName::ChangeDetection, last, &GivenUp::Fails) => noted,
         gone = nobody_scans(state) => Err(gone),
         () = state.stopping() => Err(stopping()),
     }

@@ -1,5 +1,6 @@
 //! Tokens: made, listed and taken away, on the control socket alone.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::extract::State as Shared;
@@ -91,11 +92,12 @@ fn checked(state: &State, wanted: NewToken, hash: String) -> Result<TokenRow, Pr
             "expires: a token that expires at once lets nobody in; write a longer time".to_owned(),
         ));
     }
+    let collections: BTreeSet<String> = wanted.collections.into_iter().collect();
     Ok(TokenRow {
         name: wanted.name,
         hash,
         role: wanted.role,
-        collections: (!wanted.collections.is_empty()).then_some(wanted.collections),
+        collections: (!collections.is_empty()).then(|| collections.into_iter().collect()),
         created_at: now.0,
         expires_at: age.map(|age| now.plus(age).0),
     })

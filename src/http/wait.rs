@@ -4,6 +4,7 @@
 //! changes down: what `document_management` owed at the scan's end, what `rag` owed when that was done, and the change of
 //! the index's feed that was the newest when that was done.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State as Shared;
@@ -95,21 +96,44 @@ async fn all_searchable(state: &State) -> Result<Seq, Problem> {
     };
     tokio::try_join!(here, scan_elsewhere(state, &elsewhere))?;
     state.memory.scanned(began);
-    let newest = searchable(state).await?;
+    let newest = searchable(state, &GivenUp::Fails).await?;
     state.memory.settled(began);
     Ok(newest)
 }
 
+/// What whoever waits makes of a change that an agent gave up on.
+pub(super) enum GivenUp<'a> {
+    /// It cannot become searchable: waiting ends at once.
+    Fails,
+    /// The others are waited for. The first that is in these collections, if not in any, is noted.
+    IsNoted {
+        within: Option<&'a [String]>,
+        noted: Mutex<Option<Problem>>,
+    },
+}
+
+impl GivenUp<'_> {
+    /// What was noted.
+    pub(super) fn noted(self) -> Option<Problem> {
+        match self {
+            GivenUp::Fails => None,
+            GivenUp::IsNoted { noted, .. } => {
+                noted.into_inner().unwrap_or_else(PoisonError::into_inner)
+            }
+        }
+    }
+}
+
 /// Waits until all that is captured now is searchable; gives the newest event at the call.
-pub(super) async fn searchable(state: &State) -> Result<Seq, Problem> {
+pub(super) async fn searchable(state: &State, given_up: &GivenUp<'_>) -> Result<Seq, Problem> {
     let head = || *state.store.head().borrow();
     while state.memory.is_behind(state) {
         tokio::time::sleep(POLL).await;
     }
     let captured = head().seq;
-    settled(state, AgentName::DocumentManagement, captured).await?;
+    settled(state, AgentName::DocumentManagement, captured, given_up).await?;
     let stored = head().seq;
-    settled(state, AgentName::Rag, stored).await?;
+    settled(state, AgentName::Rag, stored, given_up).await?;
     let change = head().change;
     let mut follower = state.searcher.state();
     match follower.wait_for(|f| f.ready && f.position >= change).await {
@@ -122,13 +146,29 @@ pub(super) async fn searchable(state: &State) -> Result<Seq, Problem> {
 }
 
 /// Waits until `agent` owes nothing up to `seq` and the store's head is past everything that came of it.
-pub(super) async fn settled(state: &State, agent: AgentName, seq: Seq) -> Result<(), Problem> {
+pub(super) async fn settled(
+    state: &State,
+    agent: AgentName,
+    seq: Seq,
+    given_up: &GivenUp<'_>,
+) -> Result<(), Problem> {
+    let within = match given_up {
+        GivenUp::Fails => None,
+        GivenUp::IsNoted { within, .. } => *within,
+    };
     let mut poll = interval(POLL);
     loop {
         poll.tick().await;
-        let (owes, dead) = state.store.owes_up_to(agent, seq).await?;
-        if let Some(dead) = dead {
-            return Err(died(&dead));
+        let (owes, dead) = state.store.owes_up_to(agent, seq, within).await?;
+        match (dead.as_ref().map(died), given_up) {
+            (Some(died), GivenUp::Fails) => return Err(died),
+            (Some(died), GivenUp::IsNoted { noted, .. }) => {
+                noted
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get_or_insert(died);
+            }
+            (None, _) => {}
         }
         // What the store shows as done, its head may not show yet: the head is written after the commit.
         if !owes && caught_up(state).await? {

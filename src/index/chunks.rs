@@ -152,7 +152,7 @@ impl Chunks {
             address,
         });
         let stored = chunk.vector.as_deref();
-        let vector = stored.and_then(|bytes| Quantised::from_bytes(bytes).ok());
+        let vector = stored.and_then(Quantised::from_bytes);
         self.vectors.push(vector.as_ref());
     }
 

@@ -15,6 +15,8 @@ use crate::embed::EmbeddingTable;
 
 /// A shorter word is too near to too many others.
 const LETTERS_MIN: usize = 4;
+/// Longer words are not corrected.
+const BYTES_MAX: usize = 128;
 /// At most so many words of a query are corrected.
 const CORRECTIONS_MAX: usize = 8;
 /// Words with one beginning that are looked at.
@@ -87,7 +89,7 @@ impl Segments {
 
     /// The term of `word`, if it is an error: no chunk has it, and it is no common word.
     fn missing(&self, word: &str) -> io::Result<Option<String>> {
-        let Some(term) = term_of(word).filter(|_| long(word)) else {
+        let Some(term) = term_of(word).filter(|_| long(word) && !too_long(word)) else {
             return Ok(None);
         };
         // A whole entry of the table's vocabulary is a word that happens not to be here.
@@ -188,6 +190,11 @@ impl Segments {
         }
         Ok(found)
     }
+}
+
+/// What finds its neighbours takes memory by its length, and it is no word.
+fn too_long(word: &str) -> bool {
+    word.len() > BYTES_MAX
 }
 
 fn long(word: &str) -> bool {

@@ -8,6 +8,7 @@ use super::chunks::{Address, Owner, OwnersByAddress, Slot};
 use super::contained::Containing;
 use super::published::Published;
 use crate::document::{Kind, LANGUAGES};
+use crate::word::Word as _;
 
 /// At most so many globs of one search, of so many bytes with so many stars each: what comparing takes may grow with each.
 const GLOBS_MAX: usize = 32;
@@ -41,7 +42,8 @@ impl Within {
     ) -> Result<Self, String> {
         check(&paths)?;
         let no_kind = |word: &str| {
-            let all = Kind::ALL.map(Kind::as_str).join(", ");
+            let all: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+            let all = all.join(", ");
             format!("there is no kind `{word}`; the kinds are {all}")
         };
         let kind = kind.map(|word| Kind::parse(word).ok_or_else(|| no_kind(word)));
@@ -182,6 +184,12 @@ struct Glob<'a> {
 impl<'a> Glob<'a> {
     fn new(pattern: &'a str) -> Self {
         let pattern = pattern.trim_start_matches("./").trim_matches('/');
+        // The root itself, which is the folder of everything.
+        let pattern = if matches!(pattern, "" | ".") {
+            "**"
+        } else {
+            pattern
+        };
         let literal = pattern.split(['*', '?', '[', '\\']).next();
         Self {
             pattern,
@@ -407,9 +415,17 @@ mod tests {
             path in "[ab/]{1,8}",
         ) {
             let pattern = glob.trim_start_matches("./").trim_matches('/');
+            prop_assume!(!pattern.is_empty());
             let mode = Mode::NO_MATCH_SLASH_LITERAL;
             let matches = gix_glob::wildmatch(pattern.into(), path.as_str().into(), mode);
             prop_assert_eq!(Glob::new(&glob).matches(path.as_bytes()), matches);
+        }
+    }
+
+    #[test]
+    fn the_root_is_the_folder_of_everything() {
+        for glob in [".", "./", "/", "././"] {
+            assert!(Glob::new(glob).matches(b"docs/a.md"), "{glob}");
         }
     }
 

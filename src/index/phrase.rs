@@ -93,7 +93,15 @@ impl Phrase {
     fn end_after(&self, document: &str, start: usize, length: usize) -> Option<usize> {
         let count = self.parts.len();
         let mut row: Vec<Placed> = Vec::new();
-        for placed in parts(&document[start..]) {
+        // No further than the phrase may reach, white space included: a line may be as long as a file.
+        let letters: usize = self.parts.iter().map(|part| part.folded.len()).sum();
+        let reach = length + 4 * letters + REACH_BYTES;
+        let end = document.len().min(start + reach);
+        let text = &document[start..document.floor_char_boundary(end)];
+        for placed in parts(text) {
+            if placed.1.end == text.len() && start + text.len() < document.len() {
+                return None; // it may go on
+            }
             row.push(placed);
             if row.len() > count {
                 row.remove(0);
@@ -119,6 +127,12 @@ pub(super) struct Shown {
     pub(super) text: String,
 }
 
+/// White space and marks that a phrase may have beyond its letters, in bytes.
+const REACH_BYTES: usize = 16 * 1024;
+
+/// So many places are looked at where a chunk's text stands again and again in its lines.
+const ALIKE_MAX: usize = 64;
+
 /// A line up to this many bytes is shown to its end.
 const WHOLE_LINE_BYTES: usize = 400;
 
@@ -131,6 +145,7 @@ pub(super) fn extended(document: &str, shown: &Shown, phrases: &[&Phrase]) -> Op
     // A chunk is a part of its line only where that is too long; which part is told by its text.
     lines
         .match_indices(shown.text.as_str())
+        .take(ALIKE_MAX)
         .find_map(|(at, text)| {
             let start = from + at;
             let ends = phrases

@@ -50,9 +50,6 @@ pub(crate) struct Found {
     /// The query is longer than [`MAX_QUERY_BYTES`](super::analyse::MAX_QUERY_BYTES) or
     /// [`MAX_QUERY_TERMS`](super::analyse::MAX_QUERY_TERMS): a part of it was not looked for.
     pub cut: bool,
-    /// Chunks among the best that the keyword index has and [`Index::load`](super::Index::load) was not told
-    /// of: left out. The feed must still bring their removal.
-    pub dangling: usize,
 }
 
 /// Searches one published state.
@@ -76,7 +73,6 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
         scores,
         signals,
         mut slots,
-        dangling,
     } = looking.keywords(having)?;
     if let Some(vector) = query.vector {
         slots.extend(looking.nearest(vector));
@@ -124,7 +120,6 @@ pub(super) fn search(published: &Published, query: &Query<'_>) -> Result<Found, 
         bound: scores.bound,
         position: published.position,
         cut: terms.cut,
-        dangling,
     })
 }
 
@@ -162,8 +157,6 @@ struct Keywords {
     signals: Signals,
     /// The slots of the best by keywords, of what defines a name of the query and of what has a quoted part of it.
     slots: BTreeSet<usize>,
-    /// How many of the best have no slot.
-    dangling: usize,
 }
 
 impl Looking<'_> {
@@ -175,18 +168,17 @@ impl Looking<'_> {
             .map_err(IndexError::keyword("score the chunks"))?;
         let signals = Signals::read(segments, self.terms, having)
             .map_err(IndexError::keyword("look at names and titles"))?;
-        let (slots, dangling) = self.candidates(&scores, &signals);
+        let slots = self.candidates(&scores, &signals);
         Ok(Keywords {
             scores,
             signals,
             slots,
-            dangling,
         })
     }
 
-    /// The slots of what either says, and how many of the best have none.
-    fn candidates(&self, scores: &Scores, signals: &Signals) -> (BTreeSet<usize>, usize) {
-        let (mut slots, dangling) = match &self.filter.containing {
+    /// The slots of what either says.
+    fn candidates(&self, scores: &Scores, signals: &Signals) -> BTreeSet<usize> {
+        let mut slots = match &self.filter.containing {
             // What has the quoted parts is found, whatever else of the query it has.
             Some(containing) if self.quoted => {
                 let addresses = containing.addresses();
@@ -196,7 +188,7 @@ impl Looking<'_> {
         };
         let mut add = |addresses: &mut dyn Iterator<Item = Address>| {
             let scored = addresses.map(|at| (at, scores.at(at)));
-            slots.extend(self.best_by_keywords(scored).0);
+            slots.extend(self.best_by_keywords(scored));
         };
         for definers in &signals.definers {
             add(&mut definers.chunks.keys().copied());
@@ -206,14 +198,12 @@ impl Looking<'_> {
                 add(&mut containing.addresses());
             }
         }
-        (slots, dangling)
+        slots
     }
 
-    /// The slots of the best by keywords that the filter lets through, and how many of the best have none.
-    fn best_by_keywords(
-        &self,
-        scored: impl Iterator<Item = (Address, f64)>,
-    ) -> (BTreeSet<usize>, usize) {
+    /// The slots of the best by keywords that the filter lets through. A chunk that [`Index::load`](super::Index::load) was not
+    /// told of has none: the feed must still bring its removal.
+    fn best_by_keywords(&self, scored: impl Iterator<Item = (Address, f64)>) -> BTreeSet<usize> {
         let Published {
             segments, chunks, ..
         } = self.published;
@@ -225,15 +215,10 @@ impl Looking<'_> {
                 best.push(score, address);
             }
         });
-        let mut dangling = 0;
-        let slots = best.into_items().filter_map(|address| {
-            let slot = segments
-                .number(address)
-                .and_then(|number| chunks.slot(number));
-            dangling += usize::from(slot.is_none());
-            slot
-        });
-        (slots.collect(), dangling)
+        let slots = best
+            .into_items()
+            .filter_map(|address| chunks.slot(segments.number(address)?));
+        slots.collect()
     }
 
     /// The slots of the best by vector that the filter lets through.
@@ -400,7 +385,7 @@ mod tests {
         let vectors: HashMap<u64, Quantised> = corpus
             .iter()
             .flat_map(|r| r.chunks.iter())
-            .filter_map(|p| Some((p.number, Quantised::from_bytes(p.vector.as_deref()?).ok()?)))
+            .filter_map(|p| Some((p.number, Quantised::from_bytes(p.vector.as_deref()?)?)))
             .collect();
         for (seed, text) in QUERIES.iter().enumerate() {
             let vector = vector(seed as u64);

@@ -157,23 +157,12 @@ impl RootState {
 
 /// Turns of one piece of work, such as a scan. One runs, one is queued, and everybody who asks meanwhile shares the queued
 /// one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Turns {
     wanted: AtomicU64,
     begun: AtomicU64,
     asked: Notify,
     ended: watch::Sender<u64>,
-}
-
-impl Default for Turns {
-    fn default() -> Self {
-        Turns {
-            wanted: AtomicU64::new(0),
-            begun: AtomicU64::new(0),
-            asked: Notify::new(),
-            ended: watch::Sender::new(0),
-        }
-    }
 }
 
 impl Turns {
@@ -228,7 +217,7 @@ impl Turns {
 type FoundFiles = BTreeSet<(String, Vec<u8>)>;
 
 /// Where scans are asked for and awaited. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ScanDesk {
     scans: Arc<Turns>,
     markers: Arc<Turns>,
@@ -244,18 +233,6 @@ pub(crate) struct ScanFigures {
     pub(crate) seconds: LabelledGauges,
     /// When it ended, in seconds since 1970.
     pub(crate) ended_at: LabelledGauges,
-}
-
-impl Default for ScanDesk {
-    fn default() -> Self {
-        ScanDesk {
-            scans: Arc::default(),
-            markers: Arc::default(),
-            found: Arc::default(),
-            progress: Arc::new(watch::Sender::new(ScanProgress::default())),
-            figures: Arc::default(),
-        }
-    }
 }
 
 impl ScanDesk {
@@ -295,6 +272,13 @@ impl ScanDesk {
         figures.seconds.get_or_create(&labels).set(seconds);
         let now = Millis::now().0 as f64 / 1000.0;
         figures.ended_at.get_or_create(&labels).set(now);
+    }
+
+    /// For the scanner: another host scans this collection now.
+    pub(crate) fn forget(&self, collection: &str) {
+        let labels = label("collection", collection);
+        self.figures.seconds.remove(&labels);
+        self.figures.ended_at.remove(&labels);
     }
 
     pub(crate) fn figures(&self) -> &ScanFigures {

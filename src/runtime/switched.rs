@@ -8,24 +8,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::agent::DutyError;
 use crate::event::{AgentName, EventType, Millis, NewEvent, Subject};
-use crate::store::{Effect, ReadError, Store, WriteError};
+use crate::store::{Effect, Store};
 
 /// The name under which the store remembers which agents were on.
 const REMEMBERED: &str = "agents";
 
 const SOURCE: &str = "supervisor";
-
-/// Why nothing was told.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SwitchError {
-    /// The store cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The store cannot be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-}
 
 /// Tells each agent that was turned on or off since the last start, as one transaction with what those that are on again
 /// are to look at. Gives whether there is anything to be brought up to date.
@@ -37,7 +27,7 @@ pub(crate) async fn tell_switched(
     on: &[AgentName],
     instance: &str,
     collections: &[String],
-) -> Result<bool, SwitchError> {
+) -> Result<bool, DutyError> {
     let before = store.remembered(REMEMBERED).await?;
     let before: Standings = before
         .and_then(|text| serde_json::from_str(&text).ok())

@@ -81,14 +81,8 @@ pub struct Still {
 }
 
 /// Everything that must make progress, by whose it is. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct WatchList(Arc<watch::Sender<BTreeMap<&'static str, Vec<Watched>>>>);
-
-impl Default for WatchList {
-    fn default() -> Self {
-        WatchList(Arc::new(watch::Sender::default()))
-    }
-}
 
 impl WatchList {
     /// From now on these tasks of `whose` must make progress, and no others of it; none of them: it is exempt.

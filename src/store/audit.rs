@@ -5,6 +5,10 @@
 
 mod verify;
 
+#[cfg(test)]
+pub(crate) use verify::AuditBreak;
+pub(crate) use verify::AuditChain;
+
 use super::sql::{self, Connection, Optional, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};

@@ -105,16 +105,6 @@ impl Store {
             }),
         }
     }
-
-    /// Whether the store holds the bytes of this digest.
-    pub async fn has_content(&self, digest: Digest) -> Result<bool, ReadError> {
-        self.read("captured bytes", move |connection| {
-            connection
-                .prepare_cached("SELECT EXISTS (SELECT 1 FROM content WHERE digest = ?1)")?
-                .query_row([digest], |row| row.get(0))
-        })
-        .await
-    }
 }
 
 #[cfg(test)]

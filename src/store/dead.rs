@@ -1,9 +1,10 @@
 //! Dead letters: deliveries that failed for good.
 
-use super::sql::{self, Optional, Row, params};
+use super::sql::{self, Optional, Row, ToSql, params};
 use serde_json::Value;
 
 use super::readers::page;
+use super::subjects::InCollections;
 use super::{ReadError, Store, decode};
 use crate::event::{AgentName, EventId, EventType, Millis, Seq, Subject};
 
@@ -26,13 +27,15 @@ const SELECT: &str =
     FROM delivery d JOIN event e ON e.seq = d.event";
 
 impl Store {
-    /// Whether `agent` owes anything up to `seq`, and which delivery up to it is dead with no later done one of its
-    /// subject that has made up for it.
+    /// Whether `agent` owes anything up to `seq`, and which delivery up to it, `within` these collections or in any, is dead with no
+    /// later done one of its subject that has made up for it.
     pub async fn owes_up_to(
         &self,
         agent: AgentName,
         seq: Seq,
+        within: Option<&[String]>,
     ) -> Result<(bool, Option<DeadLetter>), ReadError> {
+        let within = InCollections::new(within);
         self.read("what is owed up to an event", move |connection| {
             let owes: bool = connection.query_row(
                 "SELECT EXISTS (SELECT 1 FROM delivery WHERE agent = ?1 AND state = 'owed' AND attempts = 0 AND event <= ?2)
@@ -40,15 +43,18 @@ impl Store {
                 params![agent, seq],
                 |row| row.get(0),
             )?;
+            let mut given: Vec<&dyn ToSql> = vec![&agent, &seq];
+            let subjects = within.condition("d.subject", &mut given);
             let sql = format!(
                 "{SELECT} WHERE d.agent = ?1 AND d.state = 'dead' AND d.event <= ?2
                    AND NOT EXISTS (SELECT 1 FROM delivery later JOIN event le ON le.seq = later.event
                                    WHERE later.agent = d.agent AND later.subject = d.subject
                                      AND later.event > d.event AND later.state = 'done')
+                   AND {subjects}
                  ORDER BY d.event LIMIT 1"
             );
             let dead = connection
-                .query_row(&sql, params![agent, seq], dead_row)
+                .query_row(&sql, &given[..], dead_row)
                 .optional()?;
             Ok((owes, dead))
         })

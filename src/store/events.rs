@@ -1,11 +1,12 @@
 //! Events as they are listed, followed and carried.
 
-use super::sql::{self, Connection, Optional, params};
+use super::sql::{self, Connection, Optional, ToSql, params};
 use serde_json::Value;
 
 use super::dead::errors_column;
 use super::ledger::{DeliveryState, EVENT_COLUMNS, event_row};
 use super::readers::page;
+use super::subjects::InCollections;
 use super::{ReadError, Store, decode};
 use crate::event::{AgentName, Event, EventId, EventType, Millis, Seq};
 
@@ -85,18 +86,26 @@ impl Store {
         .await
     }
 
-    /// The events whose ids begin or end with `part`, the newest first, at most so many.
-    pub async fn events_named(&self, part: String, limit: usize) -> Result<Vec<Event>, ReadError> {
+    /// The events whose ids begin or end with `part`, the newest first, at most so many; `within` these collections, or any.
+    pub async fn events_named(
+        &self,
+        part: String,
+        limit: usize,
+        within: Option<&[String]>,
+    ) -> Result<Vec<Event>, ReadError> {
+        let within = InCollections::new(within);
         self.read("events by a part of their ids", move |connection| {
             // Digits of ids and dashes come before `g`; the beginning is looked up in the index, the end is not.
+            let mut given: Vec<&dyn ToSql> = vec![&part, &limit];
+            let subjects = within.condition("e.subject", &mut given);
             let sql = format!(
                 "SELECT {EVENT_COLUMNS} FROM event e
-                 WHERE (e.id >= ?1 AND e.id < ?1 || 'g') OR e.id LIKE '%' || ?1
+                 WHERE ((e.id >= ?1 AND e.id < ?1 || 'g') OR e.id LIKE '%' || ?1) AND {subjects}
                  ORDER BY e.seq DESC LIMIT ?2"
             );
             connection
                 .prepare_cached(&sql)?
-                .query_map(params![part, limit], event_row)?
+                .query_map(&given[..], event_row)?
                 .collect()
         })
         .await

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use super::decode::stored_as_text;
 use super::documents::DocumentState;
 use super::manifest::FileState;
-use super::readers::page;
 use super::{ReadError, Store, WriteError, decode, postgres, sqlite};
 use crate::event::{Millis, Subject};
 use crate::word::Word;
@@ -280,7 +279,7 @@ pub(super) fn prune(
 const ISSUES: &str =
     "SELECT subject, opened_at, detector, severity, value, bound, closed_at, fix, fix_attempts, fix_result
      FROM issue WHERE ?1 OR closed_at IS NULL
-     ORDER BY closed_at IS NOT NULL, opened_at DESC, subject LIMIT ?2 OFFSET ?3";
+     ORDER BY closed_at IS NOT NULL, opened_at DESC, subject LIMIT ?2";
 
 fn issue_row(row: &Row<'_>) -> sql::Result<Issue> {
     let issue = |row: &Row<'_>| {
@@ -307,17 +306,8 @@ impl Store {
         self.read("health issues", move |connection| {
             let mut select = connection.prepare_cached(ISSUES)?;
             select
-                .query_map(params![closed, limit, 0], issue_row)?
+                .query_map(params![closed, limit], issue_row)?
                 .collect()
-        })
-        .await
-    }
-
-    /// A page of issues in the same order, without the first `known` ones.
-    pub async fn issues_page(&self, closed: bool, known: usize) -> Result<Vec<Issue>, ReadError> {
-        self.read("health issues", move |connection| {
-            let mut select = connection.prepare_cached(ISSUES)?;
-            page(select.query(params![closed, i64::MAX, known])?, issue_row)
         })
         .await
     }

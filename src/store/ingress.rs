@@ -7,8 +7,9 @@ use super::readers::page;
 use super::{ReadError, Store, WriteError, decode};
 use crate::event::Millis;
 
-/// Where the position stands in the table of names.
-const POSITION: &str = "ingress_position";
+/// The name under which the store remembers how far the stream of other programs was read: the id of its newest entry that was
+/// published.
+pub(crate) const INGRESS_POSITION: &str = "ingress_position";
 
 /// An entry of another program that cannot be published. It is kept with all that it held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,16 +44,6 @@ pub struct IngressDeadRow {
     /// Its fields, in order.
     pub fields: Vec<(String, String)>,
     pub at: Millis,
-}
-
-/// Remembers that the stream was read up to `entry`.
-pub(super) fn read_up_to(connection: &Connection, entry: &str) -> Result<(), WriteError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        )?
-        .execute([POSITION, entry])?;
-    Ok(())
 }
 
 /// Stores an entry that cannot be published as a dead letter; one that is there already stays as it is.
@@ -113,20 +104,6 @@ fn dead_row(row: &sql::Row<'_>) -> sql::Result<IngressDeadRow> {
 }
 
 impl Store {
-    /// How far the stream of other programs was read: the id of its newest entry that was published.
-    pub async fn ingress_position(&self) -> Result<Option<String>, ReadError> {
-        self.read("how far the ingress was read", |connection| {
-            connection
-                .query_row(
-                    "SELECT value FROM meta WHERE name = ?1",
-                    [POSITION],
-                    |row| row.get(0),
-                )
-                .optional()
-        })
-        .await
-    }
-
     /// A page of entries of other programs that could not be published, oldest first, from the one after `after` on.
     pub async fn ingress_dead(
         &self,

@@ -2,15 +2,16 @@
 
 use super::WriteError;
 use super::leases::HeldTerms;
-use super::postgres::{BatchStart, DatabaseKeeper, SessionFound};
+use super::postgres::{BatchStart, DatabaseKeeper};
 use super::shared::StoreShared;
 use super::sql::{self, Connection};
 use super::sqlite::FileKeeper;
 
 /// What the writer found before a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Readiness {
     /// All is as the last commit left it.
+    #[default]
     Ready,
     /// The connection is another one: what is counted in memory is to be read again.
     Reconnected,
@@ -36,11 +37,7 @@ impl Keeper {
     ) -> Result<Readiness, WriteError> {
         match self {
             Keeper::File(keeper) => keeper.in_place(shared).map(|()| Readiness::Ready),
-            Keeper::Database(keeper) => Ok(match keeper.ready(connection)? {
-                SessionFound::Same => Readiness::Ready,
-                SessionFound::New => Readiness::Reconnected,
-                SessionFound::CommitsLost => Readiness::CommitsLost,
-            }),
+            Keeper::Database(keeper) => keeper.ready(connection),
         }
     }
 

@@ -59,6 +59,7 @@ mod schema;
 mod shared;
 mod sql;
 mod sqlite;
+mod subjects;
 mod suspects;
 mod tokens;
 mod work;
@@ -72,7 +73,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use access::denied;
 pub(crate) use alerts::{AlertChange, AlertRow, AlertStage, Notification, Undelivered};
-pub(crate) use audit::AuditRecord;
+#[cfg(test)]
+pub(crate) use audit::AuditBreak;
+pub(crate) use audit::{AuditChain, AuditRecord};
 pub(crate) use captures::{Capture, pack};
 pub(crate) use chunks::NewestEvent;
 pub(crate) use chunks::{ChunkRow, ChunkSet, ChunkSource, Feed, IndexedState};
@@ -93,7 +96,7 @@ pub(crate) use history::AgentTimes;
 pub use hosts::HostOptions;
 pub(crate) use hosts::{INDEXED_BY, disagreement_with_others};
 pub(crate) use identity::StoreIdentity;
-pub(crate) use ingress::{IngressDead, IngressDeadRow};
+pub(crate) use ingress::{INGRESS_POSITION, IngressDead, IngressDeadRow};
 pub(crate) use jobs::{JobChange, JobPlanned, JobState};
 pub(crate) use leases::{
     FlightRight, HoldToken, HoldUse, HostRow, LeaseName, LeaseTerm, Leases, SlotUse,
@@ -106,7 +109,7 @@ pub(crate) use manifest::{
 };
 pub(crate) use measured::{MeasuredChanges, quantile};
 pub(crate) use oldest::OwedView;
-pub(crate) use operate::{Act, Operation};
+pub(crate) use operate::{Act, DROPPED, Operation};
 #[cfg(test)]
 pub(crate) use outcome::Derived;
 pub use outcome::{Effect, Outcome};

@@ -121,6 +121,9 @@ fn replay_one(
     Ok(())
 }
 
+/// The last error of a delivery that an operator has dropped.
+pub(crate) const DROPPED: &str = "dropped";
+
 fn drop_one(
     connection: &Connection,
     delivery: &SettledDelivery,
@@ -129,7 +132,7 @@ fn drop_one(
 ) -> Result<(), WriteError> {
     let SettledDelivery { seq, agent, .. } = delivery;
     let chain = delivery.errors.as_deref();
-    let errors = with_error(chain, delivery.attempts, "dropped", now);
+    let errors = with_error(chain, delivery.attempts, DROPPED, now);
     connection
         .prepare_cached(
             "UPDATE delivery SET state = 'done', settled_at = ?3, errors = ?4 WHERE event = ?1 AND agent = ?2",

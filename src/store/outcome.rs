@@ -82,11 +82,6 @@ pub enum Effect {
     Alert(AlertChange),
     /// A report was written.
     Report(ReportRow),
-    /// The stream of other programs was read up to this entry.
-    IngressRead {
-        /// Its id in the stream.
-        entry: String,
-    },
     /// An entry of another program cannot be published.
     IngressDead(IngressDead),
     /// Such an entry is done with.
@@ -282,7 +277,6 @@ pub(super) fn apply(
         Effect::FixAttempted(fix) => health::fix(connection, fix),
         Effect::Alert(change) => alerts::apply(connection, change, batch),
         Effect::Report(report) => reports::put(connection, report),
-        Effect::IngressRead { entry } => ingress::read_up_to(connection, entry),
         Effect::IngressDead(dead) => ingress::bury(connection, dead, now),
         Effect::IngressDropped { entry } => ingress::drop_one(connection, entry),
         Effect::TokenCreated(token) => tokens::put(connection, token),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::sql::{self, Connection, Optional, params};
 
+use super::batch::Counters;
 use super::due::DueBy;
 use super::ledger::{DeliveryKey, DeliveryState, EVENT_COLUMNS, event_row};
 use super::readers::column;
@@ -246,10 +247,7 @@ impl Store {
     /// The newest change of the index's feed, of whatever host.
     pub(crate) async fn newest_change(&self) -> Result<u64, ReadError> {
         self.read("the newest change", |connection| {
-            let select = "SELECT value FROM counter WHERE name = 'change'";
-            let mut select = connection.prepare_cached(select)?;
-            let newest = select.query_row([], |row| row.get(0)).optional()?;
-            Ok(newest.unwrap_or(0))
+            Ok(Counters::read(connection)?.change)
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! Reports that were written: Markdown and JSON, under the event that asked for each.
 
-use super::sql::{self, Connection, Optional, Row, params};
+use super::sql::{self, Connection, Optional, Row, ToSql, params};
 use serde::{Deserialize, Serialize};
 
 use super::{ReadError, Store, WriteError, decode};
@@ -58,15 +58,24 @@ fn report(row: &Row<'_>) -> sql::Result<ReportRow> {
 }
 
 impl Store {
-    /// The report that an event asked for.
-    pub async fn report_of(&self, event: EventId) -> Result<Option<ReportRow>, ReadError> {
+    /// The first report of what `rest` of a statement selects by `of`.
+    async fn report(
+        &self,
+        rest: &'static str,
+        of: impl ToSql + Send + 'static,
+    ) -> Result<Option<ReportRow>, ReadError> {
         self.read("reports", move |connection| {
             connection
-                .prepare_cached(&format!("SELECT {COLUMNS} FROM report WHERE event = ?1"))?
-                .query_row([event.to_string()], decode::of("report", report))
+                .prepare_cached(&format!("SELECT {COLUMNS} FROM report {rest}"))?
+                .query_row([of], decode::of("report", report))
                 .optional()
         })
         .await
+    }
+
+    /// The report that an event asked for.
+    pub async fn report_of(&self, event: EventId) -> Result<Option<ReportRow>, ReadError> {
+        self.report("WHERE event = ?1", event.to_string()).await
     }
 
     /// The reports that are kept, the newest first: their names, and when they were written.
@@ -82,27 +91,13 @@ impl Store {
 
     /// The newest report of a name.
     pub async fn report_named(&self, name: String) -> Result<Option<ReportRow>, ReadError> {
-        self.read("reports", move |connection| {
-            connection
-                .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM report WHERE name = ?1 ORDER BY n DESC LIMIT 1"
-                ))?
-                .query_row([name], decode::of("report", report))
-                .optional()
-        })
-        .await
+        let rest = "WHERE name = ?1 ORDER BY n DESC LIMIT 1";
+        self.report(rest, name).await
     }
 
     /// The report that was written nearest to this time.
     pub async fn report_nearest(&self, time: Millis) -> Result<Option<ReportRow>, ReadError> {
-        self.read("reports", move |connection| {
-            connection
-                .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM report ORDER BY ABS(at - ?1), n DESC LIMIT 1"
-                ))?
-                .query_row([time], decode::of("report", report))
-                .optional()
-        })
-        .await
+        let rest = "ORDER BY ABS(at - ?1), n DESC LIMIT 1";
+        self.report(rest, time).await
     }
 }

@@ -111,6 +111,11 @@ impl ChangeDetection {
     async fn capture_what_is_ours(&self, context: &DutyContext) -> Result<(), Halt> {
         let leases = self.store.leases();
         let ours = leases.collections();
+        let is_ours = |name: &String| ours.as_ref().is_none_or(|ours| ours.contains_key(name));
+        let names = self.options.collections.iter().map(|one| &one.name);
+        names
+            .filter(|name| !is_ours(name))
+            .for_each(|name| self.desk.forget(name));
         let stop = context.stop.child_token();
         let pulse = Pulse::from(context.clone()).stopped_by(stop.clone());
         let captured = async { self.capture_loop(pulse, ours.clone()).await?.run().await };

@@ -53,12 +53,16 @@ impl Notifications {
 fn changed_paths(trees: &[Tree], notified: &Path) -> Vec<TreePath> {
     let mut changed = Vec::new();
     for (tree, own) in trees.iter().enumerate() {
-        if let Some(scope) = &own.scope
-            && let Ok(relative) = notified.strip_prefix(&own.root)
-        {
+        let Some(scope) = &own.scope else {
+            continue;
+        };
+        if let Ok(relative) = notified.strip_prefix(&own.root) {
             let path = relative.as_os_str().as_encoded_bytes();
             let paths = in_tree(path, scope.git());
             changed.extend(paths.map(|path| TreePath::new(tree, path)));
+        } else if own.root.starts_with(notified) {
+            // A folder around the root: if it was moved away and back, the watches below it are gone.
+            changed.push(TreePath::new(tree, b""));
         }
     }
     changed

@@ -17,6 +17,10 @@ use super::tree::Tree;
 use crate::event::Subject;
 use crate::store::{Digest, FileStat, ManifestRow, pack};
 
+const SECOND_NS: i64 = 1_000_000_000;
+/// Older than this, no other change has the same time, however coarse times are.
+const COARSE_NS: i64 = 3 * SECOND_NS;
+
 /// Bytes read in one batch, approximately: they are in memory until they are submitted.
 const BATCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
@@ -211,7 +215,7 @@ impl FileReader {
                             stat,
                             digest: Digest::of(&bytes),
                             packed: pack(&bytes),
-                            young: rest.is_some(),
+                            young: rest.is_some() || may_change_unseen(&stat, wall_clock_ns()),
                         }),
                     }
                 }
@@ -268,6 +272,12 @@ fn rest_needed(
         // From the future: the clock was set back, or is another host's.
         None => Some(debounce),
     }
+}
+
+/// Whether another change may follow that leaves the stat as it is: on a file system that tells times to the second or to two.
+fn may_change_unseen(stat: &FileStat, now_ns: i64) -> bool {
+    let age = now_ns.saturating_sub(stat.ctime_ns);
+    stat.ctime_ns % SECOND_NS == 0 && (0..COARSE_NS).contains(&age)
 }
 
 fn wall_clock_ns() -> i64 {

@@ -18,24 +18,13 @@ use crate::event::{AgentName, Millis, NewEvent, awake};
 use crate::health::alerts::{AlertTransition, Reading, read, step};
 use crate::log_once::LogOnce;
 use crate::runtime::{DutyContext, DutyError, Phase};
-use crate::store::{
-    AlertChange, AlertRow, AlertStage, Effect, LeaseName, ReadError, Severity, WriteError,
-};
+use crate::store::{AlertChange, AlertRow, AlertStage, Effect, LeaseName, Severity, WriteError};
 
 /// The time between two looks.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// After one that failed.
 const PAUSE: Duration = Duration::from_secs(5);
-
-/// Why a round did not come to its end.
-#[derive(Debug, thiserror::Error)]
-enum JudgeError {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Write(#[from] WriteError),
-}
 
 /// One run of the duty.
 pub(super) struct Watch {
@@ -85,9 +74,7 @@ impl Watch {
             };
             let failed = looked.is_err();
             match looked {
-                Err(JudgeError::Write(WriteError::Closed)) => {
-                    return Err(WriteError::Closed.into());
-                }
+                Err(closed @ DutyError::Write(WriteError::Closed)) => return Err(closed),
                 Err(error) => {
                     // How the rules stand now is what the store has.
                     self.rows = None;
@@ -123,7 +110,7 @@ impl Watch {
         )
     }
 
-    async fn round(&mut self) -> Result<(), JudgeError> {
+    async fn round(&mut self) -> Result<(), DutyError> {
         if !self.context.store.leases().has(&LeaseName::Alerts) {
             self.rows = None; // another host judges, and changes them
             return Ok(());
@@ -176,7 +163,7 @@ impl Watch {
     }
 
     /// Writes what a round found. Only then it is so, and told.
-    async fn commit(&mut self, round: JudgedRules) -> Result<(), JudgeError> {
+    async fn commit(&mut self, round: JudgedRules) -> Result<(), DutyError> {
         if round.effects.is_empty() {
             return Ok(());
         }
@@ -202,7 +189,7 @@ impl Watch {
 
     /// How the rules stand, without those that are not in the config any more: their alerts end here, and nobody is left who
     /// could be told.
-    async fn tidy(&self) -> Result<HashMap<String, AlertRow>, JudgeError> {
+    async fn tidy(&self) -> Result<HashMap<String, AlertRow>, DutyError> {
         let store = &self.context.store;
         let is_rule = |name: &str| self.options.alerts.iter().any(|a| a.rule.name == name);
         let (gone, kept): (Vec<_>, Vec<_>) = store

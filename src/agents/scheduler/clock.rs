@@ -9,22 +9,13 @@ use super::{Job, Timetable, plan};
 use crate::event::{EventId, Millis, NewEvent};
 use crate::log_once::LogOnce;
 use crate::runtime::{DutyContext, DutyError, Source};
-use crate::store::{Effect, JobChange, JobPlanned, JobState, ReadError, Store, WriteError};
+use crate::store::{Effect, JobChange, JobPlanned, JobState, Store, WriteError};
 
 /// The longest sleep: a clock that jumps is noticed after it.
 const STEP: Duration = Duration::from_secs(1);
 
 /// The rows are read again after this, due or not: a clock that jumped back far moves the moments.
 const REREAD: Duration = Duration::from_secs(60);
-
-/// Why a round of the clock did not come to its end.
-#[derive(Debug, thiserror::Error)]
-enum TickError {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Write(#[from] WriteError),
-}
 
 pub(super) struct Clock {
     pub(super) timetable: Arc<Timetable>,
@@ -52,9 +43,7 @@ impl Clock {
                         wake = next;
                         read_at = Some(Instant::now());
                     }
-                    Err(TickError::Write(WriteError::Closed)) => {
-                        return Err(WriteError::Closed.into());
-                    }
+                    Err(closed @ DutyError::Write(WriteError::Closed)) => return Err(closed),
                     Err(error) => {
                         if failing.is_new(true) {
                             tracing::warn!(%error, "cannot run jobs");
@@ -73,7 +62,7 @@ impl Clock {
     }
 
     /// Does what is due at `now`; gives when it must look again (now, where somebody else changed a row meanwhile).
-    async fn tick(&self, now: Millis) -> Result<Option<Millis>, TickError> {
+    async fn tick(&self, now: Millis) -> Result<Option<Millis>, DutyError> {
         let rows = self.store.jobs().await?;
         let row = |name: &str| rows.iter().find(|row| row.name == name);
         let mut wake: Option<Millis> = None;
@@ -107,7 +96,7 @@ impl Clock {
         job: &Job,
         seen: Option<&JobState>,
         step: plan::JobStep,
-    ) -> Result<bool, TickError> {
+    ) -> Result<bool, DutyError> {
         let mut next = step.next;
         let events: Vec<NewEvent> = step.runs.iter().map(|due| self.event(job, *due)).collect();
         if let Some(newest) = events.last() {

@@ -195,7 +195,7 @@ impl Keeper {
     /// Has the chain of the audit log checked. What comes of it is a figure too.
     async fn check_audit(&self) {
         match self.store.verify_audit().await {
-            Ok(Ok(records)) => tracing::info!(records, "the audit log was checked"),
+            Ok(Ok(chain)) => tracing::info!(chain.records, "the audit log was checked"),
             Ok(Err(broken)) => tracing::error!(
                 record = broken.n,
                 why = broken.why,

@@ -21,7 +21,7 @@ use crate::health::{Detected, Fix, RedisLook, Responsibility, look};
 use crate::index::FollowerState;
 use crate::log_once::LogOnce;
 use crate::runtime::{Board, Boxed, Compute, DutyContext, DutyError, Phase, ScanProgress, Source};
-use crate::store::{Detector, Effect, Issue, ReadError, Severity, Store, WriteError};
+use crate::store::{Detector, Effect, Issue, Severity, Store, WriteError};
 use crate::word::Word;
 
 /// Rounds are no closer than this, however often somebody asks.
@@ -57,15 +57,6 @@ pub(super) struct Probe {
     fixes: Fixes,
     running: FuturesUnordered<Boxed<'static, (String, Result<String, String>)>>,
     failing: LogOnce<bool>,
-}
-
-/// Why a round did not come to its end.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum RoundError {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Write(#[from] WriteError),
 }
 
 /// Why the probe goes on.
@@ -141,10 +132,10 @@ impl Probe {
     }
 
     /// Says what became of a round, once for each change; gives whether another one is worth while soon.
-    fn conclude(&mut self, round: Result<bool, RoundError>) -> Result<bool, DutyError> {
+    fn conclude(&mut self, round: Result<bool, DutyError>) -> Result<bool, DutyError> {
         let (again, failure) = match round {
             Ok(again) => (again, self.trouble.take()),
-            Err(RoundError::Write(WriteError::Closed)) => return Err(WriteError::Closed.into()),
+            Err(closed @ DutyError::Write(WriteError::Closed)) => return Err(closed),
             Err(error) => (false, Some(error.to_string())),
         };
         if self.failing.is_new(failure.is_some()) {
@@ -159,7 +150,7 @@ impl Probe {
     }
 
     /// One round: look, tell what changed, go on with fixes. Gives whether something opened that may be mended at once.
-    pub(super) async fn round(&mut self, at: Instant, now: Millis) -> Result<bool, RoundError> {
+    pub(super) async fn round(&mut self, at: Instant, now: Millis) -> Result<bool, DutyError> {
         if *self.parts.board.phase().borrow() == Phase::Draining {
             return Ok(false); // everything stops now, and that is no fault
         }

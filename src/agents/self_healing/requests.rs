@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Notify, watch};
 
 /// Shared by one run's handlers and duties.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Requests {
     /// Something may have changed: look.
     pub(super) probe: Notify,
@@ -15,19 +15,6 @@ pub(super) struct Requests {
     maintenance: AtomicBool,
     check: AtomicBool,
     integrity: watch::Sender<Option<Option<String>>>,
-}
-
-impl Default for Requests {
-    fn default() -> Self {
-        Requests {
-            probe: Notify::new(),
-            keeper: Notify::new(),
-            whole: AtomicBool::new(false),
-            maintenance: AtomicBool::new(false),
-            check: AtomicBool::new(false),
-            integrity: watch::Sender::new(None),
-        }
-    }
 }
 
 impl Requests {

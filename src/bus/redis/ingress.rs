@@ -19,7 +19,9 @@ use super::reply::{Content, StreamEntry, StreamId};
 use super::{keys, scripts};
 use crate::event::NewEvent;
 use crate::log_once::LogOnce;
-use crate::store::{Effect, IngressDead, LeaseName, Pending, PublishedEvent, WriteError};
+use crate::store::{
+    Effect, INGRESS_POSITION, IngressDead, LeaseName, Pending, PublishedEvent, WriteError,
+};
 
 /// Entries read at once: published together, acknowledged together.
 const BATCH: usize = 100;
@@ -180,8 +182,9 @@ impl Ingress {
         entry: &StreamEntry,
         event: NewEvent,
     ) -> Result<Pending<Vec<PublishedEvent>>, WriteError> {
-        let read = Effect::IngressRead {
-            entry: entry.id.to_string(),
+        let read = Effect::Remember {
+            name: INGRESS_POSITION.to_owned(),
+            value: entry.id.to_string(),
         };
         self.link.store().submit(vec![read], vec![event]).await
     }
@@ -242,7 +245,7 @@ impl Ingress {
         let known = known.and(&store.leases().known_collections());
         let event = read_event(entry, &known).map_err(EntryError::Invalid)?;
         let position = store
-            .ingress_position()
+            .remembered(INGRESS_POSITION)
             .await
             .map_err(|_| EntryError::NotNow)?;
         let old = position

@@ -79,7 +79,12 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         .path
         .iter()
         .fold(target, |target, path| target.with("path", Some(path)));
-    let answer: SearchAnswer = block_on(async { Ok(client.get(&target).await?) })?;
+    let answer: SearchAnswer = block_on(async {
+        Ok(match arguments.wait {
+            None => client.get(&target).await?,
+            Some(_) => client.get_slowly(&target).await?,
+        })
+    })?;
     if arguments.json {
         context.out.json(&answer)?;
     } else {

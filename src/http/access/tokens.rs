@@ -23,8 +23,10 @@ const BEGINNING: &str = "docent_";
 /// Random bytes of a token.
 const BYTES: usize = 32;
 
-/// What subjects of docent itself begin with: a collection of such a name cannot be told from them.
-pub(in crate::http) const SYSTEM_SUBJECTS: &[&str] = &["agent", "dead", "disk", "job", "store"];
+/// What subjects of docent itself begin with: a collection of such a name cannot be told from them. The last two are periods of
+/// reports.
+pub(in crate::http) const SYSTEM_SUBJECTS: &[&str] =
+    &["agent", "dead", "disk", "job", "store", "day", "week"];
 
 /// A new token and its hash.
 ///

@@ -138,7 +138,9 @@ impl<'a> FoldedWords<'a> {
             .iter()
             .map(|(offset, word)| (*offset, self.with(word)))
             .min_by_key(|(_, places)| places.len());
-        if let Some((offset, places)) = rarest {
+        // In a text that is all alike, comparing at each place would take longer than looking through it.
+        let few = |(_, places): &(usize, &[u32])| places.len() * quote.len() <= 4 * text.len();
+        if let Some((offset, places)) = rarest.filter(few) {
             let begins = places
                 .iter()
                 .filter_map(|word| self.start(*word).checked_sub(offset));
@@ -256,9 +258,12 @@ impl<'a> FoldedWords<'a> {
             let mut common = Common::with(quote);
             let distance = near.map_or(0, |near| begin.abs_diff(near));
             for &(_, last) in &lines[index..] {
-                self.of_line(last).for_each(|(_, id)| {
+                for (_, id) in self.of_line(last) {
                     common.push(*id, self.weight(Some(*id)));
-                });
+                    if common.words > 2 * quote.len() {
+                        break;
+                    }
+                }
                 let alike = (2.0 * common.weight() / (whole + common.all) * 1e6).round();
                 if alike > best.0 || alike == best.0 && distance < best.1 {
                     best = (alike, distance, [number, last]);

@@ -41,6 +41,9 @@ const ITEMS_MAX: usize = 1000;
 /// Documents of one page of the list of resources.
 const PAGE: usize = 100;
 
+/// The version of the protocol that added links to resources; clients of older ones refuse an answer that has some.
+const LINKS_SINCE: &str = "2025-06-18";
+
 /// What a client may show its model once.
 const INSTRUCTIONS: &str = "docent keeps local documents and code indexed. Search before reading files; read a hit's place for more of it; cite a quote before you rely on it.";
 
@@ -161,8 +164,8 @@ impl<A: Ask> Server<A> {
 
     async fn resource(&self, uri: &str) -> Result<ReadResourceResult, ErrorData> {
         let absent = |why: String| ErrorData::resource_not_found(why, Some(json!({"uri": uri})));
-        bounded("uri", uri).map_err(absent)?;
         let reference = uri::reference(uri).map_err(absent)?;
+        bounded("uri", &reference).map_err(absent)?;
         let answer = match ask::read(&self.asking, &reference, RESOURCE_ROOM).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -184,11 +187,16 @@ impl<A: Ask> Server<A> {
         Ok(ReadResourceResult::new(vec![contents]))
     }
 
-    async fn resources(&self, cursor: Option<&str>) -> Result<ListResourcesResult, String> {
+    async fn resources(&self, cursor: Option<&str>) -> Result<ListResourcesResult, ErrorData> {
         if let Some(cursor) = cursor {
-            bounded("cursor", cursor)?;
+            let wrong = |why: String| ErrorData::invalid_params(why, None);
+            bounded("cursor", cursor).map_err(wrong)?;
+            if !cursor.contains('/') {
+                return Err(wrong("cursor is not from a list; leave it out".to_owned()));
+            }
         }
-        let mut documents = ask::documents(&self.asking, cursor, PAGE + 1).await?;
+        let documents = ask::documents(&self.asking, cursor, PAGE + 1).await;
+        let mut documents = documents.map_err(|why| ErrorData::internal_error(why, None))?;
         let more = documents.len() > PAGE;
         documents.truncate(PAGE);
         let last = documents.last().filter(|_| more);
@@ -238,7 +246,8 @@ fn texts(arguments: &SearchArguments) -> Vec<(&'static str, &str)> {
             .iter()
             .filter_map(|(name, text)| Some((*name, text.as_deref()?))),
     );
-    texts.extend(arguments.path.iter().map(|glob| ("path", glob.as_str())));
+    let paths = arguments.path.iter().flatten();
+    texts.extend(paths.map(|glob| ("path", glob.as_str())));
     texts
 }
 
@@ -276,7 +285,7 @@ fn target(arguments: &SearchArguments, asked: usize) -> Target {
             arguments.exact.filter(|exact| *exact).map(|_| "true"),
         )
         .with("wait", Some(PATIENCE));
-    for glob in &arguments.path {
+    for glob in arguments.path.iter().flatten() {
         target = target.with("path", Some(glob));
     }
     target
@@ -297,9 +306,11 @@ fn paged(answer: &mut Value, page: std::ops::Range<usize>) -> bool {
     more
 }
 
-fn result(called: Called) -> CallToolResult {
+/// `links`: whether the client knows links to resources.
+fn result(called: Called, links: bool) -> CallToolResult {
     match called {
-        Ok(answer) => answer.into_result(),
+        Ok(answer) if links => answer.into_result(),
+        Ok(answer) => answer.links(Vec::new()).into_result(),
         Err(why) => CallToolResult::error(vec![ContentBlock::text(why)]),
     }
 }
@@ -342,7 +353,9 @@ impl<A: Ask> ServerHandler for Server<A> {
                 None,
             ));
         };
-        Ok(result(called).into())
+        let version = context.protocol_version();
+        let links = version.is_none_or(|version| version.as_str() >= LINKS_SINCE);
+        Ok(result(called, links).into())
     }
 
     async fn list_resources(
@@ -351,8 +364,7 @@ impl<A: Ask> ServerHandler for Server<A> {
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let cursor = request.and_then(|request| request.cursor);
-        let listed = self.resources(cursor.as_deref()).await;
-        listed.map_err(|why| ErrorData::internal_error(why, None))
+        self.resources(cursor.as_deref()).await
     }
 
     async fn list_resource_templates(

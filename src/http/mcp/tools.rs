@@ -21,8 +21,7 @@ pub(super) struct SearchArguments {
     pub(super) query: String,
     pub(super) limit: Option<usize>,
     pub(super) collection: Option<String>,
-    #[serde(default)]
-    pub(super) path: Vec<String>,
+    pub(super) path: Option<Vec<String>>,
     pub(super) kind: Option<String>,
     pub(super) language: Option<String>,
     pub(super) since: Option<String>,

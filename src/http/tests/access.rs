@@ -292,4 +292,21 @@ async fn a_search_that_waits_does_not_tell_a_limited_token_of_other_collections(
     let told = missing(&all).await.to_string();
     assert!(told.contains("docs"), "{told}");
     assert_eq!(missing(&limited).await, serde_json::Value::Null);
+
+    // What an agent gave up on is told to those who may know of it, and nobody stops waiting for the rest because of it.
+    daemon
+        .state
+        .scans
+        .report(|progress| progress.roots = Vec::new());
+    let event = daemon
+        .publish(EventType::DocumentStored, "docs/walrus.md")
+        .await;
+    let why = Settlement::Permanent("the walrus bit".to_owned());
+    daemon.settle(&event, AgentName::Rag, why).await;
+    let of_docs = token(&daemon, TokenRole::Read, Some(&["docs"]));
+    for token in [&all, &of_docs] {
+        let told = missing(token).await.to_string();
+        assert!(told.contains("docs/walrus.md cannot become"), "{told}");
+    }
+    assert_eq!(missing(&limited).await, serde_json::Value::Null);
 }

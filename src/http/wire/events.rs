@@ -122,12 +122,22 @@ pub(crate) struct Replayed {
     pub replayed: u64,
 }
 
+/// The newest record of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct AuditHead {
+    pub n: u64,
+    pub hash: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct AuditVerdict {
     /// Whether the chain is intact.
     pub intact: bool,
     /// Records that were checked and are intact; null if the chain is broken.
     pub records: Option<u64>,
+    /// The number and the hash of the newest record; null if the chain is broken, or there is no record. Whoever writes the hash down
+    /// elsewhere can tell later that nothing up to this record was changed.
+    pub head: Option<AuditHead>,
     /// The number of the first record that does not fit.
     pub broken_at: Option<u64>,
     /// Why it does not fit.

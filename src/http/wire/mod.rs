@@ -30,8 +30,8 @@ pub(crate) use documents::{
 };
 pub use documents::{Hit, SearchAnswer};
 pub(crate) use events::{
-    AuditRecord, AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView, PublishedId,
-    PublishedLine, Replayed, Restarted,
+    AuditHead, AuditRecord, AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView,
+    PublishedId, PublishedLine, Replayed, Restarted,
 };
 pub(crate) use health::{HealthIssue, HealthList, JobList, JobRun, JobView, RunState};
 pub(crate) use heard::Heard;

@@ -1,10 +1,10 @@
 //! Whether the chain of the audit log holds.
 
-use crate::store::sql::{self, Optional, Row};
+use crate::store::sql::{self, Row};
 use serde::Deserialize;
 
 use super::{AuditLine, PRUNED, hash};
-use crate::store::batch::NO_HASH;
+use crate::store::batch::{Counters, NO_HASH};
 use crate::store::readers::page;
 use crate::store::{ReadError, Store, decode};
 
@@ -24,6 +24,15 @@ struct NamedRecord {
     seq: Option<u64>,
     removed_to: Option<u64>,
     removed_hash: Option<String>,
+}
+
+/// A chain that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditChain {
+    /// How many records it has.
+    pub records: u64,
+    /// The number and the hash of the newest one.
+    pub head: Option<(u64, String)>,
 }
 
 /// The first record that does not fit the chain.
@@ -52,8 +61,8 @@ impl Store {
         .await
     }
 
-    /// Checks the chain from its oldest record on: how many records it has, or the first that does not fit.
-    pub async fn verify_audit(&self) -> Result<Result<u64, AuditBreak>, ReadError> {
+    /// Checks the chain from its oldest record on: the chain, or the first record that does not fit.
+    pub async fn verify_audit(&self) -> Result<Result<AuditChain, AuditBreak>, ReadError> {
         let checked = self.check_chain().await?;
         let broken = checked.as_ref().err();
         let broken = broken.map(|broken| format!("record {}: {}", broken.n, broken.why));
@@ -61,7 +70,7 @@ impl Store {
         Ok(checked)
     }
 
-    async fn check_chain(&self) -> Result<Result<u64, AuditBreak>, ReadError> {
+    async fn check_chain(&self) -> Result<Result<AuditChain, AuditBreak>, ReadError> {
         let mut chain: Option<(u64, String)> = None;
         let (mut checked, mut after) = (0, i64::MIN);
         loop {
@@ -74,7 +83,10 @@ impl Store {
                     rows = self.audit_rows(after).await?;
                 }
                 if rows.is_empty() {
-                    return Ok(judge_head(newest, counted).map(|()| checked));
+                    return Ok(judge_head(newest, counted).map(|()| AuditChain {
+                        records: checked,
+                        head: chain,
+                    }));
                 }
             }
             for (n, row) in rows {
@@ -120,14 +132,7 @@ impl Store {
     /// How many records were written so far.
     async fn audit_counted(&self) -> Result<u64, ReadError> {
         self.read("the audit log", |connection| {
-            connection
-                .query_row(
-                    "SELECT value FROM counter WHERE name = 'audit'",
-                    [],
-                    |row| row.get(0),
-                )
-                .optional()
-                .map(|n| n.unwrap_or(0))
+            Ok(Counters::read(connection)?.audit_n)
         })
         .await
     }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::database::{Database, Writers};
 use crate::store::batch::{Counters, NO_HASH};
 use crate::store::error;
+use crate::store::keeper::Readiness;
 use crate::store::leases::{HeldTerms, LOCK_HEAD, Leases, NOTIFY, TRANSFERS, in_turn, leases_of};
 use crate::store::sql::{self, Connection, Error, Optional, Row, params};
 use crate::store::{DatabaseError, WriteError};
@@ -22,18 +23,6 @@ const AGAIN: Duration = Duration::from_millis(250);
 /// What is asked when a batch begins.
 const COUNTERS: &str = "SELECT name, value FROM counter";
 const HEAD_HASH: &str = "SELECT hash FROM audit ORDER BY n DESC LIMIT 1";
-
-/// What was found on a session that writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::store) enum SessionFound {
-    /// It is the session of the batch before.
-    #[default]
-    Same,
-    /// It is another one: somebody else may have written in between.
-    New,
-    /// It is another one, and batches that were committed are not in the store any more.
-    CommitsLost,
-}
 
 /// What stands in the store when a batch begins.
 pub(in crate::store) struct BatchStart {
@@ -55,7 +44,7 @@ pub(in crate::store) struct DatabaseKeeper {
     /// The server could not be reached the last time, and that was said.
     is_away: bool,
     /// What was found on a session that is another one than that of the last batch.
-    found: SessionFound,
+    found: Readiness,
     /// Closed when this is: the thread that answers for the lock ends then.
     _alive: SyncSender<()>,
 }
@@ -73,7 +62,7 @@ impl DatabaseKeeper {
             batch: String::new(),
             committed: None,
             is_away: false,
-            found: SessionFound::Same,
+            found: Readiness::Ready,
             _alive: alive,
         }
     }
@@ -82,7 +71,7 @@ impl DatabaseKeeper {
     pub(in crate::store) fn ready(
         &mut self,
         connection: &mut Connection,
-    ) -> Result<SessionFound, WriteError> {
+    ) -> Result<Readiness, WriteError> {
         if !connection.is_lost() && !self.leases.is_in_doubt() {
             return Ok(std::mem::take(&mut self.found));
         }
@@ -171,30 +160,30 @@ impl DatabaseKeeper {
 
     /// Whether the last batch that was committed is in the store, on a session that is new. If it is not, the database was restored,
     /// or failed over to a replica that was behind: it gives out terms and numbers a second time, so nothing from before may count.
-    fn look_for_commits(&mut self, connection: &Connection) -> sql::Result<SessionFound> {
+    fn look_for_commits(&mut self, connection: &Connection) -> sql::Result<Readiness> {
         let Some((incarnation, batch)) = &self.committed else {
             // Asked even so: it waits for the end of a batch that is in doubt.
             let last = last_batch(connection, &self.incarnation)?;
             self.note_committed(last.as_ref() == Some(&self.batch));
-            return Ok(SessionFound::New);
+            return Ok(Readiness::Reconnected);
         };
         let last = last_batch(connection, incarnation)?;
         if last.as_ref() == Some(batch) {
-            return Ok(SessionFound::New);
+            return Ok(Readiness::Reconnected);
         }
         if last.as_ref() == Some(&self.batch) {
             // It was under way and was committed, though nobody heard of it.
             self.note_committed(true);
-            return Ok(SessionFound::New);
+            return Ok(Readiness::Reconnected);
         }
         self.forget();
-        Ok(SessionFound::CommitsLost)
+        Ok(Readiness::CommitsLost)
     }
 
     /// Takes note that batches that were committed are not in the store any more, although the session is the same.
     pub(in crate::store) fn lose_commits(&mut self) {
         self.forget();
-        self.found = SessionFound::CommitsLost;
+        self.found = Readiness::CommitsLost;
     }
 
     /// Nothing from before counts.
@@ -315,17 +304,17 @@ mod tests {
         keeper.committed = first;
         assert_eq!(
             keeper.look_for_commits(&connection).unwrap(),
-            SessionFound::New
+            Readiness::Reconnected
         );
         keeper.batch = "lost".to_owned();
         assert_eq!(
             keeper.look_for_commits(&connection).unwrap(),
-            SessionFound::New
+            Readiness::Reconnected
         );
         server.run("UPDATE host SET batch = 'earlier'");
         assert_eq!(
             keeper.look_for_commits(&connection).unwrap(),
-            SessionFound::CommitsLost
+            Readiness::CommitsLost
         );
     }
 }

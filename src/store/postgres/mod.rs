@@ -9,5 +9,5 @@ pub(super) use checksums::fault;
 pub(crate) use database::DatabaseInspection;
 pub(super) use database::Writers;
 pub use database::{Database, Trust};
-pub(super) use keeper::{BatchStart, DatabaseKeeper, SessionFound};
+pub(super) use keeper::{BatchStart, DatabaseKeeper};
 pub(super) use renumber::renumber;
