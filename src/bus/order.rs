@@ -272,6 +272,7 @@ impl LedgerOrder {
             .store
             .ripe_retries(self.agent, self.position.retries, due, ROWS)
             .await?;
+        let (is_page, before) = (rows.len() == ROWS, self.position.retries);
         for row in rows {
             if picked.full() {
                 self.more = true;
@@ -286,6 +287,8 @@ impl LedgerOrder {
             }
             self.pick(row, picked, judge);
         }
+        // There may be more behind a page of which nothing was picked.
+        self.more |= is_page && self.position.retries != before;
         self.retry_at = self.store.next_retry(self.agent, now).await?;
         Ok(())
     }

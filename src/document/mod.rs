@@ -72,7 +72,8 @@ const MAX_HEADING_CHARS: usize = 200;
 fn one_line(text: &str, max: usize) -> String {
     let mut short = String::new();
     let mut count = 0;
-    for word in text.split_whitespace() {
+    let is_blank = |character: char| character.is_whitespace() || character == '\0';
+    for word in text.split(is_blank).filter(|word| !word.is_empty()) {
         let space = (count > 0).then_some(' ');
         for character in space.into_iter().chain(word.chars()) {
             if count == max {

@@ -19,6 +19,9 @@ pub enum SubjectError {
     /// There is nothing in it.
     #[error("the subject is empty; write what the event is about, for example docs/guide.md")]
     Empty,
+    /// It has a NUL, which no path has.
+    #[error("the subject has a NUL; leave it out")]
+    Nul,
     /// It is longer than [`Subject::BYTES_MAX`].
     #[error("the subject has {0} bytes, more than {max}; name something shorter", max = Subject::BYTES_MAX)]
     TooLong(usize),
@@ -36,11 +39,12 @@ impl Subject {
     /// A subject from its text.
     ///
     /// # Errors
-    /// The text is empty or too long.
+    /// The text is empty or too long, or has a NUL.
     pub fn parse(text: &str) -> Result<Self, SubjectError> {
         match text.len() {
             0 => Err(SubjectError::Empty),
             n if n > Self::BYTES_MAX => Err(SubjectError::TooLong(n)),
+            _ if text.contains('\0') => Err(SubjectError::Nul),
             _ => Ok(Subject(text.to_owned())),
         }
     }

@@ -104,6 +104,5 @@ async fn take(state: &State) -> Result<Option<Checkpoint>, Problem> {
 
 /// What failed for good is owed no more.
 async fn owes(state: &State, agent: AgentName, seq: Seq) -> Result<bool, Problem> {
-    let (owes, _) = state.store.owes_up_to(agent, seq, None).await?;
-    Ok(owes)
+    Ok(state.store.owes_up_to(agent, seq).await?)
 }

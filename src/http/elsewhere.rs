@@ -1,6 +1,6 @@
 //! Collections that another host of the same store watches: what is known of them, and how a scan of them is asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::State;
 use super::wire::{Problem, ProblemKind};
 use crate::event::Millis;
-use crate::store::{Effect, LeaseName};
+use crate::store::{Effect, LeaseName, ScanRequest};
 
 /// How often the store is asked whether a scan has ended.
 const POLL: Duration = Duration::from_millis(200);
@@ -89,12 +89,15 @@ pub(super) async fn scan_elsewhere(state: &State, collections: &[String]) -> Res
     });
     let submitted = state.store.submit(effects.collect(), Vec::new()).await?;
     submitted.committed().await?;
+    // Those that come later are not waited for.
+    let asked = state.store.scan_requests().await?;
+    let is_ours =
+        |request: &&ScanRequest| request.id > before && collections.contains(&request.collection);
+    let ours: BTreeSet<u64> = asked.iter().filter(is_ours).map(|one| one.id).collect();
     let mut watched_at = Instant::now();
     loop {
         let requests = state.store.scan_requests().await?;
-        let waiting = requests
-            .iter()
-            .find(|request| request.id > before && collections.contains(&request.collection));
+        let waiting = requests.iter().find(|request| ours.contains(&request.id));
         let Some(waiting) = waiting else {
             return Ok(());
         };

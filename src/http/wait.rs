@@ -152,29 +152,27 @@ pub(super) async fn settled(
     seq: Seq,
     given_up: &GivenUp<'_>,
 ) -> Result<(), Problem> {
-    let within = match given_up {
-        GivenUp::Fails => None,
-        GivenUp::IsNoted { within, .. } => *within,
-    };
     let mut poll = interval(POLL);
     loop {
         poll.tick().await;
-        let (owes, dead) = state.store.owes_up_to(agent, seq, within).await?;
-        match (dead.as_ref().map(died), given_up) {
-            (Some(died), GivenUp::Fails) => return Err(died),
-            (Some(died), GivenUp::IsNoted { noted, .. }) => {
-                noted
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .get_or_insert(died);
-            }
-            (None, _) => {}
+        let owes = state.store.owes_up_to(agent, seq).await?;
+        if matches!(given_up, GivenUp::Fails)
+            && let Some(dead) = state.store.gave_up(agent, seq, None).await?
+        {
+            return Err(died(&dead));
         }
         // What the store shows as done, its head may not show yet: the head is written after the commit.
         if !owes && caught_up(state).await? {
-            return Ok(());
+            break;
         }
     }
+    if let GivenUp::IsNoted { within, noted } = given_up
+        && let Some(dead) = state.store.gave_up(agent, seq, *within).await?
+    {
+        let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.get_or_insert(died(&dead));
+    }
+    Ok(())
 }
 
 /// Whether the store's head shows all that was committed before this call; false: not now, ask again.

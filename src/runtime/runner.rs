@@ -111,6 +111,8 @@ struct Flight {
     stopped_at: Option<Instant>,
     /// It was stopped because its slot is not held any more.
     is_lost: bool,
+    /// The store did not take its outcome.
+    is_refused: bool,
 }
 
 /// By what a flight was begun on a store that hosts may share. It is let go of when the flight has ended.
@@ -664,6 +666,7 @@ impl Runner {
                 began: Instant::now(),
                 stopped_at: None,
                 is_lost: false,
+                is_refused: false,
             },
         );
     }

@@ -66,16 +66,15 @@ pub(super) fn apply(connection: &Connection, capture: &Capture) -> Result<(), Wr
     manifest::put(connection, &entry)
 }
 
-/// Removes bytes that neither a manifest row nor a version names.
+/// Bytes that neither a manifest row nor a version names.
+pub(super) const UNUSED_CONTENT: &str = "SELECT c.digest FROM content c
+     WHERE NOT EXISTS (SELECT 1 FROM manifest m WHERE m.digest = c.digest)
+       AND NOT EXISTS (SELECT 1 FROM document_version v WHERE v.digest = c.digest) LIMIT ?1";
+
+/// Removes bytes that nothing names.
 pub(super) fn prune(connection: &Connection, slice: usize) -> Result<usize, WriteError> {
-    let gone = connection.execute(
-        "DELETE FROM content WHERE digest IN (
-           SELECT c.digest FROM content c
-           WHERE NOT EXISTS (SELECT 1 FROM manifest m WHERE m.digest = c.digest)
-             AND NOT EXISTS (SELECT 1 FROM document_version v WHERE v.digest = c.digest) LIMIT ?1)",
-        [slice],
-    )?;
-    Ok(gone)
+    let sql = format!("DELETE FROM content WHERE digest IN ({UNUSED_CONTENT})");
+    Ok(connection.execute(&sql, [slice])?)
 }
 
 impl Store {

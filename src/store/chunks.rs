@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::Batch;
 use super::digest::Digest;
-use super::readers::column;
 use super::{ReadError, Store, WriteError};
 use crate::event::{EventId, Millis, Seq};
 
@@ -230,32 +229,23 @@ pub(super) fn prune(
     position: u64,
     slice: usize,
 ) -> Result<usize, WriteError> {
-    let sql = "SELECT number FROM chunk WHERE replaced_by <= ?1 ORDER BY replaced_by LIMIT ?2";
-    let numbers: Vec<u64> = column(connection, sql, params![position, slice])?;
-    let mut delete = connection.prepare_cached("DELETE FROM chunk WHERE number = ?1")?;
-    for number in &numbers {
-        delete.execute([number])?;
-    }
-    Ok(numbers.len())
+    let gone = connection.execute(
+        "DELETE FROM chunk WHERE number IN
+           (SELECT number FROM chunk WHERE replaced_by <= ?1 ORDER BY replaced_by LIMIT ?2)",
+        params![position, slice],
+    )?;
+    Ok(gone)
 }
 
-/// Removes embeddings that no chunk uses, or only chunks that were made with another model.
+/// Embeddings that no chunk uses, or only chunks that were made with another model.
+pub(super) const UNUSED_EMBEDDINGS: &str = "SELECT model, hash FROM embedding e WHERE NOT EXISTS (
+       SELECT 1 FROM chunk c JOIN indexed i ON i.document = c.document
+       WHERE c.hash = e.hash AND i.embedder = e.model) LIMIT ?1";
+
+/// Removes embeddings that are not used.
 pub(super) fn prune_embeddings(connection: &Connection, slice: usize) -> Result<usize, WriteError> {
-    let unused: Vec<(String, String)> = connection
-        .prepare_cached(
-            "SELECT model, hash FROM embedding e WHERE NOT EXISTS (
-               SELECT 1 FROM chunk c JOIN indexed i ON i.document = c.document
-               WHERE c.hash = e.hash AND i.embedder = e.model) LIMIT ?1",
-        )?
-        .query_map([slice], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    for key in &unused {
-        connection.execute(
-            "DELETE FROM embedding WHERE model = ?1 AND hash = ?2",
-            params![key.0, key.1],
-        )?;
-    }
-    Ok(unused.len())
+    let sql = format!("DELETE FROM embedding WHERE (model, hash) IN ({UNUSED_EMBEDDINGS})");
+    Ok(connection.execute(&sql, [slice])?)
 }
 
 /// Number, heading, lines, text and hash of a chunk, in the columns from `from` on.

@@ -27,22 +27,29 @@ const SELECT: &str =
     FROM delivery d JOIN event e ON e.seq = d.event";
 
 impl Store {
-    /// Whether `agent` owes anything up to `seq`, and which delivery up to it, `within` these collections or in any, is dead with no
-    /// later done one of its subject that has made up for it.
-    pub async fn owes_up_to(
-        &self,
-        agent: AgentName,
-        seq: Seq,
-        within: Option<&[String]>,
-    ) -> Result<(bool, Option<DeadLetter>), ReadError> {
-        let within = InCollections::new(within);
+    /// Whether `agent` owes anything up to `seq`.
+    pub async fn owes_up_to(&self, agent: AgentName, seq: Seq) -> Result<bool, ReadError> {
         self.read("what is owed up to an event", move |connection| {
-            let owes: bool = connection.query_row(
+            connection.query_row(
                 "SELECT EXISTS (SELECT 1 FROM delivery WHERE agent = ?1 AND state = 'owed' AND attempts = 0 AND event <= ?2)
                      OR EXISTS (SELECT 1 FROM delivery WHERE agent = ?1 AND state = 'owed' AND attempts > 0 AND event <= ?2)",
                 params![agent, seq],
                 |row| row.get(0),
-            )?;
+            )
+        })
+        .await
+    }
+
+    /// The first delivery up to `seq`, `within` these collections or in any, on which `agent` gave up, with no later done one of its
+    /// subject that has made up for it.
+    pub async fn gave_up(
+        &self,
+        agent: AgentName,
+        seq: Seq,
+        within: Option<&[String]>,
+    ) -> Result<Option<DeadLetter>, ReadError> {
+        let within = InCollections::new(within);
+        self.read("dead letters", move |connection| {
             let mut given: Vec<&dyn ToSql> = vec![&agent, &seq];
             let subjects = within.condition("d.subject", &mut given);
             let sql = format!(
@@ -53,10 +60,9 @@ impl Store {
                    AND {subjects}
                  ORDER BY d.event LIMIT 1"
             );
-            let dead = connection
+            connection
                 .query_row(&sql, &given[..], dead_row)
-                .optional()?;
-            Ok((owes, dead))
+                .optional()
         })
         .await
     }
@@ -69,7 +75,7 @@ impl Store {
     ) -> Result<Vec<DeadLetter>, ReadError> {
         self.read("dead letters", move |connection| {
             let sql = format!(
-                "{SELECT} WHERE d.state = 'dead' AND (d.event, d.agent) > (?1, ?2) ORDER BY d.event, d.agent LIMIT ?3"
+                "{SELECT} WHERE d.state = 'dead' AND (+d.event, d.agent) > (?1, ?2) ORDER BY +d.event, d.agent LIMIT ?3"
             );
             let (seq, agent) = after.map_or((0, ""), |(seq, agent)| (seq.0, agent.as_str()));
             let mut select = connection.prepare_cached(&sql)?;
@@ -83,7 +89,7 @@ impl Store {
         self.read("dead letters", move |connection| {
             let sql = format!(
                 "{SELECT} WHERE (d.event, d.agent) IN
-                   (SELECT event, agent FROM delivery WHERE state = 'dead' ORDER BY event DESC, agent LIMIT ?1)
+                   (SELECT event, agent FROM delivery WHERE state = 'dead' ORDER BY +event DESC, agent LIMIT ?1)
                  ORDER BY d.event DESC, d.agent"
             );
             let mut select = connection.prepare_cached(&sql)?;

@@ -340,8 +340,11 @@ impl Store {
         self.read("files to compare", move |connection| {
             let sql = format!(
                 "{FILE_VIEW} FROM (
-                   SELECT collection, path FROM manifest WHERE (collection, path) > (?1, ?2)
-                   UNION SELECT collection, path FROM document WHERE (collection, path) > (?1, ?2) AND state <> 'removed'
+                   SELECT * FROM (SELECT collection, path FROM manifest WHERE (collection, path) > (?1, ?2)
+                                  ORDER BY collection, path LIMIT ?3) m
+                   UNION
+                   SELECT * FROM (SELECT collection, path FROM document WHERE (collection, path) > (?1, ?2) AND state <> 'removed'
+                                  ORDER BY collection, path LIMIT ?3) d
                    ORDER BY 1, 2 LIMIT ?3) k {FILE_JOINS} ORDER BY k.collection, k.path"
             );
             connection

@@ -83,6 +83,9 @@ pub enum Settled {
     Dead,
 }
 
+/// The longest subject on PostgreSQL, in bytes: an entry of its indexes holds no more than 2,704.
+pub(crate) const DATABASE_SUBJECT_MAX: usize = 2500;
+
 /// Writes one event and its deliveries; a known id with the same content writes nothing.
 pub(super) fn publish(
     connection: &Connection,
@@ -97,6 +100,12 @@ pub(super) fn publish(
             bytes,
             max: batch.options().event_size,
         });
+    }
+    let subject = event.subject.as_str().len();
+    if matches!(connection, Connection::Postgres(_)) && subject > DATABASE_SUBJECT_MAX {
+        return Err(WriteError::Invalid(format!(
+            "the subject has {subject} bytes, more than {DATABASE_SUBJECT_MAX}, which a store in PostgreSQL takes"
+        )));
     }
     if !batch.ahead.takes_unpublished(event.id)
         && let Some(known) = known_already(connection, event)?

@@ -233,7 +233,7 @@ impl Store {
                 documents: count("SELECT COUNT(*) FROM document WHERE state = 'stored' AND collection = ?1")?,
                 files: count("SELECT COUNT(*) FROM manifest WHERE collection = ?1")?,
                 chunks: count(
-                    "SELECT COALESCE(SUM(i.chunks), 0) FROM indexed i JOIN document d ON d.id = i.document
+                    "SELECT CAST(COALESCE(SUM(i.chunks), 0) AS BIGINT) FROM indexed i JOIN document d ON d.id = i.document
                      WHERE d.collection = ?1",
                 )?,
                 states: states_in(connection, Some(&collection))?,

@@ -177,9 +177,15 @@ pub(super) fn request_scan(
     reason: &str,
     now: Millis,
 ) -> Result<(), WriteError> {
+    // An id is never given again: whoever waits for a request knows it by that.
+    connection.execute(
+        "INSERT INTO counter (name, value) SELECT 'scan_request', COALESCE(MAX(id), 0) + 1 FROM scan_wanted WHERE TRUE
+         ON CONFLICT (name) DO UPDATE SET value = counter.value + 1",
+        [],
+    )?;
     connection.execute(
         "INSERT INTO scan_wanted (id, collection, path, reason, at)
-         VALUES ((SELECT COALESCE(MAX(id), 0) + 1 FROM scan_wanted), ?1, ?2, ?3, ?4)",
+         VALUES ((SELECT value FROM counter WHERE name = 'scan_request'), ?1, ?2, ?3, ?4)",
         params![collection, path, reason, now],
     )?;
     Ok(())

@@ -102,7 +102,9 @@ pub(crate) use leases::{
     FlightRight, HoldToken, HoldUse, HostRow, LeaseName, LeaseTerm, Leases, SlotUse,
 };
 pub use ledger::RetryPolicy;
-pub(crate) use ledger::{DeliveryKey, DeliveryState, PublishedEvent, Settled};
+pub(crate) use ledger::{
+    DATABASE_SUBJECT_MAX, DeliveryKey, DeliveryState, PublishedEvent, Settled,
+};
 pub(crate) use listed::{CollectionCounts, ListedDocument, ListedState, RejectionCount};
 pub(crate) use manifest::{
     FileStat, FileState, KnownTree, ManifestEntry, ManifestRow, ScanRequest, ScanRow,
@@ -370,16 +372,50 @@ impl Store {
         self.leases().set_position(position);
     }
 
-    /// Removes one slice of each: bytes and embeddings that nothing names; removed documents, closed issues, reports, scans of
-    /// collections that left the config, and audit records older than `retention`. Gives how many rows are gone; call again
-    /// while it is not 0.
-    pub async fn prune_retained(&self, retention: Duration) -> Result<usize, WriteError> {
+    /// Removes bytes and embeddings that nothing names; removed documents, closed issues, reports, scans of collections that left
+    /// the config, and audit records older than `retention`: of each, slice by slice, at most `slices`. Gives how many rows are gone.
+    pub async fn prune_retained(
+        &self,
+        retention: Duration,
+        slices: usize,
+    ) -> Result<usize, WriteError> {
         let before = Millis::now().minus(retention);
-        let mut gone = self.prune(Prune::Documents(before)).await?.gone;
-        gone += self.prune(Prune::Audit(before)).await?.gone;
-        gone += self.prune(Prune::Content).await?.gone;
-        gone += self.prune(Prune::Embeddings).await?.gone;
+        let kinds = [
+            Prune::Documents(before),
+            Prune::Audit(before),
+            Prune::Content,
+            Prune::Embeddings,
+        ];
+        let mut gone = 0;
+        for kind in kinds {
+            for _ in 0..slices {
+                // Looking through all of them may take long, so the writer is asked only if there is something.
+                if !self.has_unused(kind).await? {
+                    break;
+                }
+                match self.prune(kind).await?.gone {
+                    0 => break,
+                    slice => gone += slice,
+                }
+            }
+        }
         Ok(gone)
+    }
+
+    /// Whether there may be something of this kind to be removed.
+    async fn has_unused(&self, kind: Prune) -> Result<bool, WriteError> {
+        let unused = match kind {
+            Prune::Content => captures::UNUSED_CONTENT,
+            Prune::Embeddings => chunks::UNUSED_EMBEDDINGS,
+            _ => return Ok(true),
+        };
+        let found = self.read("what nothing uses", move |connection| {
+            let mut select = connection.prepare_cached(unused)?;
+            Ok(select.query([1])?.next()?.is_some())
+        });
+        found
+            .await
+            .map_err(|error| WriteError::Unavailable(error.to_string()))
     }
 
     /// The newest event and the newest change of the index's feed, as they are committed.

@@ -165,7 +165,7 @@ impl Opened {
             keeper: self.keeper,
             queue: receiver,
             shared: self.shared.clone(),
-            counted_at: Instant::now(),
+            count_at: Instant::now(),
             uncounted: false,
         };
         writer.announce();
@@ -358,7 +358,11 @@ fn forward(connection: &Connection, found: i64) -> sql::Result<()> {
     if found < schema::VERSION {
         schema::migrate(connection, found)?;
     }
-    schema::complete(connection)
+    schema::complete(connection)?;
+    // Whoever writes locks it: it must be there before the first write.
+    connection.execute_batch(
+        "INSERT INTO counter (name, value) VALUES ('seq', 0) ON CONFLICT (name) DO NOTHING",
+    )
 }
 
 /// That the pages of an older store are whole, before anything is written into it: one that is damaged is left as it is, for

@@ -538,7 +538,14 @@ async fn the_audit_chain_holds_breaks_where_it_was_touched_and_survives_retentio
     assert_eq!(records(&opened.store).await, Ok(5));
     tokio::time::sleep(Duration::from_millis(2)).await; // so that all but the newest are older than now
     // Each time adds a record, which is older than now a moment later: once, or it need never end.
-    assert!(opened.store.prune_retained(Duration::ZERO).await.unwrap() > 0);
+    assert!(
+        opened
+            .store
+            .prune_retained(Duration::ZERO, 1)
+            .await
+            .unwrap()
+            > 0
+    );
     let lines = opened.store.audit_lines(0, 10).await.unwrap();
     assert!(lines.iter().any(|l| l.line.contains("audit.pruned")));
     let verified = opened.store.verify_audit().await.unwrap();
@@ -697,7 +704,7 @@ async fn a_removed_document_stays_until_its_chunks_are_gone(on: Engine) {
     .await;
     submit(vec![Effect::Index(chunks("new"))]).await;
     // Of two models the one that its chunks are of is kept.
-    store.prune_retained(Duration::ZERO).await.unwrap();
+    store.prune_retained(Duration::ZERO, 1).await.unwrap();
     let embedded = |model: &'static str| store.embedded(model.to_owned(), vec!["h".to_owned()]);
     assert_eq!(embedded("old").await.unwrap().len(), 0);
     assert_eq!(embedded("new").await.unwrap().len(), 1);
@@ -706,7 +713,7 @@ async fn a_removed_document_stays_until_its_chunks_are_gone(on: Engine) {
     };
     submit(vec![gone]).await;
     tokio::time::sleep(Duration::from_millis(2)).await; // past the moment of the removal
-    store.prune_retained(Duration::ZERO).await.unwrap();
+    store.prune_retained(Duration::ZERO, 1).await.unwrap();
     let stale = || store.stale_documents("new".to_owned(), (String::new(), Vec::new()), 10);
     assert_eq!(
         stale().await.unwrap().len(),
@@ -718,7 +725,7 @@ async fn a_removed_document_stays_until_its_chunks_are_gone(on: Engine) {
         embedder: "new".to_owned(),
     };
     submit(vec![unindex]).await;
-    while store.prune_retained(Duration::ZERO).await.unwrap() > 0 {}
+    while store.prune_retained(Duration::ZERO, 1).await.unwrap() > 0 {}
     assert_eq!(stale().await.unwrap().len(), 0);
     assert_eq!(store.document_at("docs", b"a.md").await.unwrap(), None);
 }
@@ -766,10 +773,14 @@ async fn the_last_scan_of_a_collection_that_left_the_config_is_forgotten(on: Eng
     let pending = opened.store.submit(vec![ended], Vec::new()).await.unwrap();
     pending.committed().await.unwrap();
     let hour = Duration::from_secs(3600);
-    opened.store.prune_retained(hour).await.unwrap();
+    opened.store.prune_retained(hour, 1).await.unwrap();
     assert_eq!(opened.store.scans().await.unwrap().len(), 1);
     tokio::time::sleep(Duration::from_millis(2)).await; // past the moment of its end
-    opened.store.prune_retained(Duration::ZERO).await.unwrap();
+    opened
+        .store
+        .prune_retained(Duration::ZERO, 1)
+        .await
+        .unwrap();
     assert_eq!(opened.store.scans().await.unwrap().len(), 0);
 }
 

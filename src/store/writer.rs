@@ -35,6 +35,8 @@ const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// How often the counts of all agents are read again while others write too.
 const RECOUNT: Duration = Duration::from_secs(1);
+/// So many times as long as a count takes, there is none.
+const RECOUNT_REST: u32 = 20;
 
 /// The writer's side of the store.
 pub(super) struct Writer {
@@ -44,7 +46,8 @@ pub(super) struct Writer {
     pub(super) shared: Arc<StoreShared>,
     pub(super) batch: Batch,
     /// When the counts of all agents were read from the store last, where others write into it too.
-    pub(super) counted_at: Instant,
+    /// When it may be counted again.
+    pub(super) count_at: Instant,
     /// Others have written since.
     pub(super) uncounted: bool,
 }
@@ -98,7 +101,7 @@ impl Writer {
             let recounted = self.shared.recount(&self.connection);
             recounted.map_err(|e| unavailable(&e))?;
             self.batch.counters = counters;
-            self.counted_at = Instant::now();
+            self.count_at = Instant::now() + RECOUNT;
             self.announce();
         }
         Ok(())
@@ -247,10 +250,13 @@ impl Writer {
         self.batch.counters = counters;
         // What others have settled and published counts too, and is not counted one by one.
         self.uncounted |= gained || self.batch.follows_others;
-        if self.uncounted && (gained || self.counted_at.elapsed() >= RECOUNT) {
+        if self.uncounted && (gained || Instant::now() >= self.count_at) {
+            let began = Instant::now();
             let recounted = self.shared.recount(&self.connection);
             recounted.map_err(|e| unavailable(&e))?;
-            self.counted_at = Instant::now();
+            // Others wait meanwhile: of a long backlog it takes long, and is done the less often.
+            let took = began.elapsed();
+            self.count_at = Instant::now() + RECOUNT.max(took * RECOUNT_REST);
             self.uncounted = false;
         }
         Ok(())

@@ -216,13 +216,16 @@ impl CaptureLoop {
                     self.queue.add(path, change);
                 }
             }
-            InFlight::Path { taken, .. } if result.outcome == CommitOutcome::Refused => {
+            InFlight::Path { mut taken, .. } if result.outcome == CommitOutcome::Refused => {
                 if taken.change().failures == 2 {
                     let path = String::from_utf8_lossy(&taken.path().path).into_owned();
                     tracing::warn!(
                         path,
                         "the store keeps refusing the content of a path; it will be read again later"
                     );
+                }
+                if taken.change().failures >= 2 {
+                    taken.hold_up_nobody();
                 }
                 taken.put_back(|change| change.put_off(now));
             }

@@ -314,6 +314,15 @@ impl TakenPath {
     pub(super) fn put_back(mut self, update: impl FnOnce(&mut Change)) {
         update(&mut self.change);
     }
+
+    /// Lets those go on who wait for it: the scan, and markers.
+    pub(super) fn hold_up_nobody(&mut self) {
+        let of_scan = std::mem::take(&mut self.change.of_scan);
+        let marker = self.change.marker.take();
+        let mut queue = self.queue.lock();
+        queue.of_scan -= usize::from(of_scan);
+        queue.uncount(marker);
+    }
 }
 
 impl Drop for TakenPath {

@@ -15,7 +15,7 @@ use super::scope::{Directory, NotEntered, OutOfScope, Scope};
 use super::snapshot::{FileBytes, FileSnapshot};
 use super::tree::Tree;
 use crate::event::Subject;
-use crate::store::{Digest, FileStat, ManifestRow, pack};
+use crate::store::{DATABASE_SUBJECT_MAX, Digest, FileStat, ManifestRow, pack};
 
 const SECOND_NS: i64 = 1_000_000_000;
 /// Older than this, no other change has the same time, however coarse times are.
@@ -174,8 +174,19 @@ impl FileReader {
     fn file_snapshot(&self, file: &FoundFile<'_>, pulse: &Pulse) -> FileSnapshot {
         let (path, stat, change) = (file.path(), file.stat, file.task.taken.change());
         let tree = &self.context.trees[file.task.taken.path().tree];
-        if let Err(error) = Subject::file(&tree.name, path) {
-            return FileSnapshot::Unreadable(stat, format!("the path is too long: {error}"));
+        let in_database = self.context.store.leases().are_shared();
+        let max = if in_database {
+            DATABASE_SUBJECT_MAX
+        } else {
+            Subject::BYTES_MAX
+        };
+        match Subject::file(&tree.name, path) {
+            Ok(subject) if subject.as_str().len() <= max => {}
+            _ => {
+                let why =
+                    format!("the path is too long: with its collection it may have {max} bytes");
+                return FileSnapshot::Unreadable(stat, why);
+            }
         }
         let options = &self.context.options;
         let classifier = Classifier::new(file.scope, options);

@@ -162,14 +162,8 @@ impl Keeper {
     }
 
     async fn prune_retained(&self) -> Result<usize, WriteError> {
-        let mut gone = 0;
-        for _ in 0..SLICES_MAX {
-            match self.store.prune_retained(self.retention).await? {
-                0 => break,
-                slice => gone += slice,
-            }
-        }
-        Ok(gone)
+        let (store, retention) = (&self.store, self.retention);
+        store.prune_retained(retention, SLICES_MAX).await
     }
 
     /// Has the store's pages checked. One whose pages cannot even be read is as bad as one whose pages are wrong. False: the database

@@ -89,8 +89,13 @@ impl Runner {
             Err(WriteError::Closed) => return true,
             Err(WriteError::Unavailable(cause)) => self.unavailable(seq, &cause),
             Err(error) => {
-                // The outcome breaks a rule of the store: that is a failed attempt, with a fence of its own.
+                // The outcome breaks a rule of the store: that is a failed attempt, with a fence of its own. If the store does not
+                // take that either, nothing is written, and it is tried again after a pause.
                 if let Some(flight) = self.flights.get_mut(&seq) {
+                    if std::mem::replace(&mut flight.is_refused, true) {
+                        self.unavailable(seq, &error.to_string());
+                        return false;
+                    }
                     flight.fence = self.parts.incarnation.flight(flight.hold.right());
                 }
                 let settlement = match error {

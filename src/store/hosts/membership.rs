@@ -27,9 +27,6 @@ const RENEW: Duration = Duration::from_secs(3);
 const HEAR: Duration = Duration::from_millis(250);
 const POLL: Duration = Duration::from_secs(1);
 
-/// How long rows of hosts that have ended are kept, in milliseconds: a day.
-const KEPT: i64 = 24 * 3600 * 1000;
-
 /// This host among those of its store, before its thread is started.
 pub(in crate::store) struct Membership {
     member: Member,
@@ -286,7 +283,7 @@ impl Member {
             }
             leases::give(session, me, &planned.give)?;
             leases::take(session, me, &self.identity.data_dir, &planned.take)?;
-            leases::prune(session, KEPT)?;
+            leases::prune(session)?;
             Ok(ended)
         })
     }

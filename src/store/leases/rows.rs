@@ -19,6 +19,9 @@ pub(in crate::store) const NOW: &str =
 /// The name under which `counter` has the number of transfers of leases.
 pub(in crate::store) const TRANSFERS: &str = "leases";
 
+/// How long rows of hosts that have ended are kept, in milliseconds: a day.
+const KEPT: i64 = 24 * 3600 * 1000;
+
 /// What every commit waits for, so that they are serial.
 pub(in crate::store) const LOCK_HEAD: &str =
     "SELECT value FROM counter WHERE name = 'seq' FOR UPDATE";
@@ -404,18 +407,20 @@ pub(in crate::store) fn settings(connection: &Connection) -> sql::Result<BTreeMa
 }
 
 /// Forgets hosts that ended long ago.
-pub(in crate::store) fn prune(connection: &Connection, kept_for: i64) -> sql::Result<()> {
+pub(in crate::store) fn prune(connection: &Connection) -> sql::Result<()> {
     let delete = format!("DELETE FROM host WHERE ended_at < {NOW} - ?1");
-    connection.execute(&delete, [kept_for]).map(drop)
+    connection.execute(&delete, [KEPT]).map(drop)
 }
 
 /// The change that the indexes of all hosts have reached, those that have ended and are not forgotten among them: one that comes
-/// back goes on from there. `None`: there is no host.
+/// back goes on from there. One that has been away for longer builds its index anew. `None`: there is no host.
 pub(in crate::store) fn lowest_position(connection: &Connection) -> sql::Result<Option<u64>> {
     connection.query_row(
-        "SELECT MIN(change) FROM host h WHERE NOT EXISTS
-           (SELECT 1 FROM host later WHERE later.data_dir = h.data_dir AND later.joined_at > h.joined_at)",
-        [],
+        &format!(
+            "SELECT MIN(change) FROM host h WHERE renewed_at > {NOW} - ?1 AND NOT EXISTS
+               (SELECT 1 FROM host later WHERE later.data_dir = h.data_dir AND later.joined_at > h.joined_at)"
+        ),
+        [KEPT],
         |row| row.get(0),
     )
 }

@@ -26,7 +26,12 @@ impl ToSql for Parameter<'_> {
             (ValueRef::Real(number), &Type::FLOAT8) => number.to_sql(kind, out),
             (ValueRef::Blob(bytes), &Type::BYTEA) => bytes.to_sql(kind, out),
             (ValueRef::Text(bytes), kind) if <&str as ToSql>::accepts(kind) => {
-                std::str::from_utf8(bytes)?.to_sql(kind, out)
+                let text = std::str::from_utf8(bytes)?;
+                // PostgreSQL has no text with this character.
+                match text.contains('\0') {
+                    true => text.replace('\0', "\u{fffd}").to_sql(kind, out),
+                    false => text.to_sql(kind, out),
+                }
             }
             (value, kind) => {
                 Err(format!("a value of type {} is no {kind}", value.data_type()).into())

@@ -30,6 +30,9 @@ use crate::event::{AgentName, Seq, Subject, awake};
 use crate::log_once::LogOnce;
 use crate::store::ReadError;
 
+/// How often it looks without having been told.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Entries acknowledged with one call.
 const ACKNOWLEDGED_AT_ONCE: usize = 500;
 
@@ -156,6 +159,8 @@ impl Inbox {
         self.disconnect(Duration::ZERO);
         self.epoch = None;
         self.poll.heartbeat.exempt();
+        // The other one is told what becomes offerable again meanwhile.
+        self.order.back_to(Seq(0));
     }
 
     /// How many deliveries are carried.
@@ -259,7 +264,7 @@ impl Inbox {
 
     /// When to look without having been told.
     fn next_moment(&self) -> Instant {
-        let soon = Instant::now() + Duration::from_millis(500);
+        let soon = Instant::now() + LOOK;
         let retry_at = self.keeper.retry_at().filter(|_| self.epoch.is_some());
         // What others have settled is asked for.
         let compare =
@@ -289,7 +294,11 @@ impl Carrier for Inbox {
                     return;
                 }
                 let relays = demand.capacity > 0 && self.may_relay();
-                let moment = self.next_moment();
+                // What is due then is for a table that can take it.
+                let moment = match demand.capacity {
+                    0 => Instant::now() + LOOK,
+                    _ => self.next_moment(),
+                };
                 let heard = tokio::select! {
                     Some(ended) = self.under_way.next(), if !self.under_way.is_empty() => ended,
                     Some(()) = self.telling.next(), if !self.telling.is_empty() => continue,
