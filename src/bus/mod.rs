@@ -16,7 +16,7 @@ pub(crate) mod redis;
 mod switch;
 
 #[cfg(all(test, feature = "testing"))]
-mod tests;
+pub(crate) mod tests;
 
 use std::future::Future;
 use std::pin::Pin;

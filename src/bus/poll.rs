@@ -33,7 +33,7 @@ mod tests {
     use crate::bus::redis::{Inbox, Link, LinkState};
     use crate::bus::{Carrier, CopyId, Demand, TableView};
     use crate::event::{AgentName, Seq, Subject};
-    use crate::store::{RetryPolicy, Store, StoreOptions};
+    use crate::store::{Store, StoreOptions};
 
     /// A table with nothing in it.
     struct Empty;
@@ -73,18 +73,9 @@ mod tests {
     async fn a_reader_polls_while_redis_carries_and_is_exempt_without_capacity_or_redis() {
         let redis = TestRedis::start();
         let folder = tempfile::tempdir().unwrap();
-        let backoff_max = Duration::from_secs(1);
         let options = StoreOptions {
-            retry: RetryPolicy {
-                max_retries: 0,
-                backoff_min: backoff_max,
-                backoff_max,
-            },
-            event_size: 65536,
-            ledger_keep: Duration::from_secs(3600),
-            ledger_keep_events: 100,
-            versions: 1,
             agents: vec![AgentName::Rag],
+            ..crate::store::tests::options()
         };
         let (store, _closer) = Store::open(folder.path(), options).unwrap();
         let (link, task) = Link::new(redis.settings(), store);

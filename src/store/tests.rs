@@ -210,13 +210,24 @@ async fn key(store: &Store, seq: Seq) -> DeliveryKey {
 }
 
 async fn settle(store: &Store, seq: Seq, settlement: Settlement) -> Result<Settled, WriteError> {
-    let key = key(store, seq).await;
+    settle_key(store, key(store, seq).await, settlement).await
+}
+
+/// Ends a flight as a runner does, and waits until that is durable.
+pub(crate) async fn settle_key(
+    store: &Store,
+    key: DeliveryKey,
+    settlement: Settlement,
+) -> Result<Settled, WriteError> {
     let fence = Incarnation::begin().flight(crate::store::FlightRight::Free);
-    store
-        .settle(key, fence, settlement, "agent/test")
-        .await?
-        .committed()
-        .await
+    let settling = store.settle(key, fence, settlement, "agent/test").await?;
+    settling.committed().await
+}
+
+/// Writes, and waits until it is durable.
+pub(crate) async fn write(store: &Store, effects: Vec<Effect>, events: Vec<NewEvent>) {
+    let submitted = store.submit(effects, events).await.unwrap();
+    submitted.committed().await.unwrap();
 }
 
 fn done() -> Settlement {
@@ -665,10 +676,7 @@ async fn nothing_is_replayed_to_an_agent_that_is_off(on: Engine) {
 async fn a_removed_document_stays_until_its_chunks_are_gone(on: Engine) {
     let opened = open_on(on).await;
     let store = &opened.store;
-    let submit = |effects| async {
-        let pending = store.submit(effects, Vec::new()).await.unwrap();
-        pending.committed().await.unwrap();
-    };
+    let submit = |effects| write(store, effects, Vec::new());
     let digest = Digest::of(b"text");
     let version = DocumentVersion {
         document: "one".to_owned(),
@@ -749,10 +757,7 @@ async fn what_an_earlier_reader_has_rejected_is_looked_at_again(on: Engine) {
         document: "one".to_owned(),
         embedder: embedder.to_owned(),
     };
-    let submit = async |effect| {
-        let pending = store.submit(vec![effect], Vec::new()).await.unwrap();
-        pending.committed().await.unwrap();
-    };
+    let submit = |effect| write(store, vec![effect], Vec::new());
     let stale = || store.stale_documents("new".to_owned(), (String::new(), Vec::new()), 10);
     submit(rejected).await;
     assert_eq!(stale().await.unwrap().len(), 1);
@@ -770,8 +775,7 @@ async fn the_last_scan_of_a_collection_that_left_the_config_is_forgotten(on: Eng
         began_at: 0,
         files: 0,
     };
-    let pending = opened.store.submit(vec![ended], Vec::new()).await.unwrap();
-    pending.committed().await.unwrap();
+    write(&opened.store, vec![ended], Vec::new()).await;
     let hour = Duration::from_secs(3600);
     opened.store.prune_retained(hour, 1).await.unwrap();
     assert_eq!(opened.store.scans().await.unwrap().len(), 1);
@@ -794,9 +798,7 @@ async fn an_issue_of_a_detector_of_another_version_is_read_under_its_name(on: En
         value: "it grows".to_owned(),
         limit: "it does not".to_owned(),
     };
-    let effects = vec![Effect::IssueOpened(issue)];
-    let submitted = opened.store.submit(effects, Vec::new()).await.unwrap();
-    submitted.committed().await.unwrap();
+    write(&opened.store, vec![Effect::IssueOpened(issue)], Vec::new()).await;
     let known = opened.store.issues(false, 10).await.unwrap().remove(0);
     assert_eq!(known.detector, Some(Detector::LogHeld));
     assert_eq!(

@@ -362,7 +362,7 @@ mod tests {
         use crate::event::AgentName;
         use crate::health::alerts::{AlertRule, Bound};
         use crate::runtime::Board;
-        use crate::store::tests::options;
+        use crate::store::tests::{options, write};
         use crate::store::{Severity, Store};
 
         fn telling(command: Vec<String>, store: &Store) -> NotificationDuty {
@@ -412,8 +412,7 @@ mod tests {
             let mut duty = telling(command, &store);
             duty.pause = Duration::from_millis(10);
             let queued = Effect::Alert(AlertChange::Queued(notification()));
-            let submitted = store.submit(vec![queued], Vec::new()).await.unwrap();
-            submitted.committed().await.unwrap();
+            write(&store, vec![queued], Vec::new()).await;
 
             store.gate().disk_full(true);
             duty.begin().await;

@@ -1,12 +1,8 @@
-use std::time::Duration;
-
 use serde_json::json;
 
 use super::*;
 use crate::event::{Heartbeat, NewEvent};
-use crate::store::{
-    Closer, EventFilter, Incarnation, JobState, RetryPolicy, Settlement, StoreOptions,
-};
+use crate::store::{Closer, EventFilter, Incarnation, JobState, Settlement, StoreOptions};
 
 pub(super) use crate::config::Missed;
 
@@ -44,16 +40,8 @@ impl Bench {
     pub(super) fn new(jobs: Vec<JobOption>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = StoreOptions {
-            retry: RetryPolicy {
-                max_retries: 3,
-                backoff_min: Duration::from_secs(1),
-                backoff_max: Duration::from_secs(10),
-            },
-            event_size: 65536,
-            ledger_keep: Duration::from_secs(3600),
-            ledger_keep_events: 1000,
-            versions: 20,
             agents: vec![AgentName::Scheduler],
+            ..crate::store::tests::options()
         };
         let (store, closer) = Store::open(folder.path(), options).unwrap();
         Bench {

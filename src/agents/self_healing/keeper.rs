@@ -205,6 +205,7 @@ mod tests {
     use super::*;
     use crate::agents::self_healing::tests::Bench;
     use crate::event::{EventType, NewEvent, Subject};
+    use crate::store::tests::write;
 
     fn keeper(bench: &Bench) -> Keeper {
         Keeper {
@@ -234,14 +235,7 @@ mod tests {
             )
         };
         let events = (0..events).map(event).collect();
-        bench
-            .store
-            .submit(Vec::new(), events)
-            .await
-            .unwrap()
-            .committed()
-            .await
-            .unwrap();
+        write(&bench.store, Vec::new(), events).await;
     }
 
     #[tokio::test]
@@ -302,10 +296,7 @@ mod tests {
                 value: value.to_owned(),
             }]
         };
-        let write = |effects| async {
-            let submitted = bench.store.submit(effects, Vec::new()).await.unwrap();
-            submitted.committed().await.unwrap();
-        };
+        let write = |effects| write(&bench.store, effects, Vec::new());
         // Nothing is asked for in this run: what an earlier one heard of stands in the store.
         write(requested("the first")).await;
         let keeper = keeper(&bench);

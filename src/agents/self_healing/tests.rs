@@ -14,9 +14,10 @@ use crate::event::{Event, Heartbeat, Millis, NewEvent, Subject};
 use crate::health::{Fix, RedisFacts, RedisStanding};
 use crate::index::FollowerState;
 use crate::runtime::{AgentState, DutyContext, Phase, RootReport, RootState};
+use crate::store::tests::{options, settle_key, write};
 use crate::store::{
-    Closer, Detector, Digest, Effect, EventFilter, FileStat, FileState, FixAttempt, Incarnation,
-    Issue, ManifestEntry, RetryPolicy, Settlement, StoreOptions,
+    Closer, Detector, Digest, Effect, EventFilter, FileStat, FileState, FixAttempt, Issue,
+    ManifestEntry, Settlement, StoreOptions,
 };
 
 /// A store in a folder of its own, and a process around it that the test plays.
@@ -76,16 +77,9 @@ impl Bench {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = StoreOptions {
-            retry: RetryPolicy {
-                max_retries: 0,
-                backoff_min: Duration::from_secs(1),
-                backoff_max: Duration::from_secs(10),
-            },
-            event_size: 65536,
-            ledger_keep: Duration::from_secs(3600),
             ledger_keep_events: 100,
-            versions: 20,
             agents: vec![AgentName::SelfHealing, AgentName::DocumentManagement],
+            ..options()
         };
         let (store, closer) = Store::open(folder.path(), options).unwrap();
         let board = Board::new(AgentName::ALL);
@@ -373,8 +367,7 @@ async fn attempts_are_bounded_across_restarts_too() {
             fix: "restart_agent".to_owned(),
             result: None,
         });
-        let pending = bench.store.submit(vec![attempt], Vec::new()).await.unwrap();
-        pending.committed().await.unwrap();
+        write(&bench.store, vec![attempt], Vec::new()).await;
     }
     let mut probe = bench.probe();
     for seconds in [10, 20, 10_000, 20_000] {
@@ -449,14 +442,7 @@ async fn files_without_documents_are_an_issue_once_nobody_owes_anything() {
     let subject = Subject::file("docs", b"a.md").unwrap();
     let event = NewEvent::root(EventType::FileChanged, "test", subject, json!({}));
     let effects = vec![captured("a.md"), captured("b.md")];
-    bench
-        .store
-        .submit(effects, vec![event])
-        .await
-        .unwrap()
-        .committed()
-        .await
-        .unwrap();
+    write(&bench.store, effects, vec![event]).await;
     let mut probe = bench.probe();
     for seconds in [0, 10, 20] {
         bench.round(&mut probe, seconds).await;
@@ -467,17 +453,7 @@ async fn files_without_documents_are_an_issue_once_nobody_owes_anything() {
     let event = bench.events(Some(EventType::FileChanged)).await.remove(0);
     let key = event.key(AgentName::DocumentManagement);
     let done = Settlement::Done(Outcome::nothing());
-    let settled = bench
-        .store
-        .settle(
-            key,
-            Incarnation::begin().flight(crate::store::FlightRight::Free),
-            done,
-            "test",
-        )
-        .await
-        .unwrap();
-    settled.committed().await.unwrap();
+    settle_key(&bench.store, key, done).await.unwrap();
     bench.round(&mut probe, 30).await;
     bench.round(&mut probe, 40).await;
     let issue = bench.open().await.remove(0);
@@ -496,14 +472,7 @@ async fn files_without_documents_are_an_issue_once_nobody_owes_anything() {
     bench.round(&mut probe, 50).await;
     probe.acted().await;
     let effects = vec![gone("a.md"), gone("b.md")];
-    bench
-        .store
-        .submit(effects, Vec::new())
-        .await
-        .unwrap()
-        .committed()
-        .await
-        .unwrap();
+    write(&bench.store, effects, Vec::new()).await;
     bench.round(&mut probe, 60).await;
     assert_eq!(bench.open().await, []);
     let [a, b] = ["a.md", "b.md"].map(|path| Subject::file("docs", path.as_bytes()).unwrap());
@@ -514,14 +483,7 @@ async fn files_without_documents_are_an_issue_once_nobody_owes_anything() {
 async fn a_look_at_everything_finds_what_a_slice_has_not_come_to() {
     let bench = Bench::new();
     let files: Vec<Effect> = (0..450).map(|n| captured(&format!("{n:04}.md"))).collect();
-    bench
-        .store
-        .submit(files, Vec::new())
-        .await
-        .unwrap()
-        .committed()
-        .await
-        .unwrap();
+    write(&bench.store, files, Vec::new()).await;
     let mut probe = bench.probe();
     bench.round(&mut probe, 0).await;
     bench.round(&mut probe, 10).await;
@@ -551,17 +513,7 @@ async fn dead_letters_and_what_is_owed_for_long_are_issues() {
     let event = bench.events(Some(EventType::FileChanged)).await.remove(0);
     let key = event.key(AgentName::DocumentManagement);
     let end = Settlement::Permanent("no".to_owned());
-    let settled = bench
-        .store
-        .settle(
-            key,
-            Incarnation::begin().flight(crate::store::FlightRight::Free),
-            end,
-            "test",
-        )
-        .await
-        .unwrap();
-    settled.committed().await.unwrap();
+    settle_key(&bench.store, key, end).await.unwrap();
     publish(b"late.md").await.unwrap();
     let mut probe = bench.probe();
     bench.round(&mut probe, 290).await;

@@ -205,24 +205,15 @@ mod tests {
     use super::*;
     use crate::bus::redis::LinkState;
     use crate::bus::redis::testing::TestRedis;
-    use crate::store::{Closer, RetryPolicy, Store, StoreOptions};
+    use crate::store::{Closer, Store, StoreOptions};
 
     const INBOX: &str = "docent:{rag}:inbox";
     const INGRESS: &str = "docent:ingress";
 
     fn store(folder: &std::path::Path) -> (Store, Closer) {
-        let retry = RetryPolicy {
-            max_retries: 0,
-            backoff_min: Duration::from_secs(1),
-            backoff_max: Duration::from_secs(1),
-        };
         let options = StoreOptions {
-            retry,
-            event_size: 65536,
-            ledger_keep: Duration::from_secs(3600),
-            ledger_keep_events: 100,
-            versions: 1,
             agents: vec![AgentName::Rag],
+            ..crate::store::tests::options()
         };
         Store::open(folder, options).unwrap()
     }

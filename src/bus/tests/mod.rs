@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::{CopyId, TableView};
 use crate::event::{AgentName, EventId, EventType, NewEvent, Seq, Subject};
+use crate::store::tests::{options, settle_key};
 use crate::store::{
-    Closer, DeliveryKey, Incarnation, Outcome, RetryPolicy, Settled, Settlement, Store,
-    StoreOptions,
+    Closer, DeliveryKey, Outcome, RetryPolicy, Settled, Settlement, Store, StoreOptions,
 };
 
 /// What a runner has in hand, as the test says.
@@ -53,8 +53,8 @@ impl TableView for Table {
 }
 
 /// A store with events of one agent.
-pub(super) struct Ledger {
-    pub(super) store: Store,
+pub(crate) struct Ledger {
+    pub(crate) store: Store,
     keys: HashMap<Seq, (DeliveryKey, Subject)>,
     _closer: Closer,
     _dir: tempfile::TempDir,
@@ -66,18 +66,20 @@ pub(super) fn subject(name: &str) -> Subject {
 
 impl Ledger {
     pub(super) fn open() -> Self {
+        Self::with_backoff(Duration::from_millis(1), Duration::from_millis(4))
+    }
+
+    /// What fails is tried again twice, after so long.
+    pub(crate) fn with_backoff(backoff_min: Duration, backoff_max: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options = StoreOptions {
             retry: RetryPolicy {
                 max_retries: 2,
-                backoff_min: Duration::from_millis(1),
-                backoff_max: Duration::from_millis(4),
+                backoff_min,
+                backoff_max,
             },
-            event_size: 64 * 1024,
-            ledger_keep: Duration::from_secs(3600),
-            ledger_keep_events: 1000,
-            versions: 20,
             agents: vec![AgentName::Test],
+            ..options()
         };
         let (store, closer) = Store::open(dir.path(), options).unwrap();
         Ledger {
@@ -98,7 +100,7 @@ impl Ledger {
     }
 
     /// Publishes an event of this subject.
-    pub(super) async fn publish(&mut self, name: &str) -> Seq {
+    pub(crate) async fn publish(&mut self, name: &str) -> Seq {
         let event = NewEvent::root(EventType::TestWork, "test", subject(name), json!({}));
         let published = self.store.publish(event).await.unwrap();
         let key = DeliveryKey {
@@ -111,8 +113,12 @@ impl Ledger {
         published.seq
     }
 
+    pub(crate) fn key(&self, seq: Seq) -> DeliveryKey {
+        self.keys[&seq].0
+    }
+
     pub(super) fn id(&self, seq: Seq) -> EventId {
-        self.keys[&seq].0.event
+        self.key(seq).event
     }
 
     /// What it is about.
@@ -121,15 +127,13 @@ impl Ledger {
     }
 
     /// Commits the end of a flight of it.
-    pub(super) async fn settle(&self, seq: Seq, settlement: Settlement) -> Settled {
-        let fence = Incarnation::begin().flight(crate::store::FlightRight::Free);
-        let key = self.keys[&seq].0;
-        let settle = self.store.settle(key, fence, settlement, "test");
-        settle.await.unwrap().committed().await.unwrap()
+    pub(crate) async fn settle(&self, seq: Seq, settlement: Settlement) -> Settled {
+        let settled = settle_key(&self.store, self.key(seq), settlement);
+        settled.await.unwrap()
     }
 
     /// Commits a good end.
-    pub(super) async fn done(&self, seq: Seq) {
+    pub(crate) async fn done(&self, seq: Seq) {
         let done = Settlement::Done(Outcome::nothing());
         self.settle(seq, done).await;
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::event::{AgentName, EventId, EventType, NewEvent, Subject};
-use crate::store::tests::{change, options};
+use crate::store::tests::{change, options, write};
 use crate::store::{AuditRecord, Effect, StoreOptions};
 
 /// A store with events of each kind that a report tells of, and their records.
@@ -37,11 +37,7 @@ async fn store() -> (tempfile::TempDir, Store) {
             event: published.seq.0,
             body,
         };
-        let submitted = store
-            .submit(vec![Effect::Audit(record)], Vec::new())
-            .await
-            .unwrap();
-        submitted.committed().await.unwrap();
+        write(&store, vec![Effect::Audit(record)], Vec::new()).await;
     }
     (dir, store)
 }
@@ -154,14 +150,8 @@ async fn what_grew_is_told_against_the_report_before() {
     let first = report(&store).await;
     assert_eq!(first.previous, None);
     let event = EventId::fresh();
-    let keep = |row| store.submit(vec![Effect::Report(row)], Vec::new());
     for _ in 0..2 {
-        keep(first.row(event))
-            .await
-            .unwrap()
-            .committed()
-            .await
-            .unwrap();
+        write(&store, vec![Effect::Report(first.row(event))], Vec::new()).await;
     }
     let kept = store.report_of(event).await.unwrap().unwrap();
     assert_eq!(kept.markdown, first.markdown());
@@ -182,8 +172,7 @@ async fn what_grew_is_told_against_the_report_nearest_to_the_beginning_of_the_pe
         written.written_at = now.minus(Duration::from_secs(days * 24 * 3600));
         written.sizes.documents = documents;
         let row = written.row(EventId::fresh());
-        let kept = store.submit(vec![Effect::Report(row)], Vec::new()).await;
-        kept.unwrap().committed().await.unwrap();
+        write(&store, vec![Effect::Report(row)], Vec::new()).await;
     }
     for (name, documents) in [("week", 2), ("day", 3)] {
         let period = Period::parse(name, now).unwrap();

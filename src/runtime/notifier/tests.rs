@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::super::shutdown::{Level, stop_pair};
 use super::super::watched::Watched;
 use super::*;
-use crate::store::{RetryPolicy, StoreOptions};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -30,19 +29,8 @@ impl Manager {
     }
 
     fn store(&self) -> Store {
-        let options = StoreOptions {
-            retry: RetryPolicy {
-                max_retries: 3,
-                backoff_min: Duration::from_secs(1),
-                backoff_max: Duration::from_secs(1),
-            },
-            event_size: 65536,
-            ledger_keep: Duration::from_secs(60),
-            ledger_keep_events: 10,
-            versions: 2,
-            agents: vec![AgentName::Rag],
-        };
-        Store::open(&self.folder.path().join("data"), options)
+        let data_dir = self.folder.path().join("data");
+        Store::open(&data_dir, crate::store::tests::options())
             .unwrap()
             .0
     }

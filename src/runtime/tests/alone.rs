@@ -16,7 +16,7 @@ fn setup() -> Setup {
 
 /// Docent has crashed so often while it handled this.
 fn suspect(bench: &Bench, seq: Seq, crashes: u32) {
-    let event = bench.key(seq).event;
+    let event = bench.ledger.key(seq).event;
     let row = format!("INSERT INTO suspect VALUES ('{event}', 'test', {crashes}, 0, 'a run')");
     change(&bench.store, &row);
 }
@@ -38,9 +38,7 @@ async fn a_suspect_begins_when_nothing_else_is_in_flight_and_nothing_else_begins
     assert_eq!(alone.seq, two);
     assert!(bench.is_quiet().await, "it is to be alone");
     alone.succeeds();
-    let last = bench.call().await;
-    assert_eq!(last.seq, four);
-    last.succeeds();
+    bench.handles(&[four]).await;
     bench.until_settled().await;
 }
 
@@ -50,11 +48,7 @@ async fn of_a_suspects_subject_the_older_one_goes_first() {
     let (one, two) = (bench.publish("a").await, bench.publish("a").await);
     suspect(&bench, two, 2);
     let _run = bench.run(1);
-    for seq in [one, two] {
-        let call = bench.call().await;
-        assert_eq!(call.seq, seq);
-        call.succeeds();
-    }
+    bench.handles(&[one, two]).await;
     bench.until_settled().await;
 }
 
@@ -64,9 +58,7 @@ async fn what_docent_has_crashed_on_three_times_is_dead_and_its_handler_is_not_c
     let (one, two) = (bench.publish("a").await, bench.publish("b").await);
     suspect(&bench, one, 3);
     let _run = bench.run(1);
-    let call = bench.call().await;
-    assert_eq!(call.seq, two);
-    call.succeeds();
+    bench.handles(&[two]).await;
     bench.until_settled().await;
     let dead = bench.store.dead_letters(None, 9).await.unwrap();
     let [letter] = &dead[..] else {

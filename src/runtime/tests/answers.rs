@@ -14,12 +14,7 @@ async fn an_older_one_of_its_subject_that_was_never_offered_goes_first() {
     let _run = bench.run(1);
     let (one, two) = (bench.publish("a").await, bench.publish("a").await);
     bench.offer(&[(two, "2-0")]).await;
-    let call = bench.call().await;
-    assert_eq!(call.seq, one, "the younger one was not to overtake it");
-    call.succeeds();
-    let call = bench.call().await;
-    assert_eq!(call.seq, two);
-    call.succeeds();
+    bench.handles(&[one, two]).await;
     bench.until_settled().await;
 }
 
@@ -86,9 +81,7 @@ async fn what_there_is_no_permit_for_is_queued_and_handled_without_another_offer
     bench.offer(&[(one, "1-0"), (two, "2-0")]).await;
     assert_eq!(bench.table(), (1, 1));
     bench.call().await.succeeds();
-    let call = bench.call().await;
-    assert_eq!(call.seq, two);
-    call.succeeds();
+    bench.handles(&[two]).await;
     bench.until_settled().await;
 }
 
@@ -152,8 +145,6 @@ async fn a_place_that_is_another_events_by_now_is_answered_under_the_subject_of_
         })
         .await;
     of_b.succeeds();
-    let call = bench.call().await;
-    assert_eq!(call.seq, queued);
-    call.succeeds();
+    bench.handles(&[queued]).await;
     bench.until_settled().await;
 }

@@ -1,26 +1,23 @@
 //! A runner on a bench: a real store, a carrier that follows a script, and handlers that wait until the test ends them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::carrier::{Script, Scripted, Told};
+use crate::bus::tests::Ledger;
 use crate::bus::{Carrier, Embedded};
-use crate::event::{AgentName, Event, EventType, Heartbeat, NewEvent, Seq, Subject};
+use crate::event::{AgentName, Event, Heartbeat, Seq};
 use crate::runtime::agent::{Agent, Boxed, Ending, Handling};
 use crate::runtime::isolation::Isolation;
 use crate::runtime::runner::{Runner, RunnerEnd, RunnerOptions, RunnerParts};
 use crate::runtime::shutdown::{StopSwitch, stop_pair};
 use crate::runtime::status::Board;
-use crate::store::{
-    Closer, DeliveryKey, Effect, Incarnation, Outcome, RetryPolicy, Store, StoreOptions,
-};
+use crate::store::{Effect, Incarnation, Outcome, Store};
 
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -135,43 +132,26 @@ pub(super) struct Run {
 pub(super) struct Bench {
     setup: Setup,
     pub(super) store: Store,
-    _closer: Closer,
-    _dir: tempfile::TempDir,
     pub(super) script: Arc<Script>,
     pub(super) board: Board,
     pub(super) agent: Arc<Waiting>,
     calls: Mutex<mpsc::Receiver<Call>>,
-    keys: HashMap<Seq, DeliveryKey>,
+    pub(super) ledger: Ledger,
 }
 
 impl Bench {
     /// A bench on which no runner works yet.
     pub(super) fn new(setup: Setup) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let options = StoreOptions {
-            retry: RetryPolicy {
-                max_retries: 2,
-                backoff_min: setup.backoff,
-                backoff_max: setup.backoff,
-            },
-            event_size: 64 * 1024,
-            ledger_keep: NEVER,
-            ledger_keep_events: 1000,
-            versions: 20,
-            agents: vec![AgentName::Test],
-        };
-        let (store, closer) = Store::open(dir.path(), options).unwrap();
+        let ledger = Ledger::with_backoff(setup.backoff, setup.backoff);
         let (calls, receiver) = mpsc::channel(100);
         Bench {
             setup,
-            store,
-            _closer: closer,
-            _dir: dir,
+            store: ledger.store.clone(),
             script: Arc::default(),
             board: Board::new(&[AgentName::Test]),
             agent: Arc::new(Waiting { calls }),
             calls: Mutex::new(receiver),
-            keys: HashMap::new(),
+            ledger,
         }
     }
 
@@ -220,21 +200,7 @@ impl Bench {
 
     /// Publishes an event of this subject.
     pub(super) async fn publish(&mut self, subject: &str) -> Seq {
-        let subject = Subject::parse(subject).unwrap();
-        let event = NewEvent::root(EventType::TestWork, "test", subject, json!({}));
-        let published = self.store.publish(event).await.unwrap();
-        let key = DeliveryKey {
-            seq: published.seq,
-            agent: AgentName::Test,
-            event: published.id,
-            correlation: published.id,
-        };
-        self.keys.insert(published.seq, key);
-        published.seq
-    }
-
-    pub(super) fn key(&self, seq: Seq) -> DeliveryKey {
-        self.keys[&seq]
+        self.ledger.publish(subject).await
     }
 
     /// Offers these deliveries by these copies, and waits until the runner has answered and waits again.
@@ -251,6 +217,15 @@ impl Bench {
         let mut calls = self.calls.lock().await;
         let called = tokio::time::timeout(PATIENCE, calls.recv()).await;
         called.expect("a handler is called").unwrap()
+    }
+
+    /// The handlers of these are called one after the other, and each ends well.
+    pub(super) async fn handles(&self, all: &[Seq]) {
+        for seq in all {
+            let call = self.call().await;
+            assert_eq!(call.seq, *seq);
+            call.succeeds();
+        }
     }
 
     /// Whether no handler is called for longer than a call takes.

@@ -25,9 +25,7 @@ async fn what_is_unavailable_is_no_attempt_and_is_answered_anew_after_the_pause(
     assert_eq!(call.seq, one);
     assert_eq!(bench.script.told(), [], "its copy stays with it");
     call.succeeds();
-    let call = bench.call().await;
-    assert_eq!(call.seq, two);
-    call.succeeds();
+    bench.handles(&[two]).await;
     bench.until_settled().await;
     assert_eq!(bench.store.counts(AgentName::Test).failed, 0);
 }
@@ -61,9 +59,7 @@ async fn an_offer_does_not_end_a_pause() {
     );
     next.succeeds();
     another.succeeds();
-    let call = bench.call().await;
-    assert_eq!(call.seq, two);
-    call.succeeds();
+    bench.handles(&[two]).await;
     bench.until_settled().await;
 }
 
@@ -129,9 +125,7 @@ async fn what_is_damaged_holds_its_subject_and_nothing_else() {
     bench
         .offer(&[(one, "1-0"), (two, "2-0"), (other, "3-0")])
         .await;
-    let call = bench.call().await;
-    assert_eq!(call.seq, other);
-    call.succeeds();
+    bench.handles(&[other]).await;
     bench
         .until("the others wait", || bench.table() == (0, 2))
         .await;

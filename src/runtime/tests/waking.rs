@@ -3,7 +3,6 @@
 use super::bench::{Bench, Setup};
 use crate::runtime::Ending;
 use crate::store::gate::Point;
-use crate::store::{Incarnation, Outcome, Settlement};
 
 #[tokio::test]
 async fn a_permit_that_is_freed_at_submit_starts_what_is_queued_for_another_subject() {
@@ -36,9 +35,7 @@ async fn the_next_of_a_subject_starts_when_the_commit_is_reported_and_not_before
         "the subject is held until the commit"
     );
     bench.store.gate().open();
-    let call = bench.call().await;
-    assert_eq!(call.seq, two);
-    call.succeeds();
+    bench.handles(&[two]).await;
     bench.until_settled().await;
 }
 
@@ -57,9 +54,7 @@ async fn a_place_that_a_commit_frees_starts_what_is_queued_for_another_subject()
     bench.until_held().await;
     assert_eq!(bench.table(), (1, 1), "the only place is taken");
     bench.store.gate().open();
-    let call = bench.call().await;
-    assert_eq!(call.seq, two);
-    call.succeeds();
+    bench.handles(&[two]).await;
     bench.until_settled().await;
 }
 
@@ -78,12 +73,7 @@ async fn whatever_leaves_the_table_makes_the_carrier_look_at_the_next_of_its_sub
     call.ends(Ending::Unavailable("gone".to_owned()));
     bench.until_paused().await;
     // While it is paused its delivery is settled: after the pause it leaves the table, and no flight has ended.
-    let fence = Incarnation::begin().flight(crate::store::FlightRight::Free);
-    let done = Settlement::Done(Outcome::nothing());
-    let settle = bench.store.settle(bench.key(one), fence, done, "test");
-    settle.await.unwrap().committed().await.unwrap();
-    let call = bench.call().await;
-    assert_eq!(call.seq, two, "nobody asked for the next of the subject");
-    call.succeeds();
+    bench.ledger.done(one).await;
+    bench.handles(&[two]).await;
     bench.until_settled().await;
 }

@@ -321,11 +321,9 @@ fn store_options() -> StoreOptions {
     };
     StoreOptions {
         retry,
-        event_size: 64 * 1024,
-        ledger_keep: Duration::from_secs(3600),
         ledger_keep_events: 100_000,
-        versions: 20,
         agents: vec![AgentName::Test],
+        ..crate::store::tests::options()
     }
 }
 

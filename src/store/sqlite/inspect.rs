@@ -148,27 +148,14 @@ fn examine(path: &Path) -> rusqlite::Result<Inspection> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{RetryPolicy, Store, StoreOptions};
+    use crate::store::Store;
 
     #[tokio::test]
     async fn the_id_is_read_while_somebody_has_the_store_and_after_and_nothing_is_left_behind() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("a b?#%41é");
         assert_eq!(identity_in(&folder), Ok(None));
-        let hour = std::time::Duration::from_secs(3600);
-        let options = StoreOptions {
-            retry: RetryPolicy {
-                max_retries: 0,
-                backoff_min: hour,
-                backoff_max: hour,
-            },
-            event_size: 65536,
-            ledger_keep: hour,
-            ledger_keep_events: 100,
-            versions: 1,
-            agents: Vec::new(),
-        };
-        let (store, closer) = Store::open(&folder, options).unwrap();
+        let (store, closer) = Store::open(&folder, crate::store::tests::options()).unwrap();
         let id = store.id().to_owned();
         let found = identity_in(&folder).unwrap().unwrap();
         assert_eq!(found.id(), id);

@@ -143,13 +143,7 @@ async fn a_log_is_cut_when_nobody_reads_it_and_who_holds_it_is_told() {
         };
         let events: Vec<NewEvent> = (0..100).map(event).collect();
         written += events.len();
-        store
-            .submit(Vec::new(), events)
-            .await
-            .unwrap()
-            .committed()
-            .await
-            .unwrap();
+        write(store, Vec::new(), events).await;
     }
     until("the held log is told", || {
         store.standing().held_log.is_some()

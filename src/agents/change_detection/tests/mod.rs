@@ -25,7 +25,8 @@ use super::pulse::Pulse;
 use super::{ChangeDetection, Collection, WatchOptions};
 use crate::event::{AgentName, Event, EventType, Heartbeat, Seq, Subject};
 use crate::runtime::{Agent, Compute, DutyContext, DutyError, Ending, Handling, ScanDesk, Source};
-use crate::store::{Closer, Digest, FileStat, FileState, RetryPolicy, Store};
+use crate::store::tests::{options, write};
+use crate::store::{Closer, Digest, FileStat, FileState, Store};
 
 /// The longest that anything may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -50,16 +51,9 @@ impl Bed {
         std::fs::create_dir(dir.path().join("tree")).unwrap();
         let data_dir = dir.path().join("data");
         let options = crate::store::StoreOptions {
-            retry: RetryPolicy {
-                max_retries: 3,
-                backoff_min: Duration::from_secs(1),
-                backoff_max: Duration::from_secs(10),
-            },
-            event_size: 65_536,
-            ledger_keep: Duration::from_secs(3600),
             ledger_keep_events: 1_000_000,
-            versions: 20,
             agents: on.to_vec(),
+            ..options()
         };
         let (store, closer) = Store::open(&data_dir, options).unwrap();
         let docs = Collection {
@@ -355,12 +349,7 @@ impl Bed {
         let Ending::Outcome(outcome) = self.agent().handle(&event, &handling).await else {
             panic!("a request fails");
         };
-        let submitted = self
-            .store
-            .submit(outcome.effects, Vec::new())
-            .await
-            .unwrap();
-        submitted.committed().await.unwrap();
+        write(&self.store, outcome.effects, Vec::new()).await;
     }
 
     /// Waits until no scan request is left.

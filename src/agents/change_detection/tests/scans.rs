@@ -124,13 +124,7 @@ async fn a_request_for_a_collection_that_is_gone_does_not_stay() {
         path: None,
         reason: "test".to_owned(),
     };
-    bed.store
-        .submit(vec![request], Vec::new())
-        .await
-        .unwrap()
-        .committed()
-        .await
-        .unwrap();
+    write(&bed.store, vec![request], Vec::new()).await;
     bed.fulfilled().await;
 }
 
