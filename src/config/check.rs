@@ -1,7 +1,7 @@
 //! The checks of texts: names, paths, addresses, patterns, schedules.
 
 use super::patterns::Patterns;
-use super::public_url::parse_public_url;
+use super::public_url::PublicUrl;
 use super::violation::{Reason, quote};
 use croner::Cron;
 use croner::errors::CronError;
@@ -94,7 +94,7 @@ pub(crate) fn listen(text: &str) -> Result<(), Reason> {
 
 /// `http` or `https`, a name, perhaps a port, and nothing else.
 pub(crate) fn public_url(text: &str) -> Result<(), Reason> {
-    if text.is_empty() || parse_public_url(text).is_some() {
+    if text.is_empty() || PublicUrl::parse(text).is_some() {
         return Ok(());
     }
     Err(Reason::new(

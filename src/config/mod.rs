@@ -52,7 +52,7 @@ pub(crate) use limit::Limit;
 pub(crate) use load::{Loaded, Override, Sources};
 pub(crate) use paths::{host_name, shell_word};
 pub(crate) use patterns::{PatternError, Patterns, mistake as pattern_mistake};
-pub(crate) use public_url::parse_public_url;
+pub(crate) use public_url::PublicUrl;
 #[cfg(test)]
 pub(crate) use redis_url::tests::GOOD as REDIS_URLS;
 pub(crate) use rules::WATCHDOG_MARGIN;

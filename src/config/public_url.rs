@@ -1,22 +1,42 @@
 //! Addresses of servers, as browsers write them.
 
-/// The scheme of a public address, and its name in small letters with its port, if it names one.
-pub(crate) fn parse_public_url(text: &str) -> Option<(&str, String)> {
-    let (scheme, rest) = text.split_once("://")?;
-    let authority = rest.strip_suffix('/').unwrap_or(rest);
-    let (name, port) = match authority.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
-        _ => (authority, None),
-    };
-    let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    let bare = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'));
-    let good = match bare {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !name.is_empty() && name.chars().all(is_name),
-    };
-    let port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    (matches!(scheme, "http" | "https") && good && port)
-        .then(|| (scheme, authority.to_ascii_lowercase()))
+/// A server: its name or address, and its port.
+pub(crate) struct PublicUrl {
+    pub is_https: bool,
+    /// In small letters, and without brackets.
+    pub host: String,
+    pub port: u16,
+    /// The host as a request names it, with the port if it was written.
+    pub authority: String,
+}
+
+impl PublicUrl {
+    /// `http` or `https`, a name or an address, perhaps a port, and nothing else.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let is_https = match scheme {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let authority = rest.strip_suffix('/').unwrap_or(rest).to_ascii_lowercase();
+        let (name, port) = match authority.rsplit_once(':') {
+            Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()?),
+            _ => (authority.as_str(), if is_https { 443 } else { 80 }),
+        };
+        let bare = name
+            .strip_prefix('[')
+            .and_then(|name| name.strip_suffix(']'));
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        let good = match bare {
+            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => !name.is_empty() && name.chars().all(is_name),
+        };
+        (good && port > 0).then(|| PublicUrl {
+            is_https,
+            host: bare.unwrap_or(name).to_owned(),
+            port,
+            authority: authority.clone(),
+        })
+    }
 }

@@ -1,6 +1,6 @@
 //! Passwords are hidden in anything that is shown.
 
-use super::public_url::parse_public_url;
+use super::public_url::PublicUrl;
 
 /// Shown in place of what is hidden.
 const HIDDEN: &str = "***";
@@ -54,7 +54,7 @@ pub(crate) fn redact_webhook(text: &str) -> String {
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (server, target) = rest.split_at(end);
-    if parse_public_url(&format!("http://{server}")).is_none() {
+    if PublicUrl::parse(&format!("http://{server}")).is_none() {
         return format!("{scheme}://{HIDDEN}");
     }
     match target {

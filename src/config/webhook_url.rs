@@ -1,6 +1,6 @@
 //! The address of a webhook.
 
-use super::public_url::parse_public_url;
+use super::public_url::PublicUrl;
 use super::secret::redact_webhook;
 use super::table::Setting;
 use super::violation::{Reason, quote};
@@ -43,29 +43,20 @@ impl WebhookUrl {
         };
         let end = text[begin..].find(['/', '?']);
         let (server, rest) = text.split_at(end.map_or(text.len(), |at| begin + at));
-        let (scheme, authority) =
-            parse_public_url(server).ok_or_else(|| wrong("is not the address of a webhook"))?;
-        let is_https = scheme == "https";
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-            _ => (authority.as_str(), Some(if is_https { 443 } else { 80 })),
-        };
-        let host = host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
-        if !is_https && !is_loopback(&host) {
+        let server =
+            PublicUrl::parse(server).ok_or_else(|| wrong("is not the address of a webhook"))?;
+        if !server.is_https && !is_loopback(&server.host) {
             return Err(wrong(
                 "is not https: others on the network could read and forge what is sent",
             ));
         }
         let slash = if rest.starts_with('/') { "" } else { "/" };
         Ok(WebhookUrl {
-            is_https,
-            host,
-            port: port.ok_or_else(|| wrong("is not the address of a webhook"))?,
+            is_https: server.is_https,
+            host: server.host,
+            port: server.port,
+            authority: server.authority,
             target: format!("{slash}{rest}"),
-            authority,
         })
     }
 }

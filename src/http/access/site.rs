@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, Uri, header};
 
 use super::super::params::Ends;
 use super::super::wire::{Problem, ProblemKind};
-use crate::config::parse_public_url;
+use crate::config::PublicUrl;
 
 /// The names besides the listener's own address.
 #[derive(Debug, Clone, Default)]
@@ -18,35 +18,33 @@ pub(in crate::http) struct Site {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct WebOrigin {
     tls: bool,
-    name: String,
+    host: String,
     port: u16,
 }
 
 impl WebOrigin {
     /// What stands before the path of a URL.
     fn of_origin(text: &str) -> Option<Self> {
-        let (scheme, authority) = parse_public_url(text)?;
-        Self::of_authority(&authority, scheme == "https")
+        let found = PublicUrl::parse(text)?;
+        Some(WebOrigin {
+            tls: found.is_https,
+            host: found.host,
+            port: found.port,
+        })
     }
 
     fn of_authority(text: &str, tls: bool) -> Option<Self> {
         let scheme = if tls { "https" } else { "http" };
-        let origin = format!("{scheme}://{text}");
-        let (_, authority) = parse_public_url(&origin).filter(|_| !text.ends_with('/'))?;
-        let (name, port) = match authority.rsplit_once(':') {
-            Some((name, port)) if !port.ends_with(']') => (name.to_owned(), port.parse().ok()?),
-            _ => (authority, if tls { 443 } else { 80 }),
-        };
-        Some(WebOrigin { tls, name, port })
+        let origin = Self::of_origin(&format!("{scheme}://{text}"));
+        origin.filter(|_| !text.ends_with('/'))
     }
 
     /// Whether it is the listener itself: no other site can have an address, or the name of every machine's own.
     fn is_own(&self, ends: Ends) -> bool {
-        let bare = self.name.trim_start_matches('[').trim_end_matches(']');
         let local = ends.local.ip().to_canonical();
-        let own = match bare.parse::<IpAddr>() {
+        let own = match self.host.parse::<IpAddr>() {
             Ok(address) => address.is_loopback() || address.to_canonical() == local,
-            Err(_) => self.name == "localhost",
+            Err(_) => self.host == "localhost",
         };
         own && self.port == ends.local.port() && self.tls == ends.tls
     }

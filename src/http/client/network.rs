@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 use super::{ClientError, Duplex};
-use crate::config::parse_public_url;
+use crate::config::PublicUrl;
 use crate::http::tls::{TlsError, certificates};
 
 /// How long the other machine may take to answer a call, and to agree on keys.
@@ -79,36 +79,25 @@ impl Network {
         ca_file: Option<&Path>,
     ) -> Result<Self, NetworkError> {
         let no_url = || NetworkError::Url(url.to_owned());
-        let (scheme, authority) = parse_public_url(url).ok_or_else(no_url)?;
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-            _ => (
-                authority.as_str(),
-                Some(if scheme == "https" { 443 } else { 80 }),
-            ),
-        };
-        let host = host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
+        let server = PublicUrl::parse(url).ok_or_else(no_url)?;
         let is_token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
         let bearer = Some(token)
             .filter(|token| is_token(token))
             .and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok());
         let mut bearer = bearer.ok_or(NetworkError::Token)?;
         bearer.set_sensitive(true);
-        let tls = match scheme {
-            "https" => {
-                let name = ServerName::try_from(host.clone()).map_err(|_| no_url())?;
-                Some((connector(ca_file)?, name))
+        let (scheme, tls) = match server.is_https {
+            true => {
+                let name = ServerName::try_from(server.host.clone()).map_err(|_| no_url())?;
+                ("https", Some((connector(ca_file)?, name)))
             }
-            _ => None,
+            false => ("http", None),
         };
         Ok(Network {
-            url: format!("{scheme}://{authority}"),
-            port: port.ok_or_else(no_url)?,
-            authority,
-            host,
+            url: format!("{scheme}://{}", server.authority),
+            host: server.host,
+            port: server.port,
+            authority: server.authority,
             bearer,
             tls,
         })
