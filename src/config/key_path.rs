@@ -44,25 +44,3 @@ pub(crate) fn all() -> Vec<String> {
     collect(Config::KEYS, "", &mut all);
     all
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_key_is_listed_once() {
-        let keys = all();
-        let unique: BTreeSet<_> = keys.iter().collect();
-        assert_eq!(unique.len(), keys.len());
-        for key in [
-            "data_dir",
-            "redis.url",
-            "agents.rag.enabled",
-            "collection.path",
-            "jobs.verify.missed",
-        ] {
-            assert!(keys.iter().any(|k| k == key), "{key}");
-        }
-    }
-}

@@ -5,109 +5,72 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The kinds of problem.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProblemKind {
-    /// A parameter is unknown, missing or malformed.
-    BadRequest,
-    /// There is no token, or it is not valid.
-    Unauthorized,
-    /// The token may not do this, or the request is not meant for docent.
-    Forbidden,
-    /// The requested thing does not exist.
-    NotFound,
-    /// The path exists, but not with this method.
-    MethodNotAllowed,
-    /// The id exists, with different content.
-    Conflict,
-    /// The body or the event is too large.
-    TooLarge,
-    /// The request did not arrive in time.
-    TooSlow,
-    /// The event is refused.
-    Refused,
-    /// An agent that is needed is turned off or parked.
-    AgentMissing,
-    /// A change cannot become searchable: its delivery is dead.
-    DeadLetter,
-    /// It did not happen in time.
-    Timeout,
-    /// Too many requests at once.
-    Busy,
-    Stopping,
-    /// The store cannot be read or written at the moment.
-    StoreUnavailable,
-    /// The index is being opened or rebuilt.
-    IndexNotReady,
-    /// A fault of docent.
-    Internal,
+/// Kinds of problem, each with its status, its name for programs and its title.
+macro_rules! kinds {
+    ($($(#[$about:meta])* $kind:ident = $status:literal $urn:literal $title:literal;)*) => {
+        /// The kinds of problem.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum ProblemKind {
+            $($(#[$about])* $kind),*
+        }
+
+        impl ProblemKind {
+            /// The name for programs.
+            pub const fn urn(self) -> &'static str {
+                match self {
+                    $(ProblemKind::$kind => $urn),*
+                }
+            }
+
+            pub const fn status(self) -> u16 {
+                match self {
+                    $(ProblemKind::$kind => $status),*
+                }
+            }
+
+            pub(crate) const fn title(self) -> &'static str {
+                match self {
+                    $(ProblemKind::$kind => $title),*
+                }
+            }
+        }
+    };
 }
 
-impl ProblemKind {
-    /// The name for programs.
-    pub const fn urn(self) -> &'static str {
-        match self {
-            ProblemKind::BadRequest => "urn:docent:bad-request",
-            ProblemKind::Unauthorized => "urn:docent:unauthorized",
-            ProblemKind::Forbidden => "urn:docent:forbidden",
-            ProblemKind::NotFound => "urn:docent:not-found",
-            ProblemKind::MethodNotAllowed => "urn:docent:method-not-allowed",
-            ProblemKind::Conflict => "urn:docent:conflict",
-            ProblemKind::TooLarge => "urn:docent:too-large",
-            ProblemKind::TooSlow => "urn:docent:too-slow",
-            ProblemKind::Refused => "urn:docent:refused",
-            ProblemKind::AgentMissing => "urn:docent:agent-missing",
-            ProblemKind::DeadLetter => "urn:docent:dead-letter",
-            ProblemKind::Timeout => "urn:docent:timeout",
-            ProblemKind::Busy => "urn:docent:busy",
-            ProblemKind::Stopping => "urn:docent:stopping",
-            ProblemKind::StoreUnavailable => "urn:docent:store-unavailable",
-            ProblemKind::IndexNotReady => "urn:docent:index-not-ready",
-            ProblemKind::Internal => "urn:docent:internal",
-        }
-    }
-
-    pub const fn status(self) -> u16 {
-        match self {
-            ProblemKind::BadRequest => 400,
-            ProblemKind::Unauthorized => 401,
-            ProblemKind::Forbidden => 403,
-            ProblemKind::NotFound => 404,
-            ProblemKind::MethodNotAllowed => 405,
-            ProblemKind::TooSlow => 408,
-            ProblemKind::Conflict | ProblemKind::AgentMissing | ProblemKind::DeadLetter => 409,
-            ProblemKind::TooLarge => 413,
-            ProblemKind::Refused => 422,
-            ProblemKind::Internal => 500,
-            ProblemKind::Busy
-            | ProblemKind::Stopping
-            | ProblemKind::StoreUnavailable
-            | ProblemKind::IndexNotReady => 503,
-            ProblemKind::Timeout => 504,
-        }
-    }
-
-    pub(crate) const fn title(self) -> &'static str {
-        match self {
-            ProblemKind::BadRequest => "a parameter is wrong",
-            ProblemKind::Unauthorized => "a token is needed",
-            ProblemKind::Forbidden => "this is not allowed",
-            ProblemKind::NotFound => "there is no such thing",
-            ProblemKind::MethodNotAllowed => "the method is wrong",
-            ProblemKind::Conflict => "the id is taken",
-            ProblemKind::TooLarge => "too large",
-            ProblemKind::TooSlow => "too slow",
-            ProblemKind::Refused => "the event is refused",
-            ProblemKind::AgentMissing => "an agent is off or parked",
-            ProblemKind::DeadLetter => "a change failed for good",
-            ProblemKind::Timeout => "not in time",
-            ProblemKind::Busy => "too many requests at once",
-            ProblemKind::Stopping => "docent is stopping",
-            ProblemKind::StoreUnavailable => "the store is not available",
-            ProblemKind::IndexNotReady => "the index is not ready",
-            ProblemKind::Internal => "a fault of docent",
-        }
-    }
+kinds! {
+    /// A parameter is unknown, missing or malformed.
+    BadRequest = 400 "urn:docent:bad-request" "a parameter is wrong";
+    /// There is no token, or it is not valid.
+    Unauthorized = 401 "urn:docent:unauthorized" "a token is needed";
+    /// The token may not do this, or the request is not meant for docent.
+    Forbidden = 403 "urn:docent:forbidden" "this is not allowed";
+    /// The requested thing does not exist.
+    NotFound = 404 "urn:docent:not-found" "there is no such thing";
+    /// The path exists, but not with this method.
+    MethodNotAllowed = 405 "urn:docent:method-not-allowed" "the method is wrong";
+    /// The id exists, with different content.
+    Conflict = 409 "urn:docent:conflict" "the id is taken";
+    /// The body or the event is too large.
+    TooLarge = 413 "urn:docent:too-large" "too large";
+    /// The request did not arrive in time.
+    TooSlow = 408 "urn:docent:too-slow" "too slow";
+    /// The event is refused.
+    Refused = 422 "urn:docent:refused" "the event is refused";
+    /// An agent that is needed is turned off or parked.
+    AgentMissing = 409 "urn:docent:agent-missing" "an agent is off or parked";
+    /// A change cannot become searchable: its delivery is dead.
+    DeadLetter = 409 "urn:docent:dead-letter" "a change failed for good";
+    /// It did not happen in time.
+    Timeout = 504 "urn:docent:timeout" "not in time";
+    /// Too many requests at once.
+    Busy = 503 "urn:docent:busy" "too many requests at once";
+    Stopping = 503 "urn:docent:stopping" "docent is stopping";
+    /// The store cannot be read or written at the moment.
+    StoreUnavailable = 503 "urn:docent:store-unavailable" "the store is not available";
+    /// The index is being opened or rebuilt.
+    IndexNotReady = 503 "urn:docent:index-not-ready" "the index is not ready";
+    /// A fault of docent.
+    Internal = 500 "urn:docent:internal" "a fault of docent";
 }
 
 /// The body of every answer that is an error, `application/problem+json`.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::amounts::counted;
+use crate::word::words;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ReadAnswer {
@@ -111,18 +112,11 @@ pub(crate) enum CiteVerdict {
     Unknown,
 }
 
-impl CiteVerdict {
-    /// As it is printed.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            CiteVerdict::Ok => "ok",
-            CiteVerdict::Moved => "moved",
-            CiteVerdict::Changed => "changed",
-            CiteVerdict::Gone => "gone",
-            CiteVerdict::Unknown => "unknown",
-        }
-    }
+words! { CiteVerdict:
+    Ok = "ok", Moved = "moved", Changed = "changed", Gone = "gone", Unknown = "unknown",
+}
 
+impl CiteVerdict {
     /// Whether the quote is still true.
     pub(crate) const fn holds(self) -> bool {
         matches!(self, CiteVerdict::Ok | CiteVerdict::Moved)
