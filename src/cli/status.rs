@@ -115,10 +115,9 @@ fn host_table(hosts: &[HostView], style: Style) -> String {
         word("TASKS"),
     ]);
     for host in hosts {
-        let renewed = format!("{} ago", duration(host.renewed_ago()));
         let renewed = match host.is_late() {
-            true => Cell::painted(renewed, Style::doubtful),
-            false => renewed.into(),
+            true => Cell::painted(host.renewed(), Style::doubtful),
+            false => host.renewed().into(),
         };
         let this = if host.this { " (this one)" } else { "" };
         table.row(vec![

@@ -24,6 +24,7 @@ use crate::health::Present;
 use crate::metrics::{LabelledCounts, Labels, MetricsPage, PageFormat, label};
 use crate::runtime::AgentState;
 use crate::store::{JobState, Severity};
+use crate::word::Word;
 
 /// The route alone: what may reach it, its listener decides.
 pub(crate) fn metrics_router(state: State) -> Router {

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{AgentState, AlertsView, Heard, ListedState};
+use crate::amounts::duration;
+use crate::word::words;
 
 /// The daemon's condition in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -21,24 +23,8 @@ pub(crate) enum Condition {
     Draining,
 }
 
-impl Condition {
-    /// All of them.
-    pub(crate) const ALL: &'static [Condition] = &[
-        Condition::Starting,
-        Condition::Running,
-        Condition::Degraded,
-        Condition::Draining,
-    ];
-
-    /// As it is printed.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Condition::Starting => "starting",
-            Condition::Running => "running",
-            Condition::Degraded => "degraded",
-            Condition::Draining => "draining",
-        }
-    }
+words! { Condition:
+    Starting = "starting", Running = "running", Degraded = "degraded", Draining = "draining",
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -127,6 +113,11 @@ impl HostView {
     pub(crate) const fn renewed_ago(&self) -> f64 {
         // Below 2^53 ms.
         self.renewed_ago_ms as f64 / 1000.0
+    }
+
+    /// The same in words.
+    pub(crate) fn renewed(&self) -> String {
+        format!("{} ago", duration(self.renewed_ago()))
     }
 
     /// The agents that have deliveries in flight, with how many: `logging_audit 1, rag 3`. Empty if there are none.

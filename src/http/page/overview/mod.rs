@@ -3,7 +3,6 @@
 mod agents;
 mod figures;
 mod flow;
-mod hosts;
 mod lists;
 mod spark;
 mod tone;

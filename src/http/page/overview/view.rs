@@ -3,14 +3,13 @@
 use super::super::super::history::INGRESS;
 use super::super::super::overview::PartKind;
 use super::super::super::wire::{
-    Condition, FigureHistory, FixOverview, IssueOverview, Overview, RedisOverview, Severity,
-    StreamOverview, Trend,
+    BusView, Condition, FigureHistory, FixOverview, HostView, IssueOverview, Overview,
+    RedisOverview, Severity, StreamOverview, Trend,
 };
 use super::super::words::{Moment, Prose, age};
 use super::agents::{AgentRow, WaitingRow, agents, waiting};
 use super::figures::{FigureCard, figures};
 use super::flow::Flow;
-use super::hosts::{HostRow, hosts};
 use super::lists::{CollectionRow, DeadPanel, JobRow, collections, dead, jobs};
 use super::spark::Spark;
 use super::tone::Tone;
@@ -35,20 +34,15 @@ pub(super) struct OverviewView {
     pub(super) flow: Flow,
     pub(super) agents: Vec<AgentRow>,
     pub(super) waiting: Vec<WaitingRow>,
-    pub(super) hosts: Vec<HostRow>,
-    pub(super) carrier: CarrierView,
+    /// None where the store is a file.
+    pub(super) hosts: Vec<HostView>,
+    pub(super) bus: BusView,
+    /// None: the config does not use it.
+    pub(super) redis: Option<Redis>,
     pub(super) issues: Vec<IssueRow>,
     pub(super) dead: DeadPanel,
     pub(super) jobs: Vec<JobRow>,
     pub(super) collections: Vec<CollectionRow>,
-}
-
-/// What carries events, and how Redis stands.
-pub(super) struct CarrierView {
-    pub(super) active: String,
-    pub(super) why: String,
-    pub(super) lost: u64,
-    pub(super) redis: Option<Redis>,
 }
 
 /// How Redis stands.
@@ -106,8 +100,9 @@ impl OverviewView {
             flow: Flow::of(overview),
             agents: agents(overview, trend),
             waiting: waiting(overview),
-            hosts: hosts(overview),
-            carrier: carrier(overview, trend),
+            hosts: overview.status.hosts.clone(),
+            bus: overview.status.bus.clone(),
+            redis: overview.redis.as_ref().map(|found| redis(found, trend)),
             issues: overview.issues.iter().map(|i| issue(i, now)).collect(),
             dead: dead(overview),
             jobs: jobs(overview),
@@ -128,16 +123,6 @@ fn tone(overview: &Overview) -> Tone {
 fn state(overview: &Overview) -> String {
     let issues = counted(overview.issues.len() as u64, "open issue", "open issues");
     format!("{}, {issues}", overview.status.state.as_str())
-}
-
-fn carrier(overview: &Overview, trend: &Trend) -> CarrierView {
-    let bus = &overview.status.bus;
-    CarrierView {
-        active: bus.active.clone(),
-        why: bus.why.clone(),
-        lost: bus.lost_by_redis,
-        redis: overview.redis.as_ref().map(|found| redis(found, trend)),
-    }
 }
 
 fn redis(redis: &RedisOverview, trend: &Trend) -> Redis {
