@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::access::{Bearer, Door, Need, Site, admitted, at_home, authenticated, welcomed};
+use super::access::{Bearer, Door, Need, Site, at_home, authenticated, guarded, welcomed};
 use super::metrics::metrics_router;
 use super::openapi::Document;
 #[cfg(test)]
@@ -61,8 +61,8 @@ pub(crate) fn tcp_router(state: State, public_url: &str, readers: MetricsReaders
     let (open_metrics, guarded_metrics) = match readers {
         MetricsReaders::Nobody => (Router::new(), Router::new()),
         MetricsReaders::TokenHolders => {
-            let guarded = metrics.route_layer(from_fn(all_collections));
-            (Router::new(), guarded)
+            let guard = |request: Request, next: Next| guarded(Need::ReadAll, request, next);
+            (Router::new(), metrics.route_layer(from_fn(guard)))
         }
         MetricsReaders::Everybody => (metrics, Router::new()),
     };
@@ -74,7 +74,7 @@ pub(crate) fn tcp_router(state: State, public_url: &str, readers: MetricsReaders
     let welcome = page::open().with_state(state.clone());
     let welcome = welcome.layer(from_fn_with_state(door.clone(), welcomed));
     let info = state.info.clone();
-    api(state, page::pages().router())
+    api(state, page::pages().finished().0)
         .merge(guarded_metrics)
         .layer(from_fn_with_state(door, authenticated))
         .merge(open)
@@ -235,14 +235,6 @@ fn probes_router(board: Board) -> Router {
         .route("/readyz", get(probes::readyz))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(board)
-}
-
-/// Lets in who may read what all collections have in common.
-async fn all_collections(request: Request, next: Next) -> Response {
-    match admitted(Need::ReadAll, &request) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
 }
 
 async fn not_found(request: Request) -> Problem {

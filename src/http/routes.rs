@@ -7,11 +7,10 @@ use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::{Next, from_fn};
-use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
 
 use super::State;
-use super::access::{Need, admitted};
+use super::access::{Need, guarded};
 use super::openapi::{About, Described, Description, Registered};
 
 /// What the document says of a route with this handler.
@@ -55,10 +54,7 @@ impl Routes {
         let guard = from_fn(move |request: Request, next: Next| {
             let described = described.clone();
             async move {
-                let response = match admitted(need, &request) {
-                    Ok(()) => next.run(request).await,
-                    Err(problem) => problem.into_response(),
-                };
+                let response = guarded(need, request, next).await;
                 let status = response.status().as_u16();
                 debug_assert!(
                     described.contains(&status),

@@ -19,6 +19,8 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::Extensions;
 use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 
 pub(super) use door::{Bearer, Door, at_home, authenticated, welcomed};
 pub(super) use forgery::CSRF_HEADER;
@@ -266,9 +268,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// That whoever sent `request` may use a route with this need.
-pub(super) fn admitted(need: Need, request: &Request) -> Result<(), Problem> {
-    need.admit(&Caller::of(request.extensions())?)
+/// Lets a request go on if whoever sent it may use a route with this need.
+pub(super) async fn guarded(need: Need, request: Request, next: Next) -> Response {
+    let caller = Caller::of(request.extensions());
+    match caller.and_then(|caller| need.admit(&caller)) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
 }
 
 #[cfg(test)]

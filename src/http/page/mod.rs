@@ -16,7 +16,6 @@ mod event;
 mod events;
 mod excerpt;
 mod frame;
-mod further;
 mod health;
 mod groups;
 mod html;
@@ -45,9 +44,17 @@ use routes::PageRoutes;
 /// The pages, for who is logged in.
 pub(super) fn pages() -> PageRoutes {
     use Need::{Operate, OperateAll, Read, ReadAll};
-    further::further(PageRoutes::default())
+    PageRoutes::default()
         .get(ReadAll, "/", overview::page)
         .get(ReadAll, "/parts/overview", overview::part)
+        .get(Read, "/search", search::page)
+        .get(Read, "/documents", documents::page)
+        .get(Read, "/documents/{*place}", document::page)
+        .get(Read, "/events", events::page)
+        .get(Read, "/events/{id}", event::page)
+        .get(ReadAll, "/audit", audit::page)
+        .get(ReadAll, "/health", health::page)
+        .get(ReadAll, "/settings", settings::page)
         .get(Operate, "/acts/dead/{id}/replay", acts::ask_replay_dead)
         .post(Operate, "/acts/dead/{id}/replay", acts::replay_dead)
         .get(Operate, "/acts/dead/{id}/drop", acts::ask_drop_dead)

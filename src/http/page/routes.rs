@@ -4,22 +4,18 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
-#[cfg(test)]
 use axum::http::Method;
 use axum::middleware::{Next, from_fn};
-use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
 
 use super::super::State;
-use super::super::access::{Need, admitted};
-#[cfg(test)]
+use super::super::access::{Need, guarded};
 use super::super::openapi::Registered;
 
 /// Pages that are being put together.
 #[derive(Default)]
 pub(in crate::http) struct PageRoutes {
     router: Router<State>,
-    #[cfg(test)]
     list: Vec<Registered>,
 }
 
@@ -30,11 +26,7 @@ impl PageRoutes {
         H: Handler<T, State>,
         T: 'static,
     {
-        #[cfg(test)]
-        let this = self.noted(Method::GET, need, path);
-        #[cfg(not(test))]
-        let this = self;
-        this.add(need, path, get(handler))
+        self.add(Registered::new(Method::GET, need, path), get(handler))
     }
 
     /// With one more that something is sent to.
@@ -43,36 +35,19 @@ impl PageRoutes {
         H: Handler<T, State>,
         T: 'static,
     {
-        #[cfg(test)]
-        let this = self.noted(Method::POST, need, path);
-        #[cfg(not(test))]
-        let this = self;
-        this.add(need, path, post(handler))
+        self.add(Registered::new(Method::POST, need, path), post(handler))
     }
 
-    fn add(mut self, need: Need, path: &'static str, served: MethodRouter<State>) -> Self {
-        let guard = from_fn(move |request: Request, next: Next| async move {
-            match admitted(need, &request) {
-                Ok(()) => next.run(request).await,
-                Err(problem) => problem.into_response(),
-            }
-        });
-        self.router = self.router.route(path, served.route_layer(guard));
+    fn add(mut self, page: Registered, served: MethodRouter<State>) -> Self {
+        let need = page.need;
+        let guard = from_fn(move |request: Request, next: Next| guarded(need, request, next));
+        self.router = self.router.route(page.path, served.route_layer(guard));
+        self.list.push(page);
         self
     }
 
-    #[cfg(test)]
-    fn noted(mut self, method: Method, need: Need, path: &'static str) -> Self {
-        self.list.push(Registered::new(method, need, path));
-        self
-    }
-
-    pub(in crate::http) fn router(self) -> Router<State> {
-        self.router
-    }
-
-    #[cfg(test)]
-    pub(in crate::http) fn list(&self) -> &[Registered] {
-        &self.list
+    /// What serves them, and what they are.
+    pub(in crate::http) fn finished(self) -> (Router<State>, Vec<Registered>) {
+        (self.router, self.list)
     }
 }

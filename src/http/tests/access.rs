@@ -1,13 +1,7 @@
 //! Every route is walked with each kind of token: none that forgets what it needs can be registered, and none lets out what
 //! is not for its caller.
 
-use std::net::SocketAddr;
-
-use axum::body::Body;
-use http_body_util::BodyExt;
-use hyper::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use hyper::service::Service;
-use hyper_util::service::TowerToHyperService;
+use hyper::header::WWW_AUTHENTICATE;
 
 use super::super::access::{Need, fresh_token};
 use super::super::openapi::Registered;
@@ -44,9 +38,7 @@ impl Network {
     pub(super) async fn page(&self, path: &str, token: &str) -> (u16, String) {
         let answer = self.call_for("text/html", Method::GET, path, Some(token));
         let answer = answer.await;
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        (status, String::from_utf8(body.to_vec()).unwrap())
+        (answer.status().as_u16(), text(answer).await)
     }
 
     async fn call_for(
@@ -57,27 +49,10 @@ impl Network {
         token: Option<&str>,
     ) -> Response<Body> {
         let [a, b] = self.calls.replace(self.calls.get() + 1).to_be_bytes();
-        let ends = Ends {
-            remote: SocketAddr::from(([10, 0, a, b], 4711)),
-            local: SocketAddr::from(([127, 0, 0, 1], 9870)),
-            tls: false,
-        };
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "localhost:9870")
-            .header("accept", accepted)
-            .extension(Peer {
-                uid: None,
-                ends: Some(ends),
-            });
-        if let Some(token) = token {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-        }
-        let request = request.body(Body::empty()).unwrap();
-        let service = TowerToHyperService::new(self.router.clone());
-        let called = timeout(Duration::from_secs(10), service.call(request));
-        called.await.expect("an answer begins").unwrap()
+        let mut headers = vec![("accept", accepted)];
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+        ask(&self.router, [10, 0, a, b], (method, path), &headers, "").await
     }
 
     async fn walk(&self, route: &Registered, token: Option<&str>) -> Response<Body> {
@@ -189,10 +164,8 @@ async fn a_limited_token_finds_nothing_of_other_collections_anywhere() {
     let event = daemon
         .publish(EventType::FileChanged, "docs/walrus.md")
         .await;
-    let why = Settlement::Permanent("the walrus bit".to_owned());
-    daemon
-        .settle(&event, AgentName::DocumentManagement, why)
-        .await;
+    let agent = AgentName::DocumentManagement;
+    daemon.fails(&event, agent, "the walrus bit").await;
     let limited = token(&daemon, TokenRole::Operate, Some(&["other"]));
     let all = token(&daemon, TokenRole::Read, None);
     let id = event.id.to_string();
@@ -216,8 +189,7 @@ async fn a_limited_token_finds_nothing_of_other_collections_anywhere() {
                 .call(route.method.clone(), &path, Some(&limited))
                 .await;
             let status = answer.status();
-            let body = answer.into_body().collect().await.unwrap().to_bytes();
-            let body = String::from_utf8(body.to_vec()).unwrap();
+            let body = text(answer).await;
             assert!(!body.contains("walrus"), "{route:?} {status}: {body}");
             assert!(!body.contains("docs/"), "{route:?} {status}: {body}");
             if route.path.contains("{id}") {
@@ -225,8 +197,7 @@ async fn a_limited_token_finds_nothing_of_other_collections_anywhere() {
             }
             if route.method == Method::GET {
                 let answer = network.call(Method::GET, &path, Some(&all)).await;
-                let body = answer.into_body().collect().await.unwrap().to_bytes();
-                found += usize::from(String::from_utf8_lossy(&body).contains("walrus"));
+                found += usize::from(text(answer).await.contains("walrus"));
             }
         }
     }
@@ -252,17 +223,7 @@ async fn a_search_of_a_limited_token_is_limited() {
 async fn a_search_that_waits_does_not_tell_a_limited_token_of_other_collections() {
     let daemon = Daemon::new();
     let network = Network::of(&daemon);
-    let empty = crate::index::Answer {
-        hits: Vec::new(),
-        listed: 0,
-        about: false,
-        nearest: Vec::new(),
-        legs: Vec::new(),
-        corrected: Vec::new(),
-        cut: false,
-        without_store: false,
-        took: Duration::ZERO,
-    };
+    let empty = answer(Vec::new());
     daemon.state.scans.report(|progress| {
         progress.roots = vec![RootReport {
             collection: "docs".to_owned(),
@@ -283,15 +244,14 @@ async fn a_search_that_waits_does_not_tell_a_limited_token_of_other_collections(
             markers.end(markers.begin());
         };
         let (answer, ()) = tokio::join!(search, marker);
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let answer: Value = serde_json::from_str(&text(answer).await).unwrap();
         answer["missing"].clone()
     };
     let all = token(&daemon, TokenRole::Read, None);
     let limited = token(&daemon, TokenRole::Read, Some(&["other"]));
     let told = missing(&all).await.to_string();
     assert!(told.contains("docs"), "{told}");
-    assert_eq!(missing(&limited).await, serde_json::Value::Null);
+    assert_eq!(missing(&limited).await, Value::Null);
 
     // What an agent gave up on is told to those who may know of it, and nobody stops waiting for the rest because of it.
     daemon
@@ -308,5 +268,5 @@ async fn a_search_that_waits_does_not_tell_a_limited_token_of_other_collections(
         let told = missing(token).await.to_string();
         assert!(told.contains("docs/walrus.md cannot become"), "{told}");
     }
-    assert_eq!(missing(&limited).await, serde_json::Value::Null);
+    assert_eq!(missing(&limited).await, Value::Null);
 }

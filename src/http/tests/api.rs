@@ -4,8 +4,6 @@ use super::*;
 use crate::http::wire::DATA_DIR_HEADER;
 use crate::http::wire::{Condition, Freshness, ProblemKind};
 use crate::index::{Boost, HitPlace, IndexHit, Within};
-use crate::runtime::AgentState;
-use crate::store::Effect;
 
 #[tokio::test]
 async fn every_answer_names_the_daemon_and_every_error_is_a_problem() {
@@ -73,7 +71,7 @@ async fn status_counts_what_is_owed_and_says_what_is_wrong() {
     let event = daemon.publish(EventType::ScanRequested, "docs").await;
     daemon
         .serving(async {
-            let status: wire::Status = daemon.client.get(&Target::new("/status")).await.unwrap();
+            let status: wire::Status = daemon.get("/status").await;
             assert_eq!(
                 (status.state, status.bus.owed, status.bus.active.as_str()),
                 (Condition::Running, 2, "embedded")
@@ -82,35 +80,14 @@ async fn status_counts_what_is_owed_and_says_what_is_wrong() {
             assert!(status.agents["change_detection"].oldest_owed_s.is_some());
             assert_eq!(status.agents["rag"].oldest_owed_s, None);
 
-            daemon
-                .settle(
-                    &event,
-                    AgentName::ChangeDetection,
-                    Settlement::Permanent("no".to_owned()),
-                )
-                .await;
-            daemon
-                .state
-                .board
-                .update(AgentName::Rag, |a| a.state = AgentState::Parked);
-            let status: wire::Status = daemon.client.get(&Target::new("/status")).await.unwrap();
+            daemon.fails(&event, AgentName::ChangeDetection, "no").await;
+            daemon.agent_is(AgentName::Rag, AgentState::Parked);
+            let status: wire::Status = daemon.get("/status").await;
             assert_eq!(status.state, Condition::Degraded);
             assert_eq!(status.wrong.len(), 2, "{:?}", status.wrong);
-            assert_eq!(
-                daemon
-                    .raw(Method::GET, "/readyz", Bytes::new())
-                    .await
-                    .status(),
-                503
-            );
-            assert_eq!(
-                daemon
-                    .raw(Method::GET, "/livez", Bytes::new())
-                    .await
-                    .status(),
-                200
-            );
-            let agents: wire::AgentList = daemon.client.get(&Target::new("/agents")).await.unwrap();
+            assert_eq!(daemon.status_of(Method::GET, "/readyz").await, 503);
+            assert_eq!(daemon.status_of(Method::GET, "/livez").await, 200);
+            let agents: wire::AgentList = daemon.get("/agents").await;
             assert_eq!(agents.agents.len(), AgentName::ALL.len());
         })
         .await;
@@ -120,7 +97,7 @@ async fn status_counts_what_is_owed_and_says_what_is_wrong() {
 async fn freshness_is_now_only_while_nothing_is_pending_after_a_first_scan() {
     let daemon = Daemon::new();
     let fresh = || async {
-        let status: wire::Status = daemon.client.get(&Target::new("/status")).await.unwrap();
+        let status: wire::Status = daemon.get("/status").await;
         status.freshness
     };
     daemon
@@ -133,15 +110,7 @@ async fn freshness_is_now_only_while_nothing_is_pending_after_a_first_scan() {
                 began_at,
                 files: 0,
             };
-            daemon
-                .state
-                .store
-                .submit(vec![ended], Vec::new())
-                .await
-                .unwrap()
-                .committed()
-                .await
-                .unwrap();
+            daemon.write(vec![ended], Vec::new()).await;
             let unnoticed = fresh().await.complete_to.unwrap();
             assert!(Millis::parse(&unnoticed).unwrap() <= Millis(began_at));
             daemon.state.scans.report(|p| p.caught_up = true);
@@ -160,11 +129,7 @@ async fn freshness_is_now_only_while_nothing_is_pending_after_a_first_scan() {
             let found = fresh().await;
             assert_eq!((found.complete_to, found.pending), (complete_to, 1));
             daemon
-                .settle(
-                    &event,
-                    AgentName::DocumentManagement,
-                    Settlement::Permanent("no".to_owned()),
-                )
+                .fails(&event, AgentName::DocumentManagement, "no")
                 .await;
             let found = fresh().await;
             assert_eq!((found.pending, found.failed), (0, 1));
@@ -207,24 +172,13 @@ async fn search_gives_marks_places_and_freshness() {
             let target = Target::new("/search")
                 .with("q", Some("words & more"))
                 .with("limit", Some("3"));
-            let refused = problem(
-                daemon
-                    .client
-                    .get::<wire::SearchAnswer>(&target)
-                    .await
-                    .unwrap_err(),
-            );
+            let refused = daemon.refused(&target).await;
             assert!(refused.is(ProblemKind::IndexNotReady));
             *daemon.search.answer.lock().unwrap() = Ok(Answer {
-                listed: 1,
-                about: true,
                 nearest: vec![hit.clone()],
-                hits: vec![hit],
                 legs: vec!["keyword", "vector"],
-                corrected: Vec::new(),
-                cut: false,
-                without_store: false,
                 took: Duration::from_micros(1500),
+                ..answer(vec![hit])
             });
             let answer: wire::SearchAnswer = daemon.client.get(&target).await.unwrap();
             assert_eq!((answer.took_ms, answer.legs.len()), (1.5, 2));
@@ -274,8 +228,7 @@ async fn search_gives_marks_places_and_freshness() {
                 let wrong = Target::new("/search")
                     .with("q", Some("x"))
                     .with(name, Some(value));
-                let refused = daemon.client.get::<wire::SearchAnswer>(&wrong).await;
-                let refused = problem(refused.unwrap_err());
+                let refused = daemon.refused(&wrong).await;
                 assert!(refused.is(ProblemKind::BadRequest), "{name} {value}");
             }
         })
@@ -294,15 +247,8 @@ async fn one_request_too_many_is_told_so_and_what_is_over_soon_is_still_served()
             let one_more = daemon.client.lines(&Target::new("/tail")).await;
             let busy = problem(one_more.err().unwrap());
             assert!(busy.is(ProblemKind::Busy));
-            let status = Target::new("/status");
-            daemon.client.get::<wire::Status>(&status).await.unwrap();
-            assert_eq!(
-                daemon
-                    .raw(Method::GET, "/livez", Bytes::new())
-                    .await
-                    .status(),
-                200
-            );
+            daemon.get::<wire::Status>("/status").await;
+            assert_eq!(daemon.status_of(Method::GET, "/livez").await, 200);
             drop(tails);
             // The permits come back when the server sees that the clients are gone.
             loop {

@@ -2,10 +2,10 @@
 
 use super::access::{Network, token};
 use super::*;
-use crate::index::{HitPlace, IndexHit};
+use crate::index::HitPlace;
 use crate::store::{
-    AuditRecord, Capture, Detector, Digest, DocumentState, DocumentVersion, Effect, FileStat,
-    IssueClosed, IssueOpened, Severity, TokenRole,
+    AuditRecord, Detector, DocumentState, DocumentVersion, IssueClosed, IssueOpened, Severity,
+    TokenRole,
 };
 
 const TEXT: &str = "# <i>Walrus</i>\n\n\u{202e}<script>alert(1)</script>\n";
@@ -21,14 +21,7 @@ fn assert_safe(path: &str, page: &str) {
 async fn furnished() -> (Daemon, Event) {
     let daemon = Daemon::new();
     let (path, digest) = (b"<i>walrus.md".to_vec(), Digest::of(TEXT.as_bytes()));
-    let capture = Effect::Capture(Capture {
-        collection: "docs".to_owned(),
-        path: path.clone(),
-        digest: digest.clone(),
-        stat: FileStat::default(),
-        packed: Some(crate::store::pack(TEXT.as_bytes())),
-        previous: None,
-    });
+    let capture = captured(&path, TEXT.as_bytes());
     let version = Effect::Document(DocumentVersion {
         document: "id".to_owned(),
         collection: "docs".to_owned(),
@@ -67,44 +60,32 @@ async fn furnished() -> (Daemon, Event) {
         Effect::IssueClosed(closed),
         Effect::Audit(record),
     ];
-    let submitted = daemon.state.store.submit(effects, Vec::new()).await;
-    submitted.unwrap().committed().await.unwrap();
-    let why = Settlement::Permanent("the <b>walrus \"bit\"</b>".to_owned());
-    daemon
-        .settle(&event, AgentName::DocumentManagement, why)
-        .await;
-    *daemon.search.answer.lock().unwrap() = Ok(answer());
+    daemon.write(effects, Vec::new()).await;
+    let why = "the <b>walrus \"bit\"</b>";
+    let agent = AgentName::DocumentManagement;
+    daemon.fails(&event, agent, why).await;
+    *daemon.search.answer.lock().unwrap() = Ok(answer(vec![hit()]));
     (daemon, event)
 }
 
-fn answer() -> Answer {
-    Answer {
-        hits: vec![IndexHit {
-            place: HitPlace {
-                collection: "docs".to_owned(),
-                path: b"<i>walrus.md".to_vec(),
-                first_line: 1,
-                last_line: 3,
-                digest: String::new(),
-            },
-            heading: "<i>Walrus</i>".to_owned(),
-            text: TEXT.trim_end().to_owned(),
-            score: 0.5,
-            keyword: 0.6,
-            vector: 0.4,
-            boosts: Vec::new(),
-            more: 0,
-            marks: std::iter::once(5..11).collect(),
-            also: Vec::new(),
-        }],
-        listed: 1,
-        about: true,
-        nearest: Vec::new(),
-        legs: vec!["keyword"],
-        corrected: Vec::new(),
-        cut: false,
-        without_store: false,
-        took: Duration::from_millis(2),
+fn hit() -> IndexHit {
+    IndexHit {
+        place: HitPlace {
+            collection: "docs".to_owned(),
+            path: b"<i>walrus.md".to_vec(),
+            first_line: 1,
+            last_line: 3,
+            digest: String::new(),
+        },
+        heading: "<i>Walrus</i>".to_owned(),
+        text: TEXT.trim_end().to_owned(),
+        score: 0.5,
+        keyword: 0.6,
+        vector: 0.4,
+        boosts: Vec::new(),
+        more: 0,
+        marks: std::iter::once(5..11).collect(),
+        also: Vec::new(),
     }
 }
 
@@ -228,8 +209,7 @@ async fn lists_go_on_where_they_end_and_say_how_far_was_searched() {
         NewEvent::root(EventType::ScanRequested, "test", subject, json!({}))
     };
     let events = (0..120).map(new).collect();
-    let submitted = daemon.state.store.submit(Vec::new(), events).await;
-    submitted.unwrap().committed().await.unwrap();
+    daemon.write(Vec::new(), events).await;
     let mut path = "/events?type=scan.requested".to_owned();
     let mut subjects = Vec::new();
     loop {
@@ -265,7 +245,7 @@ async fn a_chain_is_told_from_its_first_event_to_its_last() {
             ..NewEvent::root(kind, "test", subject, json!({}))
         };
         let id = daemon.state.store.publish(new).await.unwrap().id;
-        chain.push(daemon.state.store.event(id).await.unwrap().unwrap().0);
+        chain.push(daemon.event(id).await);
     }
     for event in &chain {
         let (_, page) = network.page(&format!("/events/{}", event.id), &read).await;

@@ -1,15 +1,10 @@
 //! Documents, events, dead letters and the audit log.
 
-use serde_json::Value;
-
 use super::*;
 use crate::http::wire::{
     AuditVerdict, DeadList, EventView, HealthList, History, JobList, ProblemKind,
 };
-use crate::store::{
-    AuditRecord, Capture, Digest, DocumentState, DocumentVersion, Effect, FileStat, FileState,
-    ManifestEntry,
-};
+use crate::store::{AuditRecord, DocumentState, DocumentVersion, FileState, ManifestEntry};
 
 fn entry(path: String, state: FileState) -> ManifestEntry {
     ManifestEntry {
@@ -33,25 +28,10 @@ async fn documents_are_listed_over_many_pages_and_by_state() {
         };
         Effect::List(entry(format!("{n:04}"), state))
     });
-    daemon
-        .state
-        .store
-        .submit(entries.collect(), Vec::new())
-        .await
-        .unwrap()
-        .committed()
-        .await
-        .unwrap();
+    daemon.write(entries.collect(), Vec::new()).await;
     daemon
         .serving(async {
-            let all = all_lines(
-                daemon
-                    .client
-                    .lines(&Target::new("/documents"))
-                    .await
-                    .unwrap(),
-            )
-            .await;
+            let all = daemon.all(&Target::new("/documents")).await;
             let paths: Vec<String> = all
                 .iter()
                 .map(|d| d["path"].as_str().unwrap().to_owned())
@@ -61,18 +41,14 @@ async fn documents_are_listed_over_many_pages_and_by_state() {
                 (0..2500).map(|n| format!("{n:04}")).collect::<Vec<_>>()
             );
             let target = Target::new("/documents").with("state", Some("unreadable"));
-            let one = all_lines(daemon.client.lines(&target).await.unwrap()).await;
+            let one = daemon.all(&target).await;
             assert_eq!(one.len(), 1);
             assert_eq!(
                 (&one[0]["path"], &one[0]["digest"]),
                 (&json!("2400"), &Value::Null)
             );
             let none = Target::new("/documents").with("state", Some("stored"));
-            assert!(
-                all_lines(daemon.client.lines(&none).await.unwrap())
-                    .await
-                    .is_empty()
-            );
+            assert!(daemon.all(&none).await.is_empty());
         })
         .await;
 }
@@ -96,29 +72,13 @@ fn version(digest: &Digest, number: u32) -> Effect {
 async fn history_tells_versions_and_why_there_are_none() {
     let daemon = Daemon::new();
     let digest = Digest::of(b"text");
-    let capture = Effect::Capture(Capture {
-        collection: "docs".to_owned(),
-        path: b"a.md".to_vec(),
-        digest: digest.clone(),
-        stat: FileStat::default(),
-        packed: Some(crate::store::pack(b"text")),
-        previous: None,
-    });
     let effects = vec![
-        capture,
+        captured(b"a.md", b"text"),
         version(&digest, 1),
         version(&digest, 2),
         Effect::List(entry("b.bin".to_owned(), FileState::Unsupported)),
     ];
-    daemon
-        .state
-        .store
-        .submit(effects, Vec::new())
-        .await
-        .unwrap()
-        .committed()
-        .await
-        .unwrap();
+    daemon.write(effects, Vec::new()).await;
     daemon
         .serving(async {
             let of = |of| Target::new("/documents/history").with("of", Some(of));
@@ -138,21 +98,9 @@ async fn history_tells_versions_and_why_there_are_none() {
                 ),
                 ("stored", digest.as_str())
             );
-            let none = problem(
-                daemon
-                    .client
-                    .get::<History>(&of("docs/b.bin"))
-                    .await
-                    .unwrap_err(),
-            );
+            let none = daemon.refused(&of("docs/b.bin")).await;
             assert_eq!(none.detail, "docs/b.bin is not a document: no");
-            let never = problem(
-                daemon
-                    .client
-                    .get::<History>(&of("docs/c.md"))
-                    .await
-                    .unwrap_err(),
-            );
+            let never = daemon.refused(&of("docs/c.md")).await;
             assert!(never.is(ProblemKind::NotFound));
         })
         .await;
@@ -169,36 +117,24 @@ async fn events_are_listed_newest_first_over_many_pages_and_shown() {
             json!({}),
         )
     });
-    daemon
-        .state
-        .store
-        .submit(Vec::new(), events.collect())
-        .await
-        .unwrap()
-        .committed()
-        .await
-        .unwrap();
+    daemon.write(Vec::new(), events.collect()).await;
     let other = daemon.publish(EventType::JobRequested, "job/health").await;
     daemon
         .serving(async {
-            let all = all_lines(daemon.client.lines(&Target::new("/events")).await.unwrap()).await;
+            let all = daemon.all(&Target::new("/events")).await;
             let seqs: Vec<u64> = all.iter().map(|e| e["seq"].as_u64().unwrap()).collect();
             assert_eq!(seqs.len(), 1501);
             assert!(seqs.windows(2).all(|two| two[0] > two[1]));
             let some = Target::new("/events")
                 .with("type", Some("scan.requested"))
                 .with("limit", Some("1200"));
-            let some = all_lines(daemon.client.lines(&some).await.unwrap()).await;
+            let some = daemon.all(&some).await;
             assert_eq!(
                 (some.len(), &some[1199]["subject"]),
                 (1200, &json!("docs/300"))
             );
 
-            let shown: EventView = daemon
-                .client
-                .get(&Target::new("/events").segment(&other.id.to_string()))
-                .await
-                .unwrap();
+            let shown: EventView = daemon.get(&format!("/events/{}", other.id)).await;
             let agents: Vec<&str> = shown.deliveries.iter().map(|d| d.agent.as_str()).collect();
             assert_eq!(agents, ["logging_audit", "scheduler"]);
             assert_eq!(shown.event.subject, "job/health");
@@ -224,13 +160,7 @@ async fn tail_gives_what_comes_and_ends_with_the_server() {
         })
         .await;
     // Told to stop while a tail waits, the server ends within its grace.
-    let listener = bind(&daemon.socket, "").await.unwrap();
-    let server = serve(
-        listener,
-        router(daemon.state.clone()),
-        daemon.state.stop.clone(),
-        ClientTimeouts::default(),
-    );
+    let server = daemon.server().await;
     let client = async {
         let mut tail = daemon.client.lines(&Target::new("/tail")).await.unwrap();
         daemon.state.stop.cancel();
@@ -253,13 +183,10 @@ async fn a_replay_is_recorded_before_it_is_done() {
             let replay = Target::new("/dead")
                 .segment(&event.id.to_string())
                 .segment("replay");
-            let early = problem(
-                daemon
-                    .client
-                    .post::<wire::Replayed>(&replay)
-                    .await
-                    .unwrap_err(),
-            );
+            let refused = async |target: &Target| {
+                problem(daemon.client.post::<Value>(target).await.unwrap_err())
+            };
+            let early = refused(&replay).await;
             assert!(early.is(ProblemKind::NotFound), "{early:?}");
             assert_eq!(
                 head(&daemon),
@@ -268,13 +195,9 @@ async fn a_replay_is_recorded_before_it_is_done() {
             );
 
             daemon
-                .settle(
-                    &event,
-                    AgentName::ChangeDetection,
-                    Settlement::Permanent("it broke".to_owned()),
-                )
+                .fails(&event, AgentName::ChangeDetection, "it broke")
                 .await;
-            let list: DeadList = daemon.client.get(&Target::new("/dead")).await.unwrap();
+            let list: DeadList = daemon.get("/dead").await;
             assert_eq!(
                 (list.dead.len(), list.total, list.dead[0].attempts),
                 (1, 1, 1)
@@ -282,37 +205,23 @@ async fn a_replay_is_recorded_before_it_is_done() {
             assert_eq!(list.dead[0].errors[0]["error"], "it broke");
 
             let wrong = replay.clone().with("agent", Some("rag"));
-            assert!(
-                problem(
-                    daemon
-                        .client
-                        .post::<wire::Replayed>(&wrong)
-                        .await
-                        .unwrap_err()
-                )
-                .is(ProblemKind::NotFound)
-            );
+            assert!(refused(&wrong).await.is(ProblemKind::NotFound));
             let done: wire::Replayed = daemon
                 .client
                 .post(&replay.with("agent", Some("change_detection")))
                 .await
                 .unwrap();
             assert_eq!(done.replayed, 1);
-            let acted = all_lines(
-                daemon
-                    .client
-                    .lines(&Target::new("/events").with("type", Some("operator.acted")))
-                    .await
-                    .unwrap(),
-            )
-            .await;
+            let acted = daemon
+                .all(&Target::new("/events").with("type", Some("operator.acted")))
+                .await;
             assert_eq!(acted.len(), 1);
             assert_eq!(acted[0]["data"]["uid"], rustix::process::getuid().as_raw());
             assert_eq!(
                 (&acted[0]["source"], &acted[0]["subject"]),
                 (&json!("control"), &json!("docs"))
             );
-            let list: DeadList = daemon.client.get(&Target::new("/dead")).await.unwrap();
+            let list: DeadList = daemon.get("/dead").await;
             assert_eq!((list.dead.len(), list.total), (0, 0));
         })
         .await;
@@ -327,18 +236,10 @@ async fn the_audit_log_is_printed_with_hashes_and_verified() {
             body: format!("{{\"event\":\"{n}\"}}"),
         })
     });
-    daemon
-        .state
-        .store
-        .submit(records.collect(), Vec::new())
-        .await
-        .unwrap()
-        .committed()
-        .await
-        .unwrap();
+    daemon.write(records.collect(), Vec::new()).await;
     daemon
         .serving(async {
-            let all = all_lines(daemon.client.lines(&Target::new("/audit")).await.unwrap()).await;
+            let all = daemon.all(&Target::new("/audit")).await;
             assert_eq!(
                 all.iter()
                     .map(|r| r["n"].as_u64().unwrap())
@@ -346,19 +247,11 @@ async fn the_audit_log_is_printed_with_hashes_and_verified() {
                 (1..=1200).collect::<Vec<_>>()
             );
             assert_eq!(all[0]["hash"].as_str().unwrap().len(), 64);
-            let verdict: AuditVerdict = daemon
-                .client
-                .get(&Target::new("/audit/verify"))
-                .await
-                .unwrap();
+            let verdict: AuditVerdict = daemon.get("/audit/verify").await;
             assert_eq!((verdict.intact, verdict.records), (true, Some(1200)));
-            let jobs: JobList = daemon.client.get(&Target::new("/jobs")).await.unwrap();
+            let jobs: JobList = daemon.get("/jobs").await;
             assert!(jobs.jobs.is_empty());
-            let health: HealthList = daemon
-                .client
-                .get(&Target::new("/health").with("all", Some("true")))
-                .await
-                .unwrap();
+            let health: HealthList = daemon.get("/health?all=true").await;
             assert!(health.issues.is_empty());
         })
         .await;

@@ -12,13 +12,19 @@ mod publish;
 mod wait;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::body::Body;
 use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::service::Service;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use serde_json::json;
+use hyper_util::service::TowerToHyperService;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -26,8 +32,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::bus::{CarrierChoice, Monitor};
-use crate::event::{AgentName, Event, EventType, NewEvent, Seq, Subject};
-use crate::store::{Closer, Incarnation, Outcome, RetryPolicy, Settlement, StoreOptions};
+use crate::event::{AgentName, Event, EventId, EventType, NewEvent, Seq, Subject};
+use crate::index::IndexHit;
+use crate::runtime::AgentState;
+use crate::store::tests::{options, settle_key, write};
+use crate::store::{Capture, Closer, Digest, Effect, FileStat, Outcome, Settlement};
 
 /// A search that gives what it was told to give.
 struct PlayedSearch {
@@ -68,21 +77,6 @@ struct Daemon {
     _closer: Closer,
 }
 
-fn options() -> StoreOptions {
-    StoreOptions {
-        retry: RetryPolicy {
-            max_retries: 0,
-            backoff_min: Duration::from_millis(1),
-            backoff_max: Duration::from_millis(1),
-        },
-        event_size: 64 * 1024,
-        ledger_keep: Duration::from_secs(3600),
-        ledger_keep_events: 100_000,
-        versions: 20,
-        agents: AgentName::ALL.to_vec(),
-    }
-}
-
 /// What does not change, of a daemon that serves so many requests at once.
 pub(super) fn info(requests: usize) -> Info {
     Info {
@@ -118,7 +112,7 @@ impl Daemon {
         let board = Board::new(AgentName::ALL);
         board.enter(Phase::Running);
         for agent in AgentName::ALL {
-            board.update(*agent, |a| a.state = crate::runtime::AgentState::Running);
+            board.update(*agent, |a| a.state = AgentState::Running);
         }
         let ready = FollowerState {
             ready: true,
@@ -170,15 +164,20 @@ impl Daemon {
         }
     }
 
-    /// Serves while `test` runs; both within a deadline.
-    async fn serving<T>(&self, test: impl Future<Output = T>) -> T {
+    /// What serves on the socket, which is there from now on, until the daemon stops.
+    async fn server(&self) -> impl Future<Output = ()> {
         let listener = bind(&self.socket, "").await.unwrap();
-        let server = serve(
+        serve(
             listener,
             router(self.state.clone()),
             self.state.stop.clone(),
             self.state.info.timeouts,
-        );
+        )
+    }
+
+    /// Serves while `test` runs; both within a deadline.
+    async fn serving<T>(&self, test: impl Future<Output = T>) -> T {
+        let server = self.server().await;
         let both = async {
             tokio::select! {
                 () = server => panic!("the server ended before the test"),
@@ -194,25 +193,56 @@ impl Daemon {
         let subject = Subject::parse(subject).unwrap();
         let new = NewEvent::root(kind, "test", subject, json!({}));
         let published = self.state.store.publish(new).await.unwrap();
-        self.state
-            .store
-            .event(published.id)
-            .await
-            .unwrap()
-            .unwrap()
-            .0
+        self.event(published.id).await
+    }
+
+    async fn event(&self, id: EventId) -> Event {
+        let found = self.state.store.event(id).await.unwrap();
+        found.unwrap().0
     }
 
     /// Settles a delivery as the runner would.
     async fn settle(&self, event: &Event, agent: AgentName, settlement: Settlement) {
-        let fence = Incarnation::begin().flight(crate::store::FlightRight::Free);
-        let pending = self
-            .state
-            .store
-            .settle(event.key(agent), fence, settlement, "test")
-            .await
-            .unwrap();
-        pending.committed().await.unwrap();
+        let settled = settle_key(&self.state.store, event.key(agent), settlement);
+        settled.await.unwrap();
+    }
+
+    /// A delivery fails for good.
+    async fn fails(&self, event: &Event, agent: AgentName, why: &str) {
+        let failure = Settlement::Permanent(why.to_owned());
+        self.settle(event, agent, failure).await;
+    }
+
+    async fn write(&self, effects: Vec<Effect>, events: Vec<NewEvent>) {
+        write(&self.state.store, effects, events).await;
+    }
+
+    fn agent_is(&self, agent: AgentName, state: AgentState) {
+        self.state.board.update(agent, |a| a.state = state);
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
+        self.client.get(&Target::new(path)).await.unwrap()
+    }
+
+    /// Why this is not answered.
+    async fn refused(&self, target: &Target) -> wire::Problem {
+        problem(self.client.get::<Value>(target).await.unwrap_err())
+    }
+
+    /// Every line of an answer that ends.
+    async fn all(&self, target: &Target) -> Vec<Value> {
+        let mut lines = self.client.lines(target).await.unwrap();
+        let mut all = Vec::new();
+        while let Some(line) = lines.next().await.unwrap() {
+            all.push(serde_json::from_slice(&line).unwrap());
+        }
+        all
+    }
+
+    async fn status_of(&self, method: Method, path: &str) -> u16 {
+        let response = self.raw(method, path, Bytes::new()).await;
+        response.status().as_u16()
     }
 
     /// A raw request; gives status, headers and body.
@@ -229,10 +259,7 @@ impl Daemon {
             .unwrap();
         let exchange = async {
             let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
-            let bytes = http_body_util::BodyExt::collect(body)
-                .await
-                .unwrap()
-                .to_bytes();
+            let bytes = body.collect().await.unwrap().to_bytes();
             Response::from_parts(parts, bytes.to_vec())
         };
         tokio::pin!(connection, exchange);
@@ -242,6 +269,41 @@ impl Daemon {
         }
         exchange.await
     }
+}
+
+/// What is answered to a request over TCP that comes from this address, without a connection.
+async fn ask(
+    router: &axum::Router,
+    from: [u8; 4],
+    (method, path): (Method, &str),
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Response<Body> {
+    let ends = Ends {
+        remote: SocketAddr::from((from, 4711)),
+        local: SocketAddr::from(([127, 0, 0, 1], 9870)),
+        tls: false,
+    };
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost:9870")
+        .extension(Peer {
+            uid: None,
+            ends: Some(ends),
+        });
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::from(body.to_owned())).unwrap();
+    let service = TowerToHyperService::new(router.clone());
+    let called = timeout(Duration::from_secs(30), service.call(request));
+    called.await.expect("an answer begins").unwrap()
+}
+
+async fn text(answer: Response<Body>) -> String {
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(body.to_vec()).unwrap()
 }
 
 fn problem(error: ClientError) -> wire::Problem {
@@ -263,12 +325,31 @@ async fn until(mut holds: impl FnMut() -> bool) {
         .expect("the condition comes true");
 }
 
-async fn all_lines(mut lines: LineStream) -> Vec<serde_json::Value> {
-    let mut all = Vec::new();
-    while let Some(line) = lines.next().await.unwrap() {
-        all.push(serde_json::from_slice(&line).unwrap());
+/// A file of `docs` with its bytes.
+fn captured(path: &[u8], bytes: &[u8]) -> Effect {
+    Effect::Capture(Capture {
+        collection: "docs".to_owned(),
+        path: path.to_vec(),
+        digest: Digest::of(bytes),
+        stat: FileStat::default(),
+        packed: Some(crate::store::pack(bytes)),
+        previous: None,
+    })
+}
+
+/// An answer with these hits, listed as one.
+fn answer(hits: Vec<IndexHit>) -> Answer {
+    Answer {
+        listed: hits.len(),
+        hits,
+        about: true,
+        nearest: Vec::new(),
+        legs: vec!["keyword"],
+        corrected: Vec::new(),
+        cut: false,
+        without_store: false,
+        took: Duration::from_millis(2),
     }
-    all
 }
 
 fn head(daemon: &Daemon) -> Seq {

@@ -5,10 +5,6 @@ use futures_util::future::join_all;
 use super::*;
 use crate::http::wire::{FigureHistory, Overview, Status};
 
-async fn get<T: serde::de::DeserializeOwned>(daemon: &Daemon, path: &str) -> T {
-    daemon.client.get(&Target::new(path)).await.unwrap()
-}
-
 /// The next event of a stream: its name, and its data.
 async fn next_event(lines: &mut LineStream) -> (String, String) {
     let (mut name, mut data) = (String::new(), String::new());
@@ -30,13 +26,12 @@ async fn an_overview_has_the_numbers_of_the_status_and_what_became_of_a_delivery
     let event = daemon
         .publish(EventType::FileChanged, "docs/walrus.md")
         .await;
-    let why = Settlement::Permanent("the walrus bit".to_owned());
     let agent = AgentName::DocumentManagement;
-    daemon.settle(&event, agent, why).await;
+    daemon.fails(&event, agent, "the walrus bit").await;
     daemon
         .serving(async {
-            let status: Status = get(&daemon, "/status").await;
-            let overview: Overview = get(&daemon, "/overview").await;
+            let status: Status = daemon.get("/status").await;
+            let overview: Overview = daemon.get("/overview").await;
             assert_eq!(overview.status.bus, status.bus);
             assert_eq!(overview.status.wrong, status.wrong);
             assert_eq!(overview.dead.total, 1);
@@ -79,13 +74,7 @@ async fn all_who_look_at_once_share_one_look() {
 #[tokio::test]
 async fn a_stream_begins_with_both_tells_what_changes_and_says_that_it_ends() {
     let daemon = Daemon::new();
-    let listener = bind(&daemon.socket, "").await.unwrap();
-    let server = serve(
-        listener,
-        router(daemon.state.clone()),
-        daemon.state.stop.clone(),
-        ClientTimeouts::default(),
-    );
+    let server = daemon.server().await;
     let client = async {
         let target = Target::new("/overview/stream");
         let mut lines = daemon.client.lines(&target).await.unwrap();

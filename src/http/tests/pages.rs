@@ -1,12 +1,6 @@
 //! The pages of the dashboard: who gets them, with which headers, and that nothing is done that no page of docent asked for.
 
-use std::net::SocketAddr;
-
-use axum::body::Body;
-use http_body_util::BodyExt;
 use hyper::header::{COOKIE, HeaderMap, ORIGIN, SET_COOKIE};
-use hyper::service::Service;
-use hyper_util::service::TowerToHyperService;
 
 use super::super::access::{Need, SessionOwner};
 use super::super::openapi::Registered;
@@ -45,26 +39,7 @@ impl Site {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Response<Body> {
-        let ends = Ends {
-            remote: SocketAddr::from(([127, 0, 0, 1], 4711)),
-            local: SocketAddr::from(([127, 0, 0, 1], 9870)),
-            tls: false,
-        };
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "localhost:9870")
-            .extension(Peer {
-                uid: None,
-                ends: Some(ends),
-            });
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Body::from(body.to_owned())).unwrap();
-        let service = TowerToHyperService::new(self.router.clone());
-        let called = timeout(Duration::from_secs(30), service.call(request));
-        called.await.expect("an answer begins").unwrap()
+        super::ask(&self.router, [127, 0, 0, 1], (method, path), headers, body).await
     }
 
     fn login(&self, role: TokenRole) -> String {
@@ -100,11 +75,6 @@ impl Site {
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const HTML: (&str, &str) = ("accept", "text/html,*/*");
-
-async fn text(answer: Response<Body>) -> String {
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
-    String::from_utf8(body.to_vec()).unwrap()
-}
 
 /// Where a route is called.
 fn path_of(route: &Registered) -> String {
@@ -146,9 +116,8 @@ fn is_guarded(headers: &HeaderMap) {
 async fn every_page_has_the_headers_that_guard_it_whoever_asks() {
     let site = Site::new();
     let visitor = site.enter(TokenRole::Operate).await;
-    let routes = pages();
+    let routes = pages().finished().1;
     let paths = routes
-        .list()
         .iter()
         .filter(|r| r.method == Method::GET)
         .map(path_of);
@@ -194,8 +163,8 @@ async fn every_page_has_the_headers_that_guard_it_whoever_asks() {
 #[tokio::test]
 async fn whoever_is_not_logged_in_is_told_how_to_and_nothing_else() {
     let site = Site::new();
-    let routes = pages();
-    for route in routes.list() {
+    let routes = pages().finished().1;
+    for route in &routes {
         let path = path_of(route);
         let answer = site.ask(route.method.clone(), &path, &[HTML], "").await;
         assert_eq!(answer.status(), 401, "{route:?}");
@@ -241,8 +210,8 @@ async fn nothing_is_done_that_no_page_of_this_login_asked_for() {
     let site = Site::new();
     let reader = site.enter(TokenRole::Read).await;
     let operator = site.enter(TokenRole::Operate).await;
-    let routes = pages();
-    let of_pages = routes.list().iter().map(|r| (r.clone(), path_of(r)));
+    let routes = pages().finished().1;
+    let of_pages = routes.iter().map(|r| (r.clone(), path_of(r)));
     let of_api = registered().into_iter().map(|r| {
         let path = format!("/api/v1{}", path_of(&r));
         (r, path)
@@ -298,10 +267,8 @@ async fn an_act_says_what_came_of_it_at_once_or_on_the_next_page() {
         .daemon
         .publish(EventType::FileChanged, "docs/<b>walrus.md")
         .await;
-    let why = Settlement::Permanent("the walrus <i>bit</i>".to_owned());
-    site.daemon
-        .settle(&event, AgentName::DocumentManagement, why)
-        .await;
+    let (agent, why) = (AgentName::DocumentManagement, "the walrus <i>bit</i>");
+    site.daemon.fails(&event, agent, why).await;
     let visitor = site.enter(TokenRole::Operate).await;
     let (cookie, own) = (("cookie", visitor.cookie.as_str()), ("origin", "null"));
     let same = ("sec-fetch-site", "same-origin");

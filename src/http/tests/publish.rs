@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use futures_util::StreamExt;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -13,16 +12,17 @@ use crate::http::wire::{ProblemKind, PublishedId, PublishedLine};
 
 type Sender = mpsc::Sender<Bytes>;
 
-fn body() -> (
-    Sender,
-    impl hyper::body::Body<Data = Bytes, Error = Infallible> + Send + Unpin,
-) {
+/// A stream that is open, with nothing sent.
+async fn opened(daemon: &Daemon) -> (Sender, LineStream) {
     let (sender, receiver) = mpsc::channel::<Bytes>(4);
     let frames = futures_util::stream::unfold(receiver, |mut receiver| async {
         let bytes = receiver.recv().await?;
-        Some((Ok(Frame::data(bytes)), receiver))
+        Some((Ok::<_, Infallible>(Frame::data(bytes)), receiver))
     });
-    (sender, StreamBody::new(frames.boxed()))
+    let target = Target::new("/events/stream");
+    let body = StreamBody::new(frames.boxed());
+    let answers = daemon.client.stream(&target, body).await.unwrap();
+    (sender, answers)
 }
 
 fn line(subject: &str) -> String {
@@ -69,13 +69,7 @@ async fn an_event_is_created_once_and_refused_by_its_reason() {
                 }
             }
             assert_eq!(head(&daemon), Seq(1));
-            let (event, ..) = daemon
-                .state
-                .store
-                .event(id.parse().unwrap())
-                .await
-                .unwrap()
-                .unwrap();
+            let event = daemon.event(id.parse().unwrap()).await;
             assert_eq!(
                 event.source,
                 format!("control/{}", rustix::process::getuid().as_raw())
@@ -95,12 +89,7 @@ async fn a_stream_answers_each_line_while_the_rest_is_still_to_come() {
     let daemon = Daemon::new();
     daemon
         .serving(async {
-            let (sender, body) = body();
-            let mut answers = daemon
-                .client
-                .stream(&Target::new("/events/stream"), body)
-                .await
-                .unwrap();
+            let (sender, mut answers) = opened(&daemon).await;
             for n in 0..3 {
                 sender
                     .send(Bytes::from(line(&format!("docs/{n}"))))
@@ -109,7 +98,7 @@ async fn a_stream_answers_each_line_while_the_rest_is_still_to_come() {
                 // The body is open; the answer comes nevertheless, and the event is durable.
                 let answer = parsed(&answers.next().await.unwrap().unwrap());
                 let id = answer.id.unwrap().parse().unwrap();
-                let (event, ..) = daemon.state.store.event(id).await.unwrap().unwrap();
+                let event = daemon.event(id).await;
                 assert_eq!(event.subject.as_str(), format!("docs/{n}"));
             }
             drop(sender);
@@ -137,12 +126,7 @@ async fn every_line_has_its_answer_in_its_place() {
     text.pop(); // the last line needs no line feed
     daemon
         .serving(async {
-            let (sender, body) = body();
-            let mut answers = daemon
-                .client
-                .stream(&Target::new("/events/stream"), body)
-                .await
-                .unwrap();
+            let (sender, mut answers) = opened(&daemon).await;
             let send = async move {
                 for chunk in text.as_bytes().chunks(10_007) {
                     sender.send(Bytes::copy_from_slice(chunk)).await.unwrap();
@@ -167,13 +151,7 @@ async fn every_line_has_its_answer_in_its_place() {
                 };
                 assert_eq!(kind.as_deref(), expected, "line {n}");
                 if let Some(id) = answer.id.filter(|_| n % 100 == 0) {
-                    let (event, ..) = daemon
-                        .state
-                        .store
-                        .event(id.parse().unwrap())
-                        .await
-                        .unwrap()
-                        .unwrap();
+                    let event = daemon.event(id.parse().unwrap()).await;
                     assert_eq!(event.subject.as_str(), format!("docs/{n}"));
                     seqs.push(event.seq);
                 }
@@ -188,12 +166,7 @@ async fn a_drain_ends_a_stream_after_the_line_that_met_it() {
     let daemon = Daemon::new();
     daemon
         .serving(async {
-            let (sender, body) = body();
-            let mut answers = daemon
-                .client
-                .stream(&Target::new("/events/stream"), body)
-                .await
-                .unwrap();
+            let (sender, mut answers) = opened(&daemon).await;
             sender.send(Bytes::from(line("docs/1"))).await.unwrap();
             assert!(parsed(&answers.next().await.unwrap().unwrap()).id.is_some());
             daemon.state.board.enter(Phase::Draining);
@@ -215,9 +188,7 @@ async fn a_drain_in_the_middle_of_a_flood_loses_no_answer() {
     let daemon = Daemon::new();
     daemon
         .serving(async {
-            let (sender, body) = body();
-            let target = Target::new("/events/stream");
-            let mut answers = daemon.client.stream(&target, body).await.unwrap();
+            let (sender, mut answers) = opened(&daemon).await;
             let flood = async {
                 let many: String = (0..500).map(|n| line(&format!("docs/{n}"))).collect();
                 // Until the connection takes no more.
@@ -256,19 +227,15 @@ async fn a_drain_in_the_middle_of_a_flood_loses_no_answer() {
 #[tokio::test]
 async fn a_daemon_that_dies_is_an_error_and_no_end() {
     let daemon = Daemon::new();
-    let (sender, body) = body();
-    let mut answers = daemon
+    // The sender lives on: that its body is still open is no reason for the end.
+    let (_sender, mut answers) = daemon
         .serving(async {
-            let mut answers = daemon
-                .client
-                .stream(&Target::new("/events/stream"), body)
-                .await
-                .unwrap();
+            let (sender, mut answers) = opened(&daemon).await;
             sender.send(Bytes::from(line("docs/1"))).await.unwrap();
             let first: Value =
                 serde_json::from_slice(&answers.next().await.unwrap().unwrap()).unwrap();
             assert!(first["id"].is_string());
-            answers
+            (sender, answers)
         })
         .await;
     // The server's future is gone, and its connections with it.

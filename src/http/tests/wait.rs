@@ -2,9 +2,7 @@
 
 use super::*;
 use crate::http::wire::{ProblemKind, ScanAnswer, WaitAnswer};
-use crate::runtime::AgentState;
-
-use crate::store::{Capture, Derived, Digest, Effect, FileStat};
+use crate::store::Derived;
 
 async fn wait(daemon: &Daemon, timeout: &str) -> Result<WaitAnswer, ClientError> {
     daemon
@@ -46,13 +44,8 @@ async fn wait_follows_a_change_from_the_scan_to_the_index() {
                         data: json!({}).into(),
                     }],
                 };
-                daemon
-                    .settle(
-                        &changed,
-                        AgentName::DocumentManagement,
-                        Settlement::Done(stored),
-                    )
-                    .await;
+                let (agent, done) = (AgentName::DocumentManagement, Settlement::Done(stored));
+                daemon.settle(&changed, agent, done).await;
                 let stored = daemon
                     .state
                     .store
@@ -81,28 +74,12 @@ async fn wait_follows_a_change_from_the_scan_to_the_index() {
 
 /// Puts a document's chunks into the store, so that the feed has a change, and settles rag's delivery.
 async fn index_something(daemon: &Daemon, stored: &Event) {
-    let digest = Digest::of(b"text");
-    let capture = Effect::Capture(Capture {
-        collection: "docs".to_owned(),
-        path: b"a.md".to_vec(),
-        digest: digest.clone(),
-        stat: FileStat::default(),
-        packed: Some(crate::store::pack(b"text")),
-        previous: None,
-    });
-    daemon
-        .state
-        .store
-        .submit(vec![capture], Vec::new())
-        .await
-        .unwrap()
-        .committed()
-        .await
-        .unwrap();
+    let capture = captured(b"a.md", b"text");
+    daemon.write(vec![capture], Vec::new()).await;
     let set = crate::store::ChunkSet {
         document: "x".to_owned(),
         version: 1,
-        digest,
+        digest: Digest::of(b"text"),
         embedder: "table".to_owned(),
         chunks: Vec::new(),
         embeddings: Vec::new(),
@@ -147,11 +124,7 @@ async fn wait_gives_up_at_once_on_what_cannot_come() {
             let agents = async {
                 let changed = scan_that_finds(&daemon, "docs/a.md").await;
                 daemon
-                    .settle(
-                        &changed,
-                        AgentName::DocumentManagement,
-                        Settlement::Permanent("it broke".to_owned()),
-                    )
+                    .fails(&changed, AgentName::DocumentManagement, "it broke")
                     .await;
             };
             let (answer, ()) = tokio::join!(wait(&daemon, "20s"), agents);
@@ -163,10 +136,7 @@ async fn wait_gives_up_at_once_on_what_cannot_come() {
                 dead.detail
             );
 
-            daemon
-                .state
-                .board
-                .update(AgentName::Rag, |a| a.state = AgentState::Off);
+            daemon.agent_is(AgentName::Rag, AgentState::Off);
             let off = problem(wait(&daemon, "20s").await.unwrap_err());
             assert_eq!(
                 (off.is(ProblemKind::AgentMissing), off.detail.as_str()),
@@ -208,15 +178,7 @@ async fn a_scan_is_answered_at_its_end_with_its_counts() {
                     began_at: 5,
                     files: 7,
                 };
-                daemon
-                    .state
-                    .store
-                    .submit(vec![ended], Vec::new())
-                    .await
-                    .unwrap()
-                    .committed()
-                    .await
-                    .unwrap();
+                daemon.write(vec![ended], Vec::new()).await;
                 daemon.state.scans.scans().end(number);
             };
             let (answer, ()) = tokio::join!(scan(&daemon, Some("docs")), agents);
@@ -236,10 +198,7 @@ async fn a_scan_is_answered_at_its_end_with_its_counts() {
             assert!(
                 problem(scan(&daemon, Some("other")).await.unwrap_err()).is(ProblemKind::Refused)
             );
-            daemon
-                .state
-                .board
-                .update(AgentName::ChangeDetection, |a| a.state = AgentState::Parked);
+            daemon.agent_is(AgentName::ChangeDetection, AgentState::Parked);
             let parked = problem(scan(&daemon, Some("docs")).await.unwrap_err());
             assert!(parked.is(ProblemKind::AgentMissing));
         })
