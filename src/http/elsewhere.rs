@@ -112,6 +112,20 @@ pub(super) async fn scan_elsewhere(state: &State, collections: &[String]) -> Res
     }
 }
 
+/// Asks for a scan of every collection, here and elsewhere, that begins after the call, and waits for their ends.
+///
+/// # Errors
+/// See [`scan_elsewhere`].
+pub(super) async fn scanned(state: &State) -> Result<(), Problem> {
+    let elsewhere = watched_elsewhere(state);
+    let here = async {
+        let scan = state.scans.scans().ask();
+        state.scans.scans().ended(scan).await;
+        Ok(())
+    };
+    tokio::try_join!(here, scan_elsewhere(state, &elsewhere)).map(drop)
+}
+
 fn nobody(collection: &str) -> Problem {
     let detail = format!("no running host watches the collection {collection}");
     Problem::new(ProblemKind::AgentMissing, detail).hint(

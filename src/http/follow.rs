@@ -5,19 +5,18 @@ use std::time::Duration;
 use axum::extract::State as Shared;
 use bytes::Bytes;
 use futures_util::stream;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::State;
 use super::access::Caller;
-use super::lines::{EventStream, PAGE, broken_off};
+use super::lines::{EventStream, GREETING, PAGE, broken_off, message, written};
 use super::openapi::About;
 use super::params::LastEventId;
 use super::problem::stopping;
-use super::wire::{Envelope, Problem, ProblemKind};
+use super::wire::{Envelope, Problem};
 use crate::event::{Event, EventId, Seq};
-use crate::json;
 use crate::store::Head;
 
 /// How long it is quiet before a comment shows that the connection lives.
@@ -25,9 +24,6 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// How far a client that had caught up may fall behind, in events. It may go on from its last event when it is faster.
 const BEHIND_MAX: u64 = 10_000;
-
-/// What a client is sent first: how long it waits before it connects again.
-const GREETING: &str = "retry: 2000\n\n";
 
 /// Why nobody is told what follows any more.
 pub(super) const LOST: &str =
@@ -57,7 +53,7 @@ pub(super) async fn follow(
             let (cursor, whole) = after(&state, &last, now).await?;
             if !whole {
                 let reason = "the ledger no longer has all events after this one";
-                first += &message("gap", &json!({"after": last, "reason": reason}));
+                first += &message("gap", &json!({"after": last, "reason": reason}))?;
             }
             cursor
         }
@@ -124,10 +120,10 @@ impl Following {
             } = *self.head.borrow_and_update();
             if losses != self.losses {
                 // Others may have the places of events that it has.
-                return Ok(self.end(LOST));
+                return self.end(LOST);
             }
             if self.live && is_too_slow(self.cursor, head) {
-                return Ok(self.end("the client is too slow: it may continue from its last event"));
+                return self.end("the client is too slow: it may continue from its last event");
             }
             let events = self.state.store.events_after(self.cursor, PAGE).await?;
             if let Some(last) = events.last() {
@@ -146,7 +142,7 @@ impl Following {
                     self.heartbeat_at = Instant::now() + HEARTBEAT;
                     return Ok(Some(": still here\n\n".to_owned()));
                 }
-                () = self.state.stop.cancelled() => return Ok(self.end("docent is stopping")),
+                () = self.state.stop.cancelled() => return self.end("docent is stopping"),
             }
         }
         Ok(None)
@@ -159,28 +155,22 @@ impl Following {
             if !self.caller.sees(event.subject.as_str()) {
                 continue;
             }
-            let line = json::to_string(&Envelope::from(event))
-                .map_err(|e| Problem::new(ProblemKind::Internal, e.to_string()))?;
+            let line = written(&Envelope::from(event))?;
             text.push_str(&format!("id: {}\ndata: {line}\n\n", event.id));
         }
         Ok(text)
     }
 
     /// Says why there is nothing more.
-    fn end(&mut self, reason: &str) -> Option<String> {
+    fn end(&mut self, reason: &str) -> Result<Option<String>, Problem> {
         self.ended = true;
         tracing::debug!(
             token = self.caller.token(),
             reason,
             "a client that follows events is disconnected"
         );
-        Some(message("end", &json!({"reason": reason})))
+        message("end", &json!({"reason": reason})).map(Some)
     }
-}
-
-/// Something that is told besides events.
-fn message(name: &str, data: &Value) -> String {
-    format!("event: {name}\ndata: {data}\n\n")
 }
 
 fn is_too_slow(cursor: Seq, head: Seq) -> bool {

@@ -11,7 +11,9 @@ use super::lines::{Json, ListOf, PAGE, Page, paged_object};
 use super::openapi::About;
 use super::params::Params;
 use super::status::judgement;
-use super::wire::{HealthIssue, HealthList, JobList, JobRun, JobView, Problem, RunState};
+use super::wire::{
+    HealthIssue, HealthList, JobList, JobRun, JobView, Problem, RunState, last_error,
+};
 use crate::event::{Event, Millis};
 use crate::store::{DROPPED, DeliveryState, DeliveryView, Issue, JobState};
 
@@ -153,9 +155,7 @@ async fn last_run(state: &State, event: Option<&str>) -> Result<Option<JobRun>, 
 
 /// Whether an operator has dropped it after it had failed for good.
 fn is_dropped(delivery: &DeliveryView) -> bool {
-    let errors = delivery.errors.as_array();
-    let last = errors.and_then(|errors| errors.last());
-    last.is_some_and(|entry| entry["error"] == DROPPED)
+    last_error(&delivery.errors) == Some(DROPPED)
 }
 
 fn run_of(event: &Event, deliveries: &[DeliveryView]) -> JobRun {

@@ -18,6 +18,20 @@ use crate::json;
 /// Rows of one page, at most: the store bounds it by bytes too. One page is in memory at once.
 pub(super) const PAGE: usize = 1000;
 
+/// A value on one line.
+pub(super) fn written(value: &impl Serialize) -> Result<String, Problem> {
+    json::to_string(value)
+        .map_err(|e| Problem::new(ProblemKind::Internal, format!("cannot write JSON: {e}")))
+}
+
+/// What a client that follows is sent first: how long it waits before it connects again.
+pub(super) const GREETING: &str = "retry: 2000\n\n";
+
+/// A server-sent event with a name.
+pub(super) fn message(name: &str, data: &impl Serialize) -> Result<String, Problem> {
+    Ok(format!("event: {name}\ndata: {}\n\n", written(data)?))
+}
+
 /// A value as the body of an answer.
 pub(super) struct Json<T>(pub(super) T);
 
@@ -54,9 +68,7 @@ impl<T> Page<T> {
     where
         T: Serialize,
     {
-        let line = json::to_string(value)
-            .map_err(|e| Problem::new(ProblemKind::Internal, format!("cannot write JSON: {e}")))?;
-        self.push_written(&line);
+        self.push_written(&written(value)?);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use super::State;
 use super::access::Caller;
 use super::acted::acted;
-use super::elsewhere::{scan_elsewhere, watched_elsewhere};
+use super::elsewhere::scanned;
 use super::lines::Json;
 use super::openapi::About;
 use super::params::Params;
@@ -143,17 +143,8 @@ async fn accept_removals(
 
 /// Asks for a scan and waits for its end, as long as there is somebody to do it.
 async fn joined(state: &State) -> Result<(), Problem> {
-    let elsewhere = watched_elsewhere(state);
-    let all = async {
-        let number = state.scans.scans().ask();
-        let here = async {
-            state.scans.scans().ended(number).await;
-            Ok(())
-        };
-        tokio::try_join!(here, scan_elsewhere(state, &elsewhere)).map(drop)
-    };
     tokio::select! {
-        scanned = all => scanned,
+        ended = scanned(state) => ended,
         gone = nobody_scans(state) => Err(gone),
         () = state.stopping() => Err(stopping()),
     }

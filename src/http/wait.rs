@@ -13,14 +13,14 @@ use tokio::time::{Instant, interval, sleep};
 use utoipa::IntoParams;
 
 use super::access::Caller;
-use super::elsewhere::{scan_elsewhere, watched_elsewhere};
+use super::elsewhere::scanned;
 use super::freshness::behind;
 use super::lines::Json;
 use super::openapi::About;
 use super::params::{Params, duration};
 use super::problem::{missing, stopping};
 use super::status::unlisted;
-use super::wire::{Problem, ProblemKind, WaitAnswer};
+use super::wire::{Problem, ProblemKind, WaitAnswer, last_error};
 use super::{State, count};
 use crate::amounts::counted;
 use crate::config::format_duration;
@@ -88,13 +88,7 @@ pub(super) async fn wait(
 /// Waits until all that is on disk now is searchable; gives the newest event at the scan's end.
 async fn all_searchable(state: &State) -> Result<Seq, Problem> {
     let began = Millis::now();
-    let elsewhere = watched_elsewhere(state);
-    let here = async {
-        let scan = state.scans.scans().ask();
-        state.scans.scans().ended(scan).await;
-        Ok(())
-    };
-    tokio::try_join!(here, scan_elsewhere(state, &elsewhere))?;
+    scanned(state).await?;
     state.memory.scanned(began);
     let newest = searchable(state, &GivenUp::Fails).await?;
     state.memory.settled(began);
@@ -186,10 +180,7 @@ pub(super) async fn caught_up(state: &State) -> Result<bool, Problem> {
 }
 
 fn died(dead: &DeadLetter) -> Problem {
-    let last = dead.errors.as_array().and_then(|errors| errors.last());
-    let why = last
-        .and_then(|entry| entry["error"].as_str())
-        .unwrap_or("no reason is recorded");
+    let why = last_error(&dead.errors).unwrap_or("no reason is recorded");
     let detail = format!(
         "{} cannot become searchable: {} gave up on {} {}: {why}",
         dead.subject, dead.agent, dead.kind, dead.event

@@ -62,26 +62,17 @@ impl<A: Ask> Server<A> {
     }
 
     /// None: there is no such tool.
-    async fn call(&self, name: &str, arguments: JsonObject) -> Option<Called> {
-        Some(match name {
-            "search" => match parsed(arguments) {
-                Ok(arguments) => self.search(arguments).await,
-                Err(why) => Err(why),
-            },
-            "read" => match parsed(arguments) {
-                Ok(arguments) => self.read(arguments).await,
-                Err(why) => Err(why),
-            },
-            "cite" => match parsed(arguments) {
-                Ok(arguments) => self.cite(arguments).await,
-                Err(why) => Err(why),
-            },
-            "status" => match parsed::<StatusArguments>(arguments) {
-                Ok(StatusArguments {}) => self.status().await,
-                Err(why) => Err(why),
-            },
-            _ => return None,
-        })
+    async fn call(&self, name: &str, arguments: JsonObject) -> Result<Option<ToolAnswer>, String> {
+        Ok(Some(match name {
+            "search" => self.search(parsed(arguments)?).await?,
+            "read" => self.read(parsed(arguments)?).await?,
+            "cite" => self.cite(parsed(arguments)?).await?,
+            "status" => {
+                let StatusArguments {} = parsed(arguments)?;
+                self.status().await?
+            }
+            _ => return Ok(None),
+        }))
     }
 
     async fn search(&self, arguments: SearchArguments) -> Called {
@@ -346,7 +337,7 @@ impl<A: Ask> ServerHandler for Server<A> {
                 return Err(ErrorData::internal_error("the request was given up", None));
             }
         };
-        let Some(called) = called else {
+        let Some(called) = called.transpose() else {
             let name = answers::short(&request.name);
             return Err(ErrorData::invalid_params(
                 format!("there is no tool {name}"),

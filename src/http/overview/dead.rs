@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::super::wire::{Dead, DeadGroup, DeadOverview};
+use super::super::wire::{self, Dead, DeadGroup, DeadOverview};
 use super::super::{State, count, dead, ingress};
 use crate::event::AgentName;
 use crate::hex;
@@ -124,9 +124,7 @@ fn grouped(total: u64, newest: Vec<Dead>) -> DeadOverview {
 
 /// The last of a chain of errors, cut off where it is long.
 pub(super) fn last_error(errors: &Value) -> Option<String> {
-    let last = errors.as_array()?.last()?;
-    let error = last["error"].as_str()?;
-    Some(error.chars().take(ERROR_MAX).collect())
+    Some(wire::last_error(errors)?.chars().take(ERROR_MAX).collect())
 }
 
 #[cfg(test)]

@@ -12,18 +12,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::super::State;
-use super::super::lines::{EventStream, ListOf, broken_off};
+use super::super::lines::{self, EventStream, GREETING, ListOf, broken_off};
 use super::super::openapi::About;
 use super::super::problem::stopping;
 use super::super::wire::{FigureHistory, Overview, OverviewMessage, Problem, ProblemKind};
 use super::shared::{Latest, nobody_reads};
-use crate::json;
 
 /// How long nothing is sent while nothing changes but the time.
 const QUIET: Duration = Duration::from_secs(5);
-
-/// What a client is sent first: how long it waits before it connects again.
-const GREETING: &str = "retry: 2000\n\n";
 
 pub(in super::super) const SHOW: About = About::new(
     "Show everything that matters, as it was read last: a second ago, or longer if reading is slow",
@@ -155,7 +151,5 @@ impl OverviewFollower {
 
 /// Something that is told besides an overview.
 fn message(name: &str, data: &impl Serialize) -> Result<Bytes, Problem> {
-    let data = json::to_string(data)
-        .map_err(|e| Problem::new(ProblemKind::Internal, format!("cannot write JSON: {e}")))?;
-    Ok(Bytes::from(format!("event: {name}\ndata: {data}\n\n")))
+    lines::message(name, data).map(Bytes::from)
 }

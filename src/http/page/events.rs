@@ -12,7 +12,7 @@ use crate::event::{Event, EventType, Seq};
 use crate::http::State;
 use crate::http::access::Caller;
 use crate::http::dead::event_named;
-use crate::http::wire::{Problem, ProblemKind};
+use crate::http::wire::{Problem, ProblemKind, last_error};
 use crate::store::{DeliveryState, DeliveryView, EventSearch, PastEvent, PastRow, Span};
 
 /// Rows of a page.
@@ -77,9 +77,7 @@ impl EventRow {
             DeliveryState::Owed => 1,
             DeliveryState::Done => 0,
         })?;
-        let last = worst.errors.as_array()?.last()?;
-        let text = last["error"].as_str()?;
-        Some(format!("{}: {text}", worst.agent))
+        Some(format!("{}: {}", worst.agent, last_error(&worst.errors)?))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::amounts::counted;
 use crate::http::State;
 use crate::http::access::Caller;
 use crate::http::search::{self, SearchQuery};
-use crate::http::wire::{BoostView, Explain, Freshness, Hit, Problem, SearchAnswer};
+use crate::http::wire::{BoostView, Explain, Freshness, Hit, Problem, SearchAnswer, range};
 use crate::index::LIMIT_MAX;
 
 /// Hits of the first page, and how many more the next one has.
@@ -93,14 +93,9 @@ struct HitView {
 }
 
 fn view(hit: Hit) -> HitView {
-    let linked = |collection: &str, path: &str, [first, last]: [u32; 2]| {
-        let lines = if first == last {
-            format!("{first}")
-        } else {
-            format!("{first}-{last}")
-        };
-        let place = format!("{collection}/{path}:{lines}");
-        (place, show::document_link(collection, path, Some(first)))
+    let linked = |collection: &str, path: &str, lines: [u32; 2]| {
+        let place = format!("{collection}/{path}:{}", range(lines));
+        (place, show::document_link(collection, path, Some(lines[0])))
     };
     let (place, link) = linked(&hit.collection, &hit.path, hit.lines);
     let also = hit

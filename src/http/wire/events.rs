@@ -32,6 +32,11 @@ pub(crate) struct EventView {
     pub caused: Vec<Envelope>,
 }
 
+/// Why the last attempt failed, of the chain of a delivery's errors.
+pub(crate) fn last_error(errors: &Value) -> Option<&str> {
+    errors.as_array()?.last()?["error"].as_str()
+}
+
 /// A record of the audit log, as far as it is the same for all: one line of `GET /api/v1/audit`. It has more, and its hash is
 /// that of its bytes as they are sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

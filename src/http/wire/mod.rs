@@ -31,7 +31,7 @@ pub(crate) use documents::{
 pub use documents::{Hit, SearchAnswer};
 pub(crate) use events::{
     AuditHead, AuditRecord, AuditVerdict, Dead, DeadList, DeadView, Delivery, Dropped, EventView,
-    PublishedId, PublishedLine, Replayed, Restarted,
+    PublishedId, PublishedLine, Replayed, Restarted, last_error,
 };
 pub(crate) use health::{HealthIssue, HealthList, JobList, JobRun, JobView, RunState};
 pub(crate) use heard::Heard;

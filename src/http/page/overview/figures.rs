@@ -1,6 +1,6 @@
 //! The numbers at the top of the first page.
 
-use super::super::super::wire::{Overview, Trend};
+use super::super::super::wire::{Measured, Overview, Trend};
 use super::super::words::{Moment, age};
 use super::spark::Spark;
 use super::trend::rounded;
@@ -41,8 +41,16 @@ const NOTHING: &str = "–";
 pub(super) fn figures(overview: &Overview, trend: &Trend) -> Vec<FigureCard> {
     vec![
         searchable(overview, trend),
-        half(overview).with(trend, "freshness_p50_s", duration),
-        nearly_all(overview).with(trend, "freshness_p99_s", duration),
+        searchable_after(overview, "p50", "Searchable after, p50", |m| m.p50_s).with(
+            trend,
+            "freshness_p50_s",
+            duration,
+        ),
+        searchable_after(overview, "p99", "Searchable after, p99", |m| m.p99_s).with(
+            trend,
+            "freshness_p99_s",
+            duration,
+        ),
         pending(overview).with(trend, "pending", rounded),
         searches(overview).with(trend, "searches_per_min", rounded),
         events(overview).with(trend, "events_per_s", rounded),
@@ -75,31 +83,21 @@ fn searchable(overview: &Overview, trend: &Trend) -> FigureCard {
     }
 }
 
-fn measured(overview: &Overview) -> String {
-    match &overview.freshness.measured {
-        Some(measured) => format!("of {}", counted(measured.changes, "change", "changes")),
-        None => "no change since the start".to_owned(),
-    }
-}
-
-fn half(overview: &Overview) -> FigureCard {
-    let p50 = overview
-        .freshness
-        .measured
-        .as_ref()
-        .map(|m| duration(m.p50_s));
-    let value = p50.unwrap_or_else(|| NOTHING.to_owned());
-    FigureCard::new("p50", "Searchable after, p50", value, measured(overview))
-}
-
-fn nearly_all(overview: &Overview) -> FigureCard {
-    let p99 = overview
-        .freshness
-        .measured
-        .as_ref()
-        .map(|m| duration(m.p99_s));
-    let value = p99.unwrap_or_else(|| NOTHING.to_owned());
-    FigureCard::new("p99", "Searchable after, p99", value, measured(overview))
+/// After how long changes were searchable, at most, for a part of them.
+fn searchable_after(
+    overview: &Overview,
+    id: &'static str,
+    name: &'static str,
+    seconds: fn(&Measured) -> f64,
+) -> FigureCard {
+    let (value, note) = match &overview.freshness.measured {
+        Some(measured) => (
+            duration(seconds(measured)),
+            format!("of {}", counted(measured.changes, "change", "changes")),
+        ),
+        None => (NOTHING.to_owned(), "no change since the start".to_owned()),
+    };
+    FigureCard::new(id, name, value, note)
 }
 
 fn pending(overview: &Overview) -> FigureCard {
