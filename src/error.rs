@@ -37,6 +37,16 @@ pub enum Exit {
     Config = 78,
 }
 
+impl Exit {
+    /// For a file or an address that cannot be used.
+    pub(crate) fn of_io(error: &io::Error, otherwise: Exit) -> Exit {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Exit::Permission,
+            _ => otherwise,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit as u8)

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::context::{Context, block_on};
+use super::context::Context;
 use super::status::agent_table;
 use super::text::{counted, plain};
 use crate::error::{Exit, Fatal};
@@ -43,37 +43,25 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
 }
 
 fn list(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
-    let client = context.client()?;
-    let list: AgentList = block_on(async { Ok(client.get(&Target::new("/agents")).await?) })?;
-    if json {
-        context.out.json(&list)?;
-    } else {
-        let agents = list
-            .agents
-            .iter()
-            .map(|named| (named.name.as_str(), &named.agent));
-        let text = agent_table(agents, context.out.style);
-        context.out.text(&text)?;
-    }
+    let list: AgentList = context.get(&Target::new("/agents"))?;
+    let agents = list.agents.iter();
+    let agents = agents.map(|named| (named.name.as_str(), &named.agent));
+    let text = |style| agent_table(agents, style);
+    context.out.answer(json, &list, text)?;
     Ok(Exit::Clean)
 }
 
 /// 0 once the agent has restarted, 75 if it has not yet.
 fn restart(context: &mut Context, name: &str, json: bool) -> Result<Exit, Fatal> {
-    let client = context.client()?;
     let target = Target::new("/agents").segment(name).segment("restart");
-    let restarted: Restarted = block_on(async { Ok(client.post(&target).await?) })?;
-    if json {
-        context.out.json(&restarted)?;
-    } else {
+    let restarted: Restarted = context.post(&target)?;
+    context.out.answer(json, &restarted, |_| {
         let (agent, state) = (plain(&restarted.agent), plain(&restarted.state.to_string()));
         let restarts = counted(restarted.restarts, "restart", "restarts");
         let on = restarted.instance.as_deref();
         let on = on.map_or_else(String::new, |instance| format!(" on {}", plain(instance)));
-        context
-            .out
-            .line(&format!("{agent}{on} is {state}, {restarts}"))?;
-    }
+        format!("{agent}{on} is {state}, {restarts}\n")
+    })?;
     Ok(match restarted.state.known() {
         Some(AgentState::Running) => Exit::Clean,
         _ => Exit::Temporary,

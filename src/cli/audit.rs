@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::context::{Context, block_on};
-use super::table::{BATCH, Cell, Table, numeric, text as texts, word};
+use super::table::{Cell, Table, numeric, text as texts, word};
 use super::text::{Style, clock, counted, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::wire::{AuditRecord, AuditVerdict};
@@ -63,15 +63,9 @@ fn list(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
             let record = serde_json::from_slice(&line)
                 .map_err(|e| ClientError::Unexpected(e.to_string()))?;
             table.row(cells(&record));
-            if table.len() >= BATCH {
-                let text = table.render(context.out.style);
-                context.out.text(&text)?;
-            }
+            table.print_batch(&mut context.out)?;
         }
-        if table.len() > 0 {
-            let text = table.render(context.out.style);
-            context.out.text(&text)?;
-        }
+        table.print(&mut context.out)?;
         Ok(Exit::Clean)
     })
 }
@@ -93,11 +87,8 @@ fn verify(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
     // Every record is read and hashed: it takes as long as the log is.
     let verdict: AuditVerdict =
         block_on(async { Ok(client.get_slowly(&Target::new("/audit/verify")).await?) })?;
-    if json {
-        context.out.json(&verdict)?;
-    } else {
-        context.out.line(&sentence(&verdict))?;
-    }
+    let text = |_| format!("{}\n", sentence(&verdict));
+    context.out.answer(json, &verdict, text)?;
     Ok(if verdict.intact {
         Exit::Clean
     } else {

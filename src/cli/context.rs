@@ -5,14 +5,17 @@ use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use clap::Args;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::output::{Color, Output};
 use super::which::{Choice, Places, SYSTEM_CONFIG, Why};
 use crate::config::{Config, Loaded, Override, Sources, Violation, host_name, shell_word};
 use crate::environment;
 use crate::error::{Exit, Fatal};
-use crate::http::{Client, ClientError};
+use crate::http::{Client, ClientError, Target};
 
 /// Flags of every command.
 #[derive(Debug, Args)]
@@ -121,6 +124,35 @@ impl Context {
         Ok(Client::new(&config.socket_path(), &config.data_dir))
     }
 
+    /// What the daemon answers to a question.
+    pub(super) fn get<T: DeserializeOwned>(&self, target: &Target) -> Result<T, Fatal> {
+        let client = self.client()?;
+        block_on(async { Ok(client.get(target).await?) })
+    }
+
+    /// The same, where that takes as long as it takes.
+    pub(super) fn get_slowly<T: DeserializeOwned>(&self, target: &Target) -> Result<T, Fatal> {
+        let client = self.client()?;
+        block_on(async { Ok(client.get_slowly(target).await?) })
+    }
+
+    /// What it answers when it has done something.
+    pub(super) fn post<T: DeserializeOwned>(&self, target: &Target) -> Result<T, Fatal> {
+        let client = self.client()?;
+        block_on(async { Ok(client.post(target).await?) })
+    }
+
+    /// The same, where it is sent something.
+    pub(super) fn send<T: DeserializeOwned>(
+        &self,
+        target: &Target,
+        value: &impl Serialize,
+    ) -> Result<T, Fatal> {
+        let body = serde_json::to_vec(value).map_err(|e| Fatal::new(Exit::Internal, e))?;
+        let client = self.client()?;
+        block_on(async { Ok(client.post_body(target, Bytes::from(body)).await?) })
+    }
+
     /// The token for another machine.
     fn token(&self) -> Result<String, Fatal> {
         #[derive(Debug, thiserror::Error)]
@@ -135,10 +167,7 @@ impl Context {
                 .hint("write the token to a file and name the file with --token-file; on docent's machine, docent token create NAME --role read creates one"));
         };
         let text = std::fs::read_to_string(file).map_err(|source| {
-            let exit = match source.kind() {
-                io::ErrorKind::PermissionDenied => Exit::Permission,
-                _ => Exit::Data,
-            };
+            let exit = Exit::of_io(&source, Exit::Data);
             let file = file.clone();
             Fatal::new(exit, UnreadableTokenFile { file, source })
         })?;

@@ -68,24 +68,15 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
             let target =
                 Target::new("/dead").with("limit", limit.map(|n| n.to_string()).as_deref());
             let list: DeadList = block_on(async { Ok(client.get(&target).await?) })?;
-            if *json {
-                context.out.json(&list)?;
-            } else if list.dead.is_empty() {
-                context.out.line("no dead letters")?;
-            } else {
-                let text = render(&list, context.out.style);
-                context.out.text(&text)?;
-            }
+            let text = |style| render(&list, style);
+            context.out.answer(*json, &list, text)?;
             Ok(Exit::Clean)
         }
         Verb::Show(which) => each(context, which, |context, id| {
             let target = which.target(id, None);
             let view: DeadView = block_on(async { Ok(client.get(&target).await?) })?;
-            if which.json {
-                return context.out.json(&view);
-            }
-            let text = render_view(&view, context.out.style);
-            context.out.text(&text)
+            let text = |style| render_view(&view, style);
+            context.out.answer(which.json, &view, text)
         }),
         Verb::Replay(which) => each(context, which, |context, id| {
             let target = which.target(id, Some("replay"));
@@ -95,12 +86,9 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         Verb::Drop(which) => each(context, which, |context, id| {
             let target = which.target(id, Some("drop"));
             let dropped: Dropped = block_on(async { Ok(client.post(&target).await?) })?;
-            if which.json {
-                return context.out.json(&dropped);
-            }
             let deliveries = counted(dropped.dropped, "delivery is", "deliveries are");
-            let text = format!("{deliveries} dropped; the audit log records it");
-            context.out.line(&text)
+            let text = |_| format!("{deliveries} dropped; the audit log records it\n");
+            context.out.answer(which.json, &dropped, text)
         }),
     }
 }
@@ -166,6 +154,9 @@ fn render_entry(view: &DeadView, style: Style) -> String {
 
 /// The letters, one a row: what it is, and why it died.
 fn render(list: &DeadList, style: Style) -> String {
+    if list.dead.is_empty() {
+        return "no dead letters\n".to_owned();
+    }
     let mut table = Table::new(&[
         word("DIED"),
         word("AGENT"),

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::context::{Context, block_on};
-use super::table::{BATCH, Cell, Table, numeric, text as texts, word};
+use super::table::{Cell, Table, numeric, text as texts, word};
 use super::text::{Style, one_line};
 use crate::error::{Exit, Fatal};
 use crate::http::wire::{DocumentView, ListedState};
@@ -64,16 +64,11 @@ async fn print_table(context: &mut Context, mut lines: LineStream) -> Result<Exi
         let document: DocumentView =
             serde_json::from_slice(&line).map_err(|e| ClientError::Unexpected(e.to_string()))?;
         table.row(cells(&document));
-        if table.len() >= BATCH {
-            let text = table.render(context.out.style);
-            context.out.text(&text)?;
-        }
+        table.print_batch(&mut context.out)?;
     }
+    table.print(&mut context.out)?;
     if none {
         context.out.note("no documents");
-    } else if table.len() > 0 {
-        let text = table.render(context.out.style);
-        context.out.text(&text)?;
     }
     Ok(Exit::Clean)
 }

@@ -3,11 +3,11 @@
 use clap::{Args, Subcommand};
 
 use super::context::{Context, block_on};
-use super::table::{BATCH, Cell, Table, id, numeric, text as texts, word};
+use super::table::{Cell, Table, id, numeric, text as texts, word};
 use super::text::{Style, clock, counted, moment, one_line, plain};
 use crate::config::parse_duration;
 use crate::error::{Exit, Fatal};
-use crate::http::wire::{DeliveryState, Envelope, EventView, Replayed};
+use crate::http::wire::{self, DeliveryState, Envelope, EventView, Replayed};
 use crate::http::{ClientError, LineStream, Target};
 
 /// Events that a terminal gets unless it asks for more.
@@ -88,12 +88,11 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         Verb::List(list) => run_list(context, list),
         Verb::Show { id, json } => run_show(context, id, *json),
         Verb::Replay { id, agent, json } => {
-            let client = context.client()?;
             let target = Target::new("/events")
                 .segment(id)
                 .segment("replay")
                 .with("agent", agent.as_deref());
-            let replayed: Replayed = block_on(async { Ok(client.post(&target).await?) })?;
+            let replayed: Replayed = context.post(&target)?;
             tell_replayed(context, &replayed, *json)?;
             Ok(Exit::Clean)
         }
@@ -119,12 +118,10 @@ fn run_list(context: &mut Context, list: &List) -> Result<Exit, Fatal> {
         let mut table = event_table();
         while let Some(line) = lines.next().await? {
             print_event(context, &mut table, &line, list.json)?;
-            if table.len() >= BATCH {
-                flush(context, &mut table)?;
-            }
+            table.print_batch(&mut context.out)?;
             count += 1;
         }
-        flush(context, &mut table)?;
+        table.print(&mut context.out)?;
         if count == 0 {
             context.out.note("no events");
         } else if list.limit.is_none() && limit == Some(count) {
@@ -133,15 +130,6 @@ fn run_list(context: &mut Context, list: &List) -> Result<Exit, Fatal> {
         }
         Ok(Exit::Clean)
     })
-}
-
-/// Prints the rows that have come.
-fn flush(context: &mut Context, table: &mut Table) -> Result<(), Fatal> {
-    if table.len() == 0 {
-        return Ok(());
-    }
-    let text = table.render(context.out.style);
-    context.out.text(&text)
 }
 
 /// Takes an event that came as a line: JSON goes out as it is, else it becomes a row.
@@ -176,7 +164,7 @@ pub(super) async fn follow(
     let mut table = event_table().at_least(&[time, kind, subject, 0]);
     while let Some(line) = lines.next().await? {
         print_event(context, &mut table, &line, json)?;
-        flush(context, &mut table)?;
+        table.print(&mut context.out)?;
         context.out.flush()?;
     }
     Ok(())
@@ -200,15 +188,9 @@ fn cells(event: &Envelope) -> Vec<Cell> {
 }
 
 fn run_show(context: &mut Context, id: &str, json: bool) -> Result<Exit, Fatal> {
-    let client = context.client()?;
-    let target = Target::new("/events").segment(id);
-    let view: EventView = block_on(async { Ok(client.get(&target).await?) })?;
-    if json {
-        context.out.json(&view)?;
-    } else {
-        let text = render_view(&view, context.out.style);
-        context.out.text(&text)?;
-    }
+    let view: EventView = context.get(&Target::new("/events").segment(id))?;
+    let text = |style| render_view(&view, style);
+    context.out.answer(json, &view, text)?;
     Ok(Exit::Clean)
 }
 
@@ -218,11 +200,9 @@ pub(super) fn tell_replayed(
     replayed: &Replayed,
     json: bool,
 ) -> Result<(), Fatal> {
-    if json {
-        return context.out.json(replayed);
-    }
     let deliveries = counted(replayed.replayed, "delivery is", "deliveries are");
-    context.out.line(&format!("{deliveries} owed again"))
+    let text = |_| format!("{deliveries} owed again\n");
+    context.out.answer(json, replayed, text)
 }
 
 /// An event's fields, one a line.
@@ -284,11 +264,7 @@ fn render_view(view: &EventView, style: Style) -> String {
 
 /// The newest text of an error chain.
 pub(super) fn last_error(errors: &serde_json::Value) -> String {
-    let last = errors.as_array().and_then(|errors| errors.last());
-    let text = last
-        .and_then(|entry| entry["error"].as_str())
-        .unwrap_or_default();
-    one_line(text, 300)
+    one_line(wire::last_error(errors).unwrap_or_default(), 300)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::context::{Context, block_on};
+use super::context::Context;
 use super::table::{Cell, Table, text as texts, word};
 use super::text::{Style, clock, counted};
 use crate::error::{Exit, Fatal};
@@ -21,18 +21,13 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
-    let client = context.client()?;
     let target = Target::new("/health").with("all", arguments.all.then_some("true"));
-    let list: HealthList = block_on(async { Ok(client.get(&target).await?) })?;
-    if arguments.json {
-        context.out.json(&list)?;
-    } else if list.issues.is_empty() {
-        let line = format!("no issues at {}", clock(&list.judged_at));
-        context.out.line(&line)?;
-    } else {
-        let text = render(&list.issues, context.out.style);
-        context.out.text(&text)?;
-    }
+    let list: HealthList = context.get(&target)?;
+    let text = |style| match list.issues.is_empty() {
+        true => format!("no issues at {}\n", clock(&list.judged_at)),
+        false => render(&list.issues, style),
+    };
+    context.out.answer(arguments.json, &list, text)?;
     Ok(Exit::Clean)
 }
 

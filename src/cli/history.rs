@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::context::{Context, block_on};
+use super::context::Context;
 use super::table::{Table, numeric, text as texts, word};
 use super::text::{Style, moment, number, one_line, plain};
 use crate::error::{Exit, Fatal};
@@ -24,15 +24,10 @@ pub(super) struct Arguments {
 
 /// Prints the stored versions, newest first.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
-    let client = context.client()?;
     let target = Target::new("/documents/history").with("of", Some(&arguments.document));
-    let history: History = block_on(async { Ok(client.get(&target).await?) })?;
-    if arguments.json {
-        context.out.json(&history)?;
-    } else {
-        let text = render(&history, context.out.style);
-        context.out.text(&text)?;
-    }
+    let history: History = context.get(&target)?;
+    let text = |style| render(&history, style);
+    context.out.answer(arguments.json, &history, text)?;
     Ok(Exit::Clean)
 }
 

@@ -1,10 +1,9 @@
 //! `docent jobs [run|pause|resume]`
 
-use bytes::Bytes;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::context::{Context, block_on};
+use super::context::Context;
 use super::table::{Cell, Table, numeric, text as texts, word};
 use super::text::{Style, clock, duration, number, plain};
 use crate::error::{Exit, Fatal};
@@ -56,36 +55,25 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         data: Some(data.into()),
         id: None,
     };
-    let body = serde_json::to_vec(&submission).map_err(|e| Fatal::new(Exit::Internal, e))?;
-    let client = context.client()?;
-    let target = Target::new("/events");
-    let published: PublishedId =
-        block_on(async { Ok(client.post_body(&target, Bytes::from(body)).await?) })?;
-    if arguments.json {
-        context.out.json(&published)?;
-    } else {
+    let published: PublishedId = context.send(&Target::new("/events"), &submission)?;
+    context.out.answer(arguments.json, &published, |_| {
         let (name, id) = (plain(&which.name), plain(&published.id));
-        let line = format!("the job {name} {told} (event {id}); `docent jobs` shows its state");
-        context.out.line(&line)?;
-    }
+        format!("the job {name} {told} (event {id}); `docent jobs` shows its state\n")
+    })?;
     Ok(Exit::Clean)
 }
 
 fn list(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
-    let client = context.client()?;
-    let list: JobList = block_on(async { Ok(client.get(&Target::new("/jobs")).await?) })?;
-    if json {
-        context.out.json(&list)?;
-    } else if list.jobs.is_empty() {
-        context.out.line("no jobs yet")?;
-    } else {
-        let text = render(&list, context.out.style);
-        context.out.text(&text)?;
-    }
+    let list: JobList = context.get(&Target::new("/jobs"))?;
+    let text = |style| render(&list, style);
+    context.out.answer(json, &list, text)?;
     Ok(Exit::Clean)
 }
 
 fn render(list: &JobList, style: Style) -> String {
+    if list.jobs.is_empty() {
+        return "no jobs yet\n".to_owned();
+    }
     let mut table = Table::new(&[
         word("JOB"),
         texts("SCHEDULE"),

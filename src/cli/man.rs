@@ -28,10 +28,7 @@ struct UnwritablePage {
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Fatal> {
     let directory = &arguments.directory;
     write(directory).map_err(|source| {
-        let exit = match source.kind() {
-            io::ErrorKind::PermissionDenied => Exit::Permission,
-            _ => Exit::Internal,
-        };
+        let exit = Exit::of_io(&source, Exit::Internal);
         let path = directory.clone();
         Fatal::new(exit, UnwritablePage { path, source })
             .hint("name a directory that you may write to")

@@ -99,6 +99,20 @@ impl Output {
         self.write(b"\n")
     }
 
+    /// Prints the result: in JSON, or what people read of it.
+    pub(super) fn answer(
+        &mut self,
+        json: bool,
+        value: &impl Serialize,
+        text: impl FnOnce(Style) -> String,
+    ) -> Result<(), Fatal> {
+        if json {
+            return self.json(value);
+        }
+        let text = text(self.style);
+        self.text(&text)
+    }
+
     /// Lets out what is printed so far.
     pub(super) fn flush(&mut self) -> Result<(), Fatal> {
         self.out.flush().map_err(closed)

@@ -50,8 +50,8 @@ pub(super) struct Arguments {
 
 /// Prints the id of each event once it is durable.
 pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, Fatal> {
-    let client = context.client()?;
     let (Some(kind), Some(subject)) = (arguments.kind, arguments.subject) else {
+        let client = context.client()?;
         return block_on(publish_lines(&mut context.out, &client, tokio::io::stdin()));
     };
     let data = arguments.data.as_deref().map(Data::parse).transpose();
@@ -65,10 +65,7 @@ pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, F
         data,
         id: arguments.id,
     };
-    let body = serde_json::to_vec(&submission).map_err(|e| Fatal::new(Exit::Internal, e))?;
-    let target = Target::new("/events");
-    let published: PublishedId =
-        block_on(async { Ok(client.post_body(&target, Bytes::from(body)).await?) })?;
+    let published: PublishedId = context.send(&Target::new("/events"), &submission)?;
     context.out.line(&published.id)?;
     Ok(Exit::Clean)
 }

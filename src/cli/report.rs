@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::context::{Context, block_on};
+use super::context::Context;
 use super::table::{Table, word};
-use super::text::moment;
+use super::text::{Style, moment};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
 use crate::http::wire::{ReportAnswer, ReportList};
@@ -28,35 +28,29 @@ pub(super) struct Arguments {
 
 /// Prints a report in Markdown, or which ones there are.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
-    let client = context.client()?;
     if arguments.list {
-        let list: ReportList = block_on(async { Ok(client.get(&Target::new("/reports")).await?) })?;
-        return print_list(context, arguments.json, &list);
+        let list: ReportList = context.get(&Target::new("/reports"))?;
+        let text = |style| render(&list, style);
+        context.out.answer(arguments.json, &list, text)?;
+        return Ok(Exit::Clean);
     }
     let target = match &arguments.show {
         Some(name) => Target::new("/reports").segment(name),
         None => Target::new("/report").with("period", Some(&arguments.period)),
     };
-    let answer: ReportAnswer = block_on(async { Ok(client.get_slowly(&target).await?) })?;
-    match arguments.json {
-        true => context.out.json(&answer.report)?,
-        false => context.out.text(&answer.markdown)?,
-    }
+    let answer: ReportAnswer = context.get_slowly(&target)?;
+    let text = |_| answer.markdown;
+    context.out.answer(arguments.json, &answer.report, text)?;
     Ok(Exit::Clean)
 }
 
-fn print_list(context: &mut Context, json: bool, list: &ReportList) -> Result<Exit, Fatal> {
-    if json {
-        context.out.json(list)?;
-    } else if list.reports.is_empty() {
-        context.out.line("no reports yet")?;
-    } else {
-        let mut table = Table::new(&[word("REPORT"), word("WRITTEN AT")]);
-        for report in &list.reports {
-            table.row(vec![report.name.as_str().into(), moment(&report.at).into()]);
-        }
-        let text = table.render(context.out.style);
-        context.out.text(&text)?;
+fn render(list: &ReportList, style: Style) -> String {
+    if list.reports.is_empty() {
+        return "no reports yet\n".to_owned();
     }
-    Ok(Exit::Clean)
+    let mut table = Table::new(&[word("REPORT"), word("WRITTEN AT")]);
+    for report in &list.reports {
+        table.row(vec![report.name.as_str().into(), moment(&report.at).into()]);
+    }
+    table.render(style)
 }

@@ -35,12 +35,8 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         let asked = client.post::<ScanAnswer>(&target);
         Ok(alongside(&context.out, &client, asked).await?)
     })?;
-    if arguments.json {
-        context.out.json(&answer)?;
-    } else {
-        let text = render(&answer, context.out.style);
-        context.out.text(&text)?;
-    }
+    let text = |style| render(&answer, style);
+    context.out.answer(arguments.json, &answer, text)?;
     Ok(Exit::Clean)
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
+use super::output::Output;
 use super::text::{Style, plain, short_id, width, wrap};
+use crate::error::Fatal;
 
 /// The narrowest that a column of text becomes.
 const NARROW: usize = 10;
 
 /// Rows of a long list that are printed together: the first of them tell how wide the columns are.
-pub(super) const BATCH: usize = 256;
+const BATCH: usize = 256;
 
 const GAP: usize = 2;
 
@@ -113,9 +115,21 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// How many rows wait to be rendered.
-    pub(super) fn len(&self) -> usize {
-        self.rows.len()
+    /// Prints the rows that were added since the last call.
+    pub(super) fn print(&mut self, out: &mut Output) -> Result<(), Fatal> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let text = self.render(out.style);
+        out.text(&text)
+    }
+
+    /// The same, once they are a batch.
+    pub(super) fn print_batch(&mut self, out: &mut Output) -> Result<(), Fatal> {
+        if self.rows.len() < BATCH {
+            return Ok(());
+        }
+        self.print(out)
     }
 
     /// The lines of the rows that were added since the last call, each with a line feed, below the headings the first
@@ -325,7 +339,7 @@ mod tests {
         assert_eq!(first, "STATE   DOCUMENT\nstored  docs/a.md\n");
         table.row(vec!["x".into(), "docs/b.md".into()]);
         assert_eq!(
-            (table.len(), table.render(Style::new(false)).as_str()),
+            (table.rows.len(), table.render(Style::new(false)).as_str()),
             (1, "x       docs/b.md\n")
         );
     }

@@ -1,9 +1,8 @@
 //! `docent token create|list|revoke`
 
-use bytes::Bytes;
 use clap::{Args, Subcommand};
 
-use super::context::{Context, block_on};
+use super::context::Context;
 use super::role::RoleArgument;
 use super::table::{Cell, Table, text as texts, word};
 use super::text::{Style, moment, plain};
@@ -79,11 +78,7 @@ pub(super) fn run(context: &mut Context, arguments: Arguments) -> Result<Exit, F
 }
 
 fn create(context: &mut Context, wanted: &NewToken, json: bool) -> Result<Exit, Fatal> {
-    let body = serde_json::to_vec(wanted).map_err(|e| Fatal::new(Exit::Internal, e))?;
-    let client = context.client()?;
-    let target = Target::new("/tokens");
-    let made: TokenMade =
-        block_on(async { Ok(client.post_body(&target, Bytes::from(body)).await?) })?;
+    let made: TokenMade = context.send(&Target::new("/tokens"), wanted)?;
     if json {
         context.out.json(&made)?;
     } else {
@@ -94,20 +89,16 @@ fn create(context: &mut Context, wanted: &NewToken, json: bool) -> Result<Exit, 
 }
 
 fn list(context: &mut Context, json: bool) -> Result<Exit, Fatal> {
-    let client = context.client()?;
-    let list: TokenList = block_on(async { Ok(client.get(&Target::new("/tokens")).await?) })?;
-    if json {
-        context.out.json(&list)?;
-    } else if list.tokens.is_empty() {
-        context.out.line("no tokens yet")?;
-    } else {
-        let text = render(&list, context.out.style);
-        context.out.text(&text)?;
-    }
+    let list: TokenList = context.get(&Target::new("/tokens"))?;
+    let text = |style| render(&list, style);
+    context.out.answer(json, &list, text)?;
     Ok(Exit::Clean)
 }
 
 fn render(list: &TokenList, style: Style) -> String {
+    if list.tokens.is_empty() {
+        return "no tokens yet\n".to_owned();
+    }
     let mut table = Table::new(&[
         word("TOKEN"),
         word("ROLE"),
@@ -137,14 +128,9 @@ fn render(list: &TokenList, style: Style) -> String {
 }
 
 fn revoke(context: &mut Context, name: &str, json: bool) -> Result<Exit, Fatal> {
-    let client = context.client()?;
     let target = Target::new("/tokens").segment(name).segment("revoke");
-    let revoked: Revoked = block_on(async { Ok(client.post(&target).await?) })?;
-    if json {
-        context.out.json(&revoked)?;
-    } else {
-        let name = plain(&revoked.name);
-        context.out.line(&format!("the token {name} is revoked"))?;
-    }
+    let revoked: Revoked = context.post(&target)?;
+    let text = |_| format!("the token {} is revoked\n", plain(&revoked.name));
+    context.out.answer(json, &revoked, text)?;
     Ok(Exit::Clean)
 }

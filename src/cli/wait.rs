@@ -46,14 +46,9 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         Ok(answer.unwrap_or(Err(ClientError::Silent(arguments.timeout + SLACK))))
     })?;
     let answer = answer.map_err(failed)?;
-    if arguments.json {
-        context.out.json(&answer)?;
-    } else {
-        let took = duration(Duration::from_millis(answer.waited_ms).as_secs_f64());
-        context
-            .out
-            .line(&format!("everything is searchable ({took})"))?;
-    }
+    let took = duration(Duration::from_millis(answer.waited_ms).as_secs_f64());
+    let text = |_| format!("everything is searchable ({took})\n");
+    context.out.answer(arguments.json, &answer, text)?;
     for unlisted in &answer.unlisted {
         context
             .out

@@ -70,10 +70,7 @@ async fn listener(config: &Config) -> Result<Option<http::NetworkListener>, Fata
     let encrypted = tls.is_some();
     let bound = http::NetworkListener::bind(address, tls).await;
     let listener = bound.map_err(|source| {
-        let exit = match source.kind() {
-            ErrorKind::PermissionDenied => Exit::Permission,
-            _ => Exit::Unavailable,
-        };
+        let exit = Exit::of_io(&source, Exit::Unavailable);
         let hint = listen_hint(source.kind(), address);
         Fatal::new(exit, NotBound { address, source }).hint(hint)
     })?;
@@ -99,11 +96,7 @@ pub(crate) fn tls(config: &Config) -> Result<Option<http::Tls>, http::TlsError> 
 
 fn bind_failed(error: http::BindError) -> Fatal {
     let exit = match &error {
-        http::BindError::Io { source, .. }
-            if source.kind() == std::io::ErrorKind::PermissionDenied =>
-        {
-            Exit::Permission
-        }
+        http::BindError::Io { source, .. } => Exit::of_io(source, Exit::Unavailable),
         http::BindError::Untrusted { .. } => Exit::Permission,
         http::BindError::NoGroup(_) => Exit::Config,
         _ => Exit::Unavailable,

@@ -4,12 +4,12 @@ mod excerpt;
 
 use clap::Args;
 
-use super::context::{Context, block_on};
+use super::context::Context;
 use super::status::freshness;
 use super::text::{Style, counted, plain};
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
-use crate::http::wire::{Explain, Hit, OtherPlace, SearchAnswer};
+use crate::http::wire::{Explain, Hit, OtherPlace, SearchAnswer, range};
 
 /// Other places of a hit that are named; of the rest only the count.
 const ALSO_MAX: usize = 3;
@@ -63,7 +63,6 @@ pub(super) struct Arguments {
 
 /// 0 with hits, 1 without.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
-    let client = context.client()?;
     let query = arguments.query.join(" ");
     let target = Target::new("/search")
         .with("q", Some(&query))
@@ -79,18 +78,12 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         .path
         .iter()
         .fold(target, |target, path| target.with("path", Some(path)));
-    let answer: SearchAnswer = block_on(async {
-        Ok(match arguments.wait {
-            None => client.get(&target).await?,
-            Some(_) => client.get_slowly(&target).await?,
-        })
-    })?;
-    if arguments.json {
-        context.out.json(&answer)?;
-    } else {
-        let text = render(&query, arguments.all, &answer, context.out.style);
-        context.out.text(&text)?;
-    }
+    let answer: SearchAnswer = match arguments.wait {
+        None => context.get(&target)?,
+        Some(_) => context.get_slowly(&target)?,
+    };
+    let text = |style| render(&query, arguments.all, &answer, style);
+    context.out.answer(arguments.json, &answer, text)?;
     if !answer.hits.is_empty() {
         return Ok(Exit::Clean);
     }
@@ -290,13 +283,8 @@ fn elsewhere(place: &OtherPlace) -> String {
     location(&place.collection, &place.path, place.lines)
 }
 
-fn location(collection: &str, path: &str, [first, last]: [u32; 2]) -> String {
-    let lines = if first == last {
-        first.to_string()
-    } else {
-        format!("{first}-{last}")
-    };
-    format!("{}/{}:{lines}", plain(collection), plain(path))
+fn location(collection: &str, path: &str, lines: [u32; 2]) -> String {
+    format!("{}/{}:{}", plain(collection), plain(path), range(lines))
 }
 
 #[cfg(test)]

@@ -154,10 +154,7 @@ fn unusable(file: &str) -> impl Fn(String) -> Fatal {
 fn unwritable(path: &Path) -> impl Fn(io::Error) -> Fatal {
     let path = path.display().to_string();
     move |error| {
-        let exit = match error.kind() {
-            io::ErrorKind::PermissionDenied => Exit::Permission,
-            _ => Exit::Internal,
-        };
+        let exit = Exit::of_io(&error, Exit::Internal);
         Fatal::new(exit, format!("cannot write {path}: {error}"))
     }
 }
@@ -174,10 +171,7 @@ fn present(path: &Path) -> Result<Option<String>, Fatal> {
     }
     let text = fs::read_to_string(path);
     text.map(Some).map_err(|error| {
-        let exit = match error.kind() {
-            io::ErrorKind::PermissionDenied => Exit::Permission,
-            _ => Exit::Data,
-        };
+        let exit = Exit::of_io(&error, Exit::Data);
         Fatal::new(exit, format!("cannot read {}: {error}", path.display()))
     })
 }
