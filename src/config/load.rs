@@ -559,6 +559,7 @@ listen = "localhost"
             ("DOCENT__DATA_DIR", "123"),
             ("DOCENT__AGENTS__CHANGE_DETECTION__ENABLED", "false"),
             ("DOCENT__DELIVERY__CONCURRENCY", "8"),
+            ("DOCENT__JOBS__WEEKLY_REPORT__ENABLED", "false"),
             ("DOCENT__DELIVERY__EVENT_SIZE", "32KiB"),
             ("DOCENT__WATCH__DEBOUNCE", "1s"),
             ("DOCENT__DOCUMENTS__SECRETS", "[\"*.x\"]"),
@@ -575,6 +576,7 @@ listen = "localhost"
             .config;
         assert!(config.data_dir.is_absolute() && config.data_dir.ends_with("123"));
         assert!(!config.agents.change_detection.enabled);
+        assert!(!config.jobs.weekly_report.enabled);
         assert_eq!(config.delivery.concurrency, 8);
         assert_eq!(config.delivery.event_size, 32_768);
         assert_eq!(config.watch.debounce, std::time::Duration::from_secs(1));

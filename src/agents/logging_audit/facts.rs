@@ -57,7 +57,11 @@ pub(super) async fn gather(
     if needs(|bound| matches!(bound, Bound::DiskFree(_))) {
         facts.facts.free = free(options, context).await;
     }
-    if needs(|bound| matches!(bound, Bound::Issue)) {
+    // What other hosts find is in the store as issues.
+    let of_others = |bound: &Bound| matches!(bound, Bound::Parked | Bound::RedisAway);
+    if needs(|bound| matches!(bound, Bound::Issue))
+        || (store.leases().are_shared() && needs(of_others))
+    {
         facts.issues = Some(store.issues(false, ISSUES_MAX).await?);
     }
     if needs(|bound| matches!(bound, Bound::JobMissed(_))) {

@@ -170,12 +170,28 @@ fn disk_free(facts: &AlertFacts, limit: u64) -> Option<Reading> {
 fn parked(rule: &AlertRule, facts: &AlertFacts) -> Reading {
     let agents = facts.facts.agents.iter();
     let agents = agents.filter(|a| rule.means(a.status.name));
-    let parked: Vec<_> = agents
-        .filter_map(|a| Some((a.status.name, parked_text(&a.status)?)))
-        .collect();
+    let here = agents.filter_map(|a| Some((a.status.name.to_string(), parked_text(&a.status)?)));
+    let there = elsewhere(facts, Detector::AgentParked);
+    let there = there.filter_map(|subject| {
+        let (name, host) = subject.strip_prefix("agent/")?.split_once('@')?;
+        let is_meant = name.parse().is_ok_and(|name| rule.means(name));
+        let text = format!("the agent {name} is parked on the host {host}");
+        is_meant.then(|| (format!("{name}@{host}"), text))
+    });
+    let parked: Vec<(String, String)> = here.chain(there).collect();
     let names: Vec<&str> = parked.iter().map(|(name, _)| name.as_str()).collect();
     let texts: Vec<&str> = parked.iter().map(|(_, text)| text.as_str()).collect();
     named(&names, "no agent is parked", texts.join("; "))
+}
+
+/// What open issues of this detector on other hosts are about.
+fn elsewhere(facts: &AlertFacts, detector: Detector) -> impl Iterator<Item = &str> {
+    let own = format!("@{}", facts.facts.instance);
+    let issues = facts.issues.iter().flatten();
+    let subjects = issues
+        .filter(move |issue| issue.detector == Some(detector))
+        .filter_map(|issue| Some(issue.subject.split_once(':')?.1));
+    subjects.filter(move |subject| !subject.ends_with(&own))
 }
 
 /// A reading that is so while there is something in `found`.
@@ -200,8 +216,12 @@ fn redis_away(facts: &AlertFacts) -> Option<Reading> {
             Some(why.as_str())
         }
     };
-    let what = format!("Redis cannot carry events: {}", why.unwrap_or_default());
-    let found: Vec<&str> = why.into_iter().collect();
+    let there: Vec<&str> = elsewhere(facts, Detector::RedisAway).collect();
+    let what = match why {
+        Some(why) => format!("Redis cannot carry events: {why}"),
+        None => format!("Redis cannot carry events elsewhere: {}", there.join(", ")),
+    };
+    let found: Vec<&str> = why.into_iter().chain(there).collect();
     Some(named(&found, "Redis carries events", what))
 }
 
@@ -225,6 +245,7 @@ fn issue(rule: &AlertRule, facts: &AlertFacts) -> Option<Reading> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Subject;
     use crate::health::tests::{LONG, all_well, everything_wrong, nothing_known};
     use crate::store::Severity;
 
@@ -425,5 +446,38 @@ mod tests {
         assert_eq!((reading.holds, reading.value), (true, json!("disk:disk")));
         facts.issues.as_mut().unwrap().remove(0);
         assert!(!read(&rule, &facts).unwrap().holds);
+    }
+
+    #[test]
+    fn what_other_hosts_find_counts_too() {
+        let mut facts = well();
+        let open = |detector: Detector, subject: Subject| Issue {
+            subject: detector.key(&subject),
+            detector: Some(detector),
+            ..wrong().issues.unwrap().remove(0)
+        };
+        let own = facts.facts.instance.clone();
+        facts.issues = Some(vec![
+            open(
+                Detector::AgentParked,
+                Subject::agent(AgentName::Rag, "there"),
+            ),
+            open(Detector::AgentParked, Subject::agent(AgentName::Rag, &own)),
+            open(Detector::RedisAway, Subject::redis("there")),
+        ]);
+        // Its own agents it sees itself: what stood in the store about them may be over.
+        let parked = read(&rule(Bound::Parked), &facts).unwrap();
+        assert_eq!((parked.holds, parked.value), (true, json!("rag@there")));
+        assert_eq!(parked.what, "the agent rag is parked on the host there");
+        let of_another = AlertRule {
+            agent: Some(AgentName::Scheduler),
+            ..rule(Bound::Parked)
+        };
+        assert!(!read(&of_another, &facts).unwrap().holds);
+        let away = read(&rule(Bound::RedisAway), &facts).unwrap();
+        assert_eq!(
+            away.what,
+            "Redis cannot carry events elsewhere: redis@there"
+        );
     }
 }
