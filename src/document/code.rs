@@ -3,6 +3,7 @@
 //! No grammar is used. A line that cannot be told is no item, and a piece without items is headed by its file alone.
 
 use super::define::{MAX_PARAMETER_LINES, method};
+use super::keywords::{KEYWORDS, MODIFIERS, first_word, indent};
 use super::lines::{LineRange, Lines};
 use super::one_line;
 
@@ -11,8 +12,6 @@ const MAX_SIGNATURE_CHARS: usize = 120;
 const MAX_DEPTH: usize = 4;
 /// An item is looked for in this many bytes of a line.
 const MAX_HEAD_BYTES: usize = 512;
-/// Indentation beyond this many columns counts as this many.
-const MAX_INDENT: usize = 1_000;
 
 /// For each of the ascending `pieces` of a file with this extension, the signatures of the items that it belongs to, outermost
 /// first.
@@ -101,22 +100,6 @@ impl Code<'_> {
     }
 }
 
-/// The columns of white space in front of a line; a tab counts four.
-pub(super) fn indent(line: &str) -> usize {
-    let mut columns = 0;
-    for byte in line.bytes() {
-        match byte {
-            b' ' => columns += 1,
-            b'\t' => columns += 4,
-            _ => break,
-        }
-        if columns >= MAX_INDENT {
-            return MAX_INDENT;
-        }
-    }
-    columns
-}
-
 /// Whether a trimmed line ends or continues what stands above it at the same indentation.
 pub(super) fn continues(content: &str) -> bool {
     content.starts_with([')', '}', ']', '{'])
@@ -177,71 +160,6 @@ fn shown(content: &str) -> String {
     let head = head.trim_end().trim_end_matches([':', ';', '(', ',']);
     one_line(head, MAX_SIGNATURE_CHARS)
 }
-
-/// The identifier that a line begins with.
-pub(super) fn first_word(line: &str) -> &str {
-    let end = line.find(|character: char| !character.is_ascii_alphanumeric() && character != '_');
-    &line[..end.unwrap_or(line.len())]
-}
-
-pub(super) const KEYWORDS: &[&str] = &[
-    "fn",
-    "struct",
-    "enum",
-    "trait",
-    "impl",
-    "mod",
-    "macro_rules",
-    "union",
-    "class",
-    "interface",
-    "def",
-    "defp",
-    "defmodule",
-    "func",
-    "fun",
-    "function",
-    "module",
-    "namespace",
-    "object",
-    "record",
-    "protocol",
-    "extension",
-    "sub",
-    "proc",
-    "type",
-    "contract",
-    "message",
-    "service",
-];
-
-pub(super) const MODIFIERS: &[&str] = &[
-    "pub",
-    "async",
-    "unsafe",
-    "const",
-    "extern",
-    "default",
-    "export",
-    "public",
-    "private",
-    "protected",
-    "internal",
-    "static",
-    "abstract",
-    "final",
-    "sealed",
-    "data",
-    "inline",
-    "open",
-    "override",
-    "virtual",
-    "partial",
-    "case",
-    "local",
-    "declare",
-    "suspend",
-];
 
 #[cfg(test)]
 mod tests {
@@ -325,11 +243,5 @@ mod tests {
                 "public class Cart > private void add(Item item",
             ]
         );
-    }
-
-    #[test]
-    fn indentation_is_bounded() {
-        assert_eq!(indent("\t  x"), 6);
-        assert_eq!(indent(&" ".repeat(1_000_000)), MAX_INDENT);
     }
 }

@@ -3,7 +3,7 @@
 //! As in `code`, no grammar is used: a definition is told by the line that begins it. A line that cannot be told defines
 //! nothing.
 
-use super::code::{KEYWORDS, MODIFIERS, first_word, indent};
+use super::keywords::{KEYWORDS, MODIFIERS, first_word, indent};
 use super::kind::extension;
 
 /// A name that a text defines.

@@ -11,6 +11,7 @@ mod code;
 mod define;
 mod front_matter;
 mod html;
+mod keywords;
 mod kind;
 mod lines;
 mod markdown;

@@ -369,6 +369,22 @@ mod tests {
         assert_eq!(form(&kubeconfig), Some("PEM in base64"));
     }
 
+    /// They end: by a time that grew with the square they would not.
+    #[test]
+    fn marks_again_and_again_take_linear_time() {
+        for mark in [
+            "PrivateKey=",
+            "---BEGIN PRIVATE KEY",
+            "-----BEGIN PRIVATE KEY-----\n",
+            "PuTTY-User-Key-File-3:",
+            "AGE-SECRET-KEY-1",
+            "\"kty\" \"d\": \"",
+        ] {
+            let text = mark.repeat((2 << 20) / mark.len());
+            assert_eq!(private_key(text.as_bytes()), None, "{mark}");
+        }
+    }
+
     #[test]
     fn what_only_speaks_of_keys_is_none() {
         for text in [

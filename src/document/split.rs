@@ -1,7 +1,7 @@
 //! Cuts a run of lines into pieces of at most a given size, where it hurts least.
 
 use super::lines::{LineRange, Lines};
-use super::{Kind, code};
+use super::{Kind, code, keywords};
 use std::cmp::Reverse;
 use unicode_normalization::char::is_combining_mark;
 
@@ -171,7 +171,7 @@ impl<'a> Splitter<'a> {
             return 0;
         }
         // The further out an item stands, the larger the whole that ends before it; a blank line counts more.
-        let outward = 1_001 - code::indent(text) as u32;
+        let outward = 1_001 - keywords::indent(text) as u32;
         if blank { 2_000 + outward } else { outward }
     }
 

@@ -252,7 +252,9 @@ mod tests {
         // Another ending than the index has.
         assert_eq!(of("conections").1, ["conections connection"]);
         assert_eq!(of("sanner").1, ["sanner spanner"], "the more frequent one");
+        let endless = "conection".repeat(10_000);
         for query in [
+            endless.as_str(),
             "connections",
             "zzqqxx",
             "cat",

@@ -257,6 +257,11 @@ mod tests {
             Some(shown(1, 4, "one two\rthree four\r\nfive six\nseven"))
         );
         assert_eq!(extended(document, &first, &[&phrase("five six")]), None);
+        // In a line that is all alike the phrase is looked for at few places, and not further than it reaches.
+        let alike = "a".repeat(1 << 20);
+        let part = shown(1, 1, &alike[..1200]);
+        let quoted = Phrase::new(&alike[..3248], 100).unwrap();
+        assert_eq!(extended(&alike, &part, &[&quoted]), None);
         let long = format!("x\n{}\ny", "ab cd ".repeat(200));
         let part = shown(2, 2, &"ab cd ".repeat(50));
         let found = extended(&long, &part, &[&phrase("cd ab cd")]).unwrap();

@@ -3,21 +3,10 @@
 use super::WriteError;
 use super::leases::HeldTerms;
 use super::postgres::{BatchStart, DatabaseKeeper};
+use super::readiness::Readiness;
 use super::shared::StoreShared;
 use super::sql::{self, Connection};
 use super::sqlite::FileKeeper;
-
-/// What the writer found before a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Readiness {
-    /// All is as the last commit left it.
-    #[default]
-    Ready,
-    /// The connection is another one: what is counted in memory is to be read again.
-    Reconnected,
-    /// The same, and what was committed before is not there any more.
-    CommitsLost,
-}
 
 /// The keeper of the writer's engine.
 pub(super) enum Keeper {

@@ -52,6 +52,7 @@ mod owed;
 mod past;
 mod postgres;
 mod readers;
+mod readiness;
 mod recorder;
 mod reports;
 mod restarts;

@@ -15,11 +15,12 @@ use super::batch::{Batch, Counters, Pruned};
 use super::due::DueBy;
 use super::error::unavailable;
 use super::figures::fix_labels;
-use super::keeper::{Keeper, Readiness};
+use super::keeper::Keeper;
 use super::leases::{self, FlightRight, HeldTerms, HoldToken, lowest_position};
 use super::ledger::{self, DeliveryKey, Failure, PublishedEvent, Settled};
 use super::outcome::{self, Outcome, Settlement};
 use super::postgres::BatchStart;
+use super::readiness::Readiness;
 use super::sql::{self, Connection};
 use super::work::{Command, Done, Prune, Work};
 use super::{

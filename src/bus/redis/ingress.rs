@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Connection, RedisError, args};
@@ -34,6 +35,9 @@ const AROUND: u64 = 4096;
 
 /// While the store takes nothing.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often what is pending is looked for where nothing new comes.
+const OWN_AGAIN: Duration = Duration::from_secs(5);
 
 /// Publishes what other programs write.
 pub(crate) struct Ingress {
@@ -131,16 +135,27 @@ impl Ingress {
             .group
             .claim(&stream.connection, Duration::ZERO)
             .await?;
-        let mut own = true;
+        let Ok(position) = self.link.store().remembered(INGRESS_POSITION).await else {
+            tokio::time::sleep(PAUSE).await;
+            return Ok(());
+        };
+        let position = position.and_then(|p| StreamId::parse(&p));
+        let (mut own, mut own_at) = (true, Instant::now());
         let goes_on = || !self.stop.is_cancelled() && self.is_ours();
         while goes_on() && self.link.ingress_epoch() == Some(epoch) {
             let entries = stream.read(own).await?;
             keeper.works();
             if entries.is_empty() {
-                own = false;
+                // Redis may carry out a read that was given up long after: what it delivered then is pending.
+                own = !own && own_at.elapsed() >= OWN_AGAIN;
+                if own {
+                    own_at = Instant::now();
+                    let claimed = stream.group.claim(&stream.connection, Duration::ZERO);
+                    claimed.await?;
+                }
                 continue;
             }
-            if !self.publish_all(entries, &stream).await? {
+            if !self.publish_all(entries, &stream, position).await? {
                 // The store takes nothing at the moment: what is pending is read again.
                 own = true;
                 tokio::time::sleep(PAUSE).await;
@@ -150,15 +165,17 @@ impl Ingress {
         Ok(())
     }
 
-    /// Publishes entries in their order, waits for the commits, and acknowledges. False: some could not be written now.
+    /// Publishes entries in their order, waits for the commits, and acknowledges. `position`: how far the stream was read when the
+    /// connection was made. False: some could not be written now.
     async fn publish_all(
         &self,
         entries: Vec<StreamEntry>,
         stream: &IngressStream,
+        position: Option<StreamId>,
     ) -> Result<bool, RedisError> {
         let mut handed = Vec::with_capacity(entries.len());
         for entry in entries {
-            let pending = match self.event_of(&entry).await {
+            let pending = match self.event_of(&entry, position).await {
                 Ok(event) => self.publish(&entry, event).await,
                 Err(EntryError::Invalid(reason)) => self.bury(&entry, reason).await,
                 Err(EntryError::NotNow) => return Ok(false),
@@ -233,7 +250,11 @@ impl Ingress {
     }
 
     /// The event that an entry asks to publish.
-    async fn event_of(&self, entry: &StreamEntry) -> Result<NewEvent, EntryError> {
+    async fn event_of(
+        &self,
+        entry: &StreamEntry,
+        position: Option<StreamId>,
+    ) -> Result<NewEvent, EntryError> {
         if let Content::Unread { size } = entry.content {
             let most = self.link.settings().event_size;
             return Err(EntryError::Invalid(format!(
@@ -244,14 +265,7 @@ impl Ingress {
         let known = &self.link.settings().known;
         let known = known.and(&store.leases().known_collections());
         let event = read_event(entry, &known).map_err(EntryError::Invalid)?;
-        let position = store
-            .remembered(INGRESS_POSITION)
-            .await
-            .map_err(|_| EntryError::NotNow)?;
-        let old = position
-            .and_then(|p| StreamId::parse(&p))
-            .is_some_and(|position| entry.id <= position);
-        if old {
+        if position.is_some_and(|position| entry.id <= position) {
             let known = store
                 .seqs_of(vec![event.id])
                 .await

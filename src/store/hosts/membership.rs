@@ -231,6 +231,7 @@ impl Member {
 
     /// Ends hosts that are gone, and takes and gives leases.
     fn see_to_leases(&self, session: &Connection, me: &str, may_judge: bool) -> sql::Result<()> {
+        leases::set_back_to_now(session)?;
         let view = leases::view(session)?;
         let leases = self.leases();
         let hosts = view.hosts.values().map(|host| host.instance.clone());

@@ -37,7 +37,8 @@ pub(crate) use rows::{HostIncarnation, HostRow};
 pub(super) use rows::{
     LOCK_HEAD, NOW, NewHost, Renewal, TRANSFERS, are_others_at_work, at_work, end, end_all_stale,
     end_stale, give, holds_of, in_turn, insert, leases_of, lowest_position, of_same_name, prune,
-    release, release_all, remember_settings, renew, settings, take, transferred, view,
+    release, release_all, remember_settings, renew, set_back_to_now, settings, take, transferred,
+    view,
 };
 pub(crate) use slot::LeaseName;
 pub(super) use slot::Slot;

@@ -160,6 +160,15 @@ pub(in crate::store) fn end_stale(connection: &Connection, incarnation: &str) ->
     Ok(true)
 }
 
+/// Takes signs of life from the future for new ones: the database's clock was set back, or another server has it now. A host that is
+/// there renews its own anyway, and one that is gone must not be waited for until then.
+pub(in crate::store) fn set_back_to_now(connection: &Connection) -> sql::Result<()> {
+    let update = format!(
+        "UPDATE host SET renewed_at = {NOW} WHERE ended_at IS NULL AND renewed_at > {NOW} + ?1"
+    );
+    connection.execute(&update, [stale_millis()]).map(drop)
+}
+
 /// Ends all incarnations whose rows were not renewed for too long.
 pub(in crate::store) fn end_all_stale(connection: &Connection) -> sql::Result<()> {
     let mut select =

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::database::{Database, Writers};
 use crate::store::batch::{Counters, NO_HASH};
 use crate::store::error;
-use crate::store::keeper::Readiness;
 use crate::store::leases::{HeldTerms, LOCK_HEAD, Leases, NOTIFY, TRANSFERS, in_turn, leases_of};
+use crate::store::readiness::Readiness;
 use crate::store::sql::{self, Connection, Error, Optional, Row, params};
 use crate::store::{DatabaseError, WriteError};
 

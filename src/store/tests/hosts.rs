@@ -277,6 +277,25 @@ async fn others_take_over_what_a_dead_host_had_and_its_successor_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_gone_is_not_waited_for_until_the_clock_is_where_it_was() {
+    let database = TestDatabase::new();
+    let one = Host::join(&database, "one").await;
+    until("it has everything", || async { one.slots() == 256 }).await;
+    // Another one was killed, and the clock of the database was set back by ten minutes.
+    database.run(
+        "INSERT INTO host SELECT 'gone', 'gone', 'elsewhere', '0', 0,
+           CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) + 600000, NULL, NULL, 0;
+         UPDATE lease SET holder = 'gone', term = term + 1 WHERE name LIKE 'slot/1%'",
+    );
+    until("it is told what it has lost", || async {
+        one.slots() < 256
+    })
+    .await;
+    until("it has everything again", || async { one.slots() == 256 }).await;
+    one.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_lost_commits_is_known_by_the_last_batch_and_nothing_of_before_counts() {
     let database = TestDatabase::new();
     let one = Host::join(&database, "one").await;
