@@ -367,6 +367,7 @@ fn listen(
         overviews: Arc::default(),
         // Threads of their own: what agents compute is not to keep a reader waiting.
         compute: Compute::new(COMPUTE_MIN),
+        comparing: Compute::new(COMPUTE_MIN),
         tokens: Arc::new(tokens),
         sessions: Arc::default(),
     };

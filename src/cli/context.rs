@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
@@ -134,6 +135,16 @@ impl Context {
     pub(super) fn get_slowly<T: DeserializeOwned>(&self, target: &Target) -> Result<T, Fatal> {
         let client = self.client()?;
         block_on(async { Ok(client.get_slowly(target).await?) })
+    }
+
+    /// The same, where the answer may begin so much later than others.
+    pub(super) fn get_within<T: DeserializeOwned>(
+        &self,
+        target: &Target,
+        later: Duration,
+    ) -> Result<T, Fatal> {
+        let client = self.client()?;
+        block_on(async { Ok(client.get_within(target, later).await?) })
     }
 
     /// What it answers when it has done something.

@@ -33,7 +33,7 @@ fn with_unit(text: &str) -> Result<Duration, UnitError> {
     parse_duration(text)
 }
 
-/// 0 when every change that was on disk is searchable, else 75.
+/// 0 when every change that was on disk is searchable; 75 if it could not wait for that.
 pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, Fatal> {
     let client = context.client()?;
     let target = Target::new("/wait").with("timeout", Some(&format_duration(arguments.timeout)));
@@ -60,10 +60,13 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
 /// What the daemon could not fulfil is 75, whatever the reason.
 fn failed(error: ClientError) -> Fatal {
     match error {
+        // A token that does not let in is no wait that was not fulfilled.
+        ClientError::Problem(problem) if exit_of(&problem) == Exit::Permission => {
+            ClientError::Problem(problem).into()
+        }
         ClientError::Problem(problem) => {
             let exit = match exit_of(&problem) {
-                // A token that does not let in is no wait that was not fulfilled.
-                exit @ (Exit::Usage | Exit::Permission) => exit,
+                Exit::Usage => Exit::Usage,
                 _ => Exit::Temporary,
             };
             refused(exit, problem)
@@ -93,6 +96,11 @@ mod tests {
         }
         let usage = Problem::new(ProblemKind::BadRequest, "no");
         assert_eq!(failed(ClientError::Problem(usage)).exit(), Exit::Usage);
+        let unknown = Problem::new(ProblemKind::Unauthorized, "no");
+        assert_eq!(
+            failed(ClientError::Problem(unknown)).exit(),
+            Exit::Permission
+        );
         assert_eq!(failed(ClientError::Silent(SLACK)).exit(), Exit::Temporary);
     }
 }

@@ -270,7 +270,7 @@ tables! {
         /// Where the store is. `""` means the file `store.db` in `data_dir`. `postgres://USER@HOST/DATABASE` means a database of
         /// PostgreSQL 15 or newer. The URL must not contain a password.
         url: String = "", Text(database_url);
-        /// The file with the password of the database user. Only docent's user may be able to read it.
+        /// The file with the password of the database user, on one line. Only docent's user may be able to read it.
         password_file: PathBuf = "", Text(check::optional_path);
         /// The file with the certificate authorities that docent trusts for the database server, as PEM; `""` means those of
         /// the system.

@@ -169,8 +169,10 @@ fn by_keyword(content: &str, is_c_like: bool) -> Option<Definition<'_>> {
     }
     // `enum class Name`, `record struct Name`, `class func name()`
     let second = first_word(rest);
-    if KEYWORDS.contains(&second) && rest[second.len()..].starts_with(' ') && keyword != "type" {
-        (keyword, rest) = (second, rest[second.len()..].trim_start());
+    let behind = rest[second.len()..].trim_start_matches(' ');
+    let is_named = behind.len() < rest.len() - second.len() && !identifier(behind).is_empty();
+    if KEYWORDS.contains(&second) && is_named && keyword != "type" {
+        (keyword, rest) = (second, behind);
     }
     let mut rest = rest.strip_prefix('!').unwrap_or(rest).trim_start();
     // The receiver of a method in Go, the parameters of a generic implementation, the star of a generator.
@@ -217,6 +219,9 @@ fn without_template(content: &str) -> &str {
         return content;
     };
     let rest = rest.trim_start();
+    if !rest.starts_with('<') {
+        return content;
+    }
     let mut depth = 0_i32;
     for (at, c) in rest.char_indices() {
         match c {
@@ -570,6 +575,8 @@ mod tests {
             ("a.kt", "enum class Color {", &["type Color"]),
             ("a.cs", "public record struct Point(int X);", &["type Point"]),
             ("a.swift", "class func make() -> Self {", &["make"]),
+            ("a.rs", "pub mod message {", &["type message"]),
+            ("a.pl", "sub type {", &["type"]),
             ("a.go", "const Max int = 3", &["Max"]),
             ("a.js", "app.use = function use(fn) {", &["use"]),
             (

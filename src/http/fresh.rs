@@ -101,8 +101,10 @@ impl Waiting {
         }
         if count > 0 {
             self.missing.get_or_insert_with(|| match count {
-                1 => "1 file that is shown has changed since".to_owned(),
-                _ => format!("{count} files that are shown have changed since"),
+                1 => "1 file that is shown has changed since, or cannot be read now".to_owned(),
+                _ => format!(
+                    "{count} files that are shown have changed since, or cannot be read now"
+                ),
             });
         }
         false

@@ -153,9 +153,14 @@ async fn last_run(state: &State, event: Option<&str>) -> Result<Option<JobRun>, 
     }))
 }
 
-/// Whether an operator has dropped it after it had failed for good.
+/// Whether an operator has dropped it after it had failed for good, and that was its end.
 fn is_dropped(delivery: &DeliveryView) -> bool {
-    last_error(&delivery.errors) == Some(DROPPED)
+    let errors = delivery.errors.as_array();
+    let at = errors.and_then(|errors| errors.last()?["at"].as_str());
+    let ended = delivery.settled_at.map(|at| at.to_string());
+    delivery.state == DeliveryState::Done
+        && last_error(&delivery.errors) == Some(DROPPED)
+        && at == ended.as_deref()
 }
 
 fn run_of(event: &Event, deliveries: &[DeliveryView]) -> JobRun {

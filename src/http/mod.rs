@@ -178,6 +178,8 @@ pub(crate) struct State {
     pub overviews: Arc<Overviews>,
     /// Where documents are read and compared.
     pub compute: Compute,
+    /// For looks at files that may hang.
+    pub comparing: Compute,
     /// Who may use the API over TCP.
     pub tokens: Arc<Tokens>,
     /// Who is logged in to the dashboard.

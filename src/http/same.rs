@@ -71,7 +71,7 @@ pub(super) async fn changed(
     }
     let place = |file: &Compared| (file.row.collection.clone(), file.row.path.clone());
     let all: Vec<_> = to_compare.iter().map(place).collect();
-    let compared = state.compute.run_within(COMPARING, move || {
+    let compared = state.comparing.run_within(COMPARING, move || {
         let differs = |file: &Compared| {
             let (path, stat) = (&file.row.path, &file.row.stat);
             !is_same(&file.root, path, stat, &file.digest).unwrap_or(false)

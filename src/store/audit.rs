@@ -162,7 +162,7 @@ pub(super) fn prune(
         .query_row(
             "SELECT n, hash FROM audit WHERE n < ?1 AND n < ?2 AND at < ?3 ORDER BY n DESC LIMIT 1",
             params![oldest + PRUNE_SLICE, batch.counters.audit_n, before],
-            |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?)),
+            |row| Ok((row.get::<u64>(0)?, row.get::<String>(1)?)),
         )
         .optional()?;
     let Some((last, last_hash)) = last else {

@@ -53,7 +53,7 @@ impl Counters {
         let mut select = connection.prepare_cached("SELECT name, value FROM counter")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            counters.set(&row.get::<_, String>(0)?, row.get(1)?);
+            counters.set(&row.get::<String>(0)?, row.get(1)?);
         }
         Ok(counters)
     }

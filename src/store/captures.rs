@@ -88,7 +88,7 @@ impl Store {
             .read("captured bytes", move |connection| {
                 connection
                     .prepare_cached("SELECT packed FROM content WHERE digest = ?1")?
-                    .query_row([digest], |row| row.get::<_, Vec<u8>>(0))
+                    .query_row([digest], |row| row.get::<Vec<u8>>(0))
                     .optional()
             })
             .await?;

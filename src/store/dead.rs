@@ -132,7 +132,7 @@ fn dead_row(row: &Row<'_>) -> sql::Result<DeadLetter> {
 
 /// The error chain; an empty list where nothing failed yet.
 pub(super) fn errors_column(row: &Row<'_>, column: usize) -> sql::Result<Value> {
-    match row.get::<_, Option<String>>(column)? {
+    match row.get::<Option<String>>(column)? {
         None => Ok(Value::Array(Vec::new())),
         Some(text) => serde_json::from_str(&text).map_err(|e| decode::unreadable(row, column, e)),
     }

@@ -210,7 +210,7 @@ fn file_view(row: &Row<'_>) -> sql::Result<FileView> {
             Some(state) => Some((state == DocumentState::Stored, row.get(5)?)),
             None => None,
         },
-        indexed: match row.get::<_, Option<String>>(6)? {
+        indexed: match row.get::<Option<String>>(6)? {
             Some(digest) => Some((digest, row.get(7)?)),
             None => None,
         },
@@ -287,7 +287,7 @@ fn issue_row(row: &Row<'_>) -> sql::Result<Issue> {
             subject: row.get(0)?,
             opened_at: row.get(1)?,
             // Another version may have written it, and that is no damage.
-            detector: Detector::parse(&row.get::<_, String>(2)?),
+            detector: Detector::parse(&row.get::<String>(2)?),
             severity: row.get(3)?,
             value: row.get(4)?,
             limit: row.get(5)?,

@@ -84,7 +84,7 @@ pub enum Settled {
 }
 
 /// The longest subject on PostgreSQL, in bytes: an entry of its indexes holds no more than 2,704.
-pub(crate) const DATABASE_SUBJECT_MAX: usize = 2500;
+pub(crate) const DATABASE_SUBJECT_MAX: usize = 2600;
 
 /// Writes one event and its deliveries; a known id with the same content writes nothing.
 pub(super) fn publish(
@@ -458,7 +458,7 @@ pub(super) fn prune(
     let mut rows: Vec<(Seq, bool)> = Vec::new();
     let mut found = select.query(params![from, before, floor, slice])?;
     while let Some(row) = found.next()? {
-        if !row.get::<_, bool>(1)? {
+        if !row.get::<bool>(1)? {
             break;
         }
         rows.push((row.get(0)?, row.get(2)?));

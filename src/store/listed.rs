@@ -278,7 +278,7 @@ fn listed(row: &Row<'_>) -> sql::Result<ListedDocument> {
         path: row.get(1)?,
         version: if captured { row.get(2)? } else { 0 },
         digest: if captured {
-            row.get::<_, Option<Digest>>(9)?.or(row.get(3)?)
+            row.get::<Option<Digest>>(9)?.or(row.get(3)?)
         } else {
             None
         },

@@ -115,8 +115,8 @@ fn entry(row: &Row<'_>) -> sql::Result<ManifestEntry> {
                 size: row.get(4)?,
                 mtime_ns: row.get(5)?,
                 ctime_ns: row.get(6)?,
-                device: u64::from_ne_bytes(row.get::<_, i64>(7)?.to_ne_bytes()),
-                inode: u64::from_ne_bytes(row.get::<_, i64>(8)?.to_ne_bytes()),
+                device: u64::from_ne_bytes(row.get::<i64>(7)?.to_ne_bytes()),
+                inode: u64::from_ne_bytes(row.get::<i64>(8)?.to_ne_bytes()),
             },
             reason: row.get(9)?,
         })
@@ -180,7 +180,8 @@ pub(super) fn request_scan(
     // An id is never given again: whoever waits for a request knows it by that.
     connection.execute(
         "INSERT INTO counter (name, value) SELECT 'scan_request', COALESCE(MAX(id), 0) + 1 FROM scan_wanted WHERE TRUE
-         ON CONFLICT (name) DO UPDATE SET value = counter.value + 1",
+         ON CONFLICT (name) DO UPDATE SET value =
+           CASE WHEN excluded.value > counter.value THEN excluded.value ELSE counter.value + 1 END",
         [],
     )?;
     connection.execute(

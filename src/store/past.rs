@@ -137,7 +137,7 @@ impl Log {
                 "SELECT MIN(n), COUNT(*) FROM (SELECT n FROM audit WHERE n < ?1 AND n > ?2 ORDER BY n DESC LIMIT ?3) slice"
             }
         };
-        let found = |row: &sql::Row<'_>| Ok((row.get::<_, Option<u64>>(0)?, row.get(1)?));
+        let found = |row: &sql::Row<'_>| Ok((row.get::<Option<u64>>(0)?, row.get(1)?));
         let (oldest, count): (Option<u64>, u64) = connection
             .prepare_cached(sql)?
             .query_row(params![before, after, SLICE], found)?;

@@ -171,7 +171,7 @@ impl StoreShared {
                 continue;
             };
             for (count, column) in counts[agent.index()].iter_mut().zip(1..4) {
-                *count += row.get::<_, i64>(column)?;
+                *count += row.get::<i64>(column)?;
             }
         }
         for (agent, counts) in self.agents.iter().zip(counts) {

@@ -50,7 +50,7 @@ impl Suspicion {
 
 /// What the columns `crashes` and `kills` of an outer join say, from this column on.
 pub(super) fn suspicion(row: &sql::Row<'_>, column: usize) -> sql::Result<Suspicion> {
-    let count = |column| Ok::<_, sql::Error>(row.get::<_, Option<u32>>(column)?.unwrap_or(0));
+    let count = |column| Ok::<_, sql::Error>(row.get::<Option<u32>>(column)?.unwrap_or(0));
     Ok(Suspicion {
         crashes: count(column)?,
         kills: count(column + 1)?,

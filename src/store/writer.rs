@@ -46,8 +46,7 @@ pub(super) struct Writer {
     pub(super) queue: mpsc::Receiver<Command>,
     pub(super) shared: Arc<StoreShared>,
     pub(super) batch: Batch,
-    /// When the counts of all agents were read from the store last, where others write into it too.
-    /// When it may be counted again.
+    /// When the counts of all agents may be read from the store again, where others write into it too.
     pub(super) count_at: Instant,
     /// Others have written since.
     pub(super) uncounted: bool,

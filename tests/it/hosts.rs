@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use crate::checker::Verdict;
 use crate::cluster::{Cluster, FILES, Fault, Servers, host, until_shared};
 use crate::corpus::{QUERIES, fill};
-use crate::helper::World;
+use crate::helper::{Daemon, World};
 use crate::load::same;
 use crate::metrics::{page, samples};
 
@@ -490,8 +491,38 @@ fn two_hosts_of_which_one_does_not_answer_and_nothing_is_restarted_later() {
     // One that renews its row and does nothing else.
     servers.postgres.query(
         "INSERT INTO host (incarnation, instance, data_dir, version, joined_at, renewed_at, change)
-         SELECT 'deaf', 'deaf', 'deaf', version, 0, 9000000000000, change FROM host WHERE instance = 'one'",
+         SELECT 'deaf', 'deaf', 'deaf', version, 0, renewed_at, change FROM host WHERE instance = 'one'",
     );
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Also if something below panics.
+        let _over = SetAtEnd(&over);
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                servers.postgres.query(
+                    "UPDATE host SET renewed_at = CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)
+                     WHERE instance = 'deaf'",
+                );
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        });
+        ask_who_does_not_answer(&servers, &one, &two, &daemons);
+    });
+    for (daemon, world) in daemons.into_iter().zip([&one, &two]) {
+        assert_eq!(daemon.stop(), Some(0), "{}", world.log());
+    }
+}
+
+/// Sets it when it is dropped.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn ask_who_does_not_answer(servers: &Servers, one: &World, two: &World, daemons: &[Daemon; 2]) {
     let run = one.cli(["agent", "restart", "rag@deaf"]);
     let said = "the host deaf did not answer within 15s; the request is withdrawn";
     assert!(
@@ -515,10 +546,7 @@ fn two_hosts_of_which_one_does_not_answer_and_nothing_is_restarted_later() {
         let run = one.cli(["agent", "restart", "rag@two", "--json"]);
         run.json().is_some_and(|answer| answer["restarts"] == 1)
     });
-    assert_eq!(restarts(&two), 1);
-    for (daemon, world) in daemons.into_iter().zip([&one, &two]) {
-        assert_eq!(daemon.stop(), Some(0), "{}", world.log());
-    }
+    assert_eq!(restarts(two), 1);
 }
 
 #[test]

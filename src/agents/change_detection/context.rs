@@ -7,8 +7,9 @@ use super::options::WatchOptions;
 use super::pulse::{Halt, Pulse, blocking};
 use super::tree::{Tree, trees};
 use super::watch::Watches;
+use crate::event::Subject;
 use crate::runtime::{Compute, DutyError};
-use crate::store::{LeaseTerm, Store};
+use crate::store::{DATABASE_SUBJECT_MAX, LeaseTerm, Store};
 
 /// The folder in `data_dir` in which markers are made.
 const MARKERS: &str = "markers";
@@ -61,6 +62,14 @@ impl AgentContext {
         work: impl FnOnce(&Pulse) -> T + Send + 'static,
     ) -> Result<T, Halt> {
         blocking(&self.compute, &self.pulse, work).await
+    }
+
+    /// The longest subject that the store takes, in bytes.
+    pub(super) fn subject_max(&self) -> usize {
+        match self.store.leases().are_shared() {
+            true => DATABASE_SUBJECT_MAX,
+            false => Subject::BYTES_MAX,
+        }
     }
 
     /// The index of a collection in [`Self::trees`].

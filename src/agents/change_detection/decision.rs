@@ -54,6 +54,8 @@ pub(super) struct ManifestedPath<'a> {
     pub(super) path: &'a [u8],
     /// The source of the events.
     pub(super) source: &'a str,
+    /// The longest subject that the store takes, in bytes.
+    pub(super) subject_max: usize,
     pub(super) row: Option<&'a ManifestRow>,
 }
 
@@ -188,6 +190,8 @@ impl ManifestedPath<'_> {
     /// The event, if the path can be a subject. One that is too long cannot, and was never published.
     fn event(&self, kind: EventType, data: Value) -> Vec<NewEvent> {
         Subject::file(self.collection, self.path)
+            .ok()
+            .filter(|subject| subject.as_str().len() <= self.subject_max)
             .map(|subject| NewEvent::root(kind, self.source, subject, data))
             .into_iter()
             .collect()
@@ -244,6 +248,7 @@ mod tests {
             collection: "docs",
             path: b"a.md",
             source: "agent/change_detection@test",
+            subject_max: Subject::BYTES_MAX,
             row,
         };
         let transaction = match path.decide(snapshot) {

@@ -15,7 +15,7 @@ use super::scope::{Directory, NotEntered, OutOfScope, Scope};
 use super::snapshot::{FileBytes, FileSnapshot};
 use super::tree::Tree;
 use crate::event::Subject;
-use crate::store::{DATABASE_SUBJECT_MAX, Digest, FileStat, ManifestRow, pack};
+use crate::store::{Digest, FileStat, ManifestRow, pack};
 
 const SECOND_NS: i64 = 1_000_000_000;
 /// Older than this, no other change has the same time, however coarse times are.
@@ -174,12 +174,7 @@ impl FileReader {
     fn file_snapshot(&self, file: &FoundFile<'_>, pulse: &Pulse) -> FileSnapshot {
         let (path, stat, change) = (file.path(), file.stat, file.task.taken.change());
         let tree = &self.context.trees[file.task.taken.path().tree];
-        let in_database = self.context.store.leases().are_shared();
-        let max = if in_database {
-            DATABASE_SUBJECT_MAX
-        } else {
-            Subject::BYTES_MAX
-        };
+        let max = self.context.subject_max();
         match Subject::file(&tree.name, path) {
             Ok(subject) if subject.as_str().len() <= max => {}
             _ => {

@@ -140,6 +140,10 @@ impl Ingress {
             return Ok(());
         };
         let position = position.and_then(|p| StreamId::parse(&p));
+        let mut read_to = ReadPosition {
+            begun: position,
+            newest: position,
+        };
         let (mut own, mut own_at) = (true, Instant::now());
         let goes_on = || !self.stop.is_cancelled() && self.is_ours();
         while goes_on() && self.link.ingress_epoch() == Some(epoch) {
@@ -155,7 +159,7 @@ impl Ingress {
                 }
                 continue;
             }
-            if !self.publish_all(entries, &stream, position).await? {
+            if !self.publish_all(entries, &stream, &mut read_to).await? {
                 // The store takes nothing at the moment: what is pending is read again.
                 own = true;
                 tokio::time::sleep(PAUSE).await;
@@ -165,18 +169,17 @@ impl Ingress {
         Ok(())
     }
 
-    /// Publishes entries in their order, waits for the commits, and acknowledges. `position`: how far the stream was read when the
-    /// connection was made. False: some could not be written now.
+    /// Publishes entries in their order, waits for the commits, and acknowledges. False: some could not be written now.
     async fn publish_all(
         &self,
         entries: Vec<StreamEntry>,
         stream: &IngressStream,
-        position: Option<StreamId>,
+        read_to: &mut ReadPosition,
     ) -> Result<bool, RedisError> {
         let mut handed = Vec::with_capacity(entries.len());
         for entry in entries {
-            let pending = match self.event_of(&entry, position).await {
-                Ok(event) => self.publish(&entry, event).await,
+            let pending = match self.event_of(&entry, read_to.begun).await {
+                Ok(event) => self.publish(&entry, event, read_to).await,
                 Err(EntryError::Invalid(reason)) => self.bury(&entry, reason).await,
                 Err(EntryError::NotNow) => return Ok(false),
             };
@@ -198,12 +201,18 @@ impl Ingress {
         &self,
         entry: &StreamEntry,
         event: NewEvent,
+        read_to: &mut ReadPosition,
     ) -> Result<Pending<Vec<PublishedEvent>>, WriteError> {
-        let read = Effect::Remember {
-            name: INGRESS_POSITION.to_owned(),
-            value: entry.id.to_string(),
-        };
-        self.link.store().submit(vec![read], vec![event]).await
+        let mut effects = Vec::new();
+        // One that comes late does not set the position back.
+        if read_to.newest.is_none_or(|newest| entry.id > newest) {
+            read_to.newest = Some(entry.id);
+            effects.push(Effect::Remember {
+                name: INGRESS_POSITION.to_owned(),
+                value: entry.id.to_string(),
+            });
+        }
+        self.link.store().submit(effects, vec![event]).await
     }
 
     async fn bury(
@@ -278,6 +287,14 @@ impl Ingress {
         }
         Ok(event)
     }
+}
+
+/// How far the stream was read.
+struct ReadPosition {
+    /// When the connection was made: what is up to there and unknown is of an older copy of Redis.
+    begun: Option<StreamId>,
+    /// Now.
+    newest: Option<StreamId>,
 }
 
 /// Why an entry is not published.

@@ -7,6 +7,7 @@ use clap::Args;
 use super::context::Context;
 use super::status::freshness;
 use super::text::{Style, counted, plain};
+use crate::config::parse_duration;
 use crate::error::{Exit, Fatal};
 use crate::http::Target;
 use crate::http::wire::{Explain, Hit, OtherPlace, SearchAnswer, range};
@@ -78,10 +79,12 @@ pub(super) fn run(context: &mut Context, arguments: &Arguments) -> Result<Exit, 
         .path
         .iter()
         .fold(target, |target, path| target.with("path", Some(path)));
-    let answer: SearchAnswer = match arguments.wait {
-        None => context.get(&target)?,
-        Some(_) => context.get_slowly(&target)?,
-    };
+    // Where that is no duration, the daemon says so.
+    let waits = arguments
+        .wait
+        .as_deref()
+        .and_then(|text| parse_duration(text).ok());
+    let answer: SearchAnswer = context.get_within(&target, waits.unwrap_or_default())?;
     let text = |style| render(&query, arguments.all, &answer, style);
     context.out.answer(arguments.json, &answer, text)?;
     if !answer.hits.is_empty() {

@@ -82,6 +82,14 @@ fn what_has_changed_is_found_by_what_is_left_of_it() {
     let quote =
         "Entry 7: the quick red fox number7 jumps Entry 8: the quick brown fox number8 leaps";
     assert_eq!(verdict_on(&text, Some((7, 8)), quote).1, Some([7, 8]));
+    // At the end of a paragraph on one line, before a heading with a word of it.
+    let paragraph = (1..=60).map(|i| format!("filler{i} "));
+    let paragraph: String = paragraph.collect();
+    let long = format!(
+        "{paragraph}the lock is taken before the folder is read.\n## Before the lock\nmore\n"
+    );
+    let quote = "the lock is taken before the folder is written.";
+    assert_eq!(verdict_on(&long, None, quote).1, Some([1, 1]));
     // Nothing but common words is left: the place decides.
     let quote = "Entry: the quick brown fox jumps far";
     assert_eq!(verdict_on(&text, Some((50, 50)), quote).1, Some([50, 50]));

@@ -1,6 +1,7 @@
 //! Where the words of a text are: quotes are found by their rarest word, and what is like them by all.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use memchr::memmem;
 
@@ -258,11 +259,8 @@ impl<'a> FoldedWords<'a> {
             let mut common = Common::with(quote);
             let distance = near.map_or(0, |near| begin.abs_diff(near));
             for &(_, last) in &lines[index..] {
-                for (_, id) in self.of_line(last) {
+                for (_, id) in self.of_line(last, first..end) {
                     common.push(*id, self.weight(Some(*id)));
-                    if common.words > 2 * quote.len() {
-                        break;
-                    }
                 }
                 let alike = (2.0 * common.weight() / (whole + common.all) * 1e6).round();
                 if alike > best.0 || alike == best.0 && distance < best.1 {
@@ -276,9 +274,10 @@ impl<'a> FoldedWords<'a> {
         best.2
     }
 
-    /// The words of a line.
-    fn of_line(&self, line: u32) -> impl Iterator<Item = &(u32, u32)> {
-        let [begin, end] = [line, line + 1].map(|line| number(self.folded.start_of(line)));
+    /// The words of a line that begin in these bytes: a line may be as long as the text.
+    fn of_line(&self, line: u32, within: Range<usize>) -> impl Iterator<Item = &(u32, u32)> {
+        let begin = number(self.folded.start_of(line).max(within.start));
+        let end = number(self.folded.start_of(line + 1).min(within.end));
         let first = self.words.partition_point(|(start, _)| *start < begin);
         self.words[first..]
             .iter()

@@ -145,8 +145,19 @@ impl Client {
 
     /// Asks for `target`.
     pub async fn get<T: DeserializeOwned>(&self, target: &Target) -> Result<T, ClientError> {
+        self.get_within(target, Duration::ZERO).await
+    }
+
+    /// Asks for `target`, whose answer may begin so much later than others.
+    pub async fn get_within<T: DeserializeOwned>(
+        &self,
+        target: &Target,
+        later: Duration,
+    ) -> Result<T, ClientError> {
         let answer = self.send(Method::GET, target, Empty::new());
-        json(in_time(answer).await?).await
+        let limit = ANSWER_TIMEOUT + later;
+        let late = |_| Err(ClientError::Silent(limit));
+        json(timeout(limit, answer).await.unwrap_or_else(late)?).await
     }
 
     /// The whole answer to a request, or to one with a body, as it came.

@@ -154,7 +154,8 @@ impl<A: Ask> Server<A> {
     }
 
     async fn resource(&self, uri: &str) -> Result<ReadResourceResult, ErrorData> {
-        let absent = |why: String| ErrorData::resource_not_found(why, Some(json!({"uri": uri})));
+        let shown = answers::short(uri);
+        let absent = |why: String| ErrorData::resource_not_found(why, Some(json!({"uri": &shown})));
         let reference = uri::reference(uri).map_err(absent)?;
         bounded("uri", &reference).map_err(absent)?;
         let answer = match ask::read(&self.asking, &reference, RESOURCE_ROOM).await {

@@ -18,7 +18,7 @@ pub(super) fn reference(text: &str) -> Result<String, String> {
     let Some(encoded) = text.strip_prefix(SCHEME) else {
         return Ok(text.to_owned());
     };
-    String::from_utf8(percent::decode(encoded)).map_err(|_| format!("{text} is not UTF-8"))
+    String::from_utf8(percent::decode(encoded)).map_err(|_| "the address is not UTF-8".to_owned())
 }
 
 #[cfg(test)]

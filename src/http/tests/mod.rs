@@ -147,6 +147,7 @@ impl Daemon {
             memory: Arc::default(),
             overviews: Arc::default(),
             compute: Compute::new(1),
+            comparing: Compute::new(1),
             tokens: Arc::default(),
             sessions: Arc::default(),
         };

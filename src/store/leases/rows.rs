@@ -483,7 +483,7 @@ impl Store {
                         instance: row.get(0)?,
                         version: row.get(1)?,
                         joined_at: row.get(2)?,
-                        renewed_ago: row.get::<_, i64>(3)?.try_into().unwrap_or(0),
+                        renewed_ago: row.get::<i64>(3)?.try_into().unwrap_or(0),
                         in_flight: InFlight::parse(&in_flight),
                         captured: Captured {
                             to: row.get(7)?,

@@ -8,7 +8,7 @@ pub(in crate::store) fn fault(connection: &Connection) -> sql::Result<Option<Str
     let failures = connection.query_row(
         "SELECT COALESCE(checksum_failures, 0) FROM pg_stat_database WHERE datname = current_database()",
         [],
-        |row| row.get::<_, i64>(0),
+        |row| row.get::<i64>(0),
     )?;
     Ok((failures > 0).then(|| {
         format!(

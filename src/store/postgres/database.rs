@@ -243,7 +243,7 @@ impl Database {
             Writers::Alone => LOCK_ALONE,
             Writers::Shared => LOCK_SHARED,
         };
-        let locked = connection.query_row(lock, [], |row| row.get::<_, bool>(0));
+        let locked = connection.query_row(lock, [], |row| row.get::<bool>(0));
         match locked.map_err(|error| self.unreachable(&error))? {
             true => Ok(connection),
             false => Err(DatabaseError::InUse(self.shown.clone())),

@@ -67,21 +67,9 @@ pub(in crate::store) enum Row<'r> {
     Postgres(&'r tokio_postgres::Row),
 }
 
-/// A column by its place, from 0.
-pub(in crate::store) trait Place {
-    fn place(self) -> usize;
-}
-
-impl Place for usize {
-    fn place(self) -> usize {
-        self
-    }
-}
-
 impl Row<'_> {
-    /// The value of a column.
-    pub(in crate::store) fn get<P: Place, T: FromSql>(&self, column: P) -> Result<T> {
-        let at = column.place();
+    /// The value of the column at a place, from 0.
+    pub(in crate::store) fn get<T: FromSql>(&self, at: usize) -> Result<T> {
         let value = self.get_ref(at)?;
         T::column_result(value).map_err(|error| {
             let name = self.column_name(at);

@@ -745,7 +745,7 @@ async fn while_a_commit_is_in_doubt_no_offer_is_answered_before_its_end() {
     let earlier = tokio::task::spawn_blocking(move || {
         let session = database.connect_writer(Writers::Shared).unwrap();
         session.execute_batch("BEGIN").unwrap();
-        let lock = session.query_row(leases::LOCK_HEAD, [], |row| row.get::<_, u64>(0));
+        let lock = session.query_row(leases::LOCK_HEAD, [], |row| row.get::<u64>(0));
         lock.unwrap();
         begun.send(()).unwrap();
         std::thread::park_timeout(Duration::from_millis(500));

@@ -56,6 +56,7 @@ impl CaptureLoop {
             collection: &self.context.trees[path.tree].name,
             path: &path.path,
             source: &self.source,
+            subject_max: self.context.subject_max(),
             row: task.row.as_ref(),
         }
         .decide(snapshot);
