@@ -54,7 +54,8 @@ impl Segments {
     /// is known of that, only the text itself can tell.
     pub(super) fn with_phrase(&self, phrase: &Phrase) -> tantivy::Result<Containing> {
         let mut at = 0;
-        let terms = phrase.parts.iter().take(LOOKAHEAD + 1).enumerate();
+        // Where a chunk ends within a word, the rest of that word is the first piece of what follows.
+        let terms = phrase.parts.iter().take(LOOKAHEAD).enumerate();
         let terms = terms.map(|(number, part)| {
             at += if number > 0 && part.spaced { 2 } else { 1 };
             (at, Term::from_field_text(self.fields.exact, &part.folded))
