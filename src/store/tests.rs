@@ -711,6 +711,7 @@ async fn a_removed_document_stays_until_its_chunks_are_gone(on: Engine) {
     ])
     .await;
     submit(vec![Effect::Index(chunks("new"))]).await;
+    store.prune_chunks(1).await.unwrap();
     // Of two models the one that its chunks are of is kept.
     store.prune_retained(Duration::ZERO, 1).await.unwrap();
     let embedded = |model: &'static str| store.embedded(model.to_owned(), vec!["h".to_owned()]);
