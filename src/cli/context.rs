@@ -127,8 +127,7 @@ impl Context {
 
     /// What the daemon answers to a question.
     pub(super) fn get<T: DeserializeOwned>(&self, target: &Target) -> Result<T, Fatal> {
-        let client = self.client()?;
-        block_on(async { Ok(client.get(target).await?) })
+        self.get_within(target, Duration::ZERO)
     }
 
     /// The same, where that takes as long as it takes.

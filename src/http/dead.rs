@@ -59,13 +59,15 @@ async fn total(state: &State, caller: &Caller) -> Result<u64, Problem> {
     }
     let (mut total, mut after) = (0, None);
     loop {
-        let letters = state.store.dead_letters(after, PAGE).await?;
+        let letters = state
+            .store
+            .dead_letters(after, PAGE, caller.limit())
+            .await?;
         let Some(last) = letters.last() else {
             return Ok(total);
         };
         after = Some((last.seq, last.agent));
-        let seen = letters.iter().filter(|l| caller.sees(l.subject.as_str()));
-        total += seen.count() as u64;
+        total += letters.len() as u64;
     }
 }
 
@@ -84,31 +86,20 @@ async fn page(
     place: ListPosition,
     limit: usize,
 ) -> Result<Option<(Page<Dead>, (ListPosition, usize))>, Problem> {
-    // Most of them may be none of this caller's.
-    let most = match caller.limit() {
-        Some(_) => PAGE,
-        None => limit.min(PAGE),
-    };
+    let most = limit.min(PAGE);
     let (mut page, mut left) = (Page::default(), limit);
     let mut next = None;
-    let mut after = match &place {
+    let after = match &place {
         ListPosition::Start => Some(None),
         ListPosition::Letter(seq, agent) => Some(Some((*seq, *agent))),
         ListPosition::Entry(_) => None,
     };
-    // A page that has nothing for this caller is none.
-    while let Some(from) = after.take().filter(|_| page.is_empty()) {
-        let letters = state.store.dead_letters(from, most).await?;
-        for letter in letters {
-            if left == 0 {
-                break;
-            }
-            after = Some(Some((letter.seq, letter.agent)));
-            if caller.sees(letter.subject.as_str()) {
-                next = Some(ListPosition::Letter(letter.seq, letter.agent));
-                page.push(&dead(letter))?;
-                left -= 1;
-            }
+    if let Some(after) = after {
+        let letters = state.store.dead_letters(after, most, caller.limit());
+        for letter in letters.await? {
+            next = Some(ListPosition::Letter(letter.seq, letter.agent));
+            page.push(&dead(letter))?;
+            left -= 1;
         }
     }
     if next.is_none() && caller.limit().is_none() {

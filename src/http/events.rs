@@ -64,57 +64,42 @@ pub(super) async fn list(
             .as_deref()
             .map(|text| moment("since", text))
             .transpose()?,
+        within: caller.limit().map(<[String]>::to_vec),
         before: None,
         limit: 0,
     };
     let wanted = query.limit.unwrap_or(usize::MAX);
     paged((None, wanted), move |(before, wanted)| {
-        let (state, caller, filter) = (state.clone(), caller.clone(), filter.clone());
-        async move { page(&state, &caller, filter, before, wanted).await }
+        let (state, filter) = (state.clone(), filter.clone());
+        async move { page(&state, filter, before, wanted).await }
     })
     .await
 }
 
 type Cursor = (Option<Seq>, usize);
 
-/// The next page that has something for this caller.
+/// The next page of at most `wanted` events.
 async fn page(
     state: &State,
-    caller: &Caller,
     filter: EventFilter,
-    mut before: Option<Seq>,
+    before: Option<Seq>,
     wanted: usize,
 ) -> Result<Option<(Page<Envelope>, Cursor)>, Problem> {
-    // Most of them may be none of this caller's.
-    let limit = match (wanted, caller.limit()) {
-        (1.., Some(_)) => PAGE,
-        (wanted, _) => wanted.min(PAGE),
+    let limit = wanted.min(PAGE);
+    let filter = EventFilter {
+        before,
+        limit,
+        ..filter
     };
-    loop {
-        let wanted_now = EventFilter {
-            before,
-            limit,
-            ..filter.clone()
-        };
-        let events = state.store.events(wanted_now).await?;
-        let Some(last) = events.last().map(|event| event.seq) else {
-            return Ok(None);
-        };
-        before = Some(last);
-        let mut page = Page::default();
-        let mut shown = 0;
-        let seen = events.iter().filter(|e| caller.sees(e.subject.as_str()));
-        for event in seen.take(wanted) {
-            page.push(&Envelope::from(event))?;
-            shown += 1;
-            if shown == wanted {
-                before = Some(event.seq);
-            }
-        }
-        if shown > 0 {
-            return Ok(Some((page, (before, wanted - shown))));
-        }
+    let events = state.store.events(filter).await?;
+    let Some(last) = events.last().map(|event| event.seq) else {
+        return Ok(None);
+    };
+    let mut page = Page::default();
+    for event in &events {
+        page.push(&Envelope::from(event))?;
     }
+    Ok(Some((page, (Some(last), wanted - events.len()))))
 }
 
 /// `GET /api/v1/events/{id}`

@@ -4,7 +4,6 @@
 //! what was noticed before it is followed to the index. Then the files that the answer shows are compared with the disk, and
 //! those that changed without a notification, or since, are waited for too.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -15,7 +14,7 @@ use super::elsewhere::{scan_elsewhere, watched_elsewhere};
 use super::freshness::freshness;
 use super::params::duration;
 use super::problem::stopping;
-use super::wait::{GivenUp, NEEDED, searchable};
+use super::wait::{GivenUp, NEEDED, given_up, searchable};
 use super::wire::Problem;
 use crate::config::format_duration;
 use crate::event::Millis;
@@ -72,19 +71,19 @@ impl Waiting {
             }
         }
         let elsewhere = self.elsewhere(state);
-        let given_up = GivenUp::IsNoted {
-            within: self.limit.as_deref(),
-            noted: Mutex::default(),
+        let noticed = async {
+            noticed_searchable(state, &elsewhere).await?;
+            given_up(state, self.limit.as_deref()).await
         };
         let waited = tokio::select! {
-            waited = timeout_at(until, noticed_searchable(state, &elsewhere, &given_up)) => waited,
+            waited = timeout_at(until, noticed) => waited,
             () = state.stopping() => Ok(Err(stopping())),
         };
         self.missing = match waited {
-            Ok(Ok(())) => self
+            Ok(Ok(given_up)) => self
                 .scanned_before(&elsewhere, state)
                 .or_else(|| self.unwatched(state))
-                .or_else(|| given_up.noted().map(told)),
+                .or_else(|| given_up.map(told)),
             Ok(Err(problem)) => Some(told(problem)),
             Err(_) => Some(self.pending(state).await),
         };
@@ -174,11 +173,7 @@ impl Waiting {
 
 /// Waits until every change that was notified before this call is searchable. What another host watches is scanned, unless that was
 /// done for a search a moment ago.
-async fn noticed_searchable(
-    state: &State,
-    elsewhere: &[String],
-    given_up: &GivenUp<'_>,
-) -> Result<(), Problem> {
+async fn noticed_searchable(state: &State, elsewhere: &[String]) -> Result<(), Problem> {
     let marker = state.scans.markers().ask();
     state.scans.markers().ended(marker).await;
     let (now, known) = (Millis::now(), &state.memory.elsewhere);
@@ -189,7 +184,7 @@ async fn noticed_searchable(
     let due: Vec<String> = elsewhere.iter().filter(is_due).cloned().collect();
     scan_elsewhere(state, &due).await?;
     known.scanned(&due, now);
-    searchable(state, given_up).await.map(drop)
+    searchable(state, GivenUp::IsPassed).await.map(drop)
 }
 
 fn told(problem: Problem) -> String {

@@ -135,7 +135,7 @@ async fn accept_removals(
         .await?;
     let last = published.last().map_or(Seq(0), |event| event.seq);
     tokio::select! {
-        noted = settled(state, AgentName::ChangeDetection, last, &GivenUp::Fails) => noted,
+        noted = settled(state, AgentName::ChangeDetection, last, GivenUp::Fails) => noted,
         gone = nobody_scans(state) => Err(gone),
         () = state.stopping() => Err(stopping()),
     }

@@ -4,7 +4,6 @@
 //! changes down: what `document_management` owed at the scan's end, what `rag` owed when that was done, and the change of
 //! the index's feed that was the newest when that was done.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State as Shared;
@@ -90,44 +89,30 @@ async fn all_searchable(state: &State) -> Result<Seq, Problem> {
     let began = Millis::now();
     scanned(state).await?;
     state.memory.scanned(began);
-    let newest = searchable(state, &GivenUp::Fails).await?;
+    let newest = searchable(state, GivenUp::Fails).await?;
     state.memory.settled(began);
     Ok(newest)
 }
 
 /// What whoever waits makes of a change that an agent gave up on.
-pub(super) enum GivenUp<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GivenUp {
     /// It cannot become searchable: waiting ends at once.
     Fails,
-    /// The others are waited for. The first that is in these collections, if not in any, is noted.
-    IsNoted {
-        within: Option<&'a [String]>,
-        noted: Mutex<Option<Problem>>,
-    },
-}
-
-impl GivenUp<'_> {
-    /// What was noted.
-    pub(super) fn noted(self) -> Option<Problem> {
-        match self {
-            GivenUp::Fails => None,
-            GivenUp::IsNoted { noted, .. } => {
-                noted.into_inner().unwrap_or_else(PoisonError::into_inner)
-            }
-        }
-    }
+    /// The others are waited for; [`given_up`] tells of it.
+    IsPassed,
 }
 
 /// Waits until all that is captured now is searchable; gives the newest event at the call.
-pub(super) async fn searchable(state: &State, given_up: &GivenUp<'_>) -> Result<Seq, Problem> {
+pub(super) async fn searchable(state: &State, on: GivenUp) -> Result<Seq, Problem> {
     let head = || *state.store.head().borrow();
     while state.memory.is_behind(state) {
         tokio::time::sleep(POLL).await;
     }
     let captured = head().seq;
-    settled(state, AgentName::DocumentManagement, captured, given_up).await?;
+    settled(state, AgentName::DocumentManagement, captured, on).await?;
     let stored = head().seq;
-    settled(state, AgentName::Rag, stored, given_up).await?;
+    settled(state, AgentName::Rag, stored, on).await?;
     let change = head().change;
     let mut follower = state.searcher.state();
     match follower.wait_for(|f| f.ready && f.position >= change).await {
@@ -144,29 +129,36 @@ pub(super) async fn settled(
     state: &State,
     agent: AgentName,
     seq: Seq,
-    given_up: &GivenUp<'_>,
+    on: GivenUp,
 ) -> Result<(), Problem> {
     let mut poll = interval(POLL);
     loop {
         poll.tick().await;
         let owes = state.store.owes_up_to(agent, seq).await?;
-        if matches!(given_up, GivenUp::Fails)
+        if on == GivenUp::Fails
             && let Some(dead) = state.store.gave_up(agent, seq, None).await?
         {
             return Err(died(&dead));
         }
         // What the store shows as done, its head may not show yet: the head is written after the commit.
         if !owes && caught_up(state).await? {
-            break;
+            return Ok(());
         }
     }
-    if let GivenUp::IsNoted { within, noted } = given_up
-        && let Some(dead) = state.store.gave_up(agent, seq, *within).await?
-    {
-        let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.get_or_insert(died(&dead));
+}
+
+/// What cannot become searchable because an agent gave up on it, `within` these collections or in any.
+pub(super) async fn given_up(
+    state: &State,
+    within: Option<&[String]>,
+) -> Result<Option<Problem>, Problem> {
+    let head = state.store.head().borrow().seq;
+    for agent in [AgentName::DocumentManagement, AgentName::Rag] {
+        if let Some(dead) = state.store.gave_up(agent, head, within).await? {
+            return Ok(Some(died(&dead)));
+        }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Whether the store's head shows all that was committed before this call; false: not now, ask again.

@@ -67,19 +67,25 @@ impl Store {
         .await
     }
 
-    /// A page of dead letters, oldest first, at most `limit` from the one after `after` on.
+    /// A page of dead letters, oldest first, at most `limit` from the one after `after` on; `within` these collections, or any.
     pub async fn dead_letters(
         &self,
         after: Option<(Seq, AgentName)>,
         limit: usize,
+        within: Option<&[String]>,
     ) -> Result<Vec<DeadLetter>, ReadError> {
+        let within = InCollections::new(within);
         self.read("dead letters", move |connection| {
-            let sql = format!(
-                "{SELECT} WHERE d.state = 'dead' AND (+d.event, d.agent) > (?1, ?2) ORDER BY +d.event, d.agent LIMIT ?3"
-            );
             let (seq, agent) = after.map_or((0, ""), |(seq, agent)| (seq.0, agent.as_str()));
+            let mut given: Vec<&dyn ToSql> = vec![&seq, &agent, &limit];
+            let subjects = within.condition("e.subject", &mut given);
+            // Not in the order of the key: the few that are dead have an index of their own.
+            let sql = format!(
+                "{SELECT} WHERE d.state = 'dead' AND (+d.event, d.agent) > (?1, ?2) AND {subjects}
+                 ORDER BY +d.event, d.agent LIMIT ?3"
+            );
             let mut select = connection.prepare_cached(&sql)?;
-            page(select.query(params![seq, agent, limit])?, dead_row)
+            page(select.query(&given[..])?, dead_row)
         })
         .await
     }

@@ -21,6 +21,8 @@ pub struct EventFilter {
     pub correlation: Option<EventId>,
     /// Only from then on.
     pub since: Option<Millis>,
+    /// Only about these collections and what is in them.
+    pub within: Option<Vec<String>>,
     /// Only those before this place: where the next page goes on.
     pub before: Option<Seq>,
     /// At most so many.
@@ -41,25 +43,28 @@ pub struct DeliveryView {
 impl Store {
     /// A page of events, newest first.
     pub async fn events(&self, filter: EventFilter) -> Result<Vec<Event>, ReadError> {
+        let within = InCollections::new(filter.within.as_deref());
         self.read("events", move |connection| {
+            // A bound of its own, so that the next page begins at its place.
+            let before = filter.before.map_or(i64::MAX.unsigned_abs(), |seq| seq.0);
+            let mut given: Vec<&dyn ToSql> = vec![
+                &filter.subject,
+                &filter.kind,
+                &filter.correlation,
+                &filter.since,
+                &before,
+                &filter.limit,
+            ];
+            let subjects = within.condition("e.subject", &mut given);
             let sql = format!(
                 "SELECT {EVENT_COLUMNS} FROM event e
                  WHERE (CAST(?1 AS TEXT) IS NULL OR e.subject = ?1) AND (CAST(?2 AS TEXT) IS NULL OR e.type = ?2)
                    AND (CAST(?3 AS TEXT) IS NULL OR e.correlation = ?3) AND (CAST(?4 AS BIGINT) IS NULL OR e.time >= ?4)
-                   AND e.seq < ?5
+                   AND e.seq < ?5 AND {subjects}
                  ORDER BY e.seq DESC LIMIT ?6"
             );
             let mut select = connection.prepare_cached(&sql)?;
-            let rows = select.query(params![
-                filter.subject,
-                filter.kind,
-                filter.correlation,
-                filter.since,
-                // A bound of its own, so that the next page begins at its place.
-                filter.before.map_or(i64::MAX.unsigned_abs(), |seq| seq.0),
-                filter.limit
-            ])?;
-            page(rows, event_row)
+            page(select.query(&given[..])?, event_row)
         })
         .await
     }

@@ -1,8 +1,9 @@
 //! Where an event comes from, and what came of it.
 
-use super::sql::{Optional, params};
+use super::sql::{Optional, ToSql};
 
 use super::ledger::{EVENT_COLUMNS, event_row};
+use super::subjects::InCollections;
 use super::{ReadError, Store};
 use crate::event::{Event, EventId};
 
@@ -32,21 +33,26 @@ impl Store {
         .await
     }
 
-    /// What each of these events caused itself, in the order of the ledger: at most `limit` events in all.
+    /// What each of these events caused itself, in the order of the ledger: at most `limit` events in all; `within` these collections,
+    /// or any.
     pub async fn caused_by(
         &self,
         causes: Vec<EventId>,
         limit: usize,
+        within: Option<&[String]>,
     ) -> Result<Vec<Event>, ReadError> {
+        let within = InCollections::new(within);
         self.read("what events caused", move |connection| {
-            let sql = format!(
-                "SELECT {EVENT_COLUMNS} FROM event e WHERE e.causation = ?1 ORDER BY e.seq LIMIT ?2"
-            );
-            let mut select = connection.prepare_cached(&sql)?;
             let mut caused = Vec::new();
             for cause in causes {
                 let left = limit - caused.len();
-                for event in select.query_map(params![cause, left], event_row)? {
+                let mut given: Vec<&dyn ToSql> = vec![&cause, &left];
+                let subjects = within.condition("e.subject", &mut given);
+                let sql = format!(
+                    "SELECT {EVENT_COLUMNS} FROM event e WHERE e.causation = ?1 AND {subjects} ORDER BY e.seq LIMIT ?2"
+                );
+                let mut select = connection.prepare_cached(&sql)?;
+                for event in select.query_map(&given[..], event_row)? {
                     caused.push(event?);
                 }
             }

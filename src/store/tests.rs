@@ -322,7 +322,7 @@ async fn the_last_attempt_makes_it_dead_tells_and_a_replay_makes_it_owed_again(o
         settle(&opened.store, published.seq, fail()).await,
         Ok(Settled::Dead)
     );
-    let dead = opened.store.dead_letters(None, 10).await.unwrap();
+    let dead = opened.store.dead_letters(None, 10, None).await.unwrap();
     assert_eq!(
         (dead[0].attempts, dead[0].errors.as_array().unwrap().len()),
         (2, 2)

@@ -188,9 +188,11 @@ impl Ingress {
         let mut settled = Vec::new();
         let mut all = true;
         for Handed { entry, pending } in handed {
-            match self.settled(&entry, pending).await {
-                true => settled.push(entry.id.to_string()),
-                false => all = false,
+            if self.settled(&entry, pending).await {
+                read_to.newest = read_to.newest.max(Some(entry.id));
+                settled.push(entry.id.to_string());
+            } else {
+                all = false;
             }
         }
         stream.acknowledge(&settled).await?;
@@ -201,12 +203,11 @@ impl Ingress {
         &self,
         entry: &StreamEntry,
         event: NewEvent,
-        read_to: &mut ReadPosition,
+        read_to: &ReadPosition,
     ) -> Result<Pending<Vec<PublishedEvent>>, WriteError> {
         let mut effects = Vec::new();
         // One that comes late does not set the position back.
         if read_to.newest.is_none_or(|newest| entry.id > newest) {
-            read_to.newest = Some(entry.id);
             effects.push(Effect::Remember {
                 name: INGRESS_POSITION.to_owned(),
                 value: entry.id.to_string(),

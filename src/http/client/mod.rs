@@ -155,9 +155,7 @@ impl Client {
         later: Duration,
     ) -> Result<T, ClientError> {
         let answer = self.send(Method::GET, target, Empty::new());
-        let limit = ANSWER_TIMEOUT + later;
-        let late = |_| Err(ClientError::Silent(limit));
-        json(timeout(limit, answer).await.unwrap_or_else(late)?).await
+        json(in_time(ANSWER_TIMEOUT + later, answer).await?).await
     }
 
     /// The whole answer to a request, or to one with a body, as it came.
@@ -168,7 +166,7 @@ impl Client {
     ) -> Result<Vec<u8>, ClientError> {
         let answered = match body {
             Some(body) => self.send(Method::POST, target, Full::new(body)).await?,
-            None => in_time(self.send(Method::GET, target, Empty::new())).await?,
+            None => in_time(ANSWER_TIMEOUT, self.send(Method::GET, target, Empty::new())).await?,
         };
         collected(answered).await
     }
@@ -195,7 +193,7 @@ impl Client {
     /// Asks for `target`, which answers in lines.
     pub async fn lines(&self, target: &Target) -> Result<LineStream, ClientError> {
         let answer = self.send(Method::GET, target, Empty::new());
-        stream(in_time(answer).await?).await
+        stream(in_time(ANSWER_TIMEOUT, answer).await?).await
     }
 
     /// Sends a body while its answer comes in lines.
@@ -203,7 +201,7 @@ impl Client {
     where
         B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
     {
-        stream(in_time(self.send(Method::POST, target, body)).await?).await
+        stream(in_time(ANSWER_TIMEOUT, self.send(Method::POST, target, body)).await?).await
     }
 
     async fn send<B>(
@@ -303,11 +301,12 @@ struct Answered {
 }
 
 async fn in_time(
+    limit: Duration,
     answer: impl Future<Output = Result<Answered, ClientError>>,
 ) -> Result<Answered, ClientError> {
-    timeout(ANSWER_TIMEOUT, answer)
+    timeout(limit, answer)
         .await
-        .unwrap_or(Err(ClientError::Silent(ANSWER_TIMEOUT)))
+        .unwrap_or(Err(ClientError::Silent(limit)))
 }
 
 /// The whole body, as what it should be or as a problem.

@@ -100,7 +100,10 @@ async fn caused(
     let mut left = CAUSED;
     for _ in 0..DEPTH {
         // One more than there is room for tells that there is more.
-        let mut found = seen(state, caller, step, left + 1).await?;
+        let mut found = state
+            .store
+            .caused_by(step, left + 1, caller.limit())
+            .await?;
         let is_cut = found.len() > left;
         found.truncate(left);
         step = found.iter().map(|event| event.id).collect();
@@ -114,25 +117,9 @@ async fn caused(
             return Ok((caused, is_cut));
         }
     }
-    let more = !seen(state, caller, step, 1).await?.is_empty();
+    let more = state.store.caused_by(step, 1, caller.limit()).await?;
+    let more = !more.is_empty();
     Ok((caused, more))
-}
-
-/// What events caused that the caller may know of, at most so many.
-async fn seen(
-    state: &State,
-    caller: &Caller,
-    causes: Vec<EventId>,
-    limit: usize,
-) -> Result<Vec<Event>, Problem> {
-    let limit = match caller.limit() {
-        None => limit,
-        // Some are left out.
-        Some(_) => limit + CAUSED,
-    };
-    let mut found = state.store.caused_by(causes, limit).await?;
-    found.retain(|event| caller.sees(event.subject.as_str()));
-    Ok(found)
 }
 
 /// Adds what an event caused, each followed by what that caused. No deeper than the steps that were read.

@@ -60,7 +60,7 @@ async fn what_docent_has_crashed_on_three_times_is_dead_and_its_handler_is_not_c
     let _run = bench.run(1);
     bench.handles(&[two]).await;
     bench.until_settled().await;
-    let dead = bench.store.dead_letters(None, 9).await.unwrap();
+    let dead = bench.store.dead_letters(None, 9, None).await.unwrap();
     let [letter] = &dead[..] else {
         panic!("{dead:?}");
     };

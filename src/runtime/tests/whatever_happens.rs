@@ -494,7 +494,7 @@ impl World {
     /// Everything dead is replayed and, as the cause is mended now, ends well.
     async fn replay(&mut self) {
         self.seen.lock().unwrap().healed = true;
-        for letter in self.store.dead_letters(None, 1000).await.unwrap() {
+        for letter in self.store.dead_letters(None, 1000, None).await.unwrap() {
             assert_eq!(patiently(|| self.store.replay(letter.event, None)).await, 1);
             self.expected.insert(letter.event, Fate::Done);
         }
@@ -508,7 +508,7 @@ impl World {
         assert_eq!(seen, Vec::<String>::new());
         let dead: Vec<EventId> = self
             .store
-            .dead_letters(None, 1000)
+            .dead_letters(None, 1000, None)
             .await
             .unwrap()
             .iter()
